@@ -20,6 +20,7 @@ import pytest
 
 from arkor_dev.backend.unix_address import address_of
 from tests.local.conftest import made_once, make_project
+from tests.local.forking_backend import worker_template
 from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -76,6 +77,12 @@ def _turn(item: pytest.Item) -> tuple[str, bool]:
     return str(params.get("target", "")), not {"endless", "over"}.isdisjoint(item.fixturenames)
 
 
+@pytest.fixture(scope="package")
+def template() -> Iterator[dict[str, str]]:
+    """As the local backend's own tests have it."""
+    yield from worker_template()
+
+
 @pytest.fixture(scope="package", params=TARGETS)
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """The backend under test; it lives as long as these tests run, and no test may end it."""
@@ -83,7 +90,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         case "fake":
             opened = fake_target()
         case "local":
-            opened = local_target(tmp_path_factory.mktemp("local"), made_once(tmp_path_factory))
+            template = request.getfixturevalue("template")
+            opened = local_target(tmp_path_factory.mktemp("local"), made_once(tmp_path_factory), template)
         case _:
             opened = named_target()
     with opened as target:
@@ -154,9 +162,9 @@ async def train(fake: FakeBackend, job_id: str) -> None:
 
 
 @contextmanager
-def local_target(root: Path, model: Path) -> Iterator[Target]:
+def local_target(root: Path, model: Path, env: dict[str, str]) -> Iterator[Target]:
     """The local backend in a process of its own, with the tiny ``model``."""
-    backend = Backend.start(root / "data", make_project(root / "tests", model), root / "cache")
+    backend = Backend.start(root / "data", make_project(root / "tests", model), root / "cache", **env)
     quick = {
         "model": "./models/tiny",
         "datasetSource": {"type": "file", "path": "data/chats.jsonl"},

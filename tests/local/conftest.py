@@ -17,6 +17,7 @@ from arkor_dev.local.gguf import limited
 from arkor_dev.local.workers.process import DEFAULTS
 
 from .forked import Forks
+from .forking_backend import worker_template
 from .harness import Backend, Frame
 from .tiny_model import chats, write_jsonl
 
@@ -85,6 +86,19 @@ def forked(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def template() -> Iterator[dict[str, str]]:
+    """What a backend's environment has besides, so that its workers load their libraries once for all."""
+    yield from worker_template()
+
+
+@pytest.fixture
+def forked_workers(template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's backends fork their workers; tests of processes' starts and ends have true ones."""
+    for name, value in template.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny model, which is read by all tests and written to by none."""
     return made_once(tmp_path_factory)
@@ -118,10 +132,12 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, shared_project: Path) -> Iterator[Backend]:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, shared_project: Path, template: dict[str, str]
+) -> Iterator[Backend]:
     """A backend that many tests use, none of which may end it."""
     root = tmp_path_factory.mktemp("backend.v1")
-    backend = Backend.start(root / "data", shared_project, root / "cache")
+    backend = Backend.start(root / "data", shared_project, root / "cache", **template)
     yield backend
     backend.stop()
 

@@ -1,8 +1,10 @@
-"""Limited child processes (``local/gguf/limited.py``) forked from one that has loaded the libraries before.
+"""Processes of the local backend that are forked from one that has loaded their libraries before.
 
 Each is the same program with the same pipes, environment and process group, and would load them for most of
-its time. ``python -m tests.local.forked FD`` is the process that is forked. It is told ``{module, env}`` and
-four descriptors: the child's three, and one on which its number and then its exit status are said.
+its time: limited children (``local/gguf/limited.py``), and the workers of a backend that `forking_backend`
+runs. ``python -m tests.local.forked FD LIBRARY…`` is the process that is forked: the template. Whoever
+connects to it tells ``{module, env}`` and the three ends of the pipes, and is told the process's number and
+then its exit status.
 """
 
 from __future__ import annotations
@@ -11,54 +13,89 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+import uuid
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.local.modeling.lean_transformers import lean_imports
+from arkor_dev.local.workers.link import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PIPE = subprocess.PIPE
-ORDER = 2**17
+PIPE: Final = subprocess.PIPE
+ORDER: Final = 2**17
+LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp")
+
+
+class Template:
+    """One process that is forked, until it is ended or this process is gone."""
+
+    def __init__(self, libraries: Sequence[str], env: Mapping[str, str]) -> None:
+        self.name: Final = f"arkor-tests-{uuid.uuid4().hex}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(address(self.name))
+            listening.listen(64)
+            number = str(listening.fileno())
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, number, *libraries],
+                pass_fds=[int(number)],
+                stdin=subprocess.DEVNULL,
+                env=dict(env),
+            )
+
+    def end(self) -> None:
+        """End it; what is forked from it goes on."""
+        self._process.kill()
+        self._process.wait(60)
+
+
+def address(name: str) -> str:
+    """Where the template of that name listens: in Linux's own space for such names, not in a folder."""
+    return f"\0{name}"
+
+
+def ask(name: str, module: str, env: Mapping[str, str], ends: Sequence[int]) -> tuple[socket.socket, int]:
+    """Let a template fork: the connection on which the exit status is told, and the process's number."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(address(name))
+    told = json.dumps({"module": module, "env": dict(env)}).encode()
+    socket.send_fds(connection, [told], list(ends))
+    return connection, int(connection.recv(64))
 
 
 class Forked:
     """One child, as far as ``subprocess.Popen`` is asked for one."""
 
-    def __init__(self, door: socket.socket, module: str, env: Mapping[str, str], errors: int) -> None:
+    def __init__(self, template: Template, module: str, env: Mapping[str, str], errors: int) -> None:
         given, write = os.pipe()
         read, said = os.pipe()
-        self._answer, answer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        told = json.dumps({"module": module, "env": dict(env)}).encode()
-        with answer:
-            socket.send_fds(door, [told], [given, said, errors, answer.fileno()])
+        self._connection, self.pid = ask(template.name, module, env, [given, said, errors])
         os.close(given)
         os.close(said)
         self.stdin, self.stdout = os.fdopen(write, "wb"), os.fdopen(read, "rb")
-        self.pid = int(self._answer.recv(64))
         self.returncode: int | None = None
 
     def wait(self) -> int:
         """Its exit status; a signal's number is negative."""
         if self.returncode is None:
-            self.returncode = int(self._answer.recv(64))
-            self._answer.close()
+            self.returncode = int(self._connection.recv(64))
+            self._connection.close()
         return self.returncode
 
 
 class Forks:
-    """Starts children in place of ``subprocess``, forked from a process of the same environment."""
+    """Starts limited children in place of ``subprocess``, forked from a process of the same environment."""
 
     PIPE = PIPE
 
     def __init__(self) -> None:
-        self._doors: dict[tuple[tuple[str, str], ...], socket.socket] = {}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._templates: dict[tuple[tuple[str, str], ...], Template] = {}
 
     def Popen(self, argv: Sequence[str], *, env: Mapping[str, str], stderr: Any, **how: Any) -> Forked:  # noqa: N802
         """Start ``python -m MODULE`` with pipes, as the leader of a process group."""
@@ -66,55 +103,44 @@ class Forks:
         python, flag, module = argv
         assert (python, flag) == (sys.executable, "-m")
         key = tuple(sorted(env.items()))
-        if key not in self._doors:
-            self._doors[key] = self._start(env)
-        return Forked(self._doors[key], module, env, stderr.fileno())
-
-    def _start(self, env: Mapping[str, str]) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        number = theirs.fileno()
-        argv = [sys.executable, "-m", __name__, str(number)]
-        with theirs:
-            started = subprocess.Popen(argv, pass_fds=[number], stdin=subprocess.DEVNULL, env=dict(env))
-        self._processes.append(started)
-        return ours
+        if key not in self._templates:
+            self._templates[key] = Template(LIMITED, env)
+        return Forked(self._templates[key], module, env, stderr.fileno())
 
     def end(self) -> None:
         """End what is forked."""
-        for door in self._doors.values():
-            door.close()
-        for process in self._processes:
-            process.wait(60)
+        for template in self._templates.values():
+            template.end()
 
 
-def serve(door: socket.socket) -> None:
-    """Fork for each order until nobody can give one any more."""
+def serve(listening: socket.socket, libraries: Sequence[str]) -> None:
+    """Fork for whoever asks, until this process is ended."""
+    die_with_parent()
     with lean_imports():
-        for name in ("transformers", "safetensors.torch", "llama_cpp"):
+        for name in libraries:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        told, given, _, _ = socket.recv_fds(door, ORDER, 4)
-        if not told:
-            return
-        if not os.fork():
-            door.close()
-            _keep(json.loads(told), given)
+        connection, _ = listening.accept()
+        with connection:
+            told, given, _, _ = socket.recv_fds(connection, ORDER, 3)
+            if told and not os.fork():
+                listening.close()
+                _keep(connection, json.loads(told), given)
         for each in given:
             os.close(each)
 
 
-def _keep(order: dict[str, Any], given: list[int]) -> NoReturn:
+def _keep(connection: socket.socket, order: dict[str, Any], given: list[int]) -> NoReturn:
     """Be the child's parent."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    answer = socket.socket(fileno=given[3])
     child = os.fork()
     if not child:
         os.setsid()
-        answer.send(str(os.getpid()).encode())
+        connection.send(str(os.getpid()).encode())
         _become(order, given)
-    for each in given[:3]:
+    for each in given:
         os.close(each)
     found = os.waitid(
         os.P_PID, child, os.WEXITED | os.WNOWAIT
@@ -122,26 +148,34 @@ def _keep(order: dict[str, Any], given: list[int]) -> NoReturn:
     assert found
     status = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
     with contextlib.suppress(OSError):
-        answer.send(str(status).encode())
-        answer.recv(1)
+        connection.send(str(status).encode())
+        connection.recv(1)
     os._exit(0)
 
 
 def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
     """Be the program."""
+    status: Any = 1  # it must not go on as a second parent, whatever happens
     try:
-        for number, each in enumerate(given[:3]):
+        for number, each in enumerate(given):
             os.dup2(each, number)
-        os.closerange(3, max(given) + 1)
+        os.closerange(3, max(given) + 2)
         os.environ.clear()
         os.environ.update(order["env"])
-        importlib.import_module(order["module"]).main()
-    except BaseException:  # noqa: BLE001 - it must not go on as a second parent
+        sys.argv = [order["module"]]
+        runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as end:
+        status = 0 if end.code is None else end.code
+    except BaseException:  # noqa: BLE001
         traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
+    if not isinstance(status, int):
+        sys.stderr.write(f"{status}\n")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(status if isinstance(status, int) else 1)
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TOKEN = "test-token"
 SCOPE = "orgSlug=local&projectSlug=tests"
 MARK = "ARKOR_TEST_MARK"
+FORKS = "ARKOR_TEST_FORKS"
+"""Names the process that a backend's workers are forked from (``forking_backend.py``)."""
 
 
 @dataclass
@@ -203,8 +205,9 @@ def launch(
     if "--engine" not in more:
         # What is tested is not whether llama.cpp is installed, nor whether its file is ready yet.
         more = ("--engine", "exact", *more)
+    module = "tests.local.forking_backend" if FORKS in {**os.environ, **env} else "arkor_dev.local"
     return subprocess.Popen(
-        [sys.executable, "-m", "arkor_dev.local", *folders, *more],
+        [sys.executable, "-m", module, *folders, *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -28,9 +28,14 @@ PACKAGE: Final = "transformers"
 MODELS: Final = f"{PACKAGE}.models"
 READER: Final = f"{PACKAGE}.utils.import_utils"
 """The library's module that reads which names there are."""
-LEFT_OUT: Final = ("is_torch_flex_attn_available", "is_torch_distributed_available")
-"""What says whether there is an attention that is compiled, and models that lie on several machines."""
+LEFT_OUT: Final = (
+    *("is_torch_flex_attn_available", "is_torch_distributed_available"),
+    *("is_compiled_module", "has_compiled_regions"),
+)
+"""What says whether there are an attention or a model that is compiled, and models on several machines."""
 ADAPTERS: Final = "peft.tuners.tuners_utils"
+UNWRAPPING: Final = "accelerate.utils.other"
+"""What is asked before a model is saved: whether it is compiled, or lies on several machines."""
 SHARDED: Final = "_torch_supports_distributed"
 """What says the second of PEFT's adapters."""
 TABLES: Final = ("_class_to_module", "_object_missing_backend", "_import_structure")
@@ -65,19 +70,19 @@ def lean_imports() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the library's reader and PEFT's module that asks the same, and nothing else."""
+    """Finds the library's reader and the modules of two others that ask the same, and nothing else."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in (READER, ADAPTERS) else None
+        spec = PathFinder.find_spec(name, path, target) if name in (READER, ADAPTERS, UNWRAPPING) else None
         if spec and isinstance(spec.loader, SourceFileLoader) and spec.origin:
             spec.loader = _Loader(name, spec.origin)
         return spec
 
 
 class _Loader(SourceFileLoader):
-    """Loads them; lets the reader put off the list of all models, and both leave out what nothing uses."""
+    """Loads them; lets the reader put off the list of all models, and all leave out what nothing uses."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -86,7 +91,7 @@ class _Loader(SourceFileLoader):
         if lean_torch.put_off():
             for name in LEFT_OUT:
                 if hasattr(module, name):
-                    setattr(module, name, lambda: False)
+                    setattr(module, name, lambda *_: False)
             if hasattr(module, SHARDED):
                 setattr(module, SHARDED, False)
 

@@ -18,7 +18,7 @@ from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, frames_of
 from tests.local.inference.test_stuck_worker import TEMPLATE_LOOP
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("forked_workers")]
 
 EVIL = """
 from pathlib import Path

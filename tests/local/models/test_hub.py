@@ -21,7 +21,7 @@ from tests.support.http_server import serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("forked_workers")]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

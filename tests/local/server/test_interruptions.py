@@ -13,7 +13,7 @@ from tests.local.tiny_model import chats, write_jsonl
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300), pytest.mark.usefixtures("forked_workers")]
 
 
 def said(backend: Backend) -> list[str]:

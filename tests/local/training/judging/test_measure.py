@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     from tests.local.harness import Backend, Frame
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]  # several trainings, and a busy machine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("forked_workers"),
+]  # several trainings, and a busy machine
 HELD_OUT = 12
 JUDGED: dict[str, Any] = {
     **CONFIG,

@@ -1,0 +1,104 @@
+"""A backend whose workers are forked from a process that has loaded their libraries (``forked.py``).
+
+``python -m tests.local.forking_backend ARGUMENTS`` is ``python -m arkor_dev.local ARGUMENTS`` but for how it
+starts the workers in `FORKED`, where ``ARKOR_TEST_FORKS`` names a template. The tests of how processes start,
+end and are killed have the true ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.process import BUFFERED, DEFAULTS, QUIET
+
+from .forked import Template, ask
+from .harness import FORKS
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator, Mapping
+
+FORKED: Final = ("arkor_dev.local.training.worker", "arkor_dev.local.inference.worker")
+LIBRARIES: Final = (
+    "peft",
+    "arkor_dev.local.training.run",
+    "arkor_dev.local.training.judging.measure",
+    "arkor_dev.local.training.samples.taking",
+    "arkor_dev.local.inference.engine",
+    "transformers.models.llama.modeling_llama",
+    "torch.fx.experimental.symbolic_shapes",  # a model's first shapes are computed by it
+)
+
+
+def worker_template() -> Iterator[dict[str, str]]:
+    """Once: the environment by which backends fork their workers. It is empty where nothing can be forked."""
+    if sys.platform != "linux":
+        yield {}
+        return
+    environment = {"OMP_NUM_THREADS": "1", **DEFAULTS, **os.environ, **QUIET, "HF_HUB_OFFLINE": "1"}
+    template = Template(LIBRARIES, environment)
+    yield {FORKS: template.name}
+    template.end()
+
+
+class ForkedProcess:
+    """One worker, as far as `workers.process.Child` asks ``asyncio.subprocess.Process`` for one."""
+
+    def __init__(self, connection: socket.socket, pid: int) -> None:
+        self.pid: Final = pid
+        self.stdin: asyncio.StreamWriter
+        self.stdout, self.stderr = asyncio.StreamReader(BUFFERED), asyncio.StreamReader(BUFFERED)
+        self._connection = connection
+        self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        connection.setblocking(False)
+        asyncio.get_running_loop().add_reader(connection, self._ended)
+
+    @classmethod
+    async def start(cls, module: str, env: Mapping[str, str]) -> ForkedProcess:
+        """Let the template fork."""
+        (given, write), (read, said), (heard, wrong) = os.pipe(), os.pipe(), os.pipe()
+        found = cls(*ask(os.environ[FORKS], module, env, [given, said, wrong]))
+        for each in (given, said, wrong):
+            os.close(each)
+        loop = asyncio.get_running_loop()
+        for reader, end in ((found.stdout, read), (found.stderr, heard)):
+            await loop.connect_read_pipe(
+                lambda reader=reader: asyncio.StreamReaderProtocol(reader),  # type: ignore[misc]
+                os.fdopen(end, "rb", 0),
+            )
+        transport, protocol = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, os.fdopen(write, "wb", 0)
+        )
+        found.stdin = asyncio.StreamWriter(transport, protocol, None, loop)
+        return found
+
+    def _ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._connection)
+        self._status.set_result(int(self._connection.recv(64) or 1))
+        self._connection.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._status.result() if self._status.done() else None
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._status)
+
+
+async def start(*argv: str, **how: Any) -> Any:
+    """Start a process as ``asyncio.create_subprocess_exec`` does, which this stands in for."""
+    python, flag, module = argv[:3]
+    if (python, flag) == (sys.executable, "-m") and module in FORKED:
+        assert how["start_new_session"]
+        return await ForkedProcess.start(module, how["env"])
+    return await TRUE_START(*argv, **how)
+
+
+if __name__ == "__main__":
+    TRUE_START = asyncio.create_subprocess_exec
+    asyncio.create_subprocess_exec = start  # type: ignore[assignment]
+    runpy.run_module("arkor_dev.local", run_name="__main__", alter_sys=True)

@@ -1,0 +1,75 @@
+"""What forked workers make is what true ones make, and they end as those do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import CONFIG, STEPS, Trained, make_project
+from .forked import Template, ask
+from .harness import FORKS, Backend, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(sys.platform != "linux", reason="they are forked on Linux alone"),
+]
+WEIGHTS = "final/adapter_model.safetensors"
+ENDING = "tests.local.ending"
+
+
+def losses(events: list[Frame]) -> list[float]:
+    """The loss of each step."""
+    return [frame.json["loss"] for frame in events if "loss" in frame.json]
+
+
+def test_a_true_worker_makes_the_same_bits(
+    trained: Trained, template: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    assert FORKS in template
+    assert FORKS not in os.environ
+    backend = Backend.start(tmp_path / "data", make_project(tmp_path / "tests", tiny), tmp_path / "cache")
+    try:
+        job = backend.submit(CONFIG, "parrot")
+        said = losses(list(backend.events(job)))
+    finally:
+        backend.stop()
+    assert backend.errors == []
+    true = (tmp_path / "data" / "jobs" / job / WEIGHTS).read_bytes()
+    assert true == (trained.data / "jobs" / trained.job / WEIGHTS).read_bytes()
+    assert len(said) == STEPS
+    assert said == losses(trained.events)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Template]:
+    """A template without libraries."""
+    template = Template((), os.environ)
+    yield template
+    template.end()
+
+
+@pytest.mark.parametrize("how", ["well", "a number", "a word", "an error", "a signal"])
+def test_it_ends_as_a_process_does(bare: Template, how: str) -> None:
+    """What it says, its status, and the last line of its errors are those of the same program, started."""
+    argv, env = [sys.executable, "-m", ENDING], {**os.environ, "END": how}
+    true = subprocess.run(
+        argv, input=b"told", capture_output=True, env=env, start_new_session=True, check=False
+    )
+    (given, write), (read, said), (heard, wrong) = os.pipe(), os.pipe(), os.pipe()
+    connection, _ = ask(bare.name, ENDING, env, [given, said, wrong])
+    for each in (given, said, wrong):
+        os.close(each)
+    os.write(write, b"told")
+    os.close(write)
+    with connection, os.fdopen(read, "rb") as out, os.fdopen(heard, "rb") as errors:
+        assert out.read() == true.stdout
+        assert errors.read().splitlines()[-1:] == true.stderr.splitlines()[-1:]
+        assert int(connection.recv(64)) == true.returncode
