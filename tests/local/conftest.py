@@ -62,8 +62,8 @@ _looked_at = len(sys.modules)
 
 @pytest.fixture(autouse=True)
 def _libraries_are_no_garbage() -> None:
-    """What was imported is not looked through for garbage again and again: it takes 0.2 s, twice an export."""
-    global _looked_at  # noqa: PLW0603 - of this process, as the garbage collection is
+    """What was imported is not looked through for garbage again and again: each time takes 0.2 s."""
+    global _looked_at
     if len(sys.modules) > _looked_at + MODULES:
         _looked_at = len(sys.modules)
         gc.collect()  # what is garbage by now goes before

@@ -7,9 +7,10 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -19,23 +20,35 @@ from tests.local.tiny_model import PHRASE
 from tests.support.http_server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("forked_workers")]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class _Hub(BaseHTTPRequestHandler):
-    """As much of the hub's API as a download needs, serving one folder as ``org/tiny``."""
+SPACES = b" " * 2**16
+
+
+@dataclass
+class Repository:
+    """What the hub says of the files in ``folder``, and where it lies."""
 
     folder: Path
-    asked: list[str]
-    commit: str
-    header_commit: str
-    tag: str | None
-    surplus: int  # bytes that each file has more than the listing says
-    names: list[str]  # names of the listing besides the folder's files
+    commit: str = COMMIT
+    header_commit: str = COMMIT
+    tag: str | None = None
+    surplus: int = 0
+    """Bytes that each file has more than the listing says."""
+    names: Sequence[str] = ()
+    """Names of the listing besides the folder's files."""
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """As much of the hub's API as a download needs; the repositories in ``served`` are ``org/NAME``."""
+
+    served: ClassVar[dict[str, Repository]] = {}
+    asked: ClassVar[list[str]] = []
 
     def _json(self, value: Any, status: int = 200, **headers: str) -> None:
         body = json.dumps(value).encode()
@@ -53,50 +66,70 @@ class _Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         self.asked.append(path)
-        files = sorted(self.folder.iterdir())
+        found = re.fullmatch(r"(/api/models)?/org/([a-z0-9]+)(/.*)?", path)
+        repository = self.served.get(found[2]) if found else None
         if path == "/api/models":
             self._json([])
-        elif path in {"/api/models/org/tiny", "/api/models/org/tiny/revision/main"}:
-            siblings = [{"rfilename": file.name, "size": file.stat().st_size} for file in files]
-            siblings += [{"rfilename": name, "size": 1} for name in self.names]
-            self._json({"id": "org/tiny", "modelId": "org/tiny", "sha": self.commit, "siblings": siblings})
-        elif path.startswith("/api/models/org/tiny/tree/"):
+        elif repository is None or found is None:
+            self._json({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+        elif found[1]:
+            self._list(found[2], found[3] or "", repository)
+        else:
+            self._file((found[3] or "").rpartition("/")[2], repository)
+
+    def _list(self, name: str, what: str, repository: Repository) -> None:
+        files = sorted(repository.folder.iterdir())
+        if what.startswith("/tree/"):
             self._json(
                 [{"type": "file", "oid": "0", "size": f.stat().st_size, "path": f.name} for f in files]
             )
-        elif path.startswith("/org/tiny/resolve/"):
-            content = (self.folder / path.rpartition("/")[2]).read_bytes()
-            content += b" " * self.surplus
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("ETag", f'"{self.tag or hashlib.sha256(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", self.header_commit)
-            self.end_headers()
-            if self.command == "GET":
-                with contextlib.suppress(ConnectionError):
-                    self.wfile.write(content)
+        elif what in {"", "/revision/main"}:
+            siblings = [{"rfilename": file.name, "size": file.stat().st_size} for file in files]
+            siblings += [{"rfilename": each, "size": 1} for each in repository.names]
+            about = {"id": f"org/{name}", "modelId": f"org/{name}", "sha": repository.commit}
+            self._json({**about, "siblings": siblings})
         else:
-            self._json({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+            self._json({"error": "Not found"}, 404)
+
+    def _file(self, name: str, repository: Repository) -> None:
+        content = (repository.folder / name).read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content) + repository.surplus))
+        self.send_header("ETag", f'"{repository.tag or hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", repository.header_commit)
+        self.end_headers()
+        if self.command == "GET":
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(content)
+                for start in range(0, repository.surplus, len(SPACES)):
+                    self.wfile.write(SPACES[: repository.surplus - start])
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
 
-@pytest.fixture
-def hub(tiny: Path, tmp_path: Path) -> Iterator[str]:
-    _Hub.folder, _Hub.asked = tmp_path / "hub", []
-    _Hub.commit = _Hub.header_commit = COMMIT
-    _Hub.tag, _Hub.surplus, _Hub.names = None, 0, []
-    shutil.copytree(tiny, _Hub.folder)
-    (_Hub.folder / "README.md").write_text("---\nlicense: mit\nlanguage:\n- en\n---\n# Tiny\n")
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
     with serving(_Hub) as url:
         yield url
 
 
-def test_a_hub_s_model_is_fetched_trained_and_kept(tmp_path: Path, hub: str) -> None:
-    project = make_project(tmp_path / "tests")
-    env = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **env)
+def serve(tiny: Path, folder: Path, name: str, **lies: Any) -> None:
+    """Have the hub serve the tiny model as ``org/NAME``."""
+    shutil.copytree(tiny, folder)
+    (folder / "README.md").write_text("---\nlicense: mit\nlanguage:\n- en\n---\n# Tiny\n")
+    _Hub.served[name] = Repository(folder, **lies)
+
+
+def start(root: Path, hub: str, **env: str) -> Backend:
+    """A backend whose hub that is, in the folder ``root``."""
+    env = {**env, "HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    return Backend.start(root / "data", make_project(root / "tests"), root / "cache", **env)
+
+
+def test_a_hub_s_model_is_fetched_trained_and_kept(tiny: Path, tmp_path: Path, hub: str) -> None:
+    serve(tiny, tmp_path / "hub", "tiny")
+    backend = start(tmp_path, hub)
     try:
         missing = backend.submit({**CONFIG, "model": "org/none"})
         error = backend.wait_for(missing, "training.failed").json["error"]
@@ -119,6 +152,17 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tmp_path: Path, hub: str) -> 
         backend.stop()
 
 
+@pytest.fixture(scope="module")
+def mirrored(
+    tmp_path_factory: pytest.TempPathFactory, hub: str, template: dict[str, str]
+) -> Iterator[tuple[Backend, Path]]:
+    """A backend for all lies, each told of a model of its own; and the folder of everything."""
+    root = tmp_path_factory.mktemp("mirrored")
+    backend = start(root, hub, **template)
+    yield backend, root
+    backend.stop()
+
+
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [
@@ -135,28 +179,22 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tmp_path: Path, hub: str) -> 
     ],
 )
 def test_a_hostile_mirror_gets_nothing_out_of_the_cache(
-    tmp_path: Path, hub: str, lie: dict[str, Any], reason: str
+    tiny: Path, mirrored: tuple[Backend, Path], lie: dict[str, Any], reason: str
 ) -> None:
-    for name, value in lie.items():
-        setattr(_Hub, name, value)
-    project = make_project(tmp_path / "tests")
-    env = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **env)
-    try:
-        before = {
-            path for path in tmp_path.rglob("*") if "cache" not in path.parts and "data" not in path.parts
-        }
-        job = backend.submit({**CONFIG, "model": "org/tiny"})
-        error = backend.wait_for(job, "training.failed").json["error"]
-        assert re.search(reason, error), error
-        after = {
-            path for path in tmp_path.rglob("*") if "cache" not in path.parts and "data" not in path.parts
-        }
-        assert after == before
-        assert not list(tmp_path.rglob("*escaped*"))
-        assert not Path("/tmp/escaped").exists()
-        # Nothing of it is taken for a model the next time.
-        again = backend.submit({**CONFIG, "model": "org/tiny"})
-        assert backend.wait_for(again, "training.failed").json["error"]
-    finally:
-        backend.stop()
+    backend, root = mirrored
+    name = f"lie{len(_Hub.served)}"
+    serve(tiny, root / name, name, **lie)
+
+    def beside() -> set[Path]:
+        return {path for path in root.rglob("*") if not {"cache", "data"} & set(path.parts)}
+
+    before = beside()
+    job = backend.submit({**CONFIG, "model": f"org/{name}"})
+    error = backend.wait_for(job, "training.failed").json["error"]
+    assert re.search(reason, error), error
+    assert beside() == before
+    assert not list(root.rglob("*escaped*"))
+    assert not Path("/tmp/escaped").exists()
+    # Nothing of it is taken for a model the next time.
+    again = backend.submit({**CONFIG, "model": f"org/{name}"})
+    assert backend.wait_for(again, "training.failed").json["error"]
