@@ -52,8 +52,11 @@ def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
 
 def quick(model: Path, tokens: int, gguf: str, adapter: str, lora: str) -> dict[str, Any]:
     """llama.cpp in the same loop."""
-    from arkor_dev.local.inference.llama.engine import Engine
-    from tests.local.inference.asking import Asking, ask
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
+
+    with lean_imports():
+        from arkor_dev.local.inference.llama.engine import Engine
+        from tests.local.inference.asking import Asking, ask
 
     asking = Asking(Engine())
     engine = asking.engine

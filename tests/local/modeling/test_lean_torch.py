@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from .lean_processes import BEGIN, look, needs_forks
 
 pytestmark = pytest.mark.engine
 
-BEGIN = """
-import json, sys
-way, *asked = sys.argv[1:]
-read = set()
-def look(event, about):
-    if event == "open" and about[1] == "r" and str(about[0]).endswith(".py"):
-        folder, _, _ = str(about[0]).rpartition("/")
-        if "/transformers/models/" in folder:
-            read.add(folder)
-sys.addaudithook(look)
-if way == "lean":
-    import gc
-    from arkor_dev.local.modeling import lean_torch, lean_transformers
-    with lean_torch.no_collection():
-        assert not gc.isenabled()
-        lean_torch.install()
-        lean_transformers.install()
-    assert gc.isenabled() and gc.get_freeze_count() > 10_000
-    gc.unfreeze()
-    with lean_torch.no_collection():  # all is there already
-        assert gc.isenabled()
-    assert gc.get_freeze_count() == 0
-import torch
-def compiler():
-    return "torch._dynamo.eval_frame" in sys.modules
-def heavy():
-    known = ("torch._inductor", "torch.distributed.tensor", "torch.distributed.fsdp")
-    return [each for each in known if each in sys.modules]
-"""
-LEARNS = f"""
-{BEGIN}
+LEARNS = """
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
-told = {{}}
+told = {}
 for name in ("AdamW", "SGD"):
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(asked[0])
@@ -65,7 +31,7 @@ for name in ("AdamW", "SGD"):
         losses.append(loss.item())
     optimizer.load_state_dict(optimizer.state_dict())
     told[name] = losses
-print(json.dumps({{"told": told, "compiler": compiler(), "heavy": heavy(), "read": len(read)}}))
+answer = {"told": told, "compiler": compiler(), "heavy": heavy(), "read": len(read)}
 """
 ASKED = {
     "a part of a part": "from torch._dynamo.variables.base import VariableTracker as found",
@@ -100,6 +66,7 @@ with found():
 ASK = f"""
 {BEGIN}
 import os, traceback
+import sympy, torch.fx.experimental.symbolic_shapes  # which the compiler needs as well: once for all
 def asked_for(code):
     exec(code, globals())
     assert compiler()
@@ -123,16 +90,9 @@ print(json.dumps(told))
 """
 
 
-def look(code: str, way: str, *asked: Path | str) -> Any:
-    """What a process of its own says."""
-    argv = [sys.executable, "-W", "ignore", "-c", code, way, *map(str, asked)]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_it_learns_the_same_without_the_compiler(tiny: Path) -> None:
-    lean, whole = look(LEARNS, "lean", tiny), look(LEARNS, "whole", tiny)
+@needs_forks
+def test_it_learns_the_same_without_the_compiler(by_way: dict[str, dict[str, Any]]) -> None:
+    lean, whole = by_way["lean"]["learns"], by_way["whole"]["learns"]
     assert (lean["compiler"], whole["compiler"]) == (False, True)
     # Of transformers 4 tensors of several machines are a part that cannot be left out.
     assert "torch._inductor" not in lean["heavy"]
@@ -141,7 +101,7 @@ def test_it_learns_the_same_without_the_compiler(tiny: Path) -> None:
     assert lean["told"] == whole["told"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="each begins anew by it")
+@needs_forks
 def test_who_asks_for_the_compiler_gets_the_real_one() -> None:
     assert look(ASK, "lean", json.dumps(ASKED)) == dict.fromkeys(ASKED, 0)
 
