@@ -1,0 +1,57 @@
+"""Texts that are read together say what each says alone, in their order and within the room."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from arkor_dev.local.exports import proof
+from arkor_dev.local.exports.proof import TOGETHER, Questions
+from tests.local.tiny_run import made_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+TEXTS = 2 * TOGETHER + 3
+
+
+def asked(count: int = TEXTS) -> Questions:
+    return Questions(made_up(count), [], [2], 0, 1024)
+
+
+def test_texts_that_are_read_together_say_the_same(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny).eval()
+    told: list[tuple[int, int]] = []
+    together = asked().ask(model, lambda done, total: told.append((done, total)))
+    assert told == [(0, TEXTS), (TOGETHER, TEXTS), (2 * TOGETHER, TEXTS), (TEXTS, TEXTS)]
+    monkeypatch.setattr(proof, "TOGETHER", 1)
+    alone = asked().ask(model, lambda *_: None)
+    assert len(together.likely) == len(alone.likely) == TEXTS
+    for one, other, wanted in zip(together.likely, alone.likely, asked().targets, strict=True):
+        assert one.shape == other.shape == (len(wanted), 1024)
+        assert torch.allclose(one, other, atol=1e-4)
+    assert proof.divergence(alone, together) < 1e-6
+
+
+@pytest.mark.parametrize("places", [1, 20, 45, 10_000])
+def test_only_so_many_are_read_together_as_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch, places: int
+) -> None:
+    questions = asked()
+    monkeypatch.setattr(proof, "ROOM", 4 * 1024 * places)
+    groups = questions.groups()
+    assert [text for group in groups for text in group] == questions.texts
+
+    def fits(group: list[Any]) -> bool:
+        return len(group) <= TOGETHER and len(group) * max(len(text.ids) for text in group) <= places
+
+    assert all(fits(group) or len(group) == 1 for group in groups)
+    assert not any(fits([*group, after[0]]) for group, after in pairwise(groups))
