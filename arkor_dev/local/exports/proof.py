@@ -111,7 +111,8 @@ class Questions:
     def ask(self, model: Any, progress: Progress, *, answers: bool = True) -> Said:
         """Let ``model`` read every text and, with ``answers``, answer every prompt."""
         total = len(self.texts) + (len(self.prompts) if answers else 0)
-        likely, said = [], []
+        likely: list[Any] = []
+        said: list[list[int]] = []
         with torch.inference_mode():
             for texts in self.groups():
                 progress(len(likely), total)
