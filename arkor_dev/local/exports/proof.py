@@ -124,7 +124,7 @@ class Questions:
         return Said(likely, said)
 
     def groups(self) -> list[list[Example]]:
-        """The texts in their order, as many at once as :data:`TOGETHER` and :data:`ROOM` allow, but one."""
+        """The texts in order, at least one and as many at once as :data:`TOGETHER` and :data:`ROOM` allow."""
         groups: list[list[Example]] = []
         longest = 0
         for text in self.texts:

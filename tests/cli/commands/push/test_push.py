@@ -375,9 +375,14 @@ async def test_nothing_leaves_that_tells_of_this_machine(
     assert "Nothing was published" in told
     assert not {TOKEN, str(settings.project), "/home/ann"} & set(told.split())
     assert hub.repos == {}
-    # What only looks like a path in a vocabulary is none of this machine.
+
+
+async def test_what_only_looks_like_a_path_in_a_vocabulary_is_none_of_this_machine(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
     fake_backend.exports.files = ALL | {"tokenizer.json": b'{"/usr/local/bin": 7, "C:\\\\Windows\\\\x": 8}'}
     await command.run(0, "push", job, "ann/keeper", "--yes")
+    assert hub.repos["ann/keeper"].files == fake_backend.exports.files
 
 
 async def test_weights_of_two_formats_are_not_mixed_up(
