@@ -356,8 +356,9 @@ async def test_the_token_in_the_query_counts_for_the_events_alone(
 
 @pytest.mark.parametrize("cut", [0, 1, 17, 150, 151])
 async def test_cut_anywhere_nothing_is_lost_or_repeated(
-    studio: Studio, fake_backend: FakeBackend, cut: int
+    studio: Studio, fake_backend: FakeBackend, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feed, "BACKOFF", (0.01, 0.02))
     job = fake_backend.add_job()
     for step in range(5):
         fake_backend.log(job, step)
