@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from tests.support.ports import held_ports
 from tests.support.typescript_projects import TypeScriptProject, fetch_arkor, lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
     from pathlib import Path
 
     from tests.support.fake_backend import FakeBackend
@@ -65,6 +66,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     backend, browser, quick = parts["conformance"] + parts["local"], parts["browser"], parts[""]
     rest = max(0, len(items) // 2 - len(backend))
     items[:] = [*backend, *quick[:rest], *browser, *quick[rest:]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while the tests and their libraries are imported, and never again among those."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
