@@ -37,6 +37,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if shutil.which("node") is None:
     os.environ["PATH"] += f"{os.pathsep}{node().parent}"
 
+# numpy starts threads of its own as it is imported, which spin for a moment in every process and get no work.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # The tests' launches answer in one way, whether llama.cpp is there or not; its own tests say otherwise.
 os.environ["ARKOR_ENGINE"] = "exact"
 

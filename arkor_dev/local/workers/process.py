@@ -33,8 +33,6 @@ DEFAULTS = {
     # Threads that wait without spinning: training, chat and the browser share the same few cores, and a
     # step took half the time beside other busy programs.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # numpy's own threads, one for each core: they spin for 0.05 s as it is imported, and get no work here.
-    "OPENBLAS_NUM_THREADS": "1",
     # oneDNN keeps what it has compiled for each shape, 1,024 of them, and torch 1,024 more of its own. In 16
     # bit each takes memory: a run whose lines all differ grew by megabytes a step. One step has some thirty.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
