@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from tests.support.ports import held_ports
 from tests.support.typescript_projects import TypeScriptProject, fetch_arkor, lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
     from pathlib import Path
 
     from tests.support.fake_backend import FakeBackend
@@ -35,6 +36,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The page's projects need Node. A machine without it has the one of the extra `dev`.
 if shutil.which("node") is None:
     os.environ["PATH"] += f"{os.pathsep}{node().parent}"
+
+# numpy starts threads of its own as it is imported, which spin for a moment in every process and get no work.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The tests' launches answer in one way, whether llama.cpp is there or not; its own tests say otherwise.
 os.environ["ARKOR_ENGINE"] = "exact"
@@ -65,6 +69,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     backend, browser, quick = parts["conformance"] + parts["local"], parts["browser"], parts[""]
     rest = max(0, len(items) // 2 - len(backend))
     items[:] = [*backend, *quick[:rest], *browser, *quick[rest:]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while the tests and their libraries are imported, and never again among those."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

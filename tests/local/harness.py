@@ -67,12 +67,12 @@ def frames_of(lines: Iterator[bytes] | IO[bytes]) -> Iterator[Frame]:
             fields = {}
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """Wait for ``condition`` and return what it says; fail when it stays false."""
+def until(condition: Callable[[], Any], seconds: float = 30.0, *, every: float = 0.02) -> Any:
+    """Wait for ``condition``, asked each time anew, and return what it says; fail when it stays false."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.02)
+        time.sleep(every)
     return value
 
 

@@ -68,6 +68,10 @@ class Nodes:
             "TMPDIR": str(folders["tmp"]),
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "REPORTER_UPDATE_INTERVAL_MS": "600000",  # each node measures itself, and nobody asks
+            # gRPC wakes its threads in each process that Ray forks: one of seven servers for a client died of
+            # it, and Ray waits for such a one for 30 s.
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
             "OMP_NUM_THREADS": "1",
             "ARKOR_LEAST_FREE_BYTES": "0",
         }
@@ -103,8 +107,9 @@ class Nodes:
 
     def _is_worker(self, entry: Path) -> bool:
         try:
-            here = f"TMPDIR={self.temporary}".encode() in (entry / "environ").read_bytes().split(b"\0")
-            return here and WORKER in (entry / "cmdline").read_bytes()
+            if WORKER not in (entry / "cmdline").read_bytes():
+                return False
+            return f"TMPDIR={self.temporary}".encode() in (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             return False
 
@@ -181,7 +186,7 @@ def over(backend: Backend, job: str, seconds: float = CONNECTED) -> dict[str, An
         found = backend.job(job)
         return found if found["status"] in ("completed", "failed", "cancelled") else None
 
-    found: dict[str, Any] = until(ended, seconds)
+    found: dict[str, Any] = until(ended, seconds, every=0.2)
     return found
 
 

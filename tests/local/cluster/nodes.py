@@ -15,8 +15,15 @@ from typing import Any
 
 HEAD = "127.0.0.2"
 STORE = 80 * 2**20
-HEALTH = {"health_check_period_ms": 500}
-"""The head knows a node as dead after five looks at it that find nobody: usually that is a quarter minute."""
+SYSTEM = {
+    # The head knows a node as dead after five looks at it that find nobody: usually that is a quarter minute.
+    "health_check_period_ms": 500,
+    # Nobody reads these figures, and no process is to wait for a driver: each brings its own environment.
+    "enable_metrics_collection": False,
+    "prestart_worker_first_driver": False,
+}
+NOBODY_READS: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+"""A page, the lines of every process, and what starts further machines: each is a process of the head's."""
 
 
 def main() -> None:
@@ -24,9 +31,8 @@ def main() -> None:
     os.dup2(2, 1)
     from ray.cluster_utils import Cluster
 
-    head: dict[str, Any] = {"num_cpus": 0, "node_ip_address": HEAD, "include_dashboard": False}
-    head |= {"object_store_memory": STORE, "ray_client_server_port": int(sys.argv[2])}
-    head |= {"_system_config": HEALTH}
+    head: dict[str, Any] = {"num_cpus": 0, "node_ip_address": HEAD, "object_store_memory": STORE}
+    head |= {**NOBODY_READS, "ray_client_server_port": int(sys.argv[2]), "_system_config": SYSTEM}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes: dict[str, Any] = {HEAD: cluster.head_node}
 

@@ -50,7 +50,7 @@ def step_of(backend: Backend, job: str) -> int:
 
 
 def arrive(backend: Backend, job: str, step: int) -> None:
-    until(lambda: step_of(backend, job) >= step, CONNECTED)
+    until(lambda: step_of(backend, job) >= step, CONNECTED, every=0.05)
 
 
 def node_of(backend: Backend, job: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from arkor_dev.local.cluster.storage.remote import MARK
 from arkor_dev.local.cluster.storage.shared import KINDS
+from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.support.ftp_server import ftp_server
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.local.conftest import Trained
     from tests.local.harness import Backend
 
     from .conftest import Nodes
@@ -94,13 +96,13 @@ def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
 
 
 def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes, tmp_path: Path
+    beside: Backend, data: Path, nodes: Nodes, trained: Trained, tmp_path: Path
 ) -> None:
     none = tmp_path / "none"
-    job = beside.submit(on(nodes, LONG, storage=str(none)), "blind")
+    job = beside.submit(on(nodes, CONFIG, storage=str(none)), "blind")
     found = over(beside, job)
     assert found["status"] == "completed", found
-    assert adapter(data, job) == undisturbed
+    assert adapter(data, job) == adapter(trained.data, trained.job)
     [text] = placed(beside, job)
     assert f"Checkpoints come here alone and not to {none}: the node " in text
     assert f"does not see it (there is no folder {none})" in text
@@ -108,13 +110,13 @@ def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
 
 
 def test_a_store_that_nobody_answers_for_costs_the_job_nothing_but_that(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes, unused_tcp_port: int
+    beside: Backend, data: Path, nodes: Nodes, trained: Trained, unused_tcp_port: int
 ) -> None:
     root = f"ftp://127.0.0.1:{unused_tcp_port}/jobs"
-    job = beside.submit(on(nodes, LONG, storage=root), "nobody")
+    job = beside.submit(on(nodes, CONFIG, storage=root), "nobody")
     found = over(beside, job)
     assert found["status"] == "completed", found
-    assert adapter(data, job) == undisturbed
+    assert adapter(data, job) == adapter(trained.data, trained.job)
     [text] = placed(beside, job)
     why = "(ConnectionRefusedError: [Errno 111] Connection refused)"
     assert f"Checkpoints come here alone and not to {root}: the node " in text

@@ -37,7 +37,9 @@ SAME: dict[str, Any] = {
     "numberFormat": "float32",
     "workers": 2,
 }
-TWO: dict[str, Any] = {**LONG, "maxSteps": 300, "loraDropout": 0.1, "workers": 2}
+STEPS = 220
+"""On a machine that is busy with ten other things an order comes some ten steps late: there are 150 left."""
+TWO: dict[str, Any] = {**LONG, "maxSteps": STEPS, "loraDropout": 0.1, "workers": 2}
 
 
 def messages(frames: list[Frame]) -> list[str]:
@@ -83,26 +85,44 @@ def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
     assert found["settings"]["workers"] == 2
 
 
-def test_a_second_run_has_the_same_bits_and_so_has_one_that_was_paused(
+def test_a_second_run_that_is_paused_and_moves_to_another_address_has_the_same_bits(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
     job = beside.submit(on(nodes, TWO), "pauses")
-    arrive(beside, job, 30)
-    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
-    until(lambda: clean(nodes))
+
+    def paused_at(step: int) -> None:
+        arrive(beside, job, step)
+        assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
+        until(lambda: clean(nodes))
+
+    paused_at(30)
     assert beside.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
+    paused_at(60)
+    order = {"on": nodes.client, "workers": 2}
+    config = beside.call("POST", f"/v1/jobs/{job}/resume", order).json["job"]["config"]
+    assert (config["cluster"], config["workers"]) == (nodes.client, 2)
     assert over(beside, job)["status"] == "completed"
     assert adapter(data, job) == undisturbed
-    assert not [text for text in messages(list(beside.events(job))) if "may differ" in text]
+    said = messages(list(beside.events(job)))
+    placed = [text for text in said if text.startswith("It trains on the nodes ")]
+    where = [address for text in placed for address in (nodes.address, nodes.client) if address in text]
+    assert where == [nodes.address, nodes.address, nodes.client]
+    assert not [text for text in said if "may differ" in text]
+    until(lambda: clean(nodes))
 
 
-def test_the_node_of_the_second_worker_dies_and_the_job_waits_for_another(
+def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_last_checkpoint_and_no_bit(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
-    job = beside.submit(on(nodes, TWO), "moves")
-    arrive(beside, job, 45)
+    job = beside.submit(on(nodes, TWO), "killed, and moves")
+    arrive(beside, job, 25)
+    before = nodes.workers()
+    assert len(before) == 2
+    os.kill(max(before), signal.SIGKILL)  # the second one, by its age
+    until(lambda: not set(before) & set(nodes.workers()), 30)
+    arrive(beside, job, 65)
     # Two workers on as many nodes: without one of them there is not room enough.
-    node = nodes_of_running(beside, job)[1]
+    node = nodes_of_running(beside, job, 2)[1]
     nodes.order(end=node)
     try:
         reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), CONNECTED))
@@ -115,24 +135,11 @@ def test_the_node_of_the_second_worker_dies_and_the_job_waits_for_another(
     assert adapter(data, job) == undisturbed
     until(lambda: clean(nodes))
     resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
-    assert resumed[0]["step"] >= 40
-    assert f"The node {node} of the cluster" in resumed[0]["message"]
-
-
-def test_a_worker_that_is_killed_costs_the_steps_since_the_last_checkpoint_and_no_bit(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
-) -> None:
-    job = beside.submit(on(nodes, TWO), "killed")
-    arrive(beside, job, 25)
-    before = nodes.workers()
-    assert len(before) == 2
-    os.kill(max(before), signal.SIGKILL)  # the second one, by its age
-    until(lambda: not set(before) & set(nodes.workers()), 30)
-    assert over(beside, job)["status"] == "completed"
-    assert adapter(data, job) == undisturbed
-    resumed = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
-    assert len(resumed) == 1
+    assert len(resumed) == 2
     assert "was killed" in resumed[0]["message"]
+    assert resumed[0]["step"] >= 20
+    assert f"The node {node} of the cluster" in resumed[1]["message"]
+    assert resumed[1]["step"] >= 60
 
 
 def test_they_end_with_studio_and_with_their_driver_and_go_on_when_it_is_back(
@@ -169,12 +176,13 @@ def test_they_end_with_studio_and_with_their_driver_and_go_on_when_it_is_back(
     until(lambda: clean(nodes))
 
 
-def nodes_of_running(backend: Backend, job: str) -> list[str]:
-    """As `nodes_of`, of a job whose stream does not end yet."""
+def nodes_of_running(backend: Backend, job: str, times: int) -> list[str]:
+    """As `nodes_of`, when that is said for so many ``times``, of a job whose stream does not end yet."""
     start = "It trains on the nodes "
     for frame in backend.events(job):
         text = str(frame.json.get("message", "")) if frame.event == "training.message" else ""
-        if text.startswith(start):
+        times -= text.startswith(start)
+        if not times:
             return text.removeprefix(start).partition(" of the cluster")[0].split(" and ")
     raise AssertionError("it does not say where it trains")
 
@@ -205,31 +213,11 @@ def test_it_goes_on_with_another_number_of_workers_and_says_that_bits_may_differ
     )
 
 
-def test_it_moves_to_another_address_with_its_workers_and_keeps_its_bits(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
-) -> None:
-    job = beside.submit(on(nodes, TWO), "another way in")
-    arrive(beside, job, 30)
-    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
-    until(lambda: clean(nodes))
-    order = {"on": nodes.client, "workers": 2}
-    config = beside.call("POST", f"/v1/jobs/{job}/resume", order).json["job"]["config"]
-    assert (config["cluster"], config["workers"]) == (nodes.client, 2)
-    assert over(beside, job)["status"] == "completed"
-    assert adapter(data, job) == undisturbed
-    said = messages(list(beside.events(job)))
-    placed = [text for text in said if text.startswith("It trains on the nodes ")]
-    assert len(placed) == 2
-    assert nodes.address in placed[0]
-    assert nodes.client in placed[1]
-    assert not [text for text in said if "may differ" in text]
-    until(lambda: clean(nodes))
-
-
 def test_it_begins_here_goes_on_with_two_workers_there_and_ends_here(
     beside: Backend, data: Path, nodes: Nodes
 ) -> None:
-    job = beside.submit({**TWO, "maxSteps": 600, "workers": 1}, "there and back")
+    steps = 2 * STEPS  # one worker alone is quick
+    job = beside.submit({**TWO, "maxSteps": steps, "workers": 1}, "there and back")
     arrive(beside, job, 25)
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
     before = beside.job(job)["config"]
@@ -252,7 +240,7 @@ def test_it_begins_here_goes_on_with_two_workers_there_and_ends_here(
     assert "its workers are 2 and were 1" in resumed[0]
     assert "its workers are 1 and were 2" in resumed[1]
     logged = (frame.json for frame in frames if frame.event == "training.log")
-    assert [row["step"] for row in logged if "loss" in row] == list(range(1, 601))
+    assert [row["step"] for row in logged if "loss" in row] == list(range(1, steps + 1))
     until(lambda: clean(nodes))
 
 

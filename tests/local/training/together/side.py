@@ -20,7 +20,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from arkor_dev.local.modeling import lean_torch, lean_transformers
 from arkor_dev.local.training.together.meeting import GroupLostError, Meeting
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import die_with_parent
@@ -135,9 +134,6 @@ def forked(order: dict[str, Any], told: dict[str, Any]) -> tuple[int, IO[str]]:
 def main() -> None:
     order = json.loads(sys.stdin.readline())
     warnings.simplefilter("ignore")
-    lean_torch.install()  # as the worker of a job does
-    lean_transformers.install()
-    importlib.import_module("peft")
     importlib.import_module("arkor_dev.local.training.together.group")
     hosts = order["hosts"]
     workers: list[tuple[int, IO[str]]] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +13,24 @@ pytest.importorskip("torch")
 
 from arkor_dev.local.checkpoints.origin import differences
 from arkor_dev.local.checkpoints.points import whole_points
+from tests.local.forked import answer
+from tests.local.harness import FORKS
 
 from .side import outcome, run_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    Together = Callable[..., list[list[dict[str, Any]]]]
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.skipif(sys.platform != "linux", reason="each has an address of its own"),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 
+SIDE = "tests.local.training.together.side"
 HOSTS = ("127.0.0.3", "127.0.0.4", "127.0.0.5")
 CASES: dict[str, dict[str, Any]] = {
     "accumulation": {"config": {"gradientAccumulationSteps": 2, "batchSize": 3}},
@@ -44,28 +50,24 @@ def named(name: str, case: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **case}
 
 
-def together(
-    tiny: Path, data: Path, cases: list[dict[str, Any]], count: int = 2
-) -> list[list[dict[str, Any]]]:
-    """What each of ``count`` workers says of each case."""
-    order = {"tiny": str(tiny), "data": str(data), "cases": cases, "hosts": HOSTS[:count]}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.local.training.together.side"],
-        input=json.dumps(order) + "\n",
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=240,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    said: list[list[dict[str, Any]]] = json.loads(done.stdout)
+@pytest.fixture
+def together(tiny: Path, template: dict[str, str]) -> Together:
+    """A function that gives what each of ``count`` workers says of each case."""
+
+    def said(data: Path, cases: list[dict[str, Any]], count: int = 2) -> list[list[dict[str, Any]]]:
+        order = {"tiny": str(tiny), "data": str(data), "cases": cases, "hosts": HOSTS[:count]}
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        found: list[list[dict[str, Any]]]
+        found = json.loads(answer(template[FORKS], SIDE, env, json.dumps(order).encode() + b"\n"))
+        return found
+
     return said
 
 
 @pytest.mark.timeout(300)
-def test_two_workers_learn_what_one_learns(tiny: Path, tmp_path: Path) -> None:
+def test_two_workers_learn_what_one_learns(together: Together, tiny: Path, tmp_path: Path) -> None:
     cases = [named(name, case) for name, case in CASES.items()]
-    first, second = together(tiny, tmp_path / "two", cases)
+    first, second = together(tmp_path / "two", cases)
     for case, ours, other in zip(cases, first, second, strict=True):
         alone = outcome(run_of(tiny, tmp_path / "one" / case["name"], case))
         assert ours["ended"] == alone["ended"], case
@@ -85,11 +87,11 @@ def test_two_workers_learn_what_one_learns(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_run_goes_on_with_the_same_bits_and_with_another_number_of_workers(
-    tiny: Path, tmp_path: Path
+    together: Together, tiny: Path, tmp_path: Path
 ) -> None:
     config = {"loraDropout": 0.2, "saveSteps": 0}
     whole, case = named("whole", {"config": config}), named("cut", {"config": config})
-    first, second = together(tiny, tmp_path, [whole, {**case, "pause": 7}])
+    first, second = together(tmp_path, [whole, {**case, "pause": 7}])
     undisturbed, cut = first
     assert (cut["ended"], second[1]["ended"]) == ("paused", "lost")
     assert cut["losses"] == undisturbed["losses"][:7]
@@ -101,18 +103,20 @@ def test_a_run_goes_on_with_the_same_bits_and_with_another_number_of_workers(
     for later in whole_points(tmp_path / "cut", "job"):
         assert later[0].step == 9
     # Back to where two of them were: what is drawn by chance is drawn again.
-    again, _ = together(tiny, tmp_path / "again", [{**case, "pause": 7}])
+    again, _ = together(tmp_path / "again", [{**case, "pause": 7}])
     assert again[0]["losses"] == cut["losses"]
-    (ours,), (other,) = together(tiny, tmp_path / "again", [{**case, "resume": True}])
+    (ours,), (other,) = together(tmp_path / "again", [{**case, "resume": True}])
     assert ours["ended"] == "completed"
     assert ours["losses"] == undisturbed["losses"][7:]
     assert ours["weights"] == other["weights"] == undisturbed["weights"]
 
 
 @pytest.mark.timeout(300)
-def test_three_workers_share_batches_that_are_no_multiple_of_three(tiny: Path, tmp_path: Path) -> None:
+def test_three_workers_share_batches_that_are_no_multiple_of_three(
+    together: Together, tiny: Path, tmp_path: Path
+) -> None:
     case = named("three", CASES["accumulation"] | {"config": {"batchSize": 4}})
-    said = together(tiny, tmp_path / "three", [case], 3)
+    said = together(tmp_path / "three", [case], 3)
     alone = outcome(run_of(tiny, tmp_path / "one", case))
     assert said[0][0]["losses"] == pytest.approx(alone["losses"], abs=1e-4)
     assert len({each[0]["weights"] for each in said}) == 1
