@@ -32,6 +32,10 @@ for name in ("AdamW", "SGD"):
     optimizer.load_state_dict(optimizer.state_dict())
     told[name] = losses
 answer = {"told": told, "compiler": compiler(), "heavy": heavy(), "read": len(read)}
+import tempfile
+with tempfile.TemporaryDirectory() as folder:
+    model.unload().save_pretrained(folder)
+answer["saved"] = {"compiler": compiler(), "heavy": heavy()}
 """
 ASKED = {
     "a part of a part": "from torch._dynamo.variables.base import VariableTracker as found",
@@ -98,6 +102,9 @@ def test_it_learns_the_same_without_the_compiler(by_way: dict[str, dict[str, Any
     assert "torch._inductor" not in lean["heavy"]
     assert set(lean["heavy"]) < set(whole["heavy"])
     assert lean["read"] < 20, "all models were read for one"
+    # A model that is saved is asked whether it is compiled, or lies on several machines.
+    assert not lean["saved"]["compiler"]
+    assert not {"torch._inductor", "torch.distributed.fsdp"} & set(lean["saved"]["heavy"])
     assert lean["told"] == whole["told"]
 
 
