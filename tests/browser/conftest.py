@@ -167,7 +167,7 @@ async def watched(
     faulty: bool = False,
     close: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Page]:
-    """The page; when the block ends, nothing may have gone wrong in it. ``close`` is the context's, if not given."""
+    """The page. When the block ends, by ``close`` or its context's, nothing may have gone wrong in it."""
     faults: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:

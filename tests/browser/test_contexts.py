@@ -81,7 +81,7 @@ async def test_it_runs_in_the_process_of_the_one_before(
         assert await renderers(browser) == before
 
 
-CHANGES: dict[str, Callable[[Page], Awaitable[None] | None]] = {
+CHANGES: dict[str, Callable[[Page], Awaitable[object] | None]] = {
     "offline": lambda page: page.context.set_offline(True),
     "permissions": lambda page: page.context.grant_permissions(["clipboard-read"]),
     "clock": lambda page: page.clock.install(),
