@@ -23,25 +23,28 @@ from playwright.async_api import async_playwright, expect
 from tests.support.fake_backend import running_fake_backend
 from tests.support.studio import running_studio
 
+from .contexts import ONE_PROCESS, Contexts
 from .looking import look_often
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+    from playwright.async_api import Browser, ConsoleMessage, Page, Playwright
 
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
     Browsers = Callable[..., Awaitable[Browser]]
+    ContextsOf = Callable[[Browser], Contexts]
     OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 
 # Milliseconds. On a quiet machine all comes at once; on a busy one nothing is wrong before this.
 expect.set_options(timeout=30_000)
 look_often()
 
+SHARED_OPTIONS = {"reduced_motion"}
 HERE = Path(__file__).parent
 FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"
 QUIET = (
@@ -84,15 +87,22 @@ def firefox_path() -> str | None:
 
 
 async def launch(
-    playwright: Playwright, *, chromium: dict[str, Any] | None = None, firefox: dict[str, Any] | None = None
+    playwright: Playwright,
+    *,
+    chromium: dict[str, Any] | None = None,
+    firefox: dict[str, Any] | None = None,
+    tabs: bool = False,
 ) -> Browser:
-    """A headless browser, with Blink's settings or Firefox's preferences as the one that it is has them."""
+    """A headless browser, with Blink's settings or Firefox's preferences as the one that it is has them.
+
+    With ``tabs`` each page has a process of its own, as in anyone's browser.
+    """
     if FIREFOX:
         return await playwright.firefox.launch(
             channel="moz-firefox", executable_path=firefox_path(), firefox_user_prefs=firefox or {}
         )
     settings = ",".join(f"{name}={value}" for name, value in (chromium or {}).items())
-    args = [*QUIET, f"--blink-settings={settings}"] if settings else list(QUIET)
+    args = [*QUIET, *([] if tabs else [ONE_PROCESS]), *([f"--blink-settings={settings}"] if settings else [])]
     return await playwright.chromium.launch(executable_path=shell_path() or chromium_path(), args=args)
 
 
@@ -118,7 +128,20 @@ async def browser(browsers: Browsers, request: pytest.FixtureRequest) -> Browser
     """The browser of all tests, or the one with the settings that the test asks for."""
     marker = request.node.get_closest_marker("browser_settings")
     settings = marker.kwargs if marker and marker.kwargs.get("firefox" if FIREFOX else "chromium") else {}
+    if _has_tabs(request) and not FIREFOX:
+        settings = {**settings, "tabs": True}
     return await browsers(**settings)
+
+
+def _has_tabs(request: pytest.FixtureRequest) -> bool:
+    return request.node.get_closest_marker("tabs") is not None
+
+
+@pytest.fixture(scope="session")
+def contexts_of() -> ContextsOf:
+    """The contexts of a browser that are used again."""
+    known: dict[Browser, Contexts] = {}
+    return lambda browser: known.setdefault(browser, Contexts(browser))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -137,10 +160,14 @@ async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
 
 @asynccontextmanager
 async def watched(
-    context: BrowserContext, origin: str, path: str | None, *, faulty: bool = False
+    page: Page,
+    origin: str,
+    path: str | None,
+    *,
+    faulty: bool = False,
+    close: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Page]:
-    """A page of the context; when the block ends, nothing may have gone wrong in it."""
-    page = await context.new_page()
+    """The page. When the block ends, by ``close`` or its context's, nothing may have gone wrong in it."""
     faults: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:
@@ -164,20 +191,22 @@ async def watched(
         yield page
     finally:
         # What answers in the backend's place may be at it: it cannot reach a page that is closed.
-        for each in context.pages:
+        for each in page.context.pages:
             await each.unroute_all(behavior="ignoreErrors")
-        await context.close()
+        await (close or page.context.close)()
     assert faults == []
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> OpenPage:
+def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.FixtureRequest) -> OpenPage:
     """Opens a page on an origin; when the block ends, nothing may have gone wrong in it.
 
     Without a path it is left to the test to go there.
 
     ``faulty`` is for tests in which the daemon refuses or is away, ``clock`` for those that let the page's
-    time pass quicker (``steps.hurried``); more keywords go to the browser context.
+    time pass quicker (``steps.hurried``); more keywords are of the browser context: ``width`` and ``height``
+    in px, ``scheme``, Playwright's own. With any but ``SHARED_OPTIONS`` the context is the test's alone. A
+    test that opens several tabs in it has the mark ``tabs``.
     """
 
     @asynccontextmanager
@@ -185,24 +214,29 @@ def open_page(browser: Browser) -> OpenPage:
         origin: str,
         path: str | None = "/",
         *,
-        width: int = 1280,
-        height: int = 900,
-        scheme: str = "light",
         faulty: bool = False,
         clock: bool = False,
-        **context_options: Any,
+        **options: Any,
     ) -> AsyncIterator[Page]:
-        context = await browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if scheme == "dark" else "light",
-            **context_options,
-        )
-        if clock:
-            await context.clock.install()
-        async with watched(context, origin, path, faulty=faulty) as page:
-            yield page
+        if FIREFOX or clock or options.keys() - SHARED_OPTIONS or _has_tabs(request):
+            context = await browser.new_context(**_options(**options))
+            if clock:
+                await context.clock.install()
+            async with watched(await context.new_page(), origin, path, faulty=faulty) as page:
+                yield page
+            return
+        async with contexts_of(browser).lent(origin, **_options(**options)) as shared:
+            page = await shared.new_page()
+            async with watched(page, origin, path, faulty=faulty, close=shared.close_pages):
+                yield page
 
     return opened
+
+
+def _options(
+    *, width: int = 1280, height: int = 900, scheme: str = "light", **options: Any
+) -> dict[str, Any]:
+    return {"viewport": {"width": width, "height": height}, "color_scheme": scheme, **options}
 
 
 @pytest.fixture
@@ -214,7 +248,7 @@ def open_blocked(tmp_path: Path) -> OpenPage:
         async with async_playwright() as playwright:
             if FIREFOX:
                 browser = await launch(playwright, firefox={"network.cookie.cookieBehavior": 2})
-                async with watched(await browser.new_context(), origin, path) as page:
+                async with watched(await (await browser.new_context()).new_page(), origin, path) as page:
                     yield page
                 await browser.close()
                 return
@@ -225,7 +259,7 @@ def open_blocked(tmp_path: Path) -> OpenPage:
             context = await playwright.chromium.launch_persistent_context(
                 tmp_path / "profile", executable_path=chromium_path(), args=list(QUIET)
             )
-            async with watched(context, origin, path) as page:
+            async with watched(await context.new_page(), origin, path) as page:
                 yield page
 
     return opened

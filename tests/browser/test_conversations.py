@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.mark.tabs
 async def test_two_tabs_share_a_conversation_and_lose_nothing(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -53,6 +54,7 @@ async def test_two_tabs_share_a_conversation_and_lose_nothing(
     assert roles == ["user", "assistant"] * 2 + ["user"]
 
 
+@pytest.mark.tabs
 async def test_an_answer_whose_tab_was_closed_is_told_as_cut(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -154,6 +156,7 @@ async def test_a_job_that_is_not_there_is_said(
         await expect(page.get_by_role("button", name="Send")).to_be_disabled()
 
 
+@pytest.mark.tabs
 async def test_presets_of_two_tabs_and_of_studio_itself(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -250,6 +250,7 @@ async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, op
         await expect(all_of_them).to_be_focused()
 
 
+@pytest.mark.tabs
 async def test_seven_tabs_at_once_all_work(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -272,6 +273,7 @@ async def test_seven_tabs_at_once_all_work(
             await expect(tab.locator("main")).to_contain_text("Completed", timeout=START)
 
 
+@pytest.mark.tabs
 async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(
         studio.settings.project,

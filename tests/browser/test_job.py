@@ -622,6 +622,7 @@ async def test_a_cut_stream_loses_and_doubles_nothing(
         await expect(page.locator(".job-events h2")).to_contain_text("21")
 
 
+@pytest.mark.tabs
 async def test_nine_tabs_at_once(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     jobs = [fake_backend.add_job(name=f"job {index}") for index in range(9)]
     async with open_page(studio.url, f"/#/jobs/{jobs[0]}") as page:

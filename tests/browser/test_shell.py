@@ -287,6 +287,7 @@ async def test_every_tab_goes_on_at_once_after_a_restart(
         await every_tab_goes_on(settings, fake_backend, open_page, port)
 
 
+@pytest.mark.tabs
 async def every_tab_goes_on(
     settings: Settings, fake_backend: FakeBackend, open_page: OpenPage, port: int
 ) -> None:

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NEWEST = 1
 
 
+@pytest.mark.tabs
 async def test_the_page_stores_what_the_newest_fixture_says(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -107,6 +108,7 @@ async def test_what_a_newer_page_stored_is_left_alone(
         assert future[storage].items() <= stored[storage].items()
 
 
+@pytest.mark.tabs
 async def test_a_newer_page_in_another_tab_can_upgrade_the_database(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

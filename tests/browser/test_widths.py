@@ -51,6 +51,64 @@ async def test_a_fault_is_found(browser: Browser, fault: str) -> None:
     assert [each for each in found if each.startswith(fault)], found
 
 
+# The ways in which a page hears of its size, and Preact's: what a component does after it was drawn.
+HEARD = {
+    "event": "addEventListener('resize', () => { THEN; })",
+    "media": "matchMedia('(width <= 400px)').addEventListener('change', () => { THEN; })",
+    "observer": "new ResizeObserver(() => { THEN; }).observe(document.body)",
+}
+WIDE = (
+    "document.body.insertAdjacentHTML('beforeend', innerWidth > 400 ? '' : '<p style=\"width: 500px\">x</p>')"
+)
+THEN = {
+    "at once": WIDE,
+    "when it is drawn": f"Promise.resolve().then(() => {WIDE})",
+    "after it was drawn": f"requestAnimationFrame(() => setTimeout(() => {WIDE}))",
+}
+
+
+@pytest.mark.parametrize(
+    ("heard", "then"),
+    # What an observer has for after the drawing comes a frame later.
+    [
+        (heard, then)
+        for heard in HEARD
+        for then in THEN
+        if (heard, then) != ("observer", "after it was drawn")
+    ],
+)
+async def test_a_fault_of_what_the_page_does_with_its_size_is_found(
+    browser: Browser, heard: str, then: str
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.set_content(f"<body>{FINE}<script>{HEARD[heard].replace('THEN', THEN[then])}</script></body>")
+    found = await layout_faults(page, widths=(1280, 360), zoomed=())
+    await context.close()
+    assert [each for each in found if each.startswith("the page scrolls sideways by")], found
+    assert all("(360)" in each for each in found), found
+
+
+async def test_it_is_laid_out_for_each_size_and_drawn_again_afterwards(browser: Browser) -> None:
+    context = await browser.new_context(viewport={"width": 1000, "height": 700})
+    page = await context.new_page()
+    # Each size is a fault of its own here.
+    await page.set_content(
+        "<body><p></p><script>addEventListener('resize', () => { document.querySelector('p').textContent = "
+        "[innerWidth, innerHeight, devicePixelRatio, document.documentElement.clientWidth]; });</script>"
+        "<style>p { position: fixed; left: -400px; width: 300px }</style></body>"
+    )
+    found = await layout_faults(page, widths=(360, 1920), zoomed=(640,))
+    assert found == [
+        "beyond the window: 360,900,1,360 (360)",
+        "beyond the window: 1920,900,1,1920 (1920)",
+        "beyond the window: 320,450,2,320 (640 at 200 %)",
+    ]
+    size = "[innerWidth, innerHeight, devicePixelRatio, getComputedStyle(document.documentElement).opacity]"
+    assert await page.evaluate(size) == [1000, 700, 1, "1"]
+    await context.close()
+
+
 async def test_nothing_is_found_where_nothing_is_wrong(browser: Browser) -> None:
     context = await browser.new_context()
     page = await context.new_page()

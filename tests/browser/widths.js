@@ -1,7 +1,7 @@
 // Evaluated in the page by widths.py: the faults of the layout as it stands, one line each.
 (async () => {
-  // Two frames: one in which the page hears of its new size, one in which it has been laid out anew.
-  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  // A frame, in which the page hears of its new size, and what it does then in timers that it has set in that frame.
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(() => setTimeout(done))));
   const faults = [];
   const root = document.scrollingElement;
   const over = root.scrollWidth - root.clientWidth;

@@ -16,6 +16,8 @@ WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
 ZOOM = 2
 ZOOMED = (640, 768, 1024, 1280, 1920)
 HEIGHT = 900
+DRAWN = "(drawn) => { document.documentElement.style.opacity = drawn ? '' : '0'; }"
+"""Laid out all the same, but not painted where nobody looks."""
 
 
 async def layout_faults(
@@ -25,10 +27,12 @@ async def layout_faults(
     session = await page.context.new_cdp_session(page)
     finder = FINDER.read_text(encoding="utf-8")
     found: dict[str, list[str]] = {}
+    await page.evaluate(DRAWN, False)
     for width, zoom in [*((width, 1) for width in widths), *((width, ZOOM) for width in zoomed)]:
         await _resize(session, width // zoom, zoom)
         for fault in cast("list[str]", await page.evaluate(finder)):
             found.setdefault(fault, []).append(f"{width}" if zoom == 1 else f"{width} at {zoom * 100} %")
+    await page.evaluate(DRAWN, True)
     await session.send("Emulation.clearDeviceMetricsOverride")
     await session.detach()
     return [f"{fault} ({', '.join(where)})" for fault, where in found.items()]
@@ -36,4 +40,5 @@ async def layout_faults(
 
 async def _resize(session: CDPSession, width: int, zoom: int) -> None:
     metrics = {"width": width, "height": HEIGHT // zoom, "deviceScaleFactor": zoom, "mobile": False}
-    await session.send("Emulation.setDeviceMetricsOverride", metrics)
+    # What shows it stays as large as it was: nobody looks.
+    await session.send("Emulation.setDeviceMetricsOverride", {**metrics, "dontSetVisibleSize": True})
