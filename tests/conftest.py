@@ -55,10 +55,11 @@ LEAKY = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each of two workers (``-n 2 --dist worksteal``) begin with what is slow and shares much.
+    """Let each of some workers (``-n 3 --dist worksteal``) begin with what is slow and shares much.
 
-    Each gets one half of the list, and whoever is through takes from the end of the other's. There lies what
-    is quick and needs nothing, so that one worker alone starts the backend and trains its jobs.
+    Each gets one part of the list, and whoever is through takes from the end of another's. There lies what
+    is quick and needs nothing, so that the browser is started by the last one alone, and the backend, which
+    trains its jobs, by the ones before.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
@@ -67,7 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.nodeid.removeprefix("tests/").partition("/")[0]
         parts[folder if folder in parts else ""].append(item)
     backend, browser, quick = parts["conformance"] + parts["local"], parts["browser"], parts[""]
-    rest = max(0, len(items) // 2 - len(backend))
+    workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    rest = max(0, len(items) * (workers - 1) // workers - len(backend))
     items[:] = [*backend, *quick[:rest], *browser, *quick[rest:]]
 
 

@@ -325,7 +325,6 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
     assert time.process_time() - began < 20
 
 
-@pytest.mark.alone
 def test_a_hundred_thousand_rows_are_found_in_a_second(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes((GOOD + b"\n") * 100_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +16,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SOON_SECONDS: Final = 10.0
+"""How long after the first attempt the next one is made, where something has stayed; then twice as long."""
 AGAIN_SECONDS: Final = 600.0
-"""How long after one attempt the next one is made, where something has stayed."""
+"""The longest that this becomes: a cluster may be away for days."""
 
 
 class Remains:
@@ -42,8 +43,12 @@ class Remains:
 
     async def look(self) -> None:
         """Look now, and whenever there is a reason, for ever."""
+        pause = SOON_SECONDS
         while True:
             self._news.clear()
             gone = await self.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), None if gone else AGAIN_SECONDS)
+            try:
+                await asyncio.wait_for(self._news.wait(), None if gone else pause)
+                pause = SOON_SECONDS
+            except TimeoutError:
+                pause = min(2 * pause, AGAIN_SECONDS)
