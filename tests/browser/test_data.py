@@ -54,6 +54,24 @@ async def test_the_way_there_is_where_the_feature_is(
         await expect(page.get_by_role("link", name="look at the data")).to_have_count(0)
 
 
+# As on a busy machine: what a page does once it is painted is late, and the backend's next answer is there before.
+LATE = """
+    const [frame, later] = [requestAnimationFrame, setTimeout];
+    window.requestAnimationFrame = (then) => frame(() => later(then, 2000));
+    window.setTimeout = (then, after, ...given) => later(then, after === 35 ? 2000 : after, ...given);
+"""
+
+
+async def test_a_row_far_down_is_shown_although_more_is_known_before_the_first_is_painted(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    fake_backend.datasets.reading = 50
+    async with open_page(studio.url, None) as page:
+        await page.add_init_script(LATE)
+        await page.goto(studio.url + "/#/data?row=110")
+        await expect(page.locator(".data-row-on")).to_contain_text("110")
+
+
 async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     longest = max(range(120), key=lambda n: sum(len(message["content"].split()) for message in data[n])) + 1
     data[90] = [{"role": "user", "content": "Is the Umbrella in?"}, {"role": "assistant", "content": "Yes."}]

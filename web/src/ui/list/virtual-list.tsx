@@ -1,6 +1,6 @@
 /** Long lists of equal rows: only the visible ones are in the page. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import "./virtual-list.css";
 
 const OVERSCAN = 8;
@@ -98,7 +98,8 @@ export function VirtualRows({
     observer.observe(node);
     return () => observer.disconnect();
   }, [follow]);
-  useEffect(() => {
+  // Before anything that uses it: of the list's owner an effect may be run as soon as that is drawn again.
+  useLayoutEffect(() => {
     if (!handle) return;
     handle.current = {
       scrollTo(index) {
