@@ -54,7 +54,7 @@ async def test_the_way_there_is_where_the_feature_is(
         await expect(page.get_by_role("link", name="look at the data")).to_have_count(0)
 
 
-# As on a busy machine: what a page does once it is painted is late, and the backend's next answer is there before.
+# As on a busy machine: what a page does once it is painted is late, and the next answer is there before.
 LATE = """
     const [frame, later] = [requestAnimationFrame, setTimeout];
     window.requestAnimationFrame = (then) => frame(() => later(then, 2000));
