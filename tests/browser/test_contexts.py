@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import shell_path
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -62,6 +64,11 @@ async def test_the_next_test_finds_nothing_of_the_one_before(studio: Studio, ope
         assert await page.evaluate("fetch('/').then(({ ok }) => ok)")
 
 
+needs_shell = pytest.mark.skipif(
+    shell_path() is None, reason="a whole Chromium keeps a process ready for the next page"
+)
+
+
 async def renderers(browser: Browser) -> set[int]:
     """The processes of the browser that run pages."""
     tools = await browser.new_browser_cdp_session()
@@ -70,6 +77,7 @@ async def renderers(browser: Browser) -> set[int]:
     return {each["id"] for each in processes if each["type"] == "renderer"}
 
 
+@needs_shell
 async def test_it_runs_in_the_process_of_the_one_before(
     studio: Studio, browser: Browser, open_page: OpenPage
 ) -> None:
@@ -121,6 +129,7 @@ async def test_a_second_tab_needs_the_mark(studio: Studio, open_page: OpenPage) 
             await page.context.new_page()
 
 
+@needs_shell
 @pytest.mark.tabs
 async def test_with_the_mark_each_tab_has_a_process(
     studio: Studio, browser: Browser, open_page: OpenPage

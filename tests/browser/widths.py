@@ -35,7 +35,17 @@ async def layout_faults(
     await page.evaluate(DRAWN, True)
     await session.send("Emulation.clearDeviceMetricsOverride")
     await session.detach()
+    await _as_before(page)
     return [f"{fault} ({', '.join(where)})" for fault, where in found.items()]
+
+
+async def _as_before(page: Page) -> None:
+    """Give the page the size again that it had: a Chromium with a window has that one's size now."""
+    size = page.viewport_size
+    if size and await page.evaluate("[innerWidth, innerHeight]") != [size["width"], size["height"]]:
+        # Playwright sets no size that it takes for the page's.
+        await page.set_viewport_size({**size, "height": size["height"] + 1})
+        await page.set_viewport_size(size)
 
 
 async def _resize(session: CDPSession, width: int, zoom: int) -> None:
