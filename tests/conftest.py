@@ -55,7 +55,7 @@ LEAKY = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each of some workers (``-n 3 --dist worksteal``) begin with what is slow and shares much.
+    """Let each of some workers (``-n 2 --dist worksteal``) begin with what is slow and shares much.
 
     Each gets one part of the list, and whoever is through takes from the end of another's. There lies what
     is quick and needs nothing, so that the browser is started by the last one alone, and the backend, which

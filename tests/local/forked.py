@@ -69,27 +69,13 @@ def ask(name: str, module: str, env: Mapping[str, str], ends: Sequence[int]) -> 
     return connection, int(connection.recv(64))
 
 
-def answer(name: str, module: str, env: Mapping[str, str], order: bytes) -> bytes:
-    """What a program prints that gets ``order`` as its input; it ends well. Its errors go where ours go."""
-    (given, write), (read, said) = os.pipe(), os.pipe()
-    connection, _ = ask(name, module, env, [given, said, sys.stderr.fileno()])
-    os.close(given)
-    os.close(said)
-    with connection, os.fdopen(read, "rb") as output:
-        with os.fdopen(write, "wb") as told:
-            told.write(order)
-        found = output.read()
-        assert int(connection.recv(64)) == 0
-    return found
-
-
 class Forked:
     """One child, as far as ``subprocess.Popen`` is asked for one."""
 
-    def __init__(self, template: Template, module: str, env: Mapping[str, str], errors: int) -> None:
+    def __init__(self, template: str, module: str, env: Mapping[str, str], errors: int) -> None:
         given, write = os.pipe()
         read, said = os.pipe()
-        self._connection, self.pid = ask(template.name, module, env, [given, said, errors])
+        self._connection, self.pid = ask(template, module, env, [given, said, errors])
         os.close(given)
         os.close(said)
         self.stdin, self.stdout = os.fdopen(write, "wb"), os.fdopen(read, "rb")
@@ -101,6 +87,17 @@ class Forked:
             self.returncode = int(self._connection.recv(64))
             self._connection.close()
         return self.returncode
+
+
+def answer(template: str, module: str, env: Mapping[str, str], order: bytes) -> bytes:
+    """What a program prints that gets ``order`` as its input; it ends well. Its errors go where ours go."""
+    child = Forked(template, module, env, sys.stderr.fileno())
+    with child.stdout, child.stdin:
+        child.stdin.write(order)
+        child.stdin.close()
+        found = child.stdout.read()
+    assert child.wait() == 0
+    return found
 
 
 class Forks:
@@ -119,7 +116,7 @@ class Forks:
         key = tuple(sorted(env.items()))
         if key not in self._templates:
             self._templates[key] = Template(LIMITED, env)
-        return Forked(self._templates[key], module, env, stderr.fileno())
+        return Forked(self._templates[key].name, module, env, stderr.fileno())
 
     def end(self) -> None:
         """End what is forked."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .conftest import CONFIG, STEPS, Trained, make_project
-from .forked import Template, ask
+from .forked import Forked, Template
+from .forking_backend import LIBRARIES
 from .harness import FORKS, Backend, Frame
 
 if TYPE_CHECKING:
@@ -63,13 +66,17 @@ def test_it_ends_as_a_process_does(bare: Template, how: str) -> None:
     true = subprocess.run(
         argv, input=b"told", capture_output=True, env=env, start_new_session=True, check=False
     )
-    (given, write), (read, said), (heard, wrong) = os.pipe(), os.pipe(), os.pipe()
-    connection, _ = ask(bare.name, ENDING, env, [given, said, wrong])
-    for each in (given, said, wrong):
-        os.close(each)
-    os.write(write, b"told")
-    os.close(write)
-    with connection, os.fdopen(read, "rb") as out, os.fdopen(heard, "rb") as errors:
-        assert out.read() == true.stdout
+    with TemporaryFile() as errors:
+        child = Forked(bare.name, ENDING, env, errors.fileno())
+        with child.stdout, child.stdin:
+            child.stdin.write(b"told")
+            child.stdin.close()
+            assert child.stdout.read() == true.stdout
+        assert child.wait() == true.returncode
+        errors.seek(0)
         assert errors.read().splitlines()[-1:] == true.stderr.splitlines()[-1:]
-        assert int(connection.recv(64)) == true.returncode
+
+
+def test_what_is_loaded_before_is_there() -> None:
+    """A template goes on without a library that it does not find, and each worker would load it anew."""
+    assert [name for name in LIBRARIES if importlib.util.find_spec(name) is None] == []

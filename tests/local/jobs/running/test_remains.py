@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.jobs.running import remains
-from arkor_dev.local.jobs.running.remains import Remains
+from arkor_dev.local.jobs.running.remains import AGAIN_SECONDS, Remains
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
     from pathlib import Path
 
 
@@ -23,34 +23,39 @@ class Jobs:
         return {}
 
 
+class EndError(Exception):
+    """Ends what goes on for ever."""
+
+
 async def test_it_is_tried_again_soon_and_then_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[float] = []
-    news = asyncio.Event()
+    # Of each attempt whether nothing is left, and whether there is news before the time is over.
+    attempts = [(False, False)] * 8 + [
+        (False, True),
+        (False, True),
+        (False, False),
+        (True, True),
+        (False, True),
+    ]
+    tried = iter(attempts)
+    waited: list[float | None] = []
 
     async def clear(_: Path, __: Mapping[str, str]) -> bool:
-        tried.append(asyncio.get_running_loop().time())
-        news.set()
-        return len(tried) in (5, 7)
+        return attempts[len(waited)][0]
 
-    async def came(count: int) -> None:
-        while len(tried) < count:
-            news.clear()
-            await news.wait()
+    async def wait_for(waiting: Coroutine[Any, Any, Any], seconds: float | None) -> None:
+        waiting.close()
+        _, news = next(tried)
+        waited.append(seconds)
+        if len(waited) == len(attempts):
+            raise EndError
+        if not news:
+            raise TimeoutError
 
     monkeypatch.setattr(remains, "clear", clear)
-    monkeypatch.setattr(remains, "SOON_SECONDS", 0.1)
-    monkeypatch.setattr(remains, "AGAIN_SECONDS", 0.3)
-    found = Remains(Jobs(), tmp_path)  # type: ignore[arg-type]
-    looking = asyncio.create_task(found.look())
-    async with asyncio.timeout(60):
-        await came(5)
-        pauses = [later - before for before, later in pairwise(tried)]
-        assert all(took >= least for took, least in zip(pauses, (0.1, 0.2, 0.3, 0.3), strict=True)), pauses
-        with pytest.raises(TimeoutError):  # nothing is left, and nothing looked for
-            await asyncio.wait_for(came(6), 0.7)
-        found.wake()
-        await came(7)
-        assert tried[6] - tried[5] >= 0.1
-    looking.cancel()
+    monkeypatch.setattr(remains, "asyncio", SimpleNamespace(Event=asyncio.Event, wait_for=wait_for))
+    with pytest.raises(EndError):
+        await Remains(Jobs(), tmp_path).look()  # type: ignore[arg-type]
+    # Whenever there is news it is tried at once, and soon again.
+    assert waited == [10, 20, 40, 80, 160, 320, *[AGAIN_SECONDS] * 3, 10, 10, None, 10]

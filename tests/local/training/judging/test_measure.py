@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(300),  # several trainings, and a busy machine
     pytest.mark.usefixtures("forked_workers"),
-]  # several trainings, and a busy machine
+]
 HELD_OUT = 12
 JUDGED: dict[str, Any] = {
     **CONFIG,
