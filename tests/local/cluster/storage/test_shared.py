@@ -154,7 +154,8 @@ def test_a_place_that_does_not_answer_holds_nobody(
     assert node.heard > 0  # else an impatient node would end itself meanwhile
     # It is not asked again: the job goes on without it.
     server.silent.clear()
-    until(lambda: not [each for each in threading.enumerate() if each.name == "shared storage"])
+    asking = ("shared storage", "old files")
+    until(lambda: not [each for each in threading.enumerate() if each.name in asking])
     said = len(server.said)
     assert node.takes(HASH, SIZE) is None
     node.save("checkpoints/20/state.pt", b"later")
