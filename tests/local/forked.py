@@ -10,6 +10,7 @@ then its exit status.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import traceback
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.local.modeling.lean_transformers import lean_imports
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 PIPE: Final = subprocess.PIPE
 ORDER: Final = 2**17
+ROOM: Final = 2**14
+"""Bytes that a child's environment may have more than its template's, as the system tells of it."""
 LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp")
 
 
@@ -46,7 +50,7 @@ class Template:
                 [sys.executable, "-m", __name__, number, *libraries],
                 pass_fds=[int(number)],
                 stdin=subprocess.DEVNULL,
-                env=dict(env),
+                env={**env, "ARKOR_TEST_ROOM": "-" * ROOM},
             )
 
     def end(self) -> None:
@@ -173,6 +177,7 @@ def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
         os.closerange(3, max(given) + 2)
         os.environ.clear()
         os.environ.update(order["env"])
+        _show([sys.executable, "-m", order["module"]], order["env"])
         sys.argv = [order["module"]]
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
         status = 0
@@ -186,6 +191,19 @@ def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(status if isinstance(status, int) else 1)
+
+
+def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Let the system tell of this process the command line and environment that the program would have."""
+    places = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:49]
+    of_argv, end_of_argv, of_env, end_of_env = map(int, places)
+    for place, end, words in (
+        (of_argv, end_of_argv, argv),
+        (of_env, end_of_env, [f"{name}={value}" for name, value in env.items()]),
+    ):
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)
+        assert len(text) <= end - place, "its template was started with less"
+        ctypes.memmove(place, text.ljust(end - place, b"\0"), end - place)
 
 
 if __name__ == "__main__":

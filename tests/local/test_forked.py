@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,10 @@ import pytest
 from .conftest import CONFIG, STEPS, Trained, make_project
 from .forked import Forked, Template
 from .forking_backend import LIBRARIES
-from .harness import FORKS, Backend, Frame
+from .harness import FORKS, Backend, Frame, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.engine,
@@ -75,6 +75,24 @@ def test_it_ends_as_a_process_does(bare: Template, how: str) -> None:
         assert child.wait() == true.returncode
         errors.seek(0)
         assert errors.read().splitlines()[-1:] == true.stderr.splitlines()[-1:]
+
+
+def test_the_system_tells_of_it_what_it_tells_of_the_program(bare: Template) -> None:
+    """Whoever looks for processes by their command lines and environments finds it."""
+    argv, env = [sys.executable, "-m", ENDING], {**os.environ, "END": "well", "MARK": "x" * 4000}
+    with TemporaryFile() as errors:
+        child = Forked(bare.name, ENDING, env, errors.fileno())
+        with child.stdout, child.stdin:
+
+            def told(name: str) -> list[str]:
+                return Path(f"/proc/{child.pid}/{name}").read_text().rstrip("\0").split("\0")
+
+            words = [f"{name}={value}" for name, value in env.items()]
+            until(lambda: (told("cmdline"), told("environ")) == (argv, words))
+            child.stdin.write(b"told")
+            child.stdin.close()
+            assert child.stdout.read()
+        assert child.wait() == 0
 
 
 def test_what_is_loaded_before_is_there() -> None:

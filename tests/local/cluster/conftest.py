@@ -21,11 +21,13 @@ import pytest
 from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, until
 
+from .forking import TRUE
 from .nodes import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).resolve().parents[3]
 WORKER = b"arkor_dev.local.training.worker"
 DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
@@ -74,6 +76,8 @@ class Nodes:
             "GRPC_ENABLE_FORK_SUPPORT": "0",
             "OMP_NUM_THREADS": "1",
             "ARKOR_LEAST_FREE_BYTES": "0",
+            # For what Ray is told to load there: `tests.local.cluster.forking`.
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         port = free_port()
         errors = (root / "errors").open("w")
@@ -131,13 +135,22 @@ class Nodes:
 
 
 @pytest.fixture(scope="session")
-def nodes() -> Iterator[Nodes]:
+def nodes(template: dict[str, str]) -> Iterator[Nodes]:
     """Two nodes of one processor each, for all tests; a test that ends one adds it again."""
     root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
-    nodes = Nodes.start(root, 2)
+    nodes = Nodes.start(root, 2, **template)
     yield nodes
     nodes.stop()
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def true_workers(nodes: Nodes) -> Iterator[None]:
+    """What trains on the nodes is started there as anywhere, not forked from what has its libraries."""
+    switch = nodes.temporary / TRUE
+    switch.touch()
+    yield
+    switch.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +160,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def beside(data: Path, shared_project: Path, nodes: Nodes) -> Iterator[Backend]:
+def beside(data: Path, shared_project: Path, nodes: Nodes, template: dict[str, str]) -> Iterator[Backend]:
     """A backend for the jobs on the cluster."""
-    backend = Backend.start(data, shared_project, data.parent / "cache", **{SECRET: "of the user"})
+    told = {**template, SECRET: "of the user"}
+    backend = Backend.start(data, shared_project, data.parent / "cache", **told)
     yield backend
     backend.stop()
 

@@ -21,6 +21,7 @@ SYSTEM = {
     # Nobody reads these figures, and no process is to wait for a driver: each brings its own environment.
     "enable_metrics_collection": False,
     "prestart_worker_first_driver": False,
+    "preload_python_modules": ["tests.local.cluster.forking"],
 }
 NOBODY_READS: dict[str, Any] = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 """A page, the lines of every process, and what starts further machines: each is a process of the head's."""

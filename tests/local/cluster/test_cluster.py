@@ -64,6 +64,7 @@ def clean(nodes: Nodes) -> bool:
     return not nodes.workers() and not nodes.jobs()
 
 
+@pytest.mark.usefixtures("true_workers")
 def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
     beside: Backend, data: Path, nodes: Nodes, trained: Trained
 ) -> None:
@@ -115,6 +116,7 @@ def test_by_the_address_for_clients_it_is_the_same(
     until(lambda: clean(nodes))
 
 
+@pytest.mark.usefixtures("true_workers")
 def test_a_node_that_dies_costs_the_steps_since_the_last_checkpoint_and_no_bit(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_job_is_paused_and_goes_on_with_the_same_bits(
     assert adapter(data, job) == undisturbed
 
 
+@pytest.mark.usefixtures("true_workers")
 def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**LONG, "maxSteps": 1_000_000}), "cancelled")
     arrive(beside, job, 5)

@@ -65,7 +65,7 @@ async def become(store: AsyncStore, job: str, status: str) -> dict[str, Any]:
             news = store.pulse.next()
             found = await store.read(Store.get, job)
             assert found
-            if found["status"] == status and (status != "queued" or "reason" in found["queue"]):
+            if found["status"] == status and (status != "queued" or "reason" in found.get("queue", {})):
                 return found
             await news.wait()
 
