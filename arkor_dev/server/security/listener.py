@@ -85,7 +85,7 @@ class Listener:
         protocol.on_lost = self._lost
         task = self._loop.create_task(self._open(connection, protocol))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(lambda task: self._opened(task, connection))
 
     async def _open(self, connection: socket.socket, protocol: Protocol) -> None:
         try:
@@ -93,6 +93,11 @@ class Listener:
         except OSError:
             connection.close()
             self._lost(protocol)
+
+    def _opened(self, task: asyncio.Task[None], connection: socket.socket) -> None:
+        self._opening.discard(task)
+        if task.cancelled():  # perhaps before it began, so that nobody else closes it
+            connection.close()
 
     def _lost(self, protocol: Protocol) -> None:
         protocol.on_lost = None
