@@ -137,12 +137,7 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
     const token = target instanceof Element ? target.closest<HTMLElement>("[data-place]") : null;
     return token ? Number(token.dataset.place) : null;
   };
-  // The browser says "over" as well when a key scrolls the tokens under a pointer that rests.
-  const pointer = useRef("");
-  const onPointerOver = (event: PointerEvent): void => {
-    const place = `${event.clientX} ${event.clientY}`;
-    if (place === pointer.current) return;
-    pointer.current = place;
+  const point = (event: PointerEvent): void => {
     setByKey(false);
     setAt(placeOf(event.target));
   };
@@ -164,7 +159,9 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         role="group"
         aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
         tabIndex={0}
-        onPointerOver={onPointerOver}
+        // Not "over": the browser says so as well when tokens come under a pointer that rests.
+        onPointerMove={point}
+        onPointerDown={point}
         onPointerLeave={() => {
           if (!byKey) setAt(null);
         }}
