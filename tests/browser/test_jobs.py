@@ -377,6 +377,7 @@ async def test_keys_compare_what_can_be_compared(
 
         await palette_offers(0)
         boxes = page.get_by_role("checkbox")
+        await expect(boxes).to_have_count(13)
         for box in await boxes.all():
             await box.check()
         await palette_offers(0)
