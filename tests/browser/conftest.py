@@ -56,6 +56,8 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+BRIEF = "--js-flags=--no-maglev --no-opt"
+"""A page of a test lives for a second: its scripts are not optimized for the hours that others may stay open."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,7 +104,7 @@ async def launch(
             channel="moz-firefox", executable_path=firefox_path(), firefox_user_prefs=firefox or {}
         )
     settings = ",".join(f"{name}={value}" for name, value in (chromium or {}).items())
-    args = [*QUIET, *([] if tabs else [ONE_PROCESS]), *([f"--blink-settings={settings}"] if settings else [])]
+    args = [*QUIET, *([] if tabs else [ONE_PROCESS, BRIEF]), *([f"--blink-settings={settings}"] if settings else [])]
     return await playwright.chromium.launch(executable_path=shell_path() or chromium_path(), args=args)
 
 
