@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.engine
 @pytest.mark.slow
+@pytest.mark.beside
 @pytest.mark.timeout(600)
 def test_the_bench_of_answers_measures_both_sides() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "bench"), "inference", "--quick", "--json"]

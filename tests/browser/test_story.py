@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-@pytest.mark.story
+@pytest.mark.beside
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(600)

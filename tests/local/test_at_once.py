@@ -14,7 +14,7 @@ from tests.local.harness import Backend, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(300)]
 SECONDS = 100
 LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0, "samples": "off"}
 

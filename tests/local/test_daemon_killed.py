@@ -71,6 +71,7 @@ async def train(daemon: Daemon, trainer: str) -> AsyncIterator[str]:
 
 @pytest.mark.engine
 @pytest.mark.slow
+@pytest.mark.beside
 @pytest.mark.timeout(300)
 async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, project: Path) -> None:
     home, mark = tmp_path / "home", secrets.token_hex(8)

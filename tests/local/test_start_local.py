@@ -20,7 +20,7 @@ from .harness import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(300)]
 
 TOML = """
 [[trainer]]
