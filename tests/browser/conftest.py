@@ -57,7 +57,7 @@ QUIET = (
     "--disable-sync",
 )
 BRIEF = "--js-flags=--no-maglev --no-opt"
-"""A page of a test lives for a second: its scripts are not optimized for the hours that others may stay open."""
+"""A page of a test lives for a second: its scripts are not optimized for hours that it might stay open."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,7 +104,9 @@ async def launch(
             channel="moz-firefox", executable_path=firefox_path(), firefox_user_prefs=firefox or {}
         )
     settings = ",".join(f"{name}={value}" for name, value in (chromium or {}).items())
-    args = [*QUIET, *([] if tabs else [ONE_PROCESS, BRIEF]), *([f"--blink-settings={settings}"] if settings else [])]
+    args = [*QUIET, *([] if tabs else [ONE_PROCESS, BRIEF])]
+    if settings:
+        args.append(f"--blink-settings={settings}")
     return await playwright.chromium.launch(executable_path=shell_path() or chromium_path(), args=args)
 
 

@@ -152,7 +152,7 @@ async def test_a_token_says_what_it_is(studio: Studio, open_page: OpenPage, data
             await page.keyboard.press(key)
             await expect(tip).to_contain_text(words)
         await expect(page.locator(".data-tokens-box [role=status]")).to_contain_text("learned · assistant")
-        # Tokens that come under a pointer that rests do not take its place from the keys; one that points does.
+        # Tokens that come under a pointer that rests are not pointed at; a finger's tap points.
         await tokens.first.dispatch_event("pointerover")
         await expect(tip).to_contain_text("“Ho” id")
         await tokens.nth(3).dispatch_event("pointerdown")
