@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator, Mapping
 
-FORKED: Final = ("arkor_dev.local.training.worker", "arkor_dev.local.inference.worker")
+FORKED: Final = tuple(
+    f"arkor_dev.local.{name}.worker" for name in ("training", "inference", "forecast", "exports")
+)
 LIBRARIES: Final = (
     "peft",
     "arkor_dev.local.training.run",

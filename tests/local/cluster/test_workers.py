@@ -111,7 +111,6 @@ def test_a_second_run_that_is_paused_and_moves_to_another_address_has_the_same_b
     until(lambda: clean(nodes))
 
 
-@pytest.mark.usefixtures("true_workers")
 def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_last_checkpoint_and_no_bit(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(400)]
 
 WORKER = "arkor_dev.local.forecast.worker"
 MIB = 2**20

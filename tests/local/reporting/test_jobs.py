@@ -13,7 +13,7 @@ from tests.local.reporting.stand_ins import HANGS, calls_in, put
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300), pytest.mark.usefixtures("forked_workers")]
 
 QUICK = """
 def init(**how):
