@@ -47,7 +47,7 @@ STORED = """async () => [
 
 
 async def test_the_next_test_finds_nothing_of_the_one_before(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url) as page:
+    async with open_page(studio.url, faulty=True) as page:  # it may ask for its jobs when that is refused
         first, fresh = page.context, await page.evaluate(STORED)
         await page.evaluate(STORE)
         await page.goto(studio.url + "/#/jobs")

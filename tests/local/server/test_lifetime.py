@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(300)  # three tries, and a busy machine
+pytestmark = [pytest.mark.beside, pytest.mark.timeout(300)]  # three tries, and a busy machine
 
 
 def kill(pid: int) -> None:
