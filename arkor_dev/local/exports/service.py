@@ -184,6 +184,7 @@ class Exports:
             shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # there are others
             folder.rmdir()
+            folder.parent.rmdir()  # of a job that was deleted while its export was written
 
     def _sweep(self, job_id: str) -> None:
         """Remove what an end of this process in the middle has left."""

@@ -32,7 +32,7 @@ from .running.standing import let_go_on
 from .store import ENDED, Store, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.local.models.catalog import Models
@@ -290,13 +290,14 @@ class Scheduler:
         for job_id in await self._store.write(Store.removed):
             await self._remove_files(job_id)
 
-    async def delete(self, job_id: str) -> None:
-        """Take a job that is over, its events and its files away.
+    async def delete(self, job_id: str, drop: Callable[[str], None] = lambda _: None) -> None:
+        """Take a job that is over, its events and its files away; ``drop`` ends what still writes some.
 
         The record goes first. Whatever ends this process after that, the next one removes the files, so that
         no job is ever there in part.
         """
         await self._store.request(Store.remove, job_id)
+        drop(job_id)
         await self._remove_files(job_id)
 
     async def _remove_files(self, job_id: str) -> None:

@@ -119,9 +119,12 @@ async def delete_job(request: web.Request) -> web.Response:
     folder = job_folder(request.app[SETUP].data, found["id"])
     if request.app[INFERENCE].answers_from(folder):
         raise ConflictError(f"The job {found['name']} is answering in a chat: stop it before you delete it")
-    await request.app[SCHEDULER].delete(found["id"])
-    request.app[EVALUATIONS].drop(found["id"])
-    request.app[EXPORTS].drop(found["id"])
+
+    def drop(job_id: str) -> None:
+        request.app[EVALUATIONS].drop(job_id)
+        request.app[EXPORTS].drop(job_id)
+
+    await request.app[SCHEDULER].delete(found["id"], drop)
     return web.Response(status=204)
 
 

@@ -86,3 +86,23 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
         "exp_2": ("failed", "the local backend failed: KeyError: 'x'"),
         "exp_3": ("completed", None),
     }
+
+
+async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process makes the folder anew, where it is killed a moment after the job's files were removed."""
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    exports._orders["exp_1"] = Order({"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"})
+    folder = exports._folder("job_1")
+
+    async def make(_: Order) -> dict[str, Any]:
+        (folder / "exp_1.part").mkdir(parents=True)
+        exports.drop("job_1")
+        raise JobFailure("It was killed")
+
+    monkeypatch.setattr(exports, "_make", make)
+    async with exports.running(), asyncio.timeout(10):
+        while exports._orders or folder.parent.exists():  # noqa: ASYNC110 - nothing is told of it any more
+            await asyncio.sleep(0.01)
+    assert list(folder.parent.parent.iterdir()) == []
