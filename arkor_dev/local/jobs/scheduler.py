@@ -290,7 +290,7 @@ class Scheduler:
         for job_id in await self._store.write(Store.removed):
             await self._remove_files(job_id)
 
-    async def delete(self, job_id: str, drop: Callable[[str], None] = lambda _: None) -> None:
+    async def delete(self, job_id: str, drop: Callable[[str], None]) -> None:
         """Take a job that is over, its events and its files away; ``drop`` ends what still writes some.
 
         The record goes first. Whatever ends this process after that, the next one removes the files, so that

@@ -161,7 +161,12 @@ async def test_the_files_go_with_the_job(tmp_path: Path) -> None:
     try:
         one, other = [await async_store.write(done, name) for name in "ab"]
         folders = fill(tmp_path, one), fill(tmp_path, other)
-        await scheduler_of(async_store, tmp_path).delete(one)
+        dropped: list[tuple[str, bool]] = []
+        # What still writes files of it is ended before they are removed.
+        await scheduler_of(async_store, tmp_path).delete(
+            one, lambda job_id: dropped.append((job_id, folders[0].exists()))
+        )
+        assert dropped == [(one, True)]
         assert [folder.exists() for folder in folders] == [False, True]
         assert await async_store.write(Store.removed) == []
     finally:
@@ -193,7 +198,7 @@ async def test_files_that_cannot_be_removed_are_tried_again(
         folder = fill(tmp_path, job_id)
         with monkeypatch.context() as patch:
             patch.setattr(scheduler_module, "remove_files", refuse)
-            await scheduler_of(async_store, tmp_path).delete(job_id)
+            await scheduler_of(async_store, tmp_path).delete(job_id, lambda _: None)
         assert folder.exists()
         told = json.loads(capsys.readouterr().out)
         assert told["level"] == "warning"
