@@ -78,7 +78,7 @@ def test_settings_of_one_run_are_arguments_of_their_own(settings: Settings, arko
         "--set=steps=",
     ]
     assert parse_settings(each.removeprefix("--set=") for each in sets) == changes
-    with pytest.raises(ArkorError, match="has a meaning only where scheduler is"):
+    with pytest.raises(ArkorError, match="applies only when scheduler is"):
         training_command(settings, {"settings": {"lrPower": 2}})
     (settings.project / "arkor.toml").unlink()
     with pytest.raises(ArkorError, match="Only settings of"):

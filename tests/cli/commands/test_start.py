@@ -188,7 +188,7 @@ async def test_settings_by_hand_go_before_the_files_and_are_named(
 async def test_settings_that_do_not_go_together_start_nothing(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
-    with pytest.raises(ArkorError, match="has a meaning only where scheduler is"):
+    with pytest.raises(ArkorError, match="applies only when scheduler is"):
         await run_start(settings, changes={"lrPower": 2})
     assert fake_backend.jobs == {}
 
