@@ -267,7 +267,7 @@ async def measuring(scene: Scene) -> None:
 async def unmeasured(scene: Scene) -> None:
     forecasts(scene, "failed")
     await scene.go("/")
-    await expect(scene.page.locator(".home-forecast")).to_contain_text("Not measured", timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-forecast")).to_contain_text("No estimate", timeout=PROMPTLY)
 
 
 @state("home-short", "A run that does not fit, and what would")
@@ -293,4 +293,4 @@ async def short(scene: Scene) -> None:
         },
     ]
     await scene.go("/")
-    await expect(scene.page.locator(".home-short")).to_contain_text("does not fit", timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-short")).to_contain_text("Not enough memory", timeout=PROMPTLY)

@@ -70,7 +70,7 @@ async def defaults(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", optim="lion")
     scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_text("more at their defaults").click()
+    await scene.page.get_by_text("more (defaults)").click()
     await expect(scene.page.get_by_text("NEFTune noise alpha")).to_be_visible()
 
 

@@ -58,7 +58,7 @@ export function Row({ opened, chosen, cut }: Props) {
 function Unread({ row }: { row: DatasetTokens }) {
   return (
     <>
-      <ErrorNote title="This row has no tokens" error={row.error ?? ""} />
+      <ErrorNote title="Couldn't parse this row" error={row.error ?? ""} />
       {row.raw && (
         <pre class="data-raw" tabIndex={0}>
           {cleanBlock(row.raw, 2000)}

@@ -62,10 +62,10 @@ function Project() {
   if (error) {
     return (
       <>
-        <h1 tabIndex={-1}>The trainers cannot be read</h1>
+        <h1 tabIndex={-1}>Couldn't read arkor.toml</h1>
         <div class="home-broken">
           <ErrorNote error={error} details={manifestDetails.value} />
-          <p class="hint">Read again as soon as you save it.</p>
+          <p class="hint">Reloads automatically when you save.</p>
         </div>
       </>
     );
