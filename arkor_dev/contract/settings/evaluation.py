@@ -45,7 +45,7 @@ ROWS: Final = (
         ),
         style="list",
         group="evaluation",
-        default_words="four held-out examples",
+        default_words="three held-out examples",
         example=["Where is my parcel?", "Can I get a refund?"],
         where=LOCAL,
     ),

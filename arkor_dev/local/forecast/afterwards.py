@@ -15,7 +15,6 @@ from arkor_dev.local.training.judging.cost import all_questions, work_of
 from arkor_dev.local.training.judging.measure import base_losses
 from arkor_dev.local.training.judging.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
-from arkor_dev.local.training.samples.length import PROBE
 from arkor_dev.local.workers.errors import JobFailure
 
 from .comparing import Comparing
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 FEW: Final = 4
 MANY: Final = 8
 """Answers that are written at once, to see how fast that is."""
+PACED: Final = 4
+"""Tokens of each answer that are timed."""
 
 
 class Afterwards:
@@ -72,7 +73,7 @@ class Afterwards:
 
             def length(first: float, each: float, count: int = count) -> int:
                 paces[count] = first, each
-                return PROBE
+                return PACED
 
             some = [found[place % len(found)] for place in range(count)]
             answers(self._run.loss, self._run.base.tokenizer, [], some, Watch(length, lambda: False))

@@ -14,8 +14,8 @@ from arkor_dev.local.evaluation.words import part
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.encoding import encode_all
+from arkor_dev.local.training.samples.budget import MOST_TOKENS
 from arkor_dev.local.training.samples.greedy import Watch, answers
-from arkor_dev.local.training.samples.length import MOST_TOKENS
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class OwnSet:
         for places in together(prompts, AT_ONCE, ASKED):
             watch = Watch(lambda first, each: MOST_TOKENS, stopped)
             found = answers(model, tokenizer, ends, [prompts[place].ids for place in places], watch)
-            if watch.broken_off:
+            if watch.interrupted:
                 raise Stopped
             for place, answer in zip(places, found, strict=True):
                 said[place] = answer.text

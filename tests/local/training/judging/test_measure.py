@@ -14,7 +14,7 @@ from arkor_dev.local.evaluation import general
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
-from tests.local.training.samples.test_taking import greedy
+from tests.local.training.samples.test_sampler import greedy
 
 if TYPE_CHECKING:
     from pathlib import Path
