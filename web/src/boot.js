@@ -19,7 +19,9 @@
   });
   (chunks[pages[0]] || []).forEach(function (file) {
     var link = document.createElement("link");
-    link.rel = "modulepreload";
+    var style = /\.css$/.test(file);
+    link.rel = style ? "preload" : "modulepreload";
+    if (style) link.as = "style";
     link.crossOrigin = "";
     link.href = "/" + file;
     document.head.append(link);

@@ -43,7 +43,6 @@ ROWS: Final = (
         rule=above_zero(10_000),
         style="count",
         group="usual",
-        unit="passes",
         default=3,
     ),
     Setting(
@@ -66,7 +65,6 @@ ROWS: Final = (
         rule=whole(1, 10_000),
         style="count",
         group="usual",
-        unit="batches",
         default=1,
         where=LOCAL,
     ),
@@ -112,7 +110,6 @@ ROWS: Final = (
         rule=whole(0),
         style="steps",
         group="usual",
-        unit="steps",
         default_words="5 % of the steps",
         example=2,
     ),

@@ -10,7 +10,13 @@ import { First } from "./first";
 import { Recent } from "./recent";
 import { RunPanel } from "./run";
 import { Settings, TrainerPanel } from "./trainer";
+// The styles of the parts that are loaded later come with the page: a request each would cost more than they weigh.
+import "./cluster/cluster.css";
+import "./elsewhere/elsewhere.css";
+import "./forecast/forecast.css";
+import "./form/form.css";
 import "./home.css";
+import "./live.css";
 
 const LIVE_MS = 2000;
 const REST_MS = 10_000;

@@ -3,7 +3,6 @@ import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
 import { useForecast } from "./use-forecast";
 import { forecastWords, shortage } from "./words";
-import "./forecast.css";
 
 interface Props {
   config: JobConfig;
