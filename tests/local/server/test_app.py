@@ -289,6 +289,13 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({"baseModel": "m", "topP": 0}, 400, "topP must be a number from"),
     ({"baseModel": "m", "maxTokens": "9"}, 400, "maxTokens must be a number"),
     ({"baseModel": "m", "tools": {}}, 400, "tools must be a list"),
+    ({"baseModel": "m", "tools": [None]}, 400, "tools[0] must be a JSON object, not null"),
+    ({"baseModel": "m", "tools": [{"function": {"name": 1}}]}, 400, "tools[0].function.name must be text"),
+    (
+        {"baseModel": "m", "messages": [{"role": "assistant", "tool_calls": [None]}]},
+        400,
+        "messages[0].tool_calls[0] must be a JSON object",
+    ),
     ({"baseModel": "m", "adapterStrength": 1}, 400, "adapterStrength goes with adapter"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": 1.6}, 400, "from 0 to 1.5"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": "half"}, 400, "must be a number"),
