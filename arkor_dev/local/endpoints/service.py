@@ -22,11 +22,11 @@ from arkor_dev.contract.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from arkor_dev.local.inference.line import Line, Rate
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import deployments, requests
-from .line import Line, Rate
-from .openai import context_fault, format_fault
+from .openai import context_fault, format_fault, template_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -52,8 +52,8 @@ NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees wh
 class Engine(Protocol):
     """What answers: :class:`~arkor_dev.local.server.chat.Chat`."""
 
-    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """What a chat call asks the engine for; raises ArkorError."""
+    async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+        """What a chat call of ``caller`` asks the engine for; raises ArkorError."""
 
     def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's messages; raises JobFailure."""
@@ -184,9 +184,10 @@ class Endpoints:
         """
         who = _who(caller.deployment["target"])
         try:
-            asks = [await self._engine.asked({**who, **asked.of(number)}) for number in range(asked.answers)]
+            name, ask = await self._engine.asked({**who, **asked.chat}, caller.name)
         except ArkorError as fault:
             raise told(fault) from None
+        asks = [(name, {**ask, **asked.own(number)}) for number in range(asked.answers)]
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
         task = asyncio.create_task(self._all(caller, asks, news))
         self._running[task] = caller
@@ -248,6 +249,6 @@ def told(fault: BaseException) -> Told:
         return Told(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):
         why = str(fault)
-        asked = context_fault(why) or format_fault(why)
+        asked = context_fault(why) or format_fault(why) or template_fault(why)
         return Told(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
     raise fault

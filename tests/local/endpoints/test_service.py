@@ -13,11 +13,13 @@ from arkor_dev.contract.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
+    status_of,
 )
-from arkor_dev.local.endpoints import deployments, line, requests, service
+from arkor_dev.local.endpoints import deployments, requests, service
 from arkor_dev.local.endpoints.openai import Asked
 from arkor_dev.local.endpoints.requests import Request
 from arkor_dev.local.endpoints.service import Caller, Endpoints, Told
+from arkor_dev.local.inference import line
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
@@ -36,12 +38,16 @@ class Engine:
     def __init__(self) -> None:
         self.let = asyncio.Event()
         self.let.set()
-        self.active = self.most = self.asked_for = 0
+        self.active = self.most = self.asked_for = self.checking = 0
+        self.slow_checks: set[str] = set()
         self.bodies: list[dict[str, Any]] = []
         self.fault: Exception | None = None
         self.refusal: ArkorError | None = None
 
-    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+        if caller in self.slow_checks:
+            self.checking += 1
+            await asyncio.Event().wait()
         if self.refusal:
             raise self.refusal
         return "tiny", body
@@ -231,14 +237,39 @@ async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine:
     assert engine.active == 0
 
 
-async def test_a_conversation_that_is_too_long_is_the_caller_s(endpoints: Endpoints, engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [
+        (
+            "The conversation has 900 tokens, and ./models/tiny reads at most 128: shorten it",
+            "context_length_exceeded",
+        ),
+        ("The model's chat template refuses the conversation: roles must alternate", "invalid_value"),
+    ],
+)
+async def test_a_conversation_that_is_too_long_or_refused_is_the_caller_s(
+    endpoints: Endpoints, engine: Engine, why: str, code: str
+) -> None:
     await make(endpoints, authMode="none")
-    engine.fault = JobFailure(
-        "The conversation has 900 tokens, and ./models/tiny reads at most 128: shorten it"
-    )
+    engine.fault = JobFailure(why)
     with pytest.raises(Told) as caught:
         await answer(endpoints, await endpoints.caller("bot", None))
-    assert caught.value.fault.extra["code"] == "context_length_exceeded"
+    assert status_of(caught.value.fault) == 400
+    assert caught.value.fault.extra["code"] == code
+    assert "alternate" not in caught.value.fault.text
+
+
+async def test_what_is_still_checked_takes_nobody_s_place(endpoints: Endpoints, engine: Engine) -> None:
+    made, key = await make(endpoints)
+    other = await endpoints.store.request(deployments.issue, made["id"], "other")
+    slow, quick = [await endpoints.caller("bot", each["plaintext"]) for each in (key, other)]
+    engine.slow_checks = {slow.name}
+    asking = [asyncio.create_task(answer(endpoints, slow, Asked(HI.chat, 4, False, False))) for _ in range(9)]
+    await until(lambda: engine.checking == 9)  # several answers of one request are checked once
+    assert len(await answer(endpoints, quick)) == 2
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engine: Engine) -> None:
