@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from arkor_dev.contract.bodies import ADAPTER
+from arkor_dev.contract.bodies import ADAPTER, ENGINES
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 
@@ -38,7 +38,7 @@ def _retention(body: dict[str, Any]) -> str | None:
 
 def _change(body: dict[str, Any]) -> str | None:
     if not body:
-        return "There is nothing to change: give target, authMode, enabled or the retention"
+        return "There is nothing to change: give target, authMode, enabled, engine or the retention"
     if "slug" in body:
         return "slug cannot be changed: delete the endpoint and create another"
     return _retention(body)
@@ -55,6 +55,7 @@ _TARGET: Final = Schema(
 _AUTH_MODE: Final = Rule("choice", choices=("none", "fixed_api_key"))
 _REST: Final = (
     Field("enabled", FLAG),
+    Field("engine", Rule("choice", choices=ENGINES)),
     Field("runRetentionMode", TEXT, null=True),
     Field("runRetentionDays", Rule("whole", 1), null=True),
 )
@@ -80,7 +81,7 @@ CREATE: Final = Schema(
 UPDATE: Final = Schema(
     (Field("target", Rule("object"), inner=_TARGET), Field("authMode", _AUTH_MODE), *_REST), _change
 )
-"""Any of ``{target, authMode, enabled, …retention}``."""
+"""Any of ``{target, authMode, enabled, engine, …retention}``."""
 KEY: Final = Schema(
     (
         Field(

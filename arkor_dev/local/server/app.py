@@ -192,7 +192,7 @@ def create_app(setup: Setup) -> web.Application:
     app[EXPORTS] = Exports(
         setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy
     )
-    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER)
+    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
     app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])

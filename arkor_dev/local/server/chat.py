@@ -262,7 +262,7 @@ class Chat:
                         await response.write(frame(CHAT_PROGRESS, compact(message["progress"])))
                     elif "text" in message:
                         await response.write(chunk({"content": message["text"]}, message))
-                    else:
+                    elif "done" in message:
                         done = message["done"]
                         if calls := indexed(done.get("toolCalls", ())):
                             await response.write(chunk({"tool_calls": calls}, {}))

@@ -42,6 +42,8 @@ class Engine:
         self.slow_checks: set[str] = set()
         self.bodies: list[dict[str, Any]] = []
         self.fault: Exception | None = None
+        self.early_fault: Exception | None = None
+        self.auto, self.done = "exact", DONE
         self.refusal: ArkorError | None = None
 
     async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
@@ -58,12 +60,15 @@ class Engine:
         self.bodies.append(ask)
         try:
             yield {"progress": {"label": "Loading"}}
+            if self.early_fault:
+                raise self.early_fault
+            yield {"chosen": ask["engine"] or self.auto}
             await asyncio.sleep(0.01)  # as long as an answer takes
             await self.let.wait()
             if self.fault:
                 raise self.fault
             yield {"text": name}
-            yield {"done": DONE}
+            yield {"done": self.done}
         finally:
             self.active -= 1
 
@@ -105,14 +110,14 @@ async def test_an_answer_and_its_messages(endpoints: Endpoints, engine: Engine) 
     caller = await endpoints.caller("bot", key["plaintext"])
     assert caller.key == (key["id"], key["prefix"])
     assert await answer(endpoints, caller) == [(0, {"text": "tiny"}), (0, {"done": DONE})]
-    assert engine.bodies == [{"baseModel": "tiny", **HI.chat}]
+    assert engine.bodies == [{"baseModel": "tiny", **HI.chat, "engine": None}]
 
 
 async def test_an_adapter_is_asked_for_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
     adapter = {"kind": "final", "jobId": "job_1"}
     await make(endpoints, target={"kind": "adapter", "adapter": adapter}, authMode="none")
     await answer(endpoints, await endpoints.caller("bot", None))
-    assert engine.bodies == [{"adapter": adapter, **HI.chat}]
+    assert engine.bodies == [{"adapter": adapter, **HI.chat, "engine": None}]
 
 
 async def test_who_may_not_ask(endpoints: Endpoints) -> None:
@@ -193,6 +198,51 @@ async def test_several_answers_each_wait_for_a_place(endpoints: Endpoints, engin
     assert sorted(number for number, message in messages if "done" in message) == [0, 1, 2, 3]
     assert sorted(body["seed"] for body in engine.bodies) == [5, 6, 7, 8]
     assert engine.most == 2
+
+
+async def test_an_endpoint_keeps_its_engine_until_a_person_changes_it(
+    endpoints: Endpoints, engine: Engine
+) -> None:
+    """What ``auto`` means may change at any moment: a file for the quick engine is there now."""
+    made, _ = await make(endpoints, authMode="none")
+
+    async def engines(count: int, served: Endpoints = endpoints) -> list[str | None]:
+        engine.bodies.clear()
+        callers = [await served.caller("bot", None) for _ in range(count)]
+        await asyncio.gather(*(answer(served, caller) for caller in callers))
+        return [body["engine"] for body in engine.bodies]
+
+    engine.let.clear()
+    first = asyncio.create_task(engines(3))  # at once: one finds out, and the others keep to it
+    await until(lambda: engine.active)
+    engine.auto, engine.done = "llama.cpp", {**DONE, "engine": "transformers", "precision": "float32"}
+    engine.let.set()
+    assert await first == [None, "exact", "exact"]
+    assert await engines(1) == ["exact"]
+    # Another start of the backend knows it, too; a launch that names an engine has the last word.
+    assert await engines(1, Endpoints(endpoints.store, engine, 4)) == ["exact"]
+    assert await engines(1, Endpoints(endpoints.store, engine, 4, "llama.cpp")) == ["llama.cpp"]
+    caller = await endpoints.caller("bot", None)
+    assert caller.deployment["answeredBy"] == {"engine": "transformers", "precision": "float32"}
+    # Chosen by a person, then chosen anew.
+    await endpoints.store.request(deployments.change, made["id"], {"engine": "llama.cpp"})
+    assert await engines(1) == ["llama.cpp"]
+    await endpoints.store.request(deployments.change, made["id"], {"engine": "auto"})
+    endpoints.choose_anew(made["id"])
+    engine.done = {**DONE, "engine": "llama.cpp", "precision": "q8_0"}
+    assert await engines(2) == [None, "llama.cpp"]
+
+
+async def test_a_first_answer_that_fails_lets_the_next_one_find_out(
+    endpoints: Endpoints, engine: Engine
+) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    engine.early_fault = JobFailure("no")
+    with pytest.raises(Told):
+        await answer(endpoints, caller)
+    engine.early_fault = None
+    assert len(await answer(endpoints, caller)) == 2
 
 
 async def test_leaving_ends_the_answer(endpoints: Endpoints, engine: Engine) -> None:

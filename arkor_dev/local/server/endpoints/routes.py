@@ -70,7 +70,9 @@ async def change(request: web.Request) -> web.Response:
     body = await body_of(request, UPDATE)
     _check_retention(body)
     changed = await endpoints.store.request(deployments.change, found["id"], body)
-    if any(changed[field] != found[field] for field in ("target", "authMode", "enabled")):
+    if deployments.RESTART & body.keys():
+        endpoints.choose_anew(found["id"])
+    if "engine" in body or any(changed[field] != found[field] for field in ("target", "authMode", "enabled")):
         endpoints.cut(lambda caller: caller.deployment["id"] == found["id"])
     if "runRetentionMode" in body:
         await endpoints.forget_texts()
