@@ -89,7 +89,8 @@ class Deployment(TypedDict):
     """An OpenAI-compatible endpoint.
 
     ``engine`` and ``answeredBy`` are there with the features ``serving`` and ``engines``: who is to answer,
-    and who has answered since the first answer, null before it.
+    and who has answered since the first answer, null before it. ``trouble`` is why what it serves cannot
+    answer now, in the answer about this one deployment.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Deployment(TypedDict):
     updatedAt: str
     engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
     answeredBy: NotRequired[AnsweredBy | None]
+    trouble: NotRequired[str]
 
 
 class DeploymentKey(TypedDict):

@@ -642,6 +642,7 @@ export interface Deployment {
   updatedAt: string;
   engine?: "auto" | "exact" | "llama.cpp";
   answeredBy?: AnsweredBy | null;
+  trouble?: string;
 }
 
 /** An API key of a deployment; `plaintext` is in the answer to its creation alone. */

@@ -16,6 +16,8 @@ ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
 """What a caller has for a key, on its way from Studio to the backend."""
 WRONG_KEY: Final = "invalid_api_key"
 """The ``code`` of a refusal for a missing or wrong key. Its status is 403: 401 is for Studio's own token."""
+UNAVAILABLE_TARGET: Final = "target_unavailable"
+"""The ``code`` of a refusal, 409, to serve what cannot answer: an adapter that is not there (yet), say."""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")
 _KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
 """What a target is, and the field that says which one."""

@@ -14,9 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from arkor_dev.contract.deployments.bodies import WRONG_KEY
+from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET, WRONG_KEY
 from arkor_dev.contract.errors import (
     ArkorError,
+    ConflictError,
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
@@ -53,6 +54,9 @@ NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees wh
 
 class Engine(Protocol):
     """What answers: :class:`~arkor_dev.local.server.chat.Chat`."""
+
+    async def check_target(self, body: dict[str, Any]) -> None:
+        """Raise ArkorError where what a chat call names cannot answer now."""
 
     async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
         """What a chat call of ``caller`` asks the engine for; raises ArkorError."""
@@ -152,6 +156,19 @@ class Endpoints:
         """Take away what is not kept, or not any more."""
         with contextlib.suppress(ArkorError):  # a disk that cannot be written: it is tried again
             await self.store.request(requests.forget_texts)
+
+    async def check_target(self, target: Mapping[str, Any]) -> None:
+        """Raise ConflictError, with the code ``target_unavailable``, where ``target`` cannot answer now."""
+        if trouble := await self.trouble(target):
+            raise ConflictError(trouble, code=UNAVAILABLE_TARGET)
+
+    async def trouble(self, target: Mapping[str, Any]) -> str | None:
+        """Return why ``target`` cannot answer now, as a sentence; None where it can."""
+        try:
+            await self._engine.check_target(_who(target))
+        except ArkorError as fault:
+            return fault.text
+        return None
 
     # Who may ask
 

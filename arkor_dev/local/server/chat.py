@@ -116,6 +116,17 @@ class Chat:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
 
+    async def check_target(self, body: dict[str, Any]) -> None:
+        """Raise ArkorError where what ``body`` names (``adapter`` or ``baseModel``) cannot answer now."""
+        name, folder = await self._target(body)
+        if folder is not None:
+            await self._check_whole(folder)
+            return
+        try:
+            self._models.at_hand(name)
+        except JobFailure as failure:
+            raise BadRequestError(str(failure)) from None
+
     async def asked(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
         """What an ``ASK`` of ``caller`` asks of which model, for :meth:`events`.
 

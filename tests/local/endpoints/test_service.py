@@ -46,6 +46,10 @@ class Engine:
         self.auto, self.done = "exact", DONE
         self.refusal: ArkorError | None = None
 
+    async def check_target(self, body: dict[str, Any]) -> None:
+        if self.refusal:
+            raise self.refusal
+
     async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
         if caller in self.slow_checks:
             self.checking += 1

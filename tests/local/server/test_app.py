@@ -328,6 +328,11 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}]}
     final = backend.call("POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": job}})
     assert (final.status, final.json) == (409, {"error": "The job half is failed and has no final adapter"})
+    serves = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
+    asked = {"slug": "half", "target": serves, "authMode": "none"}
+    refused = backend.call("POST", "/v1/endpoints", asked)
+    assert (refused.status, refused.json["code"]) == (409, "target_unavailable")
+    assert refused.json["error"] == final.json["error"]
     step = {"kind": "checkpoint", "jobId": job, "step": 5}
     missing = backend.call("POST", "/v1/inference/chat", {**body, "adapter": step})
     assert missing.status == 404
