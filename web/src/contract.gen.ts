@@ -617,7 +617,15 @@ export interface DeploymentTarget {
   baseModel?: string;
 }
 
-/** A public OpenAI-compatible endpoint of the managed backend. */
+/** What computes answers: a library, the number format of its weights, and a short name of these. */
+export interface AnsweredBy {
+  engine: string;
+  precision: string;
+  weights?: string;
+  why?: string;
+}
+
+/** An OpenAI-compatible endpoint. */
 export interface Deployment {
   id: string;
   slug: string;
@@ -632,6 +640,9 @@ export interface Deployment {
   runRetentionDays?: number | null;
   createdAt: string;
   updatedAt: string;
+  engine?: "auto" | "exact" | "llama.cpp";
+  answeredBy?: AnsweredBy | null;
+  trouble?: string;
 }
 
 /** An API key of a deployment; `plaintext` is in the answer to its creation alone. */

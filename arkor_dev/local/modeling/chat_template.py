@@ -21,6 +21,7 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models that come without a chat template of their own."""
+REFUSAL: Final = "The model's chat template refuses the conversation"
 
 
 def ready_tokenizer(tokenizer: Any) -> Any:
@@ -51,7 +52,7 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
     except JobFailure:
         raise
     except Exception as error:  # noqa: BLE001 - templates are programs of others and raise what they like
-        raise JobFailure(f"The model's chat template refuses the conversation: {error}") from None
+        raise JobFailure(f"{REFUSAL}: {error}") from None
 
 
 def completion_spans(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from typing import Any
 
 import pytest
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, completion_spans, ready_tokenizer
+from arkor_dev.local.modeling.chat_template import (
+    PLAIN_TEMPLATE,
+    completion_spans,
+    ready_tokenizer,
+    render,
+)
+from arkor_dev.local.modeling.template_limits import MEMORY
 from arkor_dev.local.training.rows.encoding import IGNORED, coded, encode
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.peak_memory import forget, peak, resident
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -125,3 +134,30 @@ def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
         match="d, line 9: The model's chat template refuses the conversation: only user and assistant",
     ):
         encode(tokenizer, Row(TALK, "d, line 9"), 512, responses_only=True)
+
+
+DOUBLED = "{% set n = namespace(x='xy') %}{% for a in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
+FILLING = {
+    "a list times a number": "{{ ([0] * 2000000000)|length }}",
+    "a text times a number, in a constant": "{{ 'x' * 2000000000 }}",
+    "a format's width": "{{ ('%2000000000d' % 1)|length }}",
+    "a filter's width": "{{ ('x'|center(2000000000))|length }}",
+    "a method's width": "{{ 'x'.ljust(messages|length * 2000000000)|length }}",
+    "a format method's width": "{{ '{:2000000000}'.format(1)|length }}",
+    "replacing": "{{ (('x' * 1000000).replace('x', 'y' * 10000))|length }}",
+    "joining": "{{ ((['x'] * 10000)|join('y' * 1000000))|length }}",
+    "a text joined to itself": DOUBLED,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count no memory")
+@pytest.mark.parametrize("name", FILLING)
+def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) -> None:
+    tokenizer.chat_template = FILLING[name]
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    forget()
+    before = resident()
+    with pytest.raises(JobFailure, match="chat template needs more than 512 MiB"):
+        render(tokenizer, TALK, cue=True)
+    assert peak() < before + 1.1 * MEMORY
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limits

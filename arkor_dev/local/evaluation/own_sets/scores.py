@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 60.0
 """How long the answers of one model may be scored."""
+END_SECONDS: Final = 15.0
+"""How long its process may take to end what the metric has started."""
 RATES: Final = {
     "exact_match": "the same as wanted",
     "contains": "with what is wanted in it",
@@ -72,7 +74,10 @@ def scored(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Leave nothing of the process and of what it has started."""
+    """Leave nothing of the process and of what it has started, which it ends itself where it can."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -22,6 +22,7 @@ from arkor_dev.local.evaluation.general import ANSWERS
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage, groups_of
 from arkor_dev.local.jobs.artifacts import checkpoint_steps, job_folder, kind_of
+from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
 from arkor_dev.local.training.loss import Loss
@@ -188,7 +189,8 @@ def _wearing(run: Run, folder: Path) -> Loss:
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
-    worn = PeftModel.from_pretrained(base.model, str(folder), is_trainable=True)
+    config = lora_config(folder, base.model)
+    worn = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

@@ -48,6 +48,24 @@ def gone(question, answer, wanted):
     os._exit(3)
 
 
+def forks(question, answer, wanted):
+    import os, time
+    if not os.fork():
+        os.setsid()
+        for _ in range(5):
+            if not os.fork():
+                os.setsid()
+                time.sleep(600)
+        time.sleep(600 if question == "q1" else 0)
+        os._exit(0)
+    return 1
+
+
+def forks_and_hangs(question, answer, wanted):
+    forks(question, answer, wanted)
+    endless(question, answer, wanted)
+
+
 NUMBER = 7
 """
 
@@ -106,9 +124,18 @@ def test_why_there_are_no_scores_is_said(own_project: Path, metric: str, why: st
 def test_a_metric_that_never_returns_is_ended(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scores, "SECONDS", 2.0)
     with pytest.raises(JobFailure, match="The metric of own took longer than 2 s"):
-        scored({"metric": "my.checks:endless"}, own_project, ROWS, "own")
-    running = [path for path in Path("/proc").glob("[0-9]*") if str(own_project) in _folder(path)]
-    assert running == []
+        scored({"metric": "my.checks:forks_and_hangs"}, own_project, ROWS, "own")
+    assert running(own_project) == []
+
+
+def test_what_a_metric_leaves_running_is_ended_and_holds_up_no_answer(own_project: Path) -> None:
+    assert scored({"metric": "my.checks:forks"}, own_project, ROWS, "own") == [1, 1, 1, 1]
+    assert running(own_project) == []
+
+
+def running(project: Path) -> list[Path]:
+    """The processes that work in a folder."""
+    return [path for path in Path("/proc").glob("[0-9]*") if str(project) in _folder(path)]
 
 
 def _folder(process: Path) -> str:

@@ -11,7 +11,7 @@ import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { baseUrlOf } from "./address";
 import { Delete } from "./delete";
-import { EditAccess, EditRetention, EditTarget } from "./edit";
+import { EditAccess, EditEngine, EditRetention, EditTarget } from "./edit";
 import { Keys } from "./keys";
 import { QuickStart } from "./quickstart-view";
 import { RequestsPlace } from "./requests-place";
@@ -62,6 +62,9 @@ export function Detail({ deployment }: { deployment: Deployment }) {
       {error && <ErrorNote title="The endpoint was not changed" error={error} />}
       <dl class="ep-facts">
         <EditTarget deployment={deployment} change={change} />
+        {deployment.engine && (
+          <EditEngine deployment={deployment} engine={deployment.engine} change={change} />
+        )}
         <EditAccess deployment={deployment} change={change} />
         <EditRetention deployment={deployment} change={change} />
         <div class="ep-fact">
