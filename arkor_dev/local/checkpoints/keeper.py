@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
-from arkor_dev.local.jobs.artifacts import (
+from arkor_dev.local.jobs.disk import FULL, short_of_room
+from arkor_dev.local.jobs.job_folder import (
     checkpoint_folder,
     checkpoint_steps,
     describe,
@@ -14,7 +15,6 @@ from arkor_dev.local.jobs.artifacts import (
     kind_of,
     resume_folder,
 )
-from arkor_dev.local.jobs.disk import FULL, short_of_room
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.models.download_progress import size_of
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.download_progress import size_of
 
-from .artifacts import job_folder
+from .job_folder import job_folder, jobs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -70,7 +70,7 @@ def short_of_room(folder: Path) -> str | None:
 def leftovers(data: Path, known: Collection[str]) -> list[Path]:
     """What lies among the jobs' folders and belongs to no job."""
     with contextlib.suppress(OSError):
-        return [path for path in sorted((data / "jobs").iterdir()) if path.name not in known]
+        return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in known]
     return []
 
 

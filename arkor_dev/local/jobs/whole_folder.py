@@ -15,6 +15,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.regular_files import open_inside, read_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,12 +105,10 @@ def _flush(folder: Path) -> None:
 
 def manifest_of(folder: Path) -> dict[str, Any]:
     """What a folder says of itself; raises NotWholeError where it says nothing that can be read."""
-    path = folder / MANIFEST
     try:
-        if path.is_symlink() or not path.is_file():
-            raise NotWholeError(f"it has no {MANIFEST}")
-        with path.open("rb") as file:
-            manifest = strict_json.parse(file.read(LIMIT))
+        manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotWholeError(f"it has no {MANIFEST}") from None
     except OSError as error:
         raise NotWholeError(f"{MANIFEST} cannot be read: {error.strerror}") from None
     except ValueError:
@@ -130,18 +129,17 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
     if needed not in manifest["files"]:
         raise NotWholeError(f"it has no {needed}")
     for name, entry in manifest["files"].items():
-        path = folder / name
         try:
-            if path.is_symlink() or not path.is_file():
-                raise NotWholeError(f"{name} is missing")
-            with path.open("rb") as file:
+            with open_inside(folder, name) as file:
                 size = os.fstat(file.fileno()).st_size
                 if not isinstance(entry, dict) or size != entry.get("bytes"):
                     raise NotWholeError(f"{name} has another size than was written")
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
                     raise NotWholeError(f"{name} is not what was written")
-        except (OSError, ValueError) as error:
-            raise NotWholeError(f"{name} cannot be read: {error}") from None
+        except FileNotFoundError:
+            raise NotWholeError(f"{name} is missing") from None
+        except OSError as error:
+            raise NotWholeError(f"{name} cannot be read: {error.strerror}") from None
     return manifest
 
 

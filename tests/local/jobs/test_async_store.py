@@ -13,8 +13,8 @@ import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.local.jobs import async_store
-from arkor_dev.local.jobs.artifacts import keep_verdict, kept_verdict
 from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.job_folder import keep_verdict, kept_verdict
 from arkor_dev.local.jobs.store import Store, Verdict
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import pytest
 
 from arkor_dev import __version__
 from arkor_dev.local.jobs import database
-from arkor_dev.local.jobs.artifacts import kept_verdict
 from arkor_dev.local.jobs.database import VERSION, NewerFormatError, open_database
+from arkor_dev.local.jobs.job_folder import kept_verdict
 from arkor_dev.local.jobs.store import ENDED, Store
 from tests.local.harness import Backend, launch, until
 

@@ -11,8 +11,8 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.jobs import scheduler as scheduler_module
-from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 
 from .test_scheduler import scheduler_of

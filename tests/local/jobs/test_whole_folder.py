@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.whole_folder import MANIFEST, NotWholeError, checked, damage, write_whole
+from arkor_dev.local.jobs.whole_folder import (
+    MANIFEST,
+    NotWholeError,
+    checked,
+    damage,
+    manifest_of,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,11 +71,25 @@ def test_a_link_or_another_format_is_not_whole(folder: Path, tmp_path: Path) -> 
     (tmp_path / "elsewhere").write_bytes((folder / "state.pt").read_bytes())
     (folder / "state.pt").unlink()
     (folder / "state.pt").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotWholeError, match=r"state\.pt is missing"):
+    with pytest.raises(NotWholeError, match=r"state\.pt cannot be read: a link"):
         checked(folder, "state.pt")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
     with pytest.raises(NotWholeError, match="another version"):
+        checked(folder, "state.pt")
+
+
+@pytest.mark.parametrize(
+    "name", ["../elsewhere", "/etc/passwd", "inner/../../elsewhere", "linked/elsewhere", ""]
+)
+def test_a_manifest_leads_nowhere_else(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder.parent / "elsewhere").write_bytes(b"1")
+    (tmp_path / "elsewhere").write_bytes(b"1")
+    (folder / "linked").symlink_to(tmp_path)
+    manifest = manifest_of(folder)
+    manifest["files"][name] = {"bytes": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(NotWholeError, match="cannot be read"):
         checked(folder, "state.pt")
 
 

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.points import STATE, GoingOn, whole_points
+from arkor_dev.local.checkpoints.points import GoingOn, whole_points
 from arkor_dev.local.jobs import disk
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, resume_steps
+from arkor_dev.local.jobs.job_folder import (
+    STATE,
+    checkpoint_folder,
+    checkpoint_steps,
+    final_folder,
+    resume_steps,
+)
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import events_of, made_up, set_up
 
