@@ -6,7 +6,6 @@ Everything here blocks, and is called from a thread. A link is never followed: w
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import sqlite3
@@ -28,8 +27,6 @@ LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
 """The variable that says another number of bytes instead."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
-FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""What a system says where there is no room."""
 
 
 def job_bytes(data: Path, job_id: str) -> int:

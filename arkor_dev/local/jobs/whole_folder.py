@@ -30,6 +30,16 @@ LIMIT: Final = 1 << 20
 """Bytes of a manifest."""
 
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says where there is no room."""
+PROBE_BYTES: Final = 4 << 20
+"""A disk that does not take so much is full: the write that failed may have been larger than what is left."""
+
+
+class DiskFullError(OSError):
+    """A folder could not be written, as the disk is full."""
+
+
 class NotWholeError(Exception):
     """A folder is not what was written; ``str()`` says what is wrong with it."""
 
@@ -45,7 +55,7 @@ def write_whole(
     ``facts`` stand in its manifest. ``beside`` is given the folder and its files, ``{bytes, sha256}`` by
     name, and adds what the manifest does not have, as it may be written again. Files and folders are flushed
     first: a rename that survives a power cut must not name empty ones. Raises OSError where the disk
-    refuses, and nothing has changed then.
+    refuses, DiskFullError where it is full whatever ``write`` has raised, and nothing has changed then.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
@@ -71,12 +81,35 @@ def write_whole(
         if target.exists():
             target.rename(old)
         part.rename(target)
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, Exception) and _is_full(part, error)  # as long as its files take the room
         shutil.rmtree(part, ignore_errors=True)
+        if full:
+            raise DiskFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
         raise
     _flush(target.parent)
     shutil.rmtree(old, ignore_errors=True)
     return size
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether ``error`` came as the disk of ``folder`` was full.
+
+    Libraries say so in their own ways: safetensors names the system's error and takes its file away, torch
+    leaves its file and names none. So it is tried whether the disk takes a little more.
+    """
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    if any(f"(os error {number})" in str(error) for number in FULL):
+        return True
+    try:
+        with (folder / "room").open("wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as refused:
+        return refused.errno in FULL
+    return False
 
 
 def described(path: Path, *, flush: bool = False) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ import pytest
 
 from arkor_dev.local.jobs.whole_folder import (
     MANIFEST,
+    PROBE_BYTES,
+    DiskFullError,
     NotWholeError,
     checked,
     damage,
@@ -108,6 +112,40 @@ def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
         write_whole(folder, fail)
     assert checked(folder, "state.pt")["step"] == 20
     assert [path.name for path in folder.parent.iterdir()] == ["20"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "full"),
+    [
+        (OSError(errno.EDQUOT, "quota"), True),
+        (OSError(errno.EIO, "fault"), False),
+        (ValueError("I/O error: No space left on device (os error 28)"), True),  # safetensors
+        (RuntimeError("PytorchStreamWriter failed writing file"), True),
+        (ZeroDivisionError(), False),
+    ],
+    ids=str,
+)
+def test_a_full_disk_is_known_by_whatever_a_library_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, *, full: bool
+) -> None:
+    flush, refused = os.fsync, []
+
+    def fsync(handle: int) -> None:
+        if os.fstat(handle).st_size == PROBE_BYTES and isinstance(fault, RuntimeError):
+            refused.append(handle)
+            raise OSError(errno.ENOSPC, "full")
+        flush(handle)
+
+    def fail(part: Path) -> None:
+        (part / "state.pt").write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DiskFullError if full else type(fault)):
+        write_whole(folder, fail)
+    assert bool(refused) == isinstance(fault, RuntimeError)
+    assert [path.name for path in folder.parent.iterdir()] == ["20"]
+    assert checked(folder, "state.pt")["step"] == 20
 
 
 def test_damage_is_told_and_what_an_earlier_version_wrote_has_none(folder: Path) -> None:
