@@ -35,9 +35,7 @@ from arkor_dev.contract.regular_files import (
     open_inside,
     read_inside,
 )
-from arkor_dev.contract.shapes import TERMINAL
 
-from .store import Verdict
 from .whole_folder import PART
 
 if TYPE_CHECKING:
@@ -75,6 +73,7 @@ TEXT_LIMIT: Final = 256 << 20
 IMPORTING: Final = ".import-"
 """What the name of a folder begins with in which an archive is read."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NEW_ID: Final = re.compile(r"job_[0-9a-f]{12}")
 _EXPORT_ID: Final = re.compile(r"exp_[0-9a-f]{12}")
 _ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
 """What a job's files end in: none of these is run as a program."""
@@ -251,6 +250,15 @@ def scratch_folder(data: Path, job_id: str) -> Path:
     return job_folder(data, job_id) / "scratch"
 
 
+def job_ids(data: Path) -> list[str]:
+    """The ids of all jobs that have a folder with something in it, whether the list has them or not."""
+    folder = jobs_folder(data)
+    found = [entry for entry in folder.iterdir() if _NEW_ID.fullmatch(entry.name)] if folder.is_dir() else []
+    return sorted(
+        entry.name for entry in found if entry.is_dir() and not entry.is_symlink() and any(entry.iterdir())
+    )
+
+
 def checkpoint_steps(data: Path, job_id: str) -> list[int]:
     """The steps of every checkpoint of a job, ascending."""
     return _steps_in(job_folder(data, job_id) / CHECKPOINTS)
@@ -297,6 +305,16 @@ VERDICT: Final = "verdict.json"
 def evaluation_file(job: Path, name: str) -> JobFile:
     """The file ``name`` of what was measured of the job in the folder ``job``."""
     return JobFile(job, f"{EVALUATION}/{name}")
+
+
+def verdict_file(data: Path, job_id: str) -> JobFile:
+    """How a job ended, while the database does not take that."""
+    return JobFile(job_folder(data, job_id), VERDICT)
+
+
+def record_file(data: Path, job_id: str) -> JobFile:
+    """The job as the list had it last: the list can be rebuilt from it (`rebuild`)."""
+    return JobFile(job_folder(data, job_id), RECORD)
 
 
 def votes_file(job: Path) -> JobFile:
@@ -381,27 +399,6 @@ def _remove(path: Path) -> None:
         return
     with contextlib.suppress(OSError):
         path.unlink()
-
-
-def keep_verdict(data: Path, job_id: str, verdict: Verdict) -> None:
-    """Write a job's verdict into its folder; does nothing when the disk is full there too."""
-    with contextlib.suppress(OSError):
-        JobFile(job_folder(data, job_id), VERDICT).write_json([verdict.status, verdict.fields])
-
-
-def kept_verdict(data: Path, job_id: str) -> Verdict | None:
-    """How a job ended whose end the database does not know, where that was kept."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        match json.loads(JobFile(job_folder(data, job_id), VERDICT).read()):
-            case [str(status), dict(fields)] if status in TERMINAL:
-                return Verdict(status, fields)
-    return None
-
-
-def drop_verdict(data: Path, job_id: str) -> None:
-    """Forget the kept verdict: the database has it, or there is no folder that could have one."""
-    with contextlib.suppress(NotRegularError):
-        JobFile(job_folder(data, job_id), VERDICT).remove()
 
 
 def kind_of(folder: Path) -> str:

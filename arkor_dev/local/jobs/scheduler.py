@@ -22,7 +22,7 @@ from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .disk import remove_files
-from .job_folder import drop_verdict, kept_verdict, report_file, sweep, sweep_data
+from .job_folder import report_file, sweep, sweep_data
 from .running import standing
 from .running.life import Life, end
 from .running.observer import Beside
@@ -30,6 +30,7 @@ from .running.placing import Placing
 from .running.remains import Remains
 from .running.standing import let_go_on
 from .store import ENDED, Store, Verdict
+from .verdict_file import drop_verdict, kept_verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

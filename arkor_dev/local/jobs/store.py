@@ -224,8 +224,8 @@ class Store(EventLog):
         assert job
         return job
 
-    def take_in(self, job: Mapping[str, Any], events: Path) -> dict[str, Any]:
-        """Add a job that is over and was made elsewhere, all of it or nothing; the job.
+    def take_in(self, job: Mapping[str, Any], events: Path | None) -> dict[str, Any]:
+        """Add a job that this list does not know, all of it or nothing; the job.
 
         ``events`` is a database with a table of them: ``id``, ``name`` and ``data``.
         """
@@ -243,20 +243,22 @@ class Store(EventLog):
             job.get("notes", ""),
             compact(job.get("tags", [])),
             bool(job.get("starred")),
+            compact(job["pause"]) if job["status"] == "paused" else None,
         )
-        with self._attached(events), transaction(self._db):
+        attached = self._attached(events) if events else contextlib.nullcontext()
+        with attached, transaction(self._db):
             if self._row(self._db, job_id):
                 raise ConflictError(f"The job {job_id} is here already")
             self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
             self._db.execute(
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
-                        resumable, parent, evaluation, metrics, settings, notes, tags, starred)
-                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
+                        resumable, parent, evaluation, metrics, settings, notes, tags, starred, pause)
+                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
                 (*facts, *times, *said),
             )
-            self._db.execute(
-                "INSERT INTO events SELECT ?, id, name, data FROM other.events ORDER BY id", (job_id,)
-            )
+            if events:
+                copied = "INSERT INTO events SELECT ?, id, name, data FROM other.events ORDER BY id"
+                self._db.execute(copied, (job_id,))
         self._changed(job_id)
         taken = self._get(self._db, job_id)
         assert taken

@@ -152,7 +152,7 @@ def test_a_job_that_is_not_over_is_not_removed(store: Store) -> None:
 def fill(data: Path, job_id: str) -> Path:
     folder = job_folder(data, job_id) / "checkpoints" / "10"
     folder.mkdir(parents=True)
-    (folder / "adapter.bin").write_bytes(b"x" * 100)
+    (folder / "adapter.safetensors").write_bytes(b"x" * 100)
     return job_folder(data, job_id)
 
 
@@ -190,7 +190,7 @@ async def test_files_that_cannot_be_removed_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied", "adapter.bin")
+        raise PermissionError(13, "Permission denied", "adapter.safetensors")
 
     async_store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     try:

@@ -133,7 +133,9 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
         raise _wrong("its description cannot be read")
     if len(entries) > FILES_LIMIT or sizes[0] > EVENTS_LIMIT:
         raise _wrong("it has more files or events than a job has")
-    _check_job(job)
+    check_job(job)
+    if job["status"] not in TERMINAL:
+        raise _wrong("its job is not over")
     for name, entry in entries[1:]:
         _check_file(name.removeprefix(FILES), entry["bytes"])
     jobs_folder(data).mkdir(parents=True, exist_ok=True)
@@ -256,7 +258,8 @@ def _extract(file: IO[bytes], target: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _check_job(job: object) -> None:
+def check_job(job: object) -> None:
+    """Raise BadRequestError unless ``job`` is one as the list has it, within limits."""
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not ID.fullmatch(job["id"]):
         raise _wrong("it has no job's id")
     try:
@@ -266,8 +269,8 @@ def _check_job(job: object) -> None:
         raise _wrong(str(fault)) from None
     if not isinstance(job.get("name"), str):
         raise _wrong("its job has no name")
-    if not isinstance(status := job.get("status"), str) or status not in TERMINAL:
-        raise _wrong("its job is not over")
+    if not isinstance(job.get("status"), str):
+        raise _wrong("its job has no status")
     for field in ("createdAt", "startedAt", "completedAt"):
         _check_time(job.get(field), needed=field == "createdAt")
     for field, limit in (("metrics", FACTS_LIMIT), ("settings", FACTS_LIMIT), ("config", CONFIG_LIMIT)):

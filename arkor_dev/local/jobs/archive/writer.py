@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
-from ..database import connect
+from ..database import DATABASE, connect
 from ..job_folder import JobFile, belongs, job_folder
 from ..records import compact
 
@@ -76,7 +76,7 @@ def _export(data: Path, job: dict[str, Any], folder: Path, part: Path, target: P
 
 def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
     """Each event in a line; an artifact's path is told from the job's folder on."""
-    with closing(connect(data / "backend.sqlite")) as db:
+    with closing(connect(data / DATABASE)) as db:
         rows = db.execute("SELECT name, data FROM events WHERE job = ? ORDER BY id", (job_id,))
         for name, text in rows:
             event = json.loads(text)
