@@ -135,6 +135,28 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
     assert required == core
 
 
+OF_A_JOB = {
+    "jobs", "final", "checkpoints", "resume", "parent", "evaluation", "exports", "reports", "job.json",
+    "votes.jsonl", "verdict.json", "history.json", "samples.jsonl",
+}  # fmt: skip
+"""What lies in a job's folder, and the folder of these."""
+
+
+def test_one_module_builds_the_paths_of_a_job_s_files() -> None:
+    """Others would have to look for links and names that lead elsewhere: an archive brings such."""
+    builders = {
+        name
+        for name in TREES
+        if name.startswith("local/")
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        for text in texts(node.right)
+        if text.split("/")[0] in OF_A_JOB
+    }
+    # A node of a cluster has one job in a home of its own.
+    assert builders == {"local/jobs/job_folder", "local/cluster/there/node"}
+
+
 def test_only_the_command_line_prints() -> None:
     printing = {
         name for name in STUDIO for call in calls(TREES[name])

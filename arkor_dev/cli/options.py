@@ -242,8 +242,9 @@ def add_local(parser: CommandLine) -> None:
         "local",
         "What this machine keeps of the project's jobs: status says what each takes on the disk, gc removes "
         "what belongs to no job and models that no job uses, path prints the folder, export writes a job "
-        "with all its files to one file, and import takes such a file in.",
-        "status|gc|path|export JOB FILE|import FILE",
+        "with all its files to one file, import takes such a file in, and rebuild makes the list of jobs "
+        "again where its file is damaged.",
+        "status|gc|path|export JOB FILE|import FILE|rebuild",
     )
     local.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
     local.add_argument(

@@ -144,6 +144,7 @@ class TrainingPaused(AnyEvent):
     step: int
     reason: str
     message: NotRequired[str]
+    needs: NotRequired[int]
 
 
 class TrainingResumed(AnyEvent):

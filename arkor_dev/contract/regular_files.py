@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 MIB: Final = 1024 * 1024
+DEPTH_LIMIT: Final = 20
+"""Folders within each other, and the file, in a relative name."""
 # O_NONBLOCK: a FIFO opens at once. O_NOCTTY: a terminal does not become ours.
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS: Final = {
@@ -27,18 +33,102 @@ _KINDS: Final = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+_PART: Final = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
 
 
 class NotRegularError(OSError):
     """What lies there is no regular file, or one past the limit; ``strerror`` says which."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading bytes; links are followed.
 
     Raises NotRegularError for anything else, and the OSErrors of ``open``.
     """
-    handle = os.open(path, _FLAGS)
+    return _regular(os.open(path, _FLAGS), path)
+
+
+def read_small(path: Path, limit: int = MIB) -> bytes:
+    """The whole content of a regular file of at most ``limit`` bytes.
+
+    Raises NotRegularError, also when the file is larger, and the OSErrors of ``open`` and ``read``.
+    """
+    with open_regular(path) as file:
+        return _bounded(file, path, limit)
+
+
+def is_safe_name(name: object) -> bool:
+    """Whether ``name`` is a relative name, its parts separated by slashes, that stays in its folder."""
+    if not isinstance(name, str):
+        return False
+    parts = name.split("/")
+    return len(parts) <= DEPTH_LIMIT and all(
+        _PART.fullmatch(part) and part not in (".", "..") for part in parts
+    )
+
+
+@contextmanager
+def folder_of(folder: Path, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    """Open the folder of the file ``name`` below ``folder``: its descriptor, and the file's own name.
+
+    Neither ``folder`` nor a part of ``name`` may be a link. With ``make`` missing folders are created.
+    Raises NotRegularError for a link and for a name that leads elsewhere, and the OSErrors of ``open``.
+    """
+    if not is_safe_name(name):
+        raise NotRegularError(errno.EINVAL, "not the name of a file in this folder", str(folder))
+    *parts, last = name.split("/")
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    handle = _folder(str(folder), None)
+    try:
+        for part in parts:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=handle)
+            inner = _folder(part, handle)
+            os.close(handle)
+            handle = inner
+        yield handle, last
+    finally:
+        os.close(handle)
+
+
+def open_inside(folder: Path, name: str) -> BufferedReader:
+    """Open the regular file ``name`` below ``folder`` for reading bytes; follow no link.
+
+    Raises as `folder_of` and `open_regular` do.
+    """
+    with folder_of(folder, name) as (inside, last):
+        try:
+            handle = os.open(last, _FLAGS | os.O_NOFOLLOW, dir_fd=inside)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise NotRegularError(errno.ELOOP, "a link", str(folder / name)) from None
+            raise
+    return _regular(handle, folder / name)
+
+
+def read_inside(folder: Path, name: str, limit: int = MIB) -> bytes:
+    """Return the content of the regular file ``name`` below ``folder``, of at most ``limit`` bytes.
+
+    Raises as `open_inside` does, and NotRegularError for a larger file.
+    """
+    with open_inside(folder, name) as file:
+        return _bounded(file, folder / name, limit)
+
+
+def _folder(name: str, at: int | None) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    except OSError as error:
+        # Linux says ENOTDIR of a link to a folder, macOS ELOOP.
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise NotRegularError(error.errno, "a link, or behind one", name) from None
+        raise
+
+
+def _regular(handle: int, path: Path) -> BufferedReader:
+    """The open file of ``handle``, which is closed where it is not a regular one."""
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
@@ -52,16 +142,11 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def read_small(path: Path, limit: int = MIB) -> bytes:
-    """The whole content of a regular file of at most ``limit`` bytes.
-
-    Raises NotRegularError, also when the file is larger, and the OSErrors of ``open`` and ``read``.
-    """
-    with open_regular(path) as file:
-        # The size is a first look: a file of /proc has none, and one that grows has another.
-        if os.fstat(file.fileno()).st_size <= limit:
-            content = file.read(limit + 1)
-            if len(content) <= limit:
-                return content
+def _bounded(file: BufferedReader, path: Path, limit: int) -> bytes:
+    # The size is a first look: a file of /proc has none, and one that grows has another.
+    if os.fstat(file.fileno()).st_size <= limit:
+        content = file.read(limit + 1)
+        if len(content) <= limit:
+            return content
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
     raise NotRegularError(errno.EFBIG, f"larger than {size}", str(path))

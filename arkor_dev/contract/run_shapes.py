@@ -13,11 +13,12 @@ DIVERGING: Final = "diverging"
 
 
 class JobPause(TypedDict):
-    """Where a paused job stands, and why; ``reason`` as in ``training.paused``."""
+    """Where a paused job stands, and why; the fields are those of ``training.paused``."""
 
     step: int
     reason: str
     message: NotRequired[str]
+    needs: NotRequired[int]
 
 
 class JobParent(TypedDict):

@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 30.0
 END_TIMEOUT = 5.0
 """Seconds that it has to end: a job that runs stands after its step, and keeps what the next one needs."""
-FINAL = (75, 76)
-"""Exit codes after which a new start cannot help: the data folder is in use, or a later version's."""
+FINAL = (75, 76, 77)
+"""Exit codes after which a new start cannot help: the data folder is in use, later than us, or damaged."""
 REQUIRED = ("torch", "transformers", "peft")
 ORG = "local"
 Notice = dict[str, object]
@@ -56,6 +56,27 @@ def require_extra() -> None:
     """Raise BadRequestError where local training is not installed."""
     if (text := missing_extra()) is not None:
         raise BadRequestError(text)
+
+
+async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
+    """Have the project's list of jobs made again from what lies on the disk; what became of that.
+
+    ``{jobs, read, added, left, kept}`` as in ``arkor_dev.local.jobs.rebuild``. Raises UnavailableError where
+    it cannot be, and nothing was changed then.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev.local", "--rebuild",
+        "--data", str(settings.local_data), "--project", str(settings.project),
+        "--cache", str(settings.cache),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    said, errors = await process.communicate()
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise UnavailableError(lines[-1] if lines else "The list of jobs could not be rebuilt.")
+    rebuilt: dict[str, Any] = json.loads(said)
+    return rebuilt
 
 
 class LocalBackend:

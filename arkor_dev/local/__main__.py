@@ -1,7 +1,7 @@
 """The backend's process: its arguments, its lock, its word to the daemon, and its end.
 
     python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle] [--no-resume] [--at-once N]
-        [--engine auto|exact|llama.cpp]
+        [--engine auto|exact|llama.cpp] [--rebuild]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
 means that the daemon is gone, and ends this process and every worker: a job that trains gets two seconds to
@@ -11,9 +11,12 @@ with ``{"socket", "projectId"}`` and goes on with notices, one JSON object a lin
 With ``--idle`` it starts no job: a command that only looks, or tidies up, has started it and ends it soon.
 Who finds the data folder held by such a process waits a moment.
 
+With ``--rebuild`` it makes the list of jobs again (``jobs.rebuild``), says as one JSON object what became of
+that, and ends.
+
 Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 there is no place for its socket,
-74 the data base cannot be opened, 75 another process holds the data folder, 76 a later version wrote the
-data base.
+74 the database cannot be opened, 75 another process holds the data folder, 76 a later version wrote the
+database, 77 it is damaged, or empty beside folders of jobs.
 """
 
 from __future__ import annotations
@@ -35,9 +38,9 @@ from typing import IO, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.bodies import ENGINES
-from arkor_dev.local.jobs.database import NewerFormatError
+from arkor_dev.local.jobs.database import DATABASE, DamagedError, NewerFormatError
 from arkor_dev.local.server.app import create_app
-from arkor_dev.local.server.requests import Setup
+from arkor_dev.local.server.requests import ORG, Setup
 from arkor_dev.local.server.socket_folder import SocketFolder
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -46,6 +49,7 @@ EXIT_NO_SOCKET: Final = 73
 EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
 EXIT_NEWER: Final = 76
+EXIT_DAMAGED: Final = 77
 IDLE: Final = "idle"
 IDLE_SECONDS: Final = 10.0
 PARENT_SECONDS: Final = 1.0
@@ -139,6 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("data", "project", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--idle", action="store_true")
+    parser.add_argument("--rebuild", action="store_true")
     parser.add_argument("--no-resume", dest="resume", action="store_false")
     parser.add_argument("--at-once", type=int)
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
@@ -150,6 +155,8 @@ def main(argv: list[str] | None = None) -> int:
     held = lock(args.data, idle=args.idle)
     if held is None:
         return EXIT_LOCKED
+    if args.rebuild:
+        return _rebuild(args.data)
     hello = handshake(_first_line())
     if hello is None:
         return EXIT_USAGE
@@ -159,10 +166,11 @@ def main(argv: list[str] | None = None) -> int:
     except NewerFormatError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_NEWER
+    except DamagedError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_DAMAGED
     except (sqlite3.Error, OSError) as error:
-        sys.stderr.write(
-            f"{args.data / 'backend.sqlite'} cannot be opened: {error}; move it away to start anew\n"
-        )
+        sys.stderr.write(f"{args.data / DATABASE} cannot be opened: {error}\n")
         return EXIT_DATABASE
     try:
         folder = SocketFolder.make()
@@ -175,6 +183,21 @@ def main(argv: list[str] | None = None) -> int:
         folder.remove()
         setup.store.close()
         held.close()
+    return 0
+
+
+def _rebuild(data: Path) -> int:
+    from arkor_dev.local.jobs.rebuild import rebuild
+
+    try:
+        rebuilt = rebuild(data, ORG["id"])
+    except NewerFormatError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_NEWER
+    except (sqlite3.Error, OSError) as error:
+        sys.stderr.write(f"The list of jobs could not be rebuilt: {error}. Nothing was changed\n")
+        return EXIT_DATABASE
+    print(json.dumps(rebuilt._asdict()))  # noqa: T201
     return 0
 
 

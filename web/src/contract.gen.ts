@@ -450,6 +450,7 @@ export interface TrainingPaused extends AnyEvent {
   step: number;
   reason: string;
   message?: string;
+  needs?: number;
 }
 
 /** The job goes on after `step`: what was said of later steps, and of an end, counts no more. */
@@ -902,11 +903,12 @@ export const NON_FINITE = "non-finite";
 
 export const DIVERGING = "diverging";
 
-/** Where a paused job stands, and why; `reason` as in `training.paused`. */
+/** Where a paused job stands, and why; the fields are those of `training.paused`. */
 export interface JobPause {
   step: number;
   reason: string;
   message?: string;
+  needs?: number;
 }
 
 /** The checkpoint that a job began from: after `step` of another job, which may be deleted by now. */

@@ -12,6 +12,7 @@ from arkor_dev.cli.consent import confirm
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
+from arkor_dev.identity.local_backend import rebuild_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-ACTIONS = {"status": "", "gc": "", "path": "", "export": "JOB FILE", "import": "FILE"}
+ACTIONS = {"status": "", "gc": "", "path": "", "export": "JOB FILE", "import": "FILE", "rebuild": ""}
 """What can be done, and which names it takes."""
 
 
@@ -37,8 +38,13 @@ async def run_local(
     if action == "path":
         print(settings.local_data)  # noqa: T201
         return 0
-    if action != "import" and not (settings.local_data / "backend.sqlite").is_file():
+    kept = [settings.local_data / name for name in ("backend.sqlite", "jobs")]
+    if action != "import" and not any(path.exists() for path in kept):
         print(f"This machine keeps no jobs of the project {one_line(settings.project, 500)}.")  # noqa: T201
+        return 0
+    if action == "rebuild":
+        rebuilt = await rebuild_jobs(settings)
+        print(json.dumps(rebuilt, indent=2) if as_json else "\n".join(_rebuilt(rebuilt)))  # noqa: T201
         return 0
     async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
         if action == "export":
@@ -61,6 +67,21 @@ async def _export(backend: Backend, job: str, file: str) -> int:
     name = f"{one_line(chosen['id'], 60)} ({one_line(chosen.get('name'), 60)})"
     print(f"{name} is in {one_line(target, 500)}, {size(written)}.")  # noqa: T201
     return 0
+
+
+def _rebuilt(told: dict[str, Any]) -> Iterator[str]:
+    """What became of the list of jobs."""
+    added, left = told["added"], told["left"]
+    jobs = "job" if told["jobs"] == 1 else "jobs"
+    yield f"The list has {told['jobs']} {jobs}, {told['read']} of them as before."
+    if added:
+        yield f"{len(added)} come from their folders, without their figures over time:"
+        yield from (f"  {one_line(name, 100)}" for name in added)
+    if left:
+        yield "Folders that do not say what job they are of, and are left alone:"
+        yield from (f"  {one_line(job_id, 60)}" for job_id in left)
+    if told["kept"]:
+        yield f"The old list is kept as {one_line(told['kept'], 100)}: remove it when nothing is missing."
 
 
 def _absolute(file: str) -> str:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.contract.provenance.statement import CARD, FILE, StatementError, read_statement
-from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs import whole_folder
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, job_folder
+from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
 from arkor_dev.local.models.catalog import travelling_name
 
 from . import provenance
@@ -174,7 +174,7 @@ def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float,
         before = read_statement(source)
         files = {name: whole_folder.described(path) for name, path in paths.items()}
         made = provenance.of_export(files, before, told)
-        job, step = (source.parent, None) if source.name == "final" else (source.parents[1], int(source.name))
+        job, step = (source.parent, None) if source.name == FINAL else (source.parents[1], int(source.name))
         text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
         card = private.check(_card_of(made, private, job, step))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
@@ -187,8 +187,7 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
     What a person wrote into it stays. Nothing happens where an earlier version has written the folder, or the
     disk refuses.
     """
-    folder = final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
-    job = job_folder(data, job_id)
+    folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
     private = Private.here((data.resolve(),))
     try:
         card = private.check(_card_of(read_statement(folder), private, job, step))
@@ -209,9 +208,7 @@ def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> 
 def own_words_of(path: Path) -> OwnWords:
     """What a person wrote into a card; raises OSError where that cannot be told."""
     try:
-        if path.is_symlink():
-            raise OSError("it is a link")
-        return OwnWords.of(read_small(path, LIMIT).decode())
+        return OwnWords.of(read_inside(path.parent, path.name, LIMIT).decode())
     except FileNotFoundError:
         return EMPTY
     except UnicodeDecodeError:

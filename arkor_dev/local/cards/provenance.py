@@ -31,8 +31,7 @@ from arkor_dev.contract.provenance.statement import (
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
-from arkor_dev.local.checkpoints.points import STATE
-from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.jobs.job_folder import STATE, parent_folder
 from arkor_dev.local.models.catalog import HUB_ID, travelling_name
 
 if TYPE_CHECKING:

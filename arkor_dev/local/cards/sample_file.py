@@ -9,14 +9,17 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import SAMPLE_CREATED, TRAINING_RESUMED
-from arkor_dev.local.evaluation import kept
+from arkor_dev.contract.strict_json import StrictJSONError
+from arkor_dev.local.jobs.job_folder import evaluation_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FILE: Final = "samples.jsonl"
+    from arkor_dev.local.jobs.job_folder import JobFile
+
 LIMIT: Final = 16 << 20
 """Bytes that are read."""
 
@@ -28,9 +31,9 @@ def heard(emit: Callable[..., None], job: Path) -> Callable[..., None]:
         emit(name, **fields)
         with contextlib.suppress(OSError):
             if name == SAMPLE_CREATED:
-                _add(job / kept.FOLDER / FILE, fields)
+                _file(job).append(json.dumps(fields, ensure_ascii=False).encode())
             elif name == TRAINING_RESUMED:  # what was said of later steps counts no more
-                _drop_after(job / kept.FOLDER / FILE, fields["step"])
+                _drop_after(job, fields["step"])
 
     return send
 
@@ -38,24 +41,21 @@ def heard(emit: Callable[..., None], job: Path) -> Callable[..., None]:
 def samples_in(job: Path) -> list[dict[str, Any]]:
     """What was kept, in its order; nothing of what cannot be read."""
     found = []
-    with contextlib.suppress(OSError), (job / kept.FOLDER / FILE).open("rb") as file:
+    with contextlib.suppress(OSError), _file(job).open() as file:
         for line in file.read(LIMIT).split(b"\n"):
-            with contextlib.suppress(ValueError, RecursionError):
-                sample = json.loads(line)
+            with contextlib.suppress(StrictJSONError):
+                sample = strict_json.parse(line)
                 if isinstance(sample, dict):
                     found.append(sample)
     return found
 
 
-def _add(path: Path, fields: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"\n{json.dumps(fields, ensure_ascii=False)}\n")  # behind half a line of a crash, too
+def _file(job: Path) -> JobFile:
+    return evaluation_file(job, "samples.jsonl")
 
 
-def _drop_after(path: Path, step: int) -> None:
-    if path.is_file():
-        left = [sample for sample in samples_in(path.parent.parent) if step and sample.get("step", 0) <= step]
-        part = path.with_suffix(".part")
-        part.write_text("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in left), "utf-8")
-        part.replace(path)
+def _drop_after(job: Path, step: int) -> None:
+    samples = samples_in(job)
+    left = [each for each in samples if step and type(each.get("step")) is int and each["step"] <= step]
+    if left != samples:
+        _file(job).write("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in left).encode())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import shutil
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
-from arkor_dev.local.jobs.artifacts import (
+from arkor_dev.local.jobs.disk import short_of_room
+from arkor_dev.local.jobs.job_folder import (
     checkpoint_folder,
     checkpoint_steps,
     describe,
@@ -14,8 +16,7 @@ from arkor_dev.local.jobs.artifacts import (
     kind_of,
     resume_folder,
 )
-from arkor_dev.local.jobs.disk import FULL, short_of_room
-from arkor_dev.local.jobs.whole_folder import write_whole
+from arkor_dev.local.jobs.whole_folder import DiskFullError, write_whole
 from arkor_dev.local.models.download_progress import size_of
 
 from .points import drop_before
@@ -30,8 +31,19 @@ if TYPE_CHECKING:
     from .figures import Best
 
 
+MORE_ROOM: Final = 256 << 20
+"""Bytes that have to be free, beyond those in which a write did not fit, before it is tried again."""
+
+
 class NoRoomError(Exception):
-    """The disk has too little room to write; ``str()`` says so for a person."""
+    """The disk has too little room to write; ``str()`` says so for a person.
+
+    ``needs`` are the bytes that have to be free before another try makes sense, where that is known.
+    """
+
+    def __init__(self, text: str, needs: int | None = None) -> None:
+        super().__init__(text)
+        self.needs = needs
 
 
 class Keeper:
@@ -76,10 +88,12 @@ class Keeper:
         self._keep(step)
 
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
-        """Let ``write`` fill the final folder, with what was learned up to ``step``; its ``Artifact``."""
+        """Let ``write`` fill the final folder, with what was learned up to ``step``; its ``Artifact``.
+
+        Raises NoRoomError.
+        """
         folder = final_folder(self._data, self._job)
-        facts = {"job": self._job, "step": step, "origin": self._origin()}
-        size = write_whole(folder, write, facts, lambda *made: self._beside(*made, "final", step))
+        size = self._write(folder, step, write, lambda *made: self._beside(*made, "final", step))
         return describe(kind_of(folder), "final", folder, size)
 
     def best(self, kept: int) -> list[dict[str, Any]]:
@@ -106,14 +120,12 @@ class Keeper:
         facts = {"job": self._job, "step": step, "origin": self._origin()}
         try:
             return write_whole(folder, write, facts, beside)
-        except OSError as error:
-            if error.errno in FULL:
-                raise NoRoomError(f"The disk is full: {error.strerror}") from None
-            raise
-        except RuntimeError as error:  # torch's writer knows no OSError
-            if short := short_of_room(self._data):
-                raise NoRoomError(short) from error
-            raise
+        except DiskFullError:
+            raise NoRoomError(
+                f"The disk is full: what was learned up to step {step} could not be written. Make room "
+                "(arkor-dev local status says what takes it)",
+                shutil.disk_usage(self._data).free + MORE_ROOM,
+            ) from None
 
     def _keep(self, step: int) -> None:
         drop_before(self._data, self._job, step)

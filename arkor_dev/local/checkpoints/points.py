@@ -10,9 +10,11 @@ import contextlib
 import math
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.jobs.artifacts import (
+from arkor_dev.local.jobs.job_folder import (
+    CHECKPOINTS,
+    STATE,
     checkpoint_folder,
     checkpoint_steps,
     drop_checkpoint,
@@ -24,9 +26,6 @@ from arkor_dev.local.jobs.whole_folder import NotWholeError, checked, manifest_o
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-STATE: Final = "state.pt"
-"""The state of a training, as torch writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Point:
     def name(self) -> str:
         """How a person is told of it."""
         return (
-            f"The {'checkpoint' if self.folder.parent.name == 'checkpoints' else 'state'} of step {self.step}"
+            f"The {'checkpoint' if self.folder.parent.name == CHECKPOINTS else 'state'} of step {self.step}"
         )
 
 

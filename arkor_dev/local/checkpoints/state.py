@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from .points import STATE
+from arkor_dev.local.jobs.job_folder import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.settings.own_sets import FIELD
 from arkor_dev.data.sources import SourceError, inside, parts_of, resolved
 from arkor_dev.local.checkpoints.origin import MODEL_FILES
-from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EVALUATION, PARENT, RESUME, job_folder
 from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = "number-formats.json"
 """What was measured of processors: on one of the same kind the job computes as it would here."""
-KEPT: Final = ("checkpoints", "resume", "evaluation")
-BEGUN_WITH: Final = "parent"
+KEPT: Final = (CHECKPOINTS, RESUME, EVALUATION)
 
 
 @dataclass
@@ -92,7 +91,7 @@ def of_job(job: Mapping[str, Any]) -> Parcel:
     if (data / FORMATS).is_file():
         parcel.files[f"data/{FORMATS}"] = data / FORMATS
     home = job_folder(data, job["id"])
-    for folder in (BEGUN_WITH, *(KEPT if job.get("resume") else ())):
+    for folder in (PARENT, *(KEPT if job.get("resume") else ())):
         for path in _regular(home / folder):
             parcel.files[f"data/jobs/{job['id']}/{path.relative_to(home).as_posix()}"] = path
     return parcel

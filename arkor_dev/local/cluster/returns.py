@@ -17,11 +17,20 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
 from arkor_dev.local.checkpoints.points import drop_before, drop_later
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, drop_checkpoint, job_folder, resume_folder
+from arkor_dev.local.jobs.job_folder import (
+    CHECKPOINTS,
+    FINAL,
+    RESUME,
+    belongs,
+    checkpoint_folder,
+    drop_checkpoint,
+    job_folder,
+    resume_folder,
+)
 from arkor_dev.local.jobs.whole_folder import PART
 
 from .answers import HostileError
-from .names import CHUNK, SHA256, described, is_safe
+from .names import CHUNK, FOLDERS, SHA256, described
 from .storage.shared import KINDS
 
 if TYPE_CHECKING:
@@ -32,12 +41,8 @@ if TYPE_CHECKING:
 
     Read = Callable[[str, int], bytes]
 
-WHOLE: Final = ("checkpoints", "resume")
+WHOLE: Final = (CHECKPOINTS, RESUME)
 """Folders of folders that are written whole; ``final`` is one of its own."""
-LOOSE: Final = "evaluation"
-ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
-STATE: Final = "state.pt"
-"""It is read as data (``checkpoints.state``), never as a program."""
 FILES: Final = 10_000
 
 
@@ -62,7 +67,7 @@ class Returns:
         if name in (CHECKPOINT_SAVED, CHECKPOINT_REMOVED, TRAINING_RESUMED) and type(step) is not int:
             raise HostileError(f"{name} without a step")
         if name == CHECKPOINT_SAVED:
-            self.take(snapshot(f"checkpoints/{step}"))
+            self.take(snapshot(f"{CHECKPOINTS}/{step}"))
         elif name == CHECKPOINT_REMOVED and checkpoint_folder(self._data, self._job, step).is_dir():
             drop_checkpoint(self._data, self._job, step)
         elif name == TRAINING_RESUMED:
@@ -70,7 +75,7 @@ class Returns:
         elif "kept" in message:
             step = message["kept"]
             if not checkpoint_folder(self._data, self._job, step).is_dir():
-                self.take(snapshot(f"resume/{step}"))
+                self.take(snapshot(f"{RESUME}/{step}"))
                 if not resume_folder(self._data, self._job, step).is_dir():
                     return False  # a later one has taken its place on the node, and will come
             drop_before(self._data, self._job, step)
@@ -87,8 +92,8 @@ class Returns:
         folders: dict[str, list[dict[str, Any]]] = {}
         for entry in entries:
             parts = entry["name"].split("/")
-            whole = parts[0] == "final" or parts[0] in WHOLE
-            depth = 0 if not whole else 1 if parts[0] == "final" else 2
+            whole = parts[0] == FINAL or parts[0] in WHOLE
+            depth = 0 if not whole else 1 if parts[0] == FINAL else 2
             folders.setdefault("/".join(parts[:depth]), []).append(entry)
         self._home.mkdir(parents=True, exist_ok=True)
         files = [entry for entry in folders.pop("", []) if not self._has(entry)]
@@ -178,20 +183,8 @@ def _checked(listing: bytes) -> list[dict[str, Any]]:
 
 
 def _belongs(name: str) -> bool:
-    """Whether a job has a file of this name, and it is no program."""
-    if not is_safe(name):
-        return False
-    parts = name.split("/")
-    if any(part.endswith(PART) for part in parts) or len(parts) < 2:
-        return False
-    if parts[0] in WHOLE:
-        if len(parts) < 3 or not (parts[1].isascii() and parts[1].isdecimal() and len(parts[1]) < 19):
-            return False
-        if len(parts) == 3 and parts[2] == STATE:
-            return True
-    elif parts[0] not in ("final", LOOSE):
-        return False
-    return name.endswith(ENDINGS)
+    """Whether a run has made a file of this name, which is no program."""
+    return belongs(name) and name.split("/")[0] in FOLDERS
 
 
 def _sized(path: Path, entry: Mapping[str, Any]) -> bool:

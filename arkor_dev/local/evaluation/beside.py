@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
-from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.workers.process import Child
 
 from . import kept

@@ -29,14 +29,14 @@ class History:
     """
 
     def __init__(self, job: Path) -> None:
-        self._path = job / kept.FOLDER / kept.HISTORY
+        self._file = kept.history_file(job)
         self.losses: dict[int, float] = {}
         self.rows: dict[int, list[float]] = {}
         self.trained: dict[int, float] = {}
         self.final = 0
         self._since: list[float] = []
         try:
-            found = kept.read(self._path) or {}
+            found = kept.read(self._file) or {}
             self.losses = {int(step): float(loss) for step, loss in found.get("losses", {}).items()}
             self.trained = {int(step): float(loss) for step, loss in found.get("trained", {}).items()}
             self.rows = {int(step): list(map(float, rows)) for step, rows in found.get("rows", {}).items()}
@@ -70,7 +70,7 @@ class History:
     def _keep(self) -> None:
         with contextlib.suppress(OSError):
             told = {"losses": self.losses, "trained": self.trained, "rows": self.rows, "final": self.final}
-            kept.write(self._path, told)
+            kept.write(self._file, told)
 
     @property
     def best(self) -> int:

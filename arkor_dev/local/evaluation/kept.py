@@ -9,24 +9,18 @@ from another machine, files and all: what is read is looked at.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract import strict_json
-from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.jobs.job_folder import evaluation_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLDER: Final = "evaluation"
-HISTORY: Final = "history.json"
-LIMIT: Final = 64 << 20
-"""Bytes of a file; a thousand rows with their texts and the losses of many more are a few MiB."""
+    from arkor_dev.local.jobs.job_folder import JobFile
 
 
-def result_file(job: Path, step: int | None, data: str | None = None) -> Path:
+def result_file(job: Path, step: int | None, data: str | None = None) -> JobFile:
     """Where the evaluation of the final adapter of the job in the folder ``job`` lies, or of a checkpoint.
 
     It is on its held-out rows, or on the file ``data`` of the project.
@@ -34,26 +28,22 @@ def result_file(job: Path, step: int | None, data: str | None = None) -> Path:
     name = "final.json" if step is None else f"step-{step}.json"
     if data is not None:
         name = f"data-{hashlib.sha256(data.encode()).hexdigest()[:16]}-{name}"
-    return job / FOLDER / name
+    return evaluation_file(job, name)
 
 
-def write(path: Path, value: object) -> None:
+def history_file(job: Path) -> JobFile:
+    """Where the job in the folder ``job`` has what its run measured on its way."""
+    return evaluation_file(job, "history.json")
+
+
+def write(file: JobFile, value: object) -> None:
     """Write ``value`` as JSON, flushed to the disk; raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    file.write_json(value)
 
 
-def read(path: Path) -> Any:
+def read(file: JobFile) -> Any:
     """What was written; None where there is nothing that can be read."""
-    try:
-        return strict_json.parse(read_small(path, LIMIT))
-    except (OSError, ValueError):
-        return None
+    return file.read_json()
 
 
 def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | None:

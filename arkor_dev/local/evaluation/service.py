@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
-from arkor_dev.local.jobs.artifacts import job_folder, saved_folder
+from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.background import BackgroundWork

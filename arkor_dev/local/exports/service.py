@@ -8,19 +8,24 @@ this one has not finished is swept.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.evaluation import kept
 from arkor_dev.local.gguf.installed import lacking
 from arkor_dev.local.inference.strength import WHOLE, no_strength
-from arkor_dev.local.jobs.artifacts import exports_folder, kind_of, saved_folder
+from arkor_dev.local.jobs.job_folder import (
+    export_file,
+    export_folder,
+    export_ids,
+    export_record,
+    kind_of,
+    remove_export,
+    saved_folder,
+)
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.alongside import alongside
 from arkor_dev.local.workers.background import BackgroundWork
@@ -118,9 +123,11 @@ class Exports:
         """All of a job, the newest first. It reads files."""
         # The orders first: one that is done meanwhile has its file before it is no order any more.
         told = [order.told for order in list(self._orders.values()) if order.job["id"] == job_id]
-        known, folder = {each["id"] for each in told}, self._folder(job_id)
-        found = [kept.read(path) for path in folder.glob("exp_*.json")] if folder.is_dir() else []
-        told += [each for each in found if isinstance(each, dict) and each.get("id") not in known]
+        known = {each["id"] for each in told}
+        for export_id in export_ids(self._data, job_id) - known:
+            found = export_record(self._data, job_id, export_id).read_json()
+            if isinstance(found, dict) and found.get("id") == export_id:
+                told.append(found)
         return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
@@ -135,16 +142,20 @@ class Exports:
         told = self.get(job_id, export_id)
         if name not in {entry.get("name") for entry in told.get("files", ()) if isinstance(entry, dict)}:
             raise NotFoundError(f"The export {export_id} has no file {name}")
-        path = self._folder(job_id) / export_id / name
-        if path.is_symlink() or not path.is_file():
-            raise NotFoundError(f"The file {name} of the export {export_id} is not on the disk any more")
-        return path
+        file = export_file(self._data, job_id, export_id, name)
+        try:
+            file.open().close()
+        except OSError:
+            raise NotFoundError(
+                f"The file {name} of the export {export_id} is not on the disk any more"
+            ) from None
+        return file.path
 
     async def remove(self, job_id: str, export_id: str) -> None:
         """End it where it is under way, and take its files away."""
         await asyncio.to_thread(self.get, job_id, export_id)
         self._take_back(export_id)
-        await asyncio.to_thread(self._remove, job_id, export_id)
+        await asyncio.to_thread(remove_export, self._data, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
         """Stop, and forget, what is wanted of a job; its files go with it."""
@@ -174,25 +185,11 @@ class Exports:
 
     # Inside
 
-    def _folder(self, job_id: str) -> Path:
-        return exports_folder(self._data, job_id)
-
-    def _remove(self, job_id: str, export_id: str) -> None:
-        folder = self._folder(job_id)
-        (folder / f"{export_id}.json").unlink(missing_ok=True)
-        for path in folder.glob(f"{export_id}*"):
-            shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):  # there are others
-            folder.rmdir()
-            folder.parent.rmdir()  # of a job that was deleted while its export was written
-
     def _sweep(self, job_id: str) -> None:
         """Remove what an end of this process in the middle has left."""
-        folder = self._folder(job_id)
-        for path in folder.glob("exp_*") if folder.is_dir() else ():
-            name = path.name.partition(".")[0]
-            if name not in self._orders and not (folder / f"{name}.json").is_file():
-                shutil.rmtree(path, ignore_errors=True)
+        finished = {each["id"] for each in self.list(job_id)}
+        for export_id in export_ids(self._data, job_id) - finished - self._orders.keys():
+            remove_export(self._data, job_id, export_id)
 
     def _next(self) -> Order | None:
         waiting = (order for order in self._orders.values() if order.told["state"] == "waiting")
@@ -209,7 +206,7 @@ class Exports:
         finally:
             order.told.pop("progress", None)
             if order.taken_back:  # while it was under way, or as it was written
-                await asyncio.to_thread(self._remove, order.job["id"], order.told["id"])
+                await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
 
     def _failed(self, order: Order, reason: str) -> None:
         order.told |= {"state": "failed", "error": reason}
@@ -218,9 +215,9 @@ class Exports:
         """Keep what is told of an export that is there; then it is an order no more."""
         told = {key: value for key, value in order.told.items() if key != "progress"}
         told["state"] = "completed"
-        path = self._folder(order.job["id"]) / f"{told['id']}.json"
+        record = export_record(self._data, order.job["id"], told["id"])
         try:
-            await asyncio.to_thread(kept.write, path, told)
+            await asyncio.to_thread(record.write_json, told)
         except OSError as error:
             order.told |= {"state": "failed", "error": f"It could not be kept: {error.strerror}"}
             return
@@ -259,7 +256,7 @@ class Exports:
                 cache=str(self._cache),
                 source=str(order.source),
                 kind=await asyncio.to_thread(kind_of, order.source),
-                target=str(self._folder(job_id) / told["id"]),
+                target=str(export_folder(self._data, job_id, told["id"])),
             )
             child.send(name=model.name, path=str(model.path))
             async for batch in child.batches():

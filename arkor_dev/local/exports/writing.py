@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from transformers import AutoConfig
 
-from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.jobs.whole_folder import MANIFEST
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.models.catalog import travelling_name

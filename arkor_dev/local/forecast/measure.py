@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.checkpoints.points import STATE
+from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.modeling.base_model import bare

@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev import __version__
 
+from .job_folder import job_ids
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+DATABASE: Final = "backend.sqlite"
+"""Its name in the data folder."""
 STEPS: Final[tuple[tuple[str, ...], ...]] = (
     # To 1. Files of version 0, which did not count, have these tables already.
     (
@@ -122,12 +127,18 @@ VERSION: Final = len(STEPS)
 UNUSED_BYTES: Final = 1 << 20
 UNUSED_SHARE: Final = 0.25
 """So much of the file, in bytes and as a part of it, has to be unused before it is given back to the disk."""
+DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a file that is damaged."""
 BUSY_MILLISECONDS: Final = 250
 """How long one attempt to write waits for another program's lock; whoever writes tries again."""
 
 
 class NewerFormatError(Exception):
     """A later arkor-dev wrote the file; the text says which one, and what to do."""
+
+
+class DamagedError(Exception):
+    """The file is damaged, or empty beside folders of jobs; the text says so, and what to do."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -138,18 +149,22 @@ def connect(path: Path) -> sqlite3.Connection:
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection for writing to a file in this version's format, made or migrated if need be.
 
-    Raises :class:`sqlite3.Error`, and :class:`NewerFormatError` for a file that is not ours to write.
+    Raises :class:`sqlite3.Error`, and :class:`NewerFormatError` or :class:`DamagedError` for a file that is
+    not to be written.
     """
     if path.exists():
         # Read-only first: the end of the last connection that may write moves the log's pages into the file.
         with (
             contextlib.suppress(sqlite3.OperationalError),  # a write was cut off, which only a writer settles
             contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+            _damage_in(path),
         ):
             _refuse_newer(reader, path)
     db = connect(path)
     try:
-        _refuse_newer(db, path)
+        with _damage_in(path):
+            _refuse_newer(db, path)
+            _refuse_damaged(db, path)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         _migrate(db, path)
@@ -157,6 +172,44 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def refuse_empty(path: Path) -> None:
+    """Raise DamagedError where ``path`` is missing or empty, while folders of jobs lie beside it.
+
+    A new list would have none of them, and `arkor-dev local gc` would offer to remove their files.
+    """
+    if path.exists() and path.stat().st_size:
+        return
+    if count := len(job_ids(path.parent)):
+        what = "is empty" if path.exists() else "is missing"
+        jobs = "the folder of a job" if count == 1 else f"the folders of {count} jobs"
+        raise _damaged(path, f"{what}, while {jobs} lie{'s' if count == 1 else ''} beside it")
+
+
+@contextlib.contextmanager
+def _damage_in(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a file that is damaged, or none of its own, into DamagedError."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+            raise
+        raise _damaged(path, f"is damaged: {error}") from None
+
+
+def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:
+    """Look at every page; 100 MiB take a tenth of a second."""
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise _damaged(path, f"is damaged: {' '.join(str(found).split())}")
+
+
+def _damaged(path: Path, what: str) -> DamagedError:
+    return DamagedError(
+        f"{path} {what}. Nothing was changed. `arkor-dev local rebuild` makes the list of jobs again, from "
+        f"what can be read of it and from the jobs' folders; or move {path.parent} away to start anew."
+    )
 
 
 def _version(db: sqlite3.Connection) -> int:

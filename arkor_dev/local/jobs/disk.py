@@ -6,7 +6,6 @@ Everything here blocks, and is called from a thread. A link is never followed: w
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import sqlite3
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.download_progress import size_of
 
-from .artifacts import job_folder
+from .job_folder import job_folder, jobs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -28,8 +27,6 @@ LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
 """The variable that says another number of bytes instead."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
-FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""What a system says where there is no room."""
 
 
 def job_bytes(data: Path, job_id: str) -> int:
@@ -70,7 +67,7 @@ def short_of_room(folder: Path) -> str | None:
 def leftovers(data: Path, known: Collection[str]) -> list[Path]:
     """What lies among the jobs' folders and belongs to no job."""
     with contextlib.suppress(OSError):
-        return [path for path in sorted((data / "jobs").iterdir()) if path.name not in known]
+        return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in known]
     return []
 
 

@@ -7,6 +7,7 @@ is in ``store.py``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import threading
@@ -19,6 +20,7 @@ from arkor_dev.contract.shapes import TERMINAL
 from . import waiting
 from .database import BUSY_MILLISECONDS, connect, give_back, open_database, transaction, unused_bytes
 from .job_config import public
+from .job_folder import job_folder, record_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,13 +33,16 @@ COLUMNS: Final = (
 )
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def now() -> str:
     """This moment in UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 class Records:
@@ -51,6 +56,8 @@ class Records:
         self._reader = connect(path)
         self.lacks: dict[str, str] = {}
         """Why a waiting job has no place where it runs, for a person; by its id."""
+        self._data = path.parent
+        self._recorded: set[str] = set()
         self._lock = threading.Lock()  # of the two below, which both threads use
         self._encoded: dict[str, bytes] | None = None
         self._listing: bytes | None = None
@@ -117,10 +124,26 @@ class Records:
         return row
 
     def _changed(self, job_id: str) -> None:
+        row = self._row(self._db, job_id)
         with self._lock:
             self._listing = None
-            if self._encoded is not None and (row := self._row(self._db, job_id)):
+            if self._encoded is not None and row:
                 self._encoded[job_id] = compact(self._shape(row)).encode()
+        if row:
+            self._record(self._shape(row))
+
+    def _record(self, job: Mapping[str, Any]) -> None:
+        """Keep the job beside its files, where it has some, so that the list can be rebuilt.
+
+        While it runs that is done once: its figures change all the time.
+        """
+        job_id, runs = job["id"], job["status"] == "running"
+        if job["status"] == "queued" or (runs and job_id in self._recorded):
+            return
+        with contextlib.suppress(OSError):
+            if job_folder(self._data, job_id).is_dir():
+                record_file(self._data, job_id).write_json(job)
+                (self._recorded.add if runs else self._recorded.discard)(job_id)
 
     def get(self, job_id: str) -> dict[str, Any] | None:
         """The contract's ``Job``."""

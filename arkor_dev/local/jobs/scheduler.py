@@ -21,8 +21,8 @@ from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
-from .artifacts import drop_verdict, kept_verdict, sweep, sweep_data
 from .disk import remove_files
+from .job_folder import report_file, sweep, sweep_data
 from .running import standing
 from .running.life import Life, end
 from .running.observer import Beside
@@ -30,6 +30,7 @@ from .running.placing import Placing
 from .running.remains import Remains
 from .running.standing import let_go_on
 from .store import ENDED, Store, Verdict
+from .verdict_file import drop_verdict, kept_verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -74,7 +75,7 @@ class Scheduler:
         self.models = models
         self._data = data
         self._project = project
-        self._reporting = Reporting(data, project)
+        self._reporting = Reporting(functools.partial(report_file, data), project)
         self._wake = asyncio.Event()
         self._placing, self._remains = Placing(store, data, self.wake), Remains(store, data)
         self._devices = list(devices) if len(devices) > 1 else []

@@ -5,6 +5,7 @@ What happens to a job and the event that tells of it are written together, or ne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,7 +20,8 @@ from .event_log import EventLog
 from .records import compact, now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 ENDED: Final = "The local backend was ended while this job was training."
 CRASHED: Final = "Its training process had crashed."
@@ -45,6 +47,8 @@ def new_id() -> str:
 
 EVALUATION_LIMIT: Final = 64 << 10
 """Characters of a verdict that is taken in."""
+PARENT_LIMIT: Final = 1000
+"""Characters of what is told of a job's parent."""
 
 
 def _is_parent(told: object) -> bool:
@@ -55,6 +59,7 @@ def _is_parent(told: object) -> bool:
         and type(told.get("step")) is int
         and isinstance(told.get("name", ""), str)
         and len(told) <= 3
+        and len(compact(told)) <= PARENT_LIMIT
     )
 
 
@@ -219,8 +224,11 @@ class Store(EventLog):
         assert job
         return job
 
-    def take_in(self, job: Mapping[str, Any], events: Iterable[tuple[str, str]]) -> dict[str, Any]:
-        """Add a job that is over and was made elsewhere, with its events, all of it or nothing; the job."""
+    def take_in(self, job: Mapping[str, Any], events: Path | None) -> dict[str, Any]:
+        """Add a job that this list does not know, all of it or nothing; the job.
+
+        ``events`` is a database with a table of them: ``id``, ``name`` and ``data``.
+        """
         job_id = job["id"]
         times = (job["createdAt"], job.get("startedAt"), job.get("completedAt"))
         facts = (job_id, job["name"], job["status"], compact(job["config"]), job.get("error"))
@@ -235,22 +243,35 @@ class Store(EventLog):
             job.get("notes", ""),
             compact(job.get("tags", [])),
             bool(job.get("starred")),
+            compact(job["pause"]) if job["status"] == "paused" else None,
         )
-        with transaction(self._db):
+        attached = self._attached(events) if events else contextlib.nullcontext()
+        with attached, transaction(self._db):
             if self._row(self._db, job_id):
                 raise ConflictError(f"The job {job_id} is here already")
+            self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
             self._db.execute(
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
-                        resumable, parent, evaluation, metrics, settings, notes, tags, starred)
-                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
+                        resumable, parent, evaluation, metrics, settings, notes, tags, starred, pause)
+                    VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
                 (*facts, *times, *said),
             )
-            rows = ((job_id, number, name, data) for number, (name, data) in enumerate(events, 1))
-            self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+            if events:
+                copied = "INSERT INTO events SELECT ?, id, name, data FROM other.events ORDER BY id"
+                self._db.execute(copied, (job_id,))
         self._changed(job_id)
         taken = self._get(self._db, job_id)
         assert taken
         return taken
+
+    @contextlib.contextmanager
+    def _attached(self, other: Path) -> Iterator[None]:
+        """The tables of the database ``other`` as ``other.<table>``."""
+        self._db.execute("ATTACH DATABASE ? AS other", (str(other),))
+        try:
+            yield
+        finally:
+            self._db.execute("DETACH DATABASE other")
 
     def start_next(
         self, but: Sequence[str] = (), only: str | None = None

@@ -15,6 +15,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.regular_files import open_inside, read_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +28,16 @@ PART: Final = ".part"
 FORMAT: Final = 1
 LIMIT: Final = 1 << 20
 """Bytes of a manifest."""
+
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says where there is no room."""
+PROBE_BYTES: Final = 4 << 20
+"""A disk that does not take so much is full: the write that failed may have been larger than what is left."""
+
+
+class DiskFullError(OSError):
+    """A folder could not be written, as the disk is full."""
 
 
 class NotWholeError(Exception):
@@ -44,7 +55,7 @@ def write_whole(
     ``facts`` stand in its manifest. ``beside`` is given the folder and its files, ``{bytes, sha256}`` by
     name, and adds what the manifest does not have, as it may be written again. Files and folders are flushed
     first: a rename that survives a power cut must not name empty ones. Raises OSError where the disk
-    refuses, and nothing has changed then.
+    refuses, DiskFullError where it is full whatever ``write`` has raised, and nothing has changed then.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
@@ -70,12 +81,35 @@ def write_whole(
         if target.exists():
             target.rename(old)
         part.rename(target)
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, Exception) and _is_full(part, error)  # as long as its files take the room
         shutil.rmtree(part, ignore_errors=True)
+        if full:
+            raise DiskFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
         raise
     _flush(target.parent)
     shutil.rmtree(old, ignore_errors=True)
     return size
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether ``error`` came as the disk of ``folder`` was full.
+
+    Libraries say so in their own ways: safetensors names the system's error and takes its file away, torch
+    leaves its file and names none. So it is tried whether the disk takes a little more.
+    """
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    if any(f"(os error {number})" in str(error) for number in FULL):
+        return True
+    try:
+        with (folder / "room").open("wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as refused:
+        return refused.errno in FULL
+    return False
 
 
 def described(path: Path, *, flush: bool = False) -> dict[str, Any]:
@@ -104,12 +138,10 @@ def _flush(folder: Path) -> None:
 
 def manifest_of(folder: Path) -> dict[str, Any]:
     """What a folder says of itself; raises NotWholeError where it says nothing that can be read."""
-    path = folder / MANIFEST
     try:
-        if path.is_symlink() or not path.is_file():
-            raise NotWholeError(f"it has no {MANIFEST}")
-        with path.open("rb") as file:
-            manifest = strict_json.parse(file.read(LIMIT))
+        manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotWholeError(f"it has no {MANIFEST}") from None
     except OSError as error:
         raise NotWholeError(f"{MANIFEST} cannot be read: {error.strerror}") from None
     except ValueError:
@@ -130,18 +162,17 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
     if needed not in manifest["files"]:
         raise NotWholeError(f"it has no {needed}")
     for name, entry in manifest["files"].items():
-        path = folder / name
         try:
-            if path.is_symlink() or not path.is_file():
-                raise NotWholeError(f"{name} is missing")
-            with path.open("rb") as file:
+            with open_inside(folder, name) as file:
                 size = os.fstat(file.fileno()).st_size
                 if not isinstance(entry, dict) or size != entry.get("bytes"):
                     raise NotWholeError(f"{name} has another size than was written")
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
                     raise NotWholeError(f"{name} is not what was written")
-        except (OSError, ValueError) as error:
-            raise NotWholeError(f"{name} cannot be read: {error}") from None
+        except FileNotFoundError:
+            raise NotWholeError(f"{name} is missing") from None
+        except OSError as error:
+            raise NotWholeError(f"{name} cannot be read: {error.strerror}") from None
     return manifest
 
 

@@ -181,10 +181,13 @@ def installed(name: str) -> bool:
 
 
 class Reporting:
-    """The reports of a project's jobs, those that are still finishing among them."""
+    """The reports of a project's jobs, those that are still finishing among them.
 
-    def __init__(self, data: Path, project: Path) -> None:
-        self._data, self._project = data, project
+    ``state(job_id, reporter)`` is the file that says how far a job has been reported.
+    """
+
+    def __init__(self, state: Callable[[str, str], Path], project: Path) -> None:
+        self._state, self._project = state, project
         self._finishing: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def begin(
@@ -206,7 +209,7 @@ class Reporting:
             told = {
                 "job": {"id": job["id"], "name": job["name"], "project": self._project.name},
                 "folder": str(self._project),
-                "state": str(self._data / "jobs" / job["id"] / "reports" / f"{name}.json"),
+                "state": str(self._state(job["id"], name)),
             }
             before = self._finishing.get((job["id"], name))
             reports.reports.append(Report(name, told, say, reports.once, before))

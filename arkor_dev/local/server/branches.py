@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
+from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.contract.settings import by_field
-from arkor_dev.local.checkpoints.points import STATE
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, kind_of, parent_folder
+from arkor_dev.local.jobs.job_folder import STATE, adapter_folder, kind_of, parent_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.jobs.whole_folder import MANIFEST, damage, write_whole
 from arkor_dev.local.models.catalog import is_starter
@@ -35,9 +35,7 @@ async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str,
     if job is None:
         raise NotFoundError(f"There is no job {asked['jobId']} to begin from")
     step = asked.get("step")
-    folder = final_folder(setup.data, job["id"])
-    if step is not None:
-        folder = checkpoint_folder(setup.data, job["id"], step)
+    folder = adapter_folder(setup.data, job["id"], step)
     if not folder.is_dir():
         which = "final adapter" if step is None else f"checkpoint of step {step}"
         raise NotFoundError(f"The job {job['name']} has no {which} to begin from")
@@ -79,7 +77,12 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         raise differs("fullFineTuning", whole, is_whole)
     if whole:
         return
-    adapter = json.loads((folder / "adapter_config.json").read_text())
+    try:
+        adapter = strict_json.parse(read_inside(folder, "adapter_config.json"))
+    except (OSError, ValueError):
+        adapter = None
+    if not isinstance(adapter, dict):
+        raise ConflictError(f"The adapter_config.json of the job {job['name']} cannot be read")
     rank = value("loraR")
     alpha = config.get("loraAlpha")
     sizes = {

@@ -22,7 +22,7 @@ from arkor_dev.local.inference.engines.choice import LLAMA
 from arkor_dev.local.inference.questions import FIELDS, problem, sampling
 from arkor_dev.local.inference.replies import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.inference.strength import MOST, WHOLE, no_strength
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, kind_of
+from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.jobs.whole_folder import MANIFEST, damage

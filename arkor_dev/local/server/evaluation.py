@@ -10,9 +10,10 @@ from aiohttp import web
 from arkor_dev.contract.bodies import EVALUATE, VOTE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
-from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.local.evaluation.votes import add_vote, votes_of
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder, job_folder
+from arkor_dev.local.jobs.job_folder import adapter_folder, job_folder
+from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 
 from .jobs import EVALUATIONS, job_of
@@ -91,15 +92,14 @@ async def evaluation(request: web.Request) -> web.Response:
         which = "" if step is None else f"'s checkpoint of step {step}"
         on = "" if data is None else f" on {data}"
         raise NotFoundError(f"The job {job['name']}{which} has not been evaluated{on}")
-    return web.json_response(found)
+    return web.json_response(found, dumps=compact)
 
 
 @routes.get("/v1/jobs/{id}/card")
 async def card(request: web.Request) -> web.Response:
     job, step = await job_of(request), _step(request, "step")
     data, job_id = request.app[SETUP].data, job["id"]
-    folder = final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
-    text = await asyncio.to_thread(_card_in, folder)
+    text = await asyncio.to_thread(_card_in, adapter_folder(data, job_id, step))
     if text is None:
         which = "" if step is None else f"'s checkpoint of step {step}"
         raise NotFoundError(f"The job {job['name']}{which} has no model card")
@@ -115,9 +115,8 @@ def _step(request: web.Request, name: str) -> int | None:
 
 def _card_in(folder: Path) -> str | None:
     """The card that lies there; none where it is no text, or leads elsewhere."""
-    path = folder / CARD
     try:
-        return None if path.is_symlink() else read_small(path).decode()
+        return read_inside(folder, CARD).decode()
     except (OSError, ValueError):
         return None
 
@@ -126,7 +125,7 @@ def _card_in(folder: Path) -> str | None:
 async def votes(request: web.Request) -> web.Response:
     job_id = (await job_of(request))["id"]
     found = await asyncio.to_thread(votes_of, job_folder(request.app[SETUP].data, job_id))
-    return web.json_response({"votes": found})
+    return web.json_response({"votes": found}, dumps=compact)
 
 
 @routes.post("/v1/jobs/{id}/votes")

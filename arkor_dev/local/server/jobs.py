@@ -9,18 +9,18 @@ from typing import Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.bodies import JOB_CHANGES, PARENT, QUEUE_CHANGES, job_changes
-from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.inference.engines.answers import Answers
-from arkor_dev.local.jobs.archive.reader import Imported, import_job
+from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
-from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
 from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store, new_id
 
@@ -142,22 +142,28 @@ async def export(request: web.Request) -> web.Response:
 async def take_in(request: web.Request) -> web.Response:
     setup = check_scope(request)
     source = Path((await body_of(request, ARCHIVE))["path"])
+    # It goes on where its client leaves: the job is there whole then, or not at all.
+    importing = asyncio.create_task(_import(setup, request.app[IMPORTING], source))
+    return web.json_response({"job": await asyncio.shield(importing)})
+
+
+async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, Any]:
     imported = await asyncio.to_thread(import_job, setup.data, source)
     try:
-        async with request.app[IMPORTING]:
-            return await _taken_in(setup, imported)
+        async with turn:  # two of the same job would take each other's files
+            if await setup.store.read(Store.get, imported.job["id"]):
+                raise ConflictError(f"The job {imported.job['id']} is here already")
+            try:  # Files first: a job without its files would not be whole.
+                await asyncio.to_thread(imported.put_in_place)
+                return await setup.store.request(Store.take_in, imported.job, imported.events)
+            except OSError as error:
+                reason = f"The job could not be imported: {error.strerror}. Nothing was changed"
+                raise BadRequestError(reason) from None
+            except Exception:
+                await asyncio.to_thread(imported.take_back)
+                raise
     finally:
         await asyncio.to_thread(imported.drop)
-
-
-async def _taken_in(setup: Setup, imported: Imported) -> web.Response:
-    """One at a time: two of the same job would take each other's files."""
-    if await setup.store.read(Store.get, imported.job["id"]):
-        raise ConflictError(f"The job {imported.job['id']} is here already")
-    # Files first: a job without its files would not be whole, files without a job are leftovers.
-    events = await asyncio.to_thread(lambda: list(imported.events()))
-    await asyncio.to_thread(imported.put_in_place)
-    return web.json_response({"job": await setup.store.request(Store.take_in, imported.job, events)})
 
 
 @routes.get("/v1/queue")

@@ -12,6 +12,7 @@ from arkor_dev.contract.errors import BadRequestError, ForbiddenError, NotFoundE
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.inference.engines.choice import AUTO
 from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.database import DATABASE, refuse_empty
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Setup:
         Without ``resume`` those that ran when an earlier process ended stay paused. ``at_once`` run beside
         each other; None for one on each device. ``engine`` answers those who name none.
         """
-        store = AsyncStore(Store(data / "backend.sqlite", ORG["id"]))
+        refuse_empty(data / DATABASE)
+        store = AsyncStore(Store(data / DATABASE, ORG["id"]))
         who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
         return cls(data, project.resolve(), cache, *who, store, idle, resume, at_once, engine)
 

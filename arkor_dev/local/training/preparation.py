@@ -15,7 +15,7 @@ from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.jobs.artifacts import job_folder, parent_folder
+from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_folder
 from arkor_dev.local.workers import peak_memory
 
 from .job_settings import JobSettings
@@ -66,7 +66,7 @@ class Preparation:
 
     def read(self) -> None:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows``, ``plan``."""
-        scratch = self.data / "jobs" / self.job_id / "scratch"
+        scratch = scratch_folder(self.data, self.job_id)
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None

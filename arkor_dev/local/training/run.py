@@ -146,9 +146,9 @@ class Run:
             self.clock.lap("other")
             self.keeper.point(self.step, self.state)
             self.clock.lap("save")
+            return self._finish()
         except NoRoomError as error:
-            return self._pause("disk", str(error))
-        return self._finish()
+            return self._pause("disk", error)
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         """One step, and what is reported and measured after it."""
@@ -188,9 +188,10 @@ class Run:
         self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
-            self.emit(TRAINING_MESSAGE, message=message)
         check_finite(self.step, self.trainable)
         artifact = self.keeper.final(self.kept_step, self.save)
+        if message:
+            self.emit(TRAINING_MESSAGE, message=message)
         self.clock.lap("save")
         figures = {
             "loss": self.last_loss,
@@ -203,15 +204,19 @@ class Run:
         artifacts = [artifact, *self.keeper.best(self.kept_step)]
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
-    def _pause(self, reason: str, message: str | None = None) -> Ending:
+    def _pause(self, reason: str, fault: NoRoomError | None = None) -> Ending:
         """Keep all that the next step depends on; where even that has no room, the newest point has to do."""
         try:
             if self.step:
                 self.keeper.point(self.step, self.state)
         except NoRoomError as error:
-            reason, message = "disk", message or str(error)
-        fields = {"step": self.keeper.step or 0, "reason": reason}
-        return Ending("paused", fields if message is None else {**fields, "message": message})
+            reason, fault = "disk", fault or error
+        fields: dict[str, Any] = {"step": self.keeper.step or 0, "reason": reason}
+        if fault:
+            fields["message"] = str(fault)
+        if fault and fault.needs is not None:
+            fields["needs"] = fault.needs
+        return Ending("paused", fields)
 
     def _go_on(self, going_on: GoingOn) -> None:
         """Take over the newest state that can be read; without one it begins anew."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.jobs.database import DATABASE
+from arkor_dev.local.jobs.job_folder import record_file
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import STARTER_FOLDER
 from tests.local.jobs.test_disk import model
@@ -90,7 +92,22 @@ async def test_a_job_goes_out_and_comes_back(
     listed = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]
     assert [each["id"] for each in listed] == [job]
     assert (
-        settings.local_data / "jobs" / job / "checkpoints" / "10" / "adapter.bin"
+        settings.local_data / "jobs" / job / "checkpoints" / "10" / "adapter.safetensors"
     ).read_bytes() == b"x" * 100
     (tmp_path / "bad.tar").write_bytes(b"nonsense" * 1000)
-    assert "no archive of arkor-dev" in await command.run(2, "local", "import", str(tmp_path / "bad.tar"))
+    assert "not an archive of arkor-dev" in await command.run(2, "local", "import", str(tmp_path / "bad.tar"))
+
+
+async def test_a_list_that_is_empty_is_refused_and_rebuilt(
+    command: Command, settings: Settings, job: str
+) -> None:
+    (known,) = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]
+    record_file(settings.local_data, job).write_json(known)
+    (settings.local_data / DATABASE).write_bytes(b"")
+    told = await command.run(2, "local", "status")
+    assert "is empty, while the folder of a job lies beside it" in told
+    assert "arkor-dev local rebuild" in told
+    told = await command.run(0, "local", "rebuild")
+    assert told.startswith("The list has 1 job, 0 of them as before.\n1 come from their folders")
+    assert "The old list is kept as backend-damaged-" in told
+    assert json.loads(await command.run(0, "local", "rebuild", "--json"))["read"] == 1

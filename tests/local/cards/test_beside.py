@@ -21,7 +21,7 @@ from arkor_dev.local.cards.beside import Beside, describe_lora, describe_merged,
 from arkor_dev.local.cards.own_words import END, FRONT_END
 from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.evaluation import kept
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, job_folder
+from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
 from arkor_dev.local.jobs.whole_folder import damage
 from tests.local.conftest import CONFIG
 from tests.local.harness import until

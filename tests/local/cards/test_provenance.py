@@ -11,8 +11,7 @@ import pytest
 from arkor_dev.contract.provenance.statement import statement_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.cards import provenance
-from arkor_dev.local.checkpoints.points import STATE
-from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.jobs.job_folder import STATE, parent_folder
 from tests.data.findings.test_privacy import PRIVATE, TOKEN
 from tests.support.statements import FILES, digest, write_folder
 

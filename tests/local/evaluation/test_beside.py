@@ -13,7 +13,7 @@ from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.beside import compare
 from arkor_dev.local.evaluation.comparing import compared
 from arkor_dev.local.evaluation.paired import compare as paired
-from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.job_folder import job_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -85,7 +85,7 @@ def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
-    path = tmp_path / kept.FOLDER / kept.HISTORY
+    path = kept.history_file(tmp_path).path
     path.parent.mkdir()
     path.write_text(text)
     history = History(tmp_path)

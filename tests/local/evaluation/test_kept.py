@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.evaluation import kept
+from arkor_dev.local.jobs import job_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
     asked = [(None, None), (5, None), (None, "data/a.jsonl"), (5, "data/a.jsonl"), (None, "../../etc/passwd")]
     files = [kept.result_file(tmp_path, step, data) for step, data in asked]
     assert len(set(files)) == len(files)
-    assert {file.parent for file in files} == {tmp_path / kept.FOLDER}
+    assert {file.path.parent for file in files} == {tmp_path / "evaluation"}
     for number, (step, data) in enumerate(asked):
         kept.write(kept.result_file(tmp_path, step, data), {"evaluation": {"n": number}})
     assert [kept.result(tmp_path, *each)["evaluation"]["n"] for each in asked] == [0, 1, 2, 3, 4]  # type: ignore[index]
@@ -29,7 +30,7 @@ def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
     "text", ["", "[]", "7", "{}", '{"evaluation": 1}', "\0", "[" * 5000, '{"evaluation": NaN}']
 )
 def test_what_is_no_evaluation_is_none(tmp_path: Path, text: str) -> None:
-    path = kept.result_file(tmp_path, None)
+    path = kept.result_file(tmp_path, None).path
     path.parent.mkdir()
     path.write_text(text)
     assert kept.result(tmp_path, None, None) is None
@@ -38,7 +39,7 @@ def test_what_is_no_evaluation_is_none(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept.write(kept.result_file(tmp_path, None), {"evaluation": {"sentence": "x" * 100}})
     assert kept.result(tmp_path, None, None)
-    monkeypatch.setattr(kept, "LIMIT", 100)
+    monkeypatch.setattr(job_folder, "RESULT_LIMIT", 100)
     assert kept.result(tmp_path, None, None) is None
 
 

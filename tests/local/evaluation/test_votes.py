@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.evaluation import votes as module
-from arkor_dev.local.evaluation.votes import FILE, add_vote, votes_of
+from arkor_dev.local.evaluation.votes import add_vote, votes_of
+from arkor_dev.local.jobs.job_folder import VOTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,17 +29,32 @@ def test_what_was_sent_is_kept_and_nothing_beside_it(tmp_path: Path) -> None:
     second = add_vote(job, ballot(voter="Ben", choice="tie"))
     assert votes_of(job) == [first, second]
     assert first.keys() == {"id", "at", *module.KEPT}
-    assert (job / FILE).stat().st_mode & 0o777 == 0o600
+    assert (job / VOTES).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_torn_line_is_left_out_and_not_run_into(tmp_path: Path) -> None:
     first = add_vote(tmp_path, ballot())
-    with (tmp_path / FILE).open("ab") as file:
+    with (tmp_path / VOTES).open("ab") as file:
         file.write(b'{"id": "x", "at"')
     second = add_vote(tmp_path, ballot())
-    with (tmp_path / FILE).open("ab") as file:
+    with (tmp_path / VOTES).open("ab") as file:
         file.write(b'[]\n{"id": 1}\n\xff\n')
+        for odd in ('"choice": NaN', '"question": 1e999', '"voter": {"a": 1}', '"at": ["x"]'):
+            file.write(json.dumps(first).encode()[:-1] + f", {odd}}}\n".encode())
     assert votes_of(tmp_path) == [first, second]
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("")
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / VOTES).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConflictError, match="cannot be kept"):
+        add_vote(tmp_path / "job", ballot())
+    assert votes_of(tmp_path / "job") == []
+    (tmp_path / "linked").symlink_to(tmp_path / "job")
+    with pytest.raises(ConflictError, match="cannot be kept"):
+        add_vote(tmp_path / "linked", ballot())
+    assert (tmp_path / "elsewhere").read_text() == ""
 
 
 def test_there_is_an_end_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.evaluation import kept
+import pytest
+
+from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.local.exports.service import Exports, Order
+from arkor_dev.local.jobs.job_folder import export_ids, export_record, exports_folder
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
-TOLD: dict[str, Any] = {"id": "exp_1", "state": "running", "createdAt": "2026-01-01T00:00:00.000Z"}
+TOLD: dict[str, Any] = {"id": "exp_000000000001", "state": "running", "createdAt": "2026-01-01T00:00:00.000Z"}
 
 
 def test_one_that_is_done_while_the_list_is_read_is_in_it(
@@ -22,19 +24,18 @@ def test_one_that_is_done_while_the_list_is_read_is_in_it(
 ) -> None:
     """Its file is written and its order forgotten between the two looks."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    folder = exports._folder("job_1")
-    folder.mkdir(parents=True)
-    kept.write(folder / "exp_0.json", {**TOLD, "id": "exp_0", "state": "completed"})
-    exports._orders["exp_1"] = Order({"id": "job_1"}, tmp_path, dict(TOLD))
-    read = kept.read
+    done = export_record(tmp_path, "job_1", "exp_000000000000")
+    done.write_json({**TOLD, "id": "exp_000000000000", "state": "completed"})
+    exports._orders["exp_000000000001"] = Order({"id": "job_1"}, tmp_path, dict(TOLD))
+    look = export_ids
 
-    def done_meanwhile(path: Path) -> Any:
-        if exports._orders.pop("exp_1", None):
-            kept.write(folder / "exp_1.json", {**TOLD, "state": "completed"})
-        return read(path)
+    def done_meanwhile(data: Path, job_id: str) -> set[str]:
+        if exports._orders.pop("exp_000000000001", None):
+            export_record(data, job_id, "exp_000000000001").write_json({**TOLD, "state": "completed"})
+        return look(data, job_id)
 
-    monkeypatch.setattr(kept, "read", done_meanwhile)
-    assert {each["id"] for each in exports.list("job_1")} == {"exp_0", "exp_1"}
+    monkeypatch.setattr("arkor_dev.local.exports.service.export_ids", done_meanwhile)
+    assert {each["id"] for each in exports.list("job_1")} == {"exp_000000000000", "exp_000000000001"}
     assert {each["state"] for each in exports.list("job_1")} == {"completed"}
 
 
@@ -43,7 +44,9 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 ) -> None:
     """A job that cannot fit is refused before the end of the process that was killed for it is noticed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    order = exports._orders["exp_1"] = Order({"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"})
+    order = exports._orders["exp_000000000001"] = Order(
+        {"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"}
+    )
     made: list[str] = []
 
     async def make(order: Order) -> dict[str, Any]:
@@ -55,7 +58,7 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(10):
-        while "exp_1" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while "exp_000000000001" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - what is told is all that there is to wait for
             await asyncio.sleep(0.01)
     assert made == ["running", "running"]
     (told,) = exports.list("job_1")
@@ -67,24 +70,24 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     for number in (1, 2, 3):
-        told = {**TOLD, "id": f"exp_{number}", "state": "waiting"}
-        exports._orders[f"exp_{number}"] = Order({"id": "job_1"}, tmp_path, told)
+        told = {**TOLD, "id": f"exp_{number:012}", "state": "waiting"}
+        exports._orders[f"exp_{number:012}"] = Order({"id": "job_1"}, tmp_path, told)
 
     async def make(order: Order) -> dict[str, Any]:
-        if order.told["id"] == "exp_1":
+        if order.told["id"] == "exp_000000000001":
             raise JobFailure("no room")
-        if order.told["id"] == "exp_2":
+        if order.told["id"] == "exp_000000000002":
             raise KeyError("x")
         return {}
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(10):
-        while "exp_3" in exports._orders:  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while "exp_000000000003" in exports._orders:  # noqa: ASYNC110 - what is told is all that there is to wait for
             await asyncio.sleep(0.01)
     assert {each["id"]: (each["state"], each.get("error")) for each in exports.list("job_1")} == {
-        "exp_1": ("failed", "no room"),
-        "exp_2": ("failed", "the local backend failed: KeyError: 'x'"),
-        "exp_3": ("completed", None),
+        "exp_000000000001": ("failed", "no room"),
+        "exp_000000000002": ("failed", "the local backend failed: KeyError: 'x'"),
+        "exp_000000000003": ("completed", None),
     }
 
 
@@ -93,11 +96,11 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
 ) -> None:
     """Its process makes the folder anew, where it is killed a moment after the job's files were removed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    exports._orders["exp_1"] = Order({"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"})
-    folder = exports._folder("job_1")
+    exports._orders["exp_000000000001"] = Order({"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"})
+    folder = exports_folder(tmp_path, "job_1")
 
     async def make(_: Order) -> dict[str, Any]:
-        (folder / "exp_1.part").mkdir(parents=True)
+        (folder / "exp_000000000001.part").mkdir(parents=True)
         exports.drop("job_1")
         raise JobFailure("It was killed")
 
@@ -106,3 +109,45 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
         while exports._orders or folder.parent.exists():  # noqa: ASYNC110 - nothing is told of it any more
             await asyncio.sleep(0.01)
     assert list(folder.parent.parent.iterdir()) == []
+
+
+HOSTILE_IDS = (
+    "..",
+    "../../job_x",
+    "exp_../../..",
+    "exp_",
+    "exp_*",
+    "",
+    "exp_0123456789ab/../..",
+)
+
+
+async def test_a_record_that_was_not_written_here_reads_and_removes_nothing_elsewhere(tmp_path: Path) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    other = tmp_path / "jobs" / "job_x"
+    (tmp_path / "outside").mkdir(parents=True)
+    (tmp_path / "outside" / "kept").write_text("secret")
+    other.mkdir(parents=True)
+    (other / "kept").write_text("kept")
+    folder, good = exports_folder(tmp_path, "job_1"), "exp_0123456789ab"
+    (folder / good).mkdir(parents=True)
+    names = ["../../../../outside/kept", "/etc/passwd", "..", ".", "a/b", "link", "folder", "\0"]
+    (folder / good / "link").symlink_to(tmp_path / "outside" / "kept")
+    (folder / good / "folder").mkdir()
+    told = {**TOLD, "state": "completed", "files": [{"name": name} for name in names]}
+    for record in ("exp_a.json", "exp_..json", f"{good}.json"):
+        (folder / record).write_text(json.dumps({**told, "id": "../../../../outside"}))
+    assert exports.list("job_1") == []
+    (folder / f"{good}.json").write_text(json.dumps({**told, "id": good}))
+    for hostile in HOSTILE_IDS:
+        with pytest.raises(NotFoundError):
+            exports.get("job_1", hostile)
+        with pytest.raises(NotFoundError):
+            await exports.remove("job_1", hostile)
+    for name in names:
+        with pytest.raises(NotFoundError):
+            exports.file("job_1", good, name)
+    await exports.remove("job_1", good)
+    assert not (folder / good).exists()
+    assert (tmp_path / "outside" / "kept").read_text() == "secret"
+    assert (other / "kept").read_text() == "kept"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from arkor_dev.local.evaluation.votes import add_vote, votes_of
 from arkor_dev.local.jobs.archive import reader
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
-from arkor_dev.local.jobs.artifacts import final_folder, job_folder
+from arkor_dev.local.jobs.job_folder import final_folder, job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 
 from .test_order import SAID, fill
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID = "job_0123456789ab"
+A = "files/final/a.json"
+"""The one file of an archive that is built here."""
 BALLOT = {"voter": "Ann", "one": "a", "other": "b", "choice": "tie", "left": "one", "question": "Where?"}
 
 
@@ -44,10 +48,11 @@ def exported(tmp_path: Path) -> Path:
     fill(data, job_id)
     add_vote(final.parent, BALLOT)
     final.mkdir()
-    (final / "adapter \u00fc.bin").write_bytes(b"123456789")
+    (final / "adapter \u00fc.safetensors").write_bytes(b"123456789")
+    (final / "own.py").write_text("not of the job")
     (final / "link").symlink_to("/etc/passwd")
-    (final.parent / "exports" / "exp_1").mkdir(parents=True)
-    (final.parent / "exports" / "exp_1" / "model.safetensors").write_bytes(b"x" * 1000)
+    (final.parent / "exports" / "exp_000000000001").mkdir(parents=True)
+    (final.parent / "exports" / "exp_000000000001" / "model.safetensors").write_bytes(b"x" * 1000)
     target = tmp_path / "job.tar"
     job = store.get(job_id)
     assert job
@@ -72,9 +77,8 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
     there = Store(data_of(tmp_path / "two"), "local")
     taken = import_job(tmp_path / "two", exported)
     job_id = taken.job["id"]
-    events = list(taken.events())
     taken.put_in_place()
-    job = there.take_in(taken.job, events)
+    job = there.take_in(taken.job, taken.events)
     known = before.get(job_id) or {}
     assert {**job, "projectId": ""} == {**known, "projectId": ""}
     assert there.get(job_id) == job
@@ -85,11 +89,14 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
     assert json.loads(new[-1][2])["artifacts"][0]["path"] == str(final)
     (vote,) = votes_of(final.parent)
     assert BALLOT.items() <= vote.items()
-    assert [path.name for path in final.iterdir()] == ["adapter \u00fc.bin"]  # and no link
-    assert (final / "adapter \u00fc.bin").read_bytes() == b"123456789"
-    assert [path.name for path in (tmp_path / "two" / "jobs").iterdir()] == [job_id]
+    assert [path.name for path in final.iterdir()] == [
+        "adapter \u00fc.safetensors"
+    ]  # and no link, no program
+    assert (final / "adapter \u00fc.safetensors").read_bytes() == b"123456789"
     with pytest.raises(ConflictError):
-        there.take_in(taken.job, events)
+        there.take_in(taken.job, taken.events)
+    taken.drop()
+    assert [path.name for path in (tmp_path / "two" / "jobs").iterdir()] == [job_id]
     before.close()
     there.close()
 
@@ -119,9 +126,8 @@ def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
     store.close()
     there = Store(data_of(tmp_path / "two"), "local")
     taken = import_job(tmp_path / "two", tmp_path / "judged.tar")
-    events = list(taken.events())
     taken.put_in_place()
-    assert there.take_in(taken.job, events)["evaluation"] == VERDICT
+    assert there.take_in(taken.job, taken.events)["evaluation"] == VERDICT
     assert json.loads(there.listing())["jobs"][0]["evaluation"] == VERDICT
     assert kept.result(job_folder(tmp_path / "two", job_id), None, None) == result
     there.close()
@@ -143,7 +149,7 @@ def test_a_verdict_that_is_none_is_left_out(tmp_path: Path, verdict: object) -> 
     (tmp_path / "hostile.tar").write_bytes(whole(*built(evaluation=verdict)))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     store = Store(tmp_path / "there" / "backend.sqlite", "local")
-    job = store.take_in(taken.job, taken.events())
+    job = store.take_in(taken.job, taken.events)
     assert "evaluation" not in job
     assert job["status"] == "completed"
     store.close()
@@ -158,7 +164,7 @@ def test_no_function_of_this_project_is_run_for_a_job_from_elsewhere(tmp_path: P
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config={**CONFIG, "evaluations": asked})))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     store = Store(tmp_path / "there" / "backend.sqlite", "local")
-    job = store.take_in(taken.job, taken.events())
+    job = store.take_in(taken.job, taken.events)
     assert [each["name"] for each in job["config"]["evaluations"]] == ["plain", "loss"]
     store.close()
 
@@ -189,7 +195,7 @@ def built(
     *, files: dict[str, bytes] | None = None, events: bytes = b"", **job: Any
 ) -> tuple[dict[str, Any], list[bytes]]:
     """A manifest and the members after it."""
-    files = {"a": b"x"} if files is None else files
+    files = {"final/a.json": b"x"} if files is None else files
     facts = {"id": ID, "name": "n", "status": "completed", "config": CONFIG}
     listed = [{"path": name, **described(content)} for name, content in files.items()]
     manifest = {
@@ -217,42 +223,46 @@ def with_manifest(**other: Any) -> bytes:
 
 
 def changed(old: bytes, new: bytes) -> bytes:
-    content = whole(*built(files={"a": b"good content"}))
+    content = whole(*built(files={"final/a.json": b"good content"}))
     assert old in content
     return content.replace(old, new)
+
+
+def too_large(name: str, size: int) -> bytes:
+    return with_manifest(files=[{"path": name, "bytes": size, "sha256": ""}])
 
 
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
     "text": lambda: b"no archive" * 1000,
     "gzip": lambda: b"\x1f\x8b" + bytes(2000),
-    "cut": lambda: whole(*built(files={"a": b"x" * 5000}))[:3000],
-    "symlink": lambda: with_member(member("files/a", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
-    "hard link": lambda: with_member(member("files/a", type=tarfile.LNKTYPE, linkname="job.json")),
-    "device": lambda: with_member(member("files/a", type=tarfile.CHRTYPE)),
-    "fifo": lambda: with_member(member("files/a", type=tarfile.FIFOTYPE)),
-    "folder": lambda: with_member(member("files/a", type=tarfile.DIRTYPE)),
-    "sparse": lambda: with_member(member("files/a", type=tarfile.GNUTYPE_SPARSE)),
-    "long name": lambda: with_member(member("files/a", type=tarfile.GNUTYPE_LONGNAME)),
-    "pax": lambda: with_member(member("files/a", type=tarfile.XHDTYPE)),
-    "dots": lambda: whole(*built(files={"../../out": b"x"})),
-    "dots inside": lambda: whole(*built(files={"a/../../../out": b"x"})),
-    "absolute": lambda: whole(*built(files={"/tmp/out": b"x"})),
+    "cut": lambda: whole(*built(files={"final/a.json": b"x" * 5000}))[:3000],
+    "symlink": lambda: with_member(member(A, type=tarfile.SYMTYPE, linkname="/etc/passwd")),
+    "hard link": lambda: with_member(member(A, type=tarfile.LNKTYPE, linkname="job.json")),
+    "device": lambda: with_member(member(A, type=tarfile.CHRTYPE)),
+    "fifo": lambda: with_member(member(A, type=tarfile.FIFOTYPE)),
+    "folder": lambda: with_member(member(A, type=tarfile.DIRTYPE)),
+    "sparse": lambda: with_member(member(A, type=tarfile.GNUTYPE_SPARSE)),
+    "long name": lambda: with_member(member(A, type=tarfile.GNUTYPE_LONGNAME)),
+    "pax": lambda: with_member(member(A, type=tarfile.XHDTYPE)),
+    "dots": lambda: whole(*built(files={"final/../../../../out.json": b"x"})),
+    "dots inside": lambda: whole(*built(files={"final/../../../out.json": b"x"})),
+    "absolute": lambda: whole(*built(files={"/tmp/final/out.json": b"x"})),
     "empty name": lambda: whole(*built(files={"": b"x"})),
-    "control": lambda: whole(*built(files={"a\x1b": b"x"})),
-    "backslash": lambda: whole(*built(files={"..\\out": b"x"})),
-    "deep": lambda: whole(*built(files={"a/" * 30 + "b": b"x"})),
+    "control": lambda: whole(*built(files={"final/a\x1b.json": b"x"})),
+    "backslash": lambda: whole(*built(files={"final/..\\out.json": b"x"})),
+    "deep": lambda: whole(*built(files={"final/" + "a/" * 30 + "b.json": b"x"})),
     "twice": lambda: whole({**built()[0], "files": built()[0]["files"] * 2}, [*built()[1], built()[1][-1]]),
-    "file as a folder": lambda: whole(*built(files={"a": b"x", "a/b": b"x"})),
-    "other member": lambda: with_member(member("files/b", b"x")),
+    "file as a folder": lambda: whole(*built(files={"final/a.json": b"x", "final/a.json/b.json": b"x"})),
+    "other member": lambda: with_member(member("files/final/b.json", b"x")),
     "changed": lambda: changed(b"good content", b"evil content"),
     "larger than said": lambda: whole(
-        {**built()[0], "files": [{"path": "a", **described(b"xy")}]}, built()[1]
+        {**built()[0], "files": [{"path": "final/a.json", **described(b"xy")}]}, built()[1]
     ),
-    "bomb": lambda: with_manifest(files=[{"path": "a", "bytes": 1 << 60, "sha256": ""}]),
+    "bomb": lambda: with_manifest(files=[{"path": "final/a.json", "bytes": 1 << 60, "sha256": ""}]),
     "events' bomb": lambda: with_manifest(events={"bytes": 1 << 32, "sha256": ""}),
-    "many files": lambda: with_manifest(files=[{"path": "a", "bytes": 0, "sha256": ""}] * 10_001),
-    "negative": lambda: with_manifest(files=[{"path": "a", "bytes": -1, "sha256": ""}]),
+    "many files": lambda: with_manifest(files=[{"path": "final/a.json", "bytes": 0, "sha256": ""}] * 10_001),
+    "negative": lambda: with_manifest(files=[{"path": "final/a.json", "bytes": -1, "sha256": ""}]),
     "no list": lambda: with_manifest(files={"a": 1}),
     "later format": lambda: with_manifest(format=2),
     "no job": lambda: with_manifest(job=[]),
@@ -270,18 +280,52 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "event's name": lambda: whole(*built(events=b'["\\u001b", {}]\n')),
     "half a character": lambda: whole(*built(events=b'["a", {"x": "\\ud800"}]\n')),
     "no json": lambda: whole(*built(events=b"nonsense\n")),
+    "two events in a line": lambda: whole(*built(events=b'["a", {}],["b", {}]\n')),
+    "infinite figure": lambda: whole(*built(events=b'["a", {"loss": 1e999}]\n')),
+    "end": lambda: whole(*built(events=b'["end", {}]\n["training.log", {}]\n')),
+    "no name": lambda: whole(*built(name=None)),
+    "status": lambda: whole(*built(status=["completed"])),
+    "time as a number": lambda: whole(*built(createdAt=20260101)),
+    "large figures": lambda: whole(*built(metrics={"step": 1, "x": "x" * 70_000})),
+    "large settings": lambda: whole(*built(settings={"x": "x" * 70_000})),
+    "large config": lambda: whole(*built(config={**CONFIG, "x": "x" * (1 << 20)})),
+    "votes' bomb": lambda: too_large("votes.jsonl", 5 << 20),
+    "result's bomb": lambda: too_large("evaluation/final.json", 9 << 20),
+    "card's bomb": lambda: too_large("checkpoints/5/README.md", 2 << 20),
+    "text's bomb": lambda: too_large("final/tokenizer.json", 300 << 20),
 }
+for _name in (
+    "exports/exp_0123456789ab.json",
+    "exports/exp_0123456789ab/model.safetensors",
+    "reports/wandb.json",
+    "verdict.json",
+    "job.json",
+    "scratch/rows.jsonl",
+    "final/adapter_model.bin",
+    "final/modeling.py",
+    "final.part/a.json",
+    "checkpoints/5.part/a.json",
+    "checkpoints/a/a.json",
+    "resume/../exports/a.json",
+    "final",
+):
+    HOSTILE[_name] = lambda name=_name: whole(*built(files={name: b"{}"}))  # type: ignore[misc]
 
 
 def test_what_is_built_here_is_taken_but_for_its_fault(tmp_path: Path) -> None:
     content = whole(
-        *built(files={"a/b": b"x"}, events=b'["log", {"x": 1, "artifacts": [{"path": "../../etc"}]}]\n')
+        *built(
+            files={"final/b.json": b"x"}, events=b'["log", {"x": 1, "artifacts": [{"path": "../../etc"}]}]\n'
+        )
     )
     (tmp_path / "good.tar").write_bytes(content)
     taken = import_job(tmp_path, tmp_path / "good.tar")
-    assert [json.loads(data) for _, data in taken.events()] == [{"x": 1, "artifacts": [{}], "jobId": ID}]
+    with contextlib.closing(sqlite3.connect(taken.events)) as db:
+        (event,) = db.execute("SELECT id, name, data FROM events").fetchall()
+    assert event[:2] == (1, "log")
+    assert json.loads(event[2]) == {"x": 1, "artifacts": [{}], "jobId": ID}
     taken.put_in_place()
-    assert (tmp_path / "jobs" / ID / "a" / "b").read_bytes() == b"x"
+    assert (tmp_path / "jobs" / ID / "final" / "b.json").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -291,15 +335,8 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(tmp_path: Path, name: str)
     (tmp_path / "job.tar").write_bytes(HOSTILE[name]())
     before = sorted(tmp_path.iterdir())
 
-    def read() -> None:
-        taken = import_job(data, tmp_path / "job.tar")
-        try:
-            list(taken.events())
-        finally:
-            taken.drop()
-
     with pytest.raises(BadRequestError):
-        read()
+        import_job(data, tmp_path / "job.tar")
     assert sorted(tmp_path.iterdir()) == before
     assert [path for path in data.rglob("*") if path != data / "jobs"] == []
 
@@ -309,6 +346,14 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     for name in ("fifo", "none"):
         with pytest.raises(BadRequestError):
             import_job(tmp_path, tmp_path / name)
+
+
+def test_there_is_an_end_to_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MOST_EVENTS", 100)
+    (tmp_path / "job.tar").write_bytes(whole(*built(events=b'["a", {}]\n' * 101)))
+    with pytest.raises(BadRequestError, match="more than 100 events"):
+        import_job(tmp_path, tmp_path / "job.tar")
+    assert list((tmp_path / "jobs").iterdir()) == []
 
 
 def test_a_disk_without_room_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.local.jobs import async_store
-from arkor_dev.local.jobs.artifacts import keep_verdict, kept_verdict
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.verdict_file import keep_verdict, kept_verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,9 +15,9 @@ import pytest
 
 from arkor_dev import __version__
 from arkor_dev.local.jobs import database
-from arkor_dev.local.jobs.artifacts import kept_verdict
 from arkor_dev.local.jobs.database import VERSION, NewerFormatError, open_database
 from arkor_dev.local.jobs.store import ENDED, Store
+from arkor_dev.local.jobs.verdict_file import kept_verdict
 from tests.local.harness import Backend, launch, until
 
 from .make_store import CONFIG, fill

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.disk import (
     LEAST_FREE,
     disk_use,
@@ -22,6 +21,7 @@ from arkor_dev.local.jobs.disk import (
     remove_models,
     short_of_room,
 )
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import STARTER_FOLDER
 

@@ -11,8 +11,8 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.jobs import scheduler as scheduler_module
-from arkor_dev.local.jobs.artifacts import job_folder
 from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 
 from .test_scheduler import scheduler_of
@@ -152,7 +152,7 @@ def test_a_job_that_is_not_over_is_not_removed(store: Store) -> None:
 def fill(data: Path, job_id: str) -> Path:
     folder = job_folder(data, job_id) / "checkpoints" / "10"
     folder.mkdir(parents=True)
-    (folder / "adapter.bin").write_bytes(b"x" * 100)
+    (folder / "adapter.safetensors").write_bytes(b"x" * 100)
     return job_folder(data, job_id)
 
 
@@ -190,7 +190,7 @@ async def test_files_that_cannot_be_removed_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied", "adapter.bin")
+        raise PermissionError(13, "Permission denied", "adapter.safetensors")
 
     async_store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -322,12 +323,20 @@ async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
     monkeypatch.setenv(LEAST_FREE, str(1 << 60))
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
-    await store.write(Store.pause, job, {"step": 3, "reason": "disk", "message": "full"})
+    fields = {"step": 3, "reason": "disk", "message": "full", "needs": 1000}
+    await store.write(Store.pause, job, fields)
+    free = [999]
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         for _ in range(5):
             await asyncio.sleep(0.02)
         assert await status_of(store, job) == "paused"
         monkeypatch.setenv(LEAST_FREE, "0")
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+        assert await status_of(store, job) == "paused", "what did not fit then does not fit now"
+        free[0] = 1000
         await has_status(store, job, "running")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.artifacts import kept_verdict
+from arkor_dev.local.jobs.verdict_file import kept_verdict
 from tests.local.harness import Backend, until
 from tests.support.http_server import serving
 

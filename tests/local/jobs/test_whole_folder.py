@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.whole_folder import MANIFEST, NotWholeError, checked, damage, write_whole
+from arkor_dev.local.jobs.whole_folder import (
+    MANIFEST,
+    PROBE_BYTES,
+    DiskFullError,
+    NotWholeError,
+    checked,
+    damage,
+    manifest_of,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,11 +75,25 @@ def test_a_link_or_another_format_is_not_whole(folder: Path, tmp_path: Path) -> 
     (tmp_path / "elsewhere").write_bytes((folder / "state.pt").read_bytes())
     (folder / "state.pt").unlink()
     (folder / "state.pt").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotWholeError, match=r"state\.pt is missing"):
+    with pytest.raises(NotWholeError, match=r"state\.pt cannot be read: a link"):
         checked(folder, "state.pt")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
     with pytest.raises(NotWholeError, match="another version"):
+        checked(folder, "state.pt")
+
+
+@pytest.mark.parametrize(
+    "name", ["../elsewhere", "/etc/passwd", "inner/../../elsewhere", "linked/elsewhere", ""]
+)
+def test_a_manifest_leads_nowhere_else(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder.parent / "elsewhere").write_bytes(b"1")
+    (tmp_path / "elsewhere").write_bytes(b"1")
+    (folder / "linked").symlink_to(tmp_path)
+    manifest = manifest_of(folder)
+    manifest["files"][name] = {"bytes": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(NotWholeError, match="cannot be read"):
         checked(folder, "state.pt")
 
 
@@ -86,6 +112,40 @@ def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
         write_whole(folder, fail)
     assert checked(folder, "state.pt")["step"] == 20
     assert [path.name for path in folder.parent.iterdir()] == ["20"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "full"),
+    [
+        (OSError(errno.EDQUOT, "quota"), True),
+        (OSError(errno.EIO, "fault"), False),
+        (ValueError("I/O error: No space left on device (os error 28)"), True),  # safetensors
+        (RuntimeError("PytorchStreamWriter failed writing file"), True),
+        (ZeroDivisionError(), False),
+    ],
+    ids=str,
+)
+def test_a_full_disk_is_known_by_whatever_a_library_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, *, full: bool
+) -> None:
+    flush, refused = os.fsync, []
+
+    def fsync(handle: int) -> None:
+        if os.fstat(handle).st_size == PROBE_BYTES and isinstance(fault, RuntimeError):
+            refused.append(handle)
+            raise OSError(errno.ENOSPC, "full")
+        flush(handle)
+
+    def fail(part: Path) -> None:
+        (part / "state.pt").write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DiskFullError if full else type(fault)):
+        write_whole(folder, fail)
+    assert bool(refused) == isinstance(fault, RuntimeError)
+    assert [path.name for path in folder.parent.iterdir()] == ["20"]
+    assert checked(folder, "state.pt")["step"] == 20
 
 
 def test_damage_is_told_and_what_an_earlier_version_wrote_has_none(folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.jobs.job_folder import report_file
 from arkor_dev.local.reporting import service
 from arkor_dev.local.reporting.service import Report, Reporting, Reports
 from arkor_dev.local.workers.process import Child
@@ -48,7 +50,7 @@ class Bench:
         self.project = root / "my-project"
         self.project.mkdir()
         (root / "data" / "jobs" / "job_1").mkdir(parents=True)
-        self.reporting = Reporting(root / "data", self.project)
+        self.reporting = Reporting(functools.partial(report_file, root / "data"), self.project)
         self.said: list[str] = []
 
     def begin(self, *to: str, going_on: bool = False) -> Reports:

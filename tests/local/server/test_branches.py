@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.local.jobs.artifacts import parent_folder
+from arkor_dev.local.jobs.job_folder import parent_folder
 from arkor_dev.local.server.branches import check_fits, keep_parent
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.local.jobs.artifacts import final_folder
+from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from tests.local.harness import Backend
 

@@ -144,8 +144,8 @@ def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -
     process = launch(tmp_path / "data", project, tmp_path / "cache", {})
     hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
     _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=60)
-    assert process.returncode == 74
-    assert b"move it away to start anew" in errors
+    assert process.returncode == 77
+    assert b"arkor-dev local rebuild" in errors
     assert len(errors.splitlines()) == 1
     assert (tmp_path / "data" / "backend.sqlite").read_bytes() == b"not a data base" * 100
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder
+from arkor_dev.local.jobs.job_folder import checkpoint_folder, final_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.server.app import create_app
 from arkor_dev.local.server.jobs import INFERENCE

@@ -24,7 +24,7 @@ from arkor_dev.cli.commands.push import hub as hub_side
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import internal, read_statement
 from arkor_dev.core.settings import Settings
-from arkor_dev.local.jobs.artifacts import final_folder
+from arkor_dev.local.jobs.job_folder import final_folder
 from tests.local import harness
 from tests.local.tiny_model import QUESTIONS
 from tests.support.daemon import environment

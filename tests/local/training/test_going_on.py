@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.points import STATE, GoingOn, whole_points
-from arkor_dev.local.jobs import disk
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, checkpoint_steps, final_folder, resume_steps
+from arkor_dev.local.checkpoints.points import GoingOn, whole_points
+from arkor_dev.local.jobs import disk, whole_folder
+from arkor_dev.local.jobs.job_folder import (
+    STATE,
+    checkpoint_folder,
+    checkpoint_steps,
+    final_folder,
+    resume_steps,
+)
+from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import events_of, made_up, set_up
 
@@ -157,7 +164,7 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
 
 
 @pytest.mark.numeric
-def test_a_full_disk_pauses_before_a_save_and_the_save_is_made_later(
+def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = {"saveSteps": 3}
@@ -169,6 +176,21 @@ def test_a_full_disk_pauses_before_a_save_and_the_save_is_made_later(
     assert "have to stay free" in fields["message"]
     assert checkpoint_steps(tmp_path / "data", "job") == []
     monkeypatch.setenv(disk.LEAST_FREE, "0")
+    # In the middle of a checkpoint, and of the last folder of all, which a library's own words tell.
+    monkeypatch.setattr(whole_folder, "_is_full", lambda *_: True)
+    for place in (checkpoint_folder(tmp_path / "data", "job", 6), final_folder(tmp_path / "data", "job")):
+        run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
+        save = run.save
+
+        def fails(part: Path, save: Any = save, place: Path = place) -> None:
+            save(part)
+            if part.name == f"{place.name}{PART}":
+                raise RuntimeError("PytorchStreamWriter failed writing file")
+
+        monkeypatch.setattr(run, "save", fails)
+        status, fields = run.run()
+        assert (status, fields["reason"], place.exists()) == ("paused", "disk", False)
+        assert fields["needs"] > 0
     run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert checkpoint_steps(tmp_path / "data", "job") == [3, 6, 9]

@@ -1,31 +1,37 @@
 """Takes in a job from an archive that another machine has made (``writer.py``), and trusts nothing of it.
 
-A header that is no plain file's (a link, a device, a sparse or a long-named one), a name that could leave its
-folder, a size or a hash that differs ends it, and nothing of the job is there then. Blocks: called from a
-thread.
+A header that is not a plain file's (a link, a device, a sparse or a long-named one), a file that no job has,
+a file, a field or an event that is too large, a size or a hash that differs ends it, and nothing of the job
+is there then. Blocks: called from a thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import os
 import re
 import secrets
 import shutil
+import sqlite3
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
-from arkor_dev.contract.errors import ArkorError, BadRequestError
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.events import END, PING
 from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
-from arkor_dev.contract.regular_files import NotRegularError, open_regular
+from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions
 from arkor_dev.contract.shapes import TERMINAL
 
-from ..artifacts import job_folder
+from ..database import connect
+from ..disk import remove_files
 from ..job_config import check_config
+from ..job_folder import IMPORTING, belongs, job_folder, jobs_folder, limit_of
 from ..records import compact
 from .writer import BLOCK, CHUNK, EVENTS, FILES, FORMAT, MANIFEST, artifacts_of
 
@@ -35,77 +41,77 @@ if TYPE_CHECKING:
 
 MANIFEST_LIMIT: Final = 16 << 20
 EVENTS_LIMIT: Final = 256 << 20
-LINE_LIMIT: Final = 16 << 20
+"""Bytes of all events."""
+MOST_EVENTS: Final = 500_000
+"""So many are read in some seconds."""
+LINE_LIMIT: Final = 1 << 20
+"""Bytes of one event."""
+TOGETHER: Final = 40
+"""Events that are parsed at once: few enough for the parser to see that none of them is nested deep."""
 FILES_LIMIT: Final = 10_000
-DEPTH_LIMIT: Final = 20
 ERROR_LIMIT: Final = 100_000
+FACTS_LIMIT: Final = 64 << 10
+"""Characters, as JSON, of what is said of a job by one field: its figures or its verdict."""
+CONFIG_LIMIT: Final = 1 << 20
 NAME_LIMIT: Final = 100
 SPARE: Final = 256 << 20
 """Bytes that stay free on the disk."""
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
-PART: Final = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
 
 
 class Imported:
-    """A job that was read from an archive and lies in a folder of its own until it is taken in."""
+    """A job that was read from an archive and lies in a folder of its own until it is taken in.
+
+    ``events`` is a database with its events, checked, of the store's table.
+    """
 
     def __init__(self, data: Path, folder: Path, job: dict[str, Any]) -> None:
         self.job = job
+        self.events = folder / "events.sqlite"
+        self.home = job_folder(data, job["id"])
         self._data = data
         self._folder = folder
 
-    def events(self) -> Iterator[tuple[str, str]]:
-        """Name and data of each event, with its artifacts' paths on this machine."""
-        home = job_folder(self._data, self.job["id"])
-        with (self._folder / EVENTS).open("rb") as lines:
-            while line := lines.readline(LINE_LIMIT):
-                try:
-                    name, event = strict_json.parse(line)
-                    sound = isinstance(event, dict) and name.isprintable() and 0 < len(name) <= NAME_LIMIT
-                except (ValueError, TypeError, AttributeError):
-                    sound = False
-                if not sound:
-                    raise _wrong("an event of it cannot be read")
-                for artifact in artifacts_of(event):
-                    path = artifact.pop("path", None)
-                    if isinstance(path, str) and _is_safe(path):
-                        artifact["path"] = str(home / path)
-                yield name, compact({**event, "jobId": self.job["id"]})
-
     def put_in_place(self) -> None:
-        """Give the files the job's own folder, which nobody else has."""
-        home = job_folder(self._data, self.job["id"])
-        shutil.rmtree(home, ignore_errors=True)  # it belongs to no job
-        (self._folder / FILES).rename(home)
-        self.drop()
+        """Give the files the job's own folder, which no other job has; raises OSError."""
+        remove_files(self._data, self.job["id"])
+        (self._folder / FILES).rename(self.home)
+
+    def take_back(self) -> None:
+        """Remove the files from there again."""
+        with contextlib.suppress(OSError):
+            remove_files(self._data, self.job["id"])
 
     def drop(self) -> None:
-        """Remove what was read."""
+        """Remove what was read, but for the files that are in their place."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _wrong(why: str) -> BadRequestError:
-    return BadRequestError(f"The file is no job that can be taken in: {why}. Nothing was changed")
+    return BadRequestError(f"The file cannot be imported: {why}. Nothing was changed")
 
 
 def import_job(data: Path, source: Path) -> Imported:
     """Read the archive ``source`` into a folder of its own, checked in all its parts."""
-    folder = data / "jobs" / f".import-{secrets.token_hex(6)}"
+    folder = jobs_folder(data) / f"{IMPORTING}{secrets.token_hex(6)}"
     try:
         opened = open_regular(source)
     except NotRegularError:
-        raise _wrong("it is no regular file") from None
+        raise _wrong("it is not a regular file") from None
     except OSError as error:
         raise BadRequestError(f"{source} cannot be read: {error.strerror}") from None
     with opened as file:
         try:
-            return _read(data, folder, file)
-        except OSError as error:
+            imported = _read(data, folder, file)
+            _read_events(imported, folder / EVENTS)
+        except (OSError, sqlite3.Error) as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise BadRequestError(f"The job could not be taken in: {error.strerror}") from None
-        except ArkorError:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise BadRequestError(f"The job could not be imported: {reason}. Nothing was changed") from None
+        except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+    return imported
 
 
 def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
@@ -127,12 +133,14 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
         raise _wrong("its description cannot be read")
     if len(entries) > FILES_LIMIT or sizes[0] > EVENTS_LIMIT:
         raise _wrong("it has more files or events than a job has")
-    _check_job(job)
-    for name, _ in entries[1:]:
-        if not _is_safe(name):
-            raise _wrong("a file of it has a name that leads elsewhere")
-    (data / "jobs").mkdir(parents=True, exist_ok=True)
-    if sum(sizes) + SPARE > shutil.disk_usage(data).free:
+    check_job(job)
+    if job["status"] not in TERMINAL:
+        raise _wrong("its job is not over")
+    for name, entry in entries[1:]:
+        _check_file(name.removeprefix(FILES), entry["bytes"])
+    jobs_folder(data).mkdir(parents=True, exist_ok=True)
+    # The events are written twice more on their way into the store.
+    if sum(sizes) + 2 * sizes[0] + SPARE > shutil.disk_usage(data).free:
         raise _wrong("the disk has no room for it")
     folder.mkdir(mode=0o700)
     (folder / FILES).mkdir()
@@ -151,6 +159,60 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     return Imported(data, folder, job)
 
 
+def _check_file(name: str, size: int) -> None:
+    """Refuse a file that no job has, and one that is larger than its like ever are."""
+    if not belongs(name):
+        raise _wrong(f"it holds a file that no job brings along, {name[:80]!a}")
+    limit = limit_of(name)
+    if limit is not None and size > limit:
+        raise _wrong(f"its {name[:80]!a} is larger than {limit >> 20} MiB")
+
+
+def _read_events(imported: Imported, path: Path) -> None:
+    """Check the events of an archive, and write them to ``imported.events``.
+
+    That database is their own: reading them takes seconds, in which the store writes what running jobs say.
+    """
+    with contextlib.closing(connect(imported.events)) as db, path.open("rb") as file:
+        db.execute("PRAGMA journal_mode=OFF")
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, name TEXT NOT NULL, data TEXT NOT NULL)")
+        db.execute("BEGIN")
+        events = _events(file, imported.job["id"], imported.home)
+        db.executemany("INSERT INTO events (name, data) VALUES (?, ?)", events)
+        db.execute("COMMIT")
+    path.unlink()
+
+
+def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str]]:
+    """Name and data of each event, with its artifacts' paths on this machine."""
+    count = 0
+    while lines := list(itertools.islice(iter(lambda: file.readline(LINE_LIMIT), b""), TOGETHER)):
+        count += len(lines)
+        if count > MOST_EVENTS:
+            raise _wrong(f"it has more than {MOST_EVENTS:,} events")
+        try:
+            events = strict_json.parse(b"[%s]" % b",".join(lines))
+        except ValueError:
+            raise _wrong("an event of it cannot be read") from None
+        if len(events) != len(lines) or not all(map(_is_event, events)):
+            raise _wrong("an event of it cannot be read")
+        for name, event in events:
+            for artifact in artifacts_of(event):
+                path = artifact.pop("path", None)
+                if isinstance(path, str) and is_safe_name(path):
+                    artifact["path"] = str(home / path)
+            event["jobId"] = job_id
+            yield name, compact(event)
+
+
+def _is_event(value: object) -> bool:
+    match value:
+        case [str(name), dict()]:
+            return name.isprintable() and 0 < len(name) <= NAME_LIMIT and name not in (END, PING)
+    return False
+
+
 def _next(file: IO[bytes], wanted: str) -> int:
     """The size of the next member, which has to be the plain file ``wanted``."""
     block = _exactly(file, BLOCK)
@@ -159,11 +221,11 @@ def _next(file: IO[bytes], wanted: str) -> int:
         size = int(block[124:136].strip(b" \0"), 8)
         name, prefix = (block[a:b].split(b"\0", 1)[0].decode() for a, b in ((0, 100), (345, 500)))
     except ValueError:
-        raise _wrong("it is no archive of arkor-dev") from None
+        raise _wrong("it is not an archive of arkor-dev") from None
     if block[257:262] != b"ustar" or told != sum(block) - sum(block[148:156]) + 8 * 32 or size < 0:
-        raise _wrong("it is no archive of arkor-dev")
+        raise _wrong("it is not an archive of arkor-dev")
     if block[156:157] not in (b"0", b"\0"):
-        raise _wrong("it holds a link, a device or something else that is no plain file")
+        raise _wrong("it holds a link, a device or something else that is not a plain file")
     if (f"{prefix}/{name}" if prefix else name) != wanted:
         raise _wrong("it holds other files than it says")
     return size
@@ -196,37 +258,36 @@ def _extract(file: IO[bytes], target: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _is_safe(name: str) -> bool:
-    """Whether a file's name stays in its folder."""
-    parts = name.split("/")
-    return len(parts) <= DEPTH_LIMIT and all(
-        PART.fullmatch(part) and part not in (".", "..") for part in parts
-    )
-
-
-def _check_job(job: object) -> None:
+def check_job(job: object) -> None:
+    """Raise BadRequestError unless ``job`` is one as the list has it, within limits."""
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not ID.fullmatch(job["id"]):
         raise _wrong("it has no job's id")
     try:
-        check({"name": None, **job}, JOB_CHANGES)
+        check(job, JOB_CHANGES)
         check_config(job.get("config"))
     except (SchemaError, BadRequestError) as fault:
         raise _wrong(str(fault)) from None
-    if job.get("status") not in TERMINAL:
-        raise _wrong("its job is not over")
+    if not isinstance(job.get("name"), str):
+        raise _wrong("its job has no name")
+    if not isinstance(job.get("status"), str):
+        raise _wrong("its job has no status")
     for field in ("createdAt", "startedAt", "completedAt"):
         _check_time(job.get(field), needed=field == "createdAt")
+    for field, limit in (("metrics", FACTS_LIMIT), ("settings", FACTS_LIMIT), ("config", CONFIG_LIMIT)):
+        facts = job.get(field, {})
+        if not isinstance(facts, dict) or len(compact(facts)) > limit:
+            raise _wrong(f"its {field} cannot be those of a job")
     error = job.get("error")
-    if not isinstance(job.get("metrics", {}), dict) or not isinstance(job.get("settings", {}), dict):
-        raise _wrong("its figures or settings are none")
     if error is not None and not (isinstance(error, str) and len(error) <= ERROR_LIMIT):
-        raise _wrong("its error is no text")
+        raise _wrong("its error is not text, or too long")
 
 
 def _check_time(value: object, *, needed: bool) -> None:
     if value is None and not needed:
         return
     try:
-        datetime.fromisoformat(str(value))
+        if not isinstance(value, str):
+            raise ValueError
+        datetime.fromisoformat(value)
     except ValueError:
-        raise _wrong("one of its times is none") from None
+        raise _wrong("one of its times cannot be read") from None

@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
-from ..artifacts import exports_folder, job_folder
-from ..database import connect
+from ..database import DATABASE, connect
+from ..job_folder import JobFile, belongs, job_folder
 from ..records import compact
 
 if TYPE_CHECKING:
@@ -35,31 +35,35 @@ FILES: Final = "files/"
 def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
     """Write ``job``, as the contract has it, with its events and files to ``target``; its size in bytes.
 
-    What was exported for other programs is left out: it can be written again.
+    Files that a job does not bring along are left out, such as what was exported for other programs: that can
+    be written again.
 
-    ``target`` may not be there yet. It is there whole, or not at all.
+    ``target`` may not be there yet. It is there whole, or not at all. Raises ConflictError, and
+    BadRequestError where it cannot be written.
     """
-    if target.exists() or target.is_symlink():
+    if os.path.lexists(target):
         raise ConflictError(f"{target} is there already: choose another name")
     folder, part = job_folder(data, job["id"]), target.with_name(f"{target.name}.part")
     try:
-        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        return _export(data, job, folder, part, target)
     except OSError as error:
-        raise BadRequestError(f"{part} cannot be written: {error.strerror}") from None
+        raise BadRequestError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _export(data: Path, job: dict[str, Any], folder: Path, part: Path, target: Path) -> int:
+    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         with open(handle, "wb") as out:  # noqa: PTH123 - a descriptor
             events = b"".join(_event_lines(data, job["id"], folder))
-            again = exports_folder(data, job["id"])
-            paths = (path for path in folder.rglob("*") if again not in path.parents)
-            files = sorted(path for path in paths if path.is_file() and not path.is_symlink())
-            listed = [_described(path, path.relative_to(folder).as_posix()) for path in files]
+            files = [JobFile(folder, name) for name in sorted(_names(folder))]
+            listed = [_described(file) for file in files]
             kept = {key: value for key, value in job.items() if key not in ("orgId", "projectId", "queue")}
             told = {"bytes": len(events), "sha256": hashlib.sha256(events).hexdigest()}
             manifest = {"format": FORMAT, "job": kept, "events": told, "files": listed}
             _add(out, MANIFEST, json.dumps(manifest, ensure_ascii=False).encode())
             _add(out, EVENTS, events)
-            for path, entry in zip(files, listed, strict=True):
-                _add_file(out, f"{FILES}{entry['path']}", path, entry["bytes"])
+            for file, entry in zip(files, listed, strict=True):
+                _add_file(out, file, entry["bytes"])
             out.write(bytes(2 * BLOCK))
             out.flush()
             os.fsync(out.fileno())
@@ -72,7 +76,7 @@ def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
 
 def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
     """Each event in a line; an artifact's path is told from the job's folder on."""
-    with closing(connect(data / "backend.sqlite")) as db:
+    with closing(connect(data / DATABASE)) as db:
         rows = db.execute("SELECT name, data FROM events WHERE job = ? ORDER BY id", (job_id,))
         for name, text in rows:
             event = json.loads(text)
@@ -89,13 +93,18 @@ def artifacts_of(event: Any) -> list[dict[str, Any]]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
-def _described(path: Path, name: str) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {
-            "path": name,
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-        }
+def _names(folder: Path) -> Iterator[str]:
+    """The names of a job's files that go to another machine; links are left out."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if belongs(name) and path.is_file() and not path.is_symlink():
+            yield name
+
+
+def _described(file: JobFile) -> dict[str, Any]:
+    with file.open() as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+        return {"path": file.name, "bytes": source.tell(), "sha256": digest}
 
 
 def _header(name: str, size: int) -> bytes:
@@ -113,8 +122,8 @@ def _add(out: IO[bytes], name: str, content: bytes) -> None:
     out.write(_header(name, len(content)) + content + bytes(-len(content) % BLOCK))
 
 
-def _add_file(out: IO[bytes], name: str, path: Path, size: int) -> None:
-    out.write(_header(name, size))
-    with path.open("rb") as file:
-        shutil.copyfileobj(file, out, CHUNK)
+def _add_file(out: IO[bytes], file: JobFile, size: int) -> None:
+    out.write(_header(f"{FILES}{file.name}", size))
+    with file.open() as source:
+        shutil.copyfileobj(source, out, CHUNK)
     out.write(bytes(-size % BLOCK))

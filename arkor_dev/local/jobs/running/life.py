@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
-from arkor_dev.local.jobs.artifacts import drop_verdict, keep_verdict
 from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
+from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .log import Log

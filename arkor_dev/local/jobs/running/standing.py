@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.jobs.disk import short_of_room
@@ -30,10 +31,18 @@ async def let_go_on(store: AsyncStore, data: Path) -> bool:
         if not jobs:
             continue
         lasts = await asyncio.to_thread(on_battery) if reason == BATTERY else short_of_room(data) is not None
-        stands = stands or lasts
-        for job_id in jobs if not lasts else ():
-            await store.write(Store.go_on, job_id, words, {"auto": True})
+        for job_id in jobs:
+            if lasts or (reason == "disk" and await _needs_more(store, data, job_id)):
+                stands = True
+            else:
+                await store.write(Store.go_on, job_id, words, {"auto": True})
     return stands
+
+
+async def _needs_more(store: AsyncStore, data: Path, job_id: str) -> bool:
+    """Whether less is free than the job needs that came to a full disk: it would only come there again."""
+    job = await store.read(Store.get, job_id)
+    return job is not None and shutil.disk_usage(data).free < job.get("pause", {}).get("needs", 0)
 
 
 async def watch_power(pause: Callable[[str], None], *, asked: bool) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
-from arkor_dev.local.jobs.artifacts import keep_verdict
 from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers.errors import JobFailure
 
 from .preparing import Preparing

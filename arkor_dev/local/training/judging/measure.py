@@ -21,7 +21,7 @@ from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.general import ANSWERS
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage, groups_of
-from arkor_dev.local.jobs.artifacts import checkpoint_steps, job_folder, kind_of
+from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole

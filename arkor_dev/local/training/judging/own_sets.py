@@ -11,6 +11,7 @@ from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, groups_of, texts_of
 from arkor_dev.local.evaluation.words import part
+from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.encoding import encode_all
@@ -143,7 +144,7 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
     config, settings = preparation.config, preparation.settings
     own = config.get("evalDatasetSource") or config["datasetSource"]
     how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
-    scratch = preparation.data / "jobs" / preparation.job_id / "scratch"
+    scratch = scratch_folder(preparation.data, preparation.job_id)
     for told in config.get("evaluations") or ():
         source: Any = {"type": "file", "path": told["path"], **how}
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.provenance.statement import FILE
-from arkor_dev.local.jobs.artifacts import checkpoint_folder, final_folder
+from arkor_dev.local.jobs.job_folder import checkpoint_folder, final_folder
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.statements import changed, write_folder
 from tests.test_architecture import HEAVY

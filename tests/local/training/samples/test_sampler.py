@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.jobs.artifacts import final_folder
+from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.samples import sampler
 from arkor_dev.local.training.samples.budget import SampleBudget

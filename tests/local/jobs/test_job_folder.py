@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arkor_dev.local.jobs.artifacts import drop_verdict, sweep, sweep_data
+from arkor_dev.local.jobs.job_folder import sweep, sweep_data
+from arkor_dev.local.jobs.verdict_file import drop_verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

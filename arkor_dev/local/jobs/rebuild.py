@@ -1,0 +1,232 @@
+"""Makes the list of jobs again, where its database is damaged, empty or missing.
+
+What can be read of the old file is copied row by row, from both ends of each table: a damaged page costs what
+lies on it. Jobs that are not among that come from the record in their folder (``job.json``), with their files
+and without their figures over time. The old file is kept. Nothing else uses the data folder meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.events import CHECKPOINT_SAVED, ENDINGS, TRAINING_MESSAGE, TRAINING_PAUSED
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.models.download_progress import size_of
+
+from .archive.reader import check_job
+from .database import DATABASE, DamagedError, connect, open_database, refuse_empty, transaction
+from .job_folder import (
+    checkpoint_folder,
+    checkpoint_steps,
+    describe,
+    final_folder,
+    job_ids,
+    kind_of,
+    record_file,
+    resume_steps,
+)
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+TABLES: Final = {
+    "meta": "key",
+    "jobs": "seq",
+    "removed": "job",
+    "deployments": "id",
+    "endpoint_keys": "id",
+    "endpoint_requests": "seq",
+}
+"""The tables without events, and the column that orders each."""
+JSON: Final = (
+    "config",
+    "metrics",
+    "settings",
+    "forecast",
+    "pause",
+    "resume",
+    "parent",
+    "evaluation",
+    "tags",
+    "data",
+)
+"""Columns of JSON: a row in which one is damaged is left out."""
+FILES: Final = ("", "-wal")
+REBUILT: Final = (
+    "The list of jobs was rebuilt. The files of this job are here, its figures over time are lost"
+)
+
+
+class Rebuilt(NamedTuple):
+    """How many ``jobs`` the list has now, and how many of them were ``read`` from the old one.
+
+    ``added`` are the names of those that come from their folders. ``left`` are the ids of folders that say
+    nothing of their job. The old file is kept as ``kept``, where it was damaged.
+    """
+
+    jobs: int
+    read: int
+    added: list[str]
+    left: list[str]
+    kept: str | None
+
+
+def rebuild(data: Path, org: str) -> Rebuilt:
+    """Rebuild the list in the folder ``data``. A list that is sound stays, and gets the jobs that it lacks.
+
+    Raises OSError and sqlite3.Error, and nothing has changed then.
+    """
+    path = data / DATABASE
+    try:
+        refuse_empty(path)
+        open_database(path).close()
+    except DamagedError:
+        return _anew(path, org)
+    return _complete(path, org, None)
+
+
+def _anew(path: Path, org: str) -> Rebuilt:
+    new, old = path.with_name(f"{DATABASE}.part"), path.with_name("old.sqlite.part")
+    for place in (new, old):
+        for end in (*FILES, "-shm"):
+            place.with_name(place.name + end).unlink(missing_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    kept = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
+    try:
+        with contextlib.closing(open_database(new)) as db:
+            for end in FILES:  # a copy is read: even a look may write to a file
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(path.with_name(path.name + end), old.with_name(old.name + end))
+            if old.exists():
+                with transaction(db), contextlib.closing(connect(old)) as source:
+                    _salvage(source, db, job_ids(path.parent))
+        rebuilt = _complete(new, org, kept.name if path.exists() else None)
+        for end in reversed(FILES):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
+        path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+        new.rename(path)
+    finally:
+        for end in (*FILES, "-shm"):
+            old.with_name(old.name + end).unlink(missing_ok=True)
+    return rebuilt
+
+
+def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, folders: Sequence[str]) -> None:
+    for table, key in TABLES.items():
+        _copy(source, target, table, key)
+    read = [job_id for (job_id,) in target.execute("SELECT id FROM jobs")]
+    for job_id in dict.fromkeys([*read, *folders]):
+        _copy(source, target, "events", "id", job_id)
+
+
+def _copy(
+    source: sqlite3.Connection, target: sqlite3.Connection, table: str, key: str, job: str = ""
+) -> None:
+    """Copy the rows of ``table`` that can be read, of events those of one ``job``."""
+    ours, theirs = (_columns(db, table) for db in (target, source))
+    columns = [name for name in ours if name in theirs]
+    if not columns:
+        return
+    marks = ", ".join("?" * len(columns))
+    insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
+    where, which = ("WHERE job = ?", (job,)) if job else ("", ())
+    for order in ("ASC", "DESC"):
+        query = f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {key} {order}"  # noqa: S608 - our own names
+        rows = _readable(source, query, which)
+        whole = True
+        for row in rows:
+            if row is None:
+                whole = False
+            elif _is_sound(dict(zip(columns, row, strict=True))):
+                with contextlib.suppress(sqlite3.IntegrityError):
+                    target.execute(insert, row)
+        if whole:
+            return
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    with contextlib.suppress(sqlite3.DatabaseError):
+        return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+    return []
+
+
+def _readable(db: sqlite3.Connection, query: str, which: Sequence[str]) -> Iterator[Sequence[Any] | None]:
+    """The rows up to the first that cannot be read, and None in its place."""
+    try:
+        yield from db.execute(query, which)
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        yield None
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    try:
+        for name in JSON:
+            if row.get(name) is not None:
+                json.loads(row[name])
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
+    """Add the jobs of the folders that the list does not have."""
+    data, added, left = path.parent, [], []
+    with contextlib.closing(Store(path, org)) as store:
+        known = store.names().keys() | set(store.removed())
+        for job_id in job_ids(data):
+            if job_id in known:
+                continue
+            job = record_file(data, job_id).read_json()
+            try:
+                check_job(job)
+                if job["id"] != job_id:
+                    raise BadRequestError("It is of another job")
+            except BadRequestError:
+                left.append(job_id)
+                continue
+            _add(store, data, job)
+            added.append(job["name"])
+        count = len(store.names())
+        store.writing.execute("DELETE FROM events WHERE job NOT IN (SELECT id FROM jobs)")
+    return Rebuilt(count, count - len(added), added, left, kept)
+
+
+def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
+    """Add the job of a folder, with events that say what lies there."""
+    job_id, points = job["id"], [0, *checkpoint_steps(data, job["id"]), *resume_steps(data, job["id"])]
+    events: list[tuple[str, dict[str, Any]]] = [(TRAINING_MESSAGE, {"message": REBUILT})]
+    for step in checkpoint_steps(data, job_id):
+        folder = checkpoint_folder(data, job_id, step)
+        saved = describe("checkpoint", f"step {step}", folder, size_of(folder), step)
+        events.append((CHECKPOINT_SAVED, {"step": step, "artifacts": [saved]}))
+    if job["status"] in TERMINAL:
+        final = final_folder(data, job_id)
+        made = [describe(kind_of(final), "final", final, size_of(final))] if final.is_dir() else []
+        told = {"artifacts": made} if job["status"] == "completed" else {}
+        error = {"error": job["error"]} if job.get("error") else {}
+        events.append((ENDINGS[job["status"]], {**told, **error}))
+    else:  # it ran, or was paused
+        pause = {"step": max(points), "reason": "asked", "message": REBUILT}
+        job = {**job, "status": "paused", "pause": pause}
+        events.append((TRAINING_PAUSED, pause))
+    resumable = {"resumable": max(points)} if max(points) else {}
+    store.take_in({**job, **resumable, "config": _without_masks(job["config"])}, None)
+    if not store.last_event(job_id):
+        store.append(job_id, events)
+
+
+def _without_masks(value: Any) -> Any:
+    """A config without the stars that stand for a token."""
+    if isinstance(value, dict):
+        kept = {key: each for key, each in value.items() if (key, each) != ("token", "***")}
+        return {key: _without_masks(each) for key, each in kept.items()}
+    return [_without_masks(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,40 @@
+"""A verdict that the database does not take for the moment, kept in the job's folder.
+
+So the end of the process cannot lose it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+from arkor_dev.contract.regular_files import NotRegularError
+from arkor_dev.contract.shapes import TERMINAL
+
+from .job_folder import verdict_file
+from .store import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def keep_verdict(data: Path, job_id: str, verdict: Verdict) -> None:
+    """Write a job's verdict into its folder; does nothing when the disk is full there too."""
+    with contextlib.suppress(OSError):
+        verdict_file(data, job_id).write_json([verdict.status, verdict.fields])
+
+
+def kept_verdict(data: Path, job_id: str) -> Verdict | None:
+    """How a job ended whose end the database does not know, where that was kept."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        match json.loads(verdict_file(data, job_id).read()):
+            case [str(status), dict(fields)] if status in TERMINAL:
+                return Verdict(status, fields)
+    return None
+
+
+def drop_verdict(data: Path, job_id: str) -> None:
+    """Forget the kept verdict: the database has it, or there is no folder that could have one."""
+    with contextlib.suppress(NotRegularError):
+        verdict_file(data, job_id).remove()
