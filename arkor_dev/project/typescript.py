@@ -2,7 +2,8 @@
 
 The bundle is the project's code, so it is never loaded here. ``arkor build`` runs each time because only it
 knows what belongs to the project; loading the bundle, the slower half, is skipped while its bytes stay the
-same. The export may be ``arkor`` (a manifest), ``trainer``, or a default that is or holds either.
+same. The export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds
+either.
 """
 
 from __future__ import annotations
@@ -70,8 +71,10 @@ try {
   const bundle = await import(url);
   const isTrainer = (it) => it !== null && typeof it === "object"
     && ["start", "wait", "cancel"].every((method) => typeof it[method] === "function");
-  const candidates = [bundle.arkor, bundle.arkor?.trainer, bundle.trainer,
-    bundle.default, bundle.default?.trainer];
+  // The order of `arkor start`, which takes a named export for a manifest only if createArkor made it.
+  const inManifest = (it) => (it?._kind === "arkor" ? it.trainer : undefined);
+  const candidates = [inManifest(bundle.arkor), bundle.arkor, bundle.trainer,
+    inManifest(bundle.default), bundle.default, bundle.default?.trainer];
   const trainer = candidates.find(isTrainer);
   const name = trainer && (typeof trainer.name === "string" ? tidy(trainer.name, 200) : "(unnamed trainer)");
   answer({ name: name ?? null });

@@ -78,7 +78,9 @@ def named(name: str) -> Manifest:
         'export default { _kind: "arkor", trainer: make("one") };',
         'export default make("one");',
         'export default { trainer: make("one") };',
-        'export const arkor = { trainer: make("one") }; export const trainer = make("two");',
+        # As `arkor start` chooses: only what createArkor made is a manifest, by either name.
+        'export const arkor = { trainer: make("two") }; export const trainer = make("one");',
+        'export const arkor = { trainer: make("two") }; export default make("one");',
         'export const trainer = make("one"); console.log("hello"); setInterval(() => {}, 1000);',
         'export const arkor = null; export const trainer = 3; export default make("one");',
     ],
@@ -99,8 +101,11 @@ async def test_odd_names(project: Path) -> None:
     assert (await TypeScriptProject(project).read())["trainer"] == {"name": "\ufffd"}
 
 
-async def test_a_project_without_a_trainer_has_none(project: Path) -> None:
-    source(project, "export const other = 1;")
+@pytest.mark.parametrize(
+    "text", ["export const other = 1;", TRAINER + 'export const arkor = { trainer: make("one") };']
+)
+async def test_a_project_without_a_trainer_has_none(project: Path, text: str) -> None:
+    source(project, text)
     assert await TypeScriptProject(project).read() == {
         "trainer": None,
         "trainers": [],

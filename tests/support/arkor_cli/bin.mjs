@@ -43,7 +43,9 @@ async function bundle(entry = "src/arkor/index.ts") {
 async function start(entry) {
   if (entry || !existsSync(OUT)) await bundle(entry);
   const found = await import(pathToFileURL(OUT).href);
-  const trainer = found.arkor?.trainer ?? found.trainer ?? found.default?.trainer ?? found.default;
+  // Only what createArkor returns is a manifest: any other object named `arkor` is passed over.
+  const manifest = found.arkor?._kind === "arkor" ? found.arkor : undefined;
+  const trainer = manifest?.trainer ?? found.trainer ?? found.default?.trainer ?? found.default;
   if (!trainer) throw new Error("Training entry must export `arkor` or `trainer`.");
   const { jobId } = await trainer.start();
   process.stdout.write(`Started job ${jobId}\n`);
