@@ -101,8 +101,10 @@ def holds(document: object, secrets: Iterable[str]) -> bool:
     return any(json.dumps(secret, ensure_ascii=False)[1:-1] in text for secret in secrets)
 
 
-def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str]) -> dict[str, str]:
-    """The headers that a browser gets too."""
+def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> dict[str, str]:
+    """Return the headers that a browser gets too, without ``secrets`` and the call's own bearer token."""
+    token = response.request_info.headers.get("Authorization", "").removeprefix("Bearer ")
+    secrets = (*secrets, token)
     found = {name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers}
     return {name: without(value, secrets)[:TEXT_LIMIT] for name, value in found.items()}
 

@@ -70,7 +70,8 @@ async def history(request: web.Request) -> web.StreamResponse:
         except NotFoundError:
             return web.Response(status=204)
         begin, end, last = reader.begin(), reader.end(), reader.last_frame
-        response = web.StreamResponse(headers={CURSOR_HEADER: str(end), FROM_HEADER: str(begin)})
+        headers = {**reader.headers, CURSOR_HEADER: str(end), FROM_HEADER: str(begin)}
+        response = web.StreamResponse(headers=headers)
         response.content_type = "text/event-stream"
         response.content_length = end.offset - begin.offset + len(last)
         await response.prepare(request)
@@ -99,7 +100,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     last_id = request.headers.get("Last-Event-ID")
     async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
         begin = reader.begin(request.query.get("after"), last_id)
-        response = EventSourceResponse(headers={FROM_HEADER: str(begin)}, sep="\n")
+        response = EventSourceResponse(headers={**reader.headers, FROM_HEADER: str(begin)}, sep="\n")
         await response.prepare(request)
         async with response:
             try:

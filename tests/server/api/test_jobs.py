@@ -17,7 +17,7 @@ from arkor_dev.jobs import feed
 from arkor_dev.jobs.jobs_cache import PATIENCE
 from arkor_dev.server import serve
 from arkor_dev.server.app_keys import EVENTS, JOBS
-from tests.support.fake_backend import CREATED
+from tests.support.fake_backend import CREATED, TOKEN
 from tests.support.processes import training_command
 from tests.support.studio import running_studio
 from tests.support.waiting import until
@@ -301,6 +301,23 @@ async def test_events_and_fields_that_nobody_knows_pass_untouched(
         assert await answer.read() == log_of(fake_backend, job) + END
     async with studio.session.get(f"/api/jobs/{job}/events") as answer:
         assert without_comments(await answer.read()) == log_of(fake_backend, job) + END
+
+
+@pytest.mark.parametrize("path", ["history", "events"])
+async def test_a_stream_says_what_the_backend_says_about_its_future(
+    studio: Studio, fake_backend: FakeBackend, path: str
+) -> None:
+    job = fake_backend.add_job("completed")
+    fake_backend.finish(job)
+    fake_backend.headers = {
+        "Deprecation": "true",
+        "Sunset": "soon",
+        "Warning": f"echo {TOKEN}",
+        "X-Own": "stays",
+    }
+    async with studio.session.get(f"/api/jobs/{job}/{path}") as answer:
+        told = {name: answer.headers.get(name) for name in fake_backend.headers}
+    assert told == {"Deprecation": "true", "Sunset": "soon", "Warning": "echo …", "X-Own": None}
 
 
 async def test_an_unknown_cursor_starts_over_and_says_so(studio: Studio, fake_backend: FakeBackend) -> None:
