@@ -37,7 +37,7 @@ from .credentials_file import (
     write_credentials,
 )
 from .single_flight import SingleFlight
-from .token_refresh import is_due, is_expired, refreshed
+from .token_refresh import is_due, is_expired, is_renewable, refreshed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -80,7 +80,7 @@ class FileIdentity:
             stored = await self._read()
         except NoCredentialsError:
             stored = await self._making.run(self._bootstrap)
-        if is_due(stored, self._clock()):
+        if is_due(stored, self._clock()) and is_renewable(stored):
             stored = await self._kept_fresh(stored)
         return self._snapshot(stored)
 
@@ -189,8 +189,10 @@ class FileIdentity:
     async def _kept_fresh(self, stored: Stored) -> Stored:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
+        except PassingError:
+            # The sign-in service is away. The backend decides whether the token still counts: clocks differ.
+            return stored
         except ArkorError:
-            # The refresh begins a little early, so the token may outlive a short outage of the sign-in.
             if is_expired(stored, self._clock()):
                 raise
             return stored
