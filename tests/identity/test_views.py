@@ -18,8 +18,9 @@ import pytest
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.contract.errors import ArkorError, UnavailableError, status_of
+from arkor_dev.contract.errors import ArkorError, TooOldError, UnavailableError, status_of
 from arkor_dev.core.settings import PRODUCTION_URL, Settings
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.base_url import clean_base_url
 from arkor_dev.identity.credentials_file import credentials_lock
 from arkor_dev.identity.file_identity import FileIdentity
@@ -272,16 +273,30 @@ async def test_a_cancelled_caller_leaves_the_bootstrap_to_the_others(
 # --- launch -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 426])
+async def test_a_launch_of_a_version_that_the_backend_refuses_says_how_to_upgrade(
+    identity: FileIdentity, fake_backend: FakeBackend
+) -> None:
+    body = {"error": "sdk_version_unsupported", "currentVersion": "0.1.0", "supportedRange": ">=1.4.0"}
+    fake_backend.fault(ANONYMOUS, status=426, body=json.dumps(body).encode())
+    with pytest.raises(TooOldError) as raised:
+        async with identity.opened():
+            pass
+    assert raised.value.text == (
+        f"127.0.0.1:{fake_backend.port} does not work with arkor-dev 0.1.0: it supports >=1.4.0. To upgrade "
+        f"this Studio, run: {upgrade_command()}"
+    )
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
 async def test_a_launch_that_can_never_work_fails_at_once(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, status: int
 ) -> None:
-    fake_backend.fault(ANONYMOUS, status=status, body=b'{"error": "Not here."}')
+    fake_backend.fault(ANONYMOUS, status=status, body=b'{"error": "Not here"}')
     with pytest.raises(ArkorError) as raised:
         async with identity.opened():
             pass
     assert status_of(raised.value) == status
-    for words in (f"127.0.0.1:{fake_backend.port}", "Not here.", "arkor-dev login", "arkor-dev --local"):
+    for words in (f"127.0.0.1:{fake_backend.port}", "Not here. Run `arkor-dev login`", "arkor-dev --local"):
         assert words in raised.value.text
     assert not path.exists()
 

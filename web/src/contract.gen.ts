@@ -10,6 +10,8 @@ export const STALE_HEADER = "X-Arkor-Stale";
 
 export const STALE_WHY_HEADER = "X-Arkor-Stale-Why";
 
+export const STALE_STATUS_HEADER = "X-Arkor-Stale-Status";
+
 export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";

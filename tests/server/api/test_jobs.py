@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import aiohttp
 import pytest
 
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.jobs import feed
 from arkor_dev.jobs.jobs_cache import PATIENCE
 from arkor_dev.server import serve
@@ -151,6 +152,7 @@ async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backen
         assert (answer.status, await answer.read()) == (200, whole)
         assert int(answer.headers["X-Arkor-Stale"]) >= 0
         assert "127.0.0.1" in unquote(answer.headers["X-Arkor-Stale-Why"])
+        assert "X-Arkor-Stale-Status" not in answer.headers
         tag = answer.headers["ETag"]
     async with studio.session.get("/api/jobs", headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304
@@ -159,6 +161,18 @@ async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backen
     studio.app[JOBS].refresh()
     async with studio.session.get("/api/jobs") as answer:
         assert "X-Arkor-Stale" not in answer.headers
+
+
+async def test_a_backend_that_answers_is_not_said_to_be_away(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
+    async with studio.session.get("/api/jobs") as answer:
+        assert answer.status == 200
+    fake_backend.fault(LIST, status=426)
+    studio.app[JOBS].refresh()
+    async with studio.session.get("/api/jobs") as answer:
+        assert (answer.status, answer.headers["X-Arkor-Stale-Status"]) == (200, "426")
+        assert unquote(answer.headers["X-Arkor-Stale-Why"]).endswith(upgrade_command())
 
 
 @pytest.mark.parametrize("status", [403, 426, 503])
