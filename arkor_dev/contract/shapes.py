@@ -257,9 +257,13 @@ class SettingsWritten(TypedDict):
 
 
 class Capabilities(TypedDict):
-    """``GET /api/capabilities``: the optional features that the backend names."""
+    """``GET /api/capabilities``: the optional features that the backend names.
+
+    ``baseModels`` are those that it answers with in any project, its default first.
+    """
 
     features: list[str]
+    baseModels: NotRequired[list[str]]
 
 
 class TrainRequest(TypedDict):

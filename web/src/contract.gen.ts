@@ -313,6 +313,7 @@ export interface SettingsWritten {
 /** `GET /api/capabilities`: the optional features that the backend names. */
 export interface Capabilities {
   features: string[];
+  baseModels?: string[];
 }
 
 /** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
