@@ -91,7 +91,7 @@ def _outdated(said: str, extra: Mapping[str, object], host: str, secrets: tuple[
         version = current if isinstance(current, str) and current else __version__
         what = f"{host} does not work with arkor-dev {one_line(version, 60)}"
         what += f": it supports {one_line(supported, 60)}." if isinstance(supported, str) else "."
-    return f"{without(what, secrets)} To upgrade this Studio, run: {upgrade_command()}"
+    return f"{without(what, secrets)} To upgrade this Studio, run `{upgrade_command()}`."
 
 
 def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:

@@ -170,7 +170,7 @@ async def test_resuming_names_the_last_event(backend: Backend, fake_backend: Fak
         ({"status": 500, "body": b"[" * 60_000}, 500, "answered 500"),
         ({"status": 500, "body": b'{"error": "' + b"x" * 50_000 + b'"}'}, 500, "x" * 2_000),
         ({"status": 999}, 502, "Told to fail."),
-        ({"status": 426}, 426, f"Told to fail. To upgrade this Studio, run: {upgrade_command()}"),
+        ({"status": 426}, 426, f"Told to fail. To upgrade this Studio, run `{upgrade_command()}`."),
         (
             {"status": 426, "body": b'{"error": "sdk_version_unsupported"}'},
             426,

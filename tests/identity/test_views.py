@@ -283,7 +283,7 @@ async def test_a_launch_of_a_version_that_the_backend_refuses_says_how_to_upgrad
             pass
     assert raised.value.text == (
         f"127.0.0.1:{fake_backend.port} does not work with arkor-dev 0.1.0: it supports >=1.4.0. To upgrade "
-        f"this Studio, run: {upgrade_command()}"
+        f"this Studio, run `{upgrade_command()}`."
     )
 
 

@@ -172,7 +172,7 @@ async def test_a_backend_that_answers_is_not_said_to_be_away(
     studio.app[JOBS].refresh()
     async with studio.session.get("/api/jobs") as answer:
         assert (answer.status, answer.headers["X-Arkor-Stale-Status"]) == (200, "426")
-        assert unquote(answer.headers["X-Arkor-Stale-Why"]).endswith(upgrade_command())
+        assert unquote(answer.headers["X-Arkor-Stale-Why"]).endswith(f"run `{upgrade_command()}`.")
 
 
 @pytest.mark.parametrize("status", [403, 426, 503])

@@ -68,8 +68,9 @@ export function ConnectionNote() {
                 ? "The backend is not answering."
                 : "The backend answers with an error."}
         </strong>{" "}
-        {cleanBlock(backendTrouble.value ?? "", 600)}
-        {/* A command stands at the end, where nothing may follow it. */}
+        {cleanBlock(backendTrouble.value ?? "", 600)
+          .split("`")
+          .map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}
         {!outdated && seconds !== null && ` What you see is from ${duration(seconds * 1000)} ago.`}
         {!outdated && " Retrying every 5 s."}
       </p>
