@@ -5,7 +5,7 @@
 //   start [entry]   trains with the bundle that is there; builds it when there is none, or when an entry is given
 //
 // Like esbuild itself it writes the bundle in place. ARKOR_TEST_SLOW_WRITE (ms) is the time that half of it
-// stands on the disk. `calls` in the project gets a line for each call.
+// stands on the disk. `.arkor/calls` gets a line for each call.
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -54,7 +54,8 @@ async function start(entry) {
 }
 
 const [command, entry] = process.argv.slice(2);
-appendFileSync("calls", `${[command, entry].filter(Boolean).join(" ")}\n`);
+mkdirSync(".arkor", { recursive: true });
+appendFileSync(".arkor/calls", `${[command, entry].filter(Boolean).join(" ")}\n`);
 try {
   await { build: bundle, start }[command](entry);
 } catch (error) {
