@@ -96,7 +96,11 @@ def _parser() -> CommandLine:
         "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
         help="where (default: the current folder)",
     )  # fmt: skip
-    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.")
+    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[FILE]")
+    start.add_argument(
+        "file", metavar="FILE", nargs="?",
+        help="an entry of a TypeScript project, relative to its folder (default: src/arkor/index.ts)",
+    )  # fmt: skip
     add_project(start)
     add_launch(start)
     add_placement(start)
@@ -287,9 +291,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from arkor_dev.cli.commands.start import run_start
     from arkor_dev.cli.set_option import parse_settings
 
-    chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
+    chosen = {"file": arguments.file, "trainer": arguments.trainer, "dry_run": arguments.dry_run}
     begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
-    return asyncio.run(run_start(settings, **chosen, **begin, yes=yes))
+    return asyncio.run(run_start(settings, **chosen, **begin, revision=arguments.revision, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

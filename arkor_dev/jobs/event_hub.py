@@ -237,6 +237,11 @@ class Reader:
         self._offset += len(data)
         return data
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the backend says about its own future, by header; ``{}`` until it has answered."""
+        return self._feed.headers
+
     def at(self, place: Cursor) -> bool:
         """Whether all before ``place`` has been handed out."""
         return self._offset == place.offset

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import aiohttp
 
+from arkor_dev.backend.http_errors import passed_on
 from arkor_dev.contract.errors import ArkorError
 
 from .event_dedup import Deduplicator
@@ -72,6 +73,8 @@ class Feed:
         self.connected = False
         self.closed = False
         self.failure: ArkorError | None = None
+        self.headers: dict[str, str] = {}
+        """Those of the backend's latest answer that a browser gets too."""
         self._open = open_events
         self._grown = grown
         self._ended = ended
@@ -204,6 +207,7 @@ class Feed:
         last_event_id = resume.decode(errors="surrogateescape") if resume else None
         async with self._open(self.job_id, last_event_id) as answer:
             deduplicator.resumed()
+            self.headers = passed_on(answer)
             self._tell(connected=True)
             settling = None if self._settled.is_set() else asyncio.create_task(self._settle())
             try:

@@ -55,7 +55,12 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("first")
-        await expect(page.locator(".home-line")).to_contain_text("tiny · 1 example · 12 steps")
+        await expect(page.locator(".home-line")).to_contain_text(
+            "tiny · 1 example · 12 steps · from arkor.toml"
+        )
+        await expect(page.get_by_role("button", name="Run training: first")).to_be_visible()
+        docs = page.get_by_role("link", name="Arkor documentation")
+        await expect(docs).to_have_attribute("href", "https://docs.arkor.ai")
         await page.locator(".home-choice").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 3 epochs")

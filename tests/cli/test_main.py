@@ -124,9 +124,9 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
             "lora.r = 0 is not possible. Allowed is a whole number from 1 to 1,024",
         ),
         (["start", "--set", "rank=8"], "unknown setting rank. Did you mean lora.r?"),
-        (["start", "mine"], "unexpected argument mine. See arkor-dev start --help."),
+        (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
-        (["start", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
+        (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
     ],
 )
 def test_wrong_usage(arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,8 @@
   });
   // Last, because the first look into the storage takes a while.
   try {
-    var theme = localStorage.getItem("arkor.theme");
+    // The second is the choice in `arkor dev`, which people may run at the same address.
+    var theme = localStorage.getItem("arkor.theme") ?? localStorage.getItem("arkor-studio-theme");
     if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   } catch {
     // No storage, no choice.

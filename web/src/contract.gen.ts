@@ -10,6 +10,8 @@ export const STALE_HEADER = "X-Arkor-Stale";
 
 export const STALE_WHY_HEADER = "X-Arkor-Stale-Why";
 
+export const STALE_STATUS_HEADER = "X-Arkor-Stale-Status";
+
 export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
@@ -311,6 +313,7 @@ export interface SettingsWritten {
 /** `GET /api/capabilities`: the optional features that the backend names. */
 export interface Capabilities {
   features: string[];
+  baseModels?: string[];
 }
 
 /** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */

@@ -21,19 +21,12 @@ import "./live.css";
 const LIVE_MS = 2000;
 const REST_MS = 10_000;
 
-/** A project in TypeScript has to be built for each look; a file is only read. */
-function lookAgain(): number {
-  if (manifestError.peek() !== null) return LIVE_MS;
-  const known = manifest.peek();
-  return known?.revision !== undefined || !known?.trainers.length ? LIVE_MS : REST_MS;
-}
-
 export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
   useEffect(() => {
     // The editor is the other window: what it saves shows up here without a reload.
-    const project = poll(loadManifest, lookAgain);
+    const project = poll(loadManifest, () => LIVE_MS);
     const back = (): void => void project.now();
     addEventListener("focus", back);
     return () => {

@@ -32,6 +32,8 @@ import {
 } from "./run-trainer";
 
 const CHIPS_AT_MOST = 6;
+/** Where a project of the arkor package declares its trainer. */
+const ENTRY = "src/arkor/index.ts";
 
 /** The one in the address, else the first. */
 function chosenTrainer(known: Manifest): Trainer | undefined {
@@ -64,6 +66,12 @@ export function TrainerPanel({ known }: { known: Manifest }) {
       </h1>
       <p class="home-line">
         {lineOf(drafted(trainer), known)}
+        {known.source && (
+          <>
+            {" · from "}
+            <code>{known.source === "typescript" ? ENTRY : known.source}</code>
+          </>
+        )}
         {trainer.config && features.value.has("datasets") && (
           <>
             {" · "}
@@ -87,7 +95,8 @@ export function TrainerPanel({ known }: { known: Manifest }) {
               }
               onClick={() => void runTrainer(trainer, dryRun)}
             >
-              {changed ? "Run with unsaved changes" : "Run training"}
+              {changed ? "Run with unsaved changes" : "Run training:"}
+              {!changed && <bdi class="ellipsis">{displayName(trainer.name)}</bdi>}
             </Button>
             {known.source !== "typescript" && (
               <Switch
@@ -174,10 +183,10 @@ function Live({ run }: { run: TrainingRun }) {
 
 function lineOf(trainer: Trainer, known: Manifest): string {
   if (trainer.config) return summary(trainer.config, trainer.rows);
-  if (trainer.problem !== undefined) return "Couldn't read settings.";
+  if (trainer.problem !== undefined) return "Couldn't read settings";
   return known.source === "typescript"
-    ? "Declared in TypeScript. Its settings are listed on the job once it has started."
-    : "This trainer lists no settings.";
+    ? "Settings are listed on the job once it has started"
+    : "This trainer lists no settings";
 }
 
 /** A trainer's name in the choice; it says where the trainer cannot run. */
