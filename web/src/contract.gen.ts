@@ -852,6 +852,7 @@ export interface DatasetTokens {
   row: number;
   where: string;
   length: number;
+  examples: number[];
   learned: number;
   first: number | null;
   roles: Record<string, number>;

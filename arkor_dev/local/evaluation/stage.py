@@ -14,6 +14,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .answers.asking import NOBODY, Stopped
 from .by_length import together
+from .by_row import by_row
 from .paired import compare
 from .words import GENERAL, HELD_OUT, part
 
@@ -67,7 +68,7 @@ class Judged(NamedTuple):
 
 @dataclass
 class _Set:
-    """Encoded rows, their batches, and the mean losses a token that are known of both models."""
+    """Examples, their batches, and the mean losses a token of their rows that are known of both models."""
 
     examples: Sequence[Any]
     batches: list[list[int]]
@@ -78,15 +79,17 @@ class _Set:
     def laid(self) -> list[list[Any]]:
         return [[self.examples[place] for place in places] for places in self.batches]
 
-    def in_order(self, losses: Sequence[float]) -> list[float]:
-        """Losses batch after batch, in the order of the rows."""
+    def by_row(self, losses: Sequence[float]) -> list[float]:
+        """The rows' losses, in their order, from those of the examples, batch after batch."""
         found = [0.0] * len(self.examples)
         for place, loss in zip((place for places in self.batches for place in places), losses, strict=True):
             found[place] = loss
-        return found
-
-    def as_laid(self, losses: Sequence[float]) -> list[float]:
-        return [losses[place] for places in self.batches for place in places]
+        if not any(example.same_row for example in self.examples):
+            return found
+        tokens = [_learned(example) for example in self.examples]
+        return by_row(
+            self.examples, [(loss * count, count) for loss, count in zip(found, tokens, strict=True)]
+        )
 
 
 @dataclass
@@ -130,14 +133,14 @@ class Stage:
         held.adapter = list(self.known) if self.known is not None else None
         for each in sets:
             found = self.kept.get(each.laid) if self.kept else None
-            each.base = None if found is None else each.in_order(found)
+            each.base = None if found is None else each.by_row(found)
         self._total = sum(
             len(each.examples) * ((each.adapter is None) + (each.base is None)) for each in sets
         )
         self._total += 2 * sum(own.count for own in self.own) + self.answered.total
         for each in sets:
             if each.adapter is None:
-                each.adapter = self._losses(adapter, each)
+                each.adapter = each.by_row(self._losses(adapter, each))
         scores = [(own, self._own(own, adapter)) for own in self.own]
         self._answer(self.answered.of_adapter, adapter)
         pairs: list[tuple[Own, list[float], list[float]]] = []
@@ -146,9 +149,10 @@ class Stage:
             needed = missing or self.own or self.answered.needs_base
             model = stack.enter_context(base) if needed else adapter
             for each in missing:
-                each.base = self._losses(model, each)
+                losses = self._losses(model, each)
+                each.base = each.by_row(losses)
                 if self.kept:
-                    self.kept.keep(each.laid, each.as_laid(each.base))
+                    self.kept.keep(each.laid, losses)
             for own, figures in scores:
                 before = None if figures is None else self._own(own, model)
                 if before is not None and figures is not None:
@@ -196,7 +200,7 @@ class Stage:
         return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
-        """The mean loss a token of each row of a set."""
+        """The mean loss a token of each example of a set, batch after batch."""
         losses: list[float] = []
         for batch in some.laid:
             if self.cancelled():
@@ -208,15 +212,16 @@ class Stage:
             raise JobFailure("The loss of a row is not a number")
         if self._done == self._total:
             self.progress("Evaluating", self._total, self._total, "rows")
-        return some.in_order(losses)
+        return losses
 
     def _scores(self, held: Sequence[float], groups: Sequence[Hashable]) -> dict[str, Any]:
         """The adapter's loss on every row, and what tells whether another one had the same rows."""
         places: dict[Hashable, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
-        for row, example in zip(self.rows, self.held_out, strict=True):
+        for row in self.rows:
             told = [row.messages, row.tools] if row.text is None else row.text
             texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
+        for example in self.held_out:
             tokens.update(json.dumps([example.ids, example.labels]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
@@ -227,16 +232,21 @@ class Stage:
 
     def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
         """Each row's figures; of very many those that changed most, for better and for worse."""
+        learned: list[int] = []
+        for example in self.held_out:
+            learned.append(_learned(example))
+            if example.same_row:
+                learned[-2:] = [sum(learned[-2:])]
         order = sorted(range(len(base)), key=lambda place: adapter[place] - base[place])
         if len(order) > MOST_ROWS:
             order = order[: MOST_ROWS // 2] + order[-MOST_ROWS // 2 :]
         for place in sorted(order):
-            row, example = self.rows[place], self.held_out[place]
+            row = self.rows[place]
             question, wanted = texts_of(row)
             yield {
                 "row": place + 1,
                 "where": row.where,
-                "tokens": sum(label >= 0 for label in example.labels[1:]),
+                "tokens": learned[place],
                 "base": round(base[place], 5),
                 "adapter": round(adapter[place], 5),
                 "question": _cut(question),
@@ -267,6 +277,10 @@ def context_of(row: Row) -> dict[str, Any]:
 def groups_of(rows: Sequence[Row]) -> list[Hashable]:
     """By what rows belong together: the same question may be there twice, with two answers to it."""
     return [texts_of(row)[0] or place for place, row in enumerate(rows)]
+
+
+def _learned(example: Any) -> int:
+    return sum(label >= 0 for label in example.labels[1:])
 
 
 def _content(turn: dict[str, Any]) -> str:

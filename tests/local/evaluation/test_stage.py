@@ -28,6 +28,7 @@ class Example:
     ids: list[int]
     labels: list[int]
     where: str = ""
+    same_row: bool = False
 
 
 def examples(lengths: Sequence[int], first: int = 0) -> list[Example]:
@@ -99,6 +100,19 @@ def test_a_second_run_reads_less_than_half_of_the_tokens(tmp_path: Path) -> None
     assert first[4] == ("Evaluating", 58, 58, "rows")
     assert second[4] == ("Evaluating", 24, 24, "rows")
     assert first[2]["heldOut"]["difference"]["mean"] == pytest.approx(0.5)
+
+
+def test_a_row_of_several_examples_counts_once(tmp_path: Path) -> None:
+    """With the mean over all of its tokens; known of the base, it is put together in the same way."""
+    second = Example([60, *range(2)], [-100, *range(2)], same_row=True)
+    held = [HELD[0], second, *HELD[1:]]
+    for _ in range(2):
+        told = {"held_out": held, "kept": BaseLosses(tmp_path, {"model": "f00d"})}
+        judged = stage(**told).run(Model(-0.5), Model(0.0).later())
+        assert judged.evaluation["heldOut"]["rows"] == len(HELD) == len(judged.rows)
+        row = judged.rows[0]
+        assert (row["tokens"], row["base"]) == (4 + 2, round((4 * 1.0 + 2 * 1.6) / 6, 5))
+        assert judged.rows[1]["base"] == round(1 + HELD[1].ids[0] / 100, 5)
 
 
 def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None:

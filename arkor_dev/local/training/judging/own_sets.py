@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.answers.asking import Stopped
 from arkor_dev.local.evaluation.by_length import measured, together
+from arkor_dev.local.evaluation.by_row import by_row
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, groups_of, texts_of
@@ -79,7 +80,7 @@ class OwnSet:
                 done(len(rows))
                 return model.each(rows)
 
-            return [loss / count for loss, count in measured(each, examples, TOGETHER, PADDED)]
+            return by_row(examples, measured(each, examples, TOGETHER, PADDED))
         return self._scores(model, stopped, done)
 
     def examples(self) -> list[Example]:
