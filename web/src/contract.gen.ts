@@ -136,6 +136,8 @@ export interface JobConfig {
   earlyStoppingPatience?: number;
   /** Minimum improvement of the held-out loss that counts for early stopping. */
   earlyStoppingThreshold?: number;
+  /** The smallest difference in mean loss per token that counts as better or worse in the verdict. */
+  verdictMargin?: number;
   /** Keep the newest N checkpoints and the best one; delete the others. */
   saveTotalLimit?: number;
   /** Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate. */
@@ -937,7 +939,7 @@ export interface ExtendRequest {
   force?: boolean;
 }
 
-/** Base less adapter in mean loss a token, with its 95 % interval: above zero the adapter is better. */
+/** Base less adapter in mean loss per token, with its interval: above zero the adapter is better. */
 export interface EvaluationDifference {
   mean: number;
   low: number;
@@ -961,13 +963,14 @@ export interface EvaluationAnswers {
   sentence: string;
 }
 
-/** Base and adapter on one set of `rows`. `verdict` as in :class:`Evaluation`. */
+/** Base and adapter on one set of `rows`. */
 export interface EvaluationPart {
   name: string;
   rows: number;
   base: number;
   adapter: number;
   difference: EvaluationDifference;
+  confidence: number;
   verdict: string;
   sentence: string;
   rowsToSettle?: number;
@@ -980,6 +983,8 @@ export interface EvaluationPart {
 export interface Evaluation {
   verdict: string;
   sentence: string;
+  margin?: number;
+  noiseFloor?: number;
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
@@ -1135,7 +1140,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1184,6 +1189,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
+  { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },
   { field: "loadIn4bit", label: "Quantize to 4 bits", style: "flag" },

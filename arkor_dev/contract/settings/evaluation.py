@@ -74,6 +74,18 @@ ROWS: Final = (
         where=LOCAL,
     ),
     Setting(
+        key="verdict_margin",
+        field="verdictMargin",
+        label="Verdict margin",
+        help="The smallest difference in mean loss per token that counts as better or worse in the verdict.",
+        rule=Rule("number", 0, 10),
+        style="rate",
+        group="evaluation",
+        unit="nats",
+        default=0.01,
+        where=LOCAL,
+    ),
+    Setting(
         key="save_total_limit",
         field="saveTotalLimit",
         label="Max checkpoints to keep",

@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
 from arkor_dev.local.modeling.template_limits import MEMORY
-from arkor_dev.local.training.rows.encoding import IGNORED, coded, encode
+from arkor_dev.local.training.rows.encoding import IGNORED, encode
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.peak_memory import forget, peak, resident
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer

@@ -84,7 +84,7 @@ class Judging:
                 run.optimizer.state.clear()  # what the base is loaded into
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
-            judged.evaluation.update(_best(preparation, self._history))
+            judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
             kept.write(kept.result_file(self._job, None), judged._asdict())
             write_again(preparation.data, preparation.job_id)
             self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
@@ -128,16 +128,16 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     if data is not None:
         judged.evaluation["data"] = data
     elif step is None:
-        judged.evaluation.update(_best(preparation, History(job)))
+        judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
     kept.write(kept.result_file(job, step, data), judged._asdict())
     if data is None:
         write_again(preparation.data, preparation.job_id, step)
     return judged.evaluation
 
 
-def _best(preparation: Preparation, history: History) -> dict[str, Any]:
+def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:
     saved = checkpoint_steps(preparation.data, preparation.job_id)
-    return history.verdict(groups_of(preparation.eval_rows), saved)
+    return history.verdict(groups_of(preparation.eval_rows), saved, margin)
 
 
 def base_losses(run: Run) -> BaseLosses:
@@ -178,6 +178,8 @@ def _stage(
         cancelled=cancelled,
         kept=losses,
         questions=questions,
+        margin=preparation.settings.get("verdictMargin"),
+        remeasuring=Loss.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,

@@ -11,7 +11,7 @@ from arkor_dev.local.evaluation.by_row import by_row
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, groups_of, texts_of
-from arkor_dev.local.evaluation.words import part
+from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows
@@ -98,12 +98,13 @@ class OwnSet:
             for places in together(prompts, AT_ONCE, ASKED)
         ]
 
-    def part(self, base: list[float], adapter: list[float]) -> EvaluationPart:
-        """The contract's figures of it."""
+    def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
+        """The contract's figures of it; ``margin`` is the least difference in loss that matters."""
         groups = groups_of(self.rows)
         if not self.is_loss:
             return score_part(self.told, base, adapter, groups, self.of)
-        told = part(self.name, compare(base, adapter, groups), self.of)
+        compared = compare(base, adapter, groups, margin)
+        told = part(self.name, compared, beside_base(self.name, compared, self.of), self.of)
         return {**told, "metric": "loss"}
 
     def _scores(self, model: Loss, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
