@@ -202,6 +202,7 @@ class Feed:
 
     async def _connection(self) -> bool:
         """Read one upstream stream to its end; whether it brought anything."""
+        loop = asyncio.get_running_loop()
         deduplicator, splitter, before = self._deduplicator, FrameSplitter(), self.log.size
         resume = deduplicator.resume_id
         last_event_id = resume.decode(errors="surrogateescape") if resume else None
@@ -215,7 +216,8 @@ class Feed:
                     block = deduplicator.sift(splitter.feed(data))
                     if block:
                         self.log.append(block)
-                        self._grown(self)
+                        # After those who wait for it, who are woken first.
+                        loop.call_soon(self._grown, self)
                     if deduplicator.end is not None:
                         if self._settled.is_set():
                             self._ended()  # before any reader can ask what has come of the job

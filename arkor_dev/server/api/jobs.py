@@ -111,9 +111,18 @@ async def events(request: web.Request) -> web.StreamResponse:
         begin = reader.begin(request.query.get("after"), last_id)
         response = EventSourceResponse(headers={**reader.headers, FROM_HEADER: str(begin)}, sep="\n")
         await response.prepare(request)
+        chunked = response.headers.get(hdrs.TRANSFER_ENCODING) == "chunked"
+
+        def at_once(frames: bytes) -> bool:
+            transport = request.transport
+            if not chunked or transport is None or transport.get_write_buffer_size():
+                return False
+            transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
+            return True
+
         async with response:
             try:
-                while piece := await reader.next():
+                while piece := await reader.next(at_once):
                     await response.write(piece)
             except ClientConnectionResetError:
                 pass  # the tab has gone
