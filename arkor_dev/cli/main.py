@@ -52,6 +52,9 @@ COMMANDS = {
     "whoami": "show who is signed in where",
     "doctor": "check what Studio needs, each fault with its next step",
 }
+NAMES_A_JOB = ("job", "like", "parent", "name", "against")
+"""Arguments that name one, of whichever command."""
+ON_A_BACKEND = ("start", "jobs", "evaluate", "export", "push", "serve", "doctor")
 EXIT_CODES = {
     "0": "done or stopped",
     "1": "failed: the job, a check of doctor, of data or of verify; whoami: nobody is signed in",
@@ -188,7 +191,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     project = Path(getattr(arguments, "project", Path()))
     if not project.is_dir():
         raise BadRequestError(f"{project} is not a folder. Name the project's folder with --project.")
-    return Settings.from_environment(
+    settings = Settings.from_environment(
         os.environ,
         project,
         local=getattr(arguments, "local", False),
@@ -202,6 +205,24 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         cluster=getattr(arguments, "cluster", None),
         insecure_cluster=getattr(arguments, "insecure_cluster", False),
     )
+    return _with_backend(settings, arguments) if arguments.command in (None, *ON_A_BACKEND) else settings
+
+
+def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """The settings with the backend that the command means."""
+    from arkor_dev.cli.which_backend import remember, where
+
+    managed = getattr(arguments, "managed", False)
+    if managed and settings.local:
+        raise BadRequestError("--local and --managed exclude each other. Give one of them.")
+    if not (managed or settings.local):
+        names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
+        settings, why = where(settings, names)
+        if why and arguments.command != "doctor":
+            print(why, file=sys.stderr)  # noqa: T201
+    if arguments.command in (None, "start"):
+        remember(settings)
+    return settings
 
 
 def _run(arguments: argparse.Namespace) -> int:
