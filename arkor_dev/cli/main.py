@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arkor_dev import __version__
-from arkor_dev.contract.errors import ArkorError, BadRequestError
+from arkor_dev.contract.errors import ArkorError, BadRequestError, InternalError
 
 from .command_line import CommandLine
 from .commands.cluster.options import add_cluster, add_placement
@@ -31,7 +32,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from arkor_dev.core.settings import Settings
 
@@ -316,15 +317,39 @@ def _run(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
     try:
-        arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
-        if arguments.version:
-            print(f"arkor-dev {__version__}")  # noqa: T201
-            return 0
-        return _run(arguments)
+        with _standard_output():
+            arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
+            if arguments.version:
+                print(f"arkor-dev {__version__}")  # noqa: T201
+                return 0
+            return _run(arguments)
     except ArkorError as error:
         print(f"arkor-dev: {error.text}", file=sys.stderr)  # noqa: T201
         return 2
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
         print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
         return 130
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[None]:
+    """Write what was printed before the end, where a reader that has gone (`| head`) is no traceback.
+
+    Raises BrokenPipeError for that, and InternalError for a full disk.
+    """
+    try:
+        yield
+    finally:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # Python writes what is left in its buffer at its own end
+            os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise InternalError(f"Standard output cannot be written: {error.strerror}.") from None

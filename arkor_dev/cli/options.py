@@ -137,7 +137,9 @@ def add_jobs(parser: CommandLine) -> None:
         "--force", action="store_true",
         help="resume and extend: also where the job's data or model has changed since",
     )  # fmt: skip
-    jobs.add_argument("--at", metavar="ADDRESS", help="resume: on this Ray cluster, or here, from now on")
+    jobs.add_argument(
+        "--at", metavar="ADDRESS", type=str.strip, help="resume: on this Ray cluster, or here, from now on"
+    )
     jobs.add_argument(
         "--workers",
         metavar="N",
