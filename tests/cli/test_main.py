@@ -159,6 +159,16 @@ def test_options_go_before_and_after_the_command(
     assert (parsed.command, parsed.port, parsed.local, parsed.project) == ("doctor", 4321, True, Path("/tmp"))
 
 
+def test_spaces_around_a_clusters_address_are_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    got: list[argparse.Namespace] = []
+    monkeypatch.setattr(cli, "_run", got.append)
+    cli.main(["start", "--on", " ray://head:10001 "])
+    cli.main(["cluster", "status", " head:6379"])
+    assert (got[0].cluster, got[1].address) == ("ray://head:10001", "head:6379")
+
+
 def test_a_folder_whose_name_begins_with_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
     got: list[argparse.Namespace] = []
     monkeypatch.setattr(cli, "_run", got.append)
@@ -245,6 +255,35 @@ def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "arkor-dev: interrupted\n"
+
+
+FULL = b"arkor-dev: Standard output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("--version", 141, b""),
+        ("--help", 141, b""),
+        (
+            "--version >/dev/full",
+            2,
+            b"arkor-dev: Standard output cannot be written: No space left on device.\n",
+        ),
+    ],
+)
+def test_output_that_nobody_reads_is_no_traceback(home: Path, command: str, code: int, said: bytes) -> None:
+    """As ``arkor-dev jobs | head -1`` has it."""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f'exec "{sys.executable}" -m arkor_dev {command}'],
+        env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == said
+    assert process.returncode == code
 
 
 async def test_the_banner_and_the_quiet(

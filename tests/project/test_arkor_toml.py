@@ -257,7 +257,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
-        ('"gone.jsonl"', 'arkor.toml:4: dataset: there is no file "gone.jsonl" in the project. Create it'),
+        ('"gone.jsonl"', 'arkor.toml:4: dataset: "gone.jsonl" is not in the project. Create it'),
         ('"owner/rows"', 'dataset = { huggingface = "owner/rows" }'),
         ('"empty"', 'arkor.toml:4: dataset: "empty" is a folder without data files (jsonl, '),
         ('"../secret.jsonl"', 'arkor.toml:4: dataset: "../secret.jsonl" is outside the project.'),
@@ -270,7 +270,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ("3", "arkor.toml:4: dataset: must be a path, a table such as"),
         ("[]", "arkor.toml:4: dataset: must be a path, a table such as"),
         ('[["data.jsonl"]]', "arkor.toml:4: dataset: is a list inside a list"),
-        ('["data.jsonl", "gone.jsonl"]', 'arkor.toml:4: dataset: there is no file "gone.jsonl"'),
+        ('["data.jsonl", "gone.jsonl"]', 'arkor.toml:4: dataset: "gone.jsonl" is not in the project'),
         (
             '["data.jsonl", { urk = "https://x" }]',
             "arkor.toml:4: unknown key dataset.1.urk. Did you mean url?",

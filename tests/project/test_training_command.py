@@ -42,7 +42,7 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     launch = training_command(settings, {})
     assert launch.argv == [
         sys.executable, "-P", "-m", "arkor_dev", "start",
-        "--project", str(settings.project), "--trainer=first",
+        "--project", str(settings.project), "--managed", "--trainer=first",
     ]  # fmt: skip
     assert (launch.trainer, launch.file, launch.dry_run) == ("first", None, False)
     launch = training_command(settings, {"trainer": "second", "dryRun": True})

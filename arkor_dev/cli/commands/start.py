@@ -27,7 +27,7 @@ from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError,
 from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
+from arkor_dev.identity.connect import BackendEndedError, joined
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
@@ -129,6 +129,13 @@ async def run_start(
             except _StoppedError as stopped:
                 await _say_stopped(backend, settings, job_id, view)
                 return 128 + stopped.number
+            except BackendEndedError:
+                view.say(
+                    f"Studio, or the command whose backend this was, has ended. Job {job_id} goes on "
+                    "by itself when `arkor-dev --local` runs next.",
+                    "yellow",
+                )
+                return EXIT_CODES["paused"]
             except ArkorError as fault:
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1

@@ -211,7 +211,8 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[EXPORTS].running())
             await stack.enter_async_context(app[ENDPOINTS].running())
-            await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle, resume=setup.resume))
+            how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
+            await stack.enter_async_context(app[SCHEDULER].running(**how))
             yield
 
     app.cleanup_ctx.append(workers)

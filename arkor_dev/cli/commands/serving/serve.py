@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
+from arkor_dev.cli.console import Terminal
 from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
@@ -46,8 +47,8 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
         require_extra()
     else:
         require_sign_in(settings)
-    # An idle backend trains nothing; where a Studio is open on the project, its own one answers.
-    async with joined(settings, lambda _: None, idle=True) as backend:
+    # Of its own it trains nothing; where a Studio is open on the project, that one's backend answers.
+    async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):
             raise BadRequestError(
                 "This backend serves its endpoints at addresses of its own. To serve from here, add --local."

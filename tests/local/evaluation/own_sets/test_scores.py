@@ -112,7 +112,7 @@ def test_without_a_pattern_each_row_has_its_own(own_project: Path) -> None:
         ("my.checks:missing", "defines no function missing"),
         ("my.checks:NUMBER", "defines no function NUMBER"),
         ("my.checks:system", "defines no function system"),
-        ("os:system", "there is no file"),
+        ("os:system", "is not in the project"),
         ("elsewhere:x", "outside the project"),
     ],
 )
