@@ -75,7 +75,7 @@ async def test_run_watch_reload_and_end(
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
         await page.get_by_role("switch", name="Dry run").check()
-        await page.get_by_role("button", name="Run training").click()
+        await page.get_by_role("button", name="Start dry run").click()
         link = page.get_by_role("link", name="Open job")
         await expect(link).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs
@@ -89,7 +89,7 @@ async def test_run_watch_reload_and_end(
         await expect(output).to_contain_text("2.5")
         fake_backend.finish(job)
         await expect(page.locator(".home-output-state")).to_contain_text("Completed", timeout=START)
-        await expect(page.get_by_role("button", name="Run training")).to_be_visible(timeout=START)
+        await expect(page.get_by_role("button", name="Start dry run")).to_be_visible(timeout=START)
         await expect(output).not_to_contain_text("exit=")
 
 

@@ -88,9 +88,19 @@ export function Start({ job, given, mine, begin }: Props) {
         </Field>
       )}
       <div style={styles.row}>
-        <Button kind="primary" type="submit" disabled={!ready}>
-          {mine > 0 ? "Go on" : "Start"}
+        <Button
+          kind="primary"
+          type="submit"
+          disabled={!ready}
+          aria-describedby={ready ? undefined : "blind-missing"}
+        >
+          {mine > 0 ? "Continue" : "Start"}
         </Button>
+        {!ready && (
+          <p class="hint" id="blind-missing">
+            {voter.value.trim() === "" ? "Enter a name or label to start." : "Enter a question to start."}
+          </p>
+        )}
         {questions.length > 0 && mine + questions.length < LEAST && (
           <p class="hint">
             {plural(questions.length, "question")}: the result needs {LEAST} votes.

@@ -50,7 +50,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
   useActions([
     {
       name: "train",
-      label: dryRun ? "Run training (dry run)" : "Run training",
+      label: dryRun ? "Start dry run" : "Run training",
       first: true,
       run: () => trainer && void confirmAndRun(trainer, dryRun),
     },
@@ -95,7 +95,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
               }
               onClick={() => void runTrainer(trainer, dryRun)}
             >
-              {changed ? "Run with unsaved changes" : "Run training:"}
+              {changed ? "Run with unsaved changes" : dryRun ? "Start dry run:" : "Run training:"}
               {!changed && <bdi class="ellipsis">{displayName(trainer.name)}</bdi>}
             </Button>
             {known.source !== "typescript" && (

@@ -66,6 +66,12 @@ export function Head({ id, job, run, status, again }: Props) {
     when: () => job !== undefined,
     run: () => again.change(),
   };
+  const compare = {
+    name: "job.compare",
+    label: "Compare with other jobs",
+    section: "Job",
+    run: () => go(href("/compare", { jobs: id })),
+  };
   const { pause, resume, extend } = goingOn;
   const repeat = {
     name: "job.repeat",
@@ -101,7 +107,7 @@ export function Head({ id, job, run, status, again }: Props) {
         }),
     },
   ];
-  useActions([open, pause, resume, cancel, rerun, ...more]);
+  useActions([open, pause, resume, cancel, rerun, compare, ...more]);
   useEffect(() => {
     editing.value = hasDraft(id) ? "notes" : null;
     return () => {

@@ -127,13 +127,13 @@ function Name({ job }: { job: Job }) {
   const name = displayName(job.name);
   return (
     <span class="jobs-title">
-      {features.value.has("edit") && <StarButton job={job} />}
       <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
         <bdi>{name}</bdi>
       </a>
+      {features.value.has("edit") && <StarButton job={job} />}
       <DryMark job={job} />
       {job.tags && <Tags tags={job.tags} />}
-      <span class="jobs-id mono">{clean(job.id, 64)}</span>
+      <span class="jobs-id mono ellipsis">{clean(job.id, 64)}</span>
       <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
     </span>
   );

@@ -1,5 +1,7 @@
 /** What the job gave, for other programs: its adapter or a merged model, each with the proof that it is the same. */
+
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useActions } from "../../../actions/actions";
 import { api, errorText, isAbort, request } from "../../../api/client";
 import type { Export, JobConfig } from "../../../contract.gen";
 import { bytes, duration, number } from "../../../lib/format";
@@ -100,6 +102,21 @@ export function Exports({ id, config, best }: Props) {
     if (sure) await act(() => request(`${path}/${encodeURIComponent(one.id)}`, { method: "DELETE" }));
   };
   const busy = list.some((one) => !isDone(one));
+  const adapter = {
+    name: "job.export.adapter",
+    label: "Export adapter",
+    section: "Job",
+    when: () => !busy,
+    run: () => begin({ format: "adapter" }),
+  };
+  const merged = {
+    name: "job.export.merged",
+    label: "Merge into base model",
+    section: "Job",
+    when: () => !busy,
+    run: () => begin({ format: "merged" }),
+  };
+  useActions([adapter, merged]);
   return (
     <section aria-label="Export" class="exports">
       <h2>Export</h2>
@@ -108,12 +125,11 @@ export function Exports({ id, config, best }: Props) {
         {best !== null && ` Step ${number(best)} is exported: it beats the final adapter.`}
       </p>
       <div class="exports-actions">
-        <Button small disabled={busy} onClick={() => begin({ format: "adapter" })}>
-          Export adapter
-        </Button>
-        <Button small disabled={busy} onClick={() => begin({ format: "merged" })}>
-          Merge into base model
-        </Button>
+        {[adapter, merged].map(({ name, label, run }) => (
+          <Button key={name} small disabled={busy} onClick={run}>
+            {label}
+          </Button>
+        ))}
       </div>
       {features.value.has("gguf") && <Llama busy={busy} begin={begin} />}
       {error && <ErrorNote error={error} />}
