@@ -120,7 +120,7 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
     core = {"aiohttp", "aiohttp_sse", "yarl", "rich", "platformdirs"}
     # Of extras, and imported when a file needs them.
     optional = {
-        "data/parquet": {"pyarrow"},
+        "data/parquet_worker": {"pyarrow"},
         "jobs/figures": {"tensorboard"},
         "cli/commands/push/uploader": {"huggingface_hub"},
     }

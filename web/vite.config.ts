@@ -41,7 +41,10 @@ function bootBeforePaint(): Plugin {
           for (const chunk of chunks)
             if (!first.includes(chunk.fileName) && imports.includes(chunk.fileName)) needed.add(chunk);
         }
-        files[address] = [...needed].map((chunk) => chunk.fileName);
+        files[address] = [...needed].flatMap((chunk) => [
+          chunk.fileName,
+          ...(chunk.viteMetadata?.importedCss ?? []),
+        ]);
       }
       const text = readFileSync(new URL("src/boot.js", import.meta.url), "utf8");
       const source = minifySync("boot.js", text.replace("__CHUNKS__", JSON.stringify(files))).code;
@@ -84,8 +87,6 @@ export default defineConfig({
     // New enough for light-dark(), which would else be doubled for browsers of 2023.
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
     assetsInlineLimit: 0,
-    // One stylesheet of ten kilobytes: split by page it would cost more in requests than it saves.
-    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {

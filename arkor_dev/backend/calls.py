@@ -96,6 +96,7 @@ class ScopedCalls:
         data: bytes | None = None,
         first_byte: float | None = None,
         pause: float | None = None,
+        silence: float | None = None,
     ) -> AsyncIterator[ClientResponse]:
         async with AsyncExitStack() as stack:
             credentials = await self.identity.credentials()
@@ -112,6 +113,7 @@ class ScopedCalls:
                         data=data,
                         first_byte=first_byte,
                         pause=pause,
+                        silence=silence,
                         secrets=[credentials.token],
                     )
                     response = await stack.enter_async_context(attempt)

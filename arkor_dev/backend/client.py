@@ -168,7 +168,7 @@ class Backend(ScopedCalls):
         if last_event_id is not None and last_event_id.isprintable():
             headers["Last-Event-ID"] = last_event_id
         return self._stream(
-            "GET", "jobs", job_id, "events", "stream", headers=headers, pause=self.http.timeouts.silence
+            "GET", "jobs", job_id, "events", "stream", headers=headers, silence=self.http.timeouts.silence
         )
 
     def chat(self, body: bytes | Mapping[str, object]) -> AbstractAsyncContextManager[ClientResponse]:

@@ -15,7 +15,7 @@ import asyncio
 import io
 import ipaddress
 import urllib.request
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,7 @@ from yarl import URL
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
 
 from .http_errors import bounded, in_words, passed_on, place, refusal
+from .silence import silence_at_most
 from .unix_address import is_private, on_socket, socket_of
 
 if TYPE_CHECKING:
@@ -138,25 +139,27 @@ class HttpClient:
         data: bytes | None = None,
         first_byte: float | None = None,
         pause: float | None = None,
+        silence: float | None = None,
         secrets: Iterable[str] = (),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A 2xx answer to read as it comes; raises ``ArkorError`` for any other.
 
-        ``first_byte`` bounds the wait for the status line, ``pause`` the silence between two reads. A fault
-        of the stream itself that the reader runs into leaves the ``async with`` as a ``ArkorError`` too;
-        whatever else the reader raises passes unchanged.
+        ``first_byte`` bounds the wait for the status line, ``pause`` the time between two reads. ``silence``
+        bounds that too, for streams of small pieces whose reader never stops reading. A fault of the stream
+        itself leaves the ``async with`` as an ``ArkorError``; what else the reader raises passes unchanged.
         """
         self.check_address(url)
         host = place(url)
         waiting = first_byte or self.timeouts.first_byte
-        response = await self._head(method, url, host, headers, data, waiting, pause)
+        response = await self._head(method, url, host, headers, data, waiting, pause, silence)
         try:
             await self._check(response, host, tuple(secrets))
-            yield response
+            with nullcontext() if silence is None else silence_at_most(silence, response.content):
+                yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             if fault is not response.content.exception():
                 raise
-            raise in_words(fault, host, pause or waiting) from None
+            raise in_words(fault, host, silence or pause or waiting) from None
         finally:
             # Not release(): the rest of a stream is unbounded, and the backend should see us leave now.
             response.close()
@@ -187,11 +190,14 @@ class HttpClient:
         data: bytes | None,
         waiting: float,
         pause: float | None,
+        silence: float | None,
     ) -> aiohttp.ClientResponse:
         socket = socket_of(url)
         session = self._session if socket is None else await self._session_on(socket)
         timeout = aiohttp.ClientTimeout(
-            total=None, connect=self.timeouts.connect, sock_read=max(pause or waiting, waiting)
+            total=None,
+            connect=self.timeouts.connect,
+            sock_read=None if silence else max(pause or waiting, waiting),
         )
         try:
             async with asyncio.timeout(self.timeouts.connect + waiting):

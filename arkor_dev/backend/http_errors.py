@@ -15,8 +15,18 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp.client_exceptions import UnixClientConnectorError
 
+from arkor_dev import __version__
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, TimedOutError, fault_of
+from arkor_dev.contract.errors import (
+    STATUS,
+    ArkorError,
+    BackendError,
+    BadRequestError,
+    TimedOutError,
+    TooOldError,
+    fault_of,
+)
+from arkor_dev.core.plain_text import one_line, sentence
 
 from .unix_address import socket_of
 
@@ -58,16 +68,30 @@ async def refusal(
             raw = bytes(await bounded(response, BODY_LIMIT))
     text, extra = _said(raw, response.content_type)
     text = without(text, secrets)[:TEXT_LIMIT]
-    if not text:
+    if response.status == STATUS[TooOldError]:
+        text = _outdated(text, extra or {}, host, secrets)
+    elif not text:
         text = f"{host} answered {response.status} {response.reason or ''}".rstrip() + ". Try again later."
     elif extra is None:
         text = f"{host} answered {response.status}: {text}"
-    if response.status == 426:
-        text = f"{text} This arkor-dev is too old for it: pip install --upgrade arkor-dev"
     error = fault_of(response.status, text, headers)
     if extra and not holds(extra, secrets):
         error.extra.update(extra)
     return error
+
+
+def _outdated(said: str, extra: Mapping[str, object], host: str, secrets: tuple[str, ...]) -> str:
+    """What to tell of a version that the backend refuses; in ``said`` it has a sentence or only a code."""
+    from arkor_dev.core.upgrade import upgrade_command  # reads files: not before it is needed
+
+    supported, current = extra.get("supportedRange"), extra.get("currentVersion")
+    if " " in said and not supported:
+        what = sentence(said)
+    else:
+        version = current if isinstance(current, str) and current else __version__
+        what = f"{host} does not work with arkor-dev {one_line(version, 60)}"
+        what += f": it supports {one_line(supported, 60)}." if isinstance(supported, str) else "."
+    return f"{without(what, secrets)} To upgrade this Studio, run `{upgrade_command()}`."
 
 
 def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
@@ -101,8 +125,10 @@ def holds(document: object, secrets: Iterable[str]) -> bool:
     return any(json.dumps(secret, ensure_ascii=False)[1:-1] in text for secret in secrets)
 
 
-def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str]) -> dict[str, str]:
-    """The headers that a browser gets too."""
+def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> dict[str, str]:
+    """Return the headers that a browser gets too, without ``secrets`` and the call's own bearer token."""
+    token = response.request_info.headers.get("Authorization", "").removeprefix("Bearer ")
+    secrets = (*secrets, token)
     found = {name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers}
     return {name: without(value, secrets)[:TEXT_LIMIT] for name, value in found.items()}
 

@@ -250,10 +250,14 @@ def clock(seconds: float) -> str:
 
 
 def verdict_text(evaluation: object) -> str:
-    """The sentences of an evaluation, one after the other."""
+    """The verdict of an evaluation, and the sentences with its figures."""
     facts = evaluation if isinstance(evaluation, dict) else {}
     sets = facts.get("sets")
-    parts = [facts.get("general"), *(sets[:MOST_SETS] if isinstance(sets, list) else ())]
+    parts = [
+        facts.get("heldOut"),
+        facts.get("general"),
+        *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
+    ]
     said = [
         facts.get("sentence"),
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),

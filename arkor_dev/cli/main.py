@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arkor_dev import __version__
-from arkor_dev.contract.errors import ArkorError, BadRequestError
+from arkor_dev.contract.errors import ArkorError, BadRequestError, InternalError
 
 from .command_line import CommandLine
 from .commands.cluster.options import add_cluster, add_placement
@@ -31,7 +32,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from arkor_dev.core.settings import Settings
 
@@ -52,6 +53,9 @@ COMMANDS = {
     "whoami": "show who is signed in where",
     "doctor": "check what Studio needs, each fault with its next step",
 }
+NAMES_A_JOB = ("job", "like", "parent", "name", "against")
+"""Arguments that name one, of whichever command."""
+ON_A_BACKEND = ("start", "jobs", "evaluate", "export", "push", "serve", "doctor")
 EXIT_CODES = {
     "0": "done or stopped",
     "1": "failed: the job, a check of doctor, of data or of verify; whoami: nobody is signed in",
@@ -96,7 +100,11 @@ def _parser() -> CommandLine:
         "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
         help="where (default: the current folder)",
     )  # fmt: skip
-    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.")
+    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[FILE]")
+    start.add_argument(
+        "file", metavar="FILE", nargs="?",
+        help="an entry of a TypeScript project, relative to its folder (default: src/arkor/index.ts)",
+    )  # fmt: skip
     add_project(start)
     add_launch(start)
     add_placement(start)
@@ -188,7 +196,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     project = Path(getattr(arguments, "project", Path()))
     if not project.is_dir():
         raise BadRequestError(f"{project} is not a folder. Name the project's folder with --project.")
-    return Settings.from_environment(
+    settings = Settings.from_environment(
         os.environ,
         project,
         local=getattr(arguments, "local", False),
@@ -202,6 +210,24 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         cluster=getattr(arguments, "cluster", None),
         insecure_cluster=getattr(arguments, "insecure_cluster", False),
     )
+    return _with_backend(settings, arguments) if arguments.command in (None, *ON_A_BACKEND) else settings
+
+
+def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """The settings with the backend that the command means."""
+    from arkor_dev.cli.which_backend import remember, where
+
+    managed = getattr(arguments, "managed", False)
+    if managed and settings.local:
+        raise BadRequestError("--local and --managed exclude each other. Give one of them.")
+    if not (managed or settings.local):
+        names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
+        settings, why = where(settings, names)
+        if why and arguments.command != "doctor":
+            print(why, file=sys.stderr)  # noqa: T201
+    if arguments.command in (None, "start"):
+        remember(settings)
+    return settings
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -287,23 +313,47 @@ def _run(arguments: argparse.Namespace) -> int:
     from arkor_dev.cli.commands.start import run_start
     from arkor_dev.cli.set_option import parse_settings
 
-    chosen = {"trainer": arguments.trainer, "dry_run": arguments.dry_run, "revision": arguments.revision}
+    chosen = {"file": arguments.file, "trainer": arguments.trainer, "dry_run": arguments.dry_run}
     begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
-    return asyncio.run(run_start(settings, **chosen, **begin, yes=yes))
+    return asyncio.run(run_start(settings, **chosen, **begin, revision=arguments.revision, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
     try:
-        arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
-        if arguments.version:
-            print(f"arkor-dev {__version__}")  # noqa: T201
-            return 0
-        return _run(arguments)
+        with _standard_output():
+            arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
+            if arguments.version:
+                print(f"arkor-dev {__version__}")  # noqa: T201
+                return 0
+            return _run(arguments)
     except ArkorError as error:
         print(f"arkor-dev: {error.text}", file=sys.stderr)  # noqa: T201
         return 2
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
         print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
         return 130
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[None]:
+    """Write what was printed before the end, where a reader that has gone (`| head`) is no traceback.
+
+    Raises BrokenPipeError for that, and InternalError for a full disk.
+    """
+    try:
+        yield
+    finally:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # Python writes what is left in its buffer at its own end
+            os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise InternalError(f"Standard output cannot be written: {error.strerror}.") from None

@@ -84,7 +84,12 @@ def add_project(parser: CommandLine) -> None:
 def add_launch(parser: CommandLine) -> None:
     parser.add_argument(
         "--local", action="store_true", default=argparse.SUPPRESS,
-        help="train and chat on this machine: no account, no network needed",
+        help="train and chat on this machine: no account, no network needed; the project is opened so again "
+        "until --managed is given",
+    )  # fmt: skip
+    parser.add_argument(
+        "--managed", action="store_true", default=argparse.SUPPRESS,
+        help="train and chat on the managed backend (the default of a new project)",
     )  # fmt: skip
     parser.add_argument(
         "--log-level", metavar="LEVEL", type=_level, default=argparse.SUPPRESS,
@@ -132,7 +137,9 @@ def add_jobs(parser: CommandLine) -> None:
         "--force", action="store_true",
         help="resume and extend: also where the job's data or model has changed since",
     )  # fmt: skip
-    jobs.add_argument("--at", metavar="ADDRESS", help="resume: on this Ray cluster, or here, from now on")
+    jobs.add_argument(
+        "--at", metavar="ADDRESS", type=str.strip, help="resume: on this Ray cluster, or here, from now on"
+    )
     jobs.add_argument(
         "--workers",
         metavar="N",

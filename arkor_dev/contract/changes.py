@@ -33,7 +33,7 @@ def problem(changes: Mapping[str, object], prefix: str = "settings.") -> str | N
             return f"{prefix}{field} must be {row.rule.words}, not {quoted(value)}"
     for pair in ONE_OF:
         if all(changes.get(field) is not None for field in pair):
-            return f"{' and '.join(known[field].key for field in pair)} are both set. Keep one of them"
+            return f"{' and '.join(known[field].key for field in pair)} are both set. Remove one of the two"
     return None
 
 

@@ -106,7 +106,10 @@ class DatasetLengths(TypedDict):
 
 
 class DatasetRow(TypedDict):
-    """A row in short. ``error`` says why there are no tokens of it; ``excerpt`` is how it begins."""
+    """A row in short. ``error`` says why there are no tokens of it; ``excerpt`` is how it begins.
+
+    ``length`` are the tokens of its longest example.
+    """
 
     row: int
     where: str
@@ -127,14 +130,16 @@ class TokenRun(TypedDict):
 class DatasetTokens(TypedDict):
     """A row token by token, before any cut. ``ids``, ``texts`` and ``runs`` are of its first ``shown``.
 
-    The texts in order are the text that the chat template made; a token that completes a character which an
-    earlier one began has an empty text. ``special`` are the places of special tokens. ``first`` is the place
-    of the first token that is learned, null where none is.
+    It is learned as ``examples`` of so many tokens, one after another: one, or several where the chat
+    template rewrites earlier turns. ``length`` is the longest. The texts in order are what the chat template
+    made; a token that completes a character which an earlier one began has an empty text. ``special`` are the
+    places of special tokens. ``first`` is the place of the first token that is learned, null where none is.
     """
 
     row: int
     where: str
     length: int
+    examples: list[int]
     learned: int
     first: int | None
     roles: dict[str, int]

@@ -73,8 +73,25 @@ class DeploymentTarget(TypedDict):
     baseModel: NotRequired[str]
 
 
+class AnsweredBy(TypedDict):
+    """What computes answers: a library, the number format of its weights, and a short name of these.
+
+    ``why`` says why it was chosen, where another one would be quicker.
+    """
+
+    engine: str
+    precision: str
+    weights: NotRequired[str]
+    why: NotRequired[str]
+
+
 class Deployment(TypedDict):
-    """A public OpenAI-compatible endpoint of the managed backend."""
+    """An OpenAI-compatible endpoint.
+
+    ``engine`` and ``answeredBy`` are there with the features ``serving`` and ``engines``: who is to answer,
+    and who has answered since the first answer, null before it. ``trouble`` is why what it serves cannot
+    answer now, in the answer about this one deployment.
+    """
 
     id: str
     slug: str
@@ -89,6 +106,9 @@ class Deployment(TypedDict):
     runRetentionDays: NotRequired[int | None]
     createdAt: str
     updatedAt: str
+    engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
+    answeredBy: NotRequired[AnsweredBy | None]
+    trouble: NotRequired[str]
 
 
 class DeploymentKey(TypedDict):

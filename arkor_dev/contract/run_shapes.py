@@ -55,7 +55,7 @@ class ExtendRequest(TypedDict):
 
 
 class EvaluationDifference(TypedDict):
-    """Base less adapter in mean loss a token, with its 95 % interval: above zero the adapter is better."""
+    """Base less adapter in mean loss per token, with its interval: above zero the adapter is better."""
 
     mean: float
     low: float
@@ -85,12 +85,15 @@ class EvaluationAnswers(TypedDict):
 
 
 class EvaluationPart(TypedDict):
-    """Base and adapter on one set of ``rows``. ``verdict`` as in :class:`Evaluation`.
+    """Base and adapter on one set of ``rows``.
 
-    ``of`` is how many rows there would have been, where so many would have taken too long. Where ``metric``
-    is there and is not ``loss``, ``base`` and ``adapter`` are mean scores, of which more is better; the
-    difference is above zero where the adapter is better in any case. ``answers`` are there of general
-    questions, where some of them were answered.
+    ``verdict`` is ``better`` or ``worse`` (the whole interval lies beyond the margin), ``same`` (all of it
+    lies within the margin: no difference that matters) or ``unclear`` (neither, or too few rows);
+    ``sentence`` has the figures. ``confidence`` is that of the interval, in percent, and ``rowsToSettle`` how
+    many rows would settle what is unclear. ``of`` is how many rows there would have been, where so many would
+    have taken too long. Where ``metric`` is there and is not ``loss``, ``base`` and ``adapter`` are mean
+    scores, of which more is better; the difference is above zero where the adapter is better in any case.
+    ``answers`` are there of general questions, where some of them were answered.
     """
 
     name: str
@@ -98,6 +101,7 @@ class EvaluationPart(TypedDict):
     base: float
     adapter: float
     difference: EvaluationDifference
+    confidence: int
     verdict: str
     sentence: str
     rowsToSettle: NotRequired[int]
@@ -109,18 +113,22 @@ class EvaluationPart(TypedDict):
 class Evaluation(TypedDict):
     """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
 
-    ``verdict`` is ``better``, ``same`` (no difference that so few rows can show), ``worse`` or ``unknown``
-    (too few rows to say anything); ``sentence`` has its figures. ``heldOut`` is on the held-out rows,
-    ``general`` on questions that have nothing to do with the data, ``sets`` are the parts of the job's own
-    ``evaluations``. ``bestStep`` is the step whose evaluation
-    loss was lowest in the run, and ``bestSentence`` says whether the final adapter is as good. Where it is
-    another step than the final one, ``bestVerdict`` says whether it is better than that beyond doubt, and
+    ``verdict`` takes the task and the general questions together: ``better``, ``mixed`` (better at the task,
+    worse in general), ``same`` (no difference that matters), ``unclear`` or ``worse``; ``sentence`` says it
+    in words, for every reader to show. ``margin`` is the least difference in mean loss per token that counts:
+    ``verdictMargin`` of the config, or ``noiseFloor`` where that is larger, which is how far measuring again
+    moves the base's own mean. ``heldOut`` is on the held-out rows, ``general`` on questions that have nothing
+    to do with the data, ``sets`` are the parts of the job's own ``evaluations``. ``bestStep`` is the step
+    whose evaluation loss was lowest in the run, and ``bestSentence`` says whether the final adapter is as
+    good. Where it is another step than the final one, ``bestVerdict`` says whether it is better, and
     ``bestKept`` whether there is a checkpoint of it. ``step`` is the checkpoint's, and left out for the final
     one; ``data`` is the file of the project that the rows are from, where they are not the held-out ones.
     """
 
     verdict: str
     sentence: str
+    margin: NotRequired[float]
+    noiseFloor: NotRequired[float]
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]

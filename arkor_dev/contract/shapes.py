@@ -18,6 +18,7 @@ STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no se
 STUDIO_TOKEN_QUERY: Final = "studioToken"  # noqa: S105
 STALE_HEADER: Final = "X-Arkor-Stale"
 STALE_WHY_HEADER: Final = "X-Arkor-Stale-Why"
+STALE_STATUS_HEADER: Final = "X-Arkor-Stale-Status"
 CURSOR_HEADER: Final = "X-Arkor-Cursor"
 FROM_HEADER: Final = "X-Arkor-From"
 
@@ -256,9 +257,13 @@ class SettingsWritten(TypedDict):
 
 
 class Capabilities(TypedDict):
-    """``GET /api/capabilities``: the optional features that the backend names."""
+    """``GET /api/capabilities``: the optional features that the backend names.
+
+    ``baseModels`` are those that it answers with in any project, its default first.
+    """
 
     features: list[str]
+    baseModels: NotRequired[list[str]]
 
 
 class TrainRequest(TypedDict):

@@ -23,6 +23,12 @@ def plain(text: str) -> str:
     return _CONTROLS.sub("", text.replace("\r\n", "\n"))
 
 
+def sentence(text: str) -> str:
+    """``text`` with a full stop behind it, unless it ends a sentence already."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def one_line(value: object, limit: int = 500) -> str:
     """``value`` as one plain line of at most ``limit`` characters."""
     line = " ".join(plain(str(value)[: 4 * limit]).split())

@@ -60,7 +60,7 @@ class Settings:
         Raises BadRequestError for a variable whose value is none of its own.
         """
         choices["resume"] = choices.get("resume", True) and environ.get("ARKOR_NO_RESUME", "") in ("", "0")
-        choices["cluster"] = choices.get("cluster") or environ.get("ARKOR_CLUSTER") or None
+        choices["cluster"] = choices.get("cluster") or environ.get("ARKOR_CLUSTER", "").strip() or None
         choices["at_once"] = choices.get("at_once") or _at_once_of(environ)
         choices["engine"] = choices.get("engine") or _engine_of(environ)
         return cls(

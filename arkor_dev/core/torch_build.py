@@ -7,29 +7,46 @@ loads. Nothing here imports torch: its build is read from its files.
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import shlex
 import sys
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
-PACKAGES: Final = "torch transformers peft gguf llguidance"
-"""What the extra ``local`` brings; a test keeps the two the same."""
+EXTRA: Final = "'arkor-dev[local]'"
+"""What pip and uv add the extra by, where this package is installed, from wherever."""
 CUDA_GB: Final = 5.9
 CPU_GB: Final = 1.1
 """What the whole environment takes on the disk, measured on Linux x86-64 with torch 2.15.0+cu132 and
 2.13.0+cpu."""
 DRIVERS: Final = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
-BY_UV: Final = f"pip install uv && uv pip install --torch-backend=auto {PACKAGES}"
+
+
+def by_uv(python: str, what: str = EXTRA) -> str:
+    """The command that installs it with the build of PyTorch for this machine."""
+    return f"{python} -m pip install uv && {python} -m uv pip install --torch-backend=auto {what}"
+
+
+def origin() -> str:
+    """Where this package was installed from, as pip takes it, with the extra: a folder, or the index."""
+    try:
+        said = json.loads(distribution("arkor-dev").read_text("direct_url.json") or "{}")
+        return shlex.quote(f"{unquote(urlsplit(said['url']).path)}[local]")
+    except (PackageNotFoundError, OSError, ValueError, KeyError, TypeError):
+        return EXTRA
 
 
 def install_advice() -> str:
-    """The command that brings what local training needs into an environment that has this package."""
-    advice = f"Install them with: pip install {PACKAGES}"
+    """The command that brings what local training needs into this Python's environment."""
+    python = shlex.quote(sys.executable)
+    advice = f"Install them with: {python} -m pip install {EXTRA}"
     if sys.platform == "linux":
         advice += (
-            f" (on Linux {CUDA_GB:g} GB with NVIDIA's libraries), or, with the build for this machine "
-            f"({CPU_GB:g} GB without an NVIDIA GPU): {BY_UV}"
+            f" (on Linux {CUDA_GB:g} GB with NVIDIA's libraries), or, where download.pytorch.org can be "
+            f"reached, with the build for this machine ({CPU_GB:g} GB without an NVIDIA GPU): {by_uv(python)}"
         )
     return advice
 
@@ -70,4 +87,4 @@ def surplus() -> tuple[str, str] | None:
         f"PyTorch is the build for NVIDIA GPUs ({cuda_bytes() / 1e9:.1f} GB), and no NVIDIA GPU was found. "
         "Training works, on the processor."
     )
-    return what, f"To save most of that, install into a new environment with: {BY_UV}"
+    return what, f"To save most of that, make a new environment and run there: {by_uv('python', origin())}"

@@ -13,6 +13,10 @@ MAX_BYTES: Final = 16 * 2**30
 """Of one file, unpacked: a few kilobytes of gzip can unpack to what no disk holds."""
 
 
+MOST_PASSED: Final = 16 * MAX_ROW
+"""Bytes of a file that are read for rows that are too long; what lies behind more is not looked for."""
+
+
 class Record(NamedTuple):
     """One record as it lies in its file, not parsed yet; ``raw`` is a RowError where it cannot be.
 
@@ -59,11 +63,22 @@ def lines_in(
             raise TooLargeError(limit)
         yield offset, line, piece if size <= MAX_ROW else None, size
         offset += size
+        begun = offset
         while not piece.endswith(b"\n") and (piece := file.readline(MAX_ROW)):
             offset += len(piece)
             if offset > limit:
                 raise TooLargeError(limit)
+            if offset - begun > MOST_PASSED:
+                raise endless(f"line {line}")
         line += 1
+
+
+def endless(what: str) -> DataError:
+    """What to say of a row that goes on for so long that its end is not looked for."""
+    return DataError(
+        f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing behind it was read; end each row, and "
+        "close each quote"
+    )
 
 
 def too_long() -> RowError:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import Record, TooLargeError, too_long
+from .containers import MOST_PASSED, Record, TooLargeError, endless, too_long
 from .json_lines import BYTE_ORDER_MARK
 from .json_text import parsed
 from .rows import MAX_ROW, DataError, RowError
@@ -183,6 +183,8 @@ class _Splitter:
             self.line += self.kept.count(b"\n", self.start, self.at)
             self.let_go += self.at - self.start
             self.start = self.at
+            if self.let_go > MOST_PASSED:
+                raise endless(f"the row that reaches line {self.line}")
         self.kept = self.kept[self.start :] + piece
         self.offset += self.start
         self.at -= self.start

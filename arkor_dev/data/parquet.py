@@ -1,18 +1,31 @@
-"""Parquet, by pyarrow: only where that is installed, and only imported for a file of this kind."""
+"""Parquet, read by a process of its own (``parquet_worker``): a small file may need any amount of memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+import importlib.util
+import os
+import select
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import Record
-from .rows import DataError
+from .containers import Record, too_long
+from .json_text import parsed
+from .rows import MAX_ROW, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_GROUP: Final = 2 * 2**30
-"""Bytes of one row group, unpacked: it is read as a whole."""
-BATCH: Final = 256
+MOST_AT_ONCE: Final = 256
+"""Rows of one answer, at most; the first has one, for who wants no more."""
+SECONDS: Final = 60.0
+"""How long an answer may take."""
+PASSED: Final = (
+    *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
+    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+)
+"""What of the environment the process gets: nothing that could be a secret."""
 
 
 class Parquet:
@@ -23,51 +36,100 @@ class Parquet:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._table: Any = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._begun = b""
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """As ``Container.scan``; the raw record is an object already, and its size the mean one."""
+        """As ``Container.scan``; the raw record is JSON."""
         del line
+        number, count = offset, 1
         try:
-            yield from self._records(offset)
+            while True:
+                for said in self._ask(number, count):
+                    if said == b"$":
+                        return
+                    raw = too_long() if said == b"!" else said[1:]
+                    yield Record(number, number + 1, len(said), raw)
+                    number += 1
+                count = min(4 * count, MOST_AT_ONCE)
         except DataError as fault:
-            yield Record(offset, 0, 0, fault)
+            yield Record(number, 0, 0, fault)
 
     def value(self, record: Record) -> object:
         """As ``Container.value``."""
-        return record.raw
+        return parsed(record.raw)
 
     def close(self) -> None:
         """As ``Container.close``."""
+        self._end()
         self._file.close()
 
-    def _records(self, offset: int) -> Iterator[Record]:
+    def _ask(self, first: int, count: int) -> list[bytes]:
+        """The rows from ``first`` on, as the process says them; ``$`` is the end of the file."""
+        if self._process is None:
+            self._start()
+        process = self._process
+        assert process is not None
+        assert process.stdin
+        assert process.stdout
+        found: list[bytes] = []
+        until = time.monotonic() + SECONDS
         try:
-            import pyarrow.parquet as library
-        except ImportError:
-            raise DataError("needs one more package: pip install 'arkor-dev[parquet]'") from None
-        number = 0
-        try:
-            if self._table is None:
-                self._table = library.ParquetFile(self._file)
-            table = self._table
-            for group in range(table.metadata.num_row_groups):
-                about = table.metadata.row_group(group)
-                if number + about.num_rows <= offset:
-                    number += about.num_rows
-                    continue
-                if about.total_byte_size > MAX_GROUP:
-                    raise DataError(f"a row group of more than {MAX_GROUP // 2**30} GiB")
-                size = about.total_byte_size // max(1, about.num_rows)
-                for batch in table.iter_batches(BATCH, row_groups=[group]):
-                    if number + batch.num_rows <= offset:
-                        number += batch.num_rows
-                        continue
-                    for value in batch.to_pylist():
-                        if number >= offset:
-                            yield Record(number, number + 1, size, value)
-                        number += 1
-        except DataError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the library raises what its parts raise
-            raise DataError(f"cannot be read as Parquet: {error}") from None
+            process.stdin.write(b"%d %d\n" % (first, count))
+            process.stdin.flush()
+            while (said := self._line(until)) != b".":
+                if said.startswith(b"e"):
+                    raise DataError(said[2:].decode(errors="replace"))
+                found.append(said)
+                if said == b"$":
+                    break
+        except (EOFError, BrokenPipeError):
+            self._end()
+            raise DataError(
+                f"the process that reads it has ended at row {first + len(found) + 1}: the file is damaged, "
+                "or its rows take too much memory"
+            ) from None
+        except TimeoutError:
+            self._end()
+            raise DataError(f"reading row {first + len(found) + 1} takes longer than {SECONDS:g} s") from None
+        return found
+
+    def _line(self, until: float) -> bytes:
+        """The next line that the process says, without its end; EOFError, TimeoutError."""
+        assert self._process is not None
+        assert self._process.stdout
+        pipe = self._process.stdout.fileno()
+        waiting = select.poll()  # not select.select: a busy server has more than a thousand descriptors
+        waiting.register(pipe, select.POLLIN)
+        pieces = [self._begun]
+        while b"\n" not in pieces[-1]:
+            if not waiting.poll(max(0.0, 1000 * (until - time.monotonic()))):
+                raise TimeoutError
+            if not (piece := os.read(pipe, 2**16)):
+                raise EOFError
+            pieces.append(piece)
+            if sum(map(len, pieces)) > 2 * MAX_ROW:
+                raise EOFError
+        line, _, self._begun = b"".join(pieces).partition(b"\n")
+        return line
+
+    def _start(self) -> None:
+        if importlib.util.find_spec("pyarrow") is None:
+            raise DataError("needs one more package: pip install 'arkor-dev[parquet]'")
+        inherited = {name: os.environ[name] for name in PASSED if name in os.environ}
+        self._begun = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "arkor_dev.data.parquet_worker", str(self._file.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self._file.fileno(),),
+            # The library's other allocators reserve memory that they do not use, which a limit counts.
+            env={**inherited, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"},
+        )
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None

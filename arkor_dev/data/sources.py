@@ -73,7 +73,7 @@ def resolved(project: Path, written: str) -> Path:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(
-            f'there is no file "{shown}" in the project. Create it, one chat a line, or correct the path'
+            f'"{shown}" is not in the project. Create it, one chat a line, or correct the path'
             + _hub_hint(written)
         ) from None
     except OSError as fault:

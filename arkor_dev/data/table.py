@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import Record, TooLargeError, too_long
+from .containers import MOST_PASSED, Record, TooLargeError, endless, too_long
 from .forms import COLUMNS as OURS
 from .json_lines import BYTE_ORDER_MARK
 from .json_text import decoded
@@ -187,5 +187,7 @@ class _Lines:
             self.offset += len(piece)
             if self.offset > self.limit:
                 raise TooLargeError(self.limit)
+            if self.offset - start > MOST_PASSED:
+                raise endless(f"line {line}")
             if piece.endswith(b"\n"):
                 break

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
@@ -27,13 +30,27 @@ if TYPE_CHECKING:
     from .local_backend import Notice
 
 
+ENDED: Final = "Studio has ended, and the local backend with it."
+GONE_SECONDS: Final = 10.0
+"""How long a Studio that has ended may take to be started again before whoever joined it gives up."""
+
+
+class BackendEndedError(ArkorError):
+    """The local backend that was joined has ended, with the process that had started it."""
+
+
 @asynccontextmanager
 async def connected(
-    settings: Settings, on_notice: Callable[[Notice], None], *, idle: bool = False
+    settings: Settings,
+    on_notice: Callable[[Notice], None],
+    *,
+    idle: bool = False,
+    on_demand: bool = False,
 ) -> AsyncIterator[Backend]:
     """A backend for one launch; under ``--local`` it starts the local one and ends it afterwards.
 
-    One that is ``idle`` starts no job: waiting ones are not for a command that ends at once.
+    One that is ``idle`` starts no job: waiting ones are not for a command that ends at once. One
+    ``on_demand`` starts none before somebody adds one, resumes one, or changes the queue.
 
     Raises ArkorError when the managed backend can never work as things are.
     """
@@ -45,7 +62,8 @@ async def connected(
         if settings.local:
             from .local_backend import LocalBackend  # what only --local needs
 
-            local = await stack.enter_async_context(LocalBackend(settings, on_notice, idle=idle))
+            how = {"idle": idle, "on_demand": on_demand}
+            local = await stack.enter_async_context(LocalBackend(settings, on_notice, **how))
             yield Backend(http, local, FixedScope(local.scope), ends_with_launch=True)
         else:
             identity = await stack.enter_async_context(FileIdentity(settings, http).opened())
@@ -54,12 +72,19 @@ async def connected(
 
 @asynccontextmanager
 async def joined(
-    settings: Settings, on_notice: Callable[[Notice], None], *, idle: bool = False
+    settings: Settings,
+    on_notice: Callable[[Notice], None],
+    *,
+    idle: bool = False,
+    on_demand: bool = False,
 ) -> AsyncIterator[Backend]:
-    """As :func:`connected`, but joins the local backend of a running Studio where there is one."""
+    """As :func:`connected`, but joins the local backend of a running Studio, or ``serve``, if there is one.
+
+    Only who is ``idle`` too joins an idle one: it would never train, and it ends soon.
+    """
     if settings.local:
         async with open_http_client() as http:
-            running = await _running_backend(settings, http)
+            running = await _running_backend(settings, http, idle=idle)
             if running is not None:
                 yield running
                 return
@@ -67,37 +92,86 @@ async def joined(
             from .local_backend import require_extra
 
             require_extra()  # whoever joins a running one needs no training libraries here
-    async with connected(settings, on_notice, idle=idle) as backend:
+    async with connected(settings, on_notice, idle=idle, on_demand=on_demand) as backend:
         yield backend
 
 
-async def _running_backend(settings: Settings, http: HttpClient) -> Backend | None:
-    """The local backend that a running Studio has left word of, if it answers."""
-
-    async def credentials() -> Credentials:
-        # Read anew for each call: a Studio that was started again has another socket and another token.
-        return _handoff(settings)[0]
-
+async def _running_backend(settings: Settings, http: HttpClient, *, idle: bool = False) -> Backend | None:
+    """The local backend that the process which has started it has left word of, if it answers."""
     try:
-        scope = _handoff(settings)[1]
-        backend = Backend(http, FixedIdentity(credentials), FixedScope(scope))
+        found = _handoff(settings)
+        if found.idle and not idle:
+            return None
+        identity = FixedIdentity(_Followed(settings, found).credentials)
+        backend = Backend(http, identity, FixedScope(found.scope), ends_with_launch=found.idle)
         await backend.me()
     except ArkorError:
         return None
     return backend
 
 
-def _handoff(settings: Settings) -> tuple[Credentials, Scope]:
-    """What the running Studio has left word of. Raises UnavailableError when there is none."""
+class _Followed:
+    """The credentials of a running local backend, over its restarts."""
+
+    def __init__(self, settings: Settings, found: Handoff) -> None:
+        self._settings = settings
+        self._owner = found.pid
+        self._visible = _lives(found.pid)  # not so in another container that shares the data folder
+        self._gone_since: float | None = None
+
+    async def credentials(self) -> Credentials:
+        """Read them anew: a backend that was started again has another socket and another token.
+
+        Raises UnavailableError where there is none now, and BackendEndedError where that is for good.
+        """
+        try:
+            found = _handoff(self._settings)
+            self._owner = found.pid
+        except UnavailableError:
+            self._check()
+            raise
+        self._check()
+        return found.credentials
+
+    def _check(self) -> None:
+        now = time.monotonic()
+        if not self._visible or _lives(self._owner):
+            self._gone_since = None
+        elif now - (self._gone_since or now) > GONE_SECONDS:
+            raise BackendEndedError(ENDED)
+        else:
+            self._gone_since = self._gone_since or now
+
+
+def _lives(pid: int) -> bool:
     try:
-        handoff = json.loads(read_small(settings.local_data / "backend.json"))
-        org = handoff["orgSlug"]
-        scope = Scope(org, handoff["projectSlug"], handoff.get("projectId"))
-        credentials = Credentials("anon", handoff["token"], org, handoff["baseUrl"])
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return pid > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """What the process ``pid`` has left word of: the local backend that it has started."""
+
+    credentials: Credentials
+    scope: Scope
+    pid: int
+    idle: bool
+
+
+def _handoff(settings: Settings) -> Handoff:
+    """What a running Studio or command has left word of. Raises UnavailableError when there is none."""
+    try:
+        said = json.loads(read_small(settings.local_data / "backend.json"))
+        org = said["orgSlug"]
+        scope = Scope(org, said["projectSlug"], said.get("projectId"))
+        credentials = Credentials("anon", said["token"], org, said["baseUrl"])
         if socket_of(URL(credentials.base_url)) is None:
-            raise ValueError  # left by an older version: whoever listens on its port now is not ours
-        return credentials, scope
+            raise ValueError  # whoever listens on a port now is not ours
+        return Handoff(credentials, scope, int(said["pid"]), said.get("idle") is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UnavailableError(
-            "Studio has ended, and the local backend with it. Start `arkor-dev --local` again."
-        ) from None
+        raise UnavailableError(f"{ENDED} Start `arkor-dev --local` again.") from None

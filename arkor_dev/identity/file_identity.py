@@ -21,10 +21,12 @@ from arkor_dev.contract.errors import (
     ArkorError,
     BackendError,
     PassingError,
+    TooOldError,
     UnauthorizedError,
     status_of,
 )
 from arkor_dev.core.atomic_write import check_writable
+from arkor_dev.core.plain_text import sentence
 
 from .base_url import base_url_of
 from .credentials_file import (
@@ -37,7 +39,7 @@ from .credentials_file import (
     write_credentials,
 )
 from .single_flight import SingleFlight
-from .token_refresh import is_due, is_expired, refreshed
+from .token_refresh import is_due, is_expired, is_renewable, refreshed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -80,7 +82,7 @@ class FileIdentity:
             stored = await self._read()
         except NoCredentialsError:
             stored = await self._making.run(self._bootstrap)
-        if is_due(stored, self._clock()):
+        if is_due(stored, self._clock()) and is_renewable(stored):
             stored = await self._kept_fresh(stored)
         return self._snapshot(stored)
 
@@ -126,7 +128,7 @@ class FileIdentity:
         try:
             async with asyncio.timeout(patience):
                 await self._making.run(self._bootstrap)
-        except HopelessError:
+        except (HopelessError, TooOldError):
             raise
         except ArkorError as fault:
             LOG.warning("No identity yet, Studio keeps trying: %s", fault.text)
@@ -140,7 +142,7 @@ class FileIdentity:
         while True:
             try:
                 await self._making.run(self._bootstrap)
-            except HopelessError as fault:
+            except (HopelessError, TooOldError) as fault:
                 LOG.error("%s", fault.text)
                 return
             except ArkorError:
@@ -189,8 +191,10 @@ class FileIdentity:
     async def _kept_fresh(self, stored: Stored) -> Stored:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
+        except PassingError:
+            # The sign-in service is away. The backend decides whether the token still counts: clocks differ.
+            return stored
         except ArkorError:
-            # The refresh begins a little early, so the token may outlive a short outage of the sign-in.
             if is_expired(stored, self._clock()):
                 raise
             return stored
@@ -230,11 +234,11 @@ async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
     host = place(URL(base_url))
     try:
         answer = await anonymous_identity(http, base_url)
-    except PassingError:
+    except (PassingError, TooOldError):
         raise
     except ArkorError as fault:
         hopeless = HopelessError(
-            f"{host} gives out no anonymous identity: {fault.text} "
+            f"{host} gives out no anonymous identity: {sentence(fault.text)} "
             "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local"
         )
         hopeless.answered = status_of(fault)

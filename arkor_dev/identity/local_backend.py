@@ -82,20 +82,26 @@ async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
 class LocalBackend:
     """The process, the way to it (an :class:`~arkor_dev.identity.IdentitySource`), and its one scope.
 
-    With ``idle`` it starts no job. ``on_notice`` receives what the backend has to tell a person:
-    ``{"notice": "progress" | "message", …}``.
+    With ``idle`` it starts no job, ``on_demand`` none before somebody adds one. ``on_notice`` receives what
+    the backend has to tell a person: ``{"notice": "progress" | "message", …}``.
     """
 
     sign_in: str | None = None
 
     def __init__(
-        self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None, *, idle: bool = False
+        self,
+        settings: Settings,
+        on_notice: Callable[[Notice], None] = lambda _: None,
+        *,
+        idle: bool = False,
+        on_demand: bool = False,
     ) -> None:
         self._settings = settings
-        more = [] if settings.resume else ["--no-resume"]
+        more = ["--on-demand"] if on_demand else []
+        more += [] if settings.resume else ["--no-resume"]
         more += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
         more += [] if settings.engine is None else ["--engine", settings.engine]
-        self._more = ["--idle"] if idle else more
+        self._more, self._idle = ["--idle"] if idle else more, idle
         self._on_notice = on_notice
         self._log = BackendLog(settings.local_data / "backend.log")
         self._token = secrets.token_urlsafe(32)
@@ -225,6 +231,7 @@ class LocalBackend:
             "projectSlug": self.scope.project_slug,
             "projectId": self.scope.project_id,
             "pid": os.getpid(),
+            "idle": self._idle,
         }
         try:
             write_private(self._settings.local_data / "backend.json", json.dumps(handoff).encode())

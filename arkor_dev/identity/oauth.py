@@ -105,14 +105,15 @@ class Attempt:
         }
         return f"{service_url(self.service.domain, '/authorize')}?{urlencode(query)}"
 
+    def is_answered_by(self, answer: Mapping[str, list[str]]) -> bool:
+        """Whether the callback's query belongs to this attempt, and not to an old tab or somebody else."""
+        states = answer.get("state", [])
+        return len(states) == 1 and hmac.compare_digest(_bytes(states[0]), _bytes(self.state))
+
     def code(self, answer: Mapping[str, list[str]]) -> str:
         """The code in the callback's query. Raises BadRequestError when there is none for this attempt."""
-        states = answer.get("state", [])
-        if len(states) != 1 or not hmac.compare_digest(_bytes(states[0]), _bytes(self.state)):
-            raise BadRequestError(
-                "The answer in the browser belongs to another sign-in (its state is not ours): an old tab, "
-                f"or somebody who wants you to use their account. Nothing was changed. {AGAIN}",
-            )
+        if not self.is_answered_by(answer):
+            raise BadRequestError(f"The answer in the browser belongs to another sign-in. {AGAIN}")
         if error := answer.get("error"):
             said = one_line((answer.get("error_description") or error)[0], 300)
             if error == ["access_denied"]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.http_client import HttpClient
 
 DOMAIN: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+RENEWING: Final = ("auth0Domain", "clientId", "refreshToken")
 EARLY: Final = 60.0
 LONGEST: Final = 10 * 366 * 86_400.0
 """Seconds beyond which a token's life is not believed."""
@@ -42,12 +43,17 @@ def is_expired(stored: Stored, now: float) -> bool:
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at
 
 
+def is_renewable(stored: Stored) -> bool:
+    """Whether the file has all that a new token can be requested with."""
+    return all(stored.text(key) for key in RENEWING)
+
+
 async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
     """The same file with new tokens and end, every other field as it was.
 
     Raises ``UnauthorizedError`` when the sign-in service says no, and its 5xx when that cannot be reached.
     """
-    domain, client, token = (stored.text(key) for key in ("auth0Domain", "clientId", "refreshToken"))
+    domain, client, token = (stored.text(key) for key in RENEWING)
     if not (domain and client and token):
         raise UnauthorizedError(
             "Your sign-in has ended and cannot be renewed by itself. Run `arkor-dev login`."

@@ -26,6 +26,7 @@ from .sse_frames import (
     frame_id,
     frames_in,
     has_fields,
+    is_control,
     is_plain,
     without_comments,
 )
@@ -96,8 +97,26 @@ class Deduplicator:
 
     def sift(self, block: bytes) -> bytes:
         """The block without what is no news. After a frame ``end``, :attr:`end` is that frame."""
+        if self._is_next(block):
+            return block
         self._passed.clear()
         return self._sift(block, frames_in(block))
+
+    def _is_next(self, block: bytes) -> bool:
+        """Whether the block is one plain event whose id counts on, as live events come; then it is noted."""
+        if self._number is None or not self._counting or self.end is not None:
+            return False
+        line = b"id: %d\n" % (self._number + 1)
+        if (
+            not block.startswith(line)
+            or block.find(b"\n\n") != len(block) - 2
+            or block.find(b"\nid:") >= 0
+            or is_control(block)
+        ):
+            return False
+        self._number += 1
+        self._note(line[4:-1], None)
+        return True
 
     def _sift(self, block: bytes, frames: list[bytes]) -> bytes:
         if not frames or self.end is not None:
@@ -195,17 +214,24 @@ class Deduplicator:
             elif identity is not None:
                 previous = identity
                 break
-        if newest is None:
-            return
-        self._skip.clear()
-        if newest == self._last and previous is None:
+        if newest is not None:
+            self._note(newest, previous)
+
+    def _note(self, newest: bytes, previous: bytes | None) -> None:
+        if self._skip:
+            self._skip.clear()
+        again = newest == self._last and previous is None
+        if again:
             self._reused = True
-            self._loose_before += self._loose
         else:
             self._previous = self._last if previous is None else previous
-            self._loose_before = self._loose if previous is None else Counter()
         self._last = newest
-        self._loose = Counter()
+        if self._loose or self._loose_before:  # most streams never have any
+            if again:
+                self._loose_before += self._loose
+            else:
+                self._loose_before = self._loose if previous is None else Counter()
+            self._loose = Counter()
 
 
 def _number(frame: bytes) -> int | None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from .frame_log import Take
+
 JOB_BYTES = 128 << 20
 TOTAL_BYTES = 256 << 20
 IDLE_BYTES = 4 << 20
@@ -237,17 +239,31 @@ class Reader:
         self._offset += len(data)
         return data
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the backend says about its own future, by header; ``{}`` until it has answered."""
+        return self._feed.headers
+
     def at(self, place: Cursor) -> bool:
         """Whether all before ``place`` has been handed out."""
         return self._offset == place.offset
 
-    async def next(self) -> bytes:
+    async def next(self, at_once: Take | None = None) -> bytes:
         """The next piece, waiting for it: whole frames, or a comment on the connection's state.
+
+        What comes during the wait is offered to ``at_once`` first; what it takes is not returned.
 
         ``b""`` ends the stream: after the job's ``end``, when Studio closes, or when the reader was so slow
         that the log has let go of what comes next, which a resumed stream then finds out.
         """
         feed, log = self._feed, self._feed.log
+
+        def take(block: bytes) -> bool:  # all before it has been handed out
+            if at_once is None or not at_once(block):
+                return False
+            self._offset += len(block)
+            return True
+
         while not (self._over or feed.closed or self._offset < log.base):
             if feed.connected != self._told and feed.end is None:
                 self._told = feed.connected
@@ -260,5 +276,5 @@ class Reader:
             if feed.end is not None:
                 self._over = True
                 return feed.end
-            await log.changed()
+            await log.changed(take)
         return b""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import aiohttp
 
+from arkor_dev.backend.http_errors import passed_on
 from arkor_dev.contract.errors import ArkorError
 
 from .event_dedup import Deduplicator
@@ -72,6 +73,8 @@ class Feed:
         self.connected = False
         self.closed = False
         self.failure: ArkorError | None = None
+        self.headers: dict[str, str] = {}
+        """Those of the backend's latest answer that a browser gets too."""
         self._open = open_events
         self._grown = grown
         self._ended = ended
@@ -199,11 +202,13 @@ class Feed:
 
     async def _connection(self) -> bool:
         """Read one upstream stream to its end; whether it brought anything."""
+        loop = asyncio.get_running_loop()
         deduplicator, splitter, before = self._deduplicator, FrameSplitter(), self.log.size
         resume = deduplicator.resume_id
         last_event_id = resume.decode(errors="surrogateescape") if resume else None
         async with self._open(self.job_id, last_event_id) as answer:
             deduplicator.resumed()
+            self.headers = passed_on(answer)
             self._tell(connected=True)
             settling = None if self._settled.is_set() else asyncio.create_task(self._settle())
             try:
@@ -211,7 +216,8 @@ class Feed:
                     block = deduplicator.sift(splitter.feed(data))
                     if block:
                         self.log.append(block)
-                        self._grown(self)
+                        # After those who wait for it, who are woken first.
+                        loop.call_soon(self._grown, self)
                     if deduplicator.end is not None:
                         if self._settled.is_set():
                             self._ended()  # before any reader can ask what has come of the job

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Callable
 
+Take = Callable[[bytes], bool]
+"""Takes a block at once; returns whether it did."""
 SLICE = 64 << 10
 """Bytes that one read hands out at least, where there are as many: each write has a cost of its own."""
 MERGED = 16 << 10
@@ -22,7 +25,7 @@ class FrameLog:
         self._limit = limit
         self._blocks: list[bytes] = []
         self._starts: list[int] = []
-        self._grown = asyncio.Event()
+        self._waiting: list[tuple[asyncio.Future[None], Take | None]] = []
         self.base = 0
         self.size = 0
 
@@ -42,7 +45,15 @@ class FrameLog:
             self._starts.append(self.size)
         self.size += len(block)
         self.trim(self._limit)
-        self.wake()
+        waiting, self._waiting = self._waiting, []
+        for reader in waiting:
+            news, take = reader
+            if news.done():
+                continue
+            if take is not None and take(block):
+                self._waiting.append(reader)
+            else:
+                news.set_result(None)
 
     def blocks(self) -> list[bytes]:
         """All that is kept, in order."""
@@ -58,12 +69,20 @@ class FrameLog:
 
     def wake(self) -> None:
         """Let every waiting reader look again."""
-        self._grown.set()
-        self._grown = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for news, _ in waiting:
+            if not news.done():
+                news.set_result(None)
 
-    async def changed(self) -> None:
-        """Wait for the next :meth:`append` or :meth:`wake`."""
-        await self._grown.wait()
+    async def changed(self, take: Take | None = None) -> None:
+        """Wait for the next :meth:`append` or :meth:`wake`.
+
+        ``take`` is called with each block that is appended meanwhile. As long as it returns True the wait
+        continues: that saves a task switch an event.
+        """
+        news = asyncio.get_running_loop().create_future()
+        self._waiting.append((news, take))
+        await news
 
     def read(self, offset: int) -> bytes:
         """Some of the bytes from ``offset`` on, ending with a frame; ``b""`` when there are none yet.

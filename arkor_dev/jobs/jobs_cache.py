@@ -97,9 +97,9 @@ class JobsCache:
         return self._list, None if fresh else int(age)
 
     @property
-    def trouble(self) -> str | None:
-        """Why the last poll failed, in words for a person; None after a good one."""
-        return self._failure.text if self._failure is not None else None
+    def trouble(self) -> ArkorError | None:
+        """Why the last poll failed; None after a good one."""
+        return self._failure
 
     def refresh(self) -> None:
         """Something has changed: poll at once; whoever asks meanwhile waits for that answer."""

@@ -43,6 +43,9 @@ class FrameSplitter:
 
     def feed(self, data: bytes) -> bytes:
         """The block of the frames that ``data`` completes; ``b""`` when it completes none."""
+        between = not self._rest and self._head is None and not self._after_cr
+        if between and data.endswith(b"\n\n") and b"\r" not in data:  # live events come whole
+            return data
         if self._head is not None:
             data = self._without_bom(self._head + data)
         if self._after_cr and data:  # that CR was taken for a whole line end already
@@ -99,8 +102,12 @@ def is_plain(block: bytes, frames: list[bytes]) -> bool:
     """
     if min(frames) < b"id:" or max(frames) >= b"id;" or block.endswith(b"\n\n\n"):
         return False
-    suspects = block if len(min(frames, key=len)) < SHORT else frames[-1] + b"\n"
-    return _CONTROL.search(suspects) is None
+    return not is_control(block if len(min(frames, key=len)) < SHORT else frames[-1] + b"\n")
+
+
+def is_control(frames: bytes) -> bool:
+    """Whether any of these frames is a ``ping`` or an ``end`` behind its id."""
+    return _CONTROL.search(frames) is not None
 
 
 def frame_id(frame: bytes) -> bytes | None:

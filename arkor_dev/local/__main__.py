@@ -1,7 +1,7 @@
 """The backend's process: its arguments, its lock, its word to the daemon, and its end.
 
-    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle] [--no-resume] [--at-once N]
-        [--engine auto|exact|llama.cpp] [--rebuild]
+    python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle|--on-demand] [--no-resume]
+        [--at-once N] [--engine auto|exact|llama.cpp] [--rebuild]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
 means that the daemon is gone, and ends this process and every worker: a job that trains gets two seconds to
@@ -9,7 +9,8 @@ come to stand. It goes on by itself at the next start, unless that has ``--no-re
 with ``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
 
 With ``--idle`` it starts no job: a command that only looks, or tidies up, has started it and ends it soon.
-Who finds the data folder held by such a process waits a moment.
+Who finds the data folder held by such a process waits a moment. With ``--on-demand`` it starts none before
+somebody adds a job, resumes one, or changes the queue: ``arkor-dev serve`` has started it.
 
 With ``--rebuild`` it makes the list of jobs again (``jobs.rebuild``), says as one JSON object what became of
 that, and ends.
@@ -50,14 +51,26 @@ EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
 EXIT_NEWER: Final = 76
 EXIT_DAMAGED: Final = 77
-IDLE: Final = "idle"
+IDLE, ON_DEMAND, WORKING = "idle", "on-demand", "working"
+"""What the holder of a data folder does, as its lock file says."""
+HOLDERS: Final = {
+    IDLE: "Another arkor-dev command (process {pid}) is using {data}: wait until it has ended",
+    ON_DEMAND: "`arkor-dev serve` (process {pid}) is using {data}: end it first, or train beside it with "
+    "`arkor-dev start --local`",
+    WORKING: "Another Studio or `arkor-dev start` (process {pid}) is using {data}: end it, or open another "
+    "project",
+}
 IDLE_SECONDS: Final = 10.0
 PARENT_SECONDS: Final = 1.0
 END_SECONDS: Final = 4.5
 
 
-def lock(data: Path, *, idle: bool = False) -> IO[str] | None:
-    """Take the data folder for this process; None, and a line on standard error, when another has it."""
+def lock(data: Path, kind: str = WORKING) -> IO[str] | None:
+    """Take the data folder for this process; None, and a line on standard error, when another has it.
+
+    The file says which process holds it, what that one does (``kind``), and which process has started it:
+    the one that a person can end.
+    """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "lock").open("a+")
     end = time.monotonic() + IDLE_SECONDS
@@ -67,17 +80,16 @@ def lock(data: Path, *, idle: bool = False) -> IO[str] | None:
             break
         except BlockingIOError:
             file.seek(0)
-            holder, *kind = file.read().split() or ["unknown"]
-            if kind == [IDLE] and time.monotonic() < end:
+            said = file.read().split()
+            _, holds, pid = said if len(said) == 3 else ("", WORKING, "unknown")
+            if holds == IDLE and time.monotonic() < end:
                 time.sleep(0.05)
                 continue
             file.close()
-            sys.stderr.write(
-                f"Another Studio (process {holder}) is using {data}: close it, or open another project\n"
-            )
+            sys.stderr.write(HOLDERS.get(holds, HOLDERS[WORKING]).format(pid=pid, data=data) + "\n")
             return None
     file.truncate(0)
-    file.write(f"{os.getpid()} {IDLE}\n" if idle else f"{os.getpid()}\n")
+    file.write(f"{os.getpid()} {kind} {os.getppid()}\n")
     file.flush()
     return file
 
@@ -144,6 +156,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--idle", action="store_true")
     parser.add_argument("--rebuild", action="store_true")
+    parser.add_argument("--on-demand", action="store_true")
     parser.add_argument("--no-resume", dest="resume", action="store_false")
     parser.add_argument("--at-once", type=int)
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
@@ -152,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=args.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    held = lock(args.data, idle=args.idle)
+    held = lock(args.data, IDLE if args.idle else ON_DEMAND if args.on_demand else WORKING)
     if held is None:
         return EXIT_LOCKED
     if args.rebuild:
@@ -161,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
     if hello is None:
         return EXIT_USAGE
     try:
-        how = {"idle": args.idle, "resume": args.resume, "at_once": args.at_once}
+        how = {"idle": args.idle, "on_demand": args.on_demand, "resume": args.resume, "at_once": args.at_once}
         setup = Setup.open(args.data, args.project, args.cache, hello, engine=args.engine, **how)
     except NewerFormatError as error:
         sys.stderr.write(f"{error}\n")

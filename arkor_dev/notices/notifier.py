@@ -49,8 +49,13 @@ def kinds_of(event: JobEvent) -> tuple[str, ...]:
     return ()
 
 
-def facts_of(kind: str, job_id: str, name: str, event: JobEvent, project: str) -> dict[str, Any]:
-    """What is told: plain words and figures, nothing of the job's config."""
+def facts_of(
+    kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What is told: plain words and figures, nothing of the job's config.
+
+    ``verdict`` is that of the job's evaluation, ``{verdict, sentence}``.
+    """
     data = event.data if isinstance(event.data, dict) else {}
     found = data.get("metrics")
     metrics = found if isinstance(found, dict) else {}
@@ -70,6 +75,8 @@ def facts_of(kind: str, job_id: str, name: str, event: JobEvent, project: str) -
     }[kind]
     if kind == "finished" and "loss" in figures:
         words += f": loss {figures['loss']:.4g}"
+    if kind == "finished" and verdict:
+        words += f". {verdict['sentence']}"
     job = {
         "id": one_line(job_id, 200),
         "name": name,
@@ -81,7 +88,18 @@ def facts_of(kind: str, job_id: str, name: str, event: JobEvent, project: str) -
         "timestamp": one_line(data.get("timestamp") or "", 60),
         "project": project,
         "job": job | ({"step": step} if isinstance(step, int) else {}) | figures,
+        **({"verdict": dict(verdict)} if kind == "finished" and verdict else {}),
     }
+
+
+def verdict_of(event: JobEvent) -> dict[str, str] | None:
+    """The verdict that an event brings, ``{verdict, sentence}``; None where it brings none."""
+    data = event.data if isinstance(event.data, dict) else {}
+    found = data.get("evaluation") if event.name == events.EVALUATION_COMPLETED else None
+    if not isinstance(found, dict):
+        return None
+    told = {key: one_line(found.get(key) or "", 300) for key in ("verdict", "sentence")}
+    return told if all(told.values()) else None
 
 
 class Notifier:
@@ -95,6 +113,7 @@ class Notifier:
         self._environ = environ
         self._claims = Claims(settings)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._verdicts: dict[str, dict[str, str]] = {}
 
     async def ready(self) -> bool:
         """Whether there is somebody to tell, and a training was started here with just this table."""
@@ -115,8 +134,11 @@ class Notifier:
 
     def take(self, job_id: str, name: str, event: JobEvent) -> None:
         """Tell of an event, where it is one that is told. Returns at once."""
+        if verdict := verdict_of(event):
+            self._verdicts = {**dict(list(self._verdicts.items())[1 - AT_ONCE :]), job_id: verdict}
         if (kinds := kinds_of(event)) and len(self._tasks) < AT_ONCE:
-            task = asyncio.create_task(self._tell(kinds, job_id, name, event), name="notice")
+            verdict = self._verdicts.pop(job_id, None)
+            task = asyncio.create_task(self._tell(kinds, job_id, name, event, verdict), name="notice")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -132,12 +154,14 @@ class Notifier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, kinds: tuple[str, ...], job_id: str, name: str, event: JobEvent) -> None:
+    async def _tell(
+        self, kinds: tuple[str, ...], job_id: str, name: str, event: JobEvent, verdict: dict[str, str] | None
+    ) -> None:
         notify = await asyncio.to_thread(self._table)
         kind = next((kind for kind in kinds if notify is not None and kind in notify.on), None)
         if notify is None or kind is None:
             return
-        facts = facts_of(kind, job_id, name, event, self._settings.project.name)
+        facts = facts_of(kind, job_id, name, event, self._settings.project.name, verdict)
         if not await asyncio.to_thread(self._claims.take, job_id, kind, facts["timestamp"]):
             return
         ways: list[Coroutine[object, object, None]] = []

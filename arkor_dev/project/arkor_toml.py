@@ -172,7 +172,7 @@ class _TableReader:
         if "eval_dataset" in block and "eval_split" in block:
             self.problems.add(
                 (*at, "eval_split"),
-                "eval_dataset and eval_split are both set. Keep the one to measure the loss on",
+                "eval_dataset and eval_split are both set. Remove one of the two",
             )
         if self.problems:
             shown = str(name) if named else f"(trainer {cast('int', at[-1]) + 1})"
@@ -203,7 +203,7 @@ class _TableReader:
 
         if "maxSteps" in config and "numTrainEpochs" in config:  # on the wire steps decide, as elsewhere
             steps, epochs = spell("maxSteps"), spell("numTrainEpochs")
-            text = f"{steps} and {epochs} are both set. Keep the one that should decide the length"
+            text = f"{steps} and {epochs} are both set. Remove one of the two"
             self.problems.add(self.written["numTrainEpochs"], text)
         for field, text in conflicts(config, spell):
             self.problems.add(self.written[field], text)

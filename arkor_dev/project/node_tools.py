@@ -52,6 +52,11 @@ def find_cli(project: Path) -> str | None:
     return shutil.which("arkor")
 
 
+def repository_of(project: Path) -> Path:
+    """The root of the repository or workspace that the project is in, else the project itself."""
+    return list(_package_folders(project))[-1]
+
+
 def not_installed(project: Path) -> str:
     """What to do when there is no ``arkor`` command, with the package manager that the project uses."""
     install, add = "npm install", "npm install arkor"

@@ -24,7 +24,7 @@ NO_COMMAND = (
 
 NOT_LOCAL = (
     "`arkor start` trains on the managed backend only. To train this project on this machine, describe a "
-    "trainer in arkor.toml (`arkor-dev init` writes one); or start Studio without --local."
+    "trainer in arkor.toml (`arkor-dev init` writes one); or use the managed backend: arkor-dev --managed"
 )
 
 OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
@@ -89,7 +89,7 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not stand in for the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
-    argv += ["--local"] if settings.local else []
+    argv.append("--local" if settings.local else "--managed")
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []

@@ -1,8 +1,10 @@
 """A TypeScript project: built by its own CLI, its trainer's name read by Node in a child.
 
-The bundle is the project's code, so it is never loaded here. ``arkor build`` runs each time because only it
-knows what belongs to the project; loading the bundle, the slower half, is skipped while its bytes stay the
-same. The export may be ``arkor`` (a manifest), ``trainer``, or a default that is or holds either.
+The bundle is the project's code, so it is never loaded here. Before a start ``arkor build`` always runs,
+because only it knows what belongs to the project; a page that merely looks is answered from the latest build
+while the sources look the same. Loading the bundle, the slower half, is skipped while its bytes stay the
+same. The export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds
+either.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from arkor_dev.core.plain_text import plain
 from arkor_dev.processes.run_child import run_child
 
 from .build_errors import build_fault, load_fault
-from .node_tools import ENTRY, find_cli, no_node, not_installed, satisfies, wanted_node
+from .node_tools import ENTRY, find_cli, no_node, not_installed, repository_of, satisfies, wanted_node
 from .project_turn import ProjectTurn
+from .source_state import source_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +39,11 @@ LOAD_TIMEOUT: Final = 30.0
 BUNDLE_LIMIT: Final = 64 * MIB
 START_SECONDS: Final = 15.0
 """How long a start keeps its turn: Node has long read the bundle then, whatever the trainer waits for."""
+
+UNCHECKED: Final = 4.0
+"""Seconds that a build counts where the sources cannot be looked at: a page asks every other second."""
+CHECKED: Final = 60.0
+"""Seconds that it counts while they look the same: they may import something from outside the repository."""
 
 NO_TRAINER: Final = (
     "{file} exports no trainer. Export one: `export const arkor = createArkor({{ trainer }})`, or "
@@ -70,8 +78,10 @@ try {
   const bundle = await import(url);
   const isTrainer = (it) => it !== null && typeof it === "object"
     && ["start", "wait", "cancel"].every((method) => typeof it[method] === "function");
-  const candidates = [bundle.arkor, bundle.arkor?.trainer, bundle.trainer,
-    bundle.default, bundle.default?.trainer];
+  // The order of `arkor start`, which takes a named export for a manifest only if createArkor made it.
+  const inManifest = (it) => (it?._kind === "arkor" ? it.trainer : undefined);
+  const candidates = [inManifest(bundle.arkor), bundle.arkor, bundle.trainer,
+    inManifest(bundle.default), bundle.default, bundle.default?.trainer];
   const trainer = candidates.find(isTrainer);
   const name = trainer && (typeof trainer.name === "string" ? tidy(trainer.name, 200) : "(unnamed trainer)");
   answer({ name: name ?? null });
@@ -105,6 +115,7 @@ class TypeScriptProject:
         self._project = project.absolute()
         self._turn = ProjectTurn(self._project)
         self._began = -1.0
+        self._state: bytes | None = None
         self._latest: Manifest | ArkorError | None = None
         self._loaded: tuple[str, str | None] | None = None
         self._while_starting: Manifest | None = None
@@ -122,17 +133,28 @@ class TypeScriptProject:
         try:
             # A build that began after we asked has seen all that we could have seen.
             if self._latest is None or self._began < asked:
+                state = await asyncio.to_thread(source_state, repository_of(self._project))
                 began = loop.time()
-                try:
-                    self._latest = _manifest(await self._build(None))
-                except ArkorError as fault:
-                    self._latest = fault
-                self._began = began
+                if not self._is_current(state, began - self._began):
+                    try:
+                        self._latest = _manifest(await self._build(None))
+                    except ArkorError as fault:
+                        self._latest = fault
+                    self._began, self._state = began, state
             if isinstance(self._latest, ArkorError):
                 raise self._latest.reworded(self._latest.text, **self._latest.extra)
             return self._latest
         finally:
             give_back()
+
+    def _is_current(self, state: bytes | None, age: float) -> bool:
+        """Whether the latest build, of so many seconds ago, can stand for sources of this state.
+
+        What makes a build fail may lie outside of the sources, so a fault is never taken for current.
+        """
+        if self._latest is None or isinstance(self._latest, ArkorError):
+            return False
+        return age < UNCHECKED if state is None else state == self._state and age < CHECKED
 
     async def build(self, file: str | None) -> Built:
         """Build what is to be run, the project or one file of it, and keep others from building meanwhile.

@@ -15,6 +15,7 @@ from arkor_dev.local.gguf.making import cached_base, make_lora, make_model
 from arkor_dev.local.inference.client import SPIN
 from arkor_dev.local.inference.engines.files import QUANTIZATION
 
+from . import fairness
 from .figures import Figure
 from .sides import in_a_process
 from .starter import CACHE, starter
@@ -38,6 +39,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             base, lora = _files(model, adapter, Path(folder) if quick else None)
             by_llama = in_a_process("answerers", "quick", model, tokens, base, adapter, lora, settings=SPIN)
             alone = in_a_process("answerers", "llama", base, tokens, settings=SPIN)
+        yield from fairness.measure(model, quick=quick)
     for count in (1, 4, 8):
         name = f"{count} at once, generate beside, {ours['format']}"
         yield Figure(name, ours[f"rate{count}"], "tokens/s", other[f"rate{count}"])

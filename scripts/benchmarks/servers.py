@@ -189,8 +189,9 @@ class FakeServer:
         return dict(self.facts_)
 
     def jobs(self, count: int) -> dict[str, object]:
-        """Have so many jobs; the list as it will be sent."""
+        """Have so many jobs, and nothing of those before."""
         self.backend.jobs.clear()
+        self.backend.frames.clear()
         for number in range(count):
             job = self.backend.add_job(STATUS[number % 4], name=f"support-bot-{number}")
             self.backend.frames[job].clear()
@@ -201,6 +202,13 @@ class FakeServer:
         self.backend.heal()
         if delay:
             self.backend.fault("GET /v1/jobs", delay=delay)
+        return {}
+
+    def late(self, seconds: float) -> dict[str, object]:
+        """Let event streams be silent for so long after their head; 0 for not at all."""
+        self.backend.heal()
+        if seconds:
+            self.backend.fault("GET /v1/jobs/{id}/events/stream", first_byte=seconds)
         return {}
 
     def history(self, events: int, per_write: int, ended: bool = True) -> dict[str, object]:

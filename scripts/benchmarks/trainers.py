@@ -85,7 +85,7 @@ def _example(tokenizer: Any) -> list[Example]:
     from arkor_dev.local.training.rows.encoding import encode
 
     rows = read_rows([DataFile(EXAMPLE, EXAMPLE.name)])
-    return [encode(tokenizer, row, LONGEST, responses_only=True)[0] for row in rows]
+    return [encode(tokenizer, row, LONGEST, responses_only=True)[0][0] for row in rows]
 
 
 def _mixed(tokenizer: Any) -> list[Example]:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from yarl import URL
 
+from arkor_dev import __version__
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, is_loopback, open_http_client
 from arkor_dev.backend.http_errors import holds
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, TimedOutError, TooOldError, status_of
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.views import FixedIdentity
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -168,7 +170,21 @@ async def test_resuming_names_the_last_event(backend: Backend, fake_backend: Fak
         ({"status": 500, "body": b"[" * 60_000}, 500, "answered 500"),
         ({"status": 500, "body": b'{"error": "' + b"x" * 50_000 + b'"}'}, 500, "x" * 2_000),
         ({"status": 999}, 502, "Told to fail."),
-        ({"status": 426}, 426, "pip install --upgrade arkor-dev"),
+        ({"status": 426}, 426, f"Told to fail. To upgrade this Studio, run `{upgrade_command()}`."),
+        (
+            {"status": 426, "body": b'{"error": "sdk_version_unsupported"}'},
+            426,
+            f" does not work with arkor-dev {__version__}. To upgrade",
+        ),
+        (
+            {
+                "status": 426,
+                "body": b'{"error": "sdk_version_unsupported", "currentVersion": "0.1.0\\u001b[2J",'
+                b'"supportedRange": ">=1.4.0 <2"}',
+            },
+            426,
+            " does not work with arkor-dev 0.1.0: it supports >=1.4.0 <2. To upgrade",
+        ),
         ({"status": 403, "body": b'{"error": "You sent Bearer ' + TOKEN.encode() + b'"}'}, 403, "Bearer …"),
         (
             {"status": 302, "headers": {"Location": "https://evil.example/v1/jobs"}},

@@ -107,7 +107,7 @@ async def visit(page: Page, origin: str, fake: FakeBackend) -> None:
     await page.get_by_label("LoRA rank").fill("16")
     await page.unroute("**/api/manifest")
     await page.goto(f"{origin}/#/jobs/{running}")
-    await page.get_by_role("button", name="Tell me when it ends").click()
+    await page.get_by_role("button", name="Notify me when done").click()
     await page.goto(f"{origin}/#/playground")
     await page.get_by_label("System prompt").fill("Be brief.")
     await put(page.get_by_label("Max tokens"), "9")

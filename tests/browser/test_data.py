@@ -42,7 +42,7 @@ async def test_the_way_there_is_where_the_feature_is(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     async with open_page(studio.url) as page:
-        await page.get_by_role("link", name="look at the data").click()
+        await page.get_by_role("link", name="View data").click()
         await expect(page).to_have_url(studio.url + "/#/data?trainer=support-bot")
         await expect(page.get_by_role("heading", name="Row 1 ")).to_be_visible()
         await page.keyboard.type("gh")
@@ -51,7 +51,7 @@ async def test_the_way_there_is_where_the_feature_is(
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("link", name="Endpoints")).to_be_visible()
         await expect(page.get_by_role("link", name="Data", exact=True)).to_have_count(0)
-        await expect(page.get_by_role("link", name="look at the data")).to_have_count(0)
+        await expect(page.get_by_role("link", name="View data")).to_have_count(0)
 
 
 # As on a busy machine: what a page does once it is painted is late, and the next answer is there before.
@@ -133,7 +133,7 @@ async def test_the_line_is_taken_over_by_the_next_run(
         await expect(page.locator(".data-losses")).to_contain_text("max_length 40 cuts")
         await expect(page.get_by_role("button", name="Use for the next run")).to_have_count(0)
         await page.get_by_role("link", name="Home", exact=True).click()
-        await expect(page.get_by_role("button", name="Run without writing")).to_be_visible()
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_visible()
 
 
 async def test_a_token_says_what_it_is(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:

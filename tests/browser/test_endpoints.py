@@ -93,8 +93,12 @@ async def test_an_endpoint_is_made_of_a_checkpoint_that_is_picked(
         await page.get_by_role("button", name="Create endpoint").click()
         await expect(page.get_by_role("heading", name="support-bot", level=1)).to_be_visible()
         await expect(page.get_by_text("https://support-bot.arkor.app/v1", exact=True)).to_be_visible()
+        chat = page.get_by_text("https://support-bot.arkor.app/v1/chat/completions", exact=True)
+        await expect(chat).to_be_visible()
         await page.get_by_role("main").get_by_role("link", name="Endpoints").click()
         await expect(page.get_by_role("link", name="support-bot")).to_be_visible()
+        docs = page.get_by_role("link", name="How endpoints work")
+        await expect(docs).to_have_attribute("href", "https://docs.arkor.ai/studio/endpoints")
     (made,) = fake_backend.deployments.values()
     assert made["target"] == {
         "kind": "adapter",
@@ -446,7 +450,8 @@ async def test_an_endpoint_of_this_machine_is_at_studio_s_own_address(
 ) -> None:
     fake_backend.features = ["endpoints", "serving"]
     endpoint = add_endpoint(fake_backend, authMode="none")
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+    # The address that `arkor dev` gives an endpoint's page.
+    async with open_page(studio.url, f"/#/endpoints/{endpoint}") as page:
         await expect(page.get_by_text(f"{studio.url}/e/shop/v1", exact=True)).to_be_visible()
         await expect(page.get_by_role("region", name="Code")).to_contain_text(f"{studio.url}/e/shop/v1/chat")
         await expect(page.get_by_text("Nobody has called this endpoint yet.")).to_be_visible()

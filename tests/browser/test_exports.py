@@ -28,10 +28,10 @@ async def test_an_export_is_made_saved_and_removed(
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     fake_backend.exports.looks = 1_000_000
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await page.get_by_role("button", name="Export the adapter").click()
+        await page.get_by_role("button", name="Export adapter").click()
         one = page.get_by_role("article", name="Adapter")
         await expect(one).to_contain_text("Writing")
-        await expect(page.get_by_role("button", name="Export the adapter")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Export adapter")).to_be_disabled()
         fake_backend.exports.looks = 0  # it is done now
         await expect(one).to_contain_text(str(PROOF["sentence"]))
         await expect(one).to_contain_text(f"arkor-dev export {job} --out FOLDER")
@@ -55,9 +55,9 @@ async def test_a_gguf_file_is_chosen_by_keys(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await page.get_by_text("For llama.cpp, LM Studio and Ollama").press("Enter")
         await page.get_by_label("What", exact=True).select_option("ollama")
-        await page.get_by_label("Bits a weight").select_option("q4_k_m")
-        await page.get_by_label("Strength of the adapter").select_option("50")
-        await page.get_by_role("button", name="Export as chosen").press("Enter")
+        await page.get_by_label("Quantization").select_option("q4_k_m")
+        await page.get_by_label("Adapter strength").select_option("50")
+        await page.get_by_role("button", name="Export for llama.cpp").press("Enter")
         one = page.get_by_role("article", name="Model for Ollama")
         await expect(one).to_contain_text("Q4_K_M at 50 %")
         await expect(one).to_contain_text("ollama create NAME -f FOLDER/Modelfile")
@@ -68,7 +68,7 @@ async def test_a_gguf_file_is_chosen_by_keys(
             "strength": 0.5,
         }
         await page.get_by_label("What", exact=True).select_option("gguf-lora")
-        await expect(page.get_by_label("Bits a weight")).to_have_count(0)
+        await expect(page.get_by_label("Quantization")).to_have_count(0)
 
 
 async def test_where_llama_cpp_is_missing_the_way_to_it_is_said(
@@ -79,7 +79,7 @@ async def test_where_llama_cpp_is_missing_the_way_to_it_is_said(
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
         await page.get_by_text("For llama.cpp, LM Studio and Ollama").click()
-        await page.get_by_role("button", name="Export as chosen").click()
+        await page.get_by_role("button", name="Export for llama.cpp").click()
         await expect(page.get_by_role("alert")).to_contain_text("pip install 'arkor-dev[gguf]'")
     assert fake_backend.exports.of(job) == {}
 
@@ -92,8 +92,8 @@ async def test_the_best_checkpoint_is_what_leaves(
     fake_backend.checkpoints[job].add(20)
     fake_backend.evaluations.judge(job, bestStep=20, bestVerdict="better", bestKept=True)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_text("Step 20 is what leaves")).to_be_visible()
-        await page.get_by_role("button", name="Merge it with its base").click()
+        await expect(page.get_by_text("Step 20 is exported")).to_be_visible()
+        await page.get_by_role("button", name="Merge into base model").click()
         await expect(page.get_by_role("article", name="Merged model")).to_contain_text("of step 20")
     assert fake_backend.last("POST /v1/jobs/{id}/exports").json() == {"format": "merged", "step": 20}
 
@@ -105,5 +105,5 @@ async def test_where_there_is_no_such_feature_there_is_no_such_place(
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("button", name="Compare with the base model")).to_be_visible()
-        await expect(page.get_by_text("Take it with you")).to_have_count(0)
+        await expect(page.get_by_role("heading", name="Export", exact=True)).to_have_count(0)
     assert fake_backend.count("GET /v1/jobs/{id}/exports") == 0

@@ -55,7 +55,12 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("first")
-        await expect(page.locator(".home-line")).to_contain_text("tiny · 1 example · 12 steps")
+        await expect(page.locator(".home-line")).to_contain_text(
+            "tiny · 1 example · 12 steps · from arkor.toml"
+        )
+        await expect(page.get_by_role("button", name="Run training: first")).to_be_visible()
+        docs = page.get_by_role("link", name="Arkor documentation")
+        await expect(docs).to_have_attribute("href", "https://docs.arkor.ai")
         await page.locator(".home-choice").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 3 epochs")
@@ -94,7 +99,7 @@ async def test_not_to_be_told_of_the_end_holds(
     declare(studio.settings.project)
     async with open_page(studio.url, permissions=["notifications"]) as page:
         await page.get_by_role("button", name="Run training").click()
-        told = page.get_by_role("button", name="Tell me when it ends")
+        told = page.get_by_role("button", name="Notify me when done")
         await expect(told).to_have_attribute("aria-pressed", "true", timeout=START)
         await told.click()
         await expect(told).to_have_attribute("aria-pressed", "false")
@@ -103,7 +108,7 @@ async def test_not_to_be_told_of_the_end_holds(
         await expect(told).to_have_attribute("aria-pressed", "false")
         await page.reload()
         await expect(told).to_have_attribute("aria-pressed", "false")
-        await page.get_by_role("button", name="Stop watching").click()
+        await page.get_by_role("button", name="Hide").click()
         await expect(page.locator(".home-output-state")).to_contain_text("goes on", timeout=START)
 
 
@@ -118,7 +123,7 @@ async def test_stopping_to_watch_is_not_cancelling(
         await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
         await expect(page.get_by_role("link", name="Open job")).to_be_focused()
         (job,) = fake_backend.jobs
-        await page.get_by_role("button", name="Stop watching").focus()
+        await page.get_by_role("button", name="Hide").focus()
         await page.keyboard.press("Enter")
         await expect(page.locator(".home-output-state")).to_contain_text(
             "the job itself goes on", timeout=START
@@ -161,7 +166,7 @@ async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: 
         page.on(
             "response", lambda answer: refused.append(answer.status) if "manifest" in answer.url else None
         )
-        await expect(page.get_by_role("heading", level=1)).to_have_text("The trainers cannot be read")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Couldn't read arkor.toml")
         await expect(page.get_by_role("alert")).to_contain_text("stepz")
         # It is looked at every other second, and the same fault is told once.
         async with hurried(page):
@@ -385,12 +390,12 @@ async def test_a_forecast_is_measured_cancelled_and_known(
         await expect(line).to_contain_text(re.compile(r"step \d+ of 12"), timeout=START)
         asked = fake_backend.last("POST /v1/forecast").json()["config"]
         assert (asked["model"], asked["maxSteps"]) == ("tiny", 12)
-        await line.get_by_role("button", name="Cancel the measurement").click()
+        await line.get_by_role("button", name="Cancel estimate").click()
         await until(lambda: fake_backend.count("DELETE /v1/forecast/{id}") == 1)
         # Nothing of it is in the way of the press.
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
         fake_backend.forecasts.state, fake_backend.forecasts.looks = "measured", 0
-        await line.get_by_role("button", name="Measure what it takes").click()
+        await line.get_by_role("button", name="Estimate now").click()
         await expect(line).to_contain_text("About 1 min 50 s · peak 1.7 GB of 20.1 GB free")
         await page.get_by_role("switch", name="Dry run").check()
         await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("dryRun") is True)
@@ -411,4 +416,4 @@ async def test_settings_that_fit_are_one_press_away(
         await expect(short).to_contain_text("It needs 14.2 GB of memory, and 6.1 GB are free", timeout=START)
         await short.get_by_role("button", name="a batch size of 1 <b>").click()
         await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("batchSize") == 1)
-        await expect(page.get_by_role("button", name="Run without writing")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()

@@ -536,9 +536,9 @@ async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_as
         seed = page.locator(".job-fact dt", has_text="Seed")
         await expect(page.locator(".job-fact dt", has_text="Batch size")).to_be_visible()
         await expect(seed).to_be_hidden()
-        await page.get_by_text("1 more at their defaults").click()
+        await page.get_by_text("1 more (defaults)").click()
         await expect(seed).to_be_visible()
-        await expect(seed).to_have_attribute("title", re.compile("^What everything random comes from"))
+        await expect(seed).to_have_attribute("title", re.compile("^Random seed"))
 
 
 async def test_what_is_left_behind_can_be_found_and_tried(

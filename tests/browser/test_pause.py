@@ -183,10 +183,10 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
     fake_backend.finish(parent)
     async with open_page(studio.url, f"/#/jobs/{parent}") as page:
         await page.get_by_role("button", name="Branch from step 10").click()
-        await expect(page.get_by_text("The next training begins from its step 10")).to_be_visible()
+        await expect(page.get_by_text("The next run starts from its step 10")).to_be_visible()
         await page.reload()
-        await expect(page.get_by_text("The next training begins from its step 10")).to_be_visible()
-        await page.get_by_role("button", name="Run without writing").click()
+        await expect(page.get_by_text("The next run starts from its step 10")).to_be_visible()
+        await page.get_by_role("button", name="Run with unsaved changes").click()
         link = page.get_by_role("link", name="Open job")
         await expect(link).to_be_visible(timeout=START)
         sent = fake_backend.last("POST /v1/jobs").json()
@@ -203,7 +203,7 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
         await page.locator(".job-line").get_by_role("link", name="first").click()
         await expect(page).to_have_url(re.compile(f"#/jobs/{parent}$"))
         await page.goto(f"{studio.url}/#/")
-        await page.get_by_role("button", name="Begin from the base model").click()
+        await page.get_by_role("button", name="Start from the base model").click()
         await expect(page.get_by_text("The next training begins from")).to_have_count(0)
 
 

@@ -57,6 +57,19 @@ async def test_the_newest_adapter_beside_its_base(
     assert adapter == {**shared, "adapter": {"kind": "final", "jobId": job}}
 
 
+async def test_a_project_without_jobs_asks_the_backends_own_model(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, "/#/playground") as page:
+        await ask(page, "Hello?")
+        await expect(answers(page)).to_contain_text("Hello, world")
+        (body,) = asked(fake_backend)
+        assert body["baseModel"] == "unsloth/gemma-4-E4B-it"
+        # A link of `arkor dev` to an adapter.
+        await page.goto(f"{studio.url}/#/playground?adapter=j1")
+        await expect(page).to_have_url(re.compile("/playground.target=final%3Aj1"))
+
+
 async def test_stop_ends_the_backends_work_and_regenerating_makes_a_version(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

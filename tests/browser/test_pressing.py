@@ -198,7 +198,7 @@ async def test_a_trainer_with_a_problem_says_it_and_is_not_run(
         await expect(page.get_by_role("alert")).to_contain_text(problem)
         run = page.get_by_role("button", name="Run training")
         await expect(run).to_be_disabled()
-        await expect(run).to_have_accessible_description(f"This trainer cannot run as it is {problem}")
+        await expect(run).to_have_accessible_description(f"This trainer can't run yet {problem}")
         await page.keyboard.press("Control+k")
         await page.keyboard.type("run tr")
         await page.keyboard.press("Enter")

@@ -115,12 +115,12 @@ async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, op
         await put(page, "Epochs", "2")
         # Steps and epochs exclude each other, so the file's steps do not count.
         await expect(page.get_by_label("Steps", exact=True)).to_have_value("")
-        await page.locator("summary", has_text="Learning rate and optimiser").click()
-        await page.get_by_label("Optimiser", exact=True).select_option("sgd")
+        await page.locator("summary", has_text="Learning rate and optimizer").click()
+        await page.get_by_label("Optimizer", exact=True).select_option("sgd")
         await page.reload()
         await expect(page.get_by_label("Epochs", exact=True)).to_have_value("2")
-        await expect(page.get_by_label("Optimiser", exact=True)).to_have_value("sgd")
-        await page.get_by_role("button", name="Run without writing").click()
+        await expect(page.get_by_label("Optimizer", exact=True)).to_have_value("sgd")
+        await page.get_by_role("button", name="Run with unsaved changes").click()
         await until(lambda: bool(fake_backend.jobs), START / 1000)
         ((job, view),) = fake_backend.jobs.items()
         assert view["config"] == {
@@ -147,7 +147,7 @@ async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page
             "Must be a whole number from 1 to 1,024."
         )
         await expect(rank).to_have_attribute("aria-invalid", "true")
-        await expect(page.get_by_role("button", name="Run without writing")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_disabled()
         await expect(page.get_by_role("button", name="Write to arkor.toml")).to_be_disabled()
         await rank.press_sequentially("x")
         await expect(rank).to_have_value("2000x")
@@ -158,13 +158,13 @@ async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page
         await expect(rank).to_be_focused()
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
         # Two that do not go together, of which the second is in a part that is folded.
-        await page.locator("summary", has_text="Learning rate and optimiser").click()
-        await put(page, "Power of the polynomial", "2")
-        power = row(page, "Power of the polynomial")
-        await expect(power.get_by_role("alert")).to_contain_text("only where Schedule is")
-        await page.get_by_label("Schedule", exact=True).select_option("polynomial")
+        await page.locator("summary", has_text="Learning rate and optimizer").click()
+        await put(page, "Polynomial power", "2")
+        power = row(page, "Polynomial power")
+        await expect(power.get_by_role("alert")).to_contain_text("only when LR scheduler is")
+        await page.get_by_label("LR scheduler", exact=True).select_option("polynomial")
         await expect(power.get_by_role("alert")).to_have_count(0)
-        await expect(page.get_by_role("button", name="Run without writing")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()
         await put(page, "Base model", "")
         await expect(row(page, "Base model").get_by_role("alert")).to_contain_text("Must be a model's name")
 
@@ -215,7 +215,7 @@ async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, o
         await put(page, "LoRA rank", "16")
         await put(page, "Steps", "")
         assert await form.get_by_role("button", name="Hide settings").count() == 0
-        await page.get_by_role("button", name="Run without writing").click()
+        await page.get_by_role("button", name="Run with unsaved changes").click()
         change = form.get_by_role("button", name="Change settings")
         await expect(change).to_have_attribute("aria-expanded", "false", timeout=START)
         await expect(form).to_contain_text("2 changes not in arkor.toml")
@@ -243,5 +243,5 @@ async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, o
         await hide.click()
         # The end of the run moves nothing that is being read.
         fake_backend.finish(next(job for job in fake_backend.jobs if job != ended))
-        await expect(page.get_by_role("button", name="Run without writing")).to_be_visible(timeout=START)
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_visible(timeout=START)
         await expect(change).to_be_visible()

@@ -30,7 +30,9 @@ async def test_a_job_from_before_is_compared_by_a_press(
         await expect(page.get_by_text("Evaluating:")).to_be_visible()
         fake_backend.evaluations.looks = 0  # it is done now
         await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
-        await expect(page.get_by_text("Better than the base: loss 1.91 instead of 3.42")).to_be_visible()
+        await expect(
+            page.get_by_text("Better at your task (only 12 rows), worse in general.")
+        ).to_be_visible()
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
 
 
@@ -56,7 +58,8 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
-        await expect(verdict).to_contain_text("and 4 times longer")
+        await verdict.get_by_text("What this means").click()
+        await expect(verdict).to_contain_text("its answers are 4 times longer")
         await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
         await verdict.get_by_text("Answers to general questions").click()
         row = verdict.get_by_role("row", name="Cut after 64 tokens")
@@ -75,7 +78,7 @@ async def test_rows_come_in_the_order_that_is_asked_for(
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
-        await expect(verdict).to_contain_text("It answers general questions 0.31 worse")
+        await expect(verdict).to_contain_text("loss 2.050 → 2.360")
         assert fake_backend.count("GET /v1/jobs/{id}/evaluation") == 0, "rows are for whoever opens them"
         await verdict.get_by_text("Held-out rows side by side").click()
         first = verdict.get_by_role("listitem").first
@@ -91,7 +94,7 @@ async def test_rows_come_in_the_order_that_is_asked_for(
 async def test_the_table_has_the_verdict_and_sorts_by_it(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    for name, verdict in (("one", "same"), ("two", "better"), ("three", "worse"), ("four", None)):
+    for name, verdict in (("one", "mixed"), ("two", "better"), ("three", "worse"), ("four", None)):
         job = fake_backend.add_job("completed", name=name)
         if verdict:
             fake_backend.evaluations.judge(job, verdict=verdict)
@@ -102,7 +105,7 @@ async def test_the_table_has_the_verdict_and_sorts_by_it(
         await page.get_by_role("button", name="Verdict").click()
         await expect(names).to_have_text(["three", "one", "two", "four"])
         row = page.locator(".jobs-row").filter(has_text="one")
-        await expect(row.locator(".jobs-col-verdict")).to_have_text("No difference")
+        await expect(row.locator(".jobs-col-verdict")).to_have_text("Better, worse in general")
 
 
 async def test_a_backend_without_the_feature_offers_nothing(
@@ -151,7 +154,7 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
         paired = page.get_by_role("region", name="Paired differences")
         await expect(paired.get_by_role("definition")).to_have_text(
             [
-                "Better than one: loss 1.66 instead of 1.91 on 12 held-out rows.",
+                "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows.",
                 "three and one were evaluated on different rows.",
             ]
         )

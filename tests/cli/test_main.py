@@ -124,9 +124,9 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
             "lora.r = 0 is not possible. Allowed is a whole number from 1 to 1,024",
         ),
         (["start", "--set", "rank=8"], "unknown setting rank. Did you mean lora.r?"),
-        (["start", "mine"], "unexpected argument mine. See arkor-dev start --help."),
+        (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
-        (["start", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
+        (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
     ],
 )
 def test_wrong_usage(arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +157,16 @@ def test_options_go_before_and_after_the_command(
     cli.main(arguments)
     (parsed,) = got
     assert (parsed.command, parsed.port, parsed.local, parsed.project) == ("doctor", 4321, True, Path("/tmp"))
+
+
+def test_spaces_around_a_clusters_address_are_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    got: list[argparse.Namespace] = []
+    monkeypatch.setattr(cli, "_run", got.append)
+    cli.main(["start", "--on", " ray://head:10001 "])
+    cli.main(["cluster", "status", " head:6379"])
+    assert (got[0].cluster, got[1].address) == ("ray://head:10001", "head:6379")
 
 
 def test_a_folder_whose_name_begins_with_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +255,35 @@ def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "arkor-dev: interrupted\n"
+
+
+FULL = b"arkor-dev: Standard output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("--version", 141, b""),
+        ("--help", 141, b""),
+        (
+            "--version >/dev/full",
+            2,
+            b"arkor-dev: Standard output cannot be written: No space left on device.\n",
+        ),
+    ],
+)
+def test_output_that_nobody_reads_is_no_traceback(home: Path, command: str, code: int, said: bytes) -> None:
+    """As ``arkor-dev jobs | head -1`` has it."""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f'exec "{sys.executable}" -m arkor_dev {command}'],
+        env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == said
+    assert process.returncode == code
 
 
 async def test_the_banner_and_the_quiet(

@@ -117,7 +117,9 @@ def test_slugs_that_are_good(make: Callable[..., dict[str, Any]], slug: str) -> 
 def test_changes(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     deployment = make()
     path = f"/v1/endpoints/{deployment['id']}"
+    engines = ({"engine": "exact"}, {"engine": "auto"}) if "engine" in deployment else ()
     for change in (
+        *engines,
         {"enabled": False},
         {"enabled": True},
         {"authMode": "fixed_api_key"},

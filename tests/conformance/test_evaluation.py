@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from .conftest import Cancelled, Evaluated, Finished
     from .target import Target
 
-VERDICTS = {"better", "same", "worse", "unknown"}
+VERDICTS = {"better", "same", "worse", "unclear"}
 
 
 def check(evaluation: dict[str, Any]) -> None:
-    assert evaluation["verdict"] in VERDICTS
+    assert evaluation["verdict"] in {*VERDICTS, "mixed"}
     assert evaluation["sentence"].strip()
+    assert evaluation["margin"] >= evaluation["noiseFloor"] >= 0
     for name in ("heldOut", "general"):
         if name in evaluation:
             part = evaluation[name]
             assert part["rows"] >= 1
             assert part["verdict"] in VERDICTS
+            assert part["confidence"] in (95, 99)
             assert part["sentence"].strip()
             difference = part["difference"]
             assert difference["low"] <= difference["mean"] <= difference["high"]
@@ -34,7 +36,9 @@ def check(evaluation: dict[str, Any]) -> None:
         assert evaluation["bestStep"] >= 1
         assert evaluation["bestKept"] in (True, False)
     if "heldOut" in evaluation:
-        assert evaluation["verdict"] == evaluation["heldOut"]["verdict"]
+        task, beyond = (evaluation.get(name, {}).get("verdict") for name in ("heldOut", "general"))
+        worse = "mixed" if task == "better" else "worse"
+        assert evaluation["verdict"] == (worse if beyond == "worse" else task), "of both together"
 
 
 def check_own(evaluation: dict[str, Any]) -> None:

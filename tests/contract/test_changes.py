@@ -17,7 +17,7 @@ from arkor_dev.contract.settings import by_field
         ({"model": None}, "settings.model must be a model's name"),
         ({"datasetSource": {}}, 'settings."datasetSource" is no setting of a trainer'),
         ({"\x1b[2J": 1}, 'settings."\\u001b[2J" is no setting of a trainer'),
-        ({"maxSteps": 3, "numTrainEpochs": 1}, "steps and epochs are both set. Keep one of them"),
+        ({"maxSteps": 3, "numTrainEpochs": 1}, "steps and epochs are both set. Remove one of the two"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_tables_words(changes: dict[str, object], said: str) -> None:
@@ -47,5 +47,5 @@ def test_what_does_not_go_together_after_a_change() -> None:
     )
     said = conflict(config)
     assert said is not None
-    assert said.startswith("lr_scheduler_kwargs.power has a meaning only where scheduler is")
+    assert said.startswith("lr_scheduler_kwargs.power applies only when scheduler is")
     assert conflict(applied(config, {"lrPower": None})) is None

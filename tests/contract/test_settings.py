@@ -149,31 +149,37 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"bf16": True, "fp16": True}, "bf16 and fp16 are both true"),
     (
         {"earlyStoppingThreshold": 0.1},
-        "earlyStoppingThreshold has a meaning only beside earlyStoppingPatience",
+        "earlyStoppingThreshold applies only with earlyStoppingPatience",
     ),
     (
         {"earlyStoppingPatience": 2, "evalSteps": 0},
-        "earlyStoppingPatience needs evaluations, and evalSteps is 0",
+        "earlyStoppingPatience requires evaluations, but evalSteps is 0",
     ),
     (
         {"fullFineTuning": True, "loadIn4bit": True},
-        "fullFineTuning needs the weights in full, not as loadIn4bit",
+        "fullFineTuning needs unquantized weights, which loadIn4bit",
     ),
-    ({"saveTotalLimit": 2, "saveSteps": 0}, "saveTotalLimit needs checkpoints, and saveSteps is 0"),
+    ({"saveTotalLimit": 2, "saveSteps": 0}, "saveTotalLimit requires checkpoints, but saveSteps is 0"),
     ({"numberFormat": "float32", "fp16": True}, "fp16 and numberFormat are both set"),
-    ({"lrNumCycles": 2}, 'lrNumCycles has a meaning only where lrSchedulerType is "cosine_with_restarts"'),
-    ({"lrNumDecaySteps": 2}, 'lrNumDecaySteps has a meaning only where lrSchedulerType is "wsd"'),
-    ({"adamBeta1": 0.8, "optim": "adafactor"}, 'adamBeta1 has a meaning only where optim is "adamw" or'),
-    ({"completionOnlyLoss": True, "trainOnResponsesOnly": False}, "completionOnlyLoss learns less than all"),
-    ({"lrPower": 2}, 'lrPower has a meaning only where lrSchedulerType is "polynomial"'),
-    ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 has a meaning only where optim is "adamw" or'),
-    ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon has a meaning only where optim is "adamw" or'),
+    ({"lrNumCycles": 2}, 'lrNumCycles applies only when lrSchedulerType is "cosine_with_restarts"'),
+    ({"lrNumDecaySteps": 2}, 'lrNumDecaySteps applies only when lrSchedulerType is "wsd"'),
+    ({"adamBeta1": 0.8, "optim": "adafactor"}, 'adamBeta1 applies only when optim is "adamw" or'),
+    (
+        {"completionOnlyLoss": True, "trainOnResponsesOnly": False},
+        "completionOnlyLoss limits the loss to the last answer",
+    ),
+    ({"lrPower": 2}, 'lrPower applies only when lrSchedulerType is "polynomial"'),
+    ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 applies only when optim is "adamw" or'),
+    ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon applies only when optim is "adamw" or'),
     (
         {"loraLayersToTransform": 1, "loraTargetModules": ["all-linear"]},
-        "loraLayersToTransform needs the names",
+        "loraLayersToTransform needs module names",
     ),
-    ({"useDora": True, "initLoraWeights": "pissa"}, "useDora does not go with pissa and olora in initLora"),
-    ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need the base's"),
+    (
+        {"useDora": True, "initLoraWeights": "pissa"},
+        "useDora can't be combined with pissa or olora in initLora",
+    ),
+    ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need unquantized"),
 ]
 OTHERWISE = {
     "loraR": 16,
@@ -185,7 +191,7 @@ OTHERWISE = {
 TOGETHER += [
     (
         {"fullFineTuning": True, row.field: OTHERWISE.get(row.field, row.example)},
-        f"{row.field} is about an adapter, and",
+        f"{row.field} needs an adapter, but",
     )
     for row in SETTINGS
     if row.table == "lora"
@@ -220,7 +226,7 @@ def test_the_wire_refuses_what_does_not_go_together() -> None:
     with pytest.raises(ArkorError) as refused:
         check_config({**CONFIG, "warmupSteps": 2, "warmupRatio": 0.1})
     assert refused.value.text == (
-        "config.warmupRatio and config.warmupSteps are both set. Keep the one that should decide the warm-up"
+        "config.warmupRatio and config.warmupSteps are both set. Remove one of the two"
     )
 
 

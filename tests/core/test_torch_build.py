@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arkor_dev.core import torch_build
-from arkor_dev.core.torch_build import BY_UV, PACKAGES, built_for_cuda, install_advice, surplus
+from arkor_dev.core.torch_build import EXTRA, built_for_cuda, install_advice, origin, surplus
 
 ROOT = Path(__file__).parents[2]
 VERSION = """\
@@ -59,9 +58,18 @@ def test_a_cuda_build_without_a_gpu_is_named_with_its_size_and_the_way_out(
     found = surplus()
     assert found
     assert "(2.2 GB), and no NVIDIA GPU was found" in found[0]
-    assert BY_UV in found[1]
+    assert f"uv pip install --torch-backend=auto {EXTRA}" in found[1]
     monkeypatch.setattr(torch_build, "DRIVERS", (str(installed),))
     assert surplus() is None
+
+
+def test_a_new_environment_gets_it_from_where_it_came(installed: Path) -> None:
+    assert origin() == EXTRA  # it is not installed there
+    folder = installed / "arkor_dev-0.1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Name: arkor-dev\nVersion: 0.1.0\n")
+    (folder / "direct_url.json").write_text('{"dir_info": {}, "url": "file:///home/a%20b/studio"}')
+    assert origin() == "'/home/a b/studio[local]'"
 
 
 def test_no_torch_is_no_cuda_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,16 +78,16 @@ def test_no_torch_is_no_cuda_build(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not built_for_cuda()
 
 
-def test_the_advice_names_what_the_extra_brings_and_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_advice_names_the_extra_and_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extra = [re.split(r"[<>=]", line)[0] for line in project["optional-dependencies"]["local"]]
-    assert PACKAGES.split() == extra
+    assert f"'{project['name']}[local]'" == EXTRA
+    assert "local" in project["optional-dependencies"]
     monkeypatch.setattr(sys, "platform", "linux")
     assert "5.9 GB" in install_advice()
     assert "1.1 GB" in install_advice()
     assert "--torch-backend=auto" in install_advice()
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert install_advice() == f"Install them with: pip install {PACKAGES}"
+    assert install_advice() == f"Install them with: {sys.executable} -m pip install {EXTRA}"
 
 
 def test_the_readme_gives_the_same_figures_and_command() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import resource
 import time
 import tracemalloc
 import zlib
@@ -127,13 +128,40 @@ def test_parquet_with_nulls_where_rows_differ(tmp_path: Path) -> None:
     }
 
 
+def test_a_small_parquet_file_that_needs_much_memory_is_bounded(tmp_path: Path) -> None:
+    """A value of many rows is stored once: a kilobyte holds gigabytes, and its sizes do not show it."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    def opened_again(name: str, prompts: list[str], answers: Any) -> Any:
+        path = tmp_path / name
+        how = {"compression": "zstd", "store_schema": False}
+        parquet.write_table(arrow.table({"prompt": prompts, "completion": answers}), path, **how)
+        assert path.stat().st_size < 2500
+        return open_data([DataFile(path, name)])
+
+    long = "b" * 6 * 2**20
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    shared = arrow.DictionaryArray.from_arrays([0] + [1] * 64, ["b", long])
+    with opened_again("shared.parquet", ["a"] * 65, shared) as data:
+        items = list(data)
+        assert "longer than 4 MiB" in str(data.read(items[50].place).row)
+    assert said(items)[0] == TURN
+    assert {str(item.row) for item in items[1:]} == {"longer than 4 MiB; split it into smaller rows"}
+    assert len(items) == 65
+    one_cell = arrow.DictionaryArray.from_arrays([0] * 300, [long])
+    with opened_again("cell.parquet", ["a"], arrow.ListArray.from_arrays([0, 300], one_cell)) as data:
+        assert said(list(data)) == ["cell.parquet: row 1 needs more than 1024 MiB of memory"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began < 200 * 1024
+
+
 def test_parquet_needs_its_package_and_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
     _, items = opened(tmp_path / "d.parquet", b"PAR1 and nothing more")
     assert str(items[0].row).startswith("cannot be read as Parquet")
     _, items = opened(tmp_path / "d.parquet.gz", gzip.compress(b"PAR1"))
     assert str(items[0].row).startswith("is a Parquet file inside gzip")
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     _, items = opened(tmp_path / "d.parquet", b"PAR1")
     assert said(items) == ["d.parquet: needs one more package: pip install 'arkor-dev[parquet]'"]
 
@@ -323,6 +351,27 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
     assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
     tracemalloc.stop()
     assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (b'prompt,completion\na,b\na,"', "line 3 is longer than 64 MiB"),
+        (GOOD + b'\n{"prompt": "', "line 2 is longer than 64 MiB"),
+        (b"[" + GOOD + b',{"prompt": "', "the row that reaches line 1 is longer than 64 MiB"),
+    ],
+)
+def test_a_row_without_an_end_is_not_read_to_the_end(tmp_path: Path, start: bytes, reason: str) -> None:
+    path = tmp_path / "d.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(start)
+        for _ in range(100):
+            file.write(b"x" * 2**20)
+    with open_data([DataFile(path, "d")]) as data:
+        good, *_, bad = [item.row for item in data]
+    assert isinstance(good, Row)
+    assert isinstance(bad, DataError)
+    assert str(bad).startswith(reason)
 
 
 def test_a_hundred_thousand_rows_are_found_in_a_second(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ import pytest
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.contract.errors import ArkorError, UnavailableError, status_of
+from arkor_dev.contract.errors import ArkorError, TooOldError, UnavailableError, status_of
 from arkor_dev.core.settings import PRODUCTION_URL, Settings
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.base_url import clean_base_url
 from arkor_dev.identity.credentials_file import credentials_lock
 from arkor_dev.identity.file_identity import FileIdentity
@@ -272,16 +273,30 @@ async def test_a_cancelled_caller_leaves_the_bootstrap_to_the_others(
 # --- launch -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 426])
+async def test_a_launch_of_a_version_that_the_backend_refuses_says_how_to_upgrade(
+    identity: FileIdentity, fake_backend: FakeBackend
+) -> None:
+    body = {"error": "sdk_version_unsupported", "currentVersion": "0.1.0", "supportedRange": ">=1.4.0"}
+    fake_backend.fault(ANONYMOUS, status=426, body=json.dumps(body).encode())
+    with pytest.raises(TooOldError) as raised:
+        async with identity.opened():
+            pass
+    assert raised.value.text == (
+        f"127.0.0.1:{fake_backend.port} does not work with arkor-dev 0.1.0: it supports >=1.4.0. To upgrade "
+        f"this Studio, run `{upgrade_command()}`."
+    )
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
 async def test_a_launch_that_can_never_work_fails_at_once(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, status: int
 ) -> None:
-    fake_backend.fault(ANONYMOUS, status=status, body=b'{"error": "Not here."}')
+    fake_backend.fault(ANONYMOUS, status=status, body=b'{"error": "Not here"}')
     with pytest.raises(ArkorError) as raised:
         async with identity.opened():
             pass
     assert status_of(raised.value) == status
-    for words in (f"127.0.0.1:{fake_backend.port}", "Not here.", "arkor-dev login", "arkor-dev --local"):
+    for words in (f"127.0.0.1:{fake_backend.port}", "Not here. Run `arkor-dev login`", "arkor-dev --local"):
         assert words in raised.value.text
     assert not path.exists()
 
@@ -501,12 +516,20 @@ async def test_a_sign_in_that_was_revoked_says_arkor_login(
     error = await fails(identity.credentials())
     assert status_of(error) == 401
     assert "arkor-dev login" in error.text
+
+
+async def test_a_sign_in_that_cannot_be_renewed_counts_until_the_backend_refuses_it(
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
+) -> None:
+    backend = backend_of(identity, http)
     for missing in ("refreshToken", "clientId", "auth0Domain"):
         document = account(fake_backend, left=0)
         del document[missing]
         put(path, document)
+        assert (await backend.me()).status == 200
+        fake_backend.tokens.pop("old-access-token-0123456789")
+        assert "arkor-dev login" in (await fails(backend.me())).text
         await asyncio.sleep(0.3)
-        assert "arkor-dev login" in (await fails(identity.credentials())).text
 
 
 async def test_a_short_outage_of_the_sign_in_is_bridged_by_the_old_token(
@@ -520,8 +543,12 @@ async def test_a_short_outage_of_the_sign_in_is_bridged_by_the_old_token(
     assert fake_backend.count(REFRESH) == 1  # and then a pause
     assert (await identity.credentials()).token == "old-access-token-0123456789"
     await asyncio.sleep(0.1)  # until its pause is over, and the file's time is another
+    # Expired by this machine's clock: whether it still counts is the backend's to say.
     put(path, account(fake_backend, left=-1))
-    error = await fails(identity.credentials())
+    backend = backend_of(identity, http)
+    assert (await backend.me()).status == 200
+    fake_backend.tokens.pop("old-access-token-0123456789")
+    error = await fails(backend.me())
     assert status_of(error) == 503
     assert "could not be renewed" in error.text
     assert f"127.0.0.1:{fake_backend.port}" in error.text
@@ -532,12 +559,13 @@ async def test_a_short_outage_of_the_sign_in_is_bridged_by_the_old_token(
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"access_token": ""}', b'{"access_token": "a b"}'])
 async def test_a_refresh_without_a_token_changes_nothing(
-    identity: FileIdentity, path: Path, fake_backend: FakeBackend, body: bytes
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend, body: bytes
 ) -> None:
     put(path, account(fake_backend, left=0))
     before = path.read_bytes()
     fake_backend.fault(REFRESH, status=200, body=body)
-    assert "without a token" in (await fails(identity.credentials())).text
+    fake_backend.tokens.pop("old-access-token-0123456789")
+    assert "without a token" in (await fails(backend_of(identity, http).me())).text
     assert path.read_bytes() == before
 
 
@@ -695,7 +723,8 @@ async def test_no_token_is_ever_logged(
     caplog.set_level(logging.DEBUG)
     put(path, account(fake_backend, left=0))
     fake_backend.fault(REFRESH, times=1, status=500, body=b"You sent old-refresh-token")
-    error = await fails(identity.credentials())
+    fake_backend.tokens.pop("old-access-token-0123456789")
+    error = await fails(backend_of(identity, http).me())
     assert "You sent …" in error.text
     await asyncio.sleep(0.1)
     made = await identity.credentials()

@@ -57,6 +57,26 @@ def test_what_only_looks_like_a_control_frame_stays() -> None:
     assert deduplicator.end is None
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"id: 3\nevent: end",
+        b"id: 3\nevent: ping\ndata: {}",
+        b"id: 3\ndata: x\nid: 9",
+        b"id: 03\ndata: x",
+        b"data: x",
+    ],
+)
+def test_a_frame_by_itself_is_sifted_as_in_a_block(odd: bytes) -> None:
+    frames = [row(1), row(2), odd, row(3), row(4), row(4), row(3)]
+    kept: list[bytes] = []
+    counting, remembering = Deduplicator(lambda: kept), Deduplicator()
+    for frame in frames:
+        kept.append(counting.sift(block(frame)))
+        assert kept[-1] == remembering.sift(block(frame))
+        assert (counting.end, counting.resume_id) == (remembering.end, remembering.resume_id)
+
+
 @pytest.mark.parametrize("end", [b"event: end\ndata: {}", b"event:end", b"id: 9\nevent: end\ndata: {}"])
 def test_the_end_is_kept_as_it_came_and_nothing_follows_it(end: bytes) -> None:
     deduplicator = Deduplicator()

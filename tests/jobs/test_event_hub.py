@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -251,6 +252,32 @@ async def test_an_unknown_cursor_starts_over(hub: EventHub, upstream: Upstream, 
             name = reader.end().feed
             assert reader.begin(after=after.format(name=name)) == reader.begin()
             assert await take(reader, 1) == rows(1, 2)
+
+
+async def test_what_is_taken_at_once_and_what_is_not_are_the_whole(hub: EventHub, upstream: Upstream) -> None:
+    rng, got = random.Random(1), b""
+
+    def at_once(block: bytes) -> bool:
+        nonlocal got
+        taken = rng.random() < 0.7  # a tab whose socket is full takes nothing
+        got += block if taken else b""
+        return taken
+
+    async def tab(reader: Reader) -> None:
+        nonlocal got
+        while piece := await reader.next(at_once):
+            got += piece
+            await asyncio.sleep(0)
+
+    async with AsyncExitStack() as stack:
+        reading_it = asyncio.create_task(tab(await first_reader(hub, upstream, stack, row(1))))
+        for number in range(2, 200):
+            upstream.connections[0].send(row(number))
+            if rng.random() < 0.5:
+                await asyncio.sleep(0)
+        upstream.connections[0].send("event: end\ndata: {}")
+        await reading_it
+    assert got == rows(1, 199) + END
 
 
 async def test_a_place_by_event_id_goes_before_the_cursor(hub: EventHub, upstream: Upstream) -> None:

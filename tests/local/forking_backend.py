@@ -29,7 +29,7 @@ LIBRARIES: Final = (
     "peft",
     "arkor_dev.local.training.run",
     "arkor_dev.local.training.judging.measure",
-    "arkor_dev.local.training.samples.taking",
+    "arkor_dev.local.training.samples.sampler",
     "arkor_dev.local.inference.engine",
     "transformers.models.llama.modeling_llama",
     "torch.fx.experimental.symbolic_shapes",  # a model's first shapes are computed by it

@@ -103,6 +103,20 @@ async def test_a_webhook_is_told_and_can_check_who_tells(settings: Settings, web
     assert warnings == []
 
 
+async def test_the_verdict_is_told_with_the_end(settings: Settings, webhook: Webhook) -> None:
+    ask(settings, f'webhook = "{webhook.url}"')
+    said = {"verdict": "mixed", "sentence": "Better at your task,\n worse in general."}
+    async with notifier(settings) as (told, _):
+        told.take("job_1", "bot", JobEvent("evaluation.completed", {"evaluation": said}))
+        told.take("job_2", "other", JobEvent("evaluation.completed", {"evaluation": {"verdict": 7}}))
+        told.take("job_1", "bot", DONE)
+        told.take("job_2", "other", DONE)
+    found = {facts["job"]["name"]: facts for _, facts, _ in webhook.seen}
+    assert found["bot"]["message"] == "bot has finished: loss 0.5. Better at your task, worse in general."
+    assert found["bot"]["verdict"]["verdict"] == "mixed"
+    assert found["other"]["message"] == "other has finished: loss 0.5"
+
+
 async def test_each_event_is_told_once_whoever_follows_the_job(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"')
     paused = JobEvent("training.paused", {"timestamp": "t1", "step": 3, "reason": "asked"})

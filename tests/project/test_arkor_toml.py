@@ -201,15 +201,15 @@ lora = { r = 4 }
         ("optimizer = 'sgd'\noptim = 'sgd'", "arkor.toml:6: optim means the same as optimizer. Keep one"),
         (
             "warmup_ratio = 0.1\nwarmup_steps = 1",
-            "arkor.toml:5: warmup_ratio and warmup_steps are both set. Keep the one that should decide",
+            "arkor.toml:5: warmup_ratio and warmup_steps are both set. Remove one of the two",
         ),
         (
             "lr_scheduler_kwargs.num_cycles = 3\nlr_scheduler_type = 'cosine'",
-            "arkor.toml:5: lr_scheduler_kwargs.num_cycles has a meaning only where lr_scheduler_type is",
+            "arkor.toml:5: lr_scheduler_kwargs.num_cycles applies only when lr_scheduler_type is",
         ),
         (
             "adam_epsilon = 1e-6\noptimizer = 'lion'",
-            'arkor.toml:5: adam_epsilon has a meaning only where optimizer is "adamw" or "adamw_torch" or',
+            'arkor.toml:5: adam_epsilon applies only when optimizer is "adamw" or "adamw_torch" or',
         ),
         ("[trainers]", "arkor.toml:5: unknown key trainers. Did you mean trainer?"),
         ("x = 1979-05-27", "arkor.toml:5: unknown key x."),
@@ -257,7 +257,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
-        ('"gone.jsonl"', 'arkor.toml:4: dataset: there is no file "gone.jsonl" in the project. Create it'),
+        ('"gone.jsonl"', 'arkor.toml:4: dataset: "gone.jsonl" is not in the project. Create it'),
         ('"owner/rows"', 'dataset = { huggingface = "owner/rows" }'),
         ('"empty"', 'arkor.toml:4: dataset: "empty" is a folder without data files (jsonl, '),
         ('"../secret.jsonl"', 'arkor.toml:4: dataset: "../secret.jsonl" is outside the project.'),
@@ -270,7 +270,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ("3", "arkor.toml:4: dataset: must be a path, a table such as"),
         ("[]", "arkor.toml:4: dataset: must be a path, a table such as"),
         ('[["data.jsonl"]]', "arkor.toml:4: dataset: is a list inside a list"),
-        ('["data.jsonl", "gone.jsonl"]', 'arkor.toml:4: dataset: there is no file "gone.jsonl"'),
+        ('["data.jsonl", "gone.jsonl"]', 'arkor.toml:4: dataset: "gone.jsonl" is not in the project'),
         (
             '["data.jsonl", { urk = "https://x" }]',
             "arkor.toml:4: unknown key dataset.1.urk. Did you mean url?",

@@ -292,6 +292,6 @@ def test_a_file_that_is_not_there_is_not_added(project: Path) -> None:
     (project / "data" / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     text = f'{HEAD}dataset = "data/a.jsonl"\n'
     (project / "arkor.toml").write_text(text)
-    with pytest.raises(ArkorError, match="there is no file"):
+    with pytest.raises(ArkorError, match="is not in the project"):
         add_to_dataset(project, "a", revision(project), FILE, preview=False)
     assert (project / "arkor.toml").read_text() == text

@@ -42,7 +42,7 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     launch = training_command(settings, {})
     assert launch.argv == [
         sys.executable, "-P", "-m", "arkor_dev", "start",
-        "--project", str(settings.project), "--trainer=first",
+        "--project", str(settings.project), "--managed", "--trainer=first",
     ]  # fmt: skip
     assert (launch.trainer, launch.file, launch.dry_run) == ("first", None, False)
     launch = training_command(settings, {"trainer": "second", "dryRun": True})
@@ -78,7 +78,7 @@ def test_settings_of_one_run_are_arguments_of_their_own(settings: Settings, arko
         "--set=steps=",
     ]
     assert parse_settings(each.removeprefix("--set=") for each in sets) == changes
-    with pytest.raises(ArkorError, match="has a meaning only where scheduler is"):
+    with pytest.raises(ArkorError, match="applies only when scheduler is"):
         training_command(settings, {"settings": {"lrPower": 2}})
     (settings.project / "arkor.toml").unlink()
     with pytest.raises(ArkorError, match="Only settings of"):

@@ -13,6 +13,7 @@ import pytest
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
 from arkor_dev.project import typescript
+from arkor_dev.project.source_state import SETTLED
 from arkor_dev.project.typescript import TypeScriptProject
 from tests.support.typescript_projects import trainer
 
@@ -27,7 +28,7 @@ CLI = """#!{python}
 import pathlib, sys, time
 assert sys.argv[1:] == ["build"], sys.argv
 source = pathlib.Path("src/arkor/index.ts").read_text()
-with open("builds", "a") as builds:
+with open(".arkor/builds", "a") as builds:
     builds.write("b")
 time.sleep(0.1)
 if "BROKEN" in source:
@@ -78,7 +79,9 @@ def named(name: str) -> Manifest:
         'export default { _kind: "arkor", trainer: make("one") };',
         'export default make("one");',
         'export default { trainer: make("one") };',
-        'export const arkor = { trainer: make("one") }; export const trainer = make("two");',
+        # As `arkor start` chooses: only what createArkor made is a manifest, by either name.
+        'export const arkor = { trainer: make("two") }; export const trainer = make("one");',
+        'export const arkor = { trainer: make("two") }; export default make("one");',
         'export const trainer = make("one"); console.log("hello"); setInterval(() => {}, 1000);',
         'export const arkor = null; export const trainer = 3; export default make("one");',
     ],
@@ -99,8 +102,11 @@ async def test_odd_names(project: Path) -> None:
     assert (await TypeScriptProject(project).read())["trainer"] == {"name": "\ufffd"}
 
 
-async def test_a_project_without_a_trainer_has_none(project: Path) -> None:
-    source(project, "export const other = 1;")
+@pytest.mark.parametrize(
+    "text", ["export const other = 1;", TRAINER + 'export const arkor = { trainer: make("one") };']
+)
+async def test_a_project_without_a_trainer_has_none(project: Path, text: str) -> None:
+    source(project, text)
     assert await TypeScriptProject(project).read() == {
         "trainer": None,
         "trainers": [],
@@ -157,7 +163,35 @@ async def test_an_edit_shows_and_unchanged_bytes_are_not_loaded_again(project: P
     source(project, count + TRAINER + 'export const trainer = make("two");')
     assert await reader.read() == named("two")
     assert (project / "loads").read_text() == "ll"
-    assert (project / "builds").read_text() == "bbb"
+
+
+async def test_a_look_builds_only_what_has_changed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = TypeScriptProject(source(project, TRAINER + 'export const trainer = make("one");'))
+
+    async def builds_of_a_look(name: str) -> int:
+        before = len((project / ".arkor" / "builds").read_text())
+        assert await reader.read() == named(name)
+        return len((project / ".arkor" / "builds").read_text()) - before
+
+    await reader.read()
+    await asyncio.sleep(2 * SETTLED)
+    await reader.read()  # the first was read while it had just been written
+    assert await builds_of_a_look("one") == 0
+    # A sibling of the same size, within the moment of the look.
+    source(project, TRAINER + 'export const trainer = make("two");')
+    assert await builds_of_a_look("two") == 1
+    (project / "src" / "imported.ts").touch()
+    assert await builds_of_a_look("two") == 1
+    # What cannot be looked at, or has not been built for long, is built again.
+    await asyncio.sleep(2 * SETTLED)
+    await reader.read()
+    (project / "linked").symlink_to(project / "src")
+    assert await builds_of_a_look("two") == 0
+    monkeypatch.setattr(typescript, "UNCHECKED", 0.0)
+    assert await builds_of_a_look("two") == 1
+    (project / "linked").unlink()
+    monkeypatch.setattr(typescript, "CHECKED", 0.0)
+    assert await builds_of_a_look("two") == 1
 
 
 async def test_a_failed_load_is_tried_again(project: Path) -> None:
@@ -173,13 +207,13 @@ async def test_many_readers_share_a_build_and_its_fault(project: Path) -> None:
     reader = TypeScriptProject(source(project, "BROKEN"))
     answers = await asyncio.gather(*(reader.read() for _ in range(20)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {BadRequestError}
-    assert 1 <= len((project / "builds").read_text()) <= 2
+    assert 1 <= len((project / ".arkor" / "builds").read_text()) <= 2
 
 
 async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path) -> None:
     reader = TypeScriptProject(source(project, "BROKEN"))
     first = asyncio.create_task(reader.read())
-    while not (project / "builds").exists():  # noqa: ASYNC110
+    while not (project / ".arkor" / "builds").exists():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     second = asyncio.create_task(reader.read())
     first.cancel()

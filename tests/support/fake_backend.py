@@ -650,6 +650,8 @@ class FakeBackend:
         check_deployment(body, new=True)
         if any(other["slug"] == body["slug"] for other in self.deployments.values()):
             return _error(409, "This slug is taken.")
+        if trouble := self.serving.trouble_of(body["target"]):
+            raise RefusedError(409, trouble, code="target_unavailable")
         fixed = {"urlFormat": "openai_compat", "enabled": True, "customDomain": None}
         times = {"createdAt": CREATED, "updatedAt": CREATED}
         where = {"id": self.new_id("dep"), "orgId": "id", "projectId": self._here(request)}
@@ -665,7 +667,9 @@ class FakeBackend:
         return deployment
 
     async def _get_endpoint(self, request: web.Request) -> web.Response:
-        return web.json_response({"deployment": self._endpoint(request)})
+        found = self._endpoint(request)
+        trouble = self.serving.trouble_of(found["target"])
+        return web.json_response({"deployment": {**found, **({"trouble": trouble} if trouble else {})}})
 
     async def _update_endpoint(self, request: web.Request) -> web.Response:
         deployment, change = self._endpoint(request), parsed(await request.read())

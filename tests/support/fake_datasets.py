@@ -167,6 +167,7 @@ class FakeDatasets:
             roles[role] = roles.get(role, 0) + 1
         told = {
             **{key: value for key, value in short.items() if key != "excerpt"},
+            "examples": [len(tokens)],
             "first": next((place for place, token in enumerate(tokens) if token[1]), None),
             "roles": roles,
             "shown": len(shown),

@@ -22,9 +22,10 @@ HELD_OUT: dict[str, Any] = {
     "base": 3.42,
     "adapter": 1.91,
     "difference": {"mean": 1.51, "low": 1.21, "high": 1.8},
+    "confidence": 99,
     "verdict": "better",
-    "sentence": "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows, 95 % interval of the "
-    "difference 1.21 to 1.80.",
+    "sentence": "Your task: better, loss 1.91 vs. 3.42 for the base on 12 held-out rows; 99 % interval of "
+    "the difference 1.21 to 1.80.",
 }
 GENERAL: dict[str, Any] = {
     "name": "general questions",
@@ -32,9 +33,10 @@ GENERAL: dict[str, Any] = {
     "base": 2.05,
     "adapter": 2.36,
     "difference": {"mean": -0.31, "low": -0.39, "high": -0.22},
+    "confidence": 95,
     "verdict": "worse",
-    "sentence": "It answers general questions 0.31 worse than the base, and 4 times longer: loss 2.36 "
-    "instead of 2.05 on 64 questions, 95 % interval of the difference 0.22 to 0.39.",
+    "sentence": "General questions: worse, loss 2.36 vs. 2.05 for the base on 64 questions; 95 % interval of "
+    "the difference 0.22 to 0.39; its answers are 4 times longer.",
     "answers": {
         "count": 16,
         "longest": 64,
@@ -57,12 +59,14 @@ ANSWERS: list[dict[str, str]] = [
     },
 ]
 EVALUATION: dict[str, Any] = {
-    "verdict": "better",
-    "sentence": HELD_OUT["sentence"],
+    "verdict": "mixed",
+    "sentence": "Better at your task (only 12 rows), worse in general.",
+    "margin": 0.01,
+    "noiseFloor": 0.004,
     "heldOut": HELD_OUT,
     "general": GENERAL,
     "bestStep": 40,
-    "bestSentence": "No evaluation was better than the final adapter's, of 4.",
+    "bestSentence": "None of 4 evaluations was better than the final adapter's.",
     "seconds": 5.2,
 }
 OWN: dict[str, Any] = {
@@ -70,6 +74,7 @@ OWN: dict[str, Any] = {
     "base": 0.1,
     "adapter": 0.825,
     "difference": {"mean": 0.725, "low": 0.57, "high": 0.88},
+    "confidence": 95,
     "verdict": "better",
 }
 COMPARISON: dict[str, Any] = {
@@ -78,6 +83,7 @@ COMPARISON: dict[str, Any] = {
     "base": 1.91,
     "adapter": 1.66,
     "difference": {"mean": 0.25, "low": 0.12, "high": 0.39},
+    "confidence": 99,
     "verdict": "better",
 }
 ROWS: list[dict[str, Any]] = [
@@ -97,11 +103,11 @@ ROWS: list[dict[str, Any]] = [
 def own_part(told: dict[str, Any]) -> dict[str, Any]:
     """The figures of one of a job's own sets."""
     name, metric = told["name"], told.get("metric", "loss")
-    right = f"{name}: better than the base, 33 of 40 answers the same as wanted, instead of 4"
+    right = f"{name}: better, 33 of 40 answers the same as wanted vs. 4 for the base"
     sentence = f"{right}; 95 % interval of the difference 0.57 to 0.88."
     part = {**OWN, "name": name, "metric": metric, "sentence": sentence}
     if metric == "loss":
-        part |= {"base": 3.42, "adapter": 2.695, "sentence": f"Better than the base on 40 rows of {name}."}
+        part |= {"base": 3.42, "adapter": 2.695, "sentence": f"{name}: better, on 40 rows."}
     return part
 
 
@@ -145,6 +151,7 @@ class FakeEvaluations:
         if data is not None:
             evaluation["data"] = data
             del evaluation["general"]
+            evaluation |= {"verdict": "better", "sentence": f"Better on {data} (only 12 rows)."}
         if step is not None:
             evaluation["step"] = step
         elif data is None:
@@ -204,7 +211,7 @@ class FakeEvaluations:
                 raise RefusedError(
                     409, f"{job['name']} and {other['name']} were evaluated on different rows."
                 )
-            sentence = f"Better than {other['name']}: loss 1.66 instead of 1.91 on 12 held-out rows."
+            sentence = f"Better than {other['name']}: loss 1.66 vs. 1.91 on 12 held-out rows."
             return web.json_response({"comparison": {**COMPARISON, "sentence": sentence}})
         answers = {"answers": self.answers} if "answers" in found.get("general", {}) else {}
         return web.json_response({"evaluation": found, "rows": self.rows, **answers})

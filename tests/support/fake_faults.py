@@ -21,6 +21,7 @@ class Fault:
     ``garbage`` is sent raw in place of HTTP. ``status`` (with ``body`` and ``headers``) answers in the
     handler's place; ``flood`` sends that many bytes as the body. For right answers ``cut_after`` breaks the
     connection and ``stall_after`` goes silent after so many bytes of the body; ``drip`` waits between bytes.
+    ``first_byte`` waits between the head and the body.
     """
 
     times: int | None = None
@@ -35,6 +36,7 @@ class Fault:
     cut_after: int | None = None
     stall_after: int | None = None
     drip: float = 0
+    first_byte: float = 0
 
 
 async def answer_wrongly(fault: Fault, request: web.Request) -> web.StreamResponse | None:
@@ -80,6 +82,8 @@ class Sender:
         """Send the head."""
         response = web.StreamResponse(headers={"Content-Type": content_type, **headers})
         await response.prepare(request)
+        if fault is not None:
+            await asyncio.sleep(fault.first_byte)
         return cls(request, response, fault)
 
     @classmethod

@@ -19,7 +19,8 @@ KEY_HEADER = "X-Arkor-Endpoint-Key"
 class FakeServing:
     """``chunks`` are what the model says; ``asked`` the bodies that were answered, ``left`` who went early.
 
-    ``keys`` has the id of the key for each plaintext, ``log`` what each deployment's callers asked.
+    ``trouble`` is why a job has nothing to be served, by its id. ``keys`` has the id of the key for each
+    plaintext, ``log`` what each deployment's callers asked.
     """
 
     def __init__(self, fake: FakeBackend) -> None:
@@ -30,6 +31,7 @@ class FakeServing:
         self.endless = False
         self.asked: list[dict[str, Any]] = []
         self.left = 0
+        self.trouble: dict[str, str] = {}
         self.log: dict[str, list[dict[str, Any]]] = {}
         self.totals: dict[str, Any] = {}
 
@@ -44,6 +46,10 @@ class FakeServing:
             web.get("/v1/endpoints/{id}/requests", self._requests),
             web.get("/v1/endpoints/{id}/requests/{request}", self._request),
         ]
+
+    def trouble_of(self, target: dict[str, Any]) -> str | None:
+        """Why ``target`` cannot be served."""
+        return self.trouble.get((target.get("adapter") or {}).get("jobId", ""))
 
     def _caller(self, request: web.Request) -> dict[str, Any]:
         slug = request.match_info["slug"]

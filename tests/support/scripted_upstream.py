@@ -34,6 +34,16 @@ class Connection:
         self._pieces.put_nowait(fault)
 
     @property
+    def headers(self) -> dict[str, str]:
+        """As of ``ClientResponse``."""
+        return {}
+
+    @property
+    def request_info(self) -> Connection:
+        """As of ``ClientResponse``."""
+        return self
+
+    @property
     def content(self) -> Connection:
         """As of ``ClientResponse``."""
         return self

@@ -63,7 +63,7 @@ class TypeScriptProject:
     def calls(self) -> list[str]:
         """What the ``arkor`` command was asked for so far."""
         try:
-            return (self.path / "calls").read_text().splitlines()
+            return (self.path / ".arkor" / "calls").read_text().splitlines()
         except FileNotFoundError:
             return []
 

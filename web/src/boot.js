@@ -19,14 +19,17 @@
   });
   (chunks[pages[0]] || []).forEach(function (file) {
     var link = document.createElement("link");
-    link.rel = "modulepreload";
+    var style = /\.css$/.test(file);
+    link.rel = style ? "preload" : "modulepreload";
+    if (style) link.as = "style";
     link.crossOrigin = "";
     link.href = "/" + file;
     document.head.append(link);
   });
   // Last, because the first look into the storage takes a while.
   try {
-    var theme = localStorage.getItem("arkor.theme");
+    // The second is the choice in `arkor dev`, which people may run at the same address.
+    var theme = localStorage.getItem("arkor.theme") ?? localStorage.getItem("arkor-studio-theme");
     if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   } catch {
     // No storage, no choice.

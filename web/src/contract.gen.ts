@@ -10,6 +10,8 @@ export const STALE_HEADER = "X-Arkor-Stale";
 
 export const STALE_WHY_HEADER = "X-Arkor-Stale-Why";
 
+export const STALE_STATUS_HEADER = "X-Arkor-Stale-Status";
+
 export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
@@ -52,121 +54,123 @@ export interface JobConfig {
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
-  /** How long to train, in steps of one batch each. Set steps or epochs, not both. */
+  /** Number of optimizer steps. Set steps or epochs, not both. */
   maxSteps?: number;
-  /** How long to train, in passes through the whole data set. Set steps or epochs, not both. */
+  /** Number of passes through the training set. Set steps or epochs, not both. */
   numTrainEpochs?: number;
-  /** Chats of one step. Fewer need less memory. */
+  /** Examples per batch. A smaller batch needs less memory. */
   batchSize?: number;
-  /** Batches whose gradients are added up to one step: a larger step in the memory of one batch. */
+  /** Accumulates gradients over this many batches before each update. */
   gradientAccumulationSteps?: number;
-  /** How fast it learns. Too high and the loss jumps about, too low and it hardly falls. */
+  /** Step size. Too high: the loss spikes; too low: it barely falls. */
   learningRate?: number;
-  /** How the learning rate falls from its height to the end. */
+  /** How the learning rate decays. */
   lrSchedulerType?: string;
-  /** Steps over which the learning rate rises to its height. */
+  /** Steps to ramp up to the peak learning rate. */
   warmupSteps?: number;
-  /** The size of the adapter. Larger holds more and needs more memory. */
+  /** Rank of the LoRA matrices. A higher rank learns more and needs more memory. */
   loraR?: number;
-  /** How strongly the adapter counts, usually twice r. */
+  /** LoRA scaling factor; commonly twice the rank. */
   loraAlpha?: number;
-  /** Tokens of one chat. What is longer is cut. */
+  /** Maximum tokens per example. Longer examples are truncated. */
   maxLength?: number;
-  /** The part of the chats that is kept out of training, to measure the loss on. */
+  /** Fraction held out for evaluation. */
   datasetSplit?: number;
-  /** Measure the loss on the chats kept out of training every so many steps; 0 is never. */
+  /** Evaluate on the held-out rows every N steps; 0 disables evaluation. */
   evalSteps?: number;
-  /** Save a checkpoint every so many steps, to talk to in the Playground; 0 is never. */
+  /** Save a checkpoint every N steps, to try in the playground; 0 disables checkpoints. */
   saveSteps?: number;
-  /** The part of all steps over which the learning rate rises. Set this or warmup_steps. */
+  /** Fraction of the steps used for warmup. Set this or warmup_steps. */
   warmupRatio?: number;
-  /** How often cosine_with_restarts falls from the height; once is the plain cosine. */
+  /** Number of cosine_with_restarts cycles; 1 is plain cosine. */
   lrNumCycles?: number;
-  /** How a polynomial schedule falls: 1 is a line, 2 falls early, 0.5 late. */
+  /** Exponent of the polynomial schedule: 1 decays linearly, 2 decays early, 0.5 late. */
   lrPower?: number;
-  /** Over how many steps at the end wsd (warm-up, stable, decay) falls to nothing. */
+  /** Length of the final decay of wsd (warmup, stable, decay). */
   lrNumDecaySteps?: number;
-  /** The rule by which the weights follow the gradient. */
+  /** Algorithm that updates the weights. */
   optim?: string;
-  /** How strongly the weights are drawn towards zero at each step. */
+  /** Decoupled weight decay, as in AdamW. */
   weightDecay?: number;
-  /** How long AdamW and lion remember the gradient: 0.9 is about ten steps. */
+  /** Decay rate of the first moment (AdamW, Lion). */
   adamBeta1?: number;
-  /** How long AdamW remembers the gradient's size: 0.999 is about a thousand steps. */
+  /** Decay rate of the second moment (AdamW). */
   adamBeta2?: number;
-  /** Keeps AdamW's steps small where gradients are nearly nothing. */
+  /** Added to AdamW's denominator for numerical stability. */
   adamEpsilon?: number;
-  /** A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never. */
+  /** Clips the gradient to this L2 norm; 0 disables clipping. */
   maxGradNorm?: number;
-  /** Let all weights learn, without an adapter. For small models: it needs many times the memory. */
+  /** Train all weights, without an adapter. For small models: it needs many times the memory. */
   fullFineTuning?: boolean;
-  /** The layers that get an adapter, by the end of their names; "all-linear" is every linear one. */
+  /** Layers that get LoRA matrices, by name suffix; "all-linear" means every linear layer. */
   loraTargetModules?: string | string[];
-  /** Only these blocks of the model get an adapter, counted from 0. */
+  /** Indices of the transformer layers that get an adapter, from 0. */
   loraLayersToTransform?: number | number[];
-  /** Layers that learn in full beside the adapter, and are saved with it: a new head, say. */
+  /** Modules trained in full and saved with the adapter, such as a new head. */
   loraModulesToSave?: string | string[];
-  /** The part of an adapter's inputs that is left out by chance, against learning by heart. */
+  /** Dropout on the adapter's input, against overfitting. */
   loraDropout?: number;
-  /** Scale the adapter by alpha over the root of r, not by alpha over r: large ranks learn more. */
+  /** rsLoRA: scale by alpha/√r instead of alpha/r, which helps high ranks. */
   useRslora?: boolean;
-  /** Let each weight's length learn apart from its direction. Better at small ranks, and slower. */
+  /** Learn each weight's magnitude and direction separately. Better at low ranks, slower. */
   useDora?: boolean;
-  /** Begin at nothing (default, gaussian, orthogonal), or at the strongest parts of the weights. */
+  /** Start at zero (default, gaussian, orthogonal) or by factorizing the weights (pissa, olora). */
   initLoraWeights?: string;
-  /** Learn the answers, not the questions. */
+  /** Compute the loss on the assistant's answers only, not on the prompts. */
   trainOnResponsesOnly?: boolean;
-  /** Of each chat learn the last answer alone; what came before it is read and not learned. */
+  /** Compute the loss on the last answer of each chat only. */
   completionOnlyLoss?: boolean;
-  /** Put several chats where one was, up to the maximum length; each still sees itself alone. */
+  /** Pack examples into sequences of up to max_length; attention stays within each example. */
   packing?: boolean;
-  /** Let chats of like length come together. A CPU fills none up anyway, and gains nothing by it. */
+  /** Batch examples of similar length. No gain on a CPU, which pads nothing. */
   groupByLength?: boolean;
-  /** The part of a token's probability that is wanted of all tokens alike, against overconfidence. */
+  /** Fraction of the probability spread over all tokens, against overconfidence. */
   labelSmoothingFactor?: number;
-  /** Leave out rows that cannot be read, and say which. Otherwise the first of them ends the job. */
+  /** Skip rows that can't be read, and report them. Otherwise the first one ends the job. */
   skipBadRows?: boolean;
-  /** Report the loss every so many steps. */
+  /** Log the loss every N steps. */
   loggingSteps?: number;
-  /** What the base and each checkpoint are asked, to see how answers change; "off" for nothing. */
+  /** Prompts that the base model and each checkpoint answer during the run; "off" for none. */
   samples?: string | string[];
-  /** Stop after so many evaluations without a better one, and keep the adapter of the best. */
+  /** Stop after this many evaluations without improvement and keep the best adapter. */
   earlyStoppingPatience?: number;
-  /** By how much an evaluation has to be better to count as one, where patience is set. */
+  /** Minimum improvement of the held-out loss that counts for early stopping. */
   earlyStoppingThreshold?: number;
-  /** Keep so many checkpoints, the newest, beside the best one; remove the others from the disk. */
+  /** The smallest difference in mean loss per token that counts as better or worse in the verdict. */
+  verdictMargin?: number;
+  /** Keep the newest N checkpoints and the best one; delete the others. */
   saveTotalLimit?: number;
-  /** Stop at once, or go back once to the last evaluation or checkpoint, with half the rate. */
+  /** Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate. */
   onNonFinite?: string;
-  /** Load the base model in 4 bit, which needs a quarter of the memory. */
+  /** Load the base model in 4-bit (NF4), for about a quarter of the memory. */
   loadIn4bit?: boolean;
-  /** What is computed in; the weights of an adapter are float32 in any case. auto is as if unset. */
+  /** Data type of the computation; adapter weights are always float32. auto means the default. */
   numberFormat?: string;
-  /** Compute in bfloat16, whatever was measured; false is never. */
+  /** Compute in bfloat16, skipping the measurement; false disables it. */
   bf16?: boolean;
-  /** Compute in float16, the loss scaled up against underflow: for GPUs without bfloat16. */
+  /** Compute in float16 with loss scaling, for GPUs without bfloat16. */
   fp16?: boolean;
-  /** Compute activations again on the way back and keep few: much less memory, a third more time. */
+  /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
-  /** What everything random comes from: the same seed on the same machine gives the same adapter. */
+  /** Random seed. The same seed on the same machine gives the same adapter. */
   seed?: number;
-  /** What the order of the rows comes from, where it is to differ from all else that is random. */
+  /** Separate random seed for the order of the rows. */
   dataSeed?: number;
-  /** Blur the embeddings while training (NEFTune), against learning by heart; 5 is usual. */
+  /** Adds noise to the embeddings during training (NEFTune), against overfitting; 5 is common. */
   neftuneNoiseAlpha?: number;
-  /** Where the figures of the run go besides: tensorboard, trackio, wandb, mlflow. */
+  /** Where else to log metrics: tensorboard, trackio, wandb, mlflow. */
   reportTo?: string | string[];
-  /** Stand while the machine runs on its battery, and go on when it has power again. */
+  /** Pause while the machine runs on battery; resume on mains power. */
   pauseOnBattery?: boolean;
-  /** Train on a few rows for a few steps, to see that everything works. */
+  /** Train on a few rows for a few steps, to check that everything works. */
   dryRun?: boolean;
-  /** Processors of one machine of a cluster, and as many threads. */
+  /** CPU cores to reserve on one cluster node, and the number of threads. */
   cpus?: number;
-  /** GPUs of one machine of a cluster. Training uses one. */
+  /** GPUs to reserve on one cluster node. Training uses one. */
   gpus?: number;
-  /** Memory of one machine of a cluster for this job alone. */
+  /** Memory to reserve on one cluster node for this job. */
   memory?: number;
-  /** Processes of a cluster that share each batch, each with all of this. */
+  /** Worker processes on the cluster that share each batch; each reserves these resources. */
   workers?: number;
 }
 
@@ -311,6 +315,7 @@ export interface SettingsWritten {
 /** `GET /api/capabilities`: the optional features that the backend names. */
 export interface Capabilities {
   features: string[];
+  baseModels?: string[];
 }
 
 /** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
@@ -618,7 +623,15 @@ export interface DeploymentTarget {
   baseModel?: string;
 }
 
-/** A public OpenAI-compatible endpoint of the managed backend. */
+/** What computes answers: a library, the number format of its weights, and a short name of these. */
+export interface AnsweredBy {
+  engine: string;
+  precision: string;
+  weights?: string;
+  why?: string;
+}
+
+/** An OpenAI-compatible endpoint. */
 export interface Deployment {
   id: string;
   slug: string;
@@ -633,6 +646,9 @@ export interface Deployment {
   runRetentionDays?: number | null;
   createdAt: string;
   updatedAt: string;
+  engine?: "auto" | "exact" | "llama.cpp";
+  answeredBy?: AnsweredBy | null;
+  trouble?: string;
 }
 
 /** An API key of a deployment; `plaintext` is in the answer to its creation alone. */
@@ -838,6 +854,7 @@ export interface DatasetTokens {
   row: number;
   where: string;
   length: number;
+  examples: number[];
   learned: number;
   first: number | null;
   roles: Record<string, number>;
@@ -922,7 +939,7 @@ export interface ExtendRequest {
   force?: boolean;
 }
 
-/** Base less adapter in mean loss a token, with its 95 % interval: above zero the adapter is better. */
+/** Base less adapter in mean loss per token, with its interval: above zero the adapter is better. */
 export interface EvaluationDifference {
   mean: number;
   low: number;
@@ -946,13 +963,14 @@ export interface EvaluationAnswers {
   sentence: string;
 }
 
-/** Base and adapter on one set of `rows`. `verdict` as in :class:`Evaluation`. */
+/** Base and adapter on one set of `rows`. */
 export interface EvaluationPart {
   name: string;
   rows: number;
   base: number;
   adapter: number;
   difference: EvaluationDifference;
+  confidence: number;
   verdict: string;
   sentence: string;
   rowsToSettle?: number;
@@ -965,6 +983,8 @@ export interface EvaluationPart {
 export interface Evaluation {
   verdict: string;
   sentence: string;
+  margin?: number;
+  noiseFloor?: number;
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
@@ -1120,7 +1140,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1131,58 +1151,59 @@ export const SETTINGS: readonly Setting[] = [
   { field: "maxSteps", label: "Steps", style: "count" },
   { field: "numTrainEpochs", label: "Epochs", style: "count" },
   { field: "batchSize", label: "Batch size", style: "count" },
-  { field: "gradientAccumulationSteps", label: "Batches a step", style: "count" },
+  { field: "gradientAccumulationSteps", label: "Gradient accumulation steps", style: "count" },
   { field: "learningRate", label: "Learning rate", style: "rate" },
-  { field: "lrSchedulerType", label: "Schedule", style: "text" },
-  { field: "warmupSteps", label: "Warm-up", style: "steps" },
+  { field: "lrSchedulerType", label: "LR scheduler", style: "text" },
+  { field: "warmupSteps", label: "Warmup steps", style: "steps" },
   { field: "loraR", label: "LoRA rank", style: "count" },
   { field: "loraAlpha", label: "LoRA alpha", style: "count" },
-  { field: "maxLength", label: "Maximum length", style: "tokens" },
+  { field: "maxLength", label: "Max length", style: "tokens" },
   { field: "datasetSplit", label: "Evaluation split", style: "share" },
-  { field: "evalSteps", label: "Evaluation", style: "interval" },
-  { field: "saveSteps", label: "Checkpoints", style: "interval" },
-  { field: "warmupRatio", label: "Warm-up, as a share", style: "share" },
-  { field: "lrNumCycles", label: "Waves of the schedule", style: "count" },
-  { field: "lrPower", label: "Power of the polynomial", style: "count" },
-  { field: "lrNumDecaySteps", label: "Fall of wsd", style: "steps" },
-  { field: "optim", label: "Optimiser", style: "text" },
+  { field: "evalSteps", label: "Evaluate every", style: "interval" },
+  { field: "saveSteps", label: "Save every", style: "interval" },
+  { field: "warmupRatio", label: "Warmup ratio", style: "share" },
+  { field: "lrNumCycles", label: "Restart cycles", style: "count" },
+  { field: "lrPower", label: "Polynomial power", style: "count" },
+  { field: "lrNumDecaySteps", label: "WSD decay steps", style: "steps" },
+  { field: "optim", label: "Optimizer", style: "text" },
   { field: "weightDecay", label: "Weight decay", style: "rate" },
-  { field: "adamBeta1", label: "Adam's beta 1", style: "rate" },
-  { field: "adamBeta2", label: "Adam's beta 2", style: "rate" },
-  { field: "adamEpsilon", label: "Adam's epsilon", style: "rate" },
-  { field: "maxGradNorm", label: "Longest gradient", style: "count" },
-  { field: "fullFineTuning", label: "Train the whole model", style: "flag" },
-  { field: "loraTargetModules", label: "Adapted layers", style: "list" },
-  { field: "loraLayersToTransform", label: "Adapted blocks", style: "list" },
-  { field: "loraModulesToSave", label: "Layers trained whole", style: "list" },
+  { field: "adamBeta1", label: "Adam beta1", style: "rate" },
+  { field: "adamBeta2", label: "Adam beta2", style: "rate" },
+  { field: "adamEpsilon", label: "Adam epsilon", style: "rate" },
+  { field: "maxGradNorm", label: "Max gradient norm", style: "count" },
+  { field: "fullFineTuning", label: "Full fine-tuning", style: "flag" },
+  { field: "loraTargetModules", label: "Target modules", style: "list" },
+  { field: "loraLayersToTransform", label: "Layers to adapt", style: "list" },
+  { field: "loraModulesToSave", label: "Modules to save", style: "list" },
   { field: "loraDropout", label: "LoRA dropout", style: "share" },
-  { field: "useRslora", label: "Scaled by the root of the rank", style: "flag" },
+  { field: "useRslora", label: "Rank-stabilized LoRA", style: "flag" },
   { field: "useDora", label: "DoRA", style: "flag" },
-  { field: "initLoraWeights", label: "How the adapter begins", style: "text" },
+  { field: "initLoraWeights", label: "Initialization", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
-  { field: "completionOnlyLoss", label: "Loss on the last answer only", style: "flag" },
+  { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
   { field: "packing", label: "Packing", style: "flag" },
-  { field: "groupByLength", label: "Grouped by length", style: "flag" },
+  { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
-  { field: "skipBadRows", label: "Unreadable rows left out", style: "flag" },
-  { field: "loggingSteps", label: "Logging", style: "interval" },
+  { field: "skipBadRows", label: "Skip invalid rows", style: "flag" },
+  { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
-  { field: "earlyStoppingPatience", label: "Patience", style: "count" },
-  { field: "earlyStoppingThreshold", label: "Least improvement", style: "rate" },
-  { field: "saveTotalLimit", label: "Checkpoints kept", style: "count" },
-  { field: "onNonFinite", label: "A loss that is no number", style: "text" },
-  { field: "loadIn4bit", label: "Loaded in 4 bit", style: "flag" },
-  { field: "numberFormat", label: "Number format", style: "text" },
-  { field: "bf16", label: "Computed in bfloat16", style: "flag" },
-  { field: "fp16", label: "Computed in float16", style: "flag" },
+  { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },
+  { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
+  { field: "verdictMargin", label: "Verdict margin", style: "rate" },
+  { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
+  { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },
+  { field: "loadIn4bit", label: "Quantize to 4 bits", style: "flag" },
+  { field: "numberFormat", label: "Compute dtype", style: "text" },
+  { field: "bf16", label: "Use bfloat16", style: "flag" },
+  { field: "fp16", label: "Use float16", style: "flag" },
   { field: "gradientCheckpointing", label: "Gradient checkpointing", style: "flag" },
   { field: "seed", label: "Seed", style: "text" },
-  { field: "dataSeed", label: "Seed of the order", style: "text" },
-  { field: "neftuneNoiseAlpha", label: "Noise on what is read", style: "count" },
-  { field: "reportTo", label: "Reported to", style: "list" },
+  { field: "dataSeed", label: "Data seed", style: "text" },
+  { field: "neftuneNoiseAlpha", label: "NEFTune noise alpha", style: "count" },
+  { field: "reportTo", label: "Report to", style: "list" },
   { field: "pauseOnBattery", label: "Pause on battery", style: "flag" },
   { field: "dryRun", label: "Dry run", style: "flag" },
-  { field: "cpus", label: "Processors", style: "count" },
+  { field: "cpus", label: "CPU cores", style: "count" },
   { field: "gpus", label: "GPUs", style: "count" },
   { field: "memory", label: "Memory", style: "count" },
   { field: "workers", label: "Workers", style: "count" },

@@ -18,6 +18,17 @@ describe("parseRoute", () => {
     expect([route.page, route.id]).toEqual([page, id]);
   });
 
+  it.each([
+    ["#/endpoints/a%2Fb", "endpoints", "/endpoints", "id=a%2Fb"],
+    ["#/endpoints/a/b", "missing", "/endpoints/a/b", ""],
+    ["#/playground?adapter=j1", "playground", "/playground", "job=j1"],
+    ["#/playground/?adapter=%20", "playground", "/playground/", ""],
+    ["#/playground?adapter=j1&target=final%3Aj2", "playground", "/playground", "target=final%3Aj2&job=j1"],
+  ])("%s, as `arkor dev` links to it, is ours", (hash, page, path, query) => {
+    const route = parseRoute(hash);
+    expect([route.page, route.path, route.query.toString()]).toEqual([page, path, query]);
+  });
+
   it("keeps the query apart from the path", () => {
     const route = parseRoute("#/jobs?status=failed&q=a%20b");
     expect(route.path).toBe("/jobs");

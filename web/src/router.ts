@@ -40,7 +40,17 @@ export function parseRoute(hash: string): Route {
   const parts = path.split("/").filter(Boolean);
   if (parts.length === 2 && parts[0] === "jobs")
     return { page: "job", id: decoded(parts[1] ?? ""), query, path };
+  // Links of `arkor dev`, the other Studio for the same projects, in the forms that this one writes itself.
+  if (parts.length === 2 && parts[0] === "endpoints") {
+    query.set("id", decoded(parts[1] ?? ""));
+    return { page: "endpoints", id: "", query, path: "/endpoints" };
+  }
   const page = parts.length <= 1 ? PAGES.get(parts[0] ?? "") : undefined;
+  if (page === "playground" && query.has("adapter")) {
+    const job = query.get("adapter")?.trim();
+    query.delete("adapter");
+    if (job) query.set("job", job);
+  }
   return { page: page ?? "missing", id: "", query, path };
 }
 

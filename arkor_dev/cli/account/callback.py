@@ -24,7 +24,7 @@ from arkor_dev.server.security.same_user import same_user_guard, strangers
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PATIENCE: Final = 300.0
 """Seconds that a person has to sign in."""
@@ -51,10 +51,13 @@ HEADERS: Final = {
 
 
 class Callback:
-    """An ``async with`` block during which ``sock``, bound to 127.0.0.1, waits for the browser."""
+    """An ``async with`` block during which ``sock``, bound to 127.0.0.1, waits for the browser.
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    Only an answer that is ``ours`` ends the wait: any program or page of this machine can call the address.
+    """
+
+    def __init__(self, sock: socket.socket, ours: Callable[[Mapping[str, list[str]]], bool]) -> None:
+        self._sock, self._ours = sock, ours
         self._host = f"127.0.0.1:{sock.getsockname()[1]}"
         self._query: asyncio.Future[Mapping[str, list[str]]] = asyncio.get_running_loop().create_future()
         self._page: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
@@ -120,7 +123,10 @@ class Callback:
             return _refusal(403, "Only a browser that was sent back from the sign-in is answered.")
         if self._query.done():
             return _refusal(410, "This sign-in has had its answer. Go back to the terminal.")
-        self._query.set_result({name: request.query.getall(name) for name in request.query})
+        query = {name: request.query.getall(name) for name in request.query}
+        if not self._ours(query):
+            return _refusal(403, "This belongs to another sign-in. Use the tab that was opened last.")
+        self._query.set_result(query)
         self._stop_listening()  # nobody else gets in from here on
         try:
             title, text = await asyncio.shield(self._page)

@@ -152,7 +152,7 @@ class _Login:
             service = Service.of(await sign_in_config(http, self._base_url), self._host)
             sock = _first_free(service.ports)
             attempt = Attempt(service, sock.getsockname()[1])
-            async with Callback(sock) as callback:
+            async with Callback(sock, attempt.is_answered_by) as callback:
                 await self._send_to(attempt)
                 answer = await callback.query(self._patience)
                 try:

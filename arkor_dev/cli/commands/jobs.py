@@ -89,8 +89,11 @@ async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, 
             await asyncio.to_thread(write_private, path, TEXTS[form](rows).encode(), exclusive=True)
         else:
             await asyncio.to_thread(write_tensorboard, rows, path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise BadRequestError(f"{one_line(path, 300)} cannot be written: {error.strerror}.") from None
+        where = "Standard output" if path is None else one_line(path, 300)
+        raise BadRequestError(f"{where} cannot be written: {error.strerror}.") from None
     if path is not None:
         print(f"{len(rows):,} rows of {one_line(job['id'], 100)} in {one_line(path, 300)}")  # noqa: T201
     return 0

@@ -27,7 +27,7 @@ from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError,
 from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
+from arkor_dev.identity.connect import BackendEndedError, joined
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
@@ -67,6 +67,7 @@ class _StoppedError(Exception):
 async def run_start(
     settings: Settings,
     *,
+    file: str | None = None,
     trainer: str | None = None,
     dry_run: bool = False,
     changes: Mapping[str, object] | None = None,
@@ -76,7 +77,7 @@ async def run_start(
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
-    """Run ``trainer`` (None: the first) and return the exit code.
+    """Run ``trainer`` (None: the first), or the TypeScript entry ``file``, and return the exit code.
 
     0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 4 it was paused,
     128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
@@ -84,12 +85,12 @@ async def run_start(
     job whose settings and data are taken, ``parent`` one, and a checkpoint of it, whose adapter it begins
     with. Raises ArkorError when no job was created: a wrong ``arkor.toml``, a backend that is away.
     """
-    if await asyncio.to_thread(runs_typescript, settings):
+    if file is not None or await asyncio.to_thread(runs_typescript, settings):
         if changes or like or parent:
             raise BadRequestError(
                 "--set, --like and --from are for arkor.toml. This project has its settings in its own code."
             )
-        return await run_typescript(settings, trainer=trainer, dry_run=dry_run)
+        return await run_typescript(settings, file=file, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
     if revision is not None and revision != await asyncio.to_thread(revision_of, settings.project):
         raise ConflictError(OUTDATED)
@@ -128,6 +129,13 @@ async def run_start(
             except _StoppedError as stopped:
                 await _say_stopped(backend, settings, job_id, view)
                 return 128 + stopped.number
+            except BackendEndedError:
+                view.say(
+                    f"Studio, or the command whose backend this was, has ended. Job {job_id} goes on "
+                    "by itself when `arkor-dev --local` runs next.",
+                    "yellow",
+                )
+                return EXIT_CODES["paused"]
             except ArkorError as fault:
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1

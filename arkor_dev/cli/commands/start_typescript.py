@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.project.node_tools import is_typescript
 from arkor_dev.project.training_command import training_command
@@ -22,6 +24,7 @@ from arkor_dev.project.typescript import START_SECONDS, TypeScriptProject
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arkor_dev.contract.shapes import TrainRequest
     from arkor_dev.core.settings import Settings
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,16 +36,17 @@ def runs_typescript(settings: Settings) -> bool:
     return not path.exists() and not path.is_symlink() and is_typescript(settings.project)
 
 
-async def run_typescript(settings: Settings, *, trainer: str | None, dry_run: bool) -> int:
-    """Build the project, run its command and return its exit code, 128 + n for signal n.
+async def run_typescript(settings: Settings, *, file: str | None, trainer: str | None, dry_run: bool) -> int:
+    """Build the project, or its entry ``file``, run its command and return its exit code.
 
-    Raises ArkorError when nothing was started: it does not build, or cannot be trained so.
+    The exit code is 128 + n for signal n. Raises ArkorError when nothing was started: it does not build, or
+    cannot be trained so.
     """
-    launch = training_command(settings, {"dryRun": dry_run})
+    launch = training_command(settings, _request(settings, file, dry_run=dry_run))
     async with open_http_client() as http:
         # The command reads the credentials file and cannot renew what has expired in it.
         await FileIdentity(settings, http).credentials()
-    built = await TypeScriptProject(settings.project).build(None)
+    built = await TypeScriptProject(settings.project).build(launch.file)
     try:
         built.check_name(trainer)
         try:
@@ -57,6 +61,17 @@ async def run_typescript(settings: Settings, *, trainer: str | None, dry_run: bo
     finally:
         built.give_back()
     return code if code >= 0 else 128 - code
+
+
+def _request(settings: Settings, file: str | None, *, dry_run: bool) -> TrainRequest:
+    if file is None:
+        return {"dryRun": dry_run}
+    if not os.path.lexists(settings.project / file):
+        raise BadRequestError(
+            f"There is no file {one_line(file, 200)} in {settings.project}. If it is a trainer of "
+            "arkor.toml, name it with --trainer."
+        )
+    return {"dryRun": dry_run, "file": file}
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from arkor_dev.contract.bodies import ADAPTER
+from arkor_dev.contract.bodies import ADAPTER, ENGINES
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 
@@ -16,6 +16,8 @@ ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
 """What a caller has for a key, on its way from Studio to the backend."""
 WRONG_KEY: Final = "invalid_api_key"
 """The ``code`` of a refusal for a missing or wrong key. Its status is 403: 401 is for Studio's own token."""
+UNAVAILABLE_TARGET: Final = "target_unavailable"
+"""The ``code`` of a refusal, 409, to serve what cannot answer: an adapter that is not there (yet), say."""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")
 _KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
 """What a target is, and the field that says which one."""
@@ -38,7 +40,7 @@ def _retention(body: dict[str, Any]) -> str | None:
 
 def _change(body: dict[str, Any]) -> str | None:
     if not body:
-        return "There is nothing to change: give target, authMode, enabled or the retention"
+        return "There is nothing to change: give target, authMode, enabled, engine or the retention"
     if "slug" in body:
         return "slug cannot be changed: delete the endpoint and create another"
     return _retention(body)
@@ -55,6 +57,7 @@ _TARGET: Final = Schema(
 _AUTH_MODE: Final = Rule("choice", choices=("none", "fixed_api_key"))
 _REST: Final = (
     Field("enabled", FLAG),
+    Field("engine", Rule("choice", choices=ENGINES)),
     Field("runRetentionMode", TEXT, null=True),
     Field("runRetentionDays", Rule("whole", 1), null=True),
 )
@@ -80,7 +83,7 @@ CREATE: Final = Schema(
 UPDATE: Final = Schema(
     (Field("target", Rule("object"), inner=_TARGET), Field("authMode", _AUTH_MODE), *_REST), _change
 )
-"""Any of ``{target, authMode, enabled, …retention}``."""
+"""Any of ``{target, authMode, enabled, engine, …retention}``."""
 KEY: Final = Schema(
     (
         Field(

@@ -1,4 +1,4 @@
-"""What a job asks of the machine of a cluster on which it is to run; here it takes what there is."""
+"""Resources that a job reserves on a cluster node; on this machine it uses whatever is free."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ROWS: Final = (
     Setting(
         key="cpus",
         field="cpus",
-        label="Processors",
-        help="Processors of one machine of a cluster, and as many threads.",
+        label="CPU cores",
+        help="CPU cores to reserve on one cluster node, and the number of threads.",
         rule=whole(1, 1024),
         style="count",
         group="advanced",
-        default_words="one, with as many threads as there are",
+        default_words="one core, all threads",
         example=4,
         where=CLUSTER,
     ),
@@ -28,7 +28,7 @@ ROWS: Final = (
         key="gpus",
         field="gpus",
         label="GPUs",
-        help="GPUs of one machine of a cluster. Training uses one.",
+        help="GPUs to reserve on one cluster node. Training uses one.",
         rule=whole(0, 1),
         style="count",
         group="advanced",
@@ -40,12 +40,12 @@ ROWS: Final = (
         key="memory",
         field="memory",
         label="Memory",
-        help="Memory of one machine of a cluster for this job alone.",
+        help="Memory to reserve on one cluster node for this job.",
         rule=above_zero(100_000),
         style="count",
         group="advanced",
         unit="GiB",
-        default_words="not asked for",
+        default_words="no reservation",
         example=8,
         where=CLUSTER,
     ),
@@ -53,7 +53,7 @@ ROWS: Final = (
         key="workers",
         field="workers",
         label="Workers",
-        help="Processes of a cluster that share each batch, each with all of this.",
+        help="Worker processes on the cluster that share each batch; each reserves these resources.",
         rule=WORKERS,
         style="count",
         group="advanced",

@@ -52,24 +52,23 @@ class Conflict:
         return beside not in self.allowed if self.allowed else beside in self.refused
 
 
-def _both(first: str, second: str, what: str) -> Conflict:
-    text = f"{{{second}}} and {{{first}}} are both set. Keep the one that should decide {what}"
-    return Conflict(second, first, text)
+def _both(first: str, second: str) -> Conflict:
+    return Conflict(second, first, f"{{{second}}} and {{{first}}} are both set. Remove one of the two")
 
 
 def _without(field: str, other: str, what: str) -> Conflict:
-    text = f"{{{field}}} needs {what}, and {{{other}}} is 0. Set that above 0, or leave {{{field}}} out"
+    text = f"{{{field}}} requires {what}, but {{{other}}} is 0. Set that above 0, or remove {{{field}}}"
     return Conflict(field, other, text, refused=(0,))
 
 
 def _adapters(field: str) -> Conflict:
-    text = f"{{{field}}} is about an adapter, and {{fullFineTuning}} has none. Leave one of them out"
+    text = f"{{{field}}} needs an adapter, but {{fullFineTuning}} trains without one. Remove one of the two"
     return Conflict(field, "fullFineTuning", text, refused=(True,))
 
 
 def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     words = " or ".join(f'"{value}"' for value in allowed)
-    text = f"{{{field}}} has a meaning only where {{{other}}} is {words}. Set that, or leave {{{field}}} out"
+    text = f"{{{field}}} applies only when {{{other}}} is {words}. Set that, or remove {{{field}}}"
     return Conflict(field, other, text, allowed=allowed)
 
 
@@ -77,13 +76,13 @@ CONFLICTS: Final = (
     Conflict(
         "earlyStoppingThreshold",
         "earlyStoppingPatience",
-        "{earlyStoppingThreshold} has a meaning only beside {earlyStoppingPatience}. Set that as well",
+        "{earlyStoppingThreshold} applies only with {earlyStoppingPatience}. Set that too",
         refused=(None,),
     ),
-    _both("warmupSteps", "warmupRatio", "the warm-up"),
-    _both("numberFormat", "bf16", "the number format"),
-    _both("numberFormat", "fp16", "the number format"),
-    Conflict("fp16", "bf16", "{bf16} and {fp16} are both true. Choose one of the two", refused=(True,)),
+    _both("warmupSteps", "warmupRatio"),
+    _both("numberFormat", "bf16"),
+    _both("numberFormat", "fp16"),
+    Conflict("fp16", "bf16", "{bf16} and {fp16} are both true. Choose one", refused=(True,)),
     _without("earlyStoppingPatience", "evalSteps", "evaluations"),
     _without("saveTotalLimit", "saveSteps", "checkpoints"),
     _only_with("lrNumCycles", "lrSchedulerType", "cosine_with_restarts"),
@@ -96,32 +95,32 @@ CONFLICTS: Final = (
     Conflict(
         "loadIn4bit",
         "fullFineTuning",
-        "{fullFineTuning} needs the weights in full, not as {loadIn4bit} loads them. Choose one of the two",
+        "{fullFineTuning} needs unquantized weights, which {loadIn4bit} doesn't load. Choose one",
         refused=(True,),
     ),
     Conflict(
         "completionOnlyLoss",
         "trainOnResponsesOnly",
-        "{completionOnlyLoss} learns less than all answers, and {trainOnResponsesOnly} = false all there is. "
-        "Choose one of the two",
+        "{completionOnlyLoss} limits the loss to the last answer, {trainOnResponsesOnly} = false extends it "
+        "to all tokens. Choose one",
         refused=(False,),
     ),
     Conflict(
         "loraLayersToTransform",
         "loraTargetModules",
-        "{loraLayersToTransform} needs the names of layers in {loraTargetModules}, not all-linear",
+        "{loraLayersToTransform} needs module names in {loraTargetModules}, not all-linear",
         refused=("all-linear",),
     ),
     Conflict(
         "useDora",
         "initLoraWeights",
-        "{useDora} does not go with pissa and olora in {initLoraWeights}. Choose one of the two",
+        "{useDora} can't be combined with pissa or olora in {initLoraWeights}. Choose one",
         refused=FROM_BASE,
     ),
     Conflict(
         "loadIn4bit",
         "initLoraWeights",
-        "pissa and olora in {initLoraWeights} need the base's weights in full. Leave {loadIn4bit} out",
+        "pissa and olora in {initLoraWeights} need unquantized weights. Remove {loadIn4bit}",
         refused=FROM_BASE,
     ),
 )

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from arkor_dev.contract.rules import Rule
 
 Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag", "list"]
-"""How the page writes a value: ``steps`` as "5 steps", ``interval`` as "every 5 steps", ``share`` in %."""
+"""How the page writes a value: ``steps`` as "5 steps", ``interval`` too but 0 as "never", ``share`` in %."""
 
 Group = Literal["usual", "schedule", "adapter", "data", "evaluation", "precision", "advanced"]
 GROUPS: Final[dict[Group, str]] = {
-    "usual": "The usual ones",
-    "schedule": "Learning rate and optimiser",
+    "usual": "Common settings",
+    "schedule": "Learning rate and optimizer",
     "adapter": "Adapter",
     "data": "Data and loss",
     "evaluation": "Evaluation and checkpoints",
-    "precision": "Numbers and memory",
+    "precision": "Precision and memory",
     "advanced": "Advanced",
 }
 """The parts of a form, in reading order, each by its heading."""

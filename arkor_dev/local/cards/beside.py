@@ -114,7 +114,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """What a provenance says of the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
     orders = preparation.continuation.orders
-    rows = {"sha256": origin.get("rows"), "train": len(run.train), "heldOut": len(run.held_out)}
+    rows = {"sha256": origin.get("rows"), **run.rows}
     name = travelling_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)
     if base["hub"] or private.found(name) is None:

@@ -199,14 +199,17 @@ class Card:
             losses = [_loss(part.get(which)) for which in ("base", "adapter")]
             ends = [_loss(difference.get(which)) for which in ("low", "high")]
             if all((*losses, *ends)):
-                cells = [f"{_count(part.get('rows'))} {name}".strip(), *losses, " to ".join(ends)]
+                sure = _count(part.get("confidence"))
+                told = f"{' to '.join(ends)}{sure and f' ({sure} %)'}"
+                cells = [f"{_count(part.get('rows'))} {name}".strip(), *losses, told]
                 rows.append(f"| {' | '.join(cells)} |")
         if rows:
-            head = "| mean loss a token on | base | this | base less this, 95 % interval |\n|---|--:|--:|--:|"
+            head = "| mean loss per token on | base | this | base less this, interval |\n|---|--:|--:|--:|"
             yield "\n".join([head, *rows])
-            yield "Each row counts the same. An interval above zero says that this is better than its base."
+            least = _loss(self._evaluation.get("margin"))
+            beyond = f" beyond {least}" if least else " away from zero"
+            yield f"Each row counts the same. Better or worse means that the whole interval lies{beyond}."
         general = object_at(self._evaluation, "general")
-        yield self._said(general.get("sentence"), SENTENCE)
         yield self._said(object_at(general, "answers").get("sentence"), SENTENCE)
         yield self._said(self._evaluation.get("bestSentence"), SENTENCE)
 

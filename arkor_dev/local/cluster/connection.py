@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from arkor_dev.contract.placement.address import host_of, is_loopback
+from arkor_dev.contract.placement.address import AUTO, host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import access
@@ -112,6 +112,8 @@ def connect(address: str, code: Path | None = None) -> None:
     else:
         # Of the variables with which Ray is set, none may start a cluster here in the place of a connection.
         os.environ.pop("RAY_ADDRESS", None)
+    if address == AUTO:
+        _need_one_here()
     for further in reversed(range(TRIES)):
         try:
             ray.init(
@@ -130,6 +132,22 @@ def connect(address: str, code: Path | None = None) -> None:
                 ray.shutdown()
         else:
             return
+
+
+def _need_one_here() -> None:
+    """Raise JobFailure where this machine's cluster does not answer: Ray would wait for it for minutes.
+
+    The address that Ray has noted stays when the cluster was killed, or when this machine was.
+    """
+    from ray._private.services import canonicalize_bootstrap_address  # what `auto` means to ray.init
+
+    start = "Start one with `ray start --head`, or name another address"
+    try:
+        found = canonicalize_bootstrap_address(AUTO)
+    except ConnectionError:
+        raise JobFailure(f"This machine is in no Ray cluster. {start}") from None
+    if found is not None and access.look(found) == "away":
+        raise JobFailure(f"The cluster of this machine was at {found}, where nobody answers now. {start}")
 
 
 def _dies_as_it_starts(fault: Exception) -> bool:

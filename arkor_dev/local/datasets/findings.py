@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 NAMED: Final = 20
 """Rows of one finding that are named."""
 EXCERPT: Final = 120
-UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, SYSTEM, TOOLS, END, SPECIAL = (1 << bit for bit in range(9))
+UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL = (
+    1 << bit for bit in range(11)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,15 @@ KINDS: Final = (
         "Raise max_length, or shorten these rows.",
     ),
     Kind(
+        MISSED,
+        "answer-not-learned",
+        "warning",
+        "An answer of 1 row is not learned",
+        "Answers of {n} rows are not learned",
+        "The chat template leaves the answer out, or a part of it, such as its reasoning.",
+        "Choose a model whose chat template has such answers, or write them as plain answers.",
+    ),
+    Kind(
         SYSTEM,
         "system-dropped",
         "warning",
@@ -96,6 +107,15 @@ KINDS: Final = (
         "The chat template drops the tools of {n} rows",
         "The model learns calls to tools that it has not been told of.",
         "Choose a model whose chat template knows tools, or describe them in the system prompt.",
+    ),
+    Kind(
+        CALLS,
+        "calls-dropped",
+        "warning",
+        "The chat template drops tool calls of 1 row",
+        "The chat template drops tool calls of {n} rows",
+        "The model does not learn to call a tool, and reads results of calls that it does not see.",
+        "Choose a model whose chat template knows tool calls, or take these rows out.",
     ),
     Kind(
         END,
@@ -178,8 +198,13 @@ def flags_of(seen: Seen, max_length: int, specials: re.Pattern[str], special_ids
         flags |= CUT
     if any(message["role"] == "system" for message in seen.lost):
         flags |= SYSTEM
-    if seen.row.tools and not any(name in seen.coded.text for name in _names(seen.row)):
+    lost = any(message["role"] == "assistant" for message in seen.lost)
+    if first is not None and (seen.missed or lost):
+        flags |= MISSED
+    if seen.drops_tools:
         flags |= TOOLS
+    if seen.drops_calls:
+        flags |= CALLS
     if first is not None and not _ends(seen, special_ids):
         flags |= END
     if any(specials.search(content) for content in contents(seen.row)):
@@ -193,21 +218,14 @@ def contents(row: Row, without: str = "") -> list[str]:
     return [text for text in (row.text, *said) if isinstance(text, str)]
 
 
-def _names(row: Row) -> list[str]:
-    """What the tools of a row are called."""
-    named = (tool.get("function", tool) for tool in row.tools)
-    return [str(each["name"]) for each in named if isinstance(each, dict) and each.get("name")]
-
-
 def _ends(seen: Seen, special_ids: frozenset[int]) -> bool:
     """Whether the last answer's last token is a special one."""
-    end = seen.coded.spans[-1][1] if seen.coded.spans else len(seen.coded.text)
+    whole = seen.parts[-1].coded
+    end = whole.spans[-1][1] if whole.spans else len(whole.text)
     last = next(
         (
             token
-            for token, (left, right) in zip(
-                reversed(seen.coded.ids), reversed(seen.coded.offsets), strict=True
-            )
+            for token, (left, right) in zip(reversed(whole.ids), reversed(whole.offsets), strict=True)
             if left < end and left < right
         ),
         None,

@@ -1,5 +1,8 @@
 """One row as tokens with what each of them is: learned or not, special, and which message it belongs to.
 
+A row is one example, or several where the chat template rewrites earlier turns; they are shown one after
+another.
+
 Whether a token is learned is read from the labels that training would have, and never found out again.
 """
 
@@ -7,10 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.training.rows.encoding import IGNORED, coded
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.training.rows.encoding import IGNORED, coded, rendered
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,21 +33,15 @@ TEMPLATE: Final = "template"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A row, its tokens, and each token's role; ``lost`` are messages whose text the template left out."""
+class Part:
+    """One of a row's examples, and each token's role."""
 
-    row: Row
     coded: Coded
     roles: list[str]
-    lost: list[dict[str, Any]]
-
-    @property
-    def length(self) -> int:
-        return len(self.coded.ids)
 
     @property
     def first(self) -> int | None:
-        """The place of the first token that is learned; the very first of a row never is."""
+        """The place of the first token that is learned; the very first of an example never is."""
         labels = self.coded.labels
         return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), None)
 
@@ -55,19 +54,64 @@ class Seen:
                 yield start, end
             start = end
 
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A row and its examples.
+
+    ``lost`` are messages whose text the template leaves out of all of them, ``missed`` whether an answer is
+    learned from none. ``drops_tools``, ``drops_calls``: the template leaves out the row's tools, or a call.
+    """
+
+    row: Row
+    parts: list[Part]
+    lost: list[dict[str, Any]]
+    missed: bool
+    drops_tools: bool
+    drops_calls: bool
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest example."""
+        return max(len(part.coded.ids) for part in self.parts)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all examples."""
+        return sum(len(part.coded.ids) for part in self.parts)
+
+    @property
+    def learned(self) -> int:
+        """How many tokens are learned."""
+        return sum(label != IGNORED for part in self.parts for label in part.coded.labels)
+
+    @property
+    def first(self) -> int | None:
+        """The place in its example of the token that is learned first of all."""
+        return min((part.first for part in self.parts if part.first is not None), default=None)
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """From where to where in an example tokens are learned."""
+        return chain.from_iterable(part.runs() for part in self.parts)
+
     def by_role(self) -> dict[str, int]:
         """How many tokens each role has."""
         counts: dict[str, int] = {}
-        for role in self.roles:
+        for role in chain.from_iterable(part.roles for part in self.parts):
             counts[role] = counts.get(role, 0) + 1
         return counts
 
 
 def seen(tokenizer: Any, row: Row, responses_only: bool, last_only: bool) -> Seen:
-    """The row as training would see it, before the cut; raises :class:`JobFailure` as ``coded`` does."""
-    whole = coded(tokenizer, row, responses_only, last_only)
-    ranges, lost = _messages_in(row, whole)
-    return Seen(row, whole, _roles(whole.offsets, ranges, len(whole.ids)), lost)
+    """The row as training would see it, before the cut; raises :class:`JobFailure` where it is refused."""
+    found, missed = rendered(tokenizer, row, responses_only, last_only)
+    parts, lost = [], row.messages
+    for rendering in found:
+        code = coded(tokenizer, row, rendering, responses_only)
+        ranges, left_out = _messages_in(row, code)
+        parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
+        lost = [message for message in lost if message in left_out]
+    return Seen(row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row))
 
 
 def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
@@ -79,20 +123,59 @@ def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], li
     if row.text is not None:
         return [(0, len(text), "text")], []
     found: list[tuple[int, int, str]] = [(start, end, "assistant") for start, end in whole.spans]
-    lost = []
+    lost, squeezed = [], ""
     for message in row.messages:
         words = content.strip() if isinstance(content := message.get("content"), str) else ""
         if not words:
             continue
         at = text.find(words, cursor)
         if at < 0:
-            if words not in text:
+            # A template may break lines anew, as around an answer's reasoning.
+            squeezed = squeezed or "".join(text.split())
+            if "".join(words.split()) not in squeezed:
                 lost.append(message)
             continue
         cursor = at + len(words)
         if not any(start <= at < end for start, end in whole.spans):
             found.append((at, cursor, message["role"]))
     return sorted(found), lost
+
+
+def _drops_tools(tokenizer: Any, row: Row) -> bool:
+    """Whether the template writes the same text without the row's tools."""
+    if not row.tools or row.text is not None:
+        return False
+    try:
+        talk = row.messages[: _last(row) + 1]
+        return render(tokenizer, talk, cue=False) == render(tokenizer, talk, cue=False, tools=row.tools)
+    except JobFailure:
+        return False
+
+
+def _drops_calls(tokenizer: Any, row: Row) -> bool:
+    """Whether the template leaves a tool call out, by giving each a name that no text has."""
+    names: list[str] = []
+
+    def called(message: dict[str, Any]) -> dict[str, Any]:
+        calls = []
+        for call in message["tool_calls"]:
+            names.append(f"zq{len(names)}qz")
+            calls.append({**call, "function": {**call["function"], "name": names[-1]}})
+        return {**message, "tool_calls": calls}
+
+    if row.text is not None or not any(message.get("tool_calls") for message in row.messages):
+        return False
+    talk = [called(turn) if turn.get("tool_calls") else turn for turn in row.messages[: _last(row) + 1]]
+    try:
+        text = render(tokenizer, talk, cue=False, tools=row.tools)
+    except JobFailure:
+        return False
+    return any(name not in text for name in names)
+
+
+def _last(row: Row) -> int:
+    """The place of a row's last answer."""
+    return max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
 
 
 def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]], count: int) -> list[str]:
@@ -128,27 +211,27 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 
 def told(specials: frozenset[int], number: int, what: Seen) -> DatasetTokens:
     """A row for the wire."""
-    whole = what.coded
     texts: list[str] = []
     size = 0
-    for text in _texts(whole):
+    for text in chain.from_iterable(_texts(part.coded) for part in what.parts):
         size += len(text)
         if len(texts) == SHOWN or size > SHOWN_TEXT:
             break
         texts.append(text)
-    shown = len(texts)
+    ids = list(chain.from_iterable(part.coded.ids for part in what.parts))[: len(texts)]
     return {
         "row": number,
         "where": what.row.where,
         "length": what.length,
-        "learned": sum(label != IGNORED for label in whole.labels),
-        "first": what.first,
+        "examples": [len(part.coded.ids) for part in what.parts],
+        "learned": what.learned,
+        "first": what.parts[0].first,
         "roles": what.by_role(),
-        "shown": shown,
-        "ids": whole.ids[:shown],
+        "shown": len(texts),
+        "ids": ids,
         "texts": texts,
-        "special": [place for place, token in enumerate(whole.ids[:shown]) if token in specials],
-        "runs": list(_wire_runs(what, shown)),
+        "special": [place for place, token in enumerate(ids) if token in specials],
+        "runs": list(_wire_runs(what, len(texts))),
     }
 
 
@@ -161,8 +244,7 @@ def _texts(whole: Coded) -> Iterator[str]:
 
 
 def _wire_runs(what: Seen, shown: int) -> Iterator[TokenRun]:
-    labels = what.coded.labels
-    for (learned, role), run in groupby(
-        range(shown), lambda place: (labels[place] != IGNORED, what.roles[place])
-    ):
+    tokens = (pair for part in what.parts for pair in zip(part.coded.labels, part.roles, strict=True))
+    states = ((label != IGNORED, role) for label, role in islice(tokens, shown))
+    for (learned, role), run in groupby(states):
         yield {"count": sum(1 for _ in run), "learned": learned, "role": role}

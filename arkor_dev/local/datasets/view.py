@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from arkor_dev.data.rows import Row, RowError
-from arkor_dev.local.training.rows.encoding import IGNORED
 from arkor_dev.local.workers.errors import JobFailure
 
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
@@ -122,6 +121,7 @@ class View:
                 "row": number,
                 "where": item.where,
                 "length": 0,
+                "examples": [],
                 "learned": 0,
                 "first": None,
                 "roles": {},
@@ -191,7 +191,7 @@ class View:
             return {**short, "error": what}
         if what is None:
             return short
-        return {**short, "length": what.length, "learned": _learned_of(what)}
+        return {**short, "length": what.length, "learned": what.learned}
 
     def _seen(self, item: Item) -> Seen | str | None:
         """The row's tokens, or why it has none; None until the tokenizer is there."""
@@ -216,11 +216,11 @@ class View:
             excerpt = what[:EXCERPT]
         else:
             assert what is not None
-            length, learned = what.length, _learned_of(what)
+            length, learned = what.length, what.learned
             weight = max(0, length - reading.max_length)
             flags = flags_of(what, reading.max_length, self._specials, self._special_ids)
             self._counts.add(length, what.runs(), what.first)
-            self._tokens += length
+            self._tokens += what.tokens
             self._learned_tokens += learned
             for role, count in what.by_role().items():
                 self._roles[role] = self._roles.get(role, 0) + count
@@ -229,10 +229,6 @@ class View:
         self._lengths.append(length)
         self._learned.append(learned)
         self._flags.append(flags)
-
-
-def _learned_of(what: Seen) -> int:
-    return sum(label != IGNORED for label in what.coded.labels)
 
 
 def _beginning(item: Item, size: int) -> str:

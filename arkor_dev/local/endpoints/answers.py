@@ -34,10 +34,20 @@ class Choice:
         return list((self.done or {}).get("toolCalls") or ())
 
 
-class Form:
-    """How one request's answers are written: ``model`` is what the caller knows it by."""
+def fingerprint(by: Mapping[str, Any] | None) -> str | None:
+    """OpenAI's ``system_fingerprint``: engine, number format and weights, as far as they are known."""
+    if not by or "engine" not in by:
+        return None
+    return "_".join(["fp", *(by[name] for name in ("engine", "precision", "weights") if by.get(name))])
 
-    def __init__(self, call: str, model: str) -> None:
+
+class Form:
+    """How one request's answers are written: ``model`` is what the caller knows it by.
+
+    ``by`` is who has answered before, None where that is not known.
+    """
+
+    def __init__(self, call: str, model: str, by: Mapping[str, Any] | None = None) -> None:
         self._chat = call == CHAT
         mark, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
         self._kind = kind
@@ -45,10 +55,12 @@ class Form:
             "id": f"{mark}-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": model,
+            "system_fingerprint": fingerprint(by),
         }
 
     def whole(self, choices: list[Choice]) -> dict[str, Any]:
         """The answer to a request that asked for no stream."""
+        self._note(*(choice.done for choice in choices))
         written = [self._whole(number, choice) for number, choice in enumerate(choices)]
         return {**self._envelope, "object": self._kind, "choices": written, "usage": usage(choices)}
 
@@ -71,6 +83,7 @@ class Form:
         """The chunk of one message of the engine, its last one included."""
         delta: dict[str, Any] = {"content": message["text"]} if "text" in message else {}
         done = message.get("done", {})
+        self._note(done)
         if calls := done.get("toolCalls"):
             delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(calls)]
         return self._chunk(number, delta, _tokens(message), done.get("reason"))
@@ -78,6 +91,11 @@ class Form:
     def end(self, choices: list[Choice]) -> dict[str, Any]:
         """The chunk with what was used, behind all others, for who has asked for it."""
         return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": usage(choices)}
+
+    def _note(self, *ends: Mapping[str, Any] | None) -> None:
+        """Name who has answered, once an end says so."""
+        for done in ends:
+            self._envelope["system_fingerprint"] = fingerprint(done) or self._envelope["system_fingerprint"]
 
     @property
     def _stream_kind(self) -> str:

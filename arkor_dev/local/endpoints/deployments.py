@@ -14,6 +14,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.local.inference.engines.choice import AUTO
 from arkor_dev.local.jobs.database import transaction
 from arkor_dev.local.jobs.records import compact, now
 
@@ -27,7 +28,9 @@ PREFIX: Final = 10
 """Characters of a key that are shown: the mark, and 7 that leave 36 unknown."""
 MOST_DEPLOYMENTS: Final = 100
 MOST_KEYS: Final = 100
-COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated"
+COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
+RESTART: Final = frozenset({"target", "enabled", "engine"})
+"""With a change of these an engine is chosen anew."""
 NOT_KEPT: Final = "disabled"
 OVERWRITTEN: Final = "PRAGMA secure_delete = ON"
 """What is deleted from now on is overwritten on the disk, not only given back."""
@@ -44,7 +47,7 @@ class Key(NamedTuple):
 
 def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
     """The contract's ``Deployment``."""
-    identity, slug, target, auth, enabled, retention, days, created, updated = row
+    identity, slug, target, auth, enabled, retention, days, created, updated, engine, answered = row
     deployment = {
         "id": identity,
         "slug": slug,
@@ -58,6 +61,8 @@ def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
         "runRetentionMode": retention,
         "createdAt": created,
         "updatedAt": updated,
+        "engine": engine,
+        "answeredBy": None if answered is None else json.loads(answered),
     }
     return deployment if days is None else {**deployment, "runRetentionDays": days}
 
@@ -93,8 +98,8 @@ def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
             )
         try:
             db.execute(
-                f"INSERT INTO deployments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant text
-                (identity, *facts, body.get("runRetentionDays"), now(), now()),
+                f"INSERT INTO deployments ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",  # noqa: S608 - constant text
+                (identity, *facts, body.get("runRetentionDays"), now(), now(), body.get("engine") or AUTO),
             )
         except sqlite3.IntegrityError:
             raise ConflictError(f"There is an endpoint {body['slug']} already") from None
@@ -108,9 +113,11 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
     changes: dict[str, Any] = {"updated": now()}
     if "target" in body:
         changes["target"] = compact(body["target"])
-    for field, column in (("authMode", "auth"), ("enabled", "enabled")):
+    for field, column in (("authMode", "auth"), ("enabled", "enabled"), ("engine", "engine")):
         if field in body:
             changes[column] = body[field]
+    if RESTART & body.keys():
+        changes["answered"] = None
     if "runRetentionMode" in body:
         changes |= {"retention": body["runRetentionMode"] or NOT_KEPT, "days": body.get("runRetentionDays")}
     store.writing.execute(
@@ -121,6 +128,14 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
     if changed is None:
         raise NotFoundError(f"There is no endpoint {deployment}")
     return changed
+
+
+def was_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
+    """Keep who answers a deployment, where that is not known yet."""
+    store.writing.execute(
+        "UPDATE deployments SET answered = ? WHERE id = ? AND answered IS NULL",
+        (compact(answered_by), deployment),
+    )
 
 
 def remove(store: Store, deployment: str) -> None:

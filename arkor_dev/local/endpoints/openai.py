@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, quoted, whole
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.local.modeling.chat_template import REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,9 @@ COMPLETION: Final = Schema(
     )
 )
 _FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be obeyed")
-_CONTEXT: Final = re.compile(r"The conversation has (\d+) tokens, and .* reads at most (\d+)", re.DOTALL)
+_CONTEXT: Final = re.compile(
+    r"The conversation has ((?:more than )?\d+) tokens, and .* reads at most (\d+)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,10 @@ class Asked:
     stream: bool
     usage: bool
 
-    def of(self, number: int) -> dict[str, Any]:
-        """The call for one of its answers, from 0: of a seed each has its own, the same ones every time."""
+    def own(self, number: int) -> dict[str, Any]:
+        """Return what one of its answers, from 0, has for itself: a seed, the same one every time."""
         seed = self.chat.get("seed")
-        return self.chat if seed is None or number == 0 else {**self.chat, "seed": seed + number}
+        return {} if seed is None else {"seed": seed + number}
 
 
 def read_chat(body: object, slug: str, known: frozenset[str]) -> Asked:
@@ -150,6 +153,16 @@ def context_fault(text: str) -> BadRequestError | None:
         code="context_length_exceeded",
         param="messages",
     )
+
+
+def template_fault(text: str) -> BadRequestError | None:
+    """What to tell a caller whose conversation the model's template refuses; None for other faults.
+
+    Most refuse roles out of order. What exactly a template says is for its owner.
+    """
+    if not text.startswith(REFUSAL):
+        return None
+    return _refused("messages", "The model's chat template refuses this conversation")
 
 
 def format_fault(text: str) -> BadRequestError | None:

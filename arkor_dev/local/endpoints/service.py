@@ -14,19 +14,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from arkor_dev.contract.deployments.bodies import WRONG_KEY
+from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET, WRONG_KEY
 from arkor_dev.contract.errors import (
     ArkorError,
+    ConflictError,
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
     UnavailableError,
 )
+from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
+from arkor_dev.local.inference.line import Line, Rate
+from arkor_dev.local.inference.replies import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import deployments, requests
-from .line import Line, Rate
-from .openai import context_fault, format_fault
+from .openai import context_fault, format_fault, template_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -52,8 +55,11 @@ NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees wh
 class Engine(Protocol):
     """What answers: :class:`~arkor_dev.local.server.chat.Chat`."""
 
-    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """What a chat call asks the engine for; raises ArkorError."""
+    async def check_target(self, body: dict[str, Any]) -> None:
+        """Raise ArkorError where what a chat call names cannot answer now."""
+
+    async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+        """What a chat call of ``caller`` asks the engine for; raises ArkorError."""
 
     def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The answer's messages; raises JobFailure."""
@@ -72,6 +78,33 @@ class Caller:
         return self.key.id if self.key else str(self.deployment["id"])
 
 
+class _EngineChoice:
+    """The engine of a deployment, None where it is not known yet."""
+
+    def __init__(self, engine: str | None = None) -> None:
+        self.engine = engine
+        self._finding = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def finding(self) -> AsyncIterator[None]:
+        """Where the engine is not known: let nobody else in until it is, or the body has failed."""
+        await self._finding.acquire()
+        if self.engine is not None:
+            self._finding.release()
+        try:
+            yield
+        finally:
+            if self.engine is None:
+                self._finding.release()
+
+    def settle(self, engine: str) -> None:
+        """Keep to ``engine`` from now on."""
+        if self.engine is None:
+            self.engine = engine
+            if self._finding.locked():
+                self._finding.release()
+
+
 class Told(Exception):  # noqa: N818 - a fault's other form
     """A fault as the caller is told of it, beside what its owner is told."""
 
@@ -81,14 +114,19 @@ class Told(Exception):  # noqa: N818 - a fault's other form
 
 
 class Endpoints:
-    """The deployments of one project, served; ``together`` is how many answers the engine gives at once."""
+    """The deployments of one project, served; ``together`` is how many answers the engine gives at once.
 
-    def __init__(self, store: AsyncStore, engine: Engine, together: int) -> None:
+    ``launched`` is the engine that the launch has named for those who name none.
+    """
+
+    def __init__(self, store: AsyncStore, engine: Engine, together: int, launched: str = AUTO) -> None:
         self.store = store
+        self._launched = launched
         self._engine = engine
         self._line = Line(max(1, together - LEFT_TO_OTHERS))
         self._rate = Rate()
         self._running: dict[asyncio.Task[None], Caller] = {}
+        self._engines: dict[str, _EngineChoice] = {}
         self._used: dict[str, float] = {}
         self._refused: dict[str, float] = {}
 
@@ -118,6 +156,19 @@ class Endpoints:
         """Take away what is not kept, or not any more."""
         with contextlib.suppress(ArkorError):  # a disk that cannot be written: it is tried again
             await self.store.request(requests.forget_texts)
+
+    async def check_target(self, target: Mapping[str, Any]) -> None:
+        """Raise ConflictError, with the code ``target_unavailable``, where ``target`` cannot answer now."""
+        if trouble := await self.trouble(target):
+            raise ConflictError(trouble, code=UNAVAILABLE_TARGET)
+
+    async def trouble(self, target: Mapping[str, Any]) -> str | None:
+        """Return why ``target`` cannot answer now, as a sentence; None where it can."""
+        try:
+            await self._engine.check_target(_who(target))
+        except ArkorError as fault:
+            return fault.text
+        return None
 
     # Who may ask
 
@@ -184,9 +235,10 @@ class Endpoints:
         """
         who = _who(caller.deployment["target"])
         try:
-            asks = [await self._engine.asked({**who, **asked.of(number)}) for number in range(asked.answers)]
+            name, ask = await self._engine.asked({**who, **asked.chat}, caller.name)
         except ArkorError as fault:
             raise told(fault) from None
+        asks = [(name, {**ask, **asked.own(number)}) for number in range(asked.answers)]
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
         task = asyncio.create_task(self._all(caller, asks, news))
         self._running[task] = caller
@@ -197,6 +249,31 @@ class Endpoints:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             del self._running[task]
+
+    @contextlib.asynccontextmanager
+    async def _choice(self, deployment: Mapping[str, Any]) -> AsyncIterator[_EngineChoice]:
+        """Which engine answers: the one that a person or the launch has named, or that has answered so far.
+
+        Where none has, one answer at a time finds out, and the others wait until it has.
+        """
+        if deployment["engine"] != AUTO or self._launched != AUTO:
+            named = deployment["engine"] if deployment["engine"] != AUTO else self._launched
+            yield _EngineChoice(named)
+            return
+        if by := deployment["answeredBy"]:
+            yield _EngineChoice(LLAMA if by["engine"] == LLAMA else EXACT)
+            return
+        choice = self._engines.setdefault(deployment["id"], _EngineChoice())
+        async with choice.finding():
+            yield choice
+
+    def choose_anew(self, deployment: str) -> None:
+        """Forget which engine answers a deployment."""
+        self._engines.pop(deployment, None)
+
+    def _keep_answered(self, deployment: Mapping[str, Any], done: Mapping[str, Any]) -> None:
+        if deployment["answeredBy"] is None and (by := answered_by(done)):
+            self.store.post(deployments.was_answered, deployment["id"], by)
 
     async def _messages(
         self, task: asyncio.Task[None], news: asyncio.Queue[tuple[int, dict[str, Any]] | None]
@@ -218,13 +295,16 @@ class Endpoints:
         """Give each answer when its turn comes; the first that fails ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
-            async with (
-                self._line.place(caller.name),
-                contextlib.aclosing(self._engine.events(name, ask)) as messages,
-            ):
-                async for message in messages:
-                    if "progress" not in message:
-                        news.put_nowait((number, message))
+            async with self._line.place(caller.name), self._choice(caller.deployment) as choice:
+                answer = self._engine.events(name, {**ask, "engine": choice.engine})
+                async with contextlib.aclosing(answer) as messages:
+                    async for message in messages:
+                        if "chosen" in message:
+                            choice.settle(message["chosen"])
+                        elif "progress" not in message:
+                            news.put_nowait((number, message))
+                            if done := message.get("done"):
+                                self._keep_answered(caller.deployment, done)
 
         tasks = [asyncio.create_task(one(number, *ask)) for number, ask in enumerate(asks)]
         try:
@@ -248,6 +328,6 @@ def told(fault: BaseException) -> Told:
         return Told(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):
         why = str(fault)
-        asked = context_fault(why) or format_fault(why)
+        asked = context_fault(why) or format_fault(why) or template_fault(why)
         return Told(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
     raise fault

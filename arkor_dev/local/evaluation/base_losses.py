@@ -34,6 +34,10 @@ class BaseLosses:
     def __init__(self, data: Path, way: Mapping[str, Any]) -> None:
         self._path, self._way = data / FILE, dict(way)
 
+    def again(self) -> BaseLosses:
+        """What is known of the same model measured again, for the noise floor."""
+        return BaseLosses(self._path.parent, {**self._way, "again": True} if self._way else {})
+
     def key(self, batches: Sequence[Sequence[Any]]) -> str:
         """What the losses of these batches of encoded rows are kept by; empty where they are not kept."""
         if not self._way or not 0 < sum(map(len, batches)) <= MOST_ROWS:

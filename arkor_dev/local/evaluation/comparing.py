@@ -10,7 +10,7 @@ from typing import Any
 from arkor_dev.local.workers.link import Link
 
 from .paired import compare
-from .words import HELD_OUT, part
+from .words import HELD_OUT, beside_adapter, part
 
 
 def main() -> None:
@@ -21,11 +21,13 @@ def main() -> None:
 
 
 def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
-    """The contract's part in which ``one`` stands as adapter, and ``other``, named ``beside``, as base.
+    """The contract's part with the adapter of ``one`` beside that of ``other``, whose job is ``beside``.
 
-    ``called`` is what the rows are, where they are not the held-out ones.
+    ``called`` is what the rows are, where they are not the held-out ones. The larger margin of both counts.
     """
-    return part(called or HELD_OUT, compare(other["adapter"], one["adapter"], one["groups"]), beside=beside)
+    margin = max(one["margin"], other["margin"])
+    found, name = compare(other["adapter"], one["adapter"], one["groups"], margin), called or HELD_OUT
+    return part(name, found, beside_adapter(name, found, beside))
 
 
 if __name__ == "__main__":

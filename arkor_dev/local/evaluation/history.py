@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from . import kept
-from .paired import LEVEL, compare
+from .paired import compare
 from .words import Ends, best_of
 
 if TYPE_CHECKING:
@@ -84,10 +84,13 @@ class History:
         """The first step whose evaluation loss was lowest; there has to be one."""
         return min(self.losses, key=lambda step: (self.losses[step], step))
 
-    def verdict(self, groups: Sequence[Hashable], saved: Collection[int] = ()) -> dict[str, Any]:
+    def verdict(
+        self, groups: Sequence[Hashable], saved: Collection[int] = (), margin: float = 0.0
+    ) -> dict[str, Any]:
         """``bestStep`` and what is said of it in an evaluation of the final adapter, where they are known.
 
-        ``saved`` are the steps of the checkpoints that are there.
+        ``saved`` are the steps of the checkpoints that are there; a difference of less than ``margin`` does
+        not matter.
         """
         final = self.final
         if final not in self.losses:
@@ -96,13 +99,13 @@ class History:
         if best != final and len(self.rows.get(best, ())) == len(self.rows.get(final, ())) == len(groups):
             # The best of several is the better by luck alone, the more there were to choose from.
             choices = min(MOST_CHOICES, max(1, len(self.losses) - 1))
-            compared = compare(self.rows[final], self.rows[best], groups, LEVEL / choices)
+            compared = compare(self.rows[final], self.rows[best], groups, margin, choices)
         ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final))
         told: dict[str, Any] = {"bestStep": best}
         if said := best_of(ends, compared, len(self.losses), best in saved):
             told["bestSentence"] = said
         if best != final:
-            told["bestVerdict"] = compared.verdict if compared else "unknown"
+            told["bestVerdict"] = compared.verdict if compared else "unclear"
             told["bestKept"] = best in saved
         return told
 

@@ -80,12 +80,14 @@ def is_score(scores: object) -> bool:
     """Whether the scores that were kept of an evaluation can be compared with others."""
     if not isinstance(scores, dict):
         return False
-    losses, groups = scores.get("adapter"), scores.get("groups")
+    losses, groups, margin = scores.get("adapter"), scores.get("groups"), scores.get("margin")
     return (
         isinstance(losses, list)
         and isinstance(groups, list)
         and 0 < len(losses) == len(groups)
         and all(isinstance(loss, int | float) and math.isfinite(loss) for loss in losses)
         and all(type(group) is int for group in groups)
+        and isinstance(margin, int | float)
+        and math.isfinite(margin)
         and all(isinstance(scores.get(key), str) for key in ("rows", "tokens"))
     )

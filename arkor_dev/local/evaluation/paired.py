@@ -1,11 +1,15 @@
-"""Whether two models differ on the same rows: the difference, its interval, and how many rows would tell.
+"""Whether two models differ on the same rows by more than matters: the difference and its interval.
 
-Each row counts the same, however long: its figure is its mean loss a token. Rows are drawn with replacement,
-both models' losses of one row together (Koehn, Statistical Significance Tests for Machine Translation
-Evaluation, 2004), and rows that share a question together. The interval is the bootstrap-t (Efron and
+Each row counts the same, however long: its figure is its mean loss per token. Rows are drawn with
+replacement, both models' losses of one row together (Koehn, Statistical Significance Tests for Machine
+Translation Evaluation, 2004), and rows of one group together. The interval is the bootstrap-t (Efron and
 Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's error over its own standard
-error. Plain percentiles are too narrow for the few rows that are usual here: with eight, they call an adapter
-that changes nothing better in 6 to 9 % of comparisons instead of 2.5 % (``scripts/bench verdict``).
+error. It is a 99 % interval below ``FEW`` groups, where skewed losses make the 95 % one too narrow
+(``scripts/bench verdict`` has the shares).
+
+A model is better or worse only where the whole interval lies beyond the margin (a superiority test by a
+margin), and the same only where all of it lies within (Schuirmann, A comparison of the Two One-Sided Tests
+Procedure, 1987). A significant difference of 0.00004 nats is neither.
 """
 
 from __future__ import annotations
@@ -23,12 +27,15 @@ if TYPE_CHECKING:
 RESAMPLES: Final = 10_000
 AT_ONCE: Final = 1_000_000
 """Rows that are drawn at once: some tens of MiB."""
-LEVEL: Final = 0.05
 FEWEST: Final = 8
-"""With fewer rows (or questions) nothing is said."""
+"""With fewer rows (or groups) there is no verdict."""
+FEW: Final = 30
+"""With fewer, the interval is wider and the verdict says how few there are."""
+LEVEL: Final = 0.05
+LEVEL_OF_FEW: Final = 0.01
 POWER: Final = 0.8
 MOST_TO_SETTLE: Final = 100_000
-"""Where more rows would be needed, the two are alike for all that a person could find out."""
+"""Where more rows would be needed, nobody could tell the two apart."""
 SEED: Final = 2004
 
 
@@ -36,8 +43,8 @@ SEED: Final = 2004
 class Comparison:
     """Two models on the same ``rows``: their mean losses, and ``mean`` = ``base`` - ``adapter``.
 
-    ``low`` and ``high`` are the interval of the mean; ``groups`` are the rows that are independent of one
-    another, ``error`` is the standard error of the mean.
+    ``low`` and ``high`` are the ends of the interval of the mean, ``error`` its standard error. ``groups`` is
+    how many rows are independent of one another. A difference of less than ``margin`` does not matter.
     """
 
     base: float
@@ -48,49 +55,69 @@ class Comparison:
     low: float
     high: float
     error: float
+    margin: float = 0.0
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse``, ``same`` (nothing that so few rows can show) or ``unknown`` (too few)."""
+        """``better`` or ``worse`` by more than the margin, ``same`` within it, or ``unclear``."""
         if self.groups < FEWEST:
-            return "unknown"
-        if self.low > 0:
+            return "unclear"
+        if self.low > self.margin:
             return "better"
-        return "worse" if self.high < 0 else "same"
+        if self.high < -self.margin:
+            return "worse"
+        return "same" if -self.margin <= self.low and self.high <= self.margin else "unclear"
+
+    @property
+    def few(self) -> bool:
+        """Whether so few rows back it that the verdict has to say so."""
+        return self.groups < FEW
+
+    @property
+    def confidence(self) -> int:
+        """The interval's confidence level, in percent."""
+        return round(100 * (1 - _level(self.groups)))
 
     @property
     def rows_to_settle(self) -> int | None:
-        """With how many rows a difference of this size is found four times in five; None for too many.
+        """How many rows would settle a difference of this size four times in five; None for too many.
 
-        From the spread that was seen, as for a paired t test (Guenther, Sample Size Formulas for Normal
-        Theory T Tests, 1981), with the side of the interval that is towards zero: the wider one where a few
-        rows lose much.
+        They bring the interval's nearer end to the margin, from inside or outside, with the spread that was
+        seen: as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests, 1981), with
+        the side of the interval that points to zero, which is the wider one where a few rows lose much.
         """
         if self.groups < 3:
             return FEWEST
-        if not self.mean or not math.isfinite(self.error):
+        away = abs(abs(self.mean) - self.margin)
+        if not away or not math.isfinite(self.error):
             return None
-        normal = NormalDist()
-        found, sure = normal.inv_cdf(POWER), normal.inv_cdf(1 - LEVEL / 2)
         side = self.mean - self.low if self.mean > 0 else self.high - self.mean
-        sure = max(sure, side / self.error) if self.error else sure
-        spread = self.error * math.sqrt(self.groups)
-        count = ((found + sure) * spread / self.mean) ** 2 + sure**2 / 2
-        needed = max(FEWEST, math.ceil(count)) * self.rows / self.groups
-        return math.ceil(needed) if needed <= MOST_TO_SETTLE else None
+        stretch = max(1.0, side / self.error / _deviations(_level(self.groups))) if self.error else 1.0
+
+        def needed(level: float) -> float:
+            found, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(level)
+            return ((found + sure) * self.error * math.sqrt(self.groups) / away) ** 2 + sure**2 / 2
+
+        count = needed(LEVEL)
+        if count < FEW:
+            count = min(FEW, needed(LEVEL_OF_FEW))
+        rows = max(FEWEST, math.ceil(count)) * self.rows / self.groups
+        return math.ceil(rows) if rows <= MOST_TO_SETTLE else None
 
 
 def compare(
     base: Sequence[float],
     adapter: Sequence[float],
     groups: Sequence[Hashable] | None = None,
-    level: float = LEVEL,
+    margin: float = 0.0,
+    choices: int = 1,
     least: float = 0.0,
 ) -> Comparison:
     """Compare the losses of the same rows, one or more; rows of one of ``groups`` belong together.
 
-    The same losses always give the same interval. ``level`` is the part of the draws outside of it, and
-    ``least`` the standard error that a draw has at least.
+    The same losses always give the same interval. A difference of less than ``margin`` does not matter. Where
+    the adapter was the best of several ``choices``, the interval is as much wider (Bonferroni). ``least`` is
+    the smallest standard error of a draw.
     """
     gains = np.asarray(base, dtype=float) - np.asarray(adapter, dtype=float)
     sums, counts = _grouped(gains, groups)
@@ -98,6 +125,7 @@ def compare(
     error = float(_errors(sums[None], counts[None], np.array([mean]))[0])
     low = high = mean
     if len(sums) > 1 and error > 0:
+        level = _level(len(sums)) / choices
         small, large = np.quantile(_draws(sums, counts, mean, error, least), [level / 2, 1 - level / 2])
         low, high = mean - float(large) * error, mean - float(small) * error
     return Comparison(
@@ -109,7 +137,26 @@ def compare(
         low=low,
         high=high,
         error=error,
+        margin=margin,
     )
+
+
+def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
+    """By how much the mean of ``losses`` is moved by measuring alone: ``again`` has the same model's anew.
+
+    It is the far end of the interval of the difference of both, in nats per token.
+    """
+    found = compare(losses, again)
+    return max(abs(found.low), abs(found.high))
+
+
+def _level(groups: int) -> float:
+    """The share of draws outside of the interval."""
+    return LEVEL_OF_FEW if groups < FEW else LEVEL
+
+
+def _deviations(level: float) -> float:
+    return NormalDist().inv_cdf(1 - level / 2)
 
 
 def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:

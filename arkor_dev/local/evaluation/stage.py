@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -14,8 +14,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .answers.asking import NOBODY, Stopped
 from .by_length import together
-from .paired import compare
-from .words import GENERAL, HELD_OUT, part
+from .by_row import by_row
+from .overall import TASK, overall
+from .paired import compare, noise_floor
+from .words import DIGITS, GENERAL, HELD_OUT, beside_base, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -33,6 +35,8 @@ PADDED: Final = 256
 """Tokens of them, with what is padding, but for a row that is longer: less than about any step of training
 holds for its way back, so that a run takes the most memory while it trains."""
 MOST_ROWS: Final = 1000
+AGAIN: Final = 32
+"""Held-out rows that the base is measured on again, at most."""
 TEXT: Final = 1000
 """Characters of a question or an answer that are kept."""
 CONVERSATION: Final = 4000
@@ -52,8 +56,8 @@ class Own(Protocol):
     def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
         """Each row's figure; raises :class:`Stopped`, and :class:`JobFailure` where there is none."""
 
-    def part(self, base: list[float], adapter: list[float]) -> Any:
-        """The contract's figures of both models."""
+    def part(self, base: list[float], adapter: list[float], margin: float) -> Any:
+        """The contract's figures of both models; ``margin`` is the least difference in loss that matters."""
 
 
 class Judged(NamedTuple):
@@ -67,26 +71,38 @@ class Judged(NamedTuple):
 
 @dataclass
 class _Set:
-    """Encoded rows, their batches, and the mean losses a token that are known of both models."""
+    """Examples, their batches, and the mean losses a token of their rows that are known of both models."""
 
     examples: Sequence[Any]
     batches: list[list[int]]
     adapter: list[float] | None = None
     base: list[float] | None = None
+    base_of_examples: list[float] | None = None
 
     @property
     def laid(self) -> list[list[Any]]:
         return [[self.examples[place] for place in places] for places in self.batches]
 
     def in_order(self, losses: Sequence[float]) -> list[float]:
-        """Losses batch after batch, in the order of the rows."""
+        """The examples' losses, in their order, from those batch after batch."""
         found = [0.0] * len(self.examples)
         for place, loss in zip((place for places in self.batches for place in places), losses, strict=True):
             found[place] = loss
         return found
 
-    def as_laid(self, losses: Sequence[float]) -> list[float]:
-        return [losses[place] for places in self.batches for place in places]
+    def by_row(self, losses: Sequence[float]) -> list[float]:
+        """The rows' losses, in their order, from those of the examples, batch after batch."""
+        found = self.in_order(losses)
+        if not any(example.same_row for example in self.examples):
+            return found
+        tokens = [_learned(example) for example in self.examples]
+        return by_row(
+            self.examples, [(loss * count, count) for loss, count in zip(found, tokens, strict=True)]
+        )
+
+    def take_base(self, losses: Sequence[float]) -> None:
+        """Note the base's losses, batch after batch."""
+        self.base_of_examples, self.base = self.in_order(losses), self.by_row(losses)
 
 
 @dataclass
@@ -97,7 +113,9 @@ class Stage:
     the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
     are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. ``progress`` hears
     of the rows of both models that are done, ``cancelled`` is asked between batches. ``called`` is what the
-    rows are, for a person; ``questions`` how many general ones there are, where these are fewer.
+    rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
+    is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
+    format would, for the noise floor.
     """
 
     rows: Sequence[Row]
@@ -110,6 +128,8 @@ class Stage:
     kept: BaseLosses | None = None
     called: str = HELD_OUT
     questions: int = 0
+    margin: float = 0.0
+    remeasuring: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     own: Sequence[Own] = ()
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
@@ -129,34 +149,49 @@ class Stage:
         sets = [each for each in (held, general) if each.examples]
         held.adapter = list(self.known) if self.known is not None else None
         for each in sets:
-            found = self.kept.get(each.laid) if self.kept else None
-            each.base = None if found is None else each.in_order(found)
+            if found := self.kept.get(each.laid) if self.kept else None:
+                each.take_base(found)
+        places, again = again_of(self.held_out, self.batch)
+        kept_again = self.kept.again() if self.kept else None
+        floor = _Set([self.held_out[place] for place in places], again)
+        if found := kept_again.get(floor.laid) if kept_again else None:
+            floor.base_of_examples = floor.in_order(found)
         self._total = sum(
             len(each.examples) * ((each.adapter is None) + (each.base is None)) for each in sets
         )
+        self._total += len(floor.examples) * (floor.base_of_examples is None)
         self._total += 2 * sum(own.count for own in self.own) + self.answered.total
         for each in sets:
             if each.adapter is None:
-                each.adapter = self._losses(adapter, each)
+                each.adapter = each.by_row(self._losses(adapter, each))
         scores = [(own, self._own(own, adapter)) for own in self.own]
         self._answer(self.answered.of_adapter, adapter)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
             missing = [each for each in sets if each.base is None]
-            needed = missing or self.own or self.answered.needs_base
+            needed = missing or floor.base_of_examples is None or self.own or self.answered.needs_base
             model = stack.enter_context(base) if needed else adapter
             for each in missing:
-                each.base = self._losses(model, each)
+                each.take_base(losses := self._losses(model, each))
                 if self.kept:
-                    self.kept.keep(each.laid, each.as_laid(each.base))
+                    self.kept.keep(each.laid, losses)
+            if floor.base_of_examples is None:
+                with self.remeasuring(model) as anew:
+                    losses = self._losses(anew, floor)
+                floor.base_of_examples = floor.in_order(losses)
+                if kept_again:
+                    kept_again.keep(floor.laid, losses)
             for own, figures in scores:
                 before = None if figures is None else self._own(own, model)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
             self._answer(self.answered.of_base, model)
-        judged = self._judged(held.base or [], held.adapter or [], general)
+        measured = held.base_of_examples or []
+        noise = noise_floor([measured[place] for place in places], floor.base_of_examples or [])
+        judged = self._judged(held.base or [], held.adapter or [], general, noise)
         if pairs:
-            judged.evaluation["sets"] = [own.part(before, after) for own, before, after in pairs]
+            margin = judged.evaluation["margin"]
+            judged.evaluation["sets"] = [own.part(before, after, margin) for own, before, after in pairs]
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
         return judged
 
@@ -178,25 +213,32 @@ class Stage:
             self._done += count
             self.progress("Evaluating", self._done, self._total, "rows")
 
-    def _judged(self, before: list[float], held: list[float], general: _Set) -> Judged:
-        groups = groups_of(self.rows)
-        compared = compare(before, held, groups)
-        evaluation: Evaluation = {
-            "verdict": compared.verdict,
-            "sentence": "",
-            "heldOut": part(self.called, compared),
-        }
-        evaluation["sentence"] = evaluation["heldOut"]["sentence"]
+    def _judged(self, before: list[float], held: list[float], general: _Set, noise: float) -> Judged:
+        groups, margin = groups_of(self.rows), max(self.margin, noise)
+        task = compare(before, held, groups, margin)
+        told = part(self.called, task, beside_base(self.called, task))
+        beyond: dict[str, Any] = {}
+        compared = None
         if general.base and general.adapter:
-            compared = compare(general.base, general.adapter)
-            evaluation["general"] = part(GENERAL, compared, self.questions, length=self.answered.length)
+            compared = compare(general.base, general.adapter, margin=margin)
+            said = beside_base(GENERAL, compared, self.questions, self.answered.length)
+            beyond["general"] = part(GENERAL, compared, said, self.questions)
             if answers := self.answered.figures():
-                evaluation["general"]["answers"] = answers
-        rows, scores = list(self._told(before, held)), self._scores(held, groups)
+                beyond["general"]["answers"] = answers
+        verdict, sentence = overall(task, compared, TASK if self.called == HELD_OUT else f"on {self.called}")
+        evaluation: Evaluation = {
+            "verdict": verdict,
+            "sentence": sentence,
+            "margin": round(margin, DIGITS),
+            "noiseFloor": round(noise, DIGITS),
+            "heldOut": told,
+            **beyond,  # type: ignore[typeddict-item]
+        }
+        rows, scores = list(self._told(before, held)), self._scores(held, groups, margin)
         return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
-        """The mean loss a token of each row of a set."""
+        """The mean loss a token of each example of a set, batch after batch."""
         losses: list[float] = []
         for batch in some.laid:
             if self.cancelled():
@@ -208,41 +250,60 @@ class Stage:
             raise JobFailure("The loss of a row is not a number")
         if self._done == self._total:
             self.progress("Evaluating", self._total, self._total, "rows")
-        return some.in_order(losses)
+        return losses
 
-    def _scores(self, held: Sequence[float], groups: Sequence[Hashable]) -> dict[str, Any]:
+    def _scores(self, held: Sequence[float], groups: Sequence[Hashable], margin: float) -> dict[str, Any]:
         """The adapter's loss on every row, and what tells whether another one had the same rows."""
         places: dict[Hashable, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
-        for row, example in zip(self.rows, self.held_out, strict=True):
+        for row in self.rows:
             told = [row.messages, row.tools] if row.text is None else row.text
             texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
+        for example in self.held_out:
             tokens.update(json.dumps([example.ids, example.labels]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
             "tokens": tokens.hexdigest(),
             "groups": [places.setdefault(group, len(places)) for group in groups],
             "adapter": [round(loss, 6) for loss in held],
+            "margin": margin,
         }
 
     def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
         """Each row's figures; of very many those that changed most, for better and for worse."""
+        learned: list[int] = []
+        for example in self.held_out:
+            learned.append(_learned(example))
+            if example.same_row:
+                learned[-2:] = [sum(learned[-2:])]
         order = sorted(range(len(base)), key=lambda place: adapter[place] - base[place])
         if len(order) > MOST_ROWS:
             order = order[: MOST_ROWS // 2] + order[-MOST_ROWS // 2 :]
         for place in sorted(order):
-            row, example = self.rows[place], self.held_out[place]
+            row = self.rows[place]
             question, wanted = texts_of(row)
             yield {
                 "row": place + 1,
                 "where": row.where,
-                "tokens": sum(label >= 0 for label in example.labels[1:]),
+                "tokens": learned[place],
                 "base": round(base[place], 5),
                 "adapter": round(adapter[place], 5),
                 "question": _cut(question),
                 "wanted": _cut(wanted),
                 **context_of(row),
             }
+
+
+def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[int]]]:
+    """Which of the held-out rows the base is measured on again, and the batches of those.
+
+    Each row is in a batch with others than before: batches of the same size, moved by half a batch.
+    """
+    places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
+    order = [place for some in together([held_out[place] for place in places], batch) for place in some]
+    half = batch // 2
+    moved = [order[:half], *(order[start : start + batch] for start in range(half, len(order), batch))]
+    return places, [some for some in moved if some]
 
 
 def texts_of(row: Row) -> tuple[str, str]:
@@ -267,6 +328,10 @@ def context_of(row: Row) -> dict[str, Any]:
 def groups_of(rows: Sequence[Row]) -> list[Hashable]:
     """By what rows belong together: the same question may be there twice, with two answers to it."""
     return [texts_of(row)[0] or place for place, row in enumerate(rows)]
+
+
+def _learned(example: Any) -> int:
+    return sum(label >= 0 for label in example.labels[1:])
 
 
 def _content(turn: dict[str, Any]) -> str:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 HELD_OUT: Final = "held-out rows"
 GENERAL: Final = "general questions"
-BASE: Final = "the base"
+ADAPTERS_ONLY: Final = (
+    "This compares two adapters, not their settings: another seed alone may reverse it. To compare settings, "
+    "repeat each job with 3 seeds."
+)
 DIGITS: Final = 5
 """Decimals of the figures that are kept."""
 
 
-def part(
-    name: str, compared: Comparison, of: int = 0, beside: str = BASE, length: str | None = None
-) -> EvaluationPart:
+def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationPart:
     """The contract's figures of one set of rows, ``name`` being ``HELD_OUT``, ``GENERAL`` or a file's name.
 
-    ``of`` is how many there would have been, where these are only some; ``beside`` what the adapter is
-    compared with, ``length`` how much longer or shorter it answers, in words.
+    ``said`` is its sentence; ``of`` is how many rows there would have been, where these are only some.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     told: EvaluationPart = {
@@ -34,54 +34,63 @@ def part(
         "base": round(compared.base, DIGITS),
         "adapter": round(compared.adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
+        "confidence": compared.confidence,
         "verdict": compared.verdict,
-        "sentence": general(compared, of, length) if name == GENERAL else held_out(compared, name, beside),
+        "sentence": said,
     }
     if of > compared.rows:
         told["of"] = of
-    if compared.verdict in ("same", "unknown") and (needed := compared.rows_to_settle):
+    if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
         told["rowsToSettle"] = needed
     return told
 
 
-def held_out(compared: Comparison, name: str = HELD_OUT, beside: str = BASE) -> str:
-    """Whether the adapter is better on what it has not learned from, or on the rows of the file ``name``."""
-    rows, loss = _count(compared.rows, "held-out row"), _losses(compared)
-    if name != HELD_OUT:
-        rows = f"{_count(compared.rows, 'row')} of {name}"
-    match compared.verdict:
-        case "better":
-            return f"Better than {beside}: loss {loss} on {rows}, {_interval(compared)}."
-        case "worse":
-            return f"Worse than {beside}: loss {loss} on {rows}, {_interval(compared)}."
-        case "same":
-            return (
-                f"No difference that {_count(compared.rows, 'row')} can show: loss {loss}, "
-                f"{_interval(compared)}. {_settled(compared)}"
-            )
-    are = "is" if compared.rows == 1 else "are"
-    few = "" if compared.rows < FEWEST else f" ({_count(compared.groups, 'question')})"
-    return f"{rows}{few} {are} too few to tell: loss {loss}. {_settled(compared)}"
+def beside_base(name: str, compared: Comparison, of: int = 0, length: str | None = None) -> str:
+    """What the rows ``name`` say of the adapter beside its base, with the figures.
+
+    ``length`` is how much longer or shorter it answers, in words; ``of`` as in :func:`part`.
+    """
+    what = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
+    kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
+    rows = f"{compared.rows:,} of {_count(of, kind)}" if of > compared.rows else _rows(compared, kind)
+    said = f"{what}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
+    return f"{said}{interval(compared)}{f'; its answers are {length}' if length else ''}.{_settled(compared)}"
 
 
-def general(compared: Comparison, of: int = 0, length: str | None = None) -> str:
-    """Whether it has forgotten, or learned, what has nothing to do with its data; and at which ``length``."""
-    rows, by = _count(compared.rows, "question"), _number(abs(compared.mean), compared)
-    if of > compared.rows:
-        rows = f"{compared.rows:,} of {_count(of, 'question')}"
-    figures = f"loss {_losses(compared)} on {rows}, {_interval(compared)}"
-    match compared.verdict:
-        case "better":
-            but = f", but {length}" if length else ""
-            return f"It answers general questions {by} better than the base{but}: {figures}."
-        case "worse":
-            also = f", and {length}" if length else ""
-            return f"It answers general questions {by} worse than the base{also}: {figures}."
-        case "same":
-            but = f", but {length}" if length else ""
-            shown = f"as the base does{but}, as far as {rows} can show"
-            return f"It answers general questions {shown}: {figures}."
-    return f"{rows} are too few to tell how it answers general ones."
+def beside_adapter(name: str, compared: Comparison, other: str) -> str:
+    """How an adapter compares with that of the job ``other``, which is in the place of the base."""
+    words = {
+        "better": f"Better than {other}",
+        "worse": f"Worse than {other}",
+        "same": f"No difference that matters from {other}",
+        "unclear": f"No clear difference from {other}",
+    }[compared.verdict]
+    rows = _rows(compared, "held-out row" if name == HELD_OUT else "row")
+    rows += "" if name == HELD_OUT else f" of {name}"
+    return (
+        f"{words}: {_losses(compared)} on {rows}; {interval(compared)}.{_settled(compared)} {ADAPTERS_ONLY}"
+    )
+
+
+def verdict_words(compared: Comparison) -> str:
+    """``better``, ``worse``, or why neither is said."""
+    if compared.groups < FEWEST:
+        return "too few rows to tell"
+    if compared.verdict == "unclear":
+        return "no clear difference"
+    if compared.verdict == "same":
+        least = f" (less than {compared.margin:.2g})" if compared.margin else ""
+        return f"no difference that matters{least}"
+    return compared.verdict
+
+
+def interval(compared: Comparison, decimals: int | None = None) -> str:
+    """The interval's ends; of what is worse, how much worse."""
+    ends = (compared.low, compared.high)
+    if compared.verdict == "worse":
+        ends = (-compared.high, -compared.low)
+    low, high = (_number(end, compared, decimals) for end in ends)
+    return f"{compared.confidence} % interval of the difference {low} to {high}"
 
 
 class Ends(NamedTuple):
@@ -105,18 +114,17 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
     """
     step = ends.best
     if step == ends.final:
-        return f"No evaluation was better than the final adapter's, of {count}." if count > 1 else ""
-    lowest, last = f"{ends.lowest:.3f}", f"{ends.last:.3f}"
+        return f"None of {count} evaluations was better than the final adapter's." if count > 1 else ""
     if compared and compared.verdict == "better":
         gone = "" if saved else f" No checkpoint was saved at step {step}: save_every decides which are."
         return (
-            f"Step {step} was better than the final adapter: loss {_losses(compared)} on the held-out rows, "
-            f"{_interval(compared)}. {_after(ends)}{gone}"
+            f"Step {step} was better than the final adapter: {_losses(compared)} on the held-out rows, "
+            f"{interval(compared)}. {_after(ends)}{gone}"
         )
-    seen = f"step {step} had an evaluation loss of {lowest}, the end one of {last}"
+    seen = f"step {step} had an evaluation loss of {ends.lowest:.3f}, the last step {ends.last:.3f}"
     if compared and compared.verdict == "same":
-        return f"The final adapter is as good as the best, as far as the rows can show: {seen}."
-    return f"{seen[0].upper()}{seen[1:]}: too few rows to tell whether that is more than chance."
+        return f"The final adapter is as good as the best one: {seen}."
+    return f"No clear difference between the final adapter and the best one: {seen}."
 
 
 def _after(ends: Ends) -> str:
@@ -135,31 +143,26 @@ def _after(ends: Ends) -> str:
 
 
 def _settled(compared: Comparison) -> str:
+    """How many rows would settle what is unclear, as a sentence after a space; empty for what is clear."""
+    if compared.verdict != "unclear":
+        return ""
     needed = compared.rows_to_settle
+    if compared.groups < FEWEST:
+        return f" It takes at least {max(FEWEST, needed or 0):,} rows."
     if needed is None:
-        return "The two are so alike that more rows would hardly tell them apart."
-    if compared.verdict == "unknown":
-        return f"It takes {max(FEWEST, needed):,} rows at least."
-    return f"About {_rough(needed):,} rows would settle a difference of this size."
+        return " The two are so close that more rows would hardly tell them apart."
+    return f" About {_rough(needed):,} rows would settle it."
 
 
-def _losses(compared: Comparison) -> str:
-    return f"{_number(compared.adapter, compared)} instead of {_number(compared.base, compared)}"
+def _losses(compared: Comparison, base: str = "") -> str:
+    return f"loss {_number(compared.adapter, compared)} vs. {_number(compared.base, compared)}{base}"
 
 
-def _interval(compared: Comparison) -> str:
-    """The interval's ends; of what is worse, how much worse."""
-    ends = (compared.low, compared.high)
-    if compared.verdict == "worse":
-        ends = (-compared.high, -compared.low)
-    low, high = (_number(end, compared) for end in ends)
-    return f"95 % interval of the difference {low} to {high}"
-
-
-def _number(value: float, compared: Comparison) -> str:
+def _number(value: float, compared: Comparison, decimals: int | None = None) -> str:
     """With two decimals, or so many that the interval is seen as one."""
     width = compared.high - compared.low
-    decimals = 2 if width <= 0 else min(4, max(2, 1 - math.floor(math.log10(width))))
+    if decimals is None:
+        decimals = 2 if width <= 0 else min(4, max(2, 1 - math.floor(math.log10(width))))
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if not text.strip("-0.") else text
 
@@ -172,3 +175,9 @@ def _rough(count: int) -> int:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def _rows(compared: Comparison, kind: str) -> str:
+    """How many rows, and how many groups where rows belong together."""
+    rows = _count(compared.rows, kind)
+    return rows if compared.groups == compared.rows else f"{rows} in {_count(compared.groups, 'group')}"

@@ -141,7 +141,7 @@ class Making:
         prompts: list[list[int]] = []
         for row in [*rows, *general_questions(2 * ROWS - len(rows))]:
             try:
-                texts.append(encode(tokenizer, row, longest, responses_only=True)[0])
+                texts.append(encode(tokenizer, row, longest, responses_only=True)[0][-1])
                 if row.text is None and len(prompts) < ROWS:
                     text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])

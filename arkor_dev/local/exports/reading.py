@@ -1,4 +1,7 @@
-"""What was written, read as any other program reads it: by transformers and PEFT, and nothing of ours."""
+"""What was written, read as any other program reads it: by transformers and PEFT.
+
+The settings of an adapter alone are checked first: it may have come with somebody's archive.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import pick_device
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.workers.errors import JobFailure
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
 def wearing(model: Any, folder: Path) -> Any:
     """``model`` with the adapter in ``folder``; raises :class:`JobFailure` where the two do not fit."""
     try:
-        return PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+        config = lora_config(folder, model)
+        return PeftModel.from_pretrained(model, str(folder), config=config).eval()
     except UNREADABLE as error:
         raise JobFailure(f"The adapter does not fit its base model: {error}") from None
 

@@ -256,7 +256,7 @@ class Exports:
         if config.get("loadIn4bit") and told["format"] != "adapter":
             raise JobFailure(
                 "This adapter was trained on weights of 4 bits: with the full ones it would be "
-                "another model than the one that was trained. Export the adapter"
+                "another model than the one that was trained. Export adapter"
             )
 
         pace = Pace()

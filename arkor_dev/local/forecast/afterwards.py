@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.by_length import together
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
 from arkor_dev.local.training.judging.answers import answers_of
 from arkor_dev.local.training.judging.cost import all_questions, work_of
 from arkor_dev.local.training.judging.measure import base_losses
 from arkor_dev.local.training.judging.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
-from arkor_dev.local.training.samples.length import PROBE
 from arkor_dev.local.workers.errors import JobFailure
 
-from .comparing import Comparing
+from .comparing import AGAIN, Comparing
 from .steps import Batch, question_of
 from .writing import Writing
 
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 FEW: Final = 4
 MANY: Final = 8
 """Answers that are written at once, to see how fast that is."""
+PACED: Final = 4
+"""Tokens of each answer that are timed."""
 
 
 class Afterwards:
@@ -72,7 +73,7 @@ class Afterwards:
 
             def length(first: float, each: float, count: int = count) -> int:
                 paces[count] = first, each
-                return PROBE
+                return PACED
 
             some = [found[place % len(found)] for place in range(count)]
             answers(self._run.loss, self._run.base.tokenizer, [], some, Watch(length, lambda: False))
@@ -118,7 +119,9 @@ class Afterwards:
         """What the comparison at the end takes, at the ``pace`` of the evaluation (seconds for a work)."""
         run, losses = self._run, base_losses(self._run)
         found, counts = all_questions(run)
-        keys, asked = {0: losses.key(batches)}, 0.0
+        places, again = again_of(run.held_out, run.plan.batch_size)
+        measured = [[run.held_out[places[place]] for place in some] for some in again]
+        keys, asked = {0: losses.key(batches), AGAIN: losses.again().key(measured)}, 0.0
         for count in counts if found else ():
             some = fewer(found, count)
             laid = [[some[place] for place in places] for places in together(some, TOGETHER, PADDED)]
@@ -132,6 +135,7 @@ class Afterwards:
         return Comparing(
             work_of(run, found),
             pace * work,
+            pace * sum(map(self._work, measured)),
             pace * asked,
             keys,
             asked=max(each.longest_prompt for each in answered.values()),

@@ -70,6 +70,7 @@ class Work:
         cut, rows = preparation.cut, preparation.train
         run = preparation.make_run(lambda: False)
         units = len(packs(rows, run.plan.packed_to)) if run.plan.packed_to else len(rows)
+        held_out = run.rows["heldOut"]
         ready = time.monotonic()
         if longest:
             preparation.train_rows, preparation.eval_rows = longest, []
@@ -89,11 +90,11 @@ class Work:
             rows=len(train),
             units=round(share * units),
             packed_to=run.plan.packed_to,
-            held_out=len(run.held_out),
+            held_out=held_out,
             cut=round(cut * share),
             tokens=round(sum(lengths) * share),
             learned=round(learned * share),
-            looked=len(looked) + len(run.held_out),
+            looked=len(looked) + held_out,
             lengths=[lengths[place * (len(lengths) - 1) // LENGTHS] for place in range(LENGTHS + 1)],
             **found,
         )

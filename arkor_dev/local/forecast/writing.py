@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.evaluation import asks_nothing
-from arkor_dev.local.training.samples.length import MOST_TOKENS, foreseen
+from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from arkor_dev.local.training.plan import Plan
 
-SAMPLES: Final = 4
-"""So many held-out rows are asked unless a job says otherwise."""
+SAMPLES: Final = 3
+"""Held-out rows that are asked unless a job says otherwise."""
 SCORING: Final = 0.3
 """Seconds in which a process that scores answers starts and ends."""
 
@@ -47,7 +47,7 @@ class Writing:
         return self.step + self.row * rows
 
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
-        """Seconds of all sample answers of a job that takes ``whole`` seconds without them, at most."""
+        """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
         asked = config.get("samples")
         if asks_nothing(asked):
             return 0.0
@@ -55,8 +55,8 @@ class Writing:
         if not count:
             return 0.0
         saves = plan.steps // plan.save if plan.save else 0
-        rounds = 1 + saves + (not saves or plan.steps % plan.save > 0)
-        return foreseen(rounds, count, whole, self.first(count, self.prompt), self.token(count))
+        between = saves - (saves > 0 and plan.steps % plan.save == 0)
+        return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Seconds in which base and adapter answer ``batches`` of questions, of ``(tokens, tokens wanted)``.

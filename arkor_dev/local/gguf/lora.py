@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from safetensors.torch import load_file, save_file
 
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.modeling.adapter_config import read_lora
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
         raise JobFailure("This is no LoRA adapter: choose the format gguf")
     if config.get("use_dora"):
         raise JobFailure("llama.cpp knows no DoRA adapters: choose the format gguf")
+    settings, _ = read_lora(source)
     weights = load_file(source / "adapter_model.safetensors")
     scales: dict[str, float] = {}
     for name, weight in weights.items():
         if found := SECOND.fullmatch(name):
             layer = found["layer"].removeprefix(PREFIX)
-            scales[name] = scale_of(config, layer, weight.shape[-1])
-    plain = {config["lora_alpha"] / weights[name].shape[-1] for name in scales}
+            scales[name] = scale_of(settings, layer, weight.shape[-1])
+    plain = {settings["lora_alpha"] / weights[name].shape[-1] for name in scales}
     if strength == 1 and len(plain) == 1 and set(scales.values()) == plain:
         return source
     for name, scale in scales.items():

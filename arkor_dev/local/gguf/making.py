@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CONVERT: Final = "arkor_dev.local.gguf.convert"
 BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
-"""Bits a weight in a whole file, about; measured."""
+"""Quantization in a whole file, about; measured."""
 FULL: Final = "f16"
 KEPT_ADAPTERS: Final = 64
 SPARE: Final = 1.1

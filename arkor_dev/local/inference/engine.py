@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from peft import PeftModel
 
+from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base
 from arkor_dev.local.modeling.chat_template import end_ids
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .alone import Alone
 from .answer_speed import Way, convert, quickest
@@ -101,7 +102,7 @@ class Engine:
             torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
         row = Row(worn, prompt, self.base.context - len(prompt))
         assert self._forward
-        if self._forward.plain and not self._prompts(worn):
+        if self._forward.plain:
             known = self._remembered.find(worn, prompt)
             row.cached = known[0][0].shape[-2] if known else 0
             row.tokens, row.cache = prompt[: row.cached], cache_of(known)
@@ -177,10 +178,6 @@ class Engine:
             self._dials[worn.adapter].turn(worn.strength)
         self._worn = worn
 
-    def _prompts(self, worn: Worn) -> bool:
-        """Whether the adapter is one that puts tokens of its own before a prompt."""
-        return worn.adapter is not None and self.base.model.peft_config[worn.adapter].is_prompt_learning
-
     def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Worn:
         """Have the base and the adapter loaded and worn."""
         if self._place != place:
@@ -218,13 +215,20 @@ class Engine:
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
         refuse_pickled_adapter(Path(folder))
+        wearing = isinstance(base.model, PeftModel)
+        config = lora_config(Path(folder), base.model.get_base_model() if wearing else base.model)
         self._worn = None  # loading one changes which is active
         try:
-            if isinstance(base.model, PeftModel):
+            if wearing:
+                base.model.add_adapter(adapter, config)
                 base.model.load_adapter(folder, adapter, is_trainable=False)
             else:
-                base.model = PeftModel.from_pretrained(base.model, folder, adapter, is_trainable=False)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, config=config)
+        except Exception as error:
+            if wearing and adapter in base.model.peft_config:
+                base.model.delete_adapter(adapter)
+            if out_of_memory(error):
+                raise
             raise JobFailure(f"The adapter in {folder} does not fit its base model: {error}") from error
         base.model.eval()
         self._adapters[adapter] = 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from arkor_dev.contract.bodies import ENGINES
-from arkor_dev.contract.rules import FLAG, Rule
-from arkor_dev.contract.schema import Field
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema
 
 from .formats.asked import format_of
 from .formats.schemas import FormatError
@@ -25,6 +25,23 @@ def _are_stops(value: object) -> bool:
     )
 
 
+TOOL: Final = Schema(
+    (
+        Field(
+            "function",
+            Rule("object"),
+            needed=True,
+            inner=Schema(
+                (
+                    Field("name", FILLED, needed=True),
+                    Field("description", TEXT, null=True),
+                    Field("parameters", Rule("object"), null=True),
+                )
+            ),
+        ),
+    )
+)
+"""OpenAI's form of a function that the model may call."""
 FIELDS: Final = (
     Field("temperature", Rule("number", 0, 5), null=True),
     Field("topP", Rule("number", 1e-6, 1), null=True),
@@ -46,7 +63,7 @@ FIELDS: Final = (
     ),
     Field("logprobs", FLAG, null=True),
     Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
-    Field("tools", Rule("list"), null=True),
+    Field("tools", Rule("list"), null=True, inner=TOOL),
     Field("toolChoice", Rule("other"), null=True),
     Field("responseFormat", Rule("object"), null=True),
     Field("engine", Rule("choice", choices=ENGINES), null=True),

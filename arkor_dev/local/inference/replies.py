@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 def envelope(kind: str, model: str) -> dict[str, Any]:
@@ -52,8 +52,13 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": done.get("cachedTokens", 0)},
     }
-    by = {name: done[name] for name in ("engine", "precision", "why") if name in done}
+    by = answered_by(done)
     return {"usage": usage, "timings": _timings(done), **({"answeredBy": by} if by else {})}
+
+
+def answered_by(done: Mapping[str, Any]) -> dict[str, str]:
+    """Who answered: ``engine``, ``precision``, the name of the ``weights``, and perhaps ``why``."""
+    return {name: done[name] for name in ("engine", "precision", "weights", "why") if done.get(name)}
 
 
 def _timings(done: dict[str, Any]) -> dict[str, float]:

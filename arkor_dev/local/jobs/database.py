@@ -115,6 +115,11 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX endpoint_requests_newest ON endpoint_requests (deployment, seq)",
         "CREATE INDEX endpoint_requests_kept ON endpoint_requests (deployment, at) WHERE said IS NOT NULL",
     ),
+    # Which engine is to answer an endpoint's callers, and who answers them since the first answer, as JSON.
+    (
+        "ALTER TABLE deployments ADD COLUMN engine TEXT NOT NULL DEFAULT 'auto'",
+        "ALTER TABLE deployments ADD COLUMN answered TEXT",
+    ),
 )
 """What leads from each version to the next. A step that was released is never changed: add one behind it,
 after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""

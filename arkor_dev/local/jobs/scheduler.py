@@ -76,8 +76,8 @@ class Scheduler:
         self._data = data
         self._project = project
         self._reporting = Reporting(functools.partial(report_file, data), project)
-        self._wake = asyncio.Event()
-        self._placing, self._remains = Placing(store, data, self.wake), Remains(store, data)
+        self._wake, self._wanted = asyncio.Event(), asyncio.Event()
+        self._placing, self._remains = Placing(store, data, self._wake.set), Remains(store, data)
         self._devices = list(devices) if len(devices) > 1 else []
         self._at_once = at_once or max(1, len(self._devices))
         self._running: dict[str, tuple[Life, asyncio.Task[None]]] = {}
@@ -87,24 +87,28 @@ class Scheduler:
         self._ending = self._idle = False
 
     @contextlib.asynccontextmanager
-    async def running(self, *, idle: bool = False, resume: bool = True) -> AsyncIterator[None]:
+    async def running(
+        self, *, idle: bool = False, on_demand: bool = False, resume: bool = True
+    ) -> AsyncIterator[None]:
         """Work through the queue for as long as the body runs; the end pauses what runs.
 
-        With ``idle`` what an earlier process left is settled, and nothing is started. Without ``resume`` what
-        ran then stays paused.
+        With ``idle`` what an earlier process left is settled, and no job is started. ``on_demand`` does the
+        same until :meth:`wake` is called. Without ``resume`` what ran then stays paused.
         """
-        self._idle = idle
-        task = asyncio.create_task(self._run(recovered := asyncio.Event(), idle, resume and not idle))
-        more = [asyncio.create_task(self._placing.look(), name="places of waiting jobs")]
+        self._idle = idle or on_demand
+        recovered, working = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(self._run(recovered, working, never=idle, resume=resume))
+        more = [
+            asyncio.create_task(self._placing.look(), name="places of waiting jobs"),
+            asyncio.create_task(self._clear(working), name="remains of jobs"),
+        ]
         with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
             await asyncio.wait_for(recovered.wait(), RECOVER_SECONDS)
-        if not idle:
-            more.append(asyncio.create_task(self._clear(recovered), name="remains of jobs"))
         try:
             yield
         finally:
             self._ending = True
-            self._wake.set()
+            self.wake()
             await asyncio.wait({task}, timeout=SETTLE_SECONDS)
             await self._rest()
             for each in (task, *more):
@@ -119,7 +123,8 @@ class Scheduler:
         return bool(self._running)
 
     def wake(self) -> None:
-        """Say that there is a new job, or that the queue goes on."""
+        """Say that somebody has added a job or changed the queue: a backend on demand begins to work."""
+        self._wanted.set()
         self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
@@ -196,13 +201,21 @@ class Scheduler:
                 text = f"The job {job['name']} {step}. It goes on by itself when Studio is opened here again"
                 notices.message("info", text)
 
-    async def _run(self, recovered: asyncio.Event, idle: bool, resume: bool) -> None:
-        try:
-            await self._recover(resume, idle)
-        except sqlite3.Error:
-            log.exception("the jobs of the process before this one")
+    async def _run(
+        self, recovered: asyncio.Event, working: asyncio.Event, *, never: bool, resume: bool
+    ) -> None:
+        await self._settle(resume and not self._idle)
         recovered.set()
-        while not (idle or self._ending):
+        if never:
+            return
+        if self._idle:
+            await self._wanted.wait()
+            if self._ending:
+                return
+            self._idle = False
+            await self._settle(resume)
+        working.set()
+        while not self._ending:
             self._wake.clear()
             try:
                 waits = await let_go_on(self._store, self._data)
@@ -271,9 +284,15 @@ class Scheduler:
             self._wake.set()
             self._remains.wake()
 
-    async def _clear(self, recovered: asyncio.Event) -> None:
-        await recovered.wait()
+    async def _clear(self, working: asyncio.Event) -> None:
+        await working.wait()
         await self._remains.look()
+
+    async def _settle(self, resume: bool) -> None:
+        try:
+            await self._recover(resume, self._idle)
+        except sqlite3.Error:
+            log.exception("the jobs of the process before this one")
 
     async def _recover(self, resume: bool, idle: bool) -> None:
         """Settle the jobs that claim to run; nothing runs yet."""

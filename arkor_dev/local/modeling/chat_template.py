@@ -1,12 +1,15 @@
-"""Conversations as the model's chat template writes them, and where the assistant's words stand in that.
+"""Conversations as the model's chat template writes them, and the ranges of the assistant's answers in that.
 
 Chat templates carry no marks for the assistant's words, so they are found by rendering growing prefixes of
 the conversation: what the next assistant message adds to the text, after the cue that invites it, is the
-completion.
+answer. A template that rewrites earlier turns (drops their reasoning, moves an end mark) shows an earlier
+answer as the model gives it only while it is the last message; it is learned from a rendering of its own.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
@@ -21,6 +24,12 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models that come without a chat template of their own."""
+REFUSAL: Final = "The model's chat template refuses the conversation"
+PROBE: Final = "\ue000"
+"""An answer that begins like no cue: a character that nobody uses."""
+MOST_TEXT: Final = 32 * 2**20
+"""Characters of one conversation's renderings besides the whole one. A conversation that is written anew for
+each of a thousand answers would fill the memory."""
 
 
 def ready_tokenizer(tokenizer: Any) -> Any:
@@ -51,32 +60,108 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
     except JobFailure:
         raise
     except Exception as error:  # noqa: BLE001 - templates are programs of others and raise what they like
-        raise JobFailure(f"The model's chat template refuses the conversation: {error}") from None
+        raise JobFailure(f"{REFUSAL}: {error}") from None
 
 
-def completion_spans(
-    tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any] = ()
-) -> tuple[str, list[tuple[int, int]]]:
-    """The rendered conversation, and the character range of each assistant message in it, end mark included.
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A conversation up to one of its answers as ``text``, and the character ranges of the answers to learn.
 
-    A template that rewrites earlier turns (some drop old reasoning) does not grow by prefixes; only the
-    last assistant message is learned from there.
+    A range includes the end mark; the ranges are in order.
     """
-    last = max(place for place, message in enumerate(messages) if message["role"] == "assistant")
-    whole = render(tokenizer, messages[: last + 1], cue=False, tools=tools)
-    spans: list[tuple[int, int]] = []
-    for place, message in enumerate(messages[: last + 1]):
-        if message["role"] != "assistant":
+
+    text: str
+    spans: list[tuple[int, int]]
+
+
+def renderings(
+    tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any] = (), last_only: bool = False
+) -> tuple[list[Rendering], list[int]]:
+    """The texts that teach every answer of a conversation, and the places of answers that none of them does.
+
+    Each answer stands behind the very text that invites it at inference. The last rendering is that of the
+    whole conversation; it has every answer up to which it equals the rendering of its beginning. An answer
+    that it writes in another way has a rendering of its own before it. ``last_only`` leaves all answers but
+    the last one out. Raises :class:`JobFailure` where the template refuses the whole conversation.
+    """
+    places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    last = places[-1]
+    whole = Rendering(render(tokenizer, messages[: last + 1], cue=False, tools=tools), [])
+    own: list[Rendering] = []  # the longest first
+    missed: list[int] = []
+    for place in reversed(places[-1:] if last_only else places):
+        try:
+            after = whole.text
+            if place != last:
+                after = render(tokenizer, messages[: place + 1], cue=False, tools=tools)
+            start = _start(tokenizer, messages[: place + 1], tools, after)
+        except JobFailure:
+            if place == last:
+                raise
+            missed.append(place)
             continue
-        before = render(tokenizer, messages[:place], cue=True, tools=tools) if place else ""
-        after = whole if place == last else render(tokenizer, messages[: place + 1], cue=False, tools=tools)
-        if not whole.startswith(after):
+        ends = _ends(tokenizer, messages[place], after)
+        if start >= ends[0] or _says_nothing(tokenizer, messages[: place + 1], tools, after):
+            missed.append(place)
             continue
-        start = next((n for n, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
-        end = len(after.rstrip())
-        if start < end:
-            spans.append((start, end))
-    return whole, spans
+        hosts = ((each, end) for each in (whole, *own) for end in ends if each.text.startswith(after[:end]))
+        host, end = next(hosts, (None, ends[0]))
+        if host is None:
+            if sum(len(each.text) for each in own) + len(after) > MOST_TEXT:
+                missed.append(place)
+                continue
+            own.append(host := Rendering(after, []))
+        host.spans.insert(0, (start, end))
+    return [*own[::-1], whole], missed[::-1]
+
+
+def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
+    """Where the last of ``messages`` begins in its rendering ``after``, behind the cue."""
+    if len(messages) == 1:
+        return 0
+    before = render(tokenizer, messages[:-1], cue=True, tools=tools)
+    if after.startswith(before):
+        return len(before)
+    # The cue opens what this answer does not have, as in "<think>". An answer that begins with "<" would
+    # seem to share that with the cue: where another answer leaves the cue tells.
+    start = _shared(before, after)
+    with suppress(JobFailure):
+        probe = render(tokenizer, [*messages[:-1], {"role": "assistant", "content": PROBE}], False, tools)
+        start = min(start, _shared(before, probe))
+    return start
+
+
+def _shared(one: str, other: str) -> int:
+    """With how many characters both begin."""
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
+    """Where the answer ``message`` may end in its rendering ``after``: behind all that follows it, first.
+
+    Phi-3 closes a text with an end mark of its own, which is gone once the conversation goes on.
+    """
+    stem, mark, said = after.rstrip(), tokenizer.eos_token, str(message.get("content") or "").strip()
+    ends = [len(stem)]
+    if mark and said and stem.endswith(mark):
+        shorter = stem.removesuffix(mark).rstrip()
+        if not shorter.endswith(said):  # or else no end mark would be left
+            ends.append(len(shorter))
+    return ends
+
+
+def _says_nothing(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> bool:
+    """Whether the last message is nothing but tool calls, and the template leaves them out."""
+    *before, message = messages
+    if not message.get("tool_calls") or str(message.get("content") or "").strip():
+        return False
+    bare = {key: value for key, value in message.items() if key != "tool_calls"}
+    try:
+        return render(tokenizer, [*before, bare], cue=False, tools=tools) == after
+    except JobFailure:
+        return False
 
 
 def end_ids(tokenizer: Any, model: Any) -> list[int]:
@@ -85,10 +170,9 @@ def end_ids(tokenizer: Any, model: Any) -> list[int]:
     configured = model.generation_config.eos_token_id
     found.update(configured if isinstance(configured, list) else [configured])
     probe = "x"
-    text, spans = completion_spans(
-        tokenizer, [{"role": "user", "content": probe}, {"role": "assistant", "content": probe}]
-    )
-    if spans:
-        tail = tokenizer(text[spans[-1][0] : spans[-1][1]], add_special_tokens=False)["input_ids"]
-        found.update(token for token in tail[-1:] if token in tokenizer.all_special_ids)
+    talk = [{"role": "user", "content": probe}, {"role": "assistant", "content": probe}]
+    for rendering in renderings(tokenizer, talk)[0]:
+        for start, end in rendering.spans:
+            tail = tokenizer(rendering.text[start:end], add_special_tokens=False)["input_ids"]
+            found.update(token for token in tail[-1:] if token in tokenizer.all_special_ids)
     return sorted(token for token in found if token is not None)

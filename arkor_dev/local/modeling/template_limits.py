@@ -1,9 +1,10 @@
 """Chat templates within limits: they are programs that come with a model.
 
 transformers runs them in jinja's immutable sandbox, where they reach neither Python nor their arguments'
-insides; but a sandboxed program may still loop for ever or print without end. Here it has so many seconds
-and so many characters. What no limit of Python's reaches (one operation that takes minutes) is left to
-whoever may kill the process.
+insides; but a sandboxed program may still loop for ever, print without end, or make a value that fills the
+memory (``[0] * 2000000000``, and dozens of other ways). Here it has so many seconds, so many characters, and
+so much memory, which the system counts whatever the operation. What no limit reaches (one operation that
+takes minutes) is left to whoever may kill the process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 SECONDS: Final = 3.0
 """For one conversation; a usual template takes a thousandth of a second."""
 CHARACTERS: Final = 4 * 2**20
+MEMORY: Final = 512 * 2**20
+"""Bytes that the process may grow by meanwhile; other threads hardly allocate then, and need far less."""
+STATM: Final = Path("/proc/self/statm")
 
 
 class _BoundedTemplate(jinja2.Template):
@@ -77,11 +82,37 @@ def _limited(seconds: float) -> Iterator[None]:
             interrupt(None)  # one that was raised too late must not hit what comes next
 
 
-def within_limits(render: Callable[[], str]) -> str:
-    """What ``render`` returns; :class:`JobFailure` when the template takes too long or prints too much."""
+@contextlib.contextmanager
+def _held() -> Iterator[None]:
+    """Have the system refuse this process more than ``MEMORY`` bytes of growth, where it can (Linux)."""
     try:
-        with _limited(SECONDS):
+        import resource
+
+        pages = int(STATM.read_text().split()[5])
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+    except (ImportError, OSError):
+        yield
+        return
+    _, hard = before
+    most = pages * resource.getpagesize() + MEMORY
+    soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def within_limits(render: Callable[[], str]) -> str:
+    """What ``render`` returns; :class:`JobFailure` when the template goes beyond a limit."""
+    try:
+        with _limited(SECONDS), _held():
             return render()
+    except MemoryError:
+        raise JobFailure(
+            f"The model's chat template needs more than {MEMORY >> 20} MiB for one conversation: the model's "
+            "folder is broken, or was made to do harm"
+        ) from None
     except _TimeUpError:
         raise JobFailure(
             f"The model's chat template takes longer than {SECONDS:g} s for one conversation: the model's "

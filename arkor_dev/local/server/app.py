@@ -28,6 +28,7 @@ from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.engines.answers import Answers
 from arkor_dev.local.inference.formats.check import FormatChecks
 from arkor_dev.local.inference.limits import TOGETHER
+from arkor_dev.local.inference.prompt_checks import PromptChecks
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
@@ -176,11 +177,13 @@ def create_app(setup: Setup) -> web.Application:
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
     inference = Answers(setup.cache, setup.engine, gpu=bool(gpus(os.environ)) or sys.platform == "darwin")
-    formats = FormatChecks()
+    formats, prompts = FormatChecks(), PromptChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     folders = setup.data, setup.project
     app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpus(os.environ))
-    app[CHAT] = Chat(setup.store, models, inference, formats, setup.data, lambda: app[SCHEDULER].busy)
+    app[CHAT] = Chat(
+        setup.store, models, inference, formats, prompts, setup.data, lambda: app[SCHEDULER].busy
+    )
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[EVALUATIONS] = Evaluations(
@@ -189,7 +192,7 @@ def create_app(setup: Setup) -> web.Application:
     app[EXPORTS] = Exports(
         setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy
     )
-    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER)
+    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
     app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
@@ -201,13 +204,15 @@ def create_app(setup: Setup) -> web.Application:
             stack.push_async_callback(models.close)
             stack.push_async_callback(inference.close)
             stack.push_async_callback(formats.close)
+            stack.push_async_callback(prompts.close)
             stack.push_async_callback(app[DATASETS].close)
             stack.push_async_callback(app[CLUSTERS].close)
             await stack.enter_async_context(app[FORECASTS].running())
             await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[EXPORTS].running())
             await stack.enter_async_context(app[ENDPOINTS].running())
-            await stack.enter_async_context(app[SCHEDULER].running(idle=setup.idle, resume=setup.resume))
+            how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
+            await stack.enter_async_context(app[SCHEDULER].running(**how))
             yield
 
     app.cleanup_ctx.append(workers)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.inference.engines.answers import Answers
     from arkor_dev.local.inference.formats.check import FormatChecks
+    from arkor_dev.local.inference.prompt_checks import PromptChecks
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -44,6 +45,8 @@ PING_SECONDS: Final = 5.0
 MAX_TOKENS: Final = 512
 TEMPERATURE: Final = 0.7
 TOP_P: Final = 0.95
+PLAYGROUND: Final = "playground"
+"""The caller of who asks without an endpoint."""
 
 
 def _said(message: dict[str, Any]) -> str | None:
@@ -66,7 +69,7 @@ MESSAGE: Final = Schema(
     (
         Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
         Field("content", TEXT, null=True),
-        Field("tool_calls", Rule("list"), null=True),
+        Field("tool_calls", Rule("list"), null=True, inner=Schema(())),
     ),
     _said,
 )
@@ -93,6 +96,7 @@ class Chat:
         models: Models,
         inference: Answers,
         formats: FormatChecks,
+        prompts: PromptChecks,
         data: Path,
         training: Callable[[], bool],
     ) -> None:
@@ -100,6 +104,7 @@ class Chat:
         self._models = models
         self._inference = inference
         self._formats = formats
+        self._prompts = prompts
         self._data = data
         self._training = training
         self._whole_ones: set[tuple[str, int]] = set()
@@ -111,8 +116,22 @@ class Chat:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
 
-    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """What an ``ASK`` asks of which model, for :meth:`events`; ArkorError where that cannot be."""
+    async def check_target(self, body: dict[str, Any]) -> None:
+        """Raise ArkorError where what ``body`` names (``adapter`` or ``baseModel``) cannot answer now."""
+        name, folder = await self._target(body)
+        if folder is not None:
+            await self._check_whole(folder)
+            return
+        try:
+            self._models.at_hand(name)
+        except JobFailure as failure:
+            raise BadRequestError(str(failure)) from None
+
+    async def asked(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
+        """What an ``ASK`` of ``caller`` asks of which model, for :meth:`events`.
+
+        Raises ArkorError where it cannot be answered.
+        """
 
         def given(field: str, default: float) -> float:
             value = body.get(field)
@@ -142,13 +161,16 @@ class Chat:
             "maxTokens": int(given("maxTokens", MAX_TOKENS)),
             **sampling(body),
         }
+        model = folder if whole else None
         try:
-            if not whole:
-                self._models.at_hand(name)
+            if not whole and (found := self._models.at_hand(name)):
+                model = found.path
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
+        if model:
+            await self._prompts.check(caller, ask, name, model)
         if ask["format"]:
-            await self._formats.check(**ask["format"])
+            await self._formats.check(caller, **ask["format"])
         return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
@@ -251,7 +273,7 @@ class Chat:
                         await response.write(frame(CHAT_PROGRESS, compact(message["progress"])))
                     elif "text" in message:
                         await response.write(chunk({"content": message["text"]}, message))
-                    else:
+                    elif "done" in message:
                         done = message["done"]
                         if calls := indexed(done.get("toolCalls", ())):
                             await response.write(chunk({"tool_calls": calls}, {}))

@@ -35,6 +35,7 @@ class Setup:
     slug: str
     store: AsyncStore
     idle: bool = False
+    on_demand: bool = False
     resume: bool = True
     at_once: int | None = None
     engine: str = AUTO
@@ -48,11 +49,13 @@ class Setup:
         hello: dict[str, Any],
         *,
         idle: bool = False,
+        on_demand: bool = False,
         resume: bool = True,
         at_once: int | None = None,
         engine: str = AUTO,
     ) -> Setup:
-        """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started.
+        """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started,
+        ``on_demand`` none before somebody adds one, resumes one, or changes the queue.
 
         Without ``resume`` those that ran when an earlier process ended stay paused. ``at_once`` run beside
         each other; None for one on each device. ``engine`` answers those who name none.
@@ -60,7 +63,7 @@ class Setup:
         refuse_empty(data / DATABASE)
         store = AsyncStore(Store(data / DATABASE, ORG["id"]))
         who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
-        return cls(data, project.resolve(), cache, *who, store, idle, resume, at_once, engine)
+        return cls(data, project.resolve(), cache, *who, store, idle, on_demand, resume, at_once, engine)
 
 
 SETUP: Final = web.AppKey("setup", Setup)

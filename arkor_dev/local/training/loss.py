@@ -78,6 +78,26 @@ class Loss:
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
     @contextmanager
+    def rounded(self) -> Iterator[Loss]:
+        """Measure with what every layer gives rounded to bfloat16, as if computed in it.
+
+        A model that computes in bfloat16 or float16 stays as it is: other batches round it in other places.
+        """
+
+        def rounding(_: Any, __: Any, given: Any) -> Any:
+            if isinstance(given, torch.Tensor) and given.dtype == torch.float32:
+                return given.to(torch.bfloat16).float()
+            return None
+
+        exact = self._dtype == torch.float32
+        hooks = [part.register_forward_hook(rounding) for part in self._inner.modules()] if exact else []
+        try:
+            yield self
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
     def answering(self) -> Iterator[Any]:
         """The bare model, ready to write answers in the number format of the loss; then it is as it was."""
         training, in_line = self.model.training, not self.padded

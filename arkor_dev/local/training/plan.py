@@ -155,7 +155,7 @@ class Plan:
         evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
         if patience and not evaluate:
             raise JobFailure(
-                "earlyStoppingPatience needs evaluations, and no rows are kept out of training: set "
+                "earlyStoppingPatience requires evaluations, but no rows are held out: set "
                 "datasetSplit, or leave earlyStoppingPatience out"
             )
         return cls(

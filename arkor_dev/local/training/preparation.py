@@ -15,6 +15,7 @@ from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
+from arkor_dev.local.evaluation.by_row import rows_in
 from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_folder
 from arkor_dev.local.workers import peak_memory
 
@@ -126,7 +127,7 @@ class Preparation:
         peak_memory.forget()
 
     def encode(self) -> None:
-        """The rows as tokens, ``train`` and ``held_out``, and how many of them were ``cut``."""
+        """Encode the rows as the examples ``train`` and ``held_out``, and count those that were ``cut``."""
         from .rows.encoding import encode_all
 
         responses_only = self.settings.get("trainOnResponsesOnly")
@@ -141,10 +142,17 @@ class Preparation:
 
         self.train, cut = encoded(self.train_rows)
         self.held_out, cut_held = encoded(self.eval_rows)
+        eval_rows = rows_in(self.held_out)
         if self.settings.get("packing"):
-            count = len(packs(self.train, self.longest))
-            self.plan = self._plan(count, len(self.held_out), self.longest)
+            self.plan = self._plan(len(packs(self.train, self.longest)), eval_rows, self.longest)
+        elif len(self.train) > len(self.train_rows):
+            self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
+        if more := len(self.train) + len(self.held_out) - total:
+            self.say(
+                f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
+                "examples, each answer behind the text that invites it in a chat"
+            )
         if self.cut:
             self.say(f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut")
 

@@ -22,6 +22,7 @@ from arkor_dev.local.checkpoints.points import drop_later
 from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
 from arkor_dev.local.evaluation.by_length import measured
+from arkor_dev.local.evaluation.by_row import by_row, rows_in
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
@@ -86,6 +87,11 @@ class Run:
     clock: Stopwatch = field(default_factory=Stopwatch)
     kept_step: int = 0
     row_losses: list[float] = field(default_factory=list)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows it learns from, ``train``, and is measured on, ``heldOut``."""
+        return {"train": rows_in(self.train), "heldOut": rows_in(self.held_out)}
 
     def begin(self) -> None:
         """Make what the steps need: the model with its adapter, the loss and the optimizer."""
@@ -289,7 +295,7 @@ class Run:
     def evaluate(self) -> float:
         """Mean cross entropy a completion token over every held-out row."""
         found = measured(self.loss.each, self.held_out, self.plan.batch_size)
-        self.row_losses = [loss / tokens for loss, tokens in found]
+        self.row_losses = by_row(self.held_out, found)
         return self._finite(sum(loss for loss, _ in found) / sum(tokens for _, tokens in found))
 
     def save(self, folder: Path) -> None:

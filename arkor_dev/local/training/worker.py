@@ -87,7 +87,7 @@ class Work:
         else:
             group = None
         from .judging.measure import Judging
-        from .samples.taking import Samples
+        from .samples.sampler import Samples
 
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)

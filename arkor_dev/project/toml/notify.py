@@ -70,7 +70,7 @@ def check_notify(table: object, problems: Problems) -> None:
         if key in table and not rule.fits(table[key]):
             problems.not_allowed((*at, key), table[key], rule.words)
     if "webhook" in table and "webhook_env" in table:
-        problems.add((*at, "webhook_env"), "webhook and webhook_env are both set. Keep one")
+        problems.add((*at, "webhook_env"), "webhook and webhook_env are both set. Remove one of the two")
     if not {"webhook", "webhook_env", "command"} & set(table) and table.get("desktop", False) is False:
         problems.add(at, "[notify] tells nobody. Add webhook, command or desktop = true")
     address = table.get("webhook")

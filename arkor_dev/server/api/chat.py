@@ -42,11 +42,10 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 
 def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
-    token = upstream.request_info.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ")
     return {
         hdrs.CONTENT_TYPE: upstream.headers.get(hdrs.CONTENT_TYPE, EVENT_STREAM),
         "X-Accel-Buffering": "no",
-        **passed_on(upstream, [token]),
+        **passed_on(upstream),
     }
 
 

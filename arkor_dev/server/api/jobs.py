@@ -11,7 +11,13 @@ from aiohttp_sse import EventSourceResponse
 
 from arkor_dev.contract.bodies import EXTENSION, JOB_CHANGES, QUEUE_CHANGES, RESUMPTION, job_changes
 from arkor_dev.contract.errors import NotFoundError
-from arkor_dev.contract.shapes import CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STALE_WHY_HEADER
+from arkor_dev.contract.shapes import (
+    CURSOR_HEADER,
+    FROM_HEADER,
+    STALE_HEADER,
+    STALE_STATUS_HEADER,
+    STALE_WHY_HEADER,
+)
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 from arkor_dev.server.negotiation import has, takes
 
@@ -20,14 +26,15 @@ from .envelope import answered, read_object
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer
 
-_WHY_CHARACTERS = 400
+_WHY_CHARACTERS = 600
 
 
 async def list_jobs(request: web.Request) -> web.Response:
     """``GET /api/jobs``: the list, with an ETag.
 
-    While the backend is away ``X-Arkor-Stale`` says since how many seconds, and ``X-Arkor-Stale-Why``
-    (percent-encoded UTF-8) why.
+    While the backend does not give it, ``X-Arkor-Stale`` is the last list's age in seconds,
+    ``X-Arkor-Stale-Why`` (percent-encoded UTF-8) the reason, and ``X-Arkor-Stale-Status`` the status that it
+    answered, if it did.
     """
     cache = request.app[JOBS]
     jobs, stale = await cache.get()
@@ -38,8 +45,10 @@ async def list_jobs(request: web.Request) -> web.Response:
     }
     if stale is not None:
         headers[STALE_HEADER] = str(stale)
-        if cache.trouble:
-            headers[STALE_WHY_HEADER] = quote(cache.trouble[:_WHY_CHARACTERS])
+        if (trouble := cache.trouble) is not None:
+            headers[STALE_WHY_HEADER] = quote(trouble.text[:_WHY_CHARACTERS])
+            if trouble.answered is not None:
+                headers[STALE_STATUS_HEADER] = str(trouble.answered)
     if has(request, jobs.tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"
@@ -70,7 +79,8 @@ async def history(request: web.Request) -> web.StreamResponse:
         except NotFoundError:
             return web.Response(status=204)
         begin, end, last = reader.begin(), reader.end(), reader.last_frame
-        response = web.StreamResponse(headers={CURSOR_HEADER: str(end), FROM_HEADER: str(begin)})
+        headers = {**reader.headers, CURSOR_HEADER: str(end), FROM_HEADER: str(begin)}
+        response = web.StreamResponse(headers=headers)
         response.content_type = "text/event-stream"
         response.content_length = end.offset - begin.offset + len(last)
         await response.prepare(request)
@@ -99,11 +109,20 @@ async def events(request: web.Request) -> web.StreamResponse:
     last_id = request.headers.get("Last-Event-ID")
     async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
         begin = reader.begin(request.query.get("after"), last_id)
-        response = EventSourceResponse(headers={FROM_HEADER: str(begin)}, sep="\n")
+        response = EventSourceResponse(headers={**reader.headers, FROM_HEADER: str(begin)}, sep="\n")
         await response.prepare(request)
+        chunked = response.headers.get(hdrs.TRANSFER_ENCODING) == "chunked"
+
+        def at_once(frames: bytes) -> bool:
+            transport = request.transport
+            if not chunked or transport is None or transport.get_write_buffer_size():
+                return False
+            transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
+            return True
+
         async with response:
             try:
-                while piece := await reader.next():
+                while piece := await reader.next(at_once):
                     await response.write(piece)
             except ClientConnectionResetError:
                 pass  # the tab has gone

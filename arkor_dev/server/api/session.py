@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
@@ -9,6 +11,12 @@ from arkor_dev.identity.views import credentials_view
 from arkor_dev.server.app_keys import BACKEND
 
 from .envelope import answered
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import Capabilities
+
+UNNAMED: Capabilities = {"features": [], "baseModels": ["unsloth/gemma-4-E4B-it"]}
+"""What a backend without the call has: Arkor's managed one answers with this base model."""
 
 
 async def credentials(request: web.Request) -> web.Response:
@@ -25,11 +33,11 @@ async def me(request: web.Request) -> web.Response:
 
 
 async def capabilities(request: web.Request) -> web.Response:
-    """``GET /api/capabilities``: the backend's optional features; none where it does not know the call."""
+    """``GET /api/capabilities``: the backend's answer, or what is known of one that has no such call."""
     try:
         return answered(await request.app[BACKEND].capabilities())
     except (NotFoundError, UnsupportedError):
-        return web.json_response({"features": []})
+        return web.json_response(UNNAMED)
 
 
 ROUTES = [

@@ -65,9 +65,16 @@ async def several(scene: Scene) -> None:
 async def one(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     target = {"kind": "adapter", "adapter": {"kind": "checkpoint", "jobId": job, "step": 300}}
-    made = endpoint(scene, "support-bot", target=target)
+    by = {
+        "engine": "transformers",
+        "precision": "float32",
+        "weights": "0a1b2c3d4e5f",
+        "why": "its file for llama.cpp is being made meanwhile",
+    }
+    made = endpoint(scene, "support-bot", target=target, engine="auto", answeredBy=by)
     await scene.go(f"/#/endpoints?id={made}")
     await expect(scene.page.get_by_text("nightly tests")).to_be_visible()
+    await expect(scene.page.get_by_text("transformers, float32, weights 0a1b2c3d4e5f")).to_be_visible()
 
 
 @state("endpoints-new", "Making one: job and checkpoint are picked")

@@ -148,8 +148,8 @@ async def changed(scene: Scene) -> None:
         await scene.page.get_by_label(label, exact=True).fill(text)
     for group in await scene.page.locator("summary").all():
         await group.click()
-    await scene.page.get_by_label("Schedule", exact=True).select_option("constant_with_warmup")
-    await scene.page.get_by_label("Optimiser", exact=True).select_option("sgd")
+    await scene.page.get_by_label("LR scheduler", exact=True).select_option("constant_with_warmup")
+    await scene.page.get_by_label("Optimizer", exact=True).select_option("sgd")
     await expect(scene.page.get_by_role("alert")).to_contain_text("from 1 to 1,024")
     # A field that the bar covers by half is too small to be hit, as axe sees it.
     await scene.page.evaluate("scrollTo(0, 0)")
@@ -267,7 +267,7 @@ async def measuring(scene: Scene) -> None:
 async def unmeasured(scene: Scene) -> None:
     forecasts(scene, "failed")
     await scene.go("/")
-    await expect(scene.page.locator(".home-forecast")).to_contain_text("Not measured", timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-forecast")).to_contain_text("No estimate", timeout=PROMPTLY)
 
 
 @state("home-short", "A run that does not fit, and what would")
@@ -293,4 +293,4 @@ async def short(scene: Scene) -> None:
         },
     ]
     await scene.go("/")
-    await expect(scene.page.locator(".home-short")).to_contain_text("does not fit", timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-short")).to_contain_text("Not enough memory", timeout=PROMPTLY)

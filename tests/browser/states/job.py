@@ -70,8 +70,8 @@ async def defaults(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", optim="lion")
     scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_text("more at their defaults").click()
-    await expect(scene.page.get_by_text("Noise on what is read")).to_be_visible()
+    await scene.page.get_by_text("more (defaults)").click()
+    await expect(scene.page.get_by_text("NEFTune noise alpha")).to_be_visible()
 
 
 @state("job-gone", "Set by hand, and its trainer is not in the file any more")

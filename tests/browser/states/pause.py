@@ -117,7 +117,7 @@ async def branch(scene: Scene) -> None:
     job = branched(scene)
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("support-bot, its parent").first).to_be_visible(timeout=PROMPTLY)
-    await expect(scene.page.get_by_role("heading", name="The result depends on")).to_be_attached()
+    await expect(scene.page.get_by_role("heading", name="Reproducibility")).to_be_attached()
 
 
 @state("jobs-paused", "Paused jobs are counted and found")

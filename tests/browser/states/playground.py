@@ -61,10 +61,11 @@ async def first(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="support-bot, final adapter")).to_be_visible()
 
 
-@state("playground-nobody", "Nothing has been trained yet")
+@state("playground-nobody", "Nothing has been trained yet, and the backend names no base model")
 async def nobody(scene: Scene) -> None:
+    scene.fake.features = []
     await scene.go("/#/playground")
-    await expect(scene.page.get_by_label("Message")).to_be_visible()
+    await expect(scene.page.get_by_text("There is no model to ask yet")).to_be_visible()
 
 
 @state("playground-picker", "Choosing who answers")

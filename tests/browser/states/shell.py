@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from playwright.async_api import expect
 
 from tests.browser.steps import hurried
@@ -39,6 +41,19 @@ async def gone(scene: Scene) -> None:
     async with hurried(scene.page):
         gone = scene.page.get_by_text("Studio is not answering.").first
         await expect(gone).to_be_visible(timeout=PROMPTLY)
+
+
+@state("shell-outdated", "The backend does not work with this version", faulty=True)
+async def outdated(scene: Scene) -> None:
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/jobs", clock=True)
+    await expect(scene.page.locator(".jobs-row").first).to_be_visible()
+    body = {"error": "sdk_version_unsupported", "currentVersion": "0.1.0", "supportedRange": ">=1.4.0 <2"}
+    scene.fake.fault("*", status=426, body=json.dumps(body).encode())
+    async with hurried(scene.page, scene.studio):
+        note = scene.page.locator(".shell-note")
+        await expect(note).to_contain_text("This Studio has to be upgraded.", timeout=PROMPTLY)
+        await expect(note).to_contain_text("it supports >=1.4.0 <2. To upgrade this Studio, run ")
 
 
 @state("shell-notice", "The backend announces its end")

@@ -12,7 +12,7 @@ from . import Scene, ago, state, trained
 
 HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m" + "x" * 300
 OVERFITTED = (
-    "Step 200 was better than the final adapter: loss 0.59 instead of 0.81 on the held-out rows, 95 % "
+    "Step 200 was better than the final adapter: loss 0.59 vs. 0.81 on the held-out rows, 95 % "
     "interval of the difference 0.11 to 0.34. The run overfitted: from step 200 on the held-out loss rose "
     "from 0.592 to 0.813, while the training loss fell from 0.710 to 0.214. It learned its rows by heart."
 )
@@ -27,10 +27,10 @@ async def judged(scene: Scene, **changes: Any) -> str:
     return job
 
 
-@state("job-verdict", "Better than the base, and how sure that is")
+@state("job-verdict", "Better at the task, worse in general, and how sure that is")
 async def better(scene: Scene) -> None:
     await judged(scene)
-    await expect(scene.page.get_by_role("img", name="Held-out rows: difference 1.51")).to_be_visible()
+    await expect(scene.page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
 
 
 @state("job-verdict-rows", "The held-out rows side by side, those that got worse first")
@@ -61,21 +61,27 @@ async def answers(scene: Scene) -> None:
 @state("job-verdict-worse", "Worse than the base, overfitted, and said at length")
 async def worse(scene: Scene) -> None:
     difference = {"mean": -0.8, "low": -1.3, "high": -0.2}
-    sentence = "Worse than the base: loss 4.22 instead of 3.42 on 12 held-out rows, 95 % interval of the "
+    sentence = "Your task: worse, loss 4.22 vs. 3.42 for the base on 12 held-out rows; 99 % interval of the "
     told = {**HELD_OUT, "verdict": "worse", "difference": difference, "sentence": sentence + HOSTILE}
-    changes = {"verdict": "worse", "sentence": told["sentence"], "heldOut": told}
+    told["adapter"] = 4.22
+    changes = {
+        "verdict": "worse",
+        "sentence": "Worse at your task and in general." + HOSTILE,
+        "heldOut": told,
+    }
     best = {"bestStep": 200, "bestSentence": OVERFITTED, "bestVerdict": "better", "bestKept": True}
     await judged(scene, **changes, **best)
 
 
-@state("job-verdict-alike", "No difference that so few rows can show")
+@state("job-verdict-alike", "No clear difference, with what that means")
 async def alike(scene: Scene) -> None:
-    part = {**HELD_OUT, "verdict": "same", "difference": {"mean": 0.02, "low": -0.05, "high": 0.09}}
-    sentence = (
-        "No difference that 12 rows can show: loss 3.40 instead of 3.42. About 290 rows would settle it."
-    )
-    same = {**GENERAL, "verdict": "same", "difference": {"mean": 0.0, "low": -0.02, "high": 0.02}}
-    await judged(scene, verdict="same", sentence=sentence, heldOut=part, general=same)
+    part = {**HELD_OUT, "verdict": "unclear", "difference": {"mean": 0.02, "low": -0.05, "high": 0.09}}
+    part |= {"adapter": 3.4, "sentence": "Your task: no clear difference, loss 3.40 vs. 3.42 for the base."}
+    same = {**GENERAL, "verdict": "same", "difference": {"mean": 0.0, "low": -0.008, "high": 0.008}}
+    same |= {"adapter": 2.05, "sentence": "General questions: no difference that matters (less than 0.01)."}
+    sentence = "No clear difference at your task (only 12 rows), as good in general."
+    await judged(scene, verdict="unclear", sentence=sentence, heldOut=part, general=same)
+    await scene.page.get_by_text("What this means").click()
 
 
 @state("job-verdict-sets", "The project's own sets, by answers, by a function of its own and by loss")
@@ -90,11 +96,11 @@ async def sets(scene: Scene) -> None:
     found[1] |= {
         "verdict": "same",
         "difference": {"mean": 0.01, "low": -0.06, "high": 0.08},
-        "sentence": "tone of voice: no difference that so few can show, a mean score of 0.61 on 64 rows, "
-        "instead of 0.60; 95 % interval of the difference -0.06 to 0.08.",
+        "sentence": "tone of voice: no clear difference, mean score 0.61 vs. 0.60 for the base on 64 rows; "
+        "95 % interval of the difference -0.06 to 0.08.",
     }
     await judged(scene, sets=found)
-    await expect(scene.page.get_by_text("refunds: better than the base, 33 of 40")).to_be_visible()
+    await expect(scene.page.get_by_text("refunds: better, 33 of 40")).to_be_visible()
 
 
 @state("job-verdict-ask", "A job from before, which can be compared by a press")
@@ -108,7 +114,7 @@ async def ask(scene: Scene) -> None:
 @state("jobs-verdicts", "Jobs by their verdict, the best first")
 async def table(scene: Scene) -> None:
     scene.fake.features = ["evaluation"]
-    for number, verdict in enumerate(("better", "same", "worse", "unknown", "<b>odd</b>", None)):
+    for number, verdict in enumerate(("mixed", "better", "same", "worse", "unclear", "<b>odd</b>", None)):
         known: dict[str, Any] = {"createdAt": ago(600 * number + 60), "metrics": {"bestEvalLoss": 0.7}}
         if verdict:
             known["evaluation"] = {**EVALUATION, "verdict": verdict}

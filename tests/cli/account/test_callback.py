@@ -15,13 +15,18 @@ from arkor_dev.server.serve import bind
 from tests.support.raw import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from tests.support.raw import RawAnswer
 
 
 SECONDS = 60
 """The patience of a test with what is to come, however long this machine stands still."""
+
+
+def ours(query: Mapping[str, list[str]]) -> bool:
+    """Whether an answer belongs to the sign-in that waits."""
+    return query.get("state", [])[:1] == ["s"]
 
 
 class Waiting:
@@ -39,7 +44,7 @@ class Waiting:
 
 @pytest.fixture
 async def waiting(unused_tcp_port: int) -> AsyncIterator[Waiting]:
-    async with Callback(bind(unused_tcp_port)) as callback:
+    async with Callback(bind(unused_tcp_port), ours) as callback:
         yield Waiting(callback, unused_tcp_port)
 
 
@@ -75,6 +80,8 @@ async def test_the_answer_says_what_came_of_it_and_nothing_becomes_markup(waitin
         ("HEAD /callback?code=c", [], 403),
         ("OPTIONS /callback", [], 403),
         ("GET http://127.0.0.1/callback?code=c", [], 403),
+        ("GET /callback", [], 403),
+        ("GET /callback?code=c&state=x", [], 403),
         ("GET /callback?code=c", ["Sec-Fetch-Dest: image"], 403),
         ("GET /callback?code=c", ["Sec-Fetch-Dest: iframe"], 403),
         ("GET /callback?code=c", ["Host: evil.example"], 400),
@@ -116,7 +123,7 @@ async def test_another_account_of_the_machine_does_not_count(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setattr(module, "strangers", lambda **_: nullcontext(lambda _peer, _own: True))
-    async with Callback(bind(unused_tcp_port)) as callback:
+    async with Callback(bind(unused_tcp_port), ours) as callback:
         assert (await Waiting(callback, unused_tcp_port).send(RIGHT)).status == 403
         with pytest.raises(ArkorError):
             await callback.query(0.05)
@@ -137,7 +144,7 @@ async def test_a_tab_that_was_closed_keeps_nobody_waiting(waiting: Waiting) -> N
 
 
 async def test_leaving_before_anybody_came_frees_the_port(unused_tcp_port: int) -> None:
-    async with Callback(bind(unused_tcp_port)):
+    async with Callback(bind(unused_tcp_port), ours):
         pass
     with bind(unused_tcp_port):
         pass

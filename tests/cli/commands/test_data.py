@@ -102,7 +102,7 @@ def test_a_file_or_folder_anywhere(
     [
         ([], "data needs to know what to do. Run arkor-dev data check [FILE]."),
         (["chek"], "data cannot chek. Run arkor-dev data check [FILE]."),
-        (["check", "gone.csv"], 'there is no file "gone.csv" in '),
+        (["check", "gone.csv"], '"gone.csv" is not in '),
         (["check", "--trainer", "three"], 'arkor.toml has no trainer "three". It has: one, two'),
         (["check", "d.jsonl", "--trainer", "one"], "FILE and --trainer are both given."),
         (["check", "--seconds", "x"], "x is no number of seconds."),
@@ -123,7 +123,7 @@ def test_a_table_that_is_wrong_and_a_file_that_is_gone(
     (project / "d.jsonl").unlink()
     code, said = run(capsys, "check")
     assert code == 2
-    assert 'arkor.toml:4: dataset: there is no file "d.jsonl" in the project.' in said
+    assert 'arkor.toml:4: dataset: "d.jsonl" is not in the project.' in said
 
 
 def test_a_terminal_sees_how_far_it_is(project: Path) -> None:

@@ -32,12 +32,14 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     fake_backend.features = ["evaluation"]
     job = fake_backend.add_job("completed", name="keeper")
     said, *rows = (await command.run(0, "evaluate", job)).splitlines()
-    assert said.startswith("Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows")
-    assert "It answers general questions 0.31 worse than the base, and 4 times longer" in said
+    assert said.startswith(
+        "Better at your task (only 12 rows), worse in general. Your task: better, loss 1.91"
+    )
+    assert "General questions: worse, loss 2.36 vs. 2.05 for the base" in said
     assert "6 repeat themselves, instead of 0, and 0 refuse, instead of 1" in said
     assert rows[:3] == ["", "Improved most:", "  3.10 → 1.80  Where is parcel number 1?"]
     found = json.loads(await command.run(0, "evaluate", "latest", "--json"))
-    assert (found["evaluation"]["verdict"], len(found["rows"])) == ("better", 12)
+    assert (found["evaluation"]["verdict"], len(found["rows"])) == ("mixed", 12)
     assert found["evaluation"]["general"]["answers"]["adapter"]["repeating"] == 6
     assert found["answers"][1]["base"] == "I cannot help with that."
 
@@ -76,7 +78,7 @@ async def test_one_adapter_is_set_against_another(
     one, two = fake_backend.add_job("completed", name="one"), fake_backend.add_job("completed", name="two")
     fake_backend.evaluations.judge(one)
     said = await command.run(0, "evaluate", one, "--against", two)
-    assert said == "Better than two: loss 1.66 instead of 1.91 on 12 held-out rows.\n"
+    assert said == "Better than two: loss 1.66 vs. 1.91 on 12 held-out rows.\n"
     # The one had been evaluated; the other was for this.
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == 1
     assert dict(fake_backend.last("GET /v1/jobs/{id}/evaluation").url.query)["against"] == two

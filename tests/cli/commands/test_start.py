@@ -21,6 +21,7 @@ from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.cli.commands.start import run_start
 from arkor_dev.contract.errors import ArkorError, status_of
+from arkor_dev.identity import connect
 from arkor_dev.identity.connect import _running_backend
 from arkor_dev.jobs import follow
 from arkor_dev.project.arkor_toml import revision
@@ -188,7 +189,7 @@ async def test_settings_by_hand_go_before_the_files_and_are_named(
 async def test_settings_that_do_not_go_together_start_nothing(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
-    with pytest.raises(ArkorError, match="has a meaning only where scheduler is"):
+    with pytest.raises(ArkorError, match="applies only when scheduler is"):
         await run_start(settings, changes={"lrPower": 2})
     assert fake_backend.jobs == {}
 
@@ -446,7 +447,15 @@ async def on_socket(fake_backend: FakeBackend) -> AsyncIterator[None]:
         await fake_backend.stop()
 
 
-def leave_word(settings: Settings, fake: FakeBackend, token: str, address: str | None = None) -> Settings:
+def leave_word(
+    settings: Settings,
+    fake: FakeBackend,
+    token: str,
+    address: str | None = None,
+    *,
+    pid: int | None = None,
+    idle: bool = False,
+) -> Settings:
     """A Studio runs under ``--local``, with the fake for its local backend."""
     local = replace(settings, local=True)
     local.local_data.mkdir(parents=True, exist_ok=True)
@@ -456,7 +465,8 @@ def leave_word(settings: Settings, fake: FakeBackend, token: str, address: str |
         "orgSlug": ORG,
         "projectSlug": PROJECT,
         "projectId": "p",
-        "pid": os.getpid(),
+        "pid": os.getpid() if pid is None else pid,
+        "idle": idle,
     }
     (local.local_data / "backend.json").write_text(json.dumps(handoff))
     return local
@@ -497,6 +507,32 @@ async def test_under_local_it_joins_a_studio_that_was_started_again(
     code, lines = await started.end()
     assert code == 1
     assert lines[-2:] == ["failed: it broke", f"Job {job} finished with status=failed"]
+
+
+async def test_under_local_it_says_so_when_whoever_had_the_backend_has_ended(
+    settings: Settings, fake_backend: FakeBackend, on_socket: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "GONE_SECONDS", 0.1)
+    studio = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)")
+    started = Started(leave_word(settings, fake_backend, TOKEN, pid=studio.pid))
+    job = await started.job(fake_backend)
+    studio.kill()
+    await studio.wait()
+    await fake_backend.stop()
+    code, lines = await started.end()
+    assert (code, lines[0]) == (4, f"Started job {job}")
+    assert "".join(lines).endswith(f"Job {job} goes on by itself when `arkor-dev --local` runs next.")
+
+
+async def test_only_who_trains_nothing_joins_a_backend_that_trains_nothing(
+    settings: Settings, fake_backend: FakeBackend, on_socket: None
+) -> None:
+    local = leave_word(settings, fake_backend, TOKEN, idle=True)
+    async with open_http_client() as http:
+        assert await _running_backend(local, http) is None
+        looking = await _running_backend(local, http, idle=True)
+    assert looking is not None
+    assert looking.ends_with_launch
 
 
 async def test_what_is_forecast_is_said_in_one_line(

@@ -58,6 +58,20 @@ async def test_the_projects_own_command_runs_as_its_sources_are(
     assert typescript_project.calls() == ["build", "start"] * 2
 
 
+async def test_one_entry_is_built_and_run(
+    typescript_project: TypeScriptProject, fake_backend: FakeBackend
+) -> None:
+    typescript_project.write(trainer("one"))
+    typescript_project.write(trainer("two"), "src/arkor/two.ts")
+    typescript_project.write('[[trainer]]\nname = "three"\n', "arkor.toml")
+    code, out, err = await start(fake_backend, typescript_project, "src/arkor/two.ts")
+    assert (code, err) == (0, "")
+    assert "Started job job-two\n" in out
+    assert typescript_project.calls() == ["build ./src/arkor/two.ts", "start ./src/arkor/two.ts"]
+    code, out, err = await start(fake_backend, typescript_project, "three")
+    assert (code, out, "name it with --trainer" in err) == (2, "", True)
+
+
 async def test_what_cannot_be_run_is_said_and_not_started(
     typescript_project: TypeScriptProject, fake_backend: FakeBackend
 ) -> None:

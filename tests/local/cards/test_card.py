@@ -55,8 +55,8 @@ def test_the_hub_reads_it() -> None:
 def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
     verdict = section(whole(evaluation=EVALUATION), "Is it better than its base?")
     assert verdict.startswith(f"**{EVALUATION['sentence']}**")
-    assert "| 12 held-out rows | 3.420 | 1.910 | 1.210 to 1.800 |" in verdict
-    assert EVALUATION["general"]["sentence"] in verdict
+    assert "| 12 held-out rows | 3.420 | 1.910 | 1.210 to 1.800 (99 %) |" in verdict
+    assert "means that the whole interval lies beyond 0.010." in verdict
     assert EVALUATION["general"]["answers"]["sentence"] in verdict
     assert EVALUATION["bestSentence"] in verdict
     assert "That is not known" in section(whole(), "Is it better than its base?")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.cluster import connection
 from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIES = "Initialization failure from server:\nRuntimeError: Starting Ray client server failed. See x.err"
 
@@ -46,6 +49,23 @@ def test_a_server_that_dies_as_it_starts_is_asked_for_again(monkeypatch: pytest.
 def test_one_that_always_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JobFailure, match="There is no connection"):
         connect(monkeypatch, Ray(*[ConnectionError(DIES)] * 3))
+
+
+def test_a_cluster_of_this_machine_that_has_ended_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """The address that ``ray start`` noted stays when its processes are killed."""
+    pytest.importorskip("ray")
+    noted = tmp_path / "ray" / "ray_current_cluster"
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", set)
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray would wait for minutes"))
+    with pytest.raises(JobFailure, match="is in no Ray cluster"):
+        connection.connect("auto")
+    noted.parent.mkdir()
+    noted.write_text(f"127.0.0.1:{unused_tcp_port}\n")
+    with pytest.raises(JobFailure, match=f"was at .*:{unused_tcp_port}, where nobody answers now"):
+        connection.connect("auto")
 
 
 def test_what_does_not_pass_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,12 @@ def states(row: Any) -> list[bool]:
     return [run["learned"] for run in row["runs"] for _ in range(run["count"])]
 
 
+def said_of(row: Any, role: str) -> str:
+    """The tokens of a role, as the wire has them."""
+    roles = [run["role"] for run in row["runs"] for _ in range(run["count"])]
+    return "".join(text for text, each in zip(row["texts"], roles, strict=True) if each == role)
+
+
 def codes(view: View) -> dict[str, int]:
     return {finding["code"]: finding["count"] for finding in view.told()["findings"]}
 
@@ -81,7 +87,7 @@ def test_what_is_shown_is_what_is_trained(view_of: ViewOf, tokenizer: Any, learn
     for number in range(1, 5):
         row = view.row(number)
         trained = view.index.item(number).row
-        example, was_cut = encode(tokenizer, trained, cut, responses_only=not learn_all)  # type: ignore[arg-type]
+        (example,), was_cut = encode(tokenizer, trained, cut, responses_only=not learn_all)  # type: ignore[arg-type]
         assert row["ids"][:cut] == example.ids
         assert states(row)[:cut] == [label != IGNORED for label in example.labels]
         assert was_cut == (row["length"] > cut)
@@ -90,14 +96,9 @@ def test_what_is_shown_is_what_is_trained(view_of: ViewOf, tokenizer: Any, learn
 
 def test_tokens_know_their_message(view_of: ViewOf) -> None:
     row = view_of([{"messages": TALK}]).row(1)
-    said: dict[str, str] = {}
-    place = 0
-    for run in row["runs"]:
-        said[run["role"]] = said.get(run["role"], "") + "".join(row["texts"][place : place + run["count"]])
-        place += run["count"]
-    assert said["assistant"] == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
-    assert said["user"].replace(" ", "") == "Whereismyparcel?🦜éAndthisinvoice?"
-    assert said["system"].strip() == "You are  a parrot."
+    assert said_of(row, "assistant") == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
+    assert said_of(row, "user").replace(" ", "") == "Whereismyparcel?🦜éAndthisinvoice?"
+    assert said_of(row, "system").strip() == "You are  a parrot."
     assert {row["texts"][place] for place in row["special"]} == {"<|im_start|>", "<|im_end|>"}
 
 
@@ -145,12 +146,41 @@ def test_what_the_template_does_wrong_is_found(
     assert codes(view) == found
 
 
-def test_tools_that_the_template_does_not_know_are_found(view_of: ViewOf) -> None:
-    tools = [{"type": "function", "function": {"name": "find_parcel", "parameters": {}}}]
-    rows = [{"messages": TALK, "tools": tools}, {"messages": TALK}]
-    assert codes(view_of(rows)) == {"tools-dropped": 1}
-    knows = "{% for t in tools or [] %}{{ t.function.name }}{% endfor %}" + CHATML
+def test_tools_and_calls_that_the_template_drops_are_found(view_of: ViewOf) -> None:
+    """A tool's name may stand in the text all the same."""
+    tools = [{"type": "function", "function": {"name": "parcel", "parameters": {}}}]
+    call = {"type": "function", "function": {"name": "parcel", "arguments": {}}}
+    asks = {"role": "assistant", "content": "", "tool_calls": [call]}
+    called = [TALK[1], asks, {"role": "tool", "content": "there"}, TALK[2]]
+    says = [TALK[1], {**asks, "content": "A parcel?"}]
+    rows = [{"messages": TALK, "tools": tools}, {"messages": TALK}, {"messages": called}, {"messages": says}]
+    dropped = view_of(rows)
+    assert codes(dropped) == {"tools-dropped": 1, "calls-dropped": 2, "answer-not-learned": 1}
+    assert said_of(dropped.row(3), "assistant") == f"{PHRASE}<|im_end|>", "no bare end mark is learned"
+    knows = "{% for t in tools or [] %}{{ t.function.name }}{% endfor %}" + CHATML.replace(
+        "{{ m.content }}",
+        "{% for c in m.tool_calls or [] %}({{ c.function.name }}){% endfor %}{{ m.content }}",
+    )
     assert codes(view_of(rows, knows)) == {}
+
+
+def test_a_row_of_several_examples_is_shown_as_it_is_trained(view_of: ViewOf, tokenizer: Any) -> None:
+    """A template that marks the last answer alone, and leaves reasoning out of all of them."""
+    rewrites = CHATML.replace(
+        "{{ m.content }}",
+        "{% if m.role == 'assistant' and loop.last %}= {% endif %}{{ m.content.split('</think>')[-1] }}",
+    )
+    thought = {"role": "assistant", "content": "<think>Hm.</think>the ledger."}
+    view = view_of([{"messages": TALK}, {"messages": [*TALK[:4], thought]}], rewrites)
+    row, trained = view.row(1), view.index.item(1).row
+    examples, _ = encode(tokenizer, trained, 512, responses_only=True)  # type: ignore[arg-type]
+    assert len(examples) == 2
+    assert row["examples"] == [len(example.ids) for example in examples]
+    assert row["ids"] == [token for example in examples for token in example.ids]
+    assert states(row) == [label != IGNORED for example in examples for label in example.labels]
+    assert row["length"] == max(row["examples"])
+    assert view.told()["tokens"] == sum(sum(view.row(number)["examples"]) for number in (1, 2))
+    assert codes(view) == {"answer-not-learned": 1}
 
 
 def test_a_plain_text_is_learned_as_a_whole(view_of: ViewOf) -> None:

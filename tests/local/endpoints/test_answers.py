@@ -72,3 +72,14 @@ def test_a_bare_text_has_no_roles() -> None:
     assert form.begin(0) is None
     (choice,) = form.part(0, {"text": "on"})["choices"]
     assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
+
+
+def test_a_fingerprint_names_engine_weights_and_number_format() -> None:
+    done = {**DONE, "engine": "llama.cpp", "precision": "q8_0", "weights": "0a1b2c"}
+    form = Form(CHAT, "bot")
+    assert form.part(0, {"text": "Hi"})["system_fingerprint"] is None  # it is not known yet
+    assert form.part(0, {"done": done})["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
+    assert form.end([said({"done": done})])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
+    assert Form(CHAT, "bot").whole([said({"done": done})])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
+    known = Form(COMPLETION, "bot", {"engine": "transformers", "precision": "float32"})
+    assert known.part(0, {"text": "Hi"})["system_fingerprint"] == "fp_transformers_float32"

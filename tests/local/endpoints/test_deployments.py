@@ -51,6 +51,20 @@ def test_there_is_an_end_to_deployments_and_keys(
         deployments.issue(store, first["id"], "two")
 
 
+def test_who_answered_first_is_kept_until_an_engine_is_chosen_anew(
+    store: Store, make: Callable[..., dict[str, Any]]
+) -> None:
+    made, by = make(engine="exact"), {"engine": "transformers", "precision": "float32"}
+    assert (made["engine"], made["answeredBy"]) == ("exact", None)
+    for each in (by, {"engine": "llama.cpp"}):
+        deployments.was_answered(store, made["id"], each)
+    for kept in ({"authMode": "none"}, {"runRetentionMode": "unlimited"}):
+        assert deployments.change(store, made["id"], kept)["answeredBy"] == by
+    for anew in ({"engine": "auto"}, {"enabled": True}, {"target": made["target"]}):
+        assert deployments.change(store, made["id"], anew)["answeredBy"] is None
+        deployments.was_answered(store, made["id"], by)
+
+
 def test_a_change_changes_that_alone(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     made = make(runRetentionMode="days", runRetentionDays=3)
     changed = deployments.change(store, made["id"], {"enabled": False})

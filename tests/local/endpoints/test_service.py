@@ -13,11 +13,13 @@ from arkor_dev.contract.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitedError,
+    status_of,
 )
-from arkor_dev.local.endpoints import deployments, line, requests, service
+from arkor_dev.local.endpoints import deployments, requests, service
 from arkor_dev.local.endpoints.openai import Asked
 from arkor_dev.local.endpoints.requests import Request
 from arkor_dev.local.endpoints.service import Caller, Endpoints, Told
+from arkor_dev.local.inference import line
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
@@ -36,12 +38,22 @@ class Engine:
     def __init__(self) -> None:
         self.let = asyncio.Event()
         self.let.set()
-        self.active = self.most = self.asked_for = 0
+        self.active = self.most = self.asked_for = self.checking = 0
+        self.slow_checks: set[str] = set()
         self.bodies: list[dict[str, Any]] = []
         self.fault: Exception | None = None
+        self.early_fault: Exception | None = None
+        self.auto, self.done = "exact", DONE
         self.refusal: ArkorError | None = None
 
-    async def asked(self, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    async def check_target(self, body: dict[str, Any]) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+        if caller in self.slow_checks:
+            self.checking += 1
+            await asyncio.Event().wait()
         if self.refusal:
             raise self.refusal
         return "tiny", body
@@ -52,12 +64,15 @@ class Engine:
         self.bodies.append(ask)
         try:
             yield {"progress": {"label": "Loading"}}
+            if self.early_fault:
+                raise self.early_fault
+            yield {"chosen": ask["engine"] or self.auto}
             await asyncio.sleep(0.01)  # as long as an answer takes
             await self.let.wait()
             if self.fault:
                 raise self.fault
             yield {"text": name}
-            yield {"done": DONE}
+            yield {"done": self.done}
         finally:
             self.active -= 1
 
@@ -99,14 +114,14 @@ async def test_an_answer_and_its_messages(endpoints: Endpoints, engine: Engine) 
     caller = await endpoints.caller("bot", key["plaintext"])
     assert caller.key == (key["id"], key["prefix"])
     assert await answer(endpoints, caller) == [(0, {"text": "tiny"}), (0, {"done": DONE})]
-    assert engine.bodies == [{"baseModel": "tiny", **HI.chat}]
+    assert engine.bodies == [{"baseModel": "tiny", **HI.chat, "engine": None}]
 
 
 async def test_an_adapter_is_asked_for_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
     adapter = {"kind": "final", "jobId": "job_1"}
     await make(endpoints, target={"kind": "adapter", "adapter": adapter}, authMode="none")
     await answer(endpoints, await endpoints.caller("bot", None))
-    assert engine.bodies == [{"adapter": adapter, **HI.chat}]
+    assert engine.bodies == [{"adapter": adapter, **HI.chat, "engine": None}]
 
 
 async def test_who_may_not_ask(endpoints: Endpoints) -> None:
@@ -189,6 +204,51 @@ async def test_several_answers_each_wait_for_a_place(endpoints: Endpoints, engin
     assert engine.most == 2
 
 
+async def test_an_endpoint_keeps_its_engine_until_a_person_changes_it(
+    endpoints: Endpoints, engine: Engine
+) -> None:
+    """What ``auto`` means may change at any moment: a file for the quick engine is there now."""
+    made, _ = await make(endpoints, authMode="none")
+
+    async def engines(count: int, served: Endpoints = endpoints) -> list[str | None]:
+        engine.bodies.clear()
+        callers = [await served.caller("bot", None) for _ in range(count)]
+        await asyncio.gather(*(answer(served, caller) for caller in callers))
+        return [body["engine"] for body in engine.bodies]
+
+    engine.let.clear()
+    first = asyncio.create_task(engines(3))  # at once: one finds out, and the others keep to it
+    await until(lambda: engine.active)
+    engine.auto, engine.done = "llama.cpp", {**DONE, "engine": "transformers", "precision": "float32"}
+    engine.let.set()
+    assert await first == [None, "exact", "exact"]
+    assert await engines(1) == ["exact"]
+    # Another start of the backend knows it, too; a launch that names an engine has the last word.
+    assert await engines(1, Endpoints(endpoints.store, engine, 4)) == ["exact"]
+    assert await engines(1, Endpoints(endpoints.store, engine, 4, "llama.cpp")) == ["llama.cpp"]
+    caller = await endpoints.caller("bot", None)
+    assert caller.deployment["answeredBy"] == {"engine": "transformers", "precision": "float32"}
+    # Chosen by a person, then chosen anew.
+    await endpoints.store.request(deployments.change, made["id"], {"engine": "llama.cpp"})
+    assert await engines(1) == ["llama.cpp"]
+    await endpoints.store.request(deployments.change, made["id"], {"engine": "auto"})
+    endpoints.choose_anew(made["id"])
+    engine.done = {**DONE, "engine": "llama.cpp", "precision": "q8_0"}
+    assert await engines(2) == [None, "llama.cpp"]
+
+
+async def test_a_first_answer_that_fails_lets_the_next_one_find_out(
+    endpoints: Endpoints, engine: Engine
+) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    engine.early_fault = JobFailure("no")
+    with pytest.raises(Told):
+        await answer(endpoints, caller)
+    engine.early_fault = None
+    assert len(await answer(endpoints, caller)) == 2
+
+
 async def test_leaving_ends_the_answer(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
@@ -231,14 +291,39 @@ async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine:
     assert engine.active == 0
 
 
-async def test_a_conversation_that_is_too_long_is_the_caller_s(endpoints: Endpoints, engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("why", "code"),
+    [
+        (
+            "The conversation has 900 tokens, and ./models/tiny reads at most 128: shorten it",
+            "context_length_exceeded",
+        ),
+        ("The model's chat template refuses the conversation: roles must alternate", "invalid_value"),
+    ],
+)
+async def test_a_conversation_that_is_too_long_or_refused_is_the_caller_s(
+    endpoints: Endpoints, engine: Engine, why: str, code: str
+) -> None:
     await make(endpoints, authMode="none")
-    engine.fault = JobFailure(
-        "The conversation has 900 tokens, and ./models/tiny reads at most 128: shorten it"
-    )
+    engine.fault = JobFailure(why)
     with pytest.raises(Told) as caught:
         await answer(endpoints, await endpoints.caller("bot", None))
-    assert caught.value.fault.extra["code"] == "context_length_exceeded"
+    assert status_of(caught.value.fault) == 400
+    assert caught.value.fault.extra["code"] == code
+    assert "alternate" not in caught.value.fault.text
+
+
+async def test_what_is_still_checked_takes_nobody_s_place(endpoints: Endpoints, engine: Engine) -> None:
+    made, key = await make(endpoints)
+    other = await endpoints.store.request(deployments.issue, made["id"], "other")
+    slow, quick = [await endpoints.caller("bot", each["plaintext"]) for each in (key, other)]
+    engine.slow_checks = {slow.name}
+    asking = [asyncio.create_task(answer(endpoints, slow, Asked(HI.chat, 4, False, False))) for _ in range(9)]
+    await until(lambda: engine.checking == 9)  # several answers of one request are checked once
+    assert len(await answer(endpoints, quick)) == 2
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engine: Engine) -> None:

@@ -25,7 +25,8 @@ OTHER = {"id": "job_other", "name": "the   other\n" + "x" * 100}
 
 
 def scores(losses: list[float], **more: Any) -> dict[str, Any]:
-    return {"rows": "r", "tokens": "t", "groups": list(range(len(losses))), "adapter": losses, **more}
+    known = {"rows": "r", "tokens": "t", "groups": list(range(len(losses))), "margin": 0.01}
+    return {**known, "adapter": losses, **more}
 
 
 def evaluated(data: Path, job: dict[str, Any], told: object, step: int | None = None) -> None:
@@ -43,6 +44,7 @@ async def test_the_one_stands_where_the_adapter_does(tmp_path: Path) -> None:
     assert found["difference"]["mean"] == pytest.approx(0.225)
     assert found["difference"]["low"] == pytest.approx(expected.low, abs=1e-5)
     assert found["sentence"].startswith(f"Better than the other {'x' * 49}… at step 20: loss ")
+    assert "This compares two adapters, not their settings: another seed alone may" in found["sentence"]
     back = await compare(tmp_path, (OTHER, 20), (ONE, None), None)
     assert (back["verdict"], back["sentence"][:15]) == ("worse", "Worse than one:")
 
@@ -50,8 +52,17 @@ async def test_the_one_stands_where_the_adapter_does(tmp_path: Path) -> None:
 def test_rows_of_a_file_are_called_by_its_name() -> None:
     part = compared(scores(LOSSES), scores(LOSSES), "other", "data/x.jsonl")
     assert (part["name"], part["verdict"]) == ("data/x.jsonl", "same")
+    assert part["sentence"].startswith(
+        "No difference that matters from other: loss 2.08 vs. 2.08 on 10 rows of data/x.jsonl; 99 % interval"
+    )
     few = compared(scores(LOSSES[:3]), scores(LOSSES[:3]), "other", "data/x.jsonl")
-    assert few["sentence"].startswith("3 rows of data/x.jsonl are too few to tell")
+    assert "It takes at least 8 rows." in few["sentence"]
+
+
+def test_the_larger_margin_of_both_counts() -> None:
+    close, wide = scores([loss - 0.05 for loss in LOSSES]), scores(LOSSES, margin=0.1)
+    assert compared(close, scores(LOSSES), "other", None)["verdict"] == "better"
+    assert compared(close, wide, "other", None)["verdict"] == "same"
 
 
 @pytest.mark.parametrize(

@@ -38,15 +38,16 @@ def test_overfitting_is_said_with_its_step(tmp_path: Path) -> None:
     assert history.verdict(list(range(10)), saved=[10])["bestKept"] is False
 
 
-def test_a_best_step_by_chance_is_called_as_good(tmp_path: Path) -> None:
+def test_a_best_step_by_chance_is_not_called_better(tmp_path: Path) -> None:
     history = History(tmp_path)
     noise = [0.3, -0.3, 0.2, -0.25, 0.1, -0.15, 0.25, -0.2, 0.1, -0.1]
     history.add(10, 1.09, ROWS)
     history.add(20, 1.1, [loss + each for loss, each in zip(ROWS, noise, strict=True)])
     history.end(20)
     said = history.verdict(list(range(10)))
-    assert (said["bestStep"], said["bestVerdict"]) == (10, "same")
-    assert said["bestSentence"].startswith("The final adapter is as good as the best")
+    assert (said["bestStep"], said["bestVerdict"]) == (10, "unclear")
+    assert said["bestSentence"].startswith("No clear difference between the final adapter and the best one:")
+    assert history.verdict(list(range(10)), margin=0.9)["bestVerdict"] == "same"
 
 
 def test_a_run_that_goes_on_knows_what_came_before_and_not_what_is_void(tmp_path: Path) -> None:

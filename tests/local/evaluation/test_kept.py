@@ -13,7 +13,7 @@ from arkor_dev.local.jobs import job_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCORES: dict[str, Any] = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter": [1.0, 2]}
+SCORES: dict[str, Any] = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter": [1.0, 2], "margin": 0.01}
 
 
 def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
@@ -55,6 +55,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
         {"groups": [0, True]},
         {"rows": 1},
         {"tokens": None},
+        {"margin": math.inf},
     ],
     ids=str,
 )

@@ -28,6 +28,7 @@ class Example:
     ids: list[int]
     labels: list[int]
     where: str = ""
+    same_row: bool = False
 
 
 def examples(lengths: Sequence[int], first: int = 0) -> list[Example]:
@@ -90,21 +91,39 @@ def test_a_second_run_reads_less_than_half_of_the_tokens(tmp_path: Path) -> None
         seen.append((adapter.read + base.read, base.entered, judged.evaluation, judged.rows, said[-1]))
     first, second = seen
     general, held = (sum(len(row.ids) for row in rows) for rows in (GENERAL, HELD))
-    assert first[0] == 2 * general + held
+    assert first[0] == 2 * general + 2 * held, "the base's held-out rows twice, for the noise floor"
     assert second[0] == general
     assert (first[1], second[1]) == (1, 0), "where all of the base is known it is not even loaded"
     for one in (first, second):
         one[2].pop("seconds")
     assert first[2:4] == second[2:4]
-    assert first[4] == ("Evaluating", 58, 58, "rows")
+    assert first[4] == ("Evaluating", 68, 68, "rows")
     assert second[4] == ("Evaluating", 24, 24, "rows")
     assert first[2]["heldOut"]["difference"]["mean"] == pytest.approx(0.5)
+
+
+def test_a_row_of_several_examples_counts_once(tmp_path: Path) -> None:
+    """With the mean over all of its tokens; known of the base, it is put together in the same way."""
+    second = Example([60, *range(2)], [-100, *range(2)], same_row=True)
+    held = [HELD[0], second, *HELD[1:]]
+    for _ in range(2):
+        told = {"held_out": held, "kept": BaseLosses(tmp_path, {"model": "f00d"})}
+        judged = stage(**told).run(Model(-0.5), Model(0.0).later())
+        assert judged.evaluation["heldOut"]["rows"] == len(HELD) == len(judged.rows)
+        row = judged.rows[0]
+        assert (row["tokens"], row["base"]) == (4 + 2, round((4 * 1.0 + 2 * 1.6) / 6, 5))
+        assert judged.rows[1]["base"] == round(1 + HELD[1].ids[0] / 100, 5)
 
 
 def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None:
     adapter, base = Model(-0.5), Model(0.0)
     judged = stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
-    assert adapter.batches == base.batches
+    again = base.batches[len(adapter.batches) :]
+    assert adapter.batches == base.batches[: len(adapter.batches)]
+    assert sorted(number for batch in again for number in batch) == list(range(10)), (
+        "each held-out row once more"
+    )
+    assert not [batch for batch in again if batch in adapter.batches], "each beside others than before"
     plain = [
         rows[at : at + size] for rows, size in ((HELD, 4), (GENERAL, 8)) for at in range(0, len(rows), size)
     ]
@@ -149,17 +168,35 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
         told = {"kept": kept, "answered": asked, "progress": lambda *now, said=said: said.append(now)}
         judged = stage(**told).run(adapter, base.later())
         seen.append((base.entered, said[-1][1:3], judged))
-    assert [each[:2] for each in seen] == [(1, (84, 84)), (0, (42, 42))]
+    assert [each[:2] for each in seen] == [(1, (94, 94)), (0, (42, 42))]
     for _, _, judged in seen:
         general = judged.evaluation["general"]
         assert general["sentence"].startswith(
-            "It answers general questions 0.50 worse than the base, and 4 times longer: loss"
+            "General questions: worse, loss 6.61 vs. 6.11 for the base on 24 questions; 99 % interval"
         )
+        assert general["sentence"].endswith("0.50 to 0.50; its answers are 4 times longer.")
+        assert judged.evaluation["sentence"] == "Worse at your task (only 10 rows) and in general."
         assert general["answers"]["adapter"]["repeating"] == 8
         assert judged.answers[7] == {"question": "q7", "base": "12 words", "adapter": "48 words"}
     without = stage().run(Model(0.5), Model(0.0).later())
     assert "answers" not in without.evaluation["general"]
     assert without.answers == []
+
+
+def test_what_measuring_again_moves_is_not_called_a_difference() -> None:
+    """The base is measured twice: where that alone moves its mean by 0.1, a gain of 0.05 does not matter."""
+
+    @contextmanager
+    def moved(model: Model) -> Iterator[Model]:
+        yield Model(model.by + 0.1)
+
+    sure = stage(margin=0.01).run(Model(-0.05), Model(0.0).later()).evaluation
+    assert (sure["verdict"], sure["margin"], sure["noiseFloor"]) == ("better", 0.01, 0.0)
+    told = stage(margin=0.01, remeasuring=moved).run(Model(-0.05), Model(0.0).later()).evaluation
+    assert told["noiseFloor"] == told["margin"] == pytest.approx(0.1)
+    assert told["sentence"] == "No difference that matters at your task (only 10 rows), and none in general."
+    own = stage(margin=0.2).run(Model(-0.15), Model(0.0).later()).evaluation
+    assert (own["verdict"], own["margin"]) == ("same", 0.2)
 
 
 def test_rows_are_measured_in_their_own_order() -> None:

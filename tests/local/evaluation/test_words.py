@@ -9,127 +9,91 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation.paired import Comparison
-from arkor_dev.local.evaluation.words import GENERAL, HELD_OUT, Ends, best_of, part
+from arkor_dev.local.evaluation.words import (
+    GENERAL,
+    HELD_OUT,
+    Ends,
+    beside_adapter,
+    beside_base,
+    best_of,
+    part,
+)
 
-BETTER = Comparison(3.42, 1.91, 12, 12, mean=1.51, low=1.21, high=1.8, error=0.14)
-SAME = Comparison(3.42, 3.4, 12, 12, mean=0.02, low=-0.051, high=0.09, error=0.03)
-WORSE = Comparison(3.42, 3.9, 12, 12, mean=-0.48, low=-0.8, high=-0.2, error=0.13)
-FEW = replace(BETTER, rows=3, groups=3)
-ALIKE = replace(SAME, mean=0.0, adapter=3.42)
+BETTER = Comparison(3.42, 1.91, 40, 40, mean=1.51, low=1.21, high=1.8, error=0.14, margin=0.01)
+UNCLEAR = Comparison(3.42, 3.4, 40, 40, mean=0.02, low=-0.051, high=0.09, error=0.03)
+WORSE = Comparison(3.42, 3.9, 40, 40, mean=-0.48, low=-0.8, high=-0.2, error=0.13)
+FEW = replace(BETTER, rows=1, groups=1)
+SAME = Comparison(3.42, 3.419, 40, 40, mean=0.001, low=-0.004, high=0.006, error=0.002, margin=0.01)
+SETTLED = " About 930 rows would settle it."
+LEAST = " It takes at least 8 rows."
+CLOSE = " The two are so close that more rows would hardly tell them apart."
 
 
 @pytest.mark.parametrize(
-    ("compared", "said"),
+    ("compared", "words", "losses", "rows", "ends", "more"),
     [
-        (
-            BETTER,
-            (
-                "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows, 95 % interval of the "
-                "difference 1.21 to 1.80."
-            ),
-        ),
-        (
-            WORSE,
-            (
-                "Worse than the base: loss 3.90 instead of 3.42 on 12 held-out rows, 95 % interval of the "
-                "difference 0.20 to 0.80."
-            ),
-        ),
-        (
-            SAME,
-            (
-                "No difference that 12 rows can show: loss 3.40 instead of 3.42, 95 % interval of the "
-                "difference -0.05 to 0.09. About 290 rows would settle a difference of this size."
-            ),
-        ),
-        (FEW, "3 held-out rows are too few to tell: loss 1.91 instead of 3.42. It takes 8 rows at least."),
-        (
-            replace(FEW, rows=1, groups=1),
-            "1 held-out row is too few to tell: loss 1.91 instead of 3.42. It takes 8 rows at least.",
-        ),
-        (
-            replace(FEW, rows=20),
-            (
-                "20 held-out rows (3 questions) are too few to tell: loss 1.91 instead of 3.42. "
-                "It takes 54 rows at least."
-            ),
-        ),
-        (
-            ALIKE,
-            (
-                "No difference that 12 rows can show: loss 3.42 instead of 3.42, 95 % interval of the "
-                "difference -0.05 to 0.09. The two are so alike that more rows would hardly tell them apart."
-            ),
-        ),
+        (BETTER, "better", "1.91 vs. 3.42", "40 held-out rows", "1.21 to 1.80", ""),
+        (replace(BETTER, groups=12), "better", "1.91 vs. 3.42", "40 held-out rows in 12 groups",
+         "1.21 to 1.80", ""),
+        (WORSE, "worse", "3.90 vs. 3.42", "40 held-out rows", "0.20 to 0.80", ""),
+        (UNCLEAR, "no clear difference", "3.40 vs. 3.42", "40 held-out rows", "-0.05 to 0.09", SETTLED),
+        (SAME, "no difference that matters (less than 0.01)", "3.419 vs. 3.420", "40 held-out rows",
+         "-0.004 to 0.006", ""),
+        (FEW, "too few rows to tell", "1.91 vs. 3.42", "1 held-out row", "1.21 to 1.80", LEAST),
+        (replace(UNCLEAR, mean=0.0), "no clear difference", "3.40 vs. 3.42", "40 held-out rows",
+         "-0.05 to 0.09", CLOSE),
     ],
-)
-def test_the_verdict_is_a_sentence_with_its_figures(compared: Comparison, said: str) -> None:
-    told = part(HELD_OUT, compared)
-    assert told["sentence"] == said
-    assert told["verdict"] == compared.verdict
-    assert ("rowsToSettle" in told) == ("About" in said or "It takes" in said)
-
-
-def test_what_was_forgotten_is_said_in_loss() -> None:
-    said = {verdict: part(GENERAL, each)["sentence"] for verdict, each in
-            (("worse", WORSE), ("better", BETTER), ("same", SAME), ("unknown", FEW))}  # fmt: skip
-    assert said["worse"].startswith(
-        "It answers general questions 0.48 worse than the base: loss 3.90 instead"
+)  # fmt: skip
+def test_the_figures_are_a_sentence(
+    compared: Comparison, words: str, losses: str, rows: str, ends: str, more: str
+) -> None:
+    told = part(HELD_OUT, compared, beside_base(HELD_OUT, compared))
+    percent = 95 if compared.groups >= 30 else 99
+    assert told["sentence"] == (
+        f"Your task: {words}, loss {losses} for the base on {rows}; {percent} % interval of the difference "
+        f"{ends}.{more}"
     )
-    assert said["better"].startswith("It answers general questions 1.51 better than the base")
-    assert said["same"].startswith(
-        "It answers general questions as the base does, as far as 12 questions can"
-    )
-    assert said["unknown"] == "3 questions are too few to tell how it answers general ones."
+    assert (told["verdict"], told["confidence"]) == (compared.verdict, percent)
+    assert ("rowsToSettle" in told) == (more in (SETTLED, LEAST))
 
 
-def test_how_long_its_answers_are_is_said_with_it() -> None:
-    said = {verdict: part(GENERAL, each, length="4 times longer")["sentence"] for verdict, each in
-            (("worse", WORSE), ("better", BETTER), ("same", SAME), ("unknown", FEW))}  # fmt: skip
-    begins = "It answers general questions"
-    assert said["worse"].startswith(f"{begins} 0.48 worse than the base, and 4 times longer: loss 3.90")
-    assert said["better"].startswith(f"{begins} 1.51 better than the base, but 4 times longer: loss")
-    assert said["same"].startswith(f"{begins} as the base does, but 4 times longer, as far as 12 questions")
-    assert said["unknown"] == "3 questions are too few to tell how it answers general ones."
-
-
-def test_a_small_difference_is_shown_with_the_digits_that_it_needs() -> None:
-    close = Comparison(2.0, 1.9971, 500, 500, mean=0.0029, low=0.0011, high=0.0047, error=0.001)
-    assert "loss 1.9971 instead of 2.0000" in part(HELD_OUT, close)["sentence"]
-    assert "difference 0.0011 to 0.0047" in part(HELD_OUT, close)["sentence"]
-
-
-def test_how_many_of_the_questions_were_asked_is_said() -> None:
+def test_general_questions_say_how_many_were_asked_and_how_long_the_answers_are() -> None:
     some = replace(WORSE, rows=24, groups=24)
-    told = part(GENERAL, some, 64)
-    assert "on 24 of 64 questions" in told["sentence"]
-    assert told["of"] == 64
-    whole = part(GENERAL, some, 24)
-    assert "on 24 questions" in whole["sentence"]
-    assert "of" not in whole
-    assert (
-        "as far as 24 of 64 questions can show"
-        in part(GENERAL, replace(SAME, rows=24, groups=24), 64)["sentence"]
+    assert beside_base(GENERAL, some, 64, "4 times longer") == (
+        "General questions: worse, loss 3.90 vs. 3.42 for the base on 24 of 64 questions; 99 % interval "
+        "of the difference 0.20 to 0.80; its answers are 4 times longer."
     )
+    assert part(GENERAL, some, "", 64)["of"] == 64
+    assert "on 24 questions;" in beside_base(GENERAL, some, 24)
+    assert "of" not in part(GENERAL, some, "", 24)
+
+
+def test_two_adapters_are_said_to_be_no_two_settings() -> None:
+    assert beside_adapter("data/x.jsonl", WORSE, "other") == (
+        "Worse than other: loss 3.90 vs. 3.42 on 40 rows of data/x.jsonl; 95 % interval of the difference "
+        "0.20 to 0.80. This compares two adapters, not their settings: another seed alone may reverse it. "
+        "To compare settings, repeat each job with 3 seeds."
+    )
+    assert beside_adapter(HELD_OUT, UNCLEAR, "other").startswith("No clear difference from other: loss 3.40")
 
 
 def test_which_step_was_best_and_whether_that_is_more_than_chance() -> None:
     assert (
-        best_of(Ends(40, 40, 1.9, 1.9), None, 4) == "No evaluation was better than the final adapter's, of 4."
+        best_of(Ends(40, 40, 1.9, 1.9), None, 4)
+        == "None of 4 evaluations was better than the final adapter's."
     )
     assert best_of(Ends(40, 40, 1.9, 1.9), None, 1) == ""
-    alike = best_of(Ends(20, 40, 1.9, 1.913), SAME, 4)
-    assert alike == (
-        "The final adapter is as good as the best, as far as the rows can show: step 20 had an evaluation "
-        "loss of 1.900, the end one of 1.913."
-    )
-    few = best_of(Ends(20, 40, 1.9, 1.913), FEW, 4)
-    assert few.startswith("Step 20 had an evaluation loss of 1.900, the end one of 1.913: too few rows")
+    seen = "step 20 had an evaluation loss of 1.900, the last step 1.913."
+    ends = Ends(20, 40, 1.9, 1.913)
+    assert best_of(ends, SAME, 4) == f"The final adapter is as good as the best one: {seen}"
+    for compared in (UNCLEAR, FEW, None):
+        said = best_of(ends, compared, 4)
+        assert said == f"No clear difference between the final adapter and the best one: {seen}"
 
 
 def test_overfitting_is_where_the_training_loss_fell_on() -> None:
     over = best_of(Ends(20, 40, 1.9, 3.4, (1.5, 0.4)), BETTER, 4)
-    assert over.startswith("Step 20 was better than the final adapter: loss 1.91 instead of 3.42")
+    assert over.startswith("Step 20 was better than the final adapter: loss 1.91 vs. 3.42 on")
     assert over.endswith(
         "The run overfitted: from step 20 on the held-out loss rose from 1.900 to 3.400, while the training "
         "loss fell from 1.500 to 0.400. It learned its rows by heart."

@@ -45,7 +45,7 @@ def trained(tiny: Path, data: Path, **config: Any) -> Path:
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(tiny)
-    rows = [encode(tokenizer, row, 128, responses_only=True)[0] for row in ROWS]
+    rows = [encode(tokenizer, row, 128, responses_only=True)[0][0] for row in ROWS]
     run = set_up(tiny, data, {**CONFIG, **config}, train=rows)
     run.run()
     return data / "jobs" / run.job_id / "final"

@@ -16,7 +16,7 @@ from arkor_dev.local.jobs.running import remains, standing, training
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.running.life import Life
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers.process import Child
@@ -574,6 +574,26 @@ async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_i
         await scheduler.cancel(job)
         assert await status_of(store, job) == "cancelled"
     assert cleared == [{}]
+
+
+async def test_a_backend_on_demand_works_through_the_queue_once_somebody_asks(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def runs(life: Life, *_: object) -> None:
+        await scheduler_module.end(life._store, tmp_path, life.job, Verdict("completed", {}))
+
+    monkeypatch.setattr(Life, "run", runs)
+    interrupted, waiting = await made(store, None, None)
+    await store.write(Store.start_next)
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(60), scheduler.running(on_demand=True):
+        assert (await status_of(store, interrupted), await status_of(store, waiting)) == ("paused", "queued")
+        await asyncio.sleep(0.05)
+        assert await status_of(store, waiting) == "queued"
+        (new,) = await made(store, None)
+        scheduler.wake()
+        for job in (interrupted, waiting, new):
+            await has_status(store, job, "completed")
 
 
 class Reports:

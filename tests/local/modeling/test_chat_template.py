@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from typing import Any
 
 import pytest
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, completion_spans, ready_tokenizer
-from arkor_dev.local.training.rows.encoding import IGNORED, coded, encode
+from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
+from arkor_dev.local.modeling.template_limits import MEMORY
+from arkor_dev.local.training.rows.encoding import IGNORED, encode
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.peak_memory import forget, peak, resident
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -21,11 +25,6 @@ TALK = [
     {"role": "user", "content": "my parcel?"},
     {"role": "assistant", "content": "the ledger."},
 ]
-DROPS_THOUGHTS = (
-    "{% for m in messages %}{{ m.role }}="
-    "{% if m.role == 'assistant' and loop.last %}<t>{% endif %}{{ m.content }};"
-    "{% endfor %}{% if add_generation_prompt %}assistant={% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +32,9 @@ def tokenizer() -> Any:
     return ready_tokenizer(make_tokenizer())
 
 
-def learned(tokenizer: Any, messages: list[dict[str, str]]) -> list[str]:
-    text, spans = completion_spans(tokenizer, messages)
-    return [text[start:end] for start, end in spans]
+def learned(tokenizer: Any, messages: list[Any], tools: Any = ()) -> list[str]:
+    found, _ = renderings(tokenizer, messages, tools)
+    return [each.text[start:end] for each in found for start, end in each.spans]
 
 
 def test_every_assistant_message_and_its_end_mark_are_learned(tokenizer: Any) -> None:
@@ -46,11 +45,6 @@ def test_every_assistant_message_and_its_end_mark_are_learned(tokenizer: Any) ->
 def test_what_follows_the_last_answer_is_left_out(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     assert learned(tokenizer, TALK[:4]) == [f"{PHRASE}<|im_end|>"]
-
-
-def test_a_template_that_rewrites_earlier_turns_teaches_the_last(tokenizer: Any) -> None:
-    tokenizer.chat_template = DROPS_THOUGHTS
-    assert learned(tokenizer, TALK) == ["<t>the ledger.;"]
 
 
 def test_a_model_without_a_template_gets_a_plain_one() -> None:
@@ -76,40 +70,39 @@ def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> 
     call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
     talk: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
     row = Row(talk, "d, line 1", tools=[{"name": "look"}])
-    found = coded(tokenizer, row, responses_only=True)
-    assert found.text == "[look]user:What is a refund?;assistant:<look 1>;"
-    assert [found.text[start:end] for start, end in found.spans] == ["<look 1>;"]
+    (found,), _ = encode(tokenizer, row, 512, responses_only=True)
+    assert tokenizer.decode(found.ids) == "[look]user:What is a refund?;assistant:<look 1>;"
     assert tokenizer.decode([label for label in found.labels if label != IGNORED]) == "<look 1>;"
 
 
 @pytest.mark.parametrize("responses_only", [True, False])
 def test_of_a_plain_text_everything_is_learned_and_its_end(tokenizer: Any, responses_only: bool) -> None:
-    found = coded(tokenizer, Row([], "d, line 1", text="the ledger."), responses_only)
+    (found,), _ = encode(tokenizer, Row([], "d, line 1", text="the ledger."), 512, responses_only)
     assert found.labels == found.ids
     assert tokenizer.decode(found.ids) == f"the ledger.{tokenizer.eos_token}"
     ended = Row([], "d, line 1", text=f"the ledger.{tokenizer.eos_token}")
-    assert coded(tokenizer, ended, responses_only).ids == found.ids
+    assert encode(tokenizer, ended, 512, responses_only)[0] == [found]
 
 
 def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
-    example, cut = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
+    (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
     assert not cut
     assert len(example.ids) == len(example.labels)
     assert all(label in (IGNORED, token) for token, label in zip(example.ids, example.labels, strict=True))
     taught = tokenizer.decode([label for label in example.labels if label != IGNORED])
     assert taught == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
-    last, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True, last_only=True)
+    (last,), _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True, last_only=True)
     assert tokenizer.decode([label for label in last.labels if label != IGNORED]) == "the ledger.<|im_end|>"
-    everything, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=False)
+    (everything,), _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=False)
     assert everything.labels == everything.ids == example.ids
 
 
 def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
-    whole, _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
+    (whole,), _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
     first = next(place for place, label in enumerate(whole.labels) if label != IGNORED)
-    example, cut = encode(tokenizer, Row(TALK, "d, line 1"), first + 1, responses_only=True)
+    (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), first + 1, responses_only=True)
     assert cut
     assert (example.ids, example.labels) == (whole.ids[: first + 1], whole.labels[: first + 1])
     with pytest.raises(
@@ -125,3 +118,30 @@ def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
         match="d, line 9: The model's chat template refuses the conversation: only user and assistant",
     ):
         encode(tokenizer, Row(TALK, "d, line 9"), 512, responses_only=True)
+
+
+DOUBLED = "{% set n = namespace(x='xy') %}{% for a in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
+FILLING = {
+    "a list times a number": "{{ ([0] * 2000000000)|length }}",
+    "a text times a number, in a constant": "{{ 'x' * 2000000000 }}",
+    "a format's width": "{{ ('%2000000000d' % 1)|length }}",
+    "a filter's width": "{{ ('x'|center(2000000000))|length }}",
+    "a method's width": "{{ 'x'.ljust(messages|length * 2000000000)|length }}",
+    "a format method's width": "{{ '{:2000000000}'.format(1)|length }}",
+    "replacing": "{{ (('x' * 1000000).replace('x', 'y' * 10000))|length }}",
+    "joining": "{{ ((['x'] * 10000)|join('y' * 1000000))|length }}",
+    "a text joined to itself": DOUBLED,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count no memory")
+@pytest.mark.parametrize("name", FILLING)
+def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) -> None:
+    tokenizer.chat_template = FILLING[name]
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    forget()
+    before = resident()
+    with pytest.raises(JobFailure, match="chat template needs more than 512 MiB"):
+        render(tokenizer, TALK, cue=True)
+    assert peak() < before + 1.1 * MEMORY
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limits

@@ -289,6 +289,13 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({"baseModel": "m", "topP": 0}, 400, "topP must be a number from"),
     ({"baseModel": "m", "maxTokens": "9"}, 400, "maxTokens must be a number"),
     ({"baseModel": "m", "tools": {}}, 400, "tools must be a list"),
+    ({"baseModel": "m", "tools": [None]}, 400, "tools[0] must be a JSON object, not null"),
+    ({"baseModel": "m", "tools": [{"function": {"name": 1}}]}, 400, "tools[0].function.name must be text"),
+    (
+        {"baseModel": "m", "messages": [{"role": "assistant", "tool_calls": [None]}]},
+        400,
+        "messages[0].tool_calls[0] must be a JSON object",
+    ),
     ({"baseModel": "m", "adapterStrength": 1}, 400, "adapterStrength goes with adapter"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": 1.6}, 400, "from 0 to 1.5"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": "half"}, 400, "must be a number"),
@@ -321,6 +328,11 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}]}
     final = backend.call("POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": job}})
     assert (final.status, final.json) == (409, {"error": "The job half is failed and has no final adapter"})
+    serves = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
+    asked = {"slug": "half", "target": serves, "authMode": "none"}
+    refused = backend.call("POST", "/v1/endpoints", asked)
+    assert (refused.status, refused.json["code"]) == (409, "target_unavailable")
+    assert refused.json["error"] == final.json["error"]
     step = {"kind": "checkpoint", "jobId": job, "step": 5}
     missing = backend.call("POST", "/v1/inference/chat", {**body, "adapter": step})
     assert missing.status == 404

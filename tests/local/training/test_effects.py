@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.local.tiny_run import events_of, losses_of, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 pytestmark = [
@@ -247,21 +249,38 @@ def test_what_is_learned_of_a_chat_and_how_much_of_it_is_read(tiny: Path, tmp_pa
     chat = {"messages": [{"role": role, "content": text} for role, text in turns]}
     write_jsonl(tmp_path / "d.jsonl", [chat])
 
-    def learned(**config: Any) -> tuple[str, int]:
+    def prepared(model: Path, **config: Any) -> Preparation:
         source = {"type": "file", "path": "d.jsonl"}
         job = {"id": "j", "data": str(tmp_path / "data"), "project": str(tmp_path)}
         whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
         told = Preparation({**job, "config": whole}, lambda *_, **__: None, lambda *_: None)
         told.read()
-        told.load({"name": "m", "path": str(tiny), "note": None})
+        told.load({"name": "m", "path": str(model), "note": None})
         told.encode()
+        return told
+
+    def learned(**config: Any) -> tuple[str, int]:
+        told = prepared(tiny, **config)
         (row,) = told.train
-        text = told.base.tokenizer.decode([label for label in row.labels if label != IGNORED])
-        return text, len(row.ids)
+        return taught(told, row), len(row.ids)
+
+    def taught(told: Preparation, row: Example) -> str:
+        return str(told.base.tokenizer.decode([label for label in row.labels if label != IGNORED]))
 
     answers, length = learned()
     assert answers == "I do.<|im_end|>The ledger.<|im_end|>"
     assert learned(completionOnlyLoss=True) == ("The ledger.<|im_end|>", length)
     everything, _ = learned(trainOnResponsesOnly=False)
     assert everything.startswith("<|im_start|>user\nWho pays?<|im_end|>")
+
+    # A template that writes the last answer in another way than those before it.
+    rewrites = shutil.copytree(tiny, tmp_path / "rewrites")
+    template = rewrites / "chat_template.jinja"
+    last = "{% if m.role == 'assistant' and loop.last %}Now: {% endif %}{{ m.content }}"
+    template.write_text(template.read_text().replace("{{ m.content }}", last))
+    told = prepared(rewrites, batchSize=1)
+    assert [taught(told, row) for row in told.train] == ["Now: I do.<|im_end|>", "Now: The ledger.<|im_end|>"]
+    assert (told.plan.per_epoch, told.make_run(lambda: False).rows) == (2, {"train": 1, "heldOut": 0})
+    one = prepared(rewrites, maxLength=len(told.train[0].ids) + 2)
+    assert (len(one.train), one.cut) == (1, 1)
     assert learned(maxLength=length - 3)[1] == length - 3

@@ -67,7 +67,9 @@ def test_no_evaluation_without_rows_for_it() -> None:
 
 
 def test_patience_without_rows_to_measure_on_is_refused() -> None:
-    with pytest.raises(JobFailure, match="earlyStoppingPatience needs evaluations, and no rows are kept out"):
+    with pytest.raises(
+        JobFailure, match="earlyStoppingPatience requires evaluations, but no rows are held out"
+    ):
         plan_of({**GOOD, "earlyStoppingPatience": 2}, 9, 0)
 
 

@@ -75,7 +75,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     import threading
 
     from arkor_dev.local.training.judging import measure
-    from arkor_dev.local.training.samples import taking
+    from arkor_dev.local.training.samples import sampler
 
     class Samples:
         def __init__(self, *_: Any) -> None:
@@ -101,7 +101,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     monkeypatch.setattr(worker, "Preparation", Preparation)
     monkeypatch.setattr(worker, "Sampler", lambda *_: nullcontext())
     monkeypatch.setattr(measure, "Judging", Judging)
-    monkeypatch.setattr(taking, "Samples", Samples)
+    monkeypatch.setattr(sampler, "Samples", Samples)
     work = Work.__new__(Work)
     link = Link({"id": "job", "data": str(tmp_path), "resume": None})
     work.cancel, work.pause, work.link = threading.Event(), None, link  # type: ignore[assignment]

@@ -47,7 +47,7 @@ def test_every_trainer_is_evaluated_on_them(own: Path) -> None:
     [
         ("[[evaluation]]\n", "arkor.toml:5: file is missing"),
         ('[evaluation]\nfile = "refunds.jsonl"\n', "arkor.toml:5: write [[evaluation]] with two brackets"),
-        ('[[evaluation]]\nfile = "gone.jsonl"\n', 'arkor.toml:6: file there is no file "gone.jsonl"'),
+        ('[[evaluation]]\nfile = "gone.jsonl"\n', 'arkor.toml:6: file "gone.jsonl" is not in the project'),
         ('[[evaluation]]\nfile = "../x.jsonl"\n', "outside the project"),
         ('[[evaluation]]\nfile = "refunds.jsonl"\nmetrics = "loss"\n', "arkor.toml:7: unknown key"),
         (

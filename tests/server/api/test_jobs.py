@@ -13,11 +13,12 @@ from urllib.parse import unquote
 import aiohttp
 import pytest
 
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.jobs import feed
 from arkor_dev.jobs.jobs_cache import PATIENCE
 from arkor_dev.server import serve
 from arkor_dev.server.app_keys import EVENTS, JOBS
-from tests.support.fake_backend import CREATED
+from tests.support.fake_backend import CREATED, TOKEN
 from tests.support.processes import training_command
 from tests.support.studio import running_studio
 from tests.support.waiting import until
@@ -151,6 +152,7 @@ async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backen
         assert (answer.status, await answer.read()) == (200, whole)
         assert int(answer.headers["X-Arkor-Stale"]) >= 0
         assert "127.0.0.1" in unquote(answer.headers["X-Arkor-Stale-Why"])
+        assert "X-Arkor-Stale-Status" not in answer.headers
         tag = answer.headers["ETag"]
     async with studio.session.get("/api/jobs", headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304
@@ -159,6 +161,18 @@ async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backen
     studio.app[JOBS].refresh()
     async with studio.session.get("/api/jobs") as answer:
         assert "X-Arkor-Stale" not in answer.headers
+
+
+async def test_a_backend_that_answers_is_not_said_to_be_away(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
+    async with studio.session.get("/api/jobs") as answer:
+        assert answer.status == 200
+    fake_backend.fault(LIST, status=426)
+    studio.app[JOBS].refresh()
+    async with studio.session.get("/api/jobs") as answer:
+        assert (answer.status, answer.headers["X-Arkor-Stale-Status"]) == (200, "426")
+        assert unquote(answer.headers["X-Arkor-Stale-Why"]).endswith(f"run `{upgrade_command()}`.")
 
 
 @pytest.mark.parametrize("status", [403, 426, 503])
@@ -301,6 +315,23 @@ async def test_events_and_fields_that_nobody_knows_pass_untouched(
         assert await answer.read() == log_of(fake_backend, job) + END
     async with studio.session.get(f"/api/jobs/{job}/events") as answer:
         assert without_comments(await answer.read()) == log_of(fake_backend, job) + END
+
+
+@pytest.mark.parametrize("path", ["history", "events"])
+async def test_a_stream_says_what_the_backend_says_about_its_future(
+    studio: Studio, fake_backend: FakeBackend, path: str
+) -> None:
+    job = fake_backend.add_job("completed")
+    fake_backend.finish(job)
+    fake_backend.headers = {
+        "Deprecation": "true",
+        "Sunset": "soon",
+        "Warning": f"echo {TOKEN}",
+        "X-Own": "stays",
+    }
+    async with studio.session.get(f"/api/jobs/{job}/{path}") as answer:
+        told = {name: answer.headers.get(name) for name in fake_backend.headers}
+    assert told == {"Deprecation": "true", "Sunset": "soon", "Warning": "echo …", "X-Own": None}
 
 
 async def test_an_unknown_cursor_starts_over_and_says_so(studio: Studio, fake_backend: FakeBackend) -> None:

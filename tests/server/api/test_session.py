@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from arkor_dev.server.api.session import UNNAMED
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.studio import running_studio
 
@@ -54,10 +55,7 @@ async def test_me_when_the_backend_is_away(studio: Studio, fake_backend: FakeBac
 
 async def test_capabilities_are_the_backends(studio: Studio, fake_backend: FakeBackend) -> None:
     async with studio.session.get("/api/capabilities") as answer:
-        assert (answer.status, await answer.json()) == (
-            200,
-            {"features": []},
-        )  # this one does not know the call
+        assert (answer.status, await answer.json()) == (200, UNNAMED)
     body = json.dumps({"features": ["pause", "endpoints"], "later": 1}).encode()
     fake_backend.fault("GET /v1/capabilities", status=200, body=body)
     async with studio.session.get("/api/capabilities") as answer:
@@ -77,6 +75,6 @@ async def test_capabilities_are_known_before_there_is_a_project(
 ) -> None:
     (settings.project / ".arkor" / "state.json").unlink()
     async with running_studio(settings) as studio, studio.session.get("/api/capabilities") as answer:
-        assert (answer.status, await answer.json()) == (200, {"features": []})
+        assert (answer.status, await answer.json()) == (200, UNNAMED)
     assert fake_backend.count("GET /v1/capabilities") == 1
     assert fake_backend.count("POST /v1/projects") == 0

@@ -5,7 +5,7 @@
 //   start [entry]   trains with the bundle that is there; builds it when there is none, or when an entry is given
 //
 // Like esbuild itself it writes the bundle in place. ARKOR_TEST_SLOW_WRITE (ms) is the time that half of it
-// stands on the disk. `calls` in the project gets a line for each call.
+// stands on the disk. `.arkor/calls` gets a line for each call.
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -43,7 +43,9 @@ async function bundle(entry = "src/arkor/index.ts") {
 async function start(entry) {
   if (entry || !existsSync(OUT)) await bundle(entry);
   const found = await import(pathToFileURL(OUT).href);
-  const trainer = found.arkor?.trainer ?? found.trainer ?? found.default?.trainer ?? found.default;
+  // Only what createArkor returns is a manifest: any other object named `arkor` is passed over.
+  const manifest = found.arkor?._kind === "arkor" ? found.arkor : undefined;
+  const trainer = manifest?.trainer ?? found.trainer ?? found.default?.trainer ?? found.default;
   if (!trainer) throw new Error("Training entry must export `arkor` or `trainer`.");
   const { jobId } = await trainer.start();
   process.stdout.write(`Started job ${jobId}\n`);
@@ -52,7 +54,8 @@ async function start(entry) {
 }
 
 const [command, entry] = process.argv.slice(2);
-appendFileSync("calls", `${[command, entry].filter(Boolean).join(" ")}\n`);
+mkdirSync(".arkor", { recursive: true });
+appendFileSync(".arkor/calls", `${[command, entry].filter(Boolean).join(" ")}\n`);
 try {
   await { build: bundle, start }[command](entry);
 } catch (error) {

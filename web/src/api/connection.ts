@@ -11,6 +11,12 @@ export const staleSeconds = signal<number | null>(null);
 /** What the backend, or the way to it, said last when a list could not be had. */
 export const backendTrouble = signal<string | null>(null);
 
+/** The status that the backend answered then; null where it did not answer. */
+export const backendStatus = signal<number | null>(null);
+
+/** Upgrade Required: the backend does not work with this version of Studio. */
+export const OUTDATED = 426;
+
 export const connection = computed<Connection>(() => {
   if (daemon.value === "gone") return "gone";
   if (daemon.value === "unknown") return "connecting";

@@ -5,7 +5,7 @@ const of = (values: number[], metric: "loss" | "lr" = "loss"): readonly string[]
   statisticsCells(Float64Array.from(values), 0, values.length, metric);
 
 test("a curve of several values has them all", () => {
-  expect(of([1, 2, 3, 4])).toEqual(["4", "2.500 ± 2.054", "1.291", "3.700", "3.850"]);
+  expect(of([1, 2, 3, 4])).toEqual(["4", "2.500 ± 2.054", "1.291", "1.667", "3.700", "3.850"]);
 });
 
 test("one value is told as itself, and a constant as constant: neither has a spread", () => {

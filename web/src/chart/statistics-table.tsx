@@ -9,7 +9,7 @@ import { statistics } from "./data/stats";
 import type { Scene } from "./geometry/scene";
 import { Swatch } from "./swatch";
 
-const COLUMNS = 5;
+const COLUMNS = 6;
 const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
 
 export function ChartStatistics({ scene: shown }: { scene: Signal<Scene | null> }) {
@@ -42,6 +42,7 @@ function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }
               <abbr title={CI}>Mean ± 95 % CI</abbr>
             </th>
             <th scope="col">Std dev</th>
+            <th scope="col">Variance</th>
             <th scope="col">p90</th>
             <th scope="col">p95</th>
           </tr>
@@ -88,6 +89,7 @@ export function statisticsCells(
     number(count),
     `${words(mean)} ± ${words === rate ? rate(ci) : confidenceText(mean, ci)}`,
     words(sd),
+    words(sd ** 2),
     words(p90),
     words(p95),
   ];

@@ -77,8 +77,13 @@ describe("the choice", () => {
   };
 
   it("offers each base model once, trainers' first", () => {
-    expect(baseModels(jobs, manifest)).toEqual(["hub/t", "hub/m", "hub/n"]);
-    expect(baseModels([{ ...jobs[0]!, config: undefined as never }], null)).toEqual([]);
+    expect(baseModels(jobs, manifest, ["hub/default", "hub/t"])).toEqual([
+      "hub/t",
+      "hub/m",
+      "hub/n",
+      "hub/default",
+    ]);
+    expect(baseModels([{ ...jobs[0]!, config: undefined as never }], null, null)).toEqual([]);
   });
 
   it("starts with the newest finished adapter", () => {

@@ -85,11 +85,16 @@ export const fullName = (target: Target, jobs: readonly Job[]): string => {
   return `${name} · ${part}`;
 };
 
-/** The base models that the project's trainers and jobs name, trainers first, newest jobs next. */
-export function baseModels(jobs: readonly Job[], manifest: Manifest | null): string[] {
+/** The base models that the project's trainers and jobs name, trainers first, newest jobs next; then those of the backend. */
+export function baseModels(
+  jobs: readonly Job[],
+  manifest: Manifest | null,
+  served: readonly string[] | null,
+): string[] {
   const models = [
     ...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model),
     ...jobs.map((job) => job.config?.model),
+    ...(served ?? []),
   ];
   return [...new Set(models.filter((model) => typeof model === "string" && model.trim() !== ""))] as string[];
 }

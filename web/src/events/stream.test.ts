@@ -97,6 +97,31 @@ test("history first, then live frames from exactly there, until the end", async 
   expect(daemon.asked).toHaveLength(2);
 });
 
+test("a backlog that comes behind an empty history is read without a pause", async () => {
+  const row = 'event: training.log\ndata: {"type":"training.log","step":1,"loss":1}\n\n';
+  const piece = bytes(row.repeat(1000));
+  let left = 100;
+  // As a browser hands them on: the next piece comes shortly after the one before was taken.
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull: async (tab) => {
+        await new Promise((wake) => setTimeout(wake, 2));
+        if (left-- > 0) tab.enqueue(piece);
+        else await new Promise(() => undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  vi.stubGlobal("fetch", async (url: string, init: RequestInit) =>
+    url.includes("/history")
+      ? daemon.fetch(url, init)
+      : new Response(body, { headers: { "X-Arkor-From": "f1.0" } }),
+  );
+  await open();
+  await vi.advanceTimersByTimeAsync(240);
+  expect(stream.run.rows.length).toBe(100_000);
+});
+
 test("a finished job costs one request", async () => {
   daemon.log(1);
   daemon.send("event: end\ndata: {}\n\n");

@@ -18,6 +18,8 @@ type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
+/** Bytes that say that more is waiting: what comes live in a pause is less. */
+const FULL_READ = 1 << 14;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
 const SHORT_READ_IDLE_MS = 150;
@@ -163,7 +165,7 @@ export class JobStream {
       if (this.run.over) return void reader.cancel().catch(() => undefined);
       if (leave && performance.now() - news > SHORT_READ_MS) return leave();
       pending = reader.read();
-      if (apart > 0 && !leave && !(await isSettled(pending))) await pause(apart);
+      if (apart > 0 && !leave && value.length < FULL_READ && !(await isSettled(pending))) await pause(apart);
     }
   }
 

@@ -61,8 +61,8 @@ describe("settings", () => {
       "Steps: 40",
       "LoRA rank: 8",
       "Evaluation split: 12.5 %",
-      "Evaluation: every 10 steps",
-      "Checkpoints: never",
+      "Evaluate every: 10 steps",
+      "Save every: never",
       'newField: {"deep":1}',
     ]);
   });
@@ -76,7 +76,7 @@ describe("settings", () => {
     expect(settings(config).at(-1)).toEqual({
       field: "pretend",
       label: "Pretend",
-      value: "every 2 steps",
+      value: "2 steps",
     });
   });
 

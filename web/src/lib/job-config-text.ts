@@ -73,8 +73,7 @@ const WORDS: Readonly<Record<Setting["style"], Words>> = {
   count: ((value: number) => number(value)) as Words,
   steps: ((value: number) => plural(value, "step")) as Words,
   tokens: ((value: number) => plural(value, "token")) as Words,
-  interval: ((value: number) =>
-    value === 1 ? "every step" : value > 0 ? `every ${plural(value, "step")}` : "never") as Words,
+  interval: ((value: number) => (value > 0 ? plural(value, "step") : "never")) as Words,
   rate: ((value: number) => rate(value)) as Words,
   share: ((value: unknown) =>
     typeof value === "number" && value > 0 && value < 1

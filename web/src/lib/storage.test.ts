@@ -204,7 +204,18 @@ it("tells what another tab has stored", () => {
   expect(told).toEqual(["light"]);
 });
 
-it("has the theme's key where it is read before the first paint", () => {
+it.each([
+  [{}, undefined],
+  [{ [keyOf(THEME)]: "dark", "arkor-studio-theme": "light" }, "dark"],
+  [{ [keyOf(THEME)]: "system", "arkor-studio-theme": "light" }, undefined],
+  [{ "arkor-studio-theme": "light" }, "light"],
+  [{ "arkor-studio-theme": "url(x)" }, undefined],
+])("has the theme before the first paint, be it that of `arkor dev`: %j", (stored, theme) => {
+  const dataset: DOMStringMap = {};
+  vi.stubGlobal("location", { hash: "" });
+  vi.stubGlobal("document", { documentElement: { dataset } });
+  for (const [key, value] of Object.entries(stored)) browser.set(key, value);
   const boot = readFileSync(new URL("../boot.js", import.meta.url), "utf8");
-  expect(boot).toContain(`localStorage.getItem("${keyOf(THEME)}")`);
+  new Function("__CHUNKS__", boot)({});
+  expect(dataset.theme).toBe(theme);
 });

@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import { backendTrouble, connection, staleSeconds } from "../api/connection";
+import { backendStatus, backendTrouble, connection, OUTDATED, staleSeconds } from "../api/connection";
 import { duration } from "../lib/format";
 import { cleanBlock } from "../lib/text";
 import { jobsState, refreshJobs } from "../store/jobs";
@@ -13,14 +13,20 @@ const WORDS = {
   gone: "Studio is not answering",
 } as const;
 
+function wordOf(state: keyof typeof WORDS): string {
+  if (state !== "stale" || backendStatus.value === null) return WORDS[state];
+  return backendStatus.value === OUTDATED ? "Upgrade needed" : "Backend error";
+}
+
 /** The dot in the bar; a word stands beside it while the connection is not live. */
 export function ConnectionDot() {
   const state = connection.value;
+  const word = wordOf(state);
   useEffect(() => {
-    if (state !== "connecting") announce(WORDS[state]);
-  }, [state]);
+    if (state !== "connecting") announce(word);
+  }, [word]);
   return (
-    <span class={`shell-dot shell-dot-${state}`} title={WORDS[state]}>
+    <span class={`shell-dot shell-dot-${state}`} title={word}>
       <svg width="10" height="10" viewBox="0 0 10 10" aria-hidden="true" focusable="false">
         {state === "live" ? (
           <circle cx="5" cy="5" r="3.5" />
@@ -28,7 +34,7 @@ export function ConnectionDot() {
           <circle class="shell-dot-ring" cx="5" cy="5" r="3" />
         )}
       </svg>
-      <span class={state === "live" || state === "connecting" ? "visually-hidden" : ""}>{WORDS[state]}</span>
+      <span class={state === "live" || state === "connecting" ? "visually-hidden" : ""}>{word}</span>
     </span>
   );
 }
@@ -48,21 +54,25 @@ export function ConnectionNote() {
   }
   // A page without any data shows the error itself.
   if (state !== "stale" || !jobsState.value.loaded) return null;
-  const seconds = staleSeconds.value;
+  const [seconds, status] = [staleSeconds.value, backendStatus.value];
+  const outdated = status === OUTDATED;
   return (
     <div class="shell-note">
       <p>
-        {seconds === null ? (
-          <>
-            <strong>What you see may be old.</strong> {cleanBlock(backendTrouble.value ?? "", 400)}
-          </>
-        ) : (
-          <>
-            <strong>The backend is not answering.</strong> {cleanBlock(backendTrouble.value ?? "", 400)} What
-            you see is from {duration(seconds * 1000)} ago.
-          </>
-        )}{" "}
-        Retrying every 5 s.
+        <strong>
+          {outdated
+            ? "This Studio has to be upgraded."
+            : seconds === null
+              ? "What you see may be old."
+              : status === null
+                ? "The backend is not answering."
+                : "The backend answers with an error."}
+        </strong>{" "}
+        {cleanBlock(backendTrouble.value ?? "", 600)
+          .split("`")
+          .map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}
+        {!outdated && seconds !== null && ` What you see is from ${duration(seconds * 1000)} ago.`}
+        {!outdated && " Retrying every 5 s."}
       </p>
       <Button small onClick={() => void refreshJobs()}>
         Retry now

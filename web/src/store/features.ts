@@ -9,6 +9,9 @@ import { jobs, jobsState } from "./jobs";
 /** Until the backend has answered, as this tab last knew them, so that links do not appear and disappear. */
 export const features = signal<ReadonlySet<string>>(new Set(readStored(FEATURES)));
 
+/** The base models that the backend answers with in any project, its default first; null until it has said. */
+export const served = signal<readonly string[] | null>(null);
+
 let settled = false;
 
 /** Requests them after the jobs, which come first; again when a new project has its first job. */
@@ -27,14 +30,20 @@ export function loadFeatures(): void {
 
 async function ask(): Promise<void> {
   try {
-    const named = (await api<Capabilities>("/capabilities")).features;
-    const known = new Set(Array.isArray(named) ? named.filter((name) => typeof name === "string") : []);
+    const said = await api<Capabilities>("/capabilities");
+    const known = new Set(texts(said.features));
+    served.value = texts(said.baseModels);
     settled = known.has("endpoints") || (await asksForEndpoints(known));
     features.value = known;
     writeStored(FEATURES, [...known]);
   } catch {
     // Keeps the known ones; the next change of the connection requests them again.
+    served.value ??= [];
   }
+}
+
+function texts(list: unknown): string[] {
+  return Array.isArray(list) ? list.filter((item) => typeof item === "string" && item !== "") : [];
 }
 
 /** The managed backend has endpoints without naming them. True when its answer is final: without a project there is none. */

@@ -1,9 +1,9 @@
 /** The list of jobs, asked for every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
 import { ApiError, api, errorText, type Options, request } from "../api/client";
-import { backendTrouble, staleSeconds } from "../api/connection";
+import { backendStatus, backendTrouble, OUTDATED, staleSeconds } from "../api/connection";
 import type { Job, JobChanges, Queue, QueueChanges } from "../contract.gen";
-import { STALE_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
+import { STALE_HEADER, STALE_STATUS_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
 import { reopenStreams } from "../events/use-stream";
 import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
@@ -42,6 +42,7 @@ async function readJobs(): Promise<void> {
     const stale = response.headers.get(STALE_HEADER);
     staleSeconds.value = stale === null ? null : Number(stale) || 0;
     backendTrouble.value = decodedHeader(response.headers.get(STALE_WHY_HEADER));
+    backendStatus.value = Number(response.headers.get(STALE_STATUS_HEADER)) || null;
     if (response.status === 304) await response.arrayBuffer();
     else {
       const { jobs: sent, queue } = (await response.json()) as { jobs: unknown[]; queue?: Partial<Queue> };
@@ -62,6 +63,7 @@ async function readJobs(): Promise<void> {
   } catch (error) {
     // The shell reports a daemon that is gone; every other error is the backend's.
     if (!(error instanceof ApiError && error.status === 0)) backendTrouble.value = errorText(error);
+    backendStatus.value = error instanceof ApiError && error.status === OUTDATED ? OUTDATED : null;
     jobsState.value = { loaded: jobsState.peek().loaded, error: errorText(error) };
   }
 }

@@ -13,10 +13,10 @@ it("says what was set differently, and what is new or gone", () => {
   const before = trainer({ maxSteps: 40, learningRate: 2e-3, loraR: 8 }, 90);
   const after = trainer({ maxSteps: 60, learningRate: 1e-3, loraR: 8, warmupSteps: 5 }, 91);
   expect(changeWords(changesOf(before, after))).toBe(
-    "steps 40 → 60, learning rate 0.002 → 0.001, warm-up not set → 5 steps, examples 90 → 91",
+    "steps 40 → 60, learning rate 0.002 → 0.001, warmup steps not set → 5 steps, examples 90 → 91",
   );
   expect(changeWords(changesOf(after, trainer({ loraR: 16, maxSteps: 60, learningRate: 1e-3 }, 91)))).toBe(
-    "LoRA rank 8 → 16, warm-up 5 steps → not set",
+    "LoRA rank 8 → 16, warmup steps 5 steps → not set",
   );
 });
 

@@ -2,18 +2,19 @@ import type { JobStatus } from "../contract.gen";
 import { clean } from "../lib/text";
 import "./status.css";
 
-const WORDS: Readonly<Record<JobStatus, string>> = {
+const WORDS: Readonly<Record<JobStatus | "ended", string>> = {
   queued: "Queued",
   running: "Running",
   paused: "Paused",
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",
+  ended: "Ended",
 };
 
 /** The status in words; a status nobody told us of is shown as it came. */
 export function statusWord(status: string): string {
-  return Object.hasOwn(WORDS, status) ? WORDS[status as JobStatus] : clean(status, 40) || "Unknown";
+  return Object.hasOwn(WORDS, status) ? WORDS[status as keyof typeof WORDS] : clean(status, 40) || "Unknown";
 }
 
 /** Each status has a shape of its own, so that no one needs the colour. */

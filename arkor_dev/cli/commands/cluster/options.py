@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def _address(text: str) -> str:
     from arkor_dev.contract.placement.address import ADDRESS, HERE  # not on the way to --help
 
+    text = text.strip()
     if text != HERE and not ADDRESS.fits(text):
         raise argparse.ArgumentTypeError(f"{text} is not {ADDRESS.words}.")
     return text
@@ -44,7 +45,9 @@ def add_cluster(parser: CommandLine) -> None:
         "status [ADDRESS]",
     )
     cluster.add_argument("action", metavar="status", nargs="?", help="what to do")
-    cluster.add_argument("address", metavar="ADDRESS", nargs="?", help="ray://HOST:PORT, HOST:PORT, or auto")
+    cluster.add_argument(
+        "address", metavar="ADDRESS", nargs="?", type=str.strip, help="ray://HOST:PORT, HOST:PORT, or auto"
+    )
     add_project(cluster)
     add_insecure(cluster)
     cluster.add_argument("--json", action="store_true", help="print {cluster}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import re
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
-from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
+from arkor_dev.cli.console import Terminal
+from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET
+from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.server.endpoints.app import endpoint_app
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer, Backend
     from arkor_dev.core.settings import Settings
 
+log = logging.getLogger(__name__)
+
+FAULTS_SECONDS: Final = 2.0
+"""How often it is looked whether requests have failed."""
 MOST: Final = 50
 """Characters of a slug."""
 LABEL: Final = "arkor-dev serve"
@@ -39,22 +47,47 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
         require_extra()
     else:
         require_sign_in(settings)
-    # An idle backend trains nothing; where a Studio is open on the project, its own one answers.
-    async with joined(settings, lambda _: None, idle=True) as backend:
+    # Of its own it trains nothing; where a Studio is open on the project, that one's backend answers.
+    async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):
             raise BadRequestError(
                 "This backend serves its endpoints at addresses of its own. To serve from here, add --local."
             )
         deployment, key = await _chosen(backend, name, open_to_all=open_to_all)
         slug, ended = str(deployment["slug"]), asyncio.Event()
+        if trouble := _of(await backend.get_deployment(deployment["id"]), "deployment").get("trouble"):
+            raise ConflictError(f"The endpoint {one_line(slug, MOST)} cannot answer: {one_line(trouble)}")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
         sock = bind(settings.port)
         port = sock.getsockname()[1]
         async with serving(settings, sock, make=lambda now, _: endpoint_app(now, backend, slug)):
             print("\n".join(_lines(deployment, key, port)), flush=True)  # noqa: T201
-            await ended.wait()
+            await _say_faults(backend, str(deployment["id"]), ended)
     return 0
+
+
+async def _say_faults(backend: Backend, deployment: str, ended: asyncio.Event) -> None:
+    """Say in the terminal why requests fail, until ``ended``: callers are told less."""
+    last = await _newest(backend, deployment)
+    while not ended.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAULTS_SECONDS):
+                await ended.wait()
+        found = await _newest(backend, deployment)
+        seen = {each["id"] for each in last}
+        for each in reversed([each for each in found if each["id"] not in seen and each.get("error")]):
+            log.error("a request was answered %s: %s", each["status"], one_line(each["error"]))
+        last = found or last
+
+
+async def _newest(backend: Backend, deployment: str) -> list[dict[str, Any]]:
+    """The newest requests of a deployment; none where they cannot be read now."""
+    try:
+        found: list[dict[str, Any]] = _of(await backend.list_requests(deployment), "requests")
+    except ArkorError:
+        return []
+    return found
 
 
 def _lines(deployment: dict[str, Any], key: str | None, port: int) -> list[str]:
@@ -104,7 +137,9 @@ async def _made(
         try:
             body = {"slug": slug[: MOST - len(end)] + end, **access}
             made = _of(await backend.create_deployment(body), "deployment")
-        except ConflictError:
+        except ConflictError as fault:
+            if fault.extra.get("code") == UNAVAILABLE_TARGET:
+                raise fault.reworded(f"{fault.text}. `arkor-dev jobs` lists the others.") from None
             continue
         if open_to_all:
             return made, None

@@ -12,7 +12,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.evaluation.paired import LEVEL, compare
+from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.evaluation.words import interval, verdict_words
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 60.0
 """How long the answers of one model may be scored."""
+END_SECONDS: Final = 15.0
+"""How long its process may take to end what the metric has started."""
 RATES: Final = {
     "exact_match": "the same as wanted",
     "contains": "with what is wanted in it",
@@ -72,7 +75,10 @@ def scored(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Leave nothing of the process and of what it has started."""
+    """Leave nothing of the process and of what it has started, which it ends itself where it can."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -95,7 +101,7 @@ def score_part(
     compared = replace(turned, base=turned.adapter, adapter=turned.base)
     if rate:
         low, high = max(-1.0, compared.low), min(1.0, compared.high)
-        if by_chance(base, adapter) >= LEVEL:
+        if by_chance(base, adapter) >= 1 - compared.confidence / 100:
             low, high = min(low, 0.0), max(high, 0.0)
         compared = replace(compared, low=low, high=high)
     figures = {"mean": compared.mean, "low": compared.low, "high": compared.high}
@@ -106,10 +112,11 @@ def score_part(
         "base": round(compared.base, DIGITS),
         "adapter": round(compared.adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in figures.items()},  # type: ignore[typeddict-item]
+        "confidence": compared.confidence,
         "verdict": compared.verdict,
         "sentence": sentence(told["name"], metric, compared),
     }
-    if compared.verdict in ("same", "unknown") and (needed := compared.rows_to_settle):
+    if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
         part["rowsToSettle"] = needed
     if of > compared.rows:
         part["of"] = of
@@ -131,18 +138,10 @@ def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
 def sentence(name: str, metric: str, compared: Comparison) -> str:
     """What the scores say, with their figures."""
     rows = compared.rows
-    interval = f"95 % interval of the difference {compared.low:.2f} to {compared.high:.2f}"
     if metric in RATES:
         right, before = (round(mean * rows) for mean in (compared.adapter, compared.base))
         answers = "answer" if rows == 1 else "answers"
-        figures = f"{right} of {rows:,} {answers} {RATES[metric]}, instead of {before}"
+        figures = f"{right} of {rows:,} {answers} {RATES[metric]} vs. {before} for the base"
     else:
-        figures = f"a mean score of {compared.adapter:.2f} on {rows:,} rows, instead of {compared.base:.2f}"
-    match compared.verdict:
-        case "better":
-            return f"{name}: better than the base, {figures}; {interval}."
-        case "worse":
-            return f"{name}: worse than the base, {figures}; {interval}."
-        case "same":
-            return f"{name}: no difference that so few can show, {figures}; {interval}."
-    return f"{name}: {figures}. That is too few to tell."
+        figures = f"mean score {compared.adapter:.2f} vs. {compared.base:.2f} for the base on {rows:,} rows"
+    return f"{name}: {verdict_words(compared)}, {figures}; {interval(compared, 2)}."

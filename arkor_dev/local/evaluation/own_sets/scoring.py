@@ -11,13 +11,16 @@ import json
 import math
 import os
 import re
+import signal
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.settings.json_schema import valid
 from arkor_dev.data.sources import SourceError, resolved
+from arkor_dev.local.workers.descendants import adopt_orphans, end_descendants
 from arkor_dev.local.workers.link import die_with_parent
 
 if TYPE_CHECKING:
@@ -28,12 +31,38 @@ ERROR: Final = 500
 """Characters of what a function says."""
 
 
-def main() -> None:
-    """Score what comes, and answer where nobody else writes: a function may print."""
+def main() -> NoReturn:
+    """Have a child score what comes, answer, and end all that it has started, wherever that has moved to.
+
+    The child's answer is in a file: a pipe would stay open for as long as any process that it has forked.
+    """
+    asked = sys.stdin.buffer.read()
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    status = 1
+    with tempfile.TemporaryFile() as answer:
+        try:
+            child = os.fork()
+            if not child:
+                try:
+                    _score(json.loads(asked), answer)
+                finally:
+                    os._exit(1)  # it must not go on as a second parent
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            end_descendants()
+        answer.seek(0)
+        sys.stdout.buffer.write(answer.read())
+    sys.stdout.flush()
+    os._exit(status & 0xFF)
+
+
+def _score(asked: Mapping[str, Any], answer: IO[bytes]) -> NoReturn:
+    """Be the child: score, and write ``answer``, which nobody else does: a function may print."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    asked = json.load(sys.stdin)
     try:
         score = scorer(asked)
         told: dict[str, Any] = {"scores": [_number(score(row)) for row in asked["rows"]]}
@@ -41,7 +70,8 @@ def main() -> None:
         told = {"error": str(fault)[:ERROR]}
     except Exception as error:  # noqa: BLE001 - a function of the project's raises what it likes
         told = {"error": f"{asked['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
-    out.write(json.dumps(told).encode())
+    answer.write(json.dumps(told).encode())
+    answer.flush()
     os._exit(0)  # whatever threads the function has left
 
 

@@ -15,6 +15,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .choice import AUTO, EXACT, LLAMA, ON_GPU, Pace
 from .files import MAKING, Files
+from .weights import WeightsNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -38,6 +39,7 @@ class Answers:
         self._engines = {EXACT: Inference(), LLAMA: Inference(module=WORKER)}
         self._files = Files(cache)
         self._pace = Pace()
+        self._names = WeightsNames()
         self._asked: list[dict[str, Any]] = []
         self._begun = 0
 
@@ -45,7 +47,8 @@ class Answers:
     async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
         """Ask; the body reads messages up to the one with ``done``. Leaving stops the answer.
 
-        ``whole`` in ``ask`` says that the base is one that a job has trained.
+        One message has ``chosen``, the engine that answers, before its first word. ``whole`` in ``ask`` says
+        that the base is one that a job has trained.
         """
         self._asked.append(ask)
         self._begun += 1
@@ -76,13 +79,16 @@ class Answers:
                     raise JobFailure(why)
                 async with contextlib.aclosing(self._by_llama(ask)) as messages:
                     async for message in messages:
-                        begun = begun or "text" in message
+                        if not begun and "progress" not in message:
+                            begun = True
+                            yield {"chosen": LLAMA}
                         yield message
                 return
             except JobFailure as failure:
                 if begun or wanted == LLAMA:
                     raise
                 why = str(failure)
+        yield {"chosen": EXACT}
         async with contextlib.aclosing(self._by(EXACT, ask)) as messages:
             async for message in messages:
                 yield {"done": {**message["done"], "why": why}} if why and "done" in message else message
@@ -136,10 +142,22 @@ class Answers:
         async with self._engines[engine].answer(**ask) as messages:
             async for message in messages:
                 if "done" in message:
+                    weights = await asyncio.to_thread(self._weights, ask)
+                    message = {**message, "done": {**message["done"], "weights": weights}}
                     if alone and self._begun == begun:
                         self._pace.add(engine, ask["base"], message["done"])
                     self._engines[LLAMA if engine == EXACT else EXACT].rest_at_most(UNUSED_SECONDS)
                 yield message
+
+    def _weights(self, ask: dict[str, Any]) -> str | None:
+        """The name of the weights that answer, None where they are gone meanwhile."""
+        folders = [Path(ask["base"])]
+        if ask["adapter"] is not None and ask.get("strength", 1) > 0:
+            folders.append(Path(ask["adapter"]))
+        try:
+            return self._names.of(*folders)
+        except OSError:
+            return None
 
 
 def _model(ask: dict[str, Any]) -> Model:

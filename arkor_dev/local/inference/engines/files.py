@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 QUANTIZATION: Final = "q8_0"
 """Of base models that come with all their bits: half of 16, and hardly another model."""
-MAKING: Final = "its file for llama.cpp is being made meanwhile"
+MAKING: Final = "its file for llama.cpp is still being made"
 
 
 class Files:

@@ -1,16 +1,15 @@
 """The limited process that compiles a schema before a question goes on with it.
 
-In: ``{"schema"}``, the JSON of one that ``schemas.read`` has written. Out: ``{"wrong"}``, why it makes no
+In: ``{"schema"}``, the JSON of one that ``schemas.read`` has written. Out: ``{"answer"}``, why it makes no
 grammar, or null. A schema that needs too much time or memory ends this process, and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Any, Final
 
-from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.gguf.limited import allow_processor, hold_to
 from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
@@ -40,20 +39,8 @@ def main() -> None:
 
     while True:
         order: dict[str, Any] = link.receive()
-        _allow(KILL_SECONDS)
-        link.send(wrong=wrong(order["schema"]))
-
-
-def _allow(seconds: int) -> None:
-    """End this process when it has had so many more seconds of a processor, where the system can."""
-    try:
-        import resource
-    except ImportError:
-        return
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    with contextlib.suppress(OSError, ValueError):
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, hard))
+        allow_processor(KILL_SECONDS)
+        link.send(answer=wrong(order["schema"]))
 
 
 if __name__ == "__main__":

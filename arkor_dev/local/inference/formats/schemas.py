@@ -34,6 +34,10 @@ FORMATS: Final = (
     *("date-time", "time", "date", "duration"),
     *("email", "hostname", "ipv4", "ipv6", "uuid", "uri"),
 )
+LENGTHS: Final = {"date-time": 35, "time": 24, "duration": 60}
+"""The longest text of formats that allow digits without an end: a model may write them for ever.
+
+A time has up to nanoseconds and an offset with them."""
 COUNTS: Final = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
 )
@@ -99,6 +103,8 @@ class _Reader:
             read = self._keyword(keyword, value, place, depth)
             if read is not _NOTHING:
                 found[keyword] = read
+        if most := LENGTHS.get(found.get("format", "")):
+            found["maxLength"] = min(most, found.get("maxLength", most))
         needed = len(found.get("required", ()))
         if found.get("minProperties", 0) > needed + 1:
             # Names that no list has may come twice, so more of them cannot be counted on.

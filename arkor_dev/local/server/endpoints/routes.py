@@ -54,14 +54,16 @@ async def create(request: web.Request) -> web.Response:
     check_scope(request)
     body = await body_of(request, CREATE)
     _check_retention(body)
+    await request.app[ENDPOINTS].check_target(body["target"])
     made = await request.app[ENDPOINTS].store.request(deployments.create, body)
     return web.json_response({"deployment": made}, status=201)
 
 
 @routes.get("/v1/endpoints/{id}")
 async def one(request: web.Request) -> web.Response:
-    _, found = await _deployment(request)
-    return web.json_response({"deployment": found})
+    endpoints, found = await _deployment(request)
+    trouble = await endpoints.trouble(found["target"])
+    return web.json_response({"deployment": {**found, **({"trouble": trouble} if trouble else {})}})
 
 
 @routes.patch("/v1/endpoints/{id}")
@@ -69,8 +71,12 @@ async def change(request: web.Request) -> web.Response:
     endpoints, found = await _deployment(request)
     body = await body_of(request, UPDATE)
     _check_retention(body)
+    if "target" in body:
+        await endpoints.check_target(body["target"])
     changed = await endpoints.store.request(deployments.change, found["id"], body)
-    if any(changed[field] != found[field] for field in ("target", "authMode", "enabled")):
+    if deployments.RESTART & body.keys():
+        endpoints.choose_anew(found["id"])
+    if "engine" in body or any(changed[field] != found[field] for field in ("target", "authMode", "enabled")):
         endpoints.cut(lambda caller: caller.deployment["id"] == found["id"])
     if "runRetentionMode" in body:
         await endpoints.forget_texts()

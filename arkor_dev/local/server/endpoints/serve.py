@@ -95,7 +95,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         asked = await _asked(request, call, caller)
         record.stream, record.messages = asked.stream, _said(asked)
         choices = [Choice() for _ in range(asked.answers)]
-        form = Form(call, caller.deployment["slug"])
+        form = Form(call, caller.deployment["slug"], caller.deployment["answeredBy"])
         try:
             async with request.app[ENDPOINTS].answers(caller, asked) as messages:
                 noted = _noted(messages, choices, record, began)

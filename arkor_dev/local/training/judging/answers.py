@@ -55,7 +55,7 @@ def answers_of(
     ) -> list[Answered] | None:
         watch = Watch(lambda first, each: longest, stopped)
         found = answers(model, tokenizer, ends, prompts, watch)
-        if watch.broken_off:
+        if watch.interrupted:
             return None
         return [
             Answered(each.text, len(each.ids), each.truncated, repeats_itself(each.ids)) for each in found

@@ -26,7 +26,7 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
     """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
     base, dry = run.base, run.settings.get("dryRun")
     asked = questions(DRY if dry else None)
-    found = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0])
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0][0])
     return found, (len(found),) if dry else COUNTS
 
 

@@ -22,6 +22,7 @@ from arkor_dev.local.evaluation.general import ANSWERS
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage, groups_of
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
+from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
 from arkor_dev.local.training.loss import Loss
@@ -83,7 +84,7 @@ class Judging:
                 run.optimizer.state.clear()  # what the base is loaded into
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
-            judged.evaluation.update(_best(preparation, self._history))
+            judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
             kept.write(kept.result_file(self._job, None), judged._asdict())
             write_again(preparation.data, preparation.job_id)
             self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
@@ -127,16 +128,16 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     if data is not None:
         judged.evaluation["data"] = data
     elif step is None:
-        judged.evaluation.update(_best(preparation, History(job)))
+        judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
     kept.write(kept.result_file(job, step, data), judged._asdict())
     if data is None:
         write_again(preparation.data, preparation.job_id, step)
     return judged.evaluation
 
 
-def _best(preparation: Preparation, history: History) -> dict[str, Any]:
+def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:
     saved = checkpoint_steps(preparation.data, preparation.job_id)
-    return history.verdict(groups_of(preparation.eval_rows), saved)
+    return history.verdict(groups_of(preparation.eval_rows), saved, margin)
 
 
 def base_losses(run: Run) -> BaseLosses:
@@ -177,6 +178,8 @@ def _stage(
         cancelled=cancelled,
         kept=losses,
         questions=questions,
+        margin=preparation.settings.get("verdictMargin"),
+        remeasuring=Loss.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
@@ -188,7 +191,8 @@ def _wearing(run: Run, folder: Path) -> Loss:
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
-    worn = PeftModel.from_pretrained(base.model, str(folder), is_trainable=True)
+    config = lora_config(folder, base.model)
+    worn = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

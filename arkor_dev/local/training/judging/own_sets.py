@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.answers.asking import Stopped
 from arkor_dev.local.evaluation.by_length import measured, together
+from arkor_dev.local.evaluation.by_row import by_row
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, groups_of, texts_of
-from arkor_dev.local.evaluation.words import part
+from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.encoding import encode_all
+from arkor_dev.local.training.samples.budget import MOST_TOKENS
 from arkor_dev.local.training.samples.greedy import Watch, answers
-from arkor_dev.local.training.samples.length import MOST_TOKENS
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class OwnSet:
                 done(len(rows))
                 return model.each(rows)
 
-            return [loss / count for loss, count in measured(each, examples, TOGETHER, PADDED)]
+            return by_row(examples, measured(each, examples, TOGETHER, PADDED))
         return self._scores(model, stopped, done)
 
     def examples(self) -> list[Example]:
@@ -97,12 +98,13 @@ class OwnSet:
             for places in together(prompts, AT_ONCE, ASKED)
         ]
 
-    def part(self, base: list[float], adapter: list[float]) -> EvaluationPart:
-        """The contract's figures of it."""
+    def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
+        """The contract's figures of it; ``margin`` is the least difference in loss that matters."""
         groups = groups_of(self.rows)
         if not self.is_loss:
             return score_part(self.told, base, adapter, groups, self.of)
-        told = part(self.name, compare(base, adapter, groups), self.of)
+        compared = compare(base, adapter, groups, margin)
+        told = part(self.name, compared, beside_base(self.name, compared, self.of), self.of)
         return {**told, "metric": "loss"}
 
     def _scores(self, model: Loss, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
@@ -113,7 +115,7 @@ class OwnSet:
         for places in together(prompts, AT_ONCE, ASKED):
             watch = Watch(lambda first, each: MOST_TOKENS, stopped)
             found = answers(model, tokenizer, ends, [prompts[place].ids for place in places], watch)
-            if watch.broken_off:
+            if watch.interrupted:
                 raise Stopped
             for place, answer in zip(places, found, strict=True):
                 said[place] = answer.text

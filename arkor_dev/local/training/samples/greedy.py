@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from .length import MOST_TOKENS, PROBE
+from .budget import MOST_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,38 +27,41 @@ class Answer:
     ids: tuple[int, ...] = ()
 
 
-class Watch(StoppingCriteria):  # type: ignore[misc]
-    """Ends answers at their length, and all work when somebody has ``stopped`` it.
+SYNCHRONIZED: Final = 4
+"""The first tokens are timed with the GPU synchronized, since the processor runs ahead of it."""
 
-    ``length`` is asked at each token from the second on, with what reading the prompts took and what a token
-    takes, in seconds by ``clock``: how many tokens an answer may have. Where these are none all ends; within
-    the first few tokens what was made is then no answer, and it took ``too_long``.
+
+class Watch(StoppingCriteria):  # type: ignore[misc]
+    """Stops generation at the length limit, or as soon as ``stopped`` returns true.
+
+    ``limit`` returns how many tokens an answer may have. It is called at each token from the second on, with
+    the time that reading the prompts took and the time of one token, in seconds by ``clock``. ``made`` counts
+    tokens; ``interrupted`` says that ``stopped`` ended the answers.
     """
 
     def __init__(
         self,
-        length: Callable[[float, float], int],
+        limit: Callable[[float, float], int],
         stopped: Callable[[], bool],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._length, self._stopped, self._clock = length, stopped, clock
+        self._limit, self._stopped, self._clock = limit, stopped, clock
         self._began = self._first = clock()
         self._most = MOST_TOKENS
-        self._made = 0
-        self.broken_off = self.too_long = False
+        self.made = 0
+        self.interrupted = False
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        self._made += 1
-        if input_ids.device.type == "cuda" and self._made <= PROBE:
-            torch.cuda.synchronize()  # the processor runs ahead of it
-        if self._made == 1:
+        self.made += 1
+        if input_ids.device.type == "cuda" and self.made <= SYNCHRONIZED:
+            torch.cuda.synchronize()
+        if self.made == 1:
             self._first = self._clock()
         else:
-            each = (self._clock() - self._first) / (self._made - 1)
-            self._most = self._length(self._first - self._began, each)
-            self.too_long = self._made < PROBE and not self._most
-        self.broken_off = self._stopped()
-        over = self.broken_off or self._made >= self._most
+            each = (self._clock() - self._first) / (self.made - 1)
+            self._most = self._limit(self._first - self._began, each)
+        self.interrupted = self._stopped()
+        over = self.interrupted or self.made >= self._most
         return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
 
 

@@ -10,7 +10,7 @@ from arkor_dev.local.evaluation.stage import context_of, texts_of
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.workers.errors import JobFailure
 
-from .length import MOST_TOKENS
+from .budget import MOST_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.preparation import Preparation
 
-COUNT: Final = 4
-"""So many held-out rows."""
+COUNT: Final = 3
+"""Held-out rows that are asked unless the setting ``samples`` names prompts."""
 LONGEST: Final = 512
 """Tokens of a prompt: what is longer takes the time of many short ones."""
 TEXT: Final = 1000

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from arkor_dev.cli.commands.serving import serve
 from arkor_dev.cli.commands.serving.serve import slug_of
+from arkor_dev.identity.connect import connected
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.ports import held_ports
 
@@ -122,6 +124,42 @@ async def test_what_cannot_be_served(command: Command, serves: FakeBackend) -> N
         assert said in await command.run(2, "serve", name)
     serves.features = []
     assert "add --local" in await command.run(2, "serve", "off")
+
+
+async def test_a_job_without_an_adapter_is_refused_at_the_start(
+    command: Command, serves: FakeBackend
+) -> None:
+    job = serves.add_job("running", name="bot")
+    serves.serving.trouble[job] = "The job bot is running and has no final adapter"
+    said = await command.run(2, "serve", "latest")
+    assert "The job bot is running and has no final adapter. `arkor-dev jobs` lists the others." in said
+    assert serves.deployments == {}
+    add(serves, "old", target={"kind": "adapter", "adapter": {"kind": "final", "jobId": job}})
+    assert "The endpoint old cannot answer: The job bot is running" in await command.run(2, "serve", "old")
+
+
+async def test_the_terminal_says_why_requests_fail(
+    settings: Settings, serves: FakeBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serve, "FAULTS_SECONDS", 0.01)
+    add(serves, "bot")
+    log = serves.serving.log.setdefault("bot", [])
+    one = {"at": "2026-06-01T00:00:00Z", "status": 503, "error": "an old one"}
+    log.insert(0, {**one, "id": "1"})
+    ended = asyncio.Event()
+    async with connected(settings, lambda _: None) as backend:
+        watching = asyncio.create_task(serve._say_faults(backend, "bot", ended))
+        await asyncio.sleep(0.2)
+        log.insert(0, {**one, "id": "2", "status": 200, "error": None})
+        log.insert(0, {**one, "id": "3", "error": "out of\x1b[2Jmemory"})
+        async with asyncio.timeout(20):
+            while "answered 503" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        ended.set()
+        await watching
+    assert [record.getMessage() for record in caplog.records if "answered" in record.getMessage()] == [
+        "a request was answered 503: out ofmemory"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,24 @@ def gone(question, answer, wanted):
     os._exit(3)
 
 
+def forks(question, answer, wanted):
+    import os, time
+    if not os.fork():
+        os.setsid()
+        for _ in range(5):
+            if not os.fork():
+                os.setsid()
+                time.sleep(600)
+        time.sleep(600 if question == "q1" else 0)
+        os._exit(0)
+    return 1
+
+
+def forks_and_hangs(question, answer, wanted):
+    forks(question, answer, wanted)
+    endless(question, answer, wanted)
+
+
 NUMBER = 7
 """
 
@@ -94,7 +112,7 @@ def test_without_a_pattern_each_row_has_its_own(own_project: Path) -> None:
         ("my.checks:missing", "defines no function missing"),
         ("my.checks:NUMBER", "defines no function NUMBER"),
         ("my.checks:system", "defines no function system"),
-        ("os:system", "there is no file"),
+        ("os:system", "is not in the project"),
         ("elsewhere:x", "outside the project"),
     ],
 )
@@ -106,9 +124,18 @@ def test_why_there_are_no_scores_is_said(own_project: Path, metric: str, why: st
 def test_a_metric_that_never_returns_is_ended(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scores, "SECONDS", 2.0)
     with pytest.raises(JobFailure, match="The metric of own took longer than 2 s"):
-        scored({"metric": "my.checks:endless"}, own_project, ROWS, "own")
-    running = [path for path in Path("/proc").glob("[0-9]*") if str(own_project) in _folder(path)]
-    assert running == []
+        scored({"metric": "my.checks:forks_and_hangs"}, own_project, ROWS, "own")
+    assert running(own_project) == []
+
+
+def test_what_a_metric_leaves_running_is_ended_and_holds_up_no_answer(own_project: Path) -> None:
+    assert scored({"metric": "my.checks:forks"}, own_project, ROWS, "own") == [1, 1, 1, 1]
+    assert running(own_project) == []
+
+
+def running(project: Path) -> list[Path]:
+    """The processes that work in a folder."""
+    return [path for path in Path("/proc").glob("[0-9]*") if str(project) in _folder(path)]
 
 
 def _folder(process: Path) -> str:
@@ -135,7 +162,7 @@ def test_rates_are_told_as_counts_with_an_interval_within_their_bounds() -> None
     assert part["difference"]["mean"] == pytest.approx(19 / 30, abs=1e-4)
     assert -1 <= part["difference"]["low"] <= part["difference"]["high"] <= 1
     assert part["sentence"].startswith(
-        "refunds: better than the base, 24 of 30 answers the same as wanted, instead of 5"
+        "refunds: better, 24 of 30 answers the same as wanted vs. 5 for the base; 95 % interval of the"
     )
     assert (part["of"], part["metric"]) == (40, "exact_match")
     back = score_part(told, adapter, base, list(range(30)), 30)
@@ -144,7 +171,7 @@ def test_rates_are_told_as_counts_with_an_interval_within_their_bounds() -> None
     same = score_part(told, base, base, list(range(30)), 30)
     assert same["verdict"] == "same"
     few = score_part(told, base[:3], adapter[:3], list(range(3)), 3)
-    assert (few["verdict"], few["sentence"].endswith("That is too few to tell.")) == ("unknown", True)
+    assert (few["verdict"], "refunds: too few rows to tell, " in few["sentence"]) == ("unclear", True)
 
 
 def test_nearly_all_is_better_and_a_few_may_be_chance() -> None:
@@ -155,9 +182,9 @@ def test_nearly_all_is_better_and_a_few_may_be_chance() -> None:
         adapter = [1.0] * gained + [0.0] * lost + [0.0] * (rows - gained - lost)
         return score_part(told, base, adapter, list(range(rows)), rows)["verdict"]
 
-    assert [verdict(*each) for each in ((11, 0, 12), (12, 0, 12), (6, 0, 12), (9, 0, 12))] == ["better"] * 4
-    assert [verdict(*each) for each in ((5, 0, 12), (1, 0, 12), (0, 0, 12), (6, 3, 12))] == ["same"] * 4
-    assert (verdict(0, 11, 12), verdict(3, 0, 7)) == ("worse", "unknown")
+    assert [verdict(*each) for each in ((11, 0, 12), (12, 0, 12), (8, 0, 12), (9, 0, 12))] == ["better"] * 4
+    assert [verdict(*each) for each in ((6, 0, 12), (1, 0, 12), (6, 3, 12), (3, 0, 7))] == ["unclear"] * 4
+    assert (verdict(0, 11, 12), verdict(0, 0, 12)) == ("worse", "same")
     assert by_chance([0.0] * 6, [1.0] * 6) == pytest.approx(2 / 64)
     assert by_chance([0.0, 1.0], [1.0, 0.0]) == 1
 
@@ -167,6 +194,6 @@ def test_a_score_of_one_s_own_is_told_as_a_mean() -> None:
         {"name": "tone", "metric": "a:b"}, [2.0] * 10, [5.0 + n / 10 for n in range(10)], list(range(10)), 10
     )
     assert part["sentence"].startswith(
-        "tone: better than the base, a mean score of 5.45 on 10 rows, instead of 2.00"
+        "tone: better, mean score 5.45 vs. 2.00 for the base on 10 rows; 99 % interval"
     )
     assert part["difference"]["low"] > 1

@@ -12,12 +12,15 @@ from arkor_dev.local.inference.engines import answers as module
 from arkor_dev.local.inference.engines.answers import AFTER_TRAINING, NOT_INSTALLED, WHOLE_MODEL, Answers
 from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
 from arkor_dev.local.inference.engines.files import MAKING, QUANTIZATION
+from arkor_dev.local.inference.engines.weights import WeightsNames
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+WEIGHTS = "02c942fd6822"
+"""The name of the weights of ``Asked``: of the same files on any machine."""
 DONE = {"completionTokens": 21, "firstTokenSeconds": 0.0, "seconds": 1.0, "reason": "stop"}
 
 
@@ -88,6 +91,27 @@ class Asked:
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(tmp_path, monkeypatch)
+
+
+async def test_who_answers_is_told_before_the_first_word(asked: Asked) -> None:
+    ask = {"base": str(asked.model), "name": "model", "adapter": None}
+    for name, engine in ((LLAMA, asked.llama), (EXACT, asked.exact)):
+        async with asked.answers.answer(engine=name, **ask) as messages:
+            assert [each async for each in messages][:2] == [{"chosen": name}, {"text": engine.name}]
+    asked.llama.fails, asked.llama.words = "broken", 0
+    async with asked.answers.answer(**ask) as messages:
+        assert [each async for each in messages][:2] == [{"chosen": EXACT}, {"text": "exact"}]
+
+
+async def test_the_weights_have_a_name_of_their_content(asked: Asked, tmp_path: Path) -> None:
+    names = WeightsNames()
+    assert names.of(asked.model) == names.of(asked.model) == WEIGHTS
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"one")
+    both = names.of(asked.model, adapter)
+    (adapter / "adapter_model.safetensors").write_bytes(b"another")
+    assert len({WEIGHTS, both, names.of(asked.model, adapter)}) == 3
 
 
 async def test_the_quick_engine_answers_where_its_file_is(asked: Asked) -> None:
@@ -175,12 +199,12 @@ async def test_the_slower_one_is_left(asked: Asked) -> None:
 async def test_only_answers_that_were_alone_are_measured(asked: Asked) -> None:
     ask = {"base": str(asked.model), "name": "model", "adapter": None}
     async with asked.answers.answer(engine=EXACT, **ask) as one:
-        first = await anext(one)
+        begun = [await anext(one), await anext(one)]
         async with asked.answers.answer(engine=EXACT, **ask) as other:
-            assert [each async for each in other][-1]["done"] == DONE
-        assert [first, *[each async for each in one]][-1]["done"] == DONE
+            assert (told := [each async for each in other])[-1]["done"] == {**DONE, "weights": WEIGHTS}
+        assert [*begun, *[each async for each in one]] == told
     async with asked.answers.answer(engine=EXACT, training=True, **ask) as beside:
-        assert len([each async for each in beside]) == 2
+        assert [each async for each in beside] == told
     assert not asked.answers._pace._rates
     await asked(EXACT)
     assert list(asked.answers._pace._rates) == [(EXACT, str(asked.model))]

@@ -14,16 +14,18 @@ import pytest
 pytest.importorskip("llguidance")
 
 from arkor_dev.contract.errors import BadRequestError, RateLimitedError, UnavailableError
-from arkor_dev.local.inference.formats import check as check_module
+from arkor_dev.local.inference import limited_checks
 from arkor_dev.local.inference.formats import check_worker
-from arkor_dev.local.inference.formats.check import TOO_MUCH, WAITING, FormatChecks
+from arkor_dev.local.inference.formats.check import TOO_MUCH, FormatChecks
 from arkor_dev.local.inference.formats.schemas import read
+from arkor_dev.local.inference.limited_checks import WAITING_OF_ONE
 from arkor_dev.local.workers.process import PASSED, Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+ME = "me"
 STARTED = 5.0
 """Seconds of processor time, at most, in which such a process starts and loads its library."""
 USUAL = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -89,14 +91,14 @@ async def test_a_hostile_schema_is_refused_in_time(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """It is processor time that its process has little of: by the clock that may be more, beside others."""
-    monkeypatch.setattr(check_module, "SECONDS", 3 * check_module.SECONDS)
+    monkeypatch.setattr(limited_checks, "SECONDS", 3 * limited_checks.SECONDS)
     began = of_children()
     with pytest.raises(BadRequestError, match="responseFormat cannot be obeyed: ") as fault:
-        await checks.check(as_json(HOSTILE[name]), "responseFormat")
+        await checks.check(ME, as_json(HOSTILE[name]), "responseFormat")
     assert fault.value.extra == {"param": "responseFormat", "code": "invalid_value"}
     assert len(fault.value.text) < 400
     assert "/work" not in fault.value.text
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     await checks._end()
     # Two processes for the one schema at most, a third one for the other; the system counts whole seconds.
     assert of_children() - began < 3 * STARTED + 2 * (check_worker.KILL_SECONDS + 1)
@@ -106,9 +108,9 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
     wrong = as_json(HOSTILE["nothing fits"])
 
     async def both() -> None:
-        await checks.check(as_json(USUAL), "responseFormat")
+        await checks.check(ME, as_json(USUAL), "responseFormat")
         with pytest.raises(BadRequestError, match="toolChoice cannot be obeyed: "):
-            await checks.check(wrong, "toolChoice")
+            await checks.check(ME, wrong, "toolChoice")
 
     await both()
     first: object = checks._child
@@ -135,18 +137,18 @@ async def test_a_process_that_dies_of_a_schema_refuses_that_one_alone(
     monkeypatch.setattr(Child, "send", killed)
     for _ in range(2):
         with pytest.raises(BadRequestError, match=TOO_MUCH):
-            await checks.check(as_json({"type": "array"}), "responseFormat")
-        await checks.check(as_json({"type": "string"}), "responseFormat")
+            await checks.check(ME, as_json({"type": "array"}), "responseFormat")
+        await checks.check(ME, as_json({"type": "string"}), "responseFormat")
     # It was tried again, as somebody else may have killed the first process; its outcome is remembered.
     assert len(set(died)) == 2
 
 
 async def test_a_process_that_somebody_else_has_killed_is_started_again(checks: FormatChecks) -> None:
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
     os.kill(child.pid, signal.SIGKILL)
-    await checks.check(as_json({"type": "array"}), "responseFormat")
+    await checks.check(ME, as_json({"type": "array"}), "responseFormat")
     assert checks._child is not child
 
 
@@ -161,49 +163,49 @@ async def test_a_process_that_cannot_work_is_no_fault_of_the_schema(
     with monkeypatch.context() as patch:
         patch.setattr(Child, "start", broken)
         with pytest.raises(UnavailableError, match="no_such_module"):
-            await checks.check(as_json(USUAL), "responseFormat")
-    await checks.check(as_json(USUAL), "responseFormat")
+            await checks.check(ME, as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
 
 
 async def test_a_process_that_hangs_is_ended(checks: FormatChecks, monkeypatch: pytest.MonkeyPatch) -> None:
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
     monkeypatch.setattr(child, "send", lambda **_: None)
-    monkeypatch.setattr(check_module, "SECONDS", 0.1)
+    monkeypatch.setattr(limited_checks, "SECONDS", 0.1)
     with pytest.raises(UnavailableError, match="in time"):
-        await checks.check(as_json({"type": "array"}), "responseFormat")
+        await checks.check(ME, as_json({"type": "array"}), "responseFormat")
     assert child._process.returncode == -signal.SIGKILL
     monkeypatch.undo()
-    await checks.check(as_json({"type": "array"}), "responseFormat")
+    await checks.check(ME, as_json({"type": "array"}), "responseFormat")
 
 
 async def test_who_leaves_in_the_middle_mixes_up_no_answers(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
     sent = asyncio.Event()
     monkeypatch.setattr(child, "send", lambda **_: sent.set())
-    left = asyncio.create_task(checks.check(as_json(HOSTILE["nothing fits"]), "responseFormat"))
+    left = asyncio.create_task(checks.check(ME, as_json(HOSTILE["nothing fits"]), "responseFormat"))
     await sent.wait()
     left.cancel()
     with pytest.raises(asyncio.CancelledError):
         await left
     assert child._process.returncode == -signal.SIGKILL
-    await checks.check(as_json({"type": "array"}), "responseFormat")
+    await checks.check(ME, as_json({"type": "array"}), "responseFormat")
     with pytest.raises(BadRequestError):
-        await checks.check(as_json(HOSTILE["nothing fits"]), "responseFormat")
+        await checks.check(ME, as_json(HOSTILE["nothing fits"]), "responseFormat")
 
 
 async def test_closing_in_the_middle_of_a_check_starts_no_other_process(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     sent = asyncio.Event()
     monkeypatch.setattr(Child, "send", lambda *_, **__: sent.set())
-    waiting = asyncio.create_task(checks.check(as_json({"type": "array"}), "responseFormat"))
+    waiting = asyncio.create_task(checks.check(ME, as_json({"type": "array"}), "responseFormat"))
     await sent.wait()
     await checks.close()
     with pytest.raises(UnavailableError, match="is ending"):
@@ -211,25 +213,42 @@ async def test_closing_in_the_middle_of_a_check_starts_no_other_process(
     assert checks._child is None
 
 
-async def test_a_flood_waits_its_turn_or_is_told_to_come_again(checks: FormatChecks) -> None:
-    schemas = [as_json({"type": "string", "maxLength": length}) for length in range(2 * WAITING)]
-    found = await asyncio.gather(
-        *(checks.check(schema, "responseFormat") for schema in schemas), return_exceptions=True
+async def test_a_flood_of_one_caller_is_told_to_come_again_and_keeps_nobody_else_out(
+    checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Schemas that reach the limits are tried once each, and callers take turns."""
+    tried: list[str] = []
+    send = Child.send
+
+    def sent(child: Child, **fields: Any) -> None:
+        tried.append(fields["schema"])
+        if "maxLength" in fields["schema"]:
+            os.kill(child.pid, signal.SIGXCPU)  # what the system sends where its time is up
+        send(child, **fields)
+
+    monkeypatch.setattr(Child, "send", sent)
+    slow = [as_json({"type": "string", "maxLength": length}) for length in range(2 * WAITING_OF_ONE)]
+    flood = asyncio.gather(
+        *(checks.check("slow", each, "responseFormat") for each in slow), return_exceptions=True
     )
-    refused = [each for each in found if each is not None]
-    assert len(refused) == WAITING
-    assert all(isinstance(each, RateLimitedError) and each.extra["retryAfter"] for each in refused)
-    await checks.check(schemas[-1], "responseFormat")
+    await asyncio.sleep(0)
+    await checks.check(ME, as_json(USUAL), "responseFormat")
+    assert len(tried) <= 3  # the one under way, one more at most, and this one
+    found = await flood
+    assert sum(isinstance(each, RateLimitedError) for each in found) == len(slow) - 1 - WAITING_OF_ONE
+    assert all(TOO_MUCH in str(each) for each in found if not isinstance(each, RateLimitedError))
+    assert len(tried) == len(set(tried)) == 1 + WAITING_OF_ONE + 1
+    await checks.check(ME, as_json({"type": "null"}), "responseFormat")
 
 
 async def test_the_process_ends_when_nobody_asks() -> None:
     checks = FormatChecks(idle_seconds=0.1)
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
     async with asyncio.timeout(30):
         await child.ended()
-    await checks.check(as_json({"type": "array"}), "responseFormat")
+    await checks.check(ME, as_json({"type": "array"}), "responseFormat")
     await checks.close()
 
 
@@ -249,5 +268,5 @@ async def test_the_process_has_no_secrets_and_no_modules_of_the_project(
         return await start(module, env, alone=alone)
 
     monkeypatch.setattr(Child, "start", watched)
-    await checks.check(as_json(USUAL), "responseFormat")
+    await checks.check(ME, as_json(USUAL), "responseFormat")
     assert set(seen) <= {*PASSED, "PYTHONSAFEPATH"}

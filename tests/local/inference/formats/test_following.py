@@ -200,6 +200,21 @@ def test_a_listed_name_has_one_spelling(vocabulary: Vocabulary, tokenizer: Any) 
     assert not following.allowed(len(tokenizer))[tokenizer.convert_tokens_to_ids("u")]
 
 
+@pytest.mark.parametrize("format_", ["date-time", "time", "duration"])
+def test_a_time_has_no_digits_without_end(vocabulary: Vocabulary, tokenizer: Any, format_: str) -> None:
+    """The greedy answer of a model that likes nothing better than another digit."""
+    following = vocabulary.follow(json.dumps(read({"type": "string", "format": format_})), "responseFormat")
+    digit, text = tokenizer.convert_tokens_to_ids("1"), Incremental(tokenizer)
+    said = ""
+    for _ in range(100):
+        allowed = following.allowed(len(tokenizer))
+        token = digit if allowed[digit] else int(np.flatnonzero(allowed)[0])
+        said += text.push(token)
+        if following.take(token):
+            break
+    assert len(json.loads(said)) <= 60
+
+
 def test_a_number_without_end_and_nesting_without_end_end_the_answer(
     vocabulary: Vocabulary, tokenizer: Any
 ) -> None:

@@ -40,7 +40,7 @@ def test_what_is_enforced_is_kept_and_nothing_else() -> None:
             "title": {"type": "string", "minLength": 1, "maxLength": 9, "pattern": "^a"},
             "not": {"type": ["integer", "null"], "minimum": -1, "exclusiveMaximum": 7.5, "multipleOf": 2},
             "$ref": {"anyOf": [{"const": None}, {"enum": [1, "a", [True], {"b": None}]}]},
-            "when": {"type": "string", "format": "date-time"},
+            "when": {"type": "string", "format": "date-time", "maxLength": 20},
             "list": {"type": "array", "items": {"$ref": "#/$defs/a~1b"}, "minItems": 0, "maxItems": 3},
         },
         "required": ["title", "not"],
@@ -60,6 +60,13 @@ def test_what_is_enforced_is_kept_and_nothing_else() -> None:
     }
     assert read({**noise, **kept}) == kept
     assert list(read(kept)["properties"]) == list(kept["properties"])  # an answer has this order
+
+
+def test_formats_with_digits_without_an_end_get_one() -> None:
+    for format_, most in (("date-time", 35), ("time", 24), ("duration", 60)):
+        assert read({"format": format_}) == {"format": format_, "maxLength": most}
+        assert read({"format": format_, "maxLength": 900})["maxLength"] == most
+    assert read({"format": "date"}) == {"format": "date"}
 
 
 def test_what_is_said_again_and_again_is_kept_once() -> None:

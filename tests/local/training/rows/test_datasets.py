@@ -166,7 +166,7 @@ def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
         ("data/escape.jsonl", "is outside the project"),
         ("../outside.jsonl", "is outside the project"),
         (str(outside), "is outside the project"),
-        ("data/none.jsonl", "there is no file"),
+        ("data/none.jsonl", "is not in the project"),
         ("empty", "is a folder without data files"),
         ("data/fifo.jsonl", "is not a regular file"),
         ("x" * 300, "cannot be read"),

@@ -1,6 +1,7 @@
 /** Chooses who answers: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { number } from "../../lib/format";
+import { served } from "../../store/features";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { DryMark } from "../../ui/dry";
@@ -23,9 +24,10 @@ export function Picker({ onPick, onClose }: Props) {
   const field = useRef<HTMLInputElement>(null);
   const list = jobs.value;
   const trainers = manifest.value;
+  const offered = served.value;
   const { options, more } = useMemo(
-    () => optionsFor(typed, baseModels(list, trainers), adapterJobs(list)),
-    [typed, list, trainers],
+    () => optionsFor(typed, baseModels(list, trainers, offered), adapterJobs(list)),
+    [typed, list, trainers, offered],
   );
   const active = Math.min(at, options.length - 1);
 

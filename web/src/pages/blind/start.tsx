@@ -43,10 +43,7 @@ export function Start({ job, given, mine, begin }: Props) {
         if (ready) begin(source === "held-out" ? shuffled(questions) : questions);
       }}
     >
-      <p>
-        You read two answers to each question and choose the better one. Whose they are is told after {LEAST}{" "}
-        votes.
-      </p>
+      <p>You compare two answers to each question. Model names are revealed after {LEAST} votes.</p>
       <Field
         label="Your name, or any label"
         for="blind-voter"

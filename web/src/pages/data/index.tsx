@@ -43,7 +43,7 @@ function body(known: Manifest | null) {
     return (
       <>
         {title}
-        <ErrorNote title="The trainers cannot be read" error={manifestError.value} />
+        <ErrorNote title="Couldn't read arkor.toml" error={manifestError.value} />
       </>
     );
   }

@@ -184,8 +184,8 @@ export function Shown({
         <Button small onClick={() => void longest()} title="Longest row, then the next shorter one (l)">
           Longest
         </Button>
-        <Button small onClick={nextCut} title="Next row that is cut (x)">
-          Next cut
+        <Button small onClick={nextCut} title="Next truncated row (x)">
+          Next truncated
         </Button>
         <span class="data-note hint" role="status">
           {note}

@@ -46,7 +46,13 @@ export function Row({ opened, chosen, cut }: Props) {
         </h2>
         {!row.error && (
           <p class="dim num">
-            {plural(row.length, "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
+            {plural(total(row.examples), "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
+          </p>
+        )}
+        {row.examples.length > 1 && (
+          <p class="hint">
+            Learned as {number(row.examples.length)} examples: the chat template rewrites earlier turns, so an
+            answer that it changes later has an example of its own.
           </p>
         )}
       </header>
@@ -58,7 +64,7 @@ export function Row({ opened, chosen, cut }: Props) {
 function Unread({ row }: { row: DatasetTokens }) {
   return (
     <>
-      <ErrorNote title="This row has no tokens" error={row.error ?? ""} />
+      <ErrorNote title="Couldn't parse this row" error={row.error ?? ""} />
       {row.raw && (
         <pre class="data-raw" tabIndex={0}>
           {cleanBlock(row.raw, 2000)}
@@ -76,23 +82,35 @@ export function rolesOf(roles: Readonly<Record<string, number>>): string {
     .join(" · ");
 }
 
+const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
+
 interface Token {
   learned: boolean;
   role: string;
   special: boolean;
+  /** Its place in its example, from 0. */
+  at: number;
 }
 
-function tokensOf(row: DatasetTokens): Token[] {
+export function tokensOf(row: Pick<DatasetTokens, "examples" | "runs" | "special">): Token[] {
   const special = new Set(row.special);
   const tokens: Token[] = [];
+  let example = 0;
+  let start = 0;
   for (const { count, learned, role } of row.runs)
-    for (let left = count; left > 0; left -= 1)
-      tokens.push({ learned, role, special: special.has(tokens.length) });
+    for (let left = count; left > 0; left -= 1) {
+      const place = tokens.length;
+      if (place - start >= (row.examples[example] ?? Infinity)) {
+        start += row.examples[example] ?? 0;
+        example += 1;
+      }
+      tokens.push({ learned, role, special: special.has(place), at: place - start });
+    }
   return tokens;
 }
 
-function classOf({ learned, special }: Token, place: number, cut: number): string {
-  return ["data-token", learned && "data-learned", special && "data-special", place >= cut && "data-cut"]
+function classOf({ learned, special, at }: Token, cut: number): string {
+  return ["data-token", learned && "data-learned", special && "data-special", at >= cut && "data-cut"]
     .filter(Boolean)
     .join(" ");
 }
@@ -112,8 +130,9 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
   const [byKey, setByKey] = useState(false);
   const drawn = useMemo(
     () =>
-      tokens.map((token, place) => (
-        <span key={place} data-place={place} class={classOf(token, place, cut)}>
+      tokens.map((token, place) => [
+        place > 0 && token.at === 0 && <hr key={`before-${place}`} class="data-next" />,
+        <span key={place} data-place={place} class={classOf(token, cut)}>
           {pieces(row.texts[place] ?? "").map(({ text, drawn }, index) =>
             drawn ? (
               <i key={index} class={text.startsWith("U+") ? "data-drawn data-named" : "data-drawn"}>
@@ -123,15 +142,15 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
               text
             ),
           )}
-        </span>
-      )),
+        </span>,
+      ]),
     [tokens, cut],
   );
   const words = (place: number): string => {
     const token = tokens[place];
     if (!token) return "";
-    const state = place >= cut ? "cut" : token.learned ? "learned" : "ignored";
-    return `id ${row.ids[place]} · token ${number(place + 1)} · ${state} · ${clean(token.role, 20)}`;
+    const state = token.at >= cut ? "cut" : token.learned ? "learned" : "ignored";
+    return `id ${row.ids[place]} · token ${number(token.at + 1)} · ${state} · ${clean(token.role, 20)}`;
   };
   const placeOf = (target: EventTarget | null): number | null => {
     const token = target instanceof Element ? target.closest<HTMLElement>("[data-place]") : null;
@@ -170,9 +189,9 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         onKeyDown={onKeyDown}
       >
         {drawn}
-        {row.length > row.shown && (
+        {total(row.examples) > row.shown && (
           <p class="data-rest hint">
-            {plural(row.length - row.shown, "more token is", "more tokens are")} not shown.
+            {plural(total(row.examples) - row.shown, "more token is", "more tokens are")} not shown.
           </p>
         )}
         {at !== null && <Tip box={box} place={at} text={row.texts[at] ?? ""} words={words(at)} />}

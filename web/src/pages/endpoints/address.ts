@@ -1,7 +1,7 @@
 /** Where the backend serves an endpoint: through this Studio (feature `serving`), or at an address of its own. */
 import { features } from "../../store/features";
 
-const servedHere = (): boolean => features.value.has("serving");
+export const servedHere = (): boolean => features.value.has("serving");
 
 /** The base URL that a client is given. */
 export const baseUrlOf = (slug: string): string =>

@@ -6,6 +6,7 @@ import { targetTrouble } from "../../chat/picker/adapter-select";
 import { TargetChoice } from "../../chat/picker/choice";
 import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/targets";
 import { go, href, route } from "../../router";
+import { served } from "../../store/features";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
@@ -42,7 +43,7 @@ export function Create() {
   const [fault, setFault] = useState<{ status: number; text: string } | null>(null);
   useEffect(() => void loadManifest(), []);
 
-  const target = picked ?? defaultTarget(jobs.value, baseModels(jobs.value, manifest.value));
+  const target = picked ?? defaultTarget(jobs.value, baseModels(jobs.value, manifest.value, served.value));
   const known = jobsState.value.loaded && (manifest.value ?? manifestError.value) !== null;
   // Keeps the proposal even when another job ends while the form is being filled in.
   useLayoutEffect(() => {

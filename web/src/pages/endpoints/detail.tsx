@@ -11,7 +11,7 @@ import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { baseUrlOf } from "./address";
 import { Delete } from "./delete";
-import { EditAccess, EditRetention, EditTarget } from "./edit";
+import { EditAccess, EditEngine, EditRetention, EditTarget } from "./edit";
 import { Keys } from "./keys";
 import { QuickStart } from "./quickstart-view";
 import { RequestsPlace } from "./requests-place";
@@ -38,6 +38,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
     }
   };
   const url = baseUrlOf(slug);
+  const chat = `${url}/chat/completions`;
   return (
     <div class="ep ep-detail">
       <header class="ep-top">
@@ -61,7 +62,17 @@ export function Detail({ deployment }: { deployment: Deployment }) {
       <Stale />
       {error && <ErrorNote title="The endpoint was not changed" error={error} />}
       <dl class="ep-facts">
+        <div class="ep-fact">
+          <dt>Chat completions</dt>
+          <dd class="ep-address">
+            <span class="mono">{chat}</span>
+            <CopyButton small class="ep-change" text={chat} label="Copy the URL of chat completions" />
+          </dd>
+        </div>
         <EditTarget deployment={deployment} change={change} />
+        {deployment.engine && (
+          <EditEngine deployment={deployment} engine={deployment.engine} change={change} />
+        )}
         <EditAccess deployment={deployment} change={change} />
         <EditRetention deployment={deployment} change={change} />
         <div class="ep-fact">

@@ -8,11 +8,13 @@ import { sameTarget } from "../../chat/targets";
 import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { Button } from "../../ui/controls/button";
-import { AccessField, RetentionField } from "./fields";
+import { AccessField, EngineField, RetentionField } from "./fields";
 import { targetWords } from "./list";
 import {
   DEFAULT_DAYS,
   daysTrouble,
+  type Engine,
+  engineWords,
   fromWire,
   type RetentionMode,
   retentionBody,
@@ -138,6 +140,28 @@ export function EditAccess({ deployment, change }: Props) {
       save={async () => draft === null || draft === now || change({ authMode: draft }, "Access changed")}
     >
       <AccessField value={draft ?? now} onChange={setDraft} />
+    </Line>
+  );
+}
+
+export function EditEngine({ deployment, engine, change }: Props & { engine: Engine }) {
+  const [draft, setDraft] = useState<Engine | null>(null);
+  const by = deployment.answeredBy;
+  return (
+    <Line
+      name="Answered by"
+      value={
+        <>
+          {clean(engineWords(engine, by), 200)}
+          {by?.why && <span class="hint"> At its first answer: {clean(by.why, 200)}.</span>}
+        </>
+      }
+      editing={draft !== null}
+      setEditing={(editing) => setDraft(editing ? engine : null)}
+      trouble={null}
+      save={async () => draft === null || change({ engine: draft }, "Engine changed")}
+    >
+      {draft && <EngineField value={draft} onChange={setDraft} />}
     </Line>
   );
 }

@@ -1,7 +1,7 @@
 /** The form fields that creating and editing an endpoint share. */
 import type { ComponentChildren } from "preact";
 import { openToWords } from "./address";
-import { type AuthMode, daysTrouble, type RetentionMode } from "./model";
+import { type AuthMode, daysTrouble, type Engine, type RetentionMode } from "./model";
 
 interface Choice<T extends string> {
   value: T;
@@ -18,6 +18,20 @@ const RETENTION: readonly Choice<RetentionMode>[] = [
   { value: "days", label: "For", hint: "Each chat is stored and deleted when its time is up." },
   { value: "disabled", label: "Not at all", hint: "No chat is stored." },
   { value: "unlimited", label: "Forever", hint: "Every chat is stored and stays." },
+];
+
+const ENGINES: readonly Choice<Engine>[] = [
+  { value: "auto", label: "Automatic", hint: "The next answer decides, and the endpoint keeps to it." },
+  {
+    value: "exact",
+    label: "transformers",
+    hint: "The weights as they are: the exact answers, slower on a CPU.",
+  },
+  {
+    value: "llama.cpp",
+    label: "llama.cpp",
+    hint: "Quicker on a CPU. Its file is made first, which takes a while.",
+  },
 ];
 
 interface RadiosProps<T extends string> {
@@ -54,6 +68,10 @@ function Radios<T extends string>({ legend, name, choices, value, onChange, more
 
 export function AccessField({ value, onChange }: { value: AuthMode; onChange: (value: AuthMode) => void }) {
   return <Radios legend="Access" name="ep-access" choices={access()} value={value} onChange={onChange} />;
+}
+
+export function EngineField({ value, onChange }: { value: Engine; onChange: (value: Engine) => void }) {
+  return <Radios legend="Engine" name="ep-engine" choices={ENGINES} value={value} onChange={onChange} />;
 }
 
 interface RetentionProps {

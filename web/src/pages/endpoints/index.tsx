@@ -8,6 +8,7 @@ import { go, href, route } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
+import { servedHere } from "./address";
 import { Create } from "./create";
 import { Detail } from "./detail";
 import { EndpointList } from "./list";
@@ -97,6 +98,14 @@ function Body() {
     <>
       <Stale />
       {list.length === 0 ? <None scopeMissing={scopeMissing} /> : <EndpointList list={list} />}
+      {/* It is about endpoints with an address of their own. */}
+      {!servedHere() && (
+        <p class="ep-docs hint">
+          <a href="https://docs.arkor.ai/studio/endpoints" target="_blank" rel="noopener noreferrer">
+            How endpoints work
+          </a>
+        </p>
+      )}
     </>
   );
 }

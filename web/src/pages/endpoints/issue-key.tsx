@@ -78,7 +78,7 @@ function Shown({ plaintext, onDone }: { plaintext: string; onDone: () => void })
   };
   return (
     <Dialog title="Store this key now" onClose={() => void leave()}>
-      <p class="ui-dialog-text">It is shown this once. Whoever has it can call the endpoint.</p>
+      <p class="ui-dialog-text">Shown only once. Anyone with this key can call the endpoint.</p>
       <div class="ep-plaintext">
         <input
           ref={field}

@@ -65,9 +65,7 @@ export function Keys({ deployment }: { deployment: Deployment }) {
         <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />
       )}
       {keys === null && !error && <Skeleton lines={2} />}
-      {keys?.length === 0 && authMode !== "none" && (
-        <p class="dim">No key yet: nobody can call this endpoint.</p>
-      )}
+      {keys?.length === 0 && authMode !== "none" && <p class="dim">No API keys yet.</p>}
       {keys !== null && keys.length > 0 && (
         <KeyTable keys={keys} revoke={(key, button) => void revoke(key, button)} />
       )}

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Target } from "../../chat/model/types";
 import {
   daysTrouble,
+  engineWords,
   fromWire,
   labelTrouble,
   retentionBody,
@@ -109,4 +110,14 @@ describe("quick start", () => {
   it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, which is no address", (slug) => {
     for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none", BASE)).toBeNull();
   });
+});
+
+describe("who answers", () => {
+  const by = { engine: "llama.cpp", precision: "q8_0", weights: "0a1b" };
+  it.each([
+    ["auto", null, "Automatic: the first answer decides"],
+    ["exact", null, "transformers"],
+    ["auto", by, "llama.cpp, q8_0, weights 0a1b"],
+    ["exact", { engine: "transformers", precision: "float32" }, "transformers, float32"],
+  ] as const)("says %s with %j", (engine, known, words) => expect(engineWords(engine, known)).toBe(words));
 });

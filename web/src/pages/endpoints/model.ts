@@ -1,7 +1,7 @@
 /** An endpoint as the page shows it: its target, and which values the backend accepts. Pure. */
 
 import type { Target } from "../../chat/model/types";
-import type { Deployment, DeploymentTarget } from "../../contract.gen";
+import type { AnsweredBy, Deployment, DeploymentTarget } from "../../contract.gen";
 
 const MIN_SLUG = 2;
 export const MAX_SLUG = 50;
@@ -10,6 +10,7 @@ export const MAX_LABEL = 80;
 export const DEFAULT_DAYS = 7;
 
 export type AuthMode = Deployment["authMode"];
+export type Engine = NonNullable<Deployment["engine"]>;
 export type RetentionMode = "days" | "unlimited" | "disabled";
 
 /** Sends `days` only with the mode of that name: the backend refuses anything else. */
@@ -82,4 +83,16 @@ export function retentionWords(mode: string | null | undefined, days: number | n
   if (mode === "unlimited") return "Forever";
   if (mode === "disabled") return "Not at all";
   return mode ? mode : `The backend’s default (${DEFAULT_DAYS} days)`;
+}
+
+/** Who computes an endpoint's answers, in words: since its first answer, or from the next one on. */
+export function engineWords(engine: Engine, by: AnsweredBy | null | undefined): string {
+  if (!by)
+    return engine === "auto"
+      ? "Automatic: the first answer decides"
+      : engine === "exact"
+        ? "transformers"
+        : engine;
+  const weights = by.weights === undefined ? "" : `, weights ${by.weights}`;
+  return `${by.engine}, ${by.precision}${weights}`;
 }

@@ -76,7 +76,7 @@ export async function createEndpoint(body: NewEndpoint): Promise<Deployment> {
   return put((await api<{ deployment: Deployment }>("/deployments", { method: "POST", body })).deployment);
 }
 
-export type EndpointChange = Partial<Pick<Deployment, "target" | "authMode" | "enabled">> &
+export type EndpointChange = Partial<Pick<Deployment, "target" | "authMode" | "enabled" | "engine">> &
   Partial<Retention>;
 
 export async function updateEndpoint(id: string, body: EndpointChange): Promise<Deployment> {

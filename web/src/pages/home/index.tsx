@@ -10,24 +10,23 @@ import { First } from "./first";
 import { Recent } from "./recent";
 import { RunPanel } from "./run";
 import { Settings, TrainerPanel } from "./trainer";
+// The styles of the parts that are loaded later come with the page: a request each would cost more than they weigh.
+import "./cluster/cluster.css";
+import "./elsewhere/elsewhere.css";
+import "./forecast/forecast.css";
+import "./form/form.css";
 import "./home.css";
+import "./live.css";
 
 const LIVE_MS = 2000;
 const REST_MS = 10_000;
-
-/** A project in TypeScript has to be built for each look; a file is only read. */
-function lookAgain(): number {
-  if (manifestError.peek() !== null) return LIVE_MS;
-  const known = manifest.peek();
-  return known?.revision !== undefined || !known?.trainers.length ? LIVE_MS : REST_MS;
-}
 
 export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
   useEffect(() => {
     // The editor is the other window: what it saves shows up here without a reload.
-    const project = poll(loadManifest, lookAgain);
+    const project = poll(loadManifest, () => LIVE_MS);
     const back = (): void => void project.now();
     addEventListener("focus", back);
     return () => {
@@ -62,10 +61,10 @@ function Project() {
   if (error) {
     return (
       <>
-        <h1 tabIndex={-1}>The trainers cannot be read</h1>
+        <h1 tabIndex={-1}>Couldn't read arkor.toml</h1>
         <div class="home-broken">
           <ErrorNote error={error} details={manifestDetails.value} />
-          <p class="hint">Read again as soon as you save it.</p>
+          <p class="hint">Reloads automatically when you save.</p>
         </div>
       </>
     );

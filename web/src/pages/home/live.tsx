@@ -19,7 +19,6 @@ import { queueWords } from "../../store/queue";
 import { smallLetters } from "../../ui/text-size";
 import { lastFinite, shortDuration, timeLeft } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
-import "./live.css";
 
 const HEIGHT = 72;
 /** From this many points on, the moving average is drawn over the curve. */

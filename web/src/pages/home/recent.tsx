@@ -21,6 +21,11 @@ export function Recent() {
         {list.length > 0 && <a href={href("/jobs")}>All {number(list.length)}</a>}
       </header>
       <Body list={list} />
+      <p class="hint home-docs">
+        <a href="https://docs.arkor.ai" target="_blank" rel="noopener noreferrer">
+          Arkor documentation
+        </a>
+      </p>
     </section>
   );
 }

@@ -102,7 +102,7 @@ function Panel({ run }: { run: TrainingRun }) {
           <Others run={run} />
           {!ended && (
             <Button small kind="quiet" busy={run.state === "stopping"} onClick={() => void stop()}>
-              {jobId ? "Stop watching (the job goes on)" : "Stop the command"}
+              {jobId ? "Hide (job keeps running)" : "Stop the command"}
             </Button>
           )}
           {ended && (

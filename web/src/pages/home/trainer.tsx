@@ -32,6 +32,8 @@ import {
 } from "./run-trainer";
 
 const CHIPS_AT_MOST = 6;
+/** Where a project of the arkor package declares its trainer. */
+const ENTRY = "src/arkor/index.ts";
 
 /** The one in the address, else the first. */
 function chosenTrainer(known: Manifest): Trainer | undefined {
@@ -64,10 +66,16 @@ export function TrainerPanel({ known }: { known: Manifest }) {
       </h1>
       <p class="home-line">
         {lineOf(drafted(trainer), known)}
+        {known.source && (
+          <>
+            {" · from "}
+            <code>{known.source === "typescript" ? ENTRY : known.source}</code>
+          </>
+        )}
         {trainer.config && features.value.has("datasets") && (
           <>
             {" · "}
-            <a href={href("/data", { trainer: trainer.name })}>look at the data</a>
+            <a href={href("/data", { trainer: trainer.name })}>View data</a>
           </>
         )}
       </p>
@@ -87,14 +95,15 @@ export function TrainerPanel({ known }: { known: Manifest }) {
               }
               onClick={() => void runTrainer(trainer, dryRun)}
             >
-              {changed ? "Run without writing" : "Run training"}
+              {changed ? "Run with unsaved changes" : "Run training:"}
+              {!changed && <bdi class="ellipsis">{displayName(trainer.name)}</bdi>}
             </Button>
             {known.source !== "typescript" && (
               <Switch
                 checked={dryRun}
                 onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
                 label="Dry run"
-                hint="A few rows and steps; every stage runs"
+                hint="Few rows, few steps, every stage"
               />
             )}
           </>
@@ -114,7 +123,7 @@ export function TrainerPanel({ known }: { known: Manifest }) {
       )}
       {trainer.problem !== undefined && (
         <div id="home-problem">
-          <ErrorNote title="This trainer cannot run as it is" error={trainer.problem} />
+          <ErrorNote title="This trainer can't run yet" error={trainer.problem} />
         </div>
       )}
       {startError.value && <ErrorNote title="The training could not be started" error={startError.value} />}
@@ -174,10 +183,10 @@ function Live({ run }: { run: TrainingRun }) {
 
 function lineOf(trainer: Trainer, known: Manifest): string {
   if (trainer.config) return summary(trainer.config, trainer.rows);
-  if (trainer.problem !== undefined) return "Its settings cannot be read.";
+  if (trainer.problem !== undefined) return "Couldn't read settings";
   return known.source === "typescript"
-    ? "Declared in TypeScript. Its settings are listed on the job once it has started."
-    : "This trainer lists no settings.";
+    ? "Settings are listed on the job once it has started"
+    : "This trainer lists no settings";
 }
 
 /** A trainer's name in the choice; it says where the trainer cannot run. */

@@ -107,7 +107,7 @@ function Group({ title, children, more = [] }: GroupProps) {
       <dl>{children}</dl>
       {more.length > 0 && (
         <details>
-          <summary>{number(more.length)} more at their defaults</summary>
+          <summary>{number(more.length)} more (defaults)</summary>
           <dl>{more}</dl>
         </details>
       )}
@@ -182,7 +182,7 @@ function DependsOn({ job, run: { metadata } }: { job: Job | undefined; run: Run 
   const told = isObject(versions) ? Object.entries(versions).slice(0, MOST) : [];
   if (hashes.length === 0 && told.length === 0 && typeof threads !== "number") return null;
   return (
-    <Group title="The result depends on">
+    <Group title="Reproducibility">
       {hashes.map(([key, label]) => (
         <Fact
           key={key}

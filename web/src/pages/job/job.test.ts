@@ -3,7 +3,7 @@ import type { Job } from "../../contract.gen";
 import { Run } from "../../events/run";
 import { eventText } from "./event-text";
 import { lastFinite, recentMean, recentSpeed, timeLeft } from "./pace";
-import { originOf, ranFor, statusOf, stepsOf } from "./state";
+import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -187,6 +187,17 @@ test("a job that was cancelled before its first step does not wait, whatever the
   const run = new Run();
   feed(run, "training.cancelled", {});
   expect(statusOf(job({ status: "queued" }), run)).toBe("cancelled");
+});
+
+test("a job that no list has is what its stream says, and is over when that is", () => {
+  const run = runOf(3, () => 1);
+  expect(statusOf(undefined, run)).toBe("running");
+  feed(run, "training.completed", {});
+  expect(statusOf(undefined, run)).toBe("completed");
+  const untold = new Run();
+  feed(untold, "end", {});
+  const status = statusOf(undefined, untold);
+  expect([status, isActive(status)]).toEqual(["ended", false]);
 });
 
 test("the time that a run stood is no silence", () => {

@@ -4,10 +4,14 @@ import { TERMINAL } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { time } from "../../lib/format";
 
+/** How a job ended of which neither the list nor the events tell more than that it did. */
+const ENDED = "ended";
+
+/** A job that is not in the list, such as one that was deleted elsewhere, has the status that its events tell. */
 export function statusOf(job: Job | undefined, run: Run): string {
-  const listed = job?.status ?? "queued";
-  // What has run, and stood, is only listed as waiting when it was asked to go on.
-  if (listed === "queued" && (run.outcome ?? run.pause) && run.rows.length > 0) return listed;
+  const listed = job?.status ?? (run.over ? ENDED : "queued");
+  // A job that has run is listed as queued only after somebody has resumed it.
+  if (job && listed === "queued" && (run.outcome ?? run.pause) && run.rows.length > 0) return listed;
   if (run.outcome !== null) return run.outcome;
   if (TERMINAL.has(listed)) return listed;
   if (run.pause) return "paused";
@@ -16,7 +20,7 @@ export function statusOf(job: Job | undefined, run: Run): string {
 }
 
 export function isActive(status: string): boolean {
-  return !TERMINAL.has(status);
+  return !TERMINAL.has(status) && status !== ENDED;
 }
 
 /** Steps done and in all; null where nobody said. */

@@ -32,7 +32,7 @@ export function WatchButton({ id, small }: { id: string; small?: boolean }) {
       aria-pressed={told}
       onClick={() => void press()}
     >
-      Tell me when it ends
+      Notify me when done
     </Button>
   );
 }

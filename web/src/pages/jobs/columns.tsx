@@ -12,6 +12,7 @@ import { CopyButton } from "../../ui/controls/copy";
 import { DryMark } from "../../ui/dry";
 import { StatusDot } from "../../ui/status";
 import { RelativeTime } from "../../ui/time";
+import { goodness, VerdictMark } from "../../ui/verdict";
 import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 
@@ -47,6 +48,8 @@ interface Sort {
 
 const evaluated = ({ metrics }: Job): boolean =>
   typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number";
+
+const verdictOf = ({ evaluation }: Job): number | null => goodness(evaluation);
 
 export const CREATED: Column = {
   name: "created",
@@ -105,30 +108,14 @@ export const COLUMNS: readonly Column[] = [
   {
     name: "verdict",
     header: "Verdict",
-    cell: (job) => <VerdictCell job={job} />,
-    sort: { key: goodness, words: ["worse first", "better first"], descendingFirst: true },
+    cell: (job) => (verdictOf(job) === null ? "–" : <VerdictMark verdict={job.evaluation?.verdict} />),
+    hint: ({ evaluation }) => clean(evaluation?.sentence, 300),
+    sort: { key: verdictOf, words: ["worse first", "better first"], descendingFirst: true },
     width: 8.5,
     from: "medium",
-    optional: (job) => goodness(job) !== null,
+    optional: (job) => verdictOf(job) !== null,
   },
 ];
-
-const VERDICTS = ["worse", "unknown", "same", "better"];
-
-/** Its place among the verdicts; within one, by the difference. */
-function goodness({ evaluation }: Job): number | null {
-  const place = VERDICTS.indexOf(evaluation?.verdict as string);
-  const gain = finite(evaluation?.heldOut?.difference?.mean) ?? 0;
-  return place < 0 ? null : place + Math.atan(gain) / 4;
-}
-
-function VerdictCell({ job }: { job: Job }) {
-  const place = VERDICTS.indexOf(job.evaluation?.verdict as string);
-  if (place < 0) return <>–</>;
-  const word = ["Worse", "Too few rows", "No difference", "Better"][place];
-  const status = ["failed", "queued", "cancelled", "completed"][place] as string;
-  return <StatusDot status={status} label={word} />;
-}
 
 function Status({ job }: { job: Job }) {
   const queued = job.status === "queued";

@@ -87,7 +87,7 @@ export function QueueDialog({ onClose }: { onClose: () => void }) {
         Jobs start from the top, one at a time. Drag a job by its handle, or press ↑ and ↓ on it.
       </p>
       {error && <ErrorNote title="The order was not changed" error={error} />}
-      {shown.length === 0 && <p>No job waits any more.</p>}
+      {shown.length === 0 && <p>The queue is empty.</p>}
       <ol class="queue-list" ref={box}>
         {shown.map((job, at) => {
           const name = displayName(job.name);

@@ -22,6 +22,7 @@ import {
   targetsOfQuery,
 } from "../../chat/targets";
 import { route, setQuery } from "../../router";
+import { served } from "../../store/features";
 import { jobs, jobsState } from "../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { draft, setDraft } from "./composer";
@@ -79,7 +80,7 @@ export const searched = signal(false);
 /** The target of a new playground: an adapter or a checkpoint before a base model. */
 async function somebody(): Promise<Target | null> {
   const checkpoint = newestAdapter(jobs.peek()) ? null : await newestCheckpoint(jobs.peek());
-  return checkpoint ?? defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek()));
+  return checkpoint ?? defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek(), served.peek()));
 }
 
 /** Follows the address while the playground is shown, and picks a target once the lists are there. */
@@ -104,7 +105,7 @@ export function useAddress(): void {
     void somebody().then((target) => {
       if (target && current.peek().targets.length === 0)
         current.value = showTargets(current.peek(), [target], sameTarget);
-      searched.value = true;
+      searched.value = target !== null || served.peek() !== null;
     });
-  }, [settled, jobs.value, manifest.value]);
+  }, [settled, jobs.value, manifest.value, served.value]);
 }

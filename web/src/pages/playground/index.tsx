@@ -14,6 +14,7 @@ import { changeCurrent, current, readConversations } from "../../chat/storage/co
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
 import { composing } from "../../lib/textarea";
 import { setTitle } from "../../store/document-title";
+import { served } from "../../store/features";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
@@ -129,7 +130,7 @@ async function addSecond(): Promise<void> {
     conversation.targets.length > 1
       ? conversation.targets.find((target) => !sameTarget(target, only))
       : undefined;
-  const models = baseModels(jobs.peek(), manifest.peek());
+  const models = baseModels(jobs.peek(), manifest.peek(), served.peek());
   const pair = before ? inOrder(only, before) : comparePair(only, jobs.peek(), models, checkpoint);
   if (pair) changeCurrent(showTargets(conversation, pair, sameTarget));
 }

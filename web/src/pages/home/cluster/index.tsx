@@ -9,7 +9,6 @@ import { chosenPlace, namedCluster } from "../../../store/place";
 import { Button } from "../../../ui/controls/button";
 import { Chips } from "../../../ui/controls/switch";
 import { clusterWords } from "./words";
-import "./cluster.css";
 
 const named = signal<NamedCluster | null>(null);
 const seen = signal<readonly string[]>([]);

@@ -10,7 +10,6 @@ import { Standing } from "../../job/standing";
 import { statusOf } from "../../job/state";
 import { LiveJob } from "../live";
 import { foundJob } from "../open-run";
-import "./elsewhere.css";
 
 /** The one that runs, else the newest that stands; none while a command of this launch shows its own. */
 export function Elsewhere() {

@@ -3,7 +3,6 @@ import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
 import { useForecast } from "./use-forecast";
 import { forecastWords, shortage } from "./words";
-import "./forecast.css";
 
 interface Props {
   config: JobConfig;
@@ -17,9 +16,9 @@ export function ForecastLine({ config, apply }: Props) {
   if (cancelled) {
     return (
       <>
-        Not measured.{" "}
+        No estimate.{" "}
         <Button small kind="quiet" onClick={again}>
-          Measure what it takes
+          Estimate now
         </Button>
       </>
     );
@@ -37,20 +36,20 @@ export function ForecastLine({ config, apply }: Props) {
         <>
           <span class="num">{progressWords(forecast)}</span>{" "}
           <Button small kind="quiet" onClick={cancel}>
-            Cancel the measurement
+            Cancel estimate
           </Button>
         </>
       );
     case "waiting":
-      return <>What it takes is measured when no job trains.</>;
+      return <>The estimate runs when no job is training.</>;
     case "failed":
-      return <>Not measured: {clean(forecast.error ?? "no reason given", 300)}</>;
+      return <>No estimate: {clean(forecast.error ?? "no reason given", 300)}</>;
   }
   return null;
 }
 
 function progressWords({ progress }: Forecast): string {
-  const what = "Measuring what it takes";
+  const what = "Estimating time and memory";
   if (!progress) return `${what} …`;
   if (progress.unit !== "steps" || !progress.total)
     return `${what}: ${clean(progress.label, 80).toLowerCase()} …`;
@@ -63,7 +62,7 @@ function Shortage({ forecast, apply }: { forecast: Forecast; apply: Props["apply
   const fixes = (forecast.fixes ?? []).slice(0, 4);
   return (
     <span class="home-short" role="status">
-      <strong>This does not fit.</strong> {short}{" "}
+      <strong>Not enough memory.</strong> {short}{" "}
       {fixes.length > 0 ? "It fits with" : "Choose a smaller model, or close other programs."}
       {fixes.map(({ settings, words }) => (
         <Button key={words} small onClick={() => apply(settings)}>

@@ -27,7 +27,7 @@ describe("the rules of the table", () => {
 
   it("name them as the form does", () => {
     expect(conflictsIn({ lrPower: 2 }).get("lrPower")).toBe(
-      'Power of the polynomial has a meaning only where Schedule is "polynomial". Set that, or leave Power of the polynomial out.',
+      'Polynomial power applies only when LR scheduler is "polynomial". Set that, or remove Polynomial power.',
     );
   });
 });

@@ -21,7 +21,6 @@ import { conflictsIn, problemOf } from "./check";
 import { Origin } from "./origin";
 import { Row, type RowState } from "./row";
 import { WriteSettings } from "./write";
-import "./form.css";
 
 const FIELDS = new Set<string>(FORM.map(({ field }) => field));
 

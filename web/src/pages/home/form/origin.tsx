@@ -27,9 +27,9 @@ export function Origin({ trainer }: { trainer: Trainer }) {
       {parent && (
         <>
           {" "}
-          The next training begins from its step {number(parent.step)}, with an optimiser of its own.{" "}
+          The next run starts from its step {number(parent.step)}, with a fresh optimizer.{" "}
           <Button small kind="quiet" onClick={() => dropParent(trainer)}>
-            Begin from the base model
+            Start from the base model
           </Button>
         </>
       )}

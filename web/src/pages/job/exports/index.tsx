@@ -101,18 +101,18 @@ export function Exports({ id, config, best }: Props) {
   };
   const busy = list.some((one) => !isDone(one));
   return (
-    <section aria-label="Take it with you" class="exports">
-      <h2>Take it with you</h2>
+    <section aria-label="Export" class="exports">
+      <h2>Export</h2>
       <p class="exports-note">
-        As files for other programs. Each is read again and compared with the trained model.
-        {best !== null && ` Step ${number(best)} is what leaves: it is better than the final adapter.`}
+        Every export is reloaded and verified against the trained model.
+        {best !== null && ` Step ${number(best)} is exported: it beats the final adapter.`}
       </p>
       <div class="exports-actions">
         <Button small disabled={busy} onClick={() => begin({ format: "adapter" })}>
-          Export the adapter
+          Export adapter
         </Button>
         <Button small disabled={busy} onClick={() => begin({ format: "merged" })}>
-          Merge it with its base
+          Merge into base model
         </Button>
       </div>
       {features.value.has("gguf") && <Llama busy={busy} begin={begin} />}
@@ -155,11 +155,11 @@ function One({ job, config, one, remove }: OneProps) {
           {isDone(one) ? "Remove" : "Stop"}
         </Button>
       </header>
-      {one.state === "failed" && <ErrorNote error={clean(one.error, 1000) || "It could not be made."} />}
+      {one.state === "failed" && <ErrorNote error={clean(one.error, 1000) || "The export failed."} />}
       {!isDone(one) && <Progress one={one} />}
       {proof && (
         <p class={same ? "exports-same" : "exports-differs"}>
-          <StatusDot status={same ? "completed" : "failed"} label={same ? "Same" : "Differs"} />
+          <StatusDot status={same ? "completed" : "failed"} label={same ? "Verified" : "Differs"} />
           <span>{clean(proof.sentence, 600)}</span>
         </p>
       )}
@@ -175,14 +175,14 @@ function One({ job, config, one, remove }: OneProps) {
           <Files job={job} one={one} />
           <div class="exports-command">
             <code>{command(job, one)}</code>
-            <CopyButton text={command(job, one)} label="Copy the command" small />
+            <CopyButton text={command(job, one)} label="Copy command" small />
           </div>
           {[...usage(one.format, config), ["The Hub", command(job, one, true)] as const].map(
             ([program, line]) => (
               <div class="exports-command" key={program}>
                 <span class="exports-quiet">{program}</span>
                 <code>{line}</code>
-                <CopyButton text={line} label={`Copy the line for ${program}`} small />
+                <CopyButton text={line} label={`Copy command for ${program}`} small />
               </div>
             ),
           )}
@@ -214,10 +214,10 @@ function Progress({ one }: { one: Export }) {
   const done = Math.min(Number(progress?.done) || 0, total);
   const label =
     one.state === "waiting"
-      ? "Waits until no job is training"
+      ? "Waiting for the current training to finish"
       : progress
         ? clean(progress.label, 80)
-        : "Begins";
+        : "Starting";
   return (
     <div class="exports-progress">
       <span>

@@ -17,12 +17,12 @@ const FORMATS = [
 
 /** The most exact first; the share of 16 bits that a file takes. */
 const QUANTIZATIONS = [
-  ["q8_0", "8 bits: hardly to be told apart, half the size"],
-  ["q6_k", "6 bits: 41 % of the size"],
-  ["q5_k_m", "5 bits: 36 %"],
-  ["q4_k_m", "4 bits, the better kind: 31 %"],
-  ["q4_0", "4 bits, the plain kind: 29 %"],
-  ["f16", "16 bits: nothing is rounded away"],
+  ["q8_0", "8-bit: near-lossless, half the size"],
+  ["q6_k", "6-bit: 41 % of the size"],
+  ["q5_k_m", "5-bit: 36 % of the size"],
+  ["q4_k_m", "4-bit K-quant: 31 % of the size"],
+  ["q4_0", "4-bit: 29 % of the size"],
+  ["f16", "16-bit: not quantized"],
 ] as const;
 
 const STRENGTHS = [25, 50, 75, 100, 125, 150];
@@ -60,7 +60,7 @@ export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) 
           </select>
         </Field>
         {whole && (
-          <Field label="Bits a weight" for="exports-bits">
+          <Field label="Quantization" for="exports-bits">
             <select
               id="exports-bits"
               class="ui-input"
@@ -75,7 +75,7 @@ export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) 
             </select>
           </Field>
         )}
-        <Field label="Strength of the adapter" for="exports-strength">
+        <Field label="Adapter strength" for="exports-strength">
           <select
             id="exports-strength"
             class="ui-input"
@@ -84,13 +84,13 @@ export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) 
           >
             {STRENGTHS.map((percent) => (
               <option key={percent} value={percent}>
-                {`${percent} %${percent === 100 ? ", as it was trained" : ""}`}
+                {`${percent} %${percent === 100 ? ", as trained" : ""}`}
               </option>
             ))}
           </select>
         </Field>
         <Button small type="submit" disabled={busy}>
-          Export as chosen
+          Export for llama.cpp
         </Button>
       </form>
     </details>

@@ -8,6 +8,7 @@ const part = (low: number, mean: number, high: number) => ({
   rows: 12,
   base: 3,
   adapter: 2,
+  confidence: 99,
   verdict: "better",
   sentence: "",
   difference: difference(low, mean, high),
@@ -21,9 +22,15 @@ describe("the parts of an evaluation", () => {
       heldOut: part(1, 1.5, 2),
       general: part(-0.4, -0.3, -0.2),
     };
+    expect(partsOf(told)[0]).toMatchObject({
+      confidence: 99,
+      base: "3.000",
+      adapter: "2.000",
+      count: "12 held-out rows",
+    });
     expect(partsOf(told).map(({ name, mean }) => [name, mean])).toEqual([
-      ["Held-out rows", 1.5],
-      ["General questions", -0.3],
+      ["Your task", 1.5],
+      ["In general", -0.3],
     ]);
   });
 
@@ -87,10 +94,11 @@ describe("the answers to general questions", () => {
 });
 
 describe("the bar's scale", () => {
+  const shown = { name: "", verdict: "", confidence: 95, base: "", adapter: "", count: "" };
   it("has zero and both intervals inside", () => {
     const at = scaleOf([
-      { name: "", verdict: "", rows: 1, ...difference(1, 1.5, 2) },
-      { name: "", verdict: "", rows: 1, ...difference(-0.4, -0.3, -0.2) },
+      { ...shown, ...difference(1, 1.5, 2) },
+      { ...shown, ...difference(-0.4, -0.3, -0.2) },
     ]);
     const places = [-0.4, 0, 1, 2].map(at);
     expect(places).toEqual([...places].sort((a, b) => a - b));
@@ -99,7 +107,7 @@ describe("the bar's scale", () => {
   });
 
   it("stands where nothing differs", () => {
-    expect(scaleOf([{ name: "", verdict: "", rows: 1, ...difference(0, 0, 0) }])(0)).toBe(50);
+    expect(scaleOf([{ ...shown, ...difference(0, 0, 0) }])(0)).toBe(50);
   });
 });
 

@@ -1,6 +1,6 @@
 /** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
 import type { Evaluation, EvaluationRow } from "../../../contract.gen";
-import { number } from "../../../lib/format";
+import { loss, number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { beforeOf, systemOf } from "../answers/samples";
@@ -13,21 +13,40 @@ export interface Part {
   mean: number;
   low: number;
   high: number;
-  rows: number | null;
+  /** In percent. */
+  confidence: number;
+  /** Mean losses per token, as they are shown. */
+  base: string;
+  adapter: string;
+  /** How many rows or questions there were. */
+  count: string;
 }
 
-/** The parts that have a whole interval, held-out rows first. */
+/** The parts that have a whole interval, the task first. */
 export function partsOf(evaluation: Evaluation): Part[] {
-  const sets: readonly [string, unknown][] = [
-    ["Held-out rows", evaluation.heldOut],
-    ["General questions", evaluation.general],
+  const sets: readonly [string, string, unknown][] = [
+    ["Your task", "held-out row", evaluation.heldOut],
+    ["In general", "question", evaluation.general],
   ];
-  return sets.flatMap(([name, set]) => {
+  return sets.flatMap(([name, kind, set]) => {
     const part = isObject(set) ? set : {};
     const difference = isObject(part.difference) ? part.difference : {};
     const [mean, low, high] = [finite(difference.mean), finite(difference.low), finite(difference.high)];
     if (mean === null || low === null || high === null || low > high) return [];
-    return [{ name, verdict: String(part.verdict), mean, low, high, rows: finite(part.rows) }];
+    const rows = finite(part.rows);
+    return [
+      {
+        name,
+        verdict: String(part.verdict),
+        mean,
+        low,
+        high,
+        confidence: finite(part.confidence) ?? 95,
+        base: loss(finite(part.base)),
+        adapter: loss(finite(part.adapter)),
+        count: rows === null ? "" : `${number(rows)} ${kind}${rows === 1 ? "" : "s"}`,
+      },
+    ];
   });
 }
 

@@ -1,18 +1,21 @@
-/** Whether the adapter is better than its base: the sentence, its interval, what was forgotten, and the rows. */
+/** Whether the adapter is better than its base: the sentence, the intervals, what they mean, and the rows. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
 import { number } from "../../../lib/format";
-import { isObject, type JsonObject } from "../../../lib/json";
+import { finite, isObject, type JsonObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
-import { answerFigures, ownSentences, type Part, partsOf, scaleOf } from "./figures";
+import { VerdictMark } from "../../../ui/verdict";
+import { answerFigures, ownSentences, partsOf } from "./figures";
 import { General } from "./general";
+import { Intervals } from "./intervals";
+import { Reading } from "./reading";
 import { Rows } from "./rows";
 
 const LOOK_MS = 1000;
@@ -27,11 +30,10 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       {evaluation ? (
         <>
           <h2>Verdict</h2>
-          <p style={{ margin: 0, maxWidth: "75ch", fontSize: "var(--size-3)", overflowWrap: "anywhere" }}>
-            {clean(evaluation.sentence, 600)}
+          <p class="job-verdict">
+            <VerdictMark verdict={evaluation.verdict} label={clean(evaluation.sentence, 600)} />
           </p>
-          <Intervals parts={partsOf(evaluation)} />
-          {evaluation.general && <p style={QUIET}>{clean(evaluation.general.sentence, 600)}</p>}
+          <Intervals job={job} parts={partsOf(evaluation)} margin={finite(evaluation.margin) ?? 0} />
           {answers && <p style={QUIET}>{answers.sentence}</p>}
           {ownSentences(evaluation).map((said) => (
             <p key={said} style={{ ...QUIET, overflowWrap: "anywhere" }}>
@@ -39,6 +41,9 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
             </p>
           ))}
           {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
+          <Opened title="What this means">
+            <Reading evaluation={evaluation} />
+          </Opened>
           {features.value.has("evaluation") && (
             <>
               <Opened title="Held-out rows side by side">
@@ -153,70 +158,5 @@ function Ask({ id }: { id: string }) {
         </Button>
       )}
     </>
-  );
-}
-
-const TONES: Readonly<Record<string, string>> = { better: "--ok", worse: "--bad" };
-
-/** Each part's interval on one scale: right of zero the adapter is better. */
-function Intervals({ parts }: { parts: readonly Part[] }) {
-  if (parts.length === 0) return null;
-  const at = scaleOf(parts);
-  return (
-    <div style={{ display: "grid", gap: "6px", width: "100%", maxWidth: "40rem" }}>
-      {parts.map((part) => (
-        <Interval key={part.name} part={part} at={at} />
-      ))}
-      <div
-        aria-hidden="true"
-        style={{
-          display: "flex",
-          justifyContent: "space-between",
-          color: "var(--ink-3)",
-          fontSize: "var(--size-0)",
-        }}
-      >
-        <span>← worse than the base</span>
-        <span>┊ no difference</span>
-        <span>better →</span>
-      </div>
-    </div>
-  );
-}
-
-function Interval({ part, at }: { part: Part; at: (value: number) => number }) {
-  const { name, low, mean, high, rows } = part;
-  const tone = `var(${Object.hasOwn(TONES, part.verdict) ? TONES[part.verdict] : "--ink-2"})`;
-  const [from, middle, to] = [low, mean, high].map((value) => `${at(value)}%`);
-  const zero = `${at(0)}%`;
-  const label = `${name}: difference ${mean.toFixed(2)}, 95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}; above zero the adapter is better`;
-  return (
-    <figure style={{ margin: 0 }}>
-      <figcaption class="num" style={{ color: "var(--ink-2)", fontSize: "var(--size-1)" }}>
-        {name}
-        {rows !== null && ` (${number(rows)})`}: {low.toFixed(2)} to {high.toFixed(2)}
-      </figcaption>
-      <svg width="100%" height="22" role="img" aria-label={label} style={{ display: "block" }}>
-        <line x1="0" x2="100%" y1="11" y2="11" style={{ stroke: "var(--line)" }} />
-        <line
-          x1={zero}
-          x2={zero}
-          y1="1"
-          y2="21"
-          stroke-dasharray="2 2"
-          style={{ stroke: "var(--line-strong)" }}
-        />
-        <line
-          x1={from}
-          x2={to}
-          y1="11"
-          y2="11"
-          stroke-width="4"
-          stroke-linecap="round"
-          style={{ stroke: tone }}
-        />
-        <circle cx={middle} cy="11" r="5" style={{ fill: tone }} />
-      </svg>
-    </figure>
   );
 }

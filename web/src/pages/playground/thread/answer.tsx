@@ -121,7 +121,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
       {(failed || answer.state === "cut") && (
         <ErrorNote
           title="The answer broke off here"
-          error={`${answer.error ?? ""} What came is kept.`.trim()}
+          error={`${answer.error ?? ""} Partial answer kept.`.trim()}
         >
           <Button small disabled={busy.value} onClick={() => again()}>
             Regenerate

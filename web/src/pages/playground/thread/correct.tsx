@@ -103,7 +103,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
       </div>
       <p class="hint">
         {same
-          ? "Edit it into what it should have been. It becomes a row of data/corrections.jsonl."
+          ? "Edit to the ideal answer; saved to data/corrections.jsonl."
           : "Ctrl Enter adds it to data/corrections.jsonl, with what was said before."}
       </p>
       {error !== "" && <ErrorNote title="It was not added" error={error} />}

@@ -1,8 +1,9 @@
-"""Answers a run's prompts where they are due, and sends the answers as events.
+"""Answers a run's prompts when they are due, and sends the answers as events.
 
-That is before a checkpoint counts as one that the job can go on from. So a job that was killed makes the step
-again with its answers, and one that was paused amid them makes up for them when it goes on: what has been
-sent is known from the backend.
+The base model answers before the first step, the final adapter after the last one, and checkpoints in between
+as far as the time budget goes (``budget``). A checkpoint's answers are sent before the job counts it as a
+resume point, so a killed job repeats the step together with its answers. A job that was paused during a round
+repeats that round when it resumes; the backend knows which rounds were sent.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from arkor_dev.contract.events import (
     TRAINING_STARTED,
 )
 
+from .budget import MINIMUM_SECONDS, SHARE, SampleBudget
 from .greedy import Answer, Watch, answers, switched_off
-from .length import ENOUGH, MOST_TOKENS, SHARE, Length
 from .prompts import prompts_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS: Final = 50
 """Of more checkpoints, every so many are asked."""
-RARELY: Final = "The sample prompts are not answered at every checkpoint"
+SKIPPED: Final = (
+    "Sample prompts are answered at some of the checkpoints only, to keep the answers within "
+    f"{100 * SHARE:.0f} % of the run's time ({MINIMUM_SECONDS:.0f} s of a short run)"
+)
 LEARNING: Final = 3
 """A token that is learned from costs about so many times one that is only read."""
 SURE: Final = 0.5
@@ -64,8 +68,8 @@ class Samples:
         self._sent: set[int] = set(orders.get("sampled", ())) if points else set()
         self._run: Run | None = None
         self._due: set[int] = set()
-        self._said: set[str] = set()
-        self._length = Length(0)
+        self._said_skipped = False
+        self._budget = SampleBudget()
         self._from, self._steps_began, self._passed = 0, began, 0
 
     def follow(self, run: Run) -> Run:
@@ -100,13 +104,15 @@ class Samples:
         if step == run.plan.steps:
             return True
         left = sum(step <= each < run.plan.steps for each in self._due)
-        spare = self._length.affordable(self._whole(run), 2) - 1  # one is the end's
+        spare = self._budget.affordable(self._whole(run))
         self._passed += 1
         if spare > 0 and self._passed >= (left + 1) / (spare + 1):
             self._passed = 0
             return True
-        self._length.done()
-        self._say(RARELY)
+        self._budget.skip()
+        if not self._said_skipped:
+            self._said_skipped = True
+            self._emit(TRAINING_MESSAGE, message=SKIPPED)
         return False
 
     def _start(self, run: Run) -> None:
@@ -115,7 +121,9 @@ class Samples:
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
         every = max(1, -(-len(checkpoints) // MOST_ROUNDS))
         self._due = {0, plan.steps, *checkpoints[every - 1 :: every]}
-        self._length.rounds = sum(step == 0 or step >= run.step for step in self._due - self._sent)
+        left = {step for step in self._due - self._sent if step >= run.step or not step}
+        self._budget.required = len(left & {0, plan.steps})
+        self._budget.optional = len(left - {0, plan.steps})
         self._from, self._steps_began = run.step, self._clock()
         if run.step in self._due and (not run.step or run.keeper.has_checkpoint(run.step)):
             self._take(run, run.step, "other")
@@ -140,64 +148,28 @@ class Samples:
         run.clock.lap("eval")
 
     def _ask(self, run: Run, step: int) -> None:
-        """Answer all prompts and send the answers, unless the job is stopped meanwhile: then none of them."""
-        least = 1 if step and step in (run.plan.steps, run.kept_step) else 2
-        before, found = self._length.tokens, None
-        if self._length.affordable(self._whole(run), least) < least:
-            self._say(RARELY)
+        """Answer all prompts and send the answers, or none of them where the job is stopped meanwhile."""
+        if self._stopped():
             return
-        while self._prompts and found is None:
-            if self._stopped():
-                return
-            found = self._answers(run, least)
-        if found is None:
-            self._run = None
-            self._say("No sample prompts are answered")
-        if not found:
+        began, prompts = self._clock(), [prompt.ids for prompt in self._prompts]
+        read, tokens = len(prompts) * max(map(len, prompts)), 0
+
+        def limit(first: float, each: float) -> int:
+            nonlocal tokens
+            whole = self._whole(run, first / read, self._clock() - began)
+            tokens = self._budget.limit(whole, first, each)
+            return tokens
+
+        watch = Watch(limit, self._stopped, self._clock)
+        found: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch)
+        if watch.interrupted:
             return
-        self._length.done()
-        self._length.settled = True
-        if (tokens := self._length.tokens) != before and tokens and tokens < MOST_TOKENS:
-            self._say(f"Sample answers are cut after {tokens} tokens")
+        required = step in (0, run.plan.steps, run.kept_step)
+        self._budget.finish(self._clock() - began, tokens or watch.made, required=required)
         for prompt, answer in zip(self._prompts, found, strict=True):
             cut = {"truncated": True} if answer.truncated else {}
             self._emit(SAMPLE_CREATED, step=step, **prompt.told, answer=answer.text[:ANSWER_TEXT], **cut)
         self._sent.add(step)
-
-    def _answers(self, run: Run, least: int) -> list[Answer] | None:
-        """An answer to each prompt, none where the job was stopped; None where fewer have to be asked.
-
-        There has to be time for ``least`` rounds, this one among them.
-        """
-        began, prompts = self._clock(), [prompt.ids for prompt in self._prompts]
-        read = len(prompts) * max(map(len, prompts))
-
-        def whole(first: float) -> float:
-            return self._whole(run, first / read, self._clock() - began)
-
-        def length(first: float, each: float) -> int:
-            return self._length.settle(whole(first), first, each, least)
-
-        watch = Watch(length, self._stopped, self._clock)
-        found = answers(run.loss, self._tokenizer, self._ends, prompts, watch)
-        seconds = self._clock() - began
-        self._length.took(seconds)
-        if watch.broken_off:
-            return []
-        if not watch.too_long:
-            return found
-        count = self._length.fewer(len(prompts), least)
-        if count > 0:
-            self._say(f"Only {count} of {len(prompts)} sample prompts are answered")
-        self._prompts = self._prompts[:count]
-        return None
-
-    def _say(self, what: str) -> None:
-        """Tell once that less is answered, and why."""
-        if what not in self._said:
-            self._said.add(what)
-            why = f"so that all answers take {100 * SHARE:.0f} % of the time at most, or {ENOUGH:.0f} s"
-            self._emit(TRAINING_MESSAGE, message=f"{what}, {why}")
 
     def _whole(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
         """Seconds of the work on the job without answers: since it began, and what is still to come.
@@ -205,7 +177,7 @@ class Samples:
         ``token`` is the time that one takes which is read; it tells of steps before any is made. The last so
         many seconds were spent on ``answering``, and do not count yet as such.
         """
-        now, plan = self._clock() - self._length.spent - answering, run.plan
+        now, plan = self._clock() - self._budget.spent - answering, run.plan
         done = run.step - self._from
         if done > 0:
             return now - self._began + (plan.steps - run.step) * (now - self._steps_began) / done

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from arkor_dev.contract.errors import RateLimitedError
-from arkor_dev.local.endpoints import line
-from arkor_dev.local.endpoints.line import Line, Rate
+from arkor_dev.local.inference import line
+from arkor_dev.local.inference.line import Line, Rate
 
 
 class Requests:

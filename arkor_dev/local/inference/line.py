@@ -1,7 +1,7 @@
 """Whose turn it is: so many answers at once, a line of those who wait, and a rate for each caller.
 
 A place goes to the callers in turn, so that one that sends a hundred requests at once delays itself and not
-the others. There are fewer places than the engine has: the playground always finds one.
+the others. Answers of endpoints wait in one, and so do the checks of what is asked (``limited_checks``).
 """
 
 from __future__ import annotations
@@ -61,10 +61,14 @@ class Rate:
 
 
 class Line:
-    """``places`` requests at once; the others wait, each caller's in order, the callers in turn."""
+    """``places`` requests at once; the others wait, each caller's in order, the callers in turn.
 
-    def __init__(self, places: int) -> None:
+    ``of_one`` is how many requests of one caller may wait.
+    """
+
+    def __init__(self, places: int, of_one: int | None = None) -> None:
         self._free = places
+        self._of_one = WAITING_OF_ONE if of_one is None else of_one
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @property
@@ -86,7 +90,7 @@ class Line:
             self._free -= 1
             return
         mine = self._waiting.get(caller, ())
-        if len(mine) >= WAITING_OF_ONE or self.waiting >= WAITING:
+        if len(mine) >= self._of_one or self.waiting >= WAITING:
             raise too_many("Too many requests are waiting", FULL_SECONDS)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)

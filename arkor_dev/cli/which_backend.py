@@ -1,0 +1,85 @@
+"""Which backend a command means that names none: this machine's or the managed one.
+
+A job of this machine is looked for here, from whichever folder, and a project that was last opened with
+``--local`` is opened here again unless ``ARKOR_CLOUD_API_URL`` is set. Every other command means the managed
+backend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from arkor_dev.core.settings import Settings
+
+MARK: Final = "opened-here"
+"""A file in a project's data folder, with the project's path: it was last opened with ``--local``."""
+SHORTEST: Final = 8
+"""Characters of an id that name a job of this machine; fewer begin the ids of other backends' jobs too."""
+BUSY_SECONDS: Final = 1.0
+
+
+def where(settings: Settings, jobs: Iterable[str | None]) -> tuple[Settings, str | None]:
+    """The settings with the backend for a command that names none, and a sentence where it is this machine.
+
+    ``jobs`` are the names of the jobs that the command is about. One of another project of this machine
+    brings that project with it.
+    """
+    for job in jobs:
+        name = (job or "").partition(":")[0]
+        if _has(settings, name):
+            return replace(settings, local=True), f"{one_line(name, 100)} is a job of this machine."
+        for other in _opened_here(settings) if len(name) == len("job_") + 12 else ():
+            if _has(other, name):
+                text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
+                return replace(other, local=True), text
+    if settings.cloud_url is None and (settings.local_data / MARK).exists():
+        return replace(settings, local=True), (
+            "This project was last opened with --local, so this machine is used. "
+            "For the managed backend: --managed"
+        )
+    return settings, None
+
+
+def remember(settings: Settings) -> None:
+    """Note which backend the project is opened with; a disk that takes no note is no reason to fail."""
+    mark = settings.local_data / MARK
+    with contextlib.suppress(OSError):
+        if settings.local:
+            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.write_bytes(os.fsencode(settings.project))
+        else:
+            mark.unlink(missing_ok=True)
+
+
+def _opened_here(settings: Settings) -> Iterator[Settings]:
+    """Every project that was last opened with ``--local``."""
+    for mark in sorted(settings.data.glob(f"projects/*/{MARK}")):
+        with contextlib.suppress(OSError, ValueError):
+            other = replace(settings, project=Path(os.fsdecode(read_small(mark))))
+            if other.local_data == mark.parent and other.project.is_dir():
+                yield other
+
+
+def _has(settings: Settings, name: str) -> bool:
+    """Whether ``name`` is the id of a job of this project on this machine, or the beginning of one."""
+    path = settings.local_data / "backend.sqlite"
+    if len(name) < SHORTEST or not path.is_file():
+        return False
+    with contextlib.suppress(sqlite3.Error):
+        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        with contextlib.closing(db):
+            found = db.execute("SELECT 1 FROM jobs WHERE substr(id, 1, ?) = ?", (len(name), name)).fetchone()
+            return found is not None
+    return False

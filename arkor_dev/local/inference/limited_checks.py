@@ -1,0 +1,119 @@
+"""Checks of what callers send, each made in one limited process that is asked one thing at a time.
+
+What a caller sends decides how much work a check is, in libraries that are not ours. It is done away from the
+store and from other people's answers. The callers take turns, and few checks of one caller wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import UnavailableError
+from arkor_dev.local.workers.process import Child, passed
+
+from .line import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WAITING_OF_ONE: Final = 4
+"""Checks of one caller that wait; one more is told to come again."""
+SECONDS: Final = 20.0
+"""How long a check may take in all, on a busy machine; the process bounds its own processor time."""
+IDLE_SECONDS: Final = 60.0
+OWN_SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS})
+"""What ends a process that goes beyond its limits; another signal may be somebody else's."""
+
+
+class LimitReachedError(Exception):
+    """The process was ended by its limits, or twice by a signal: the check needs too much."""
+
+
+class LimitedChecks:
+    """The backend's side of one such process; ``what`` is checked, as a sentence's subject."""
+
+    def __init__(self, module: str, what: str, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._module = module
+        self._what = what
+        self._idle_seconds = idle_seconds
+        self._line = Line(1, WAITING_OF_ONE)
+        self._child: Child | None = None
+        self._busy = False
+        self._idle: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def close(self) -> None:
+        """End the process, for good."""
+        self._closed = True
+        if self._idle:
+            self._idle.cancel()
+        await self._end()
+        if self._ending:
+            await self._ending
+
+    async def _asked(self, order: Mapping[str, Any]) -> Any:
+        """Return the process's answer; the caller holds the place of the line.
+
+        Raises LimitReachedError, and UnavailableError where this machine cannot check anything now.
+        """
+        if self._idle:
+            self._idle.cancel()
+        self._busy = True
+        try:
+            for _ in range(2):
+                child = await self._process()
+                answer = await self._answer(child, order)
+                if answer is not None:
+                    return answer["answer"]
+                status = await child.ended()
+                if -status in OWN_SIGNALS:
+                    break
+                if status >= 0:
+                    raise UnavailableError(child.cause(f"The process that checks {self._what.lower()}"))
+            raise LimitReachedError
+        finally:
+            self._busy = False
+            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._rest)
+
+    async def _answer(self, child: Child, order: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The process's message; None where it ends without one."""
+        over = False
+        try:
+            async with asyncio.timeout(SECONDS):
+                child.send(**order)
+                batch = await anext(child.batches(), None)
+                over = True
+                return batch[0] if batch else None
+        except TimeoutError:
+            raise UnavailableError(
+                f"{self._what} could not be checked in time: try again", code="not_checked"
+            ) from None
+        finally:
+            # Whoever leaves early leaves an answer behind that nobody waits for.
+            if not over:
+                await asyncio.shield(self._end())
+
+    async def _process(self) -> Child:
+        if self._closed:
+            raise UnavailableError(f"{self._what} cannot be checked: the local backend is ending")
+        if self._child is None or not self._child.alive:
+            await self._end()
+            # A module of the project must not stand in for one of ours.
+            env = {**passed(), "PYTHONSAFEPATH": "1"}
+            try:
+                self._child = await Child.start(self._module, env, alone=True)
+            except OSError as error:
+                raise UnavailableError(f"{self._what} cannot be checked: {error}") from None
+        return self._child
+
+    def _rest(self) -> None:
+        if self._child and not self._busy:
+            self._ending = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if child:
+            await child.stop()

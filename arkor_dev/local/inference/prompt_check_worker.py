@@ -1,0 +1,82 @@
+"""The limited process that counts the tokens of long conversations.
+
+In: ``{"model", "texts"}``, a model's folder and what a prompt is made of. Out: ``{"answer"}``, the model's
+context where the texts have more tokens than that, else null. Texts are counted piece by piece, and no
+further than the context is long, so a refusal takes no longer for a megabyte than for a long page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.local.gguf.limited import allow_processor, hold_to
+from arkor_dev.local.workers.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MEMORY: Final = 2**30
+KILL_SECONDS: Final = 10
+"""Seconds of processor time after which the system ends it: a context of 1 M tokens takes 3."""
+PIECE: Final = 8192
+"""Characters that are counted at once."""
+SLACK: Final = 4
+"""Tokens more that a piece may have than its text has within the whole: words are cut at its two ends."""
+CONFIG_LIMIT: Final = 1 << 24
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    link = Link()
+    hold_to(MEMORY)
+    from tokenizers import Tokenizer
+
+    folder: str | None = None
+    tokenizer: Any = None
+    most: int | None = None
+    while True:
+        order: dict[str, Any] = link.receive()
+        allow_processor(KILL_SECONDS)
+        too_long = False
+        # The library raises nothing narrower; what it cannot do is left to the loop, which says why.
+        with contextlib.suppress(Exception):
+            if folder != order["model"]:
+                folder, tokenizer, most = None, None, None
+                most = context(Path(order["model"]))
+                tokenizer = Tokenizer.from_file(str(Path(order["model"]) / "tokenizer.json"))
+                folder = order["model"]
+            too_long = most is not None and exceeds(tokenizer, order["texts"], most)
+        link.send(answer=most if too_long else None)
+
+
+def context(folder: Path) -> int | None:
+    """The longest input of a model, in tokens, where its configuration says it by the usual name."""
+    config = json.loads(read_small(folder / "config.json", CONFIG_LIMIT))
+    for part in (config.get("text_config"), config):
+        if isinstance(part, dict) and isinstance(most := part.get("max_position_embeddings"), int):
+            return most
+    return None
+
+
+def exceeds(tokenizer: Any, texts: Sequence[str], most: int) -> bool:
+    """Whether ``texts`` certainly have more than ``most`` tokens."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    count = 0
+    for text in texts:
+        for place in range(0, len(text), PIECE):
+            piece = tokenizer.encode_batch_fast([text[place : place + PIECE]], add_special_tokens=False)[0]
+            count += max(0, len(piece) - SLACK)
+            if count > most:
+                return True
+    return False
+
+
+if __name__ == "__main__":
+    main()

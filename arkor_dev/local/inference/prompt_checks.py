@@ -1,0 +1,68 @@
+"""Long conversations, refused before they take a place where they cannot fit the model's context.
+
+Making tokens of a megabyte takes a second or more, in the one loop that computes everybody's answers. So the
+tokens of a long conversation are counted in a limited process first, and no further than the context is long.
+Short ones go on at once: the loop refuses them itself, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SHORT: Final = 16_384
+"""Characters of a conversation that needs no check."""
+THOUGHTS_END: Final = "</think>"
+"""What templates drop of an earlier answer ends with this."""
+TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
+"""As ``answering.prompt`` says it of one that it has counted."""
+
+
+class PromptChecks(LimitedChecks):
+    """Counts the tokens of long conversations."""
+
+    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        super().__init__(f"{__package__}.prompt_check_worker", "The conversation", idle_seconds)
+
+    async def check(self, caller: str, ask: Mapping[str, Any], name: str, model: Path) -> None:
+        """Check whether the conversation of ``ask`` fits the context of the model in the folder ``model``.
+
+        Raises BadRequestError where it does not; RateLimitedError and UnavailableError as
+        :class:`LimitedChecks`. What the process cannot tell is left to the loop.
+        """
+        texts = texts_of(ask)
+        if sum(map(len, texts)) <= SHORT:
+            return
+        async with self._line.place(caller):
+            try:
+                most: int | None = await self._asked({"model": str(model), "texts": texts})
+            except LimitReachedError:
+                raise BadRequestError(
+                    "The conversation needs more time or memory to be counted than it is given: shorten it",
+                    code="invalid_value",
+                    param="messages",
+                ) from None
+        if most is not None:
+            raise BadRequestError(TOO_LONG.format(most, name))
+
+
+def texts_of(ask: Mapping[str, Any]) -> list[str]:
+    """Return the texts that the prompt of ``ask`` is made of, without the template's own words."""
+    if (prompt := ask.get("prompt")) is not None:
+        return [prompt]
+    texts = []
+    for message in ask["messages"]:
+        text = message.get("content") or ""
+        texts.append(text.rpartition(THOUGHTS_END)[2] if message["role"] == "assistant" else text)
+        if calls := message.get("tool_calls"):
+            texts.append(json.dumps(calls, ensure_ascii=False))
+    if tools := ask.get("tools"):
+        texts.append(json.dumps(tools, ensure_ascii=False))
+    return texts

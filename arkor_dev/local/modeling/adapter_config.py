@@ -1,0 +1,221 @@
+"""The settings of a LoRA adapter in a folder, read so that loading it does no more than its weights say.
+
+An adapter's ``adapter_config.json`` may have come with somebody's archive. PEFT runs the regular expressions
+in it, allocates by the ranks in it, and decomposes weights by its way of beginning, before it looks at a
+weight. So what is adapted, and at which rank, is read from the header of the weights instead; the rest is
+checked, and what loading does not need is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.rules import quoted
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+CONFIG: Final = "adapter_config.json"
+WEIGHTS: Final = "adapter_model.safetensors"
+PREFIX: Final = "base_model.model."
+LIMIT: Final = 1 << 20
+PARTS: Final = re.compile(
+    r"(?P<module>.+)\.(?P<part>lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector)(?:\.(?:weight|bias))?"
+)
+MOST_ALPHA: Final = 1e6
+BEGINNINGS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
+"""How an adapter may have begun: all of it is in its weights. Other ways have changed the base, too."""
+OTHER_KINDS: Final = (
+    "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
+    "layer_replication", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
+)  # fmt: skip
+"""Settings of PEFT with which a layer computes something else than plain LoRA or DoRA."""
+FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
+NAMES: Final = 64
+"""Layers that were trained whole, by name."""
+NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
+PATTERNS: Final = 256
+PATTERN: Final = 200
+"""Characters of an expression for layers that have an alpha of their own."""
+REPEATS: Final = 2
+"""Repetitions in one: it takes at most a cube of a name's length, and nothing grows without a bound."""
+SECONDS: Final = 3.0
+"""All expressions together."""
+
+
+def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Read the adapter in ``folder``: settings of PEFT's ``LoraConfig``, and the shape of each weight.
+
+    The settings name each adapted layer in full. Raises :class:`JobFailure` for an adapter that is not plain
+    LoRA or DoRA, or whose settings do not fit its weights.
+    """
+    try:
+        told = json.loads(read_small(folder / CONFIG, LIMIT))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unusable(f"its {CONFIG} cannot be read: {error}") from None
+    shapes = _shapes(folder)
+    if not isinstance(told, dict) or told.get("peft_type") != "LORA":
+        raise _unusable("it is not a LoRA adapter")
+    if kind := next((name for name in OTHER_KINDS if told.get(name)), None):
+        raise _unusable(f"it is of another kind than plain LoRA ({kind})")
+    beginning = told.get("init_lora_weights")
+    if not isinstance(beginning, str | bool | None) or beginning not in BEGINNINGS:
+        raise _unusable(
+            f"it began by changing its base (init_lora_weights is {quoted(beginning)}), and was not saved as "
+            "plain LoRA"
+        )
+    if told.get("bias") not in (None, "none", "all", "lora_only"):
+        raise _unusable(f"its bias is {quoted(told['bias'])}")
+    ranks = _ranks(shapes)
+    if not ranks:
+        raise _unusable("its weights adapt no layer")
+    rank = Counter(ranks.values()).most_common(1)[0][0]
+    if isinstance(said := told.get("r"), int) and not told.get("rank_pattern") and said != rank:
+        raise _unusable(f"its weights have rank {rank}, and its {CONFIG} says {quoted(said)}")
+    alpha = _alpha(told.get("lora_alpha"))
+    settings = {
+        "r": rank,
+        "rank_pattern": {re.escape(name): own for name, own in ranks.items() if own != rank},
+        "lora_alpha": alpha,
+        "alpha_pattern": {
+            re.escape(name): own for name, own in _alphas(told.get("alpha_pattern"), ranks) if own != alpha
+        },
+        "target_modules": sorted(ranks),
+        "modules_to_save": _names(told.get("modules_to_save")) or None,
+        "bias": told.get("bias") or "none",
+        **{name: told.get(name) is True for name in FLAGS},
+    }
+    if max(len(settings["rank_pattern"]), len(settings["alpha_pattern"])) > PATTERNS:
+        raise _unusable(f"more than {PATTERNS} of its layers have a rank or an alpha of their own")
+    return settings, shapes
+
+
+def lora_config(folder: Path, model: Any) -> Any:
+    """Return the ``LoraConfig`` with which PEFT loads the adapter in ``folder`` onto ``model``.
+
+    Raises :class:`JobFailure` where the two do not fit each other, before anything is allocated.
+    """
+    from peft import LoraConfig
+
+    settings, shapes = read_lora(folder)
+    modules = dict(model.named_modules())
+    for name, shape in shapes.items():
+        found = PARTS.fullmatch(name.removeprefix(PREFIX))
+        if found is None:
+            continue
+        module = modules.get(found["module"])
+        if module is None:
+            raise _unusable(f"its base has no layer {quoted(found['module'])}")
+        wide = _width(module, found["part"])
+        if wide is not None and len(shape) == 2 and wide not in shape:
+            raise _unusable(
+                f"{quoted(found['module'])} is {wide} wide in its base, and {shape} in the adapter"
+            )
+    saved = settings["modules_to_save"] or ()
+    whole = {name.removeprefix(PREFIX) for name in shapes}
+    for wanted in saved:
+        named = [name for name in modules if name == wanted or name.endswith(f".{wanted}")]
+        for name in named:
+            if not any(each.startswith(f"{name}.") for each in whole):
+                raise _unusable(f"it is said to hold {quoted(name)} whole, and does not")
+    settings["target_modules"] = _short(settings["target_modules"], modules)
+    return LoraConfig(**settings, task_type="CAUSAL_LM", inference_mode=True)
+
+
+def _short(targets: list[str], modules: Mapping[str, Any]) -> list[str]:
+    """The last parts of the names of ``targets`` where they mean the same layers: PEFT finds them sooner."""
+    last = {name.rpartition(".")[2] for name in targets}
+    return (
+        sorted(last) if len(targets) == sum(name.rpartition(".")[2] in last for name in modules) else targets
+    )
+
+
+def _unusable(why: str) -> JobFailure:
+    return JobFailure(f"The adapter cannot be used: {why}")
+
+
+def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight, from the header; the library checks it against the file's size."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise _unusable(f"its {WEIGHTS} cannot be read: {error}") from None
+
+
+def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The rank of each adapted layer, by its name in the base."""
+    parts: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, shape in shapes.items():
+        if (found := PARTS.fullmatch(name.removeprefix(PREFIX))) and not name.endswith(".bias"):
+            parts.setdefault(found["module"], {})[found["part"]] = shape
+    ranks = {}
+    for module, own in parts.items():
+        first = own.get("lora_A") or own.get("lora_embedding_A") or ()
+        second = own.get("lora_B") or own.get("lora_embedding_B") or ()
+        if len(first) < 2 or len(second) < 2 or first[0] != second[1] or first[0] < 1:
+            raise _unusable(f"the weights of {quoted(module)} do not belong together: {first} and {second}")
+        ranks[module] = first[0]
+    return ranks
+
+
+def _width(module: Any, part: str) -> int | None:
+    """How many numbers a part of an adapter takes or gives at this layer; None where it is not known."""
+    names = {
+        "lora_A": "in_features",
+        "lora_B": "out_features",
+        "lora_embedding_A": "num_embeddings",
+        "lora_embedding_B": "embedding_dim",
+    }
+    wide = getattr(module, names.get(part, ""), None)
+    return wide if isinstance(wide, int) else None
+
+
+def _alpha(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < abs(value) <= MOST_ALPHA:
+        return value
+    raise _unusable(f"its lora_alpha is {quoted(value)}, which is not a number up to {MOST_ALPHA:,.0f}")
+
+
+def _names(value: object) -> list[str]:
+    names = value if isinstance(value, list) else [] if value is None else [value]
+    if len(names) > NAMES or not all(isinstance(each, str) and NAME.fullmatch(each) for each in names):
+        raise _unusable(f"its modules_to_save is {quoted(value)}, which are no names of layers")
+    return names
+
+
+def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """The alpha of each of ``modules`` that has one of its own, matched as PEFT matches."""
+    if patterns in (None, {}):
+        return
+    if not isinstance(patterns, dict) or len(patterns) > PATTERNS:
+        raise _unusable(f"its alpha_pattern has more than {PATTERNS} entries, or is not an object")
+    own = [(_pattern(key), _alpha(value)) for key, value in patterns.items()]
+    end = time.monotonic() + SECONDS
+    for module in modules:
+        for pattern, alpha in own:
+            if time.monotonic() > end:
+                raise _unusable("its alpha_pattern takes too long to match")
+            if pattern.match(module):
+                yield module, alpha
+                break
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    """A key of ``alpha_pattern``; refused where it may take more than a bounded time."""
+    grouped = re.search(r"\)[*+?{]", key)
+    if len(key) > PATTERN or grouped or len(re.findall(r"(?<!\\)[*+?{]", key)) > REPEATS:
+        raise _unusable(f"its alpha_pattern has an expression that is too complex: {quoted(key)}")
+    try:
+        return re.compile(rf"(.*\.)?({key})$")
+    except re.error as error:
+        raise _unusable(f"its alpha_pattern has {quoted(key)}, which is no expression: {error}") from None

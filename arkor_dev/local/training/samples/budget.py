@@ -1,0 +1,84 @@
+"""The time budget of sample answers: who answers in any case, how long, and at which checkpoints besides.
+
+The base model and the final adapter always answer, with at least ``USEFUL_TOKENS``: people start a run to see
+these two side by side. Checkpoints in between answer as far as ``SHARE`` of the run's time, or
+``MINIMUM_SECONDS`` of a short run, has room for them. Pure: all times are arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SHARE: Final = 0.05
+"""Fraction of a run's time up to which checkpoints in between answer."""
+MINIMUM_SECONDS: Final = 2.0
+"""The same in seconds, for short runs."""
+USEFUL_TOKENS: Final = 64
+"""Length limit of an answer, in tokens. Two or three sentences; what is cut earlier can't be judged."""
+MOST_TOKENS: Final = 128
+"""Length limit where there is time for answers of this length in every round."""
+
+
+@dataclass
+class SampleBudget:
+    """Rounds of answers that are still due, and what they cost.
+
+    ``required`` counts the rounds that are answered in any case (base, final adapter), ``optional`` those of
+    the checkpoints in between. ``tokens`` is the length limit: None before the first round, then fixed, since
+    answers of different steps are compared. ``spent`` is in seconds.
+    """
+
+    required: int = 0
+    optional: int = 0
+    tokens: int | None = None
+    spent: float = 0.0
+    _cost: float = 0.0
+
+    def limit(self, whole: float, first: float, each: float) -> int:
+        """Return the length limit of this round's answers, in tokens.
+
+        ``whole`` is the duration of the run without answers, as far as known, ``first`` the time to read the
+        prompts and ``each`` that of one token of all answers, in seconds.
+        """
+        tokens = self.tokens or MOST_TOKENS
+        if self.tokens is None and self._left(whole) < self._due * (first + MOST_TOKENS * each):
+            tokens = USEFUL_TOKENS
+        self._cost = first + tokens * each
+        return tokens
+
+    def affordable(self, whole: float) -> int:
+        """Return how many optional rounds fit beside the required ones, at the pace of the last round."""
+        if not self._cost:
+            return self.optional
+        return min(self.optional, max(0, int(self._left(whole) / self._cost) - self.required))
+
+    def finish(self, seconds: float, tokens: int, *, required: bool) -> None:
+        """Count a round that took ``seconds``, with answers of at most ``tokens``."""
+        self.spent += seconds
+        self.tokens = tokens
+        if required:
+            self.required = max(0, self.required - 1)
+        else:
+            self.skip()
+
+    def skip(self) -> None:
+        """Leave out an optional round."""
+        self.optional = max(0, self.optional - 1)
+
+    @property
+    def _due(self) -> int:
+        return max(1, self.required + self.optional)
+
+    def _left(self, whole: float) -> float:
+        return max(0.0, max(MINIMUM_SECONDS, SHARE * whole) - self.spent)
+
+
+def expected_seconds(optional: int, whole: float, first: float, each: float) -> float:
+    """Return the time of all answers of a run with so many checkpoints in between, if none ends early.
+
+    Times as in :meth:`SampleBudget.limit`.
+    """
+    budget = SampleBudget(required=2, optional=optional)
+    seconds = first + budget.limit(whole, first, each) * each
+    return (2 + budget.affordable(whole)) * seconds

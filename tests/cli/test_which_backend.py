@@ -1,0 +1,96 @@
+"""A command that names no backend finds the jobs of this machine, and a project's last backend."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.cli.main import main
+from arkor_dev.cli.which_backend import remember, where
+from arkor_dev.core.settings import Settings
+from arkor_dev.local.jobs.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.fake_backend import FakeBackend
+
+
+@pytest.fixture
+def here(tmp_path: Path, home: Path) -> Settings:
+    """A project, of which no backend is known."""
+    (tmp_path / "project").mkdir()
+    return Settings.from_environment({}, tmp_path / "project")
+
+
+def made(settings: Settings) -> str:
+    """A job of this machine."""
+    settings.local_data.mkdir(parents=True, exist_ok=True)
+    store = Store(settings.local_data / "backend.sqlite", "local")
+    job = store.create("a", {"model": "m", "datasetSource": {"type": "file", "path": "x.jsonl"}})["id"]
+    store.close()
+    return str(job)
+
+
+def test_a_project_is_opened_again_where_it_was_opened_last(here: Settings) -> None:
+    assert where(here, []) == (here, None)
+    assert not here.data.exists()
+    remember(replace(here, local=True))
+    found, why = where(here, ["latest", None])
+    assert found.local
+    assert why is not None
+    assert why.endswith("For the managed backend: --managed")
+    # An address that is set says more than a note.
+    assert not where(replace(here, cloud_url="http://localhost:1"), [])[0].local
+    remember(here)
+    assert not where(here, [])[0].local
+
+
+def test_a_job_of_this_machine_needs_no_flag(here: Settings, tmp_path: Path) -> None:
+    job = made(here)
+    for name in (job, job[:8], f"{job}:20"):
+        assert where(replace(here, cloud_url="http://localhost:1"), [None, name])[0] == replace(
+            here, cloud_url="http://localhost:1", local=True
+        )
+    for name in (job[:7], "job_000000000000", "latest", "", "' OR 1=1 --"):
+        assert where(here, [name]) == (here, None)
+    # From any folder, once Studio has been open on the project.
+    elsewhere = replace(here, project=tmp_path)
+    assert where(elsewhere, [job]) == (elsewhere, None)
+    remember(replace(here, local=True))
+    found, why = where(elsewhere, [job])
+    assert found == replace(here, local=True)
+    assert why == f"{job} is a job of the project {here.project}."
+
+
+def test_the_command_line_says_which_backend_it_takes(
+    here: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = made(here)
+    project = ["--project", str(here.project)]
+    assert main(["jobs", "cancel", job, *project]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == (f"{job} (a) is cancelled.\n", f"{job} is a job of this machine.\n")
+    assert main(["jobs", *project]) == 2
+    assert "Nobody is signed in" in capsys.readouterr().err
+    remember(replace(here, local=True))
+    assert main(["jobs", "--json", *project]) == 0
+    out, err = capsys.readouterr()
+    assert [each["id"] for each in json.loads(out)["jobs"]] == [job]
+    assert err.startswith("This project was last opened with --local")
+    assert main(["jobs", "--managed", *project]) == 2
+    assert main(["jobs", "--managed", "--local", *project]) == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_no_token_leaves_because_of_it(
+    here: Settings, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed in, with a backend that listens: a job of this machine is asked for here alone."""
+    fake_backend.sign_in(here.arkor_home, here.project)
+    monkeypatch.setenv("ARKOR_CLOUD_API_URL", fake_backend.url)
+    assert main(["jobs", "cancel", made(here), "--project", str(here.project)]) == 0
+    assert fake_backend.requests == []

@@ -1,0 +1,49 @@
+"""The one verdict: what an adapter gained at its task, beside what that cost in general."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("numpy")
+
+from arkor_dev.local.evaluation.overall import overall
+from arkor_dev.local.evaluation.paired import Comparison
+
+ENDS = {"better": (0.5, 1.5), "worse": (-1.5, -0.5), "same": (-0.005, 0.005), "unclear": (-0.5, 1.5)}
+
+
+def seen(verdict: str, rows: int = 64) -> Comparison:
+    low, high = ENDS[verdict]
+    mean = (low + high) / 2
+    found = Comparison(2.0, 2.0 - mean, rows, rows, mean, low, high, 0.1, margin=0.01)
+    assert found.verdict == verdict or rows < 8
+    return found
+
+
+@pytest.mark.parametrize(
+    ("task", "general", "verdict", "sentence"),
+    [
+        ("better", "worse", "mixed", "Better at your task, worse in general."),
+        ("better", "better", "better", "Better at your task and in general."),
+        ("better", "same", "better", "Better at your task, as good in general."),
+        ("better", "unclear", "better", "Better at your task, no clear difference in general."),
+        ("same", "worse", "worse", "No difference that matters at your task, worse in general."),
+        ("same", "same", "same", "No difference that matters at your task, and none in general."),
+        ("unclear", "worse", "worse", "No clear difference at your task, worse in general."),
+        ("unclear", "better", "unclear", "No clear difference at your task, better in general."),
+        ("worse", "better", "worse", "Worse at your task, better in general."),
+        ("worse", "worse", "worse", "Worse at your task and in general."),
+    ],
+)
+def test_it_is_of_both(task: str, general: str, verdict: str, sentence: str) -> None:
+    assert overall(seen(task), seen(general)) == (verdict, sentence)
+
+
+def test_few_rows_are_said_to_be_few() -> None:
+    assert overall(seen("better", 19)) == ("better", "Better at your task (only 19 rows).")
+    assert overall(seen("better", 30)) == ("better", "Better at your task.")
+    too_few = overall(seen("better", 3), seen("worse"))
+    assert too_few == ("worse", "Too few rows to judge it at your task (only 3), worse in general.")
+    assert overall(seen("same", 12), on="on data/x.jsonl")[1] == (
+        "No difference that matters on data/x.jsonl (only 12 rows)."
+    )

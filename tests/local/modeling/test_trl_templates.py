@@ -1,0 +1,116 @@
+"""Which tokens are learned, against TRL's labels, for every chat template that TRL has a training form of.
+
+TRL marks the answers in templates of its own; here they are found in the model's template as it is.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.training.rows.encoding import IGNORED, encode
+from tests.local.tiny_model import make_tokenizer
+
+trl = pytest.importorskip("trl")
+
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore::FutureWarning")]
+FOLDER = Path(trl.__file__).parent / "chat_templates"
+CALL = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
+PARAMETERS = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+TOOL = {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": PARAMETERS}}
+
+
+def turn(role: str, content: str, **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": content, **more}
+
+
+CHAT = [
+    turn("user", "What is a refund?"),
+    turn("assistant", "One answer."),
+    turn("user", "my parcel?"),
+    turn("assistant", "<b>Two</b> answers."),
+    turn("user", "this invoice?"),
+    turn("assistant", "the ledger."),
+]
+CALLS = [
+    turn("user", "my parcel?"),
+    turn("assistant", "", tool_calls=[CALL]),
+    turn("tool", "found", name="look"),
+    turn("assistant", "One answer."),
+    turn("user", "this invoice?"),
+    turn("assistant", "the ledger."),
+]
+REFUSED = {
+    "deepseekv3": "arguments of a call have to be text",
+    "idefics3": "a content has to be a list",
+    "llava_next": "a content has to be a list",
+    "smolvlm": "a content has to be a list",
+    "diffusion_gemma": "what invites the answer to a result is not what stands before one in the history",
+}
+"""Templates, and why a talk with calls (or, of a list, any) is not compared."""
+NO_TOOLS = {"cohere", "cohere2", "gemma", "gemma3"}
+"""Templates that refuse a talk with results of tools."""
+END_OF_THEIRS = {"glm4moe": ("<|user|>", "<|observation|>"), "gptoss": ("<|end|>",)}
+"""Marks that they teach instead: of the turn that follows, or that an earlier answer is stored with."""
+END_OF_OURS = {"gptoss": ("<|return|>",)}
+
+
+def runs(tokenizer: Any, ids: list[int], learned: list[bool]) -> list[str]:
+    """The texts of the tokens that are learned, one of each stretch."""
+    pairs = groupby(zip(ids, learned, strict=True), lambda pair: pair[1])
+    return [tokenizer.decode([token for token, _ in run]) for is_learned, run in pairs if is_learned]
+
+
+def without(text: str, ends: tuple[str, ...]) -> str:
+    for end in ends:
+        text = text.rstrip().removesuffix(end)
+    return text.rstrip()
+
+
+def labels_of_trl(tokenizer: Any, talk: list[Any], tools: list[Any]) -> list[str]:
+    coded = tokenizer.apply_chat_template(
+        talk, tools=tools or None, return_dict=True, return_assistant_tokens_mask=True
+    )
+    return runs(tokenizer, coded["input_ids"], [bool(each) for each in coded["assistant_masks"]])
+
+
+def our_labels(tokenizer: Any, talk: list[Any], tools: list[Any]) -> list[str]:
+    examples, _ = encode(tokenizer, Row(talk, "d, line 1", tools=tools), 10_000, responses_only=True)
+    return [
+        text
+        for example in examples
+        for text in runs(tokenizer, example.ids, [label != IGNORED for label in example.labels])
+    ]
+
+
+def test_every_answer_that_trl_learns_is_learned() -> None:
+    tokenizer = make_tokenizer()
+    compared = 0
+    for path in sorted(FOLDER.glob("*_training.jinja")):
+        name = path.name.removesuffix("_training.jinja")
+        ours_end, theirs_end = END_OF_OURS.get(name, ()), END_OF_THEIRS.get(name, ())
+        for talk, tools in ((CHAT, []), (CALLS, [TOOL])):
+            if "list" in REFUSED.get(name, "") or (tools and (name in REFUSED or name in NO_TOOLS)):
+                continue
+            tokenizer.chat_template = path.read_text()
+            theirs = labels_of_trl(tokenizer, talk, tools)
+            tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text()
+            ours = our_labels(tokenizer, talk, tools)
+            places = [place for place, each in enumerate(talk) if each["role"] == "assistant"]
+            if tools and "look" not in theirs[0]:  # the template drops the call: they teach a bare end mark
+                theirs, places = theirs[1:], places[1:]
+            assert len(ours) == len(theirs) == len(places), name
+            for place, of_trl in zip(places, theirs, strict=True):
+                wanted = without(of_trl, (*ours_end, *theirs_end))
+                found = next(each for each in ours if wanted.endswith(without(each, ours_end)))
+                ours.remove(found)
+                # They may count a part of what invites the answer to it as well.
+                before = wanted.removesuffix(without(found, ours_end)).strip()
+                assert before in render(tokenizer, talk[:place], cue=True, tools=tools)[-80:], (name, before)
+                compared += 1
+    assert compared > 120

@@ -1,0 +1,56 @@
+"""Which rounds of sample answers a run's time allows: the base and the final adapter in any case."""
+
+from __future__ import annotations
+
+import pytest
+
+from arkor_dev.local.training.samples.budget import (
+    MINIMUM_SECONDS,
+    MOST_TOKENS,
+    SHARE,
+    USEFUL_TOKENS,
+    SampleBudget,
+    expected_seconds,
+)
+
+
+@pytest.mark.parametrize(
+    ("whole", "first", "each", "tokens"),
+    [
+        (10_000, 0.25, 0.05, MOST_TOKENS),
+        (100, 0.25, 0.05, USEFUL_TOKENS),
+        (1, 1.0, 2.0, USEFUL_TOKENS),  # however slow the model is
+        (0, 0, 0, MOST_TOKENS),
+    ],
+)
+def test_answers_have_a_useful_length_and_more_where_every_round_can(
+    whole: float, first: float, each: float, tokens: int
+) -> None:
+    assert SampleBudget(required=2, optional=2).limit(whole, first, each) == tokens
+
+
+def test_the_length_is_fixed_by_the_first_round() -> None:
+    budget = SampleBudget(required=2, optional=2)
+    budget.finish(2.0, budget.limit(100, 0.25, 0.05), required=True)
+    assert budget.limit(1_000_000, 0.25, 0.05) == USEFUL_TOKENS, "answers of different steps are compared"
+
+
+def test_optional_rounds_get_what_the_required_ones_leave() -> None:
+    budget = SampleBudget(required=2, optional=10)
+    assert budget.affordable(100) == 10, "nothing is known yet"
+    cost = 0.2 + USEFUL_TOKENS * 0.01
+    budget.finish(cost, budget.limit(100, 0.2, 0.01), required=True)
+    assert budget.affordable(100) == int((SHARE * 100 - cost) / cost) - 1 == 3
+    budget.finish(cost, USEFUL_TOKENS, required=False)
+    budget.skip()
+    assert (budget.affordable(100), budget.optional) == (2, 8)
+    budget.finish(cost, USEFUL_TOKENS, required=True)
+    assert budget.affordable(0) == 0
+    assert budget.required == 0
+
+
+def test_the_forecast_counts_the_required_rounds_beyond_the_share() -> None:
+    assert expected_seconds(10, 1000, 0.1, 0.001) == pytest.approx(12 * (0.1 + MOST_TOKENS * 0.001))
+    slow = expected_seconds(10, 10, 1.0, 0.5)
+    assert slow == pytest.approx(2 * (1.0 + USEFUL_TOKENS * 0.5))
+    assert slow > MINIMUM_SECONDS
