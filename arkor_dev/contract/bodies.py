@@ -178,10 +178,11 @@ EXPORT: Final = Schema(
         Field("step", whole(1), null=True),
         Field("quantization", Rule("choice", choices=QUANTIZATIONS), null=True),
         Field("strength", Rule("number", 0, 1.5, above=True)),
+        Field("attended", FLAG, null=True),
     ),
     _export,
 )
-"""``{format, step?, quantization?, strength?}``: of the final adapter, or of the checkpoint of ``step``."""
+"""``{format, step?, quantization?, strength?, attended?}``: of the final adapter, or of a checkpoint."""
 
 
 def _is_order(value: object) -> bool:

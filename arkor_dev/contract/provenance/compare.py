@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -27,6 +28,13 @@ WORDS: Final[dict[State, str]] = {
 }
 SOUND: Final = ("same", "absent")
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+LARGE: Final = 1 << 30
+SHARE: Final = 1000
+"""A file of `LARGE` bytes or more of which less than one in so many is held by the disk is hollow."""
+EXTENTS: Final = 10_000
+"""Pieces of a file between holes that are looked at."""
 
 
 class Found(NamedTuple):
@@ -66,13 +74,35 @@ def _look(folder: Path, wanted: Resource) -> State:
         os.close(handle)
         return "unreadable"
     with os.fdopen(handle, "rb") as file:
-        if "bytes" in notes and notes["bytes"] != state.st_size:
+        if notes.get("bytes") != state.st_size or _is_hollow(handle, state.st_size):
             return "differs"
         try:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return "unreadable"
     return "same" if digest == wanted["digest"]["sha256"] else "differs"
+
+
+def _is_hollow(handle: int, size: int) -> bool:
+    """Whether a large file is next to nothing but holes: terabytes of zeros, which nobody has written.
+
+    Where the file system does not tell of holes there are none.
+    """
+    if size < LARGE:
+        return False
+    held = end = 0
+    try:
+        for _ in range(EXTENTS):
+            begin = os.lseek(handle, end, os.SEEK_DATA)
+            end = os.lseek(handle, begin, os.SEEK_HOLE)
+            held += end - begin
+            if held * SHARE > size:
+                return False
+    except OSError as error:
+        return error.errno == errno.ENXIO  # behind the last data
+    finally:
+        os.lseek(handle, 0, os.SEEK_SET)
+    return True
 
 
 def _others(folder: Path, known: set[str]) -> Iterator[str]:

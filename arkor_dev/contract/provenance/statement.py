@@ -44,7 +44,7 @@ class StatementError(Exception):
 
 
 class Resource(TypedDict):
-    """A file by its SHA-256, as in-toto has it; ``annotations`` may have ``bytes`` and ``optional``."""
+    """A file by its SHA-256, as in-toto has it; ``annotations`` of a subject: ``bytes``, and ``optional``."""
 
     name: str
     digest: dict[str, str]
@@ -115,6 +115,9 @@ def _check(value: Any) -> None:
     if build["buildType"] != BUILD:
         raise StatementError("was written by another program, or by a later arkor-dev")
     _check_resources(value["subject"], "file", least=1)
+    for each in value["subject"]:  # without its size a file would be read that has no end
+        if not _is_size(each.get("annotations", {}).get("bytes")):
+            raise StatementError(f"has no size of {each['name']}")
     _check_resources(build["resolvedDependencies"], "dependency")
     if any(each["name"].partition("/")[0] in BESIDE for each in value["subject"]):
         raise StatementError("names a file that it cannot know the hash of")
@@ -147,6 +150,10 @@ def _check_resources(listed: Any, what: str, least: int = 0) -> None:
         names.add(name.casefold())
     if len(names) != len(listed):
         raise StatementError(f"names a {what} twice")
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value >= 0
 
 
 def is_safe(name: str) -> bool:

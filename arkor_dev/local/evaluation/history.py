@@ -20,6 +20,13 @@ MOST_FIGURES: Final = 20_000
 """So many losses of rows are kept of all evaluations; more of them of the best and the last alone."""
 
 
+def _number(value: object) -> float:
+    """A number of a file; TypeError for anything else, such as the text ``nan``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
+
+
 class History:
     """The evaluation loss by step, and the losses of each row; of many for the best step and the last alone.
 
@@ -37,9 +44,9 @@ class History:
         self._since: list[float] = []
         try:
             found = kept.read(self._file) or {}
-            self.losses = {int(step): float(loss) for step, loss in found.get("losses", {}).items()}
-            self.trained = {int(step): float(loss) for step, loss in found.get("trained", {}).items()}
-            self.rows = {int(step): list(map(float, rows)) for step, rows in found.get("rows", {}).items()}
+            self.losses = {int(step): _number(loss) for step, loss in found.get("losses", {}).items()}
+            self.trained = {int(step): _number(loss) for step, loss in found.get("trained", {}).items()}
+            self.rows = {int(step): list(map(_number, rows)) for step, rows in found.get("rows", {}).items()}
             self.final = int(found.get("final", 0))
         except (AttributeError, TypeError, ValueError):  # what another version kept, or a hand has changed
             self.losses, self.rows, self.trained = {}, {}, {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.jobs.job_folder import evaluation_file
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.jobs.job_folder import JobFile
+
+MOST_ASKED: Final = 1000
+"""Questions that are answered again, and tokens of an answer, at most."""
 
 
 def result_file(job: Path, step: int | None, data: str | None = None) -> JobFile:
@@ -68,7 +71,9 @@ def answers_in(found: Any) -> tuple[int, int] | None:
         count, longest = told["count"], told["longest"]
     except (KeyError, TypeError):
         return None
-    return (count, longest) if all(type(each) is int and each > 0 for each in (count, longest)) else None
+    # A file from elsewhere does not say how long this machine computes.
+    sound = all(type(each) is int and 0 < each <= MOST_ASKED for each in (count, longest))
+    return (count, longest) if sound else None
 
 
 def is_score(scores: object) -> bool:

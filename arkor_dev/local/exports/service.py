@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Models
 
 WORKER: Final = "arkor_dev.local.exports.worker"
+ATTENDED_SECONDS: Final = 30.0
+"""How long an order that somebody attends stays when nobody asks for it."""
+LOOK_SECONDS: Final = 5.0
 
 
 def _refusal(source: Path, form: str, strength: float) -> str | None:
@@ -66,6 +70,8 @@ class Order:
         self.job, self.source, self.told = job, source, told
         self.child: Child | None = None
         self.taken_back = False
+        self.asked: float | None = None
+        """When somebody asked for it last, by the monotonic clock; None where it is made unattended."""
 
 
 class Exports:
@@ -88,7 +94,20 @@ class Exports:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._background.run())
+        return alongside(self._work_and_look())
+
+    async def _work_and_look(self) -> None:
+        async with alongside(self._look()):
+            await self._background.run()
+
+    async def _look(self) -> None:
+        """Take back the orders that somebody attended who is gone."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            gone = time.monotonic() - ATTENDED_SECONDS
+            for export_id, order in list(self._orders.items()):
+                if order.asked is not None and order.asked < gone:
+                    await self.remove(order.job["id"], export_id)
 
     # Asked by the server
 
@@ -115,7 +134,9 @@ class Exports:
             told["strength"] = strength
         if form in ("gguf", "ollama"):
             told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
-        self._orders[told["id"]] = Order(job, source, told)
+        order = self._orders[told["id"]] = Order(job, source, told)
+        if body.get("attended"):
+            order.asked = time.monotonic()
         self._background.wake()
         return told
 
@@ -131,7 +152,10 @@ class Exports:
         return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
-        """One of them; NotFoundError where there is none."""
+        """One of them; NotFoundError where there is none. Whoever asks attends it."""
+        order = self._orders.get(export_id)
+        if order and order.asked is not None:
+            order.asked = time.monotonic()
         for told in self.list(job_id):
             if told.get("id") == export_id:
                 return told

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +18,6 @@ from tests.support.fake_exports import FILES, PROOF
 from .test_jobs import Command, command
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.fake_backend import FakeBackend
 
 __all__ = ["command"]
@@ -125,6 +127,7 @@ async def test_a_gguf_file_is_asked_for_as_it_was_said(
         "format": "gguf",
         "quantization": "q4_k_m",
         "strength": 0.5,
+        "attended": True,
     }
     assert "gguf q4_k_m" in said
     assert hashlib.sha256(b"GGUF" * 9).hexdigest() in said
@@ -223,3 +226,27 @@ async def test_why_there_is_none_is_said(
     assert "is running" in await command.run(2, "export", running, *out)
     fake_backend.features = []
     assert "This backend cannot export" in await command.run(2, "export", job, *out)
+
+
+async def test_a_place_that_takes_nothing_is_said(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = await command.run(2, "export", job, "--out", str(tmp_path / ("x" * 300)))
+    assert os.strerror(errno.ENAMETOOLONG) in said
+    assert fake_backend.exports.of(job) == {}, "nothing was ordered"
+    await command.run(0, "export", job, "--out", str(tmp_path / ("x" * 240)))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        said = await command.run(2, "export", job, "--out", str(tmp_path / "out"))
+    assert os.strerror(errno.ENOSPC) in said
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "mkdtemp", full)
+        said = await command.run(2, "export", job, "--out", str(tmp_path / "out"))
+    assert os.strerror(errno.ENOSPC) in said
+    assert [path.name for path in tmp_path.iterdir() if "export" in path.name or path.name == "out"] == []
+    assert fake_backend.exports.of(job) == {}
+    assert fake_backend.last("POST /v1/jobs/{id}/exports").json()["attended"] is True

@@ -81,6 +81,10 @@ def test_a_file_without_end_is_not_read(folder: Path) -> None:
     with (folder / WEIGHTS).open("r+b") as file:
         file.truncate(1 << 42)  # a hole: four tebibytes that nobody waits for
     assert states(folder)[WEIGHTS] == "differs"
+    made = raw_statement()
+    assert made["subject"][0]["name"] == WEIGHTS
+    made = changed(made, "subject", 0, "annotations", to={"bytes": 1 << 42})
+    assert dict(compare(folder, statement_of(made)))[WEIGHTS] == "differs"
 
 
 def test_what_need_not_be_there_may_be_missing_but_not_another(folder: Path) -> None:

@@ -81,6 +81,7 @@ def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> Non
         '{"losses": 1}',
         '{"trained": {"1": "x"}}',
         '{"losses": {"x": 1}}',
+        '{"losses": {"1": "nan"}}',
         '{"rows": {"1": ["x"]}}',
         "\0",
     ],

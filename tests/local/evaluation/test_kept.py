@@ -72,3 +72,11 @@ def test_scores_are_looked_at(other: dict[str, Any]) -> None:
 def test_how_many_questions_there_were_may_not_be_known(found: Any) -> None:
     assert kept.questions_in(found) is None
     assert kept.questions_in({"evaluation": {"general": {"rows": 24}}}) == 24
+
+
+@pytest.mark.parametrize(
+    "told", [{"count": 10**9, "longest": 64}, {"count": 8, "longest": 10**9}, {"count": True}]
+)
+def test_a_file_does_not_say_how_long_is_computed(told: dict[str, Any]) -> None:
+    assert kept.answers_in({"evaluation": {"general": {"answers": {"count": 8, "longest": 64}}}}) == (8, 64)
+    assert kept.answers_in({"evaluation": {"general": {"answers": {"longest": 64, **told}}}}) is None

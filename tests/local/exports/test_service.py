@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.local.exports import service
 from arkor_dev.local.exports.service import Exports, Order
-from arkor_dev.local.jobs.job_folder import export_ids, export_record, exports_folder
+from arkor_dev.local.jobs.job_folder import export_ids, export_record, exports_folder, final_folder
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -151,3 +152,20 @@ async def test_a_record_that_was_not_written_here_reads_and_removes_nothing_else
     assert not (folder / good).exists()
     assert (tmp_path / "outside" / "kept").read_text() == "secret"
     assert (other / "kept").read_text() == "kept"
+
+
+async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client was killed; one that was ordered on the page goes on."""
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(service, "ATTENDED_SECONDS", 0.2)
+    job = {"id": "job_1", "name": "n", "status": "completed"}
+    final_folder(tmp_path, "job_1").mkdir(parents=True)
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
+    async with exports.running(), asyncio.timeout(10):
+        page = await exports.request(job, {"format": "adapter"})
+        killed = await exports.request(job, {"format": "adapter", "attended": True})
+        attended = await exports.request(job, {"format": "adapter", "attended": True})
+        while killed["id"] in exports._orders:
+            exports.get("job_1", attended["id"])
+            await asyncio.sleep(0.01)
+    assert {each["id"] for each in exports.list("job_1")} == {page["id"], attended["id"]}

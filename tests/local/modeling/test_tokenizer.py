@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.modeling.base_model import load_base
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,11 @@ from arkor_dev.local.modeling.tokenizer import likely_device, load_context, load
 tokenizer = load_tokenizer(Path(sys.argv[1]))
 print(json.dumps([likely_device(), load_context(Path(sys.argv[1])), tokenizer("my parcel").input_ids]))
 """
+
+
+def test_a_folder_that_is_gone_is_no_name_on_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(JobFailure, match=r"not there any more\. If the project was moved or renamed"):
+        load_base(tmp_path / "renamed" / "models" / "tiny")
 
 
 def test_a_model_is_the_same_without_torch(tiny: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.waiting import progress_words, shown_progress
-from arkor_dev.contract.errors import BackendError, NotFoundError
+from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -31,10 +31,15 @@ def wanted_of(
     return {"format": form} | {key: value for key, value in told.items() if value is not None}
 
 
-async def order(backend: Backend, job_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Have it made, from now on; raises the backend's refusal."""
+async def order(
+    backend: Backend, job_id: str, wanted: dict[str, Any], *, attended: bool = False
+) -> dict[str, Any]:
+    """Have it made, from now on; raises the backend's refusal.
+
+    One that is ``attended`` ends when nobody asks for it any more: this process may be killed.
+    """
     try:
-        answer = await backend.create_export(job_id, wanted)
+        answer = await backend.create_export(job_id, wanted | ({"attended": True} if attended else {}))
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend cannot export that. ({refusal.text})") from None
     return export_in(answer.body)
@@ -89,7 +94,10 @@ async def finished(backend: Backend, job_id: str, export_id: str) -> dict[str, A
 
 
 async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
-    """Every file, by its size and hash; raises BackendError for one that came otherwise."""
+    """Every file, by its size and hash; raises BackendError for one that came otherwise.
+
+    Raises BadRequestError where ``folder`` cannot be written.
+    """
     files = export.get("files")
     if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
         raise BackendError(UNREADABLE)
@@ -101,13 +109,19 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
         digest, count, size = hashlib.sha256(), 0, entry.get("bytes")
         if type(size) is not int:
             raise BackendError(UNREADABLE)
-        async with backend.export_file(job_id, str(export["id"]), name) as source:
-            with (folder / name).open("xb") as file:
-                async for chunk in source.content.iter_chunked(CHUNK):
-                    count += len(chunk)
-                    if count > size:  # it need not have an end
-                        break
-                    digest.update(chunk)
-                    await asyncio.to_thread(file.write, chunk)
+        try:
+            async with backend.export_file(job_id, str(export["id"]), name) as source:
+                with (folder / name).open("xb") as file:
+                    async for chunk in source.content.iter_chunked(CHUNK):
+                        count += len(chunk)
+                        if count > size:  # it need not have an end
+                            break
+                        digest.update(chunk)
+                        await asyncio.to_thread(file.write, chunk)
+        except OSError as error:  # of this disk: the backend's faults are no OSErrors
+            raise BadRequestError(
+                f"{one_line(name, 100)} cannot be written in {one_line(folder.parent, 300)}: "
+                f"{error.strerror}."
+            ) from None
         if count != size or digest.hexdigest() != entry.get("sha256"):
             raise BackendError(f"{one_line(name, 200)} came otherwise than it was written. Try again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SAME: Final = "same"
 LINE: Final = 400
+FOLDER: Final = ".arkor-export-"
+"""What the name of a folder begins with in which an export arrives."""
 
 
 def asked_by(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -59,7 +62,8 @@ async def run_export(
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), job)
-        export = await order(backend, chosen["id"], wanted_of(chosen, form, which, quantization, strength))
+        wanted = wanted_of(chosen, form, which, quantization, strength)
+        export = await order(backend, chosen["id"], wanted, attended=True)
         try:
             export = await finished(backend, chosen["id"], export["id"])
             with _beside(target) as folder:
@@ -90,6 +94,12 @@ async def run_export(
 def _target(out: str, *, replace: bool) -> Path:
     """The folder to be written; BadRequestError where something is there that would be lost."""
     target = Path(out).absolute()
+    try:
+        os.lstat(target)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, or behind a folder that may not be entered
+        raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise BadRequestError(f"{one_line(target, LINE)} is there and is no folder. Choose another --out.")
     if target.exists() and any(target.iterdir()) and not replace:
@@ -104,7 +114,12 @@ def _target(out: str, *, replace: bool) -> Path:
 @contextlib.contextmanager
 def _beside(target: Path) -> Any:
     """A folder on the same disk, which is gone afterwards unless it was put into its place."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise BadRequestError(
+            f"{one_line(target.parent, LINE)} cannot be written: {error.strerror}."
+        ) from None
     try:
         yield folder
     finally:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MANIFEST_LIMIT: Final = 16 << 20
+MANIFEST_LIMIT: Final = 8 << 20
 EVENTS_LIMIT: Final = 256 << 20
 """Bytes of all events."""
 MOST_EVENTS: Final = 500_000
@@ -186,11 +186,10 @@ def _read_events(imported: Imported, path: Path) -> None:
 
 def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str]]:
     """Name and data of each event, with its artifacts' paths on this machine."""
-    count = 0
+    if sum(content.count(b"\n") for content in iter(lambda: file.read(CHUNK), b"")) > MOST_EVENTS:
+        raise _wrong(f"it has more than {MOST_EVENTS:,} events")
+    file.seek(0)
     while lines := list(itertools.islice(iter(lambda: file.readline(LINE_LIMIT), b""), TOGETHER)):
-        count += len(lines)
-        if count > MOST_EVENTS:
-            raise _wrong(f"it has more than {MOST_EVENTS:,} events")
         try:
             events = strict_json.parse(b"[%s]" % b",".join(lines))
         except ValueError:
