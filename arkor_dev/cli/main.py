@@ -29,6 +29,7 @@ from .options import (
     add_verify,
     add_yes,
     port,
+    template_name,
 )
 
 if TYPE_CHECKING:
@@ -96,9 +97,16 @@ def _parser() -> CommandLine:
     )  # fmt: skip
     add_yes(parser, "at Ctrl-C, end running jobs of this machine without asking")
 
-    parser.add_command("init", "Write a commented arkor.toml and a small data set.", "[FOLDER]").add_argument(
+    init = parser.add_command(
+        "init", "Write a commented arkor.toml and a small data set, or a TypeScript project.", "[FOLDER]"
+    )
+    init.add_argument(
         "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
         help="where (default: the current folder)",
+    )  # fmt: skip
+    init.add_argument(
+        "--template", metavar="NAME", type=template_name,
+        help="a TypeScript project for the managed backend instead: triage, translate or redaction",
     )  # fmt: skip
     start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[FILE]")
     start.add_argument(
@@ -234,7 +242,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "init":
         from arkor_dev.cli.commands.init import run_init
 
-        return run_init(arguments.folder)
+        return run_init(arguments.folder, template=arguments.template)
     settings, yes = _settings(arguments), getattr(arguments, "yes", False)
     if arguments.command is None:
         if settings.local:

@@ -14,6 +14,15 @@ LEVELS = ("debug", "info", "warning", "error")
 SCHEDULES = ("continue", "restart")
 
 
+def template_name(text: str) -> str:
+    """A template of `starter_typescript`; raises ArgumentTypeError."""
+    from arkor_dev.project.starter_typescript import TEMPLATES  # what only one command needs
+
+    if text not in TEMPLATES:
+        raise argparse.ArgumentTypeError(f"unknown template {text}. Choose one of {', '.join(TEMPLATES)}.")
+    return text
+
+
 def port(text: str) -> int:
     """A port's number; raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):

@@ -135,7 +135,7 @@ class TypeScriptProject:
             if self._latest is None or self._began < asked:
                 state = await asyncio.to_thread(source_state, repository_of(self._project))
                 began = loop.time()
-                if not self._is_current(state, began - self._began):
+                if self._latest is None or not self._is_current(state, began - self._began):
                     try:
                         self._latest = _manifest(await self._build(None))
                     except ArkorError as fault:
@@ -152,7 +152,7 @@ class TypeScriptProject:
 
         What makes a build fail may lie outside of the sources, so a fault is never taken for current.
         """
-        if self._latest is None or isinstance(self._latest, ArkorError):
+        if isinstance(self._latest, ArkorError):
             return False
         return age < UNCHECKED if state is None else state == self._state and age < CHECKED
 

@@ -154,7 +154,7 @@ async def test_a_backends_notice_is_shown_until_it_is_put_away(
     async with open_page(studio.url, "/#/jobs", clock=True) as page:
         note = page.locator(".shell-note")
         await expect(note).to_contain_text("Use <b>v2</b>. It ends on 1 Mar 2027.")
-        await expect(note).to_contain_text("pip install --upgrade arkor-dev")
+        await expect(note).to_contain_text("arkor-dev doctor says how to upgrade")
         await note.get_by_role("button", name="Dismiss").click()
         await expect(note).to_have_count(0)
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_focused()

@@ -125,6 +125,10 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         ),
         (["start", "--set", "rank=8"], "unknown setting rank. Did you mean lora.r?"),
         (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),
+        (
+            ["init", "--template", "chat"],
+            "--template: unknown template chat. Choose one of triage, translate, redaction.",
+        ),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
         (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
     ],

@@ -23,6 +23,7 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
 from arkor_dev.identity.file_identity import FileIdentity
@@ -85,7 +86,10 @@ def _verdict(settings: Settings, checks: list[Check]) -> str:
 
 
 def _versions() -> Iterator[Check]:
-    yield Check("Studio", "ok", f"arkor-dev {__version__}, aiohttp {version('aiohttp')}")
+    yield Check(
+        "Studio", "ok", f"arkor-dev {__version__}, aiohttp {version('aiohttp')}.",
+        f"To upgrade: {upgrade_command()}",
+    )  # fmt: skip
     yield Check("Python", "ok", f"{platform.python_version()} at {sys.executable}")
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from arkor_dev.cli.commands import doctor
 from arkor_dev.cli.commands.doctor import run_doctor
+from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.server import serve
 from arkor_dev.server.serve import bind
 from tests.cli.test_main import arkor_dev
@@ -65,6 +66,7 @@ async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
     assert list(checks) == names
     assert f"{fake_backend.url} answers: anonymous · anon-org / demo" in checks["Backend"]["text"]
     assert checks["Training"]["text"].endswith("node_modules/.bin/arkor")
+    assert checks["Studio"]["next"] == f"To upgrade: {upgrade_command()}"
 
 
 async def test_as_text(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,13 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter_toml import VALUES, starter_toml
+from arkor_dev.project.starter_typescript import TEMPLATES, starter_typescript
+from arkor_dev.project.typescript import TypeScriptProject as BuiltProject
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.typescript_projects import TypeScriptProject
 
 FILES = ["arkor.toml", "data/train.jsonl"]
 
@@ -118,6 +122,39 @@ def test_a_failure_halfway_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_is_a_typescript_project(tmp_path: Path, template: str) -> None:
+    folder = tmp_path / "Mein Bot"
+    written = [file.as_posix() for file in initialize(folder, template)]
+    assert written == ["package.json", "src/arkor/index.ts", "src/arkor/trainer.ts", ".gitignore"]
+    package = json.loads((folder / "package.json").read_text())
+    assert (package["name"], package["devDependencies"]) == ("mein-bot", {"arkor": "latest"})
+    assert f"arkorlab/{template}-demo" in (folder / "src" / "arkor" / "trainer.ts").read_text()
+    with pytest.raises(ArkorError, match=r"src/arkor/index.ts is there. Nothing was written"):
+        initialize(folder, template)
+
+
+def test_a_template_leaves_what_is_there_alone(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine")
+    (tmp_path / "arkor.toml").touch()
+    with pytest.raises(ArkorError, match=r"arkor.toml is in .* Studio would use it in place of"):
+        initialize(tmp_path, "triage")
+    (tmp_path / "arkor.toml").unlink()
+    (tmp_path / "package.json").write_text("{}")
+    with pytest.raises(ArkorError, match=r"package.json is in .* already"):
+        initialize(tmp_path, "triage")
+    (tmp_path / "package.json").unlink()
+    assert len(initialize(tmp_path, "triage")) == 3
+    assert (tmp_path / ".gitignore").read_text() == "mine"
+
+
+async def test_a_template_builds_and_names_its_trainer(typescript_project: TypeScriptProject) -> None:
+    (typescript_project.path / "package.json").unlink()
+    for file, content in starter_typescript("redaction", "bot").items():
+        typescript_project.write(content.decode(), str(file))
+    assert (await BuiltProject(typescript_project.path).read())["trainer"] == {"name": "redaction"}
+
+
 def test_it_says_what_was_written_and_what_comes_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,3 +168,7 @@ def test_it_says_what_was_written_and_what_comes_next(
     printer, out = console()
     assert run_init(tmp_path, printer) == 0
     assert out.getvalue().endswith("arkor-dev start --local\n")
+    printer, out = console()
+    assert run_init(tmp_path / "ts", printer, template="triage") == 0
+    assert f"npm install --prefix {tmp_path / 'ts'}\n" in out.getvalue()
+    assert out.getvalue().endswith(f"arkor-dev start --project {tmp_path / 'ts'}\n")

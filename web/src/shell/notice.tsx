@@ -8,7 +8,7 @@ export function BackendNotice() {
     <div class="shell-note" role="status">
       <p>
         <strong>A notice from the backend:</strong> {notice.value} A newer Studio may be needed:{" "}
-        <code>pip install --upgrade arkor-dev</code>
+        <code>arkor-dev doctor</code> says how to upgrade.
       </p>
       <Button small onClick={putAway}>
         Dismiss

@@ -1,0 +1,68 @@
+"""The files of a new TypeScript project, for the ``arkor`` package and the managed backend.
+
+One trainer on one of Arkor's demonstration data sets, which are chats with their system prompt.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from .node_tools import ENTRY
+
+TEMPLATES: Final = {
+    "triage": "Reads a support ticket and answers with its category, urgency, summary and next action.",
+    "translate": "Translates what customers write in nine languages, and names the language.",
+    "redaction": "Blots out personal data and answers with the rest of the text as JSON.",
+}
+"""What each teaches, by the trainer's name; its data set is ``arkorlab/<name>-demo``."""
+GITIGNORE: Final = Path(".gitignore")
+
+INDEX: Final = """\
+import { createArkor } from "arkor";
+import { trainer } from "./trainer";
+
+// What Studio and the arkor command look for: the trainer of this project.
+export const arkor = createArkor({ trainer });
+"""
+TRAINER: Final = """\
+import { createTrainer } from "arkor";
+
+// %(what)s
+export const trainer = createTrainer({
+  name: "%(name)s",
+  model: "unsloth/gemma-4-E4B-it",
+  dataset: { type: "huggingface", name: "arkorlab/%(name)s-demo" },
+  datasetFormat: { type: "chatml" },
+  maxSteps: 100,
+  evalSteps: 25,
+  lora: { r: 16, alpha: 16 },
+  // A few rows and steps, to see that every stage works:
+  // dryRun: true,
+  callbacks: {
+    onLog: ({ step, loss }) => console.log(`step ${step}: loss ${loss ?? "not measured"}`),
+    onCheckpoint: ({ step }) => console.log(`step ${step}: checkpoint saved`),
+  },
+});
+"""
+
+
+def starter_typescript(template: str, package: str) -> dict[Path, bytes]:
+    """Return the files by path, relative to the folder; ``package`` is a name that npm takes."""
+    manifest = {
+        # npm installs no package into one of the same name.
+        "name": f"{package}-project" if package == "arkor" else package,
+        "private": True,
+        "type": "module",
+        "scripts": {"build": "arkor build", "start": "arkor start"},
+        "devDependencies": {"arkor": "latest"},
+    }
+    entry = Path(ENTRY)
+    texts = {
+        Path("package.json"): json.dumps(manifest, indent=2) + "\n",
+        entry: INDEX,
+        entry.with_name("trainer.ts"): TRAINER % {"name": template, "what": TEMPLATES[template]},
+        GITIGNORE: ".arkor/\nnode_modules/\n",
+    }
+    return {path: text.encode() for path, text in texts.items()}
