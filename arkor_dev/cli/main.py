@@ -73,6 +73,14 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _seeds(text: str) -> int:
+    from arkor_dev.contract.bodies import MOST_SEEDS
+
+    if not (text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= MOST_SEEDS):
+        raise argparse.ArgumentTypeError(f"{text} is not a valid number of seeds: 1 to {MOST_SEEDS}.")
+    return int(text)
+
+
 def _parser() -> CommandLine:
     parser = CommandLine(
         "arkor-dev",
@@ -126,6 +134,11 @@ def _parser() -> CommandLine:
     start.add_argument(
         "--like", metavar="JOB",
         help="with the settings and the data of a job, named as for jobs; --set goes before them",
+    )  # fmt: skip
+    start.add_argument(
+        "--seeds", metavar="N", type=_seeds, default=1,
+        help="train N times (up to 10), with the seed of the settings and those after it; a job named by "
+        "--like is the first of them",
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
@@ -272,7 +285,18 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "evaluate":
         from arkor_dev.cli.commands.evaluate import Asked, run_evaluate
 
-        asked = Asked(arguments.job, arguments.checkpoint, arguments.force, arguments.data, arguments.against)
+        if arguments.settings and not arguments.against:
+            raise BadRequestError(
+                "--settings compares the settings of two jobs: name the other one by --against."
+            )
+        asked = Asked(
+            arguments.job,
+            arguments.checkpoint,
+            arguments.force,
+            arguments.data,
+            arguments.against,
+            arguments.settings,
+        )
         return asyncio.run(run_evaluate(settings, asked, as_json=arguments.json))
     if arguments.command == "export":
         from arkor_dev.cli.commands.export.run import asked_by, run_export
@@ -318,12 +342,13 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.doctor import run_doctor
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
-    from arkor_dev.cli.commands.start import run_start
+    from arkor_dev.cli.commands.start import run_seeds
     from arkor_dev.cli.set_option import parse_settings
 
     chosen = {"file": arguments.file, "trainer": arguments.trainer, "dry_run": arguments.dry_run}
     begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
-    return asyncio.run(run_start(settings, **chosen, **begin, revision=arguments.revision, yes=yes))
+    begin |= {"revision": arguments.revision}
+    return asyncio.run(run_seeds(settings, arguments.seeds, **chosen, **begin, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -186,6 +186,11 @@ def add_evaluate(parser: CommandLine) -> None:
         metavar="JOB",
         help="beside the final adapter of this job, on the same rows, not the base",
     )
+    evaluate.add_argument(
+        "--settings",
+        action="store_true",
+        help="with --against: compare the settings of both jobs, by their runs with other seeds",
+    )
     evaluate.add_argument("--force", action="store_true", help="also where the job's data have changed since")
     evaluate.add_argument(
         "--json", action="store_true", help="print {evaluation, rows}, or {comparison} with --against"

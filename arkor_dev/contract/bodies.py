@@ -40,6 +40,9 @@ ADAPTER: Final = Schema(
 ENGINES: Final = ("auto", "exact", "llama.cpp")
 """What may compute an answer. ``exact`` is transformers, with the weights as they are."""
 
+MOST_SEEDS: Final = 10
+"""How often one start trains with settings that differ in the seed alone."""
+
 NAME_LIMIT: Final = 200
 NOTES_LIMIT: Final = 10_000
 TAGS_LIMIT: Final = 50

@@ -277,6 +277,8 @@ class TrainRequest(TypedDict):
     """Settings by field that go before those of the file; null takes one away."""
     like: NotRequired[str]
     """The id of a job whose settings and data are taken; ``settings`` go before them."""
+    seeds: NotRequired[int]
+    """Train so many times, with seeds that follow one another; the job ``like`` is the first of them."""
     parent: NotRequired[JobParent]
     """The checkpoint whose adapter the job begins with."""
     on: NotRequired[str]

@@ -51,7 +51,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
     if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
         return _from_toml(settings, request)
-    if request.get("settings") or request.get("like") or request.get("parent"):
+    if any(request.get(name) for name in ("settings", "like", "seeds", "parent")):
         raise BadRequestError(
             "Only settings of arkor.toml can be changed for a run. Change these in the trainer's own code."
         )
@@ -98,10 +98,13 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
     # One token each, so that no id can be read as an option.
     argv += [f"--like={request['like']}"] if "like" in request else []
+    argv += [f"--seeds={request['seeds']}"] if "seeds" in request else []
     if "parent" in request:
         parent = request["parent"]
         argv.append(f"--from={parent['jobId']}:{parent.get('step') or 'final'}")
     rows = by_field()
     for field, value in changes.items():
         argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
-    return Launch(argv, key=f"trainer {chosen}", trainer=chosen, file=None, dry_run=dry_run)
+    # Two jobs of one trainer may be repeated at a time: the backend's queue has them one after another.
+    key = f"seeds of {request.get('like')}" if "seeds" in request else f"trainer {chosen}"
+    return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run)

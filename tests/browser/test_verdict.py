@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from .states import trained
 from .talk import answers, ask, asked
+from .test_home import START, declare
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -151,7 +152,7 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
         fake_backend.evaluations.judge(job)
     fake_backend.evaluations.unlike.add(three)
     async with open_page(studio.url, f"/#/compare?jobs={one},{two},{three},{four}", faulty=True) as page:
-        paired = page.get_by_role("region", name="Paired differences")
+        paired = page.get_by_role("region", name="Adapter against adapter")
         await expect(paired.get_by_role("definition")).to_have_text(
             [
                 "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows.",
@@ -161,3 +162,33 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
         await page.goto(f"{studio.url}/#/compare?jobs={one},{four}")
         await expect(page.locator(".chart-curve")).to_have_count(2)
         await expect(paired).to_have_count(0)
+
+
+async def test_settings_are_compared_by_runs_with_more_seeds_which_one_press_starts(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation"]
+    declare(studio.settings.project)
+    source = {"type": "huggingface", "name": "owner/rows"}
+    one, two = (
+        fake_backend.add_job(
+            "completed",
+            name="first",
+            config={"model": "other", "datasetSource": source, "maxSteps": 7, "seed": 3, "loraR": rank},
+        )
+        for rank in (8, 16)
+    )
+    for job in (one, two):
+        fake_backend.evaluations.judge(job)
+    async with open_page(studio.url, f"/#/compare?jobs={one},{two}", faulty=True) as page:
+        settings = page.get_by_role("region", name="Settings against settings")
+        await expect(settings).to_contain_text("takes 3 seeds of both, and there is 1 seed.")
+        await settings.get_by_role("button", name="Repeat both with 3 seeds").click()
+        await expect(settings).to_contain_text("compare again when the runs are over", timeout=START)
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 2, 60)
+        sent = [seen.json()["config"] for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
+        assert sorted((config["seed"], config["loraR"]) for config in sent) == [(4, 8), (4, 16)]
+        fake_backend.evaluations.repeated = True
+        await page.reload()
+        await expect(settings).to_contain_text("These settings are better than those of first")
+        await expect(settings.get_by_role("button")).to_have_count(0)

@@ -122,6 +122,7 @@ def test_two_adapters_are_compared_row_by_row(target: Target, evaluated: Evaluat
         ({"against": evaluated.id, "againstStep": "x"}, 400),
         ({"against": evaluated.id, "data": "no/such.jsonl"}, 404),
         ({"data": "no/such.jsonl"}, 404),
+        ({"against": evaluated.id, "seeds": "true"}, 409),
     ):
         answer = target.call("GET", path, query={**target.scope, **query})
         assert (answer.status, bool(answer.error)) == (status, True), query

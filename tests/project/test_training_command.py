@@ -220,6 +220,9 @@ def test_a_job_to_repeat_or_to_begin_from_is_one_argument(settings: Settings) ->
     (settings.project / "arkor.toml").write_text(TOML)
     like = training_command(settings, {"like": "--help $(x)", "settings": {"lrPower": 2}}).argv
     assert "--like=--help $(x)" in like
+    repeats = [training_command(settings, {"like": job, "seeds": 3}) for job in ("a", "b")]
+    assert "--seeds=3" in repeats[0].argv
+    assert len({each.key for each in repeats} | {training_command(settings, {"like": "a"}).key}) == 3
     begun = training_command(settings, {"parent": {"jobId": "--local", "step": 20}}).argv
     assert begun[-1] == "--from=--local:20"
     begun = training_command(settings, {"parent": {"jobId": "a:5"}}).argv  # type: ignore[typeddict-item]

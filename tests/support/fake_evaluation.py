@@ -121,6 +121,8 @@ class FakeEvaluations:
         self.changed: set[str] = set()
         self.unlike: set[str] = set()
         """Jobs whose held-out rows are others than those of the rest."""
+        self.repeated = False
+        """Whether there are runs with three seeds of every job."""
         self.rows, self.answers = ROWS, ANSWERS
         self.done: dict[tuple[str, int | None, str | None], dict[str, Any]] = {}
         self._asked: dict[str, tuple[int | None, str | None, int]] = {}
@@ -207,6 +209,14 @@ class FakeEvaluations:
                 raise RefusedError(404, "No such job.")
             other = self._fake.jobs[against]
             self._done(other, query.get("againstStep"), query.get("data"))
+            if "seeds" in query:
+                if not self.repeated:
+                    why = "Comparing settings takes 3 seeds of both, and there is 1 seed."
+                    raise RefusedError(409, why, seeds=1)
+                sentence = (
+                    f"These settings are better than those of {other['name']}: mean held-out loss 1.700."
+                )
+                return web.json_response({"comparison": {**COMPARISON, "rows": 3, "sentence": sentence}})
             if (job["id"] in self.unlike) != (against in self.unlike):
                 raise RefusedError(
                     409, f"{job['name']} and {other['name']} were evaluated on different rows."

@@ -326,6 +326,7 @@ export interface TrainRequest {
   revision?: string;
   settings?: Record<string, unknown>;
   like?: string;
+  seeds?: number;
   parent?: JobParent;
   on?: string;
 }

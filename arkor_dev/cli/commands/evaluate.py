@@ -30,7 +30,8 @@ TEXT: Final = 72
 class Asked:
     """What is to be measured: the checkpoint of ``step`` or the final adapter; on ``data``, a file's path.
 
-    ``against`` names the job whose adapter is its opposite, instead of the base.
+    ``against`` names the job whose adapter is its opposite, instead of the base; with ``seeds`` it is the
+    settings of both that are compared, by their runs with other seeds.
     """
 
     job: str | None
@@ -38,6 +39,7 @@ class Asked:
     force: bool = False
     data: str | None = None
     against: str | None = None
+    seeds: bool = False
 
 
 async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> int:
@@ -60,6 +62,9 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
         else:
             other = choose_job(jobs, asked.against)
             query["against"] = other["id"]
+        if asked.seeds:
+            query["seeds"] = "true"
+        elif asked.against is not None:
             # What was measured in a run, or earlier, is there already.
             if data is not None or asked.step is not None or "evaluation" not in chosen:
                 await _evaluate(backend, chosen, asked, data)

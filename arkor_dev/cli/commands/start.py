@@ -14,7 +14,7 @@ import itertools
 import signal
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
@@ -25,6 +25,7 @@ from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.events import TRAINING_PAUSED
+from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import BackendEndedError, joined
@@ -74,6 +75,7 @@ async def run_start(
     revision: str | None = None,
     like: str | None = None,
     parent: str | None = None,
+    later_seed: int = 0,
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
@@ -83,7 +85,8 @@ async def run_start(
     128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
     by field (`contract.changes`) that go before the file's; the job says which they were. ``like`` names a
     job whose settings and data are taken, ``parent`` one, and a checkpoint of it, whose adapter it begins
-    with. Raises ArkorError when no job was created: a wrong ``arkor.toml``, a backend that is away.
+    with. The seed is ``later_seed`` above that of the settings. Raises ArkorError when no job was created: a
+    wrong ``arkor.toml``, a backend that is away.
     """
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
         if changes or like or parent:
@@ -98,6 +101,12 @@ async def run_start(
     if like is not None:
         chosen, changes = await repeated(settings, trainers, trainer, like, changes)
     config = applied(chosen["config"], changes)
+    if later_seed:
+        seed = config.get("seed")
+        first = seed if isinstance(seed, int) else by_field()["seed"].default
+        assert isinstance(first, int)
+        changes = {**changes, "seed": (first + later_seed) % 2**32}
+        config = applied(chosen["config"], changes)
     if changes:
         if wrong := conflict(config):
             raise BadRequestError(wrong)
@@ -147,6 +156,19 @@ async def run_start(
     if status == "completed" and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return EXIT_CODES.get(status, 1)
+
+
+async def run_seeds(settings: Settings, seeds: int, *, like: str | None, **more: Any) -> int:
+    """Train ``seeds`` times with settings that differ in the seed alone; the first exit code that is not 0.
+
+    The job ``like`` is the first of them. The rest is as for :func:`run_start`.
+    """
+    if seeds > 1 and await asyncio.to_thread(runs_typescript, settings):
+        raise BadRequestError("--seeds is for arkor.toml. This project has its seed in its own code.")
+    for later in range(1 if like and seeds > 1 else 0, seeds):
+        if code := await run_start(settings, like=like, later_seed=later, **more):
+            return code
+    return 0
 
 
 async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None:

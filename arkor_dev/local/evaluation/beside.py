@@ -1,8 +1,10 @@
-"""Two adapters beside each other, by the losses on the same rows that were kept of both."""
+"""Two adapters, or two settings, beside each other, by the losses on the same rows that were kept of both."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
@@ -10,6 +12,7 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.workers.process import Child
 
 from . import kept
+from .seeds import FEWEST, by_run, by_seed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,19 +32,7 @@ async def compare(folder: Path, one: Compared, other: Compared, data: str | None
     Raises NotFoundError where one of them has not been evaluated, and ConflictError where they were on
     different rows.
     """
-    first = await asyncio.to_thread(_scores, folder, one, data)
-    second = await asyncio.to_thread(_scores, folder, other, data)
-    both = f"{_called(one)} and {_called(other)}"
-    if any(first[key] != second[key] for key in ("rows", "groups")):
-        raise ConflictError(
-            f"{both} were evaluated on different rows: a difference would say nothing of the adapters. "
-            "Evaluate both on one file (data)"
-        )
-    if first["tokens"] != second["tokens"]:
-        raise ConflictError(
-            f"{both} read the same rows as other tokens (another model, chat template or maxLength): their "
-            "losses a token are not alike"
-        )
+    first, second = await asyncio.to_thread(_on_same_rows, folder, one, other, data)
     child = await Child.start(WORKER)
     try:
         child.send(one=first, other=second, beside=_called(other), called=data)
@@ -52,6 +43,52 @@ async def compare(folder: Path, one: Compared, other: Compared, data: str | None
         raise UnavailableError(child.cause("The comparing process"))
     finally:
         await child.stop()
+
+
+async def compare_settings(
+    folder: Path, one: dict[str, Any], other: dict[str, Any], jobs: list[dict[str, Any]]
+) -> Any:
+    """The contract's part of two jobs' settings, by the runs among ``jobs`` that differ only in the seed.
+
+    Raises ConflictError where fewer than three seeds have been trained and evaluated with both.
+    """
+    ones, others = by_seed(jobs, one), by_seed(jobs, other)
+    if one["id"] in {each["id"] for each in others.values()}:
+        raise ConflictError(f"{_called((one, None))} and {_called((other, None))} have the same settings")
+    pairs = []
+    for seed in sorted(ones.keys() & others.keys()):
+        with contextlib.suppress(NotFoundError):
+            runs = (ones[seed], None), (others[seed], None)
+            pairs.append(await asyncio.to_thread(_on_same_rows, folder, *runs, None))
+    if len(pairs) < FEWEST:
+        have = "no seed" if not pairs else "1 seed" if len(pairs) == 1 else f"{len(pairs)} seeds"
+        raise ConflictError(
+            f"Comparing settings takes {FEWEST} seeds of both, and there {'is' if len(pairs) < 2 else 'are'} "
+            f"{have}: repeat both jobs with {FEWEST} seeds",
+            seeds=len(pairs),
+        )
+    before, after = ([fmean(pair[place]["adapter"]) for pair in pairs] for place in (1, 0))
+    margin = max(scores["margin"] for pair in pairs for scores in pair)
+    return by_run(after, before, margin, _called((other, None)))
+
+
+def _on_same_rows(
+    folder: Path, one: Compared, other: Compared, data: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is kept of the rows of both, which are the same; raises as :func:`compare` does."""
+    first, second = _scores(folder, one, data), _scores(folder, other, data)
+    both = f"{_called(one)} and {_called(other)}"
+    if any(first[key] != second[key] for key in ("rows", "groups")):
+        raise ConflictError(
+            f"{both} were evaluated on different rows: a difference would say nothing of the adapters. "
+            "Evaluate both on one file (data)"
+        )
+    if first["tokens"] != second["tokens"]:
+        raise ConflictError(
+            f"{both} read the same rows as other tokens (another model, chat template or maxLength): their "
+            "losses per token are not comparable"
+        )
+    return first, second
 
 
 def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ ended, and begins anew when none runs. What it finds is kept in the job's folder
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from . import kept
-from .beside import compare
+from .beside import compare, compare_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,11 @@ class Evaluations:
     async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
         """The contract's part in which ``one`` stands as adapter and ``other`` as base; see ``beside``."""
         return await compare(self._data, one, other, data)
+
+    async def compare_settings(self, one: dict[str, Any], other: dict[str, Any]) -> Any:
+        """The contract's part of the settings of two jobs, whose runs are paired by seed; see ``beside``."""
+        jobs = json.loads(await self._store.read(Store.listing))["jobs"]
+        return await compare_settings(self._data, one, other, jobs)
 
     def drop(self, job_id: str) -> None:
         """Stop, and forget, what is wanted of a job."""

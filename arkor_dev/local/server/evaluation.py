@@ -84,6 +84,8 @@ async def evaluation(request: web.Request) -> web.Response:
         other = await request.app[SETUP].store.read(Store.get, against)
         if other is None:
             raise NotFoundError(f"There is no job {against}")
+        if "seeds" in request.query:
+            return web.json_response({"comparison": await evaluations.compare_settings(job, other)})
         beside = _step(request, "againstStep")
         found = await evaluations.compare((job, step), (other, beside), data)
         return web.json_response({"comparison": found})

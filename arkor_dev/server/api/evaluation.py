@@ -11,7 +11,7 @@ from arkor_dev.server.app_keys import BACKEND, JOBS
 
 from .envelope import answered, read_object
 
-ASKED: Final = ("step", "data", "against", "againstStep")
+ASKED: Final = ("step", "data", "against", "againstStep", "seeds")
 
 
 async def evaluate(request: web.Request) -> web.Response:

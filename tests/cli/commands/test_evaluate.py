@@ -79,6 +79,11 @@ async def test_one_adapter_is_set_against_another(
     fake_backend.evaluations.judge(one)
     said = await command.run(0, "evaluate", one, "--against", two)
     assert said == "Better than two: loss 1.66 vs. 1.91 on 12 held-out rows.\n"
+    assert "takes 3 seeds of both" in await command.run(2, "evaluate", one, "--against", two, "--settings")
+    fake_backend.evaluations.repeated = True
+    said = await command.run(0, "evaluate", one, "--against", two, "--settings")
+    assert said == "These settings are better than those of two: mean held-out loss 1.700.\n"
+    assert "name the other one by --against" in await command.run(2, "evaluate", one, "--settings")
     # The one had been evaluated; the other was for this.
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == 1
     assert dict(fake_backend.last("GET /v1/jobs/{id}/evaluation").url.query)["against"] == two

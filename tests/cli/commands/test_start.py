@@ -19,7 +19,7 @@ from rich.console import Console
 
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
-from arkor_dev.cli.commands.start import run_start
+from arkor_dev.cli.commands.start import run_seeds, run_start
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity import connect
 from arkor_dev.identity.connect import _running_backend
@@ -73,12 +73,14 @@ class Started:
         revision: str | None = None,
         like: str | None = None,
         parent: str | None = None,
+        seeds: int = 1,
     ) -> None:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
         self.task = asyncio.create_task(
-            run_start(
+            run_seeds(
                 settings,
+                seeds,
                 trainer=trainer,
                 dry_run=dry_run,
                 changes=changes,
@@ -597,6 +599,26 @@ async def test_a_job_is_repeated_with_its_settings_and_its_data(
         "seed": 7,
     }
     assert set(by_hand) == {"model", "numTrainEpochs", "loraR", "seed"}
+
+
+@pytest.mark.parametrize(("like", "sent"), [(None, [42, 43]), ("job_old", [8])])
+async def test_settings_are_repeated_with_the_seeds_that_follow(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None, like: str | None, sent: list[int]
+) -> None:
+    config = {"model": "m", "datasetSource": {"type": "huggingface", "name": "owner/rows"}, "seed": 7}
+    fake_backend.add_job("completed", id="job_old", name="first", config=config)
+    started = Started(settings, like=like, seeds=2)
+    for count in range(2, 2 + len(sent)):
+
+        def followed(count: int = count) -> bool:
+            return len(fake_backend.jobs) == count and fake_backend.active[STREAM] > 0
+
+        await fake_backend.until(followed, 60)
+        fake_backend.finish(next(reversed(fake_backend.jobs)))
+    assert (await started.end())[0] == 0
+    created = [seen for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
+    configs = [seen.json()["config"] for seen in created]
+    assert [config.get("seed", 42) for config in configs] == sent
 
 
 async def test_a_hidden_token_is_not_trained_with(

@@ -24,7 +24,7 @@ async def test_an_evaluation_is_asked_for_and_comes(studio: Studio, fake_backend
     assert (await call(studio, "GET", job))[1]["job"]["evaluating"]["progress"]["unit"] == "rows"
     assert "evaluating" not in (await call(studio, "GET", job))[1]["job"]
     status, found = await call(studio, "GET", f"{job}/evaluation")
-    assert (status, found["evaluation"]["verdict"], len(found["rows"])) == (200, "better", 12)
+    assert (status, found["evaluation"]["verdict"], len(found["rows"])) == (200, "mixed", 12)
 
 
 async def test_a_checkpoint_is_named_by_its_step(studio: Studio, fake_backend: FakeBackend) -> None:

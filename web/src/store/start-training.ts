@@ -12,7 +12,7 @@ import { changesOf } from "./trainer-changes";
 export async function startTraining(
   shown: Trainer,
   dryRun: boolean,
-  more: Pick<TrainRequest, "settings" | "like" | "parent" | "on">,
+  more: Pick<TrainRequest, "settings" | "like" | "seeds" | "parent" | "on">,
 ): Promise<string | null> {
   if (manifest.peek()?.revision !== undefined) {
     await reloadManifest();

@@ -1,26 +1,54 @@
-/** Whether one adapter is better than another on the same held-out rows: each beside the first of them. */
+/** Which of two is better: their adapters, on the same rows, and their settings, by runs with several seeds. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, errorText } from "../../api/client";
-import type { EvaluationComparison } from "../../contract.gen";
+import { ApiError, api, errorText } from "../../api/client";
+import type { EvaluationComparison, Job } from "../../contract.gen";
 import { isObject } from "../../lib/json";
-import { clean } from "../../lib/text";
+import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
+import { loadManifest, manifestError, trainerNamed } from "../../store/manifest";
+import { startTraining } from "../../store/start-training";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
+import { ErrorNote } from "../../ui/empty";
 import type { Compared } from "./tables";
+
+const SEEDS = 3;
 
 interface Said {
   id: string;
   text: string;
   /** Why the two cannot be compared, and no verdict. */
   refused: boolean;
+  /** More seeds would do. */
+  short?: boolean;
 }
 
 export function Paired({ compared }: { compared: readonly Compared[] }) {
   const judged = compared.filter(({ job }) => isObject(job?.evaluation));
   if (judged.length < 2 || !features.value.has("evaluation")) return null;
-  return <Sentences judged={judged} />;
+  return (
+    <>
+      <Sentences title="Adapter against adapter" judged={judged} query="" />
+      {judged.length === 2 && (
+        <Sentences title="Settings against settings" judged={judged} query="&seeds=true">
+          <Repeat jobs={judged.map(({ job }) => job!)} />
+        </Sentences>
+      )}
+    </>
+  );
 }
 
-function Sentences({ judged }: { judged: readonly Compared[] }) {
+interface Props {
+  title: string;
+  judged: readonly Compared[];
+  query: string;
+  /** Stands under what more seeds would tell. */
+  children?: ComponentChildren;
+}
+
+/** Each of the jobs but the first beside the first. */
+function Sentences({ title, judged, query, children }: Props) {
   const [said, setSaid] = useState<readonly Said[]>([]);
   const [first, ...others] = judged;
   // Measured again they may differ.
@@ -28,12 +56,18 @@ function Sentences({ judged }: { judged: readonly Compared[] }) {
   useEffect(() => {
     const stop = new AbortController();
     const ask = async ({ id }: Compared): Promise<Said> => {
-      const path = `/jobs/${encodeURIComponent(id)}/evaluation?against=${encodeURIComponent(first!.id)}`;
+      const against = `against=${encodeURIComponent(first!.id)}${query}`;
+      const path = `/jobs/${encodeURIComponent(id)}/evaluation?${against}`;
       try {
         const { comparison } = await api<Partial<EvaluationComparison>>(path, { signal: stop.signal });
         return { id, text: clean(comparison?.sentence, 600), refused: false };
       } catch (fault) {
-        return { id, text: errorText(fault), refused: true };
+        return {
+          id,
+          text: errorText(fault),
+          refused: true,
+          short: fault instanceof ApiError && "seeds" in fault.extra,
+        };
       }
     };
     setSaid([]);
@@ -43,8 +77,8 @@ function Sentences({ judged }: { judged: readonly Compared[] }) {
     return () => stop.abort();
   }, [version]);
   return (
-    <section aria-label="Paired differences" class="compare-paired">
-      <h2>Adapter against adapter</h2>
+    <section aria-label={title} class="compare-paired">
+      <h2>{title}</h2>
       <dl>
         {others.map(({ id, name }) => {
           const told = said.find((each) => each.id === id);
@@ -58,6 +92,45 @@ function Sentences({ judged }: { judged: readonly Compared[] }) {
           );
         })}
       </dl>
+      {said.some(({ short }) => short) && children}
     </section>
   );
+}
+
+/** Trains both jobs' settings again, with the seeds that follow theirs. */
+function Repeat({ jobs }: { jobs: readonly Job[] }) {
+  const [state, setState] = useState<"" | "starting" | "started">("");
+  const [error, setError] = useState("");
+  const repeat = async (): Promise<void> => {
+    setState("starting");
+    setError("");
+    try {
+      for (const job of jobs) await start(job);
+      setState("started");
+      say("Training started");
+    } catch (fault) {
+      setState("");
+      setError(errorText(fault));
+    }
+  };
+  return (
+    <>
+      {error && <ErrorNote error={error} />}
+      <Button small disabled={state !== ""} onClick={() => void repeat()}>
+        {state === "started"
+          ? "Training; compare again when the runs are over"
+          : `Repeat both with ${SEEDS} seeds`}
+      </Button>
+    </>
+  );
+}
+
+async function start(job: Job): Promise<void> {
+  await loadManifest();
+  const trainer = trainerNamed(job.name);
+  const name = displayName(job.name);
+  if (!trainer)
+    throw new Error(manifestError.peek() ?? `There is no trainer ${name} in arkor.toml any more.`);
+  const run = await startTraining(trainer, false, { like: job.id, seeds: SEEDS });
+  if (run === null) throw new Error("The project was edited a moment ago. Try again.");
 }
