@@ -28,14 +28,36 @@ def test_help_in_the_readme_is_the_commands_own() -> None:
     assert shown[1] == printed
 
 
-def test_the_toml_in_the_readme_is_a_valid_project(tmp_path: Path) -> None:
-    shown = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert shown
-    tomllib.loads(shown[1])
-    (tmp_path / "arkor.toml").write_text(shown[1])
+def test_the_toml_of_readme_and_docs_is_valid_beside_the_readmes_own(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
-    assert [trainer["name"] for trainer in load_trainers(tmp_path)] == ["support-bot"]
+    for name in ("chats.jsonl", "eval.jsonl", "refunds.jsonl"):
+        (tmp_path / "data" / name).write_text('{"prompt": "a", "completion": "b"}\n')
+    (tmp_path / "data" / "faq.csv").write_text("question,answer\na,b\n")
+    first, *more = [block for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")) for block in tomls(path)]
+    assert len(more) == 5
+    for block in ["", *more]:
+        (tmp_path / "arkor.toml").write_text(together(first, block))
+        (trainer,) = load_trainers(tmp_path)
+        assert trainer["name"] == "support-bot"
+
+
+def tomls(path: Path) -> list[str]:
+    """The blocks of TOML in a document: fenced ones, and indented ones that begin like it."""
+    text = path.read_text()
+    fenced = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    indented = re.findall(r"\n\n((?: {4}(?:\w+ = |\[\[).*\n)(?: {4}.*\n)*)", text)
+    return [*fenced, *(re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in indented)]
+
+
+def together(first: str, block: str) -> str:
+    """A trainer with what ``block`` says of it in place of its own, and the other tables of ``block``."""
+    ours, _, others = re.sub(r"^\[\[trainer\]\]\n", "", block, flags=re.MULTILINE).partition("\n[")
+    if block.startswith("[") and not block.startswith("[[trainer]]"):
+        tables, _, ours = block.partition("[[trainer]]\n")
+        others = tables.removeprefix("[")
+    keys = set(tomllib.loads(ours)) | ({"eval_split"} if "eval_dataset" in ours else set())
+    kept = [line for line in first.splitlines() if line.partition(" ")[0] not in keys]
+    return "\n".join([kept[0], ours, *kept[1:], f"[{others}" if others else ""])
 
 
 def test_every_picture_and_link_in_the_readme_exists() -> None:

@@ -246,7 +246,7 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         settings, why = where(settings, names)
         if why and arguments.command != "doctor":
             print(why, file=sys.stderr)  # noqa: T201
-    if arguments.command in (None, "start"):
+    if arguments.command in (None, "start", "serve"):
         remember(settings)
     return settings
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from arkor_dev.backend.unix_address import address_of
+from arkor_dev.core.settings import Settings
 from tests.support.own_time import OwnTime
 
 if TYPE_CHECKING:
@@ -170,6 +172,15 @@ class Backend:
         assert not [frame for frame in frames if frame.event == "error"], frames
         deltas = [frame.json["choices"][0]["delta"] for frame in frames[:-1] if frame.event == "message"]
         return "".join(delta.get("content", "") for delta in deltas)
+
+    def leave_word(self, project: Path, home: Path) -> None:
+        """Tell commands with this ``home`` of the backend, as the Studio does that has started one."""
+        data = home / ".local" / "share" / "arkor-dev"
+        kept = Settings(project=project, home=home, data=data, cache=home / "cache").local_data
+        kept.mkdir(parents=True, exist_ok=True)
+        word = {"baseUrl": address_of(str(self.socket)), "token": TOKEN, "pid": os.getpid()}
+        scope = {"orgSlug": "local", "projectSlug": "tests"}
+        (kept / "backend.json").write_text(json.dumps(word | scope))
 
     def processes(self, module: str = "") -> list[int]:
         """The pids of this backend and of everything it started, by a mark in their environment."""

@@ -1,4 +1,4 @@
-"""``arkor-dev serve --local`` by itself: it answers, trains nothing, and leaves nothing running."""
+"""``arkor-dev serve --local`` by itself: it answers, trains only what is asked for, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -25,6 +25,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TOML = """
+[[trainer]]
+name = "parrot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 1
+eval_split = 0.1
+samples = "off"
+"""
+
+
+def statuses(kept: Path) -> dict[str, str]:
+    """What became of each job."""
+    store = Store(kept / "backend.sqlite", "local")
+    jobs = json.loads(store.listing())["jobs"]
+    store.close()
+    return {job["id"]: job["status"] for job in jobs}
+
+
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.timeout(300)
@@ -36,14 +55,15 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
     store = Store(kept / "backend.sqlite", "local")
     target = {"kind": "base_model", "baseModel": "./models/tiny"}
     deployments.create(store, {"slug": "bot", "target": target, "authMode": "none"})
-    waiting = store.create("waiting", CONFIG)["id"]
+    waiting = store.create("waiting", {**CONFIG, "maxSteps": 1, "saveSteps": 0})["id"]
     store.close()
     port = free_port()
+    env = {**environment(home), "ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    env |= {"ARKOR_LEAST_FREE_BYTES": "0"}
     process = subprocess.Popen(
         [sys.executable, "-m", "arkor_dev", "serve", "bot", "--local", "--port", str(port),
          "--project", str(project)],
-        env={**environment(home), "ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.PIPE,
+        env=env, stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -56,6 +76,16 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
             )
         assert answer.usage is not None
         assert 0 < answer.usage.completion_tokens <= 4
+        assert statuses(kept) == {waiting: "queued"}
+        # Whoever starts a job beside it is not left waiting: its backend begins to work.
+        (project / "arkor.toml").write_text(TOML)
+        started = subprocess.run(
+            [sys.executable, "-m", "arkor_dev", "start", "--project", str(project)],
+            env=env, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert started.returncode == 0, started
+        assert set(statuses(kept).values()) == {"completed"}
+        assert len(statuses(kept)) == 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         until(lambda: marked(mark) == [])
@@ -64,7 +94,3 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-    store = Store(kept / "backend.sqlite", "local")
-    (job,) = json.loads(store.listing())["jobs"]
-    store.close()
-    assert (job["id"], job["status"]) == (waiting, "queued")

@@ -14,7 +14,7 @@ from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
 from arkor_dev.local.jobs.running import remains, standing, training
 from arkor_dev.local.jobs.running.devices import gpus
-from arkor_dev.local.jobs.running.life import Life
+from arkor_dev.local.jobs.running.life import Life, end
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
@@ -580,7 +580,7 @@ async def test_a_backend_on_demand_works_through_the_queue_once_somebody_asks(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def runs(life: Life, *_: object) -> None:
-        await scheduler_module.end(life._store, tmp_path, life.job, Verdict("completed", {}))
+        await end(life._store, tmp_path, life.job, Verdict("completed", {}))
 
     monkeypatch.setattr(Life, "run", runs)
     interrupted, waiting = await made(store, None, None)

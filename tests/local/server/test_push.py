@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import socket
 import subprocess
@@ -19,13 +18,10 @@ from huggingface_hub import ModelCard
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arkor_dev.backend.unix_address import address_of
 from arkor_dev.cli.commands.push import hub as hub_side
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import internal, read_statement
-from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.job_folder import final_folder
-from tests.local import harness
 from tests.local.tiny_model import QUESTIONS
 from tests.support.daemon import environment
 from tests.support.fake_hub import TOKEN, fake_hub
@@ -90,16 +86,6 @@ async def test_what_leaves_is_whole_and_tells_nothing_of_here(
     trained.backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{made['id']}")
 
 
-def studio_is_open(trained: Trained, project: Path, home: Path) -> None:
-    """Leave word below ``home`` of the backend that runs, as the Studio does that has started one."""
-    data = home / ".local" / "share" / "arkor-dev"
-    kept = Settings(project=project, home=home, data=data, cache=home / "cache").local_data
-    kept.mkdir(parents=True)
-    word = {"baseUrl": address_of(str(trained.backend.socket)), "token": harness.TOKEN}
-    scope = {"orgSlug": "local", "projectSlug": "tests"}
-    (kept / "backend.json").write_text(json.dumps(word | scope))
-
-
 def worn(base: Path, adapter: Path, strength: float) -> Any:
     """The base with the adapter by PEFT, whose second factor is multiplied: the dial has no part in it."""
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
@@ -121,7 +107,7 @@ def test_half_of_an_adapter_arrives_where_half_is_asked_for(
 ) -> None:
     """The command itself, with all that it says; what has arrived is read by PEFT and transformers."""
     home, there = tmp_path / "home", tmp_path / "there"
-    studio_is_open(trained, shared_project.resolve(), home)
+    trained.backend.leave_word(shared_project.resolve(), home)
     here = {name: value for name, value in environment(home).items() if not name.startswith("HF_")}
     what = ["--format", "merged", "--strength", "0.5", "--checkpoint", "final"]
     with fake_hub() as hub:

@@ -1,0 +1,263 @@
+"""Every command that README, docs and page tell a person to run, run as it is written there.
+
+A new command of `arkor-dev` is run without further ado. Any other, and those that cannot be run here, need a
+line in `NOT_RUN` with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from arkor_dev.cli.main import _parser
+from arkor_dev.core.settings import Settings
+from tests.support.daemon import free_port
+from tests.support.documented import ROOT, Command, documented
+
+from .conftest import ENDLESS, make_project
+from .harness import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+
+NOT_RUN: Final = {
+    r"\b(pip|apt|npm) install ": "installs; that there is such an extra is looked at",
+    r"-m venv |^cd |^exit$": "makes a folder, or goes there: the sandbox has both",
+    r"^\./scripts/(?!studio$)": "installs, or takes minutes; that there is such a script is looked at",
+    r"^cd web && npx": "the page's own tests",
+    r"ray://|--workers|cluster status|^ray |^RAY_|auth-token|import ray": "a cluster: tests/local/cluster",
+    r"^(ssh|mkdir -p ~/\.ray|docker|kubectl|sed .*kubectl|sky|systemctl) ?": "another machine, or a service",
+    r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
+    r"^arkor ": "the TypeScript project's own command: tests/cli/commands/test_start_typescript.py",
+    r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
+    r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
+    r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
+    r" --repeat": "tests/local/test_verify_repeat.py",
+    r"…$": "the end is left out: with each end it stands elsewhere",
+    r"^arkor-dev (export|serve|verify|jobs cancel|local import)$": "a command's name, in a sentence",
+}
+PAGE: Final = {
+    "arkor-dev ${verb} ${clean(job, 100)}${format}${bits}${strength}${step} ${to}": [
+        "arkor-dev export JOB --format merged --strength 0.5 --checkpoint 2 --out FOLDER"
+    ],
+}
+"""What the page's templates make; web/src/pages/job/exports/files.test.ts holds them to it."""
+EXIT_CODES: Final = {"arkor-dev whoami": 1}
+STUDIO: Final = re.compile(r"arkor-dev --local|\./scripts/studio")
+TOML: Final = """
+[[trainer]]
+name = "support-bot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 4
+learning_rate = 1e-2
+save_every = 2
+eval_split = 0.2
+samples = "off"
+"""
+
+
+def commands() -> list[Command]:
+    """All of them, the page's templates filled in."""
+    found = documented()
+    assert {each.text for each in found if "${" in each.text and "arkor-dev" in each.text} == set(PAGE)
+    return [
+        Command(each.where, text, each.said) for each in found for text in PAGE.get(each.text, [each.text])
+    ]
+
+
+def reason(command: Command) -> str | None:
+    """Why a command is not run here; None for one that is."""
+    return next((why for pattern, why in NOT_RUN.items() if re.search(pattern, command.text)), None)
+
+
+def test_every_command_is_run_or_says_why_not() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    found = commands()
+    assert len(found) > 90
+    for command in found:
+        why, text = reason(command), command.text
+        ours = STUDIO.match(text) or text.startswith(("arkor-dev ", ". .venv/"))
+        assert why or ours, f"{command.where}: {text}: run it, or say in NOT_RUN why not"
+        named = re.findall(r"(?:arkor-dev|the/clone)\[([^\]]+)\]", text)
+        assert {extra for each in named for extra in each.split(",")} <= extras, text
+        if script := re.match(r"\./(scripts/[\w-]+)", text):
+            assert os.access(ROOT / script[1], os.X_OK), text
+        if why and text.startswith("arkor-dev "):
+            _parser().parse(shlex.split(text.replace("M", "2").replace("…", "merged"))[1:])
+    unused = [
+        pattern for pattern in NOT_RUN if not any(re.search(pattern, command.text) for command in found)
+    ]
+    assert unused == []
+
+
+@dataclass
+class Sandbox:
+    """A clone with its environment, a home, and a project with one trained job."""
+
+    root: Path
+    backend: Backend
+    env: dict[str, str]
+    key: str = ""
+    jobs: list[str] = field(default_factory=list)
+
+    @property
+    def project(self) -> Path:
+        return self.root / "my-bot"
+
+    def run(self, text: str, cwd: Path, code: int = 0) -> str | None:
+        """Run a line in a shell; what is wrong with how it went."""
+        done = subprocess.run(
+            ["/bin/bash", "-ec", text],
+            cwd=cwd, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        if found := re.search(r"^Started job (\S+)", done.stdout, re.MULTILINE):
+            self.jobs.append(found[1])
+        if cancelled := re.search(r"^(\S+) \(\S+\) is cancelled", done.stdout, re.MULTILINE):
+            self.backend.call("DELETE", f"/v1/jobs/{cancelled[1]}")  # the latest is a whole one again
+        wrong = done.returncode != code or "Traceback" in done.stderr
+        return f"{done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}" if wrong else None
+
+    def serve(self, text: str, cwd: Path, ready: str) -> str | None:
+        """Run a line that serves until Ctrl-C; what is wrong with how it went."""
+        port = free_port()
+        text = re.sub(r" --port \d+|$", f" --port {port}", text, count=1)
+        process = subprocess.Popen(
+            ["/bin/bash", "-ec", f"exec {text}"],
+            cwd=cwd, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+        said = ""
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said += line
+                if key := re.search(r"shown this once: (\S+)", line):
+                    self.key = key[1]
+                if ready in line:
+                    break
+            wrong = self.call(port) if "serve support-bot" in text else None
+            process.send_signal(signal.SIGINT)
+            said += process.stdout.read()
+        if process.returncode != 0 or "error" in said or "Traceback" in said:
+            wrong = f"{process.returncode}: {said[-2000:]}"
+        return wrong
+
+    def call(self, port: int) -> str | None:
+        """Run the client of docs/serving.md."""
+        code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "serving.md").read_text(), re.DOTALL)
+        assert code is not None
+        program = code[1].replace("localhost:4000", f"localhost:{port}").replace("ak-…", self.key)
+        (self.root / "client.py").write_text(program + "assert answer.choices[0].message.content\n")
+        return self.run("python client.py", self.root)
+
+    def typed(self, command: Command) -> str:
+        """The command with what a person puts in its placeholders."""
+        job = self.jobs[0] if self.jobs else "JOB"
+        text = command.text.replace(" DIR", f" {self.root / 'figures'}")
+        if text.startswith("arkor-dev verify"):
+            data = Settings(self.project, self.root, Path(self.env["XDG_DATA_HOME"]) / "arkor-dev", self.root)
+            text = text.replace("FOLDER", str(data.local_data / "jobs" / job / "final"))
+        if text.startswith("arkor-dev jobs resume"):
+            job = self.paused()
+            text += " && arkor-dev jobs cancel JOB"
+        text = text.replace("FOLDER", str(self.root / f"out-{len(list(self.root.iterdir()))}"))
+        return text.replace("JOB:20", f"{job}:2").replace("JOB", job).replace("NAME", job)
+
+    def paused(self) -> str:
+        """A job that was paused."""
+        job = self.backend.submit(ENDLESS)
+        self.backend.wait_for(job, "training.log")
+        assert self.backend.call("POST", f"/v1/jobs/{job}/pause").status == 200
+        return job
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Sandbox]:
+    if sys.platform != "linux" or not Path("/bin/bash").exists():
+        pytest.skip("the commands are for bash")
+    clone, home = tmp_path / "clone", tmp_path / "home"
+    for folder in ("examples", "scripts"):
+        shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    made_environment(clone)
+    kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+    env = kept | {
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / ".local" / "share"),
+        "PATH": f"{clone / '.venv' / 'bin'}:/usr/bin:/bin",
+        "BROWSER": "true",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "ARKOR_LEAST_FREE_BYTES": "0",
+    }
+    project = tmp_path / "my-bot"
+    data = Settings(project, home, home / ".local" / "share" / "arkor-dev", tmp_path).local_data
+    project.mkdir()
+    backend = Backend.start(data, project, tmp_path / "cache", **template)
+    box = Sandbox(tmp_path, backend, env)
+    try:
+        assert box.run("arkor-dev init my-bot", tmp_path) is None
+        shutil.rmtree(project / "data")
+        make_project(project, tiny)
+        (project / "arkor.toml").write_text(TOML)
+        backend.leave_word(project, home)
+        assert box.run("arkor-dev start --local", project) is None
+        yield box
+    finally:
+        backend.stop()
+
+
+def made_environment(clone: Path) -> None:
+    """An environment as ./scripts/studio leaves it, but with the packages of this one."""
+    environment = clone / ".venv"
+    venv.create(environment, symlinks=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    packages = [each for each in sys.path if each.endswith("-packages")]
+    (site / "these.pth").write_text("\n".join([str(ROOT), *packages]))
+    command = environment / "bin" / "arkor-dev"
+    python = environment / "bin" / "python"
+    command.write_text(f"#!{python}\nimport sys\nfrom arkor_dev.cli.main import main\nsys.exit(main())\n")
+    command.chmod(0o755)
+    for file in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / file, clone / file)
+    made_of = (clone / "pyproject.toml").read_bytes() + (clone / "constraints.txt").read_bytes()
+    sums = subprocess.run(["/usr/bin/cksum"], input=made_of, capture_output=True, check=True).stdout.decode()
+    (environment / "installed").write_text(f"{sums.strip()} [local]\n")
+
+
+def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:
+    wrong = {}
+    for command in commands():
+        if reason(command):
+            continue
+        text, cwd = sandbox.typed(command), sandbox.project
+        if text.startswith((". ", "./")) or " examples/" in text:
+            cwd = sandbox.root / "clone"
+        elif STUDIO.match(text) or " init" in text:
+            cwd = sandbox.root / "another"
+            cwd.mkdir(exist_ok=True)
+        if text.startswith(". "):
+            text += f' && test "$(command -v arkor-dev)" = {cwd}/.venv/bin/arkor-dev'
+        if STUDIO.match(text):
+            fault = sandbox.serve(text, cwd, "Identity")
+        elif text.startswith("arkor-dev serve"):
+            fault = sandbox.serve(text, cwd, "Ctrl-C ends it")
+        else:
+            fault = sandbox.run(text, cwd, EXIT_CODES.get(text, 0))
+        if fault:
+            wrong[f"{command.where}: {text}"] = fault
+    assert wrong == {}
