@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from arkor_dev.local.jobs.artifacts import job_folder
+from arkor_dev.local.jobs.job_folder import job_folder
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.evaluation import kept
