@@ -109,7 +109,7 @@ async def test_not_to_be_told_of_the_end_holds(
         await page.reload()
         await expect(told).to_have_attribute("aria-pressed", "false")
         await page.get_by_role("button", name="Hide").click()
-        await expect(page.locator(".home-output-state")).to_contain_text("goes on", timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("keeps running", timeout=START)
 
 
 async def test_stopping_to_watch_is_not_cancelling(
@@ -126,7 +126,7 @@ async def test_stopping_to_watch_is_not_cancelling(
         await page.get_by_role("button", name="Hide").focus()
         await page.keyboard.press("Enter")
         await expect(page.locator(".home-output-state")).to_contain_text(
-            "the job itself goes on", timeout=START
+            "the job keeps running", timeout=START
         )
         await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_be_focused()
         assert fake_backend.jobs[job]["status"] == "queued"
@@ -137,6 +137,12 @@ async def test_stopping_to_watch_is_not_cancelling(
         await expect(page.locator(".home-output-state")).to_contain_text("Cancelled", timeout=START)
         await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_be_focused()
         assert fake_backend.jobs[job]["status"] == "cancelled"
+        # Its job is deleted afterwards: that is no failure, and no link leads to it.
+        del fake_backend.jobs[job]
+        async with hurried(page):
+            await expect(page.locator(".home-output")).to_contain_text("Job deleted", timeout=START)
+        await expect(page.locator(".home-output-state")).to_contain_text("Stopped")
+        await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_have_count(0)
 
 
 async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open_page: OpenPage) -> None:

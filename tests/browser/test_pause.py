@@ -48,7 +48,7 @@ async def test_a_job_is_paused_and_goes_on_by_one_key(
         fake_backend.begin(job)
         steps(fake_backend, job, 21, 25)
         await expect(page.locator(".job-line")).to_contain_text("Running")
-        await expect(page.get_by_text("Went on after step 20.")).to_be_visible()
+        await expect(page.get_by_text("Resumed at step 20.")).to_be_visible()
         await expect(figure(page, "Step")).to_contain_text("25 / 60")
         fake_backend.finish(job)
         await expect(page.locator(".job-line")).to_contain_text("Completed")
@@ -242,7 +242,7 @@ async def test_home_tells_of_a_job_that_goes_on_and_not_of_its_own_twice(
     steps(fake_backend, job, 11, 11)
     async with open_page(studio.url, clock=True) as page:
         told = page.locator(".home-elsewhere")
-        await expect(told).to_contain_text("Went on after step 10: Studio was killed while it ran")
+        await expect(told).to_contain_text("Resumed at step 10: Studio was killed while it ran")
         await expect(told).to_contain_text("Running")
         fake_backend.resuming.pause(job)
         async with hurried(page, studio):
@@ -259,5 +259,5 @@ async def test_home_tells_of_a_job_that_goes_on_and_not_of_its_own_twice(
         state = page.locator(".home-output-state")
         await expect(state).to_contain_text("Paused", timeout=START)
         await expect(state).to_contain_text("command ended")
-        await expect(state).not_to_contain_text("goes on")
+        await expect(state).not_to_contain_text("keeps running")
         await expect(told).to_have_count(0)

@@ -62,7 +62,7 @@ async def paused_for_disk(scene: Scene) -> None:
 async def resumed(scene: Scene) -> None:
     job = went_on(scene.fake)
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_text("Went on after step 100")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_text("Resumed at step 100")).to_be_visible(timeout=PROMPTLY)
     await expect(scene.page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
 
 
@@ -152,7 +152,7 @@ async def home_went_on(scene: Scene) -> None:
     project(scene)
     went_on(scene.fake)
     await scene.go("/")
-    await expect(scene.page.get_by_text("Went on after step 100")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_text("Resumed at step 100")).to_be_visible(timeout=PROMPTLY)
 
 
 @state("home-paused", "A paused job is told of on Home, with why it stands")

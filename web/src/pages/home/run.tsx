@@ -6,7 +6,7 @@ import { now } from "../../lib/clock";
 import { clock, duration, time } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
-import { cancelJob, isOver, jobById, refreshJobs } from "../../store/jobs";
+import { cancelJob, isOver, jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { RunOutput } from "../../store/output";
 import { ordinal } from "../../store/queue";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
@@ -45,6 +45,7 @@ function Panel({ run }: { run: TrainingRun }) {
   const jobId = output.jobId.value ?? run.jobId;
   const job = jobId ? jobById(jobId) : undefined;
   const ended = output.ending.value !== null || run.state === "ended";
+  const gone = jobsState.value.loaded && jobId !== null && job === undefined;
   useEffect(() => {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
@@ -85,7 +86,7 @@ function Panel({ run }: { run: TrainingRun }) {
     }
   };
   const stop = (): Promise<void> =>
-    attempt(() => stopRun(run.id), jobId ? "Stopped watching; the job goes on" : "The command was stopped");
+    attempt(() => stopRun(run.id), jobId ? "Hidden; the job keeps running" : "The command was stopped");
   return (
     <section class="home-output" aria-labelledby="home-output" data-focus-next="a, button">
       <header class="home-output-head">
@@ -94,7 +95,8 @@ function Panel({ run }: { run: TrainingRun }) {
         </h2>
         <State run={run} output={output} />
         <span class="home-output-actions" data-focus-next="a, button">
-          {jobId && ended && (
+          {jobId && ended && gone && <span class="hint">Job deleted</span>}
+          {jobId && ended && !gone && (
             <a class="ui-button ui-button-small ui-button-plain" href={jobHref(jobId)}>
               Open job
             </a>
@@ -119,7 +121,7 @@ function Panel({ run }: { run: TrainingRun }) {
         </span>
       </header>
       {error && <ErrorNote title="The request failed" error={error} />}
-      {jobId && open && LiveJob && (
+      {jobId && open && LiveJob && !(ended && gone) && (
         <LiveJob id={jobId} job={job}>
           {job && !isOver(job) && (
             <Button
@@ -176,28 +178,35 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const took = since !== null && run.ended ? (time(run.ended) ?? since) - since : null;
   return (
     <span class="row num home-output-state">
-      {job ? (
-        <StatusDot status={job.status} />
-      ) : (
-        <StatusDot status={exit === 0 ? "completed" : "failed"} label={exit === 0 ? "Ended" : "Failed"} />
-      )}
+      {job ? <StatusDot status={job.status} /> : <StatusDot {...exitStatus(exit, run)} />}
       <span class="hint">
-        {ending?.why ? clean(ending.why, 200) : exitWords(exit)}
+        {ending?.why ? clean(ending.why, 200) : exitWords(exit, run)}
         {took !== null && ` after ${duration(took)}`}
-        {exit !== 0 && job && !isOver(job) && job.status !== "paused" && "; the job itself goes on"}
+        {exit !== 0 && job && !isOver(job) && job.status !== "paused" && "; the job keeps running"}
       </span>
     </span>
   );
 }
 
-/** How `arkor-dev start` ends when its job is paused. */
+/** How `arkor-dev start` ends when its job was cancelled, or paused. */
+const CANCELLED = 3;
 const PAUSED = 4;
 
-function exitWords(exit: number | null): string {
+/** 128 + n is signal n: 2 and 15 are how Studio and people stop a command. */
+const isStopped = (exit: number | null): boolean => exit === 130 || exit === 143;
+
+function exitStatus(exit: number | null, { jobId }: TrainingRun): { status: string; label?: string } {
+  if (jobId && exit === CANCELLED) return { status: "cancelled" };
+  if (jobId && exit === PAUSED) return { status: "paused" };
+  if (isStopped(exit)) return { status: "cancelled", label: "Stopped" };
+  return exit === 0 ? { status: "completed", label: "Ended" } : { status: "failed" };
+}
+
+function exitWords(exit: number | null, { jobId }: TrainingRun): string {
   if (exit === null) return "could not be started";
-  if (exit === 0 || exit === PAUSED) return "command ended";
-  // 128 + n is signal n: 2 and 15 are how Studio and people stop a command, 9 is how a system does.
-  if (exit === 130 || exit === 143) return "command stopped";
+  if (exit === 0 || exit === PAUSED || (jobId && exit === CANCELLED)) return "command ended";
+  if (isStopped(exit)) return "command stopped";
+  // Signal 9 is how the system ends a process that takes too much memory.
   if (exit === 137) return "killed, perhaps for its memory";
   return `command ended with status ${exit}`;
 }

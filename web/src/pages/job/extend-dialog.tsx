@@ -53,7 +53,7 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
       const body = { [unit]: value, schedule };
       const did = await unlessChanged("Extend", (force) => actOnJob(job.id, "extend", { ...body, ...force }));
       if (!did) return;
-      say(`${displayName(job.name)} goes on after step ${number(done)}`);
+      say(`${displayName(job.name)} resumes at step ${number(done)}`);
       onClose();
     } catch (fault) {
       setError(errorText(fault));
@@ -71,8 +71,8 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
         }}
       >
         <p class="ui-dialog-text">
-          <bdi>{displayName(job.name)}</bdi> has made {number(done)} steps. It goes on from there, with the
-          same settings and rows.
+          <bdi>{displayName(job.name)}</bdi> has made {number(done)} steps. Training continues from there,
+          with the same settings and rows.
         </p>
         {error && <ErrorNote title="The job was not extended" error={error} />}
         <Chips label="Count in" items={UNITS} value={unit} onChange={choose} />

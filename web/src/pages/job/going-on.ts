@@ -54,7 +54,7 @@ export function useGoingOn(id: string, job: Job | undefined, status: string): Go
       when: () => couldResume(job, status) && features.value.has("resume"),
       run: () =>
         void attempt("The job was not resumed", async () => {
-          if (await unlessChanged("Resume", (force) => actOnJob(id, "resume", force))) say("The job goes on");
+          if (await unlessChanged("Resume", (force) => actOnJob(id, "resume", force))) say("Job resumed");
         }),
     },
     extend: {

@@ -8,9 +8,9 @@ import { isActive } from "./state";
 
 /** What a reason of the contract means for the person, where the backend says no more. */
 const WHY: Readonly<Record<string, string>> = {
-  disk: "There is too little room on the disk to save. It goes on when there is room again.",
-  battery: "The machine runs on its battery. It goes on when it has power again.",
-  ended: "Its backend was ended. It goes on by itself when that runs again.",
+  disk: "Not enough disk space to save a checkpoint. Resumes automatically once there is space.",
+  battery: "The machine runs on battery. Resumes automatically on mains power.",
+  ended: "The backend was stopped. Resumes automatically when it runs again.",
 };
 
 interface Props {
@@ -25,14 +25,14 @@ export function Standing({ job, run, status }: Props) {
   if (!resumed || !isActive(status)) return null;
   return (
     <p class="job-notice">
-      Went on after step <span class="num">{number(resumed.step)}</span>
+      Resumed at step <span class="num">{number(resumed.step)}</span>
       {resumed.message ? `: ${clean(resumed.message, 500)}` : "."}
     </p>
   );
 }
 
 function Paused({ step, reason, message }: { step: number; reason: string; message?: string }) {
-  const way = features.value.has("resume") ? "Resume goes on from there, to the same result." : "";
+  const way = features.value.has("resume") ? "Resume continues from there, with the same result." : "";
   const why = message ? clean(message, 500) : (WHY[reason] ?? way);
   return (
     <p class={reason === "disk" ? "job-notice job-notice-warn" : "job-notice"} role="status">

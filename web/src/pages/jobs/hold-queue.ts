@@ -6,7 +6,7 @@ import { announce, say } from "../../ui/controls/live";
 export async function holdQueue(held: boolean): Promise<void> {
   try {
     await arrangeQueue({ held });
-    announce(held ? "The queue is held: no waiting job starts" : "The queue goes on");
+    announce(held ? "The queue is held: no waiting job starts" : "Queue resumed");
   } catch (error) {
     say(`The queue was not changed: ${errorText(error)}`);
   }

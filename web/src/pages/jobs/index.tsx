@@ -151,7 +151,7 @@ export default function Jobs() {
   const resume = (id: string, name: string): Promise<void> =>
     attempt(id, name, "resumed", async () => {
       await actOnJob(id, "resume", {});
-      announce("The job goes on");
+      announce("Job resumed");
     });
 
   const counted = (value: string, label: string, count: number) =>
