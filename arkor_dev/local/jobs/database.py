@@ -193,9 +193,14 @@ def _damage_in(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+        if not is_damage(error):
             raise
         raise _damaged(path, f"is damaged: {error}") from None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says by ``error`` that the file is damaged."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
 def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:

@@ -125,12 +125,13 @@ class Records:
 
     def _changed(self, job_id: str) -> None:
         row = self._row(self._db, job_id)
+        job = self._shape(row) if row else None
         with self._lock:
             self._listing = None
-            if self._encoded is not None and row:
-                self._encoded[job_id] = compact(self._shape(row)).encode()
-        if row:
-            self._record(self._shape(row))
+            if self._encoded is not None and job:
+                self._encoded[job_id] = compact(job).encode()
+        if job:
+            self._record(job)
 
     def _record(self, job: Mapping[str, Any]) -> None:
         """Keep the job beside its files, where it has some, so that the list can be rebuilt.

@@ -21,6 +21,7 @@ from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
+from .database import is_damage
 from .disk import remove_files
 from .job_folder import report_file, sweep, sweep_data
 from .running import standing
@@ -84,7 +85,7 @@ class Scheduler:
         self._room: int | None = None
         self._unwanted: set[str] = set()
         self._to_pause: set[str] = set()
-        self._ending = self._idle = False
+        self._ending = self._idle = self._damaged = False
 
     @contextlib.asynccontextmanager
     async def running(
@@ -220,8 +221,9 @@ class Scheduler:
             try:
                 waits = await let_go_on(self._store, self._data)
                 started, for_room = await self._next()
-            except sqlite3.Error:
+            except sqlite3.Error as error:
                 log.exception("the next job")
+                self._look_for_damage(error)
                 await asyncio.sleep(FAULT_SECONDS)
                 continue
             if started:
@@ -233,6 +235,8 @@ class Scheduler:
 
     async def _next(self) -> tuple[tuple[str, dict[str, Any]] | None, bool]:
         """The job that starts now, if any does; and whether one only waits for memory."""
+        if self._damaged:
+            return None, False
         if not self._running:
             if self._at_once > 1 and self.observer:
                 self._room = await self.observer.room()
@@ -275,6 +279,7 @@ class Scheduler:
             await life.run(self._data, self._project)
         except Exception as error:
             log.exception("job %s", life.job)
+            self._look_for_damage(error)
             reason = f"the local backend failed: {type(error).__name__}: {error}"
             with contextlib.suppress(sqlite3.Error):  # a broken data base: the next start ends the job
                 await end(self._store, self._data, life.job, Verdict("failed", {"error": reason}))
@@ -283,6 +288,16 @@ class Scheduler:
             sweep(self._data, life.job)
             self._wake.set()
             self._remains.wake()
+
+    def _look_for_damage(self, error: Exception) -> None:
+        """Start no more jobs where ``error`` says that the database is damaged: it would keep nothing."""
+        if is_damage(error) and not self._damaged:
+            self._damaged = True
+            notices.message(
+                "error",
+                f"The database of the jobs is damaged ({error}): no job is started any more. End Studio and "
+                "start it again: it looks at the file then, and says what to do",
+            )
 
     async def _clear(self, working: asyncio.Event) -> None:
         await working.wait()

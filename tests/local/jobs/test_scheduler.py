@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -636,3 +637,24 @@ async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "running")
     assert await status_of(store, job) == "paused"
+
+
+async def test_no_job_trains_into_a_damaged_file(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began: list[str] = []
+
+    async def damaged(life: Life, *_: object) -> None:
+        began.append(life.job)
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    monkeypatch.setattr(Life, "run", damaged)
+    first, second = await made(store, None, None)
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
+        await has_status(store, first, "failed")
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+        assert (began, await status_of(store, second)) == ([first], "queued")
+    assert "is damaged" in capsys.readouterr().out
