@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
@@ -13,8 +15,12 @@ from arkor_dev.contract.events import CHAT_ERROR, PING
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND
+from arkor_dev.server.gathered import gathered
 
 from .envelope import parse_object, read_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 CHAT = Schema((Field("messages", Rule("list"), needed=True),))
 """The backend checks the rest: it knows its models. What it gets is the body as it came, byte by byte."""
@@ -31,8 +37,9 @@ async def chat(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=upstream.status, headers=_headers(upstream))
         await response.prepare(request)
         try:
-            while chunk := await _next(upstream):
-                await response.write(chunk)
+            async with contextlib.aclosing(_pieces(upstream)) as pieces:
+                async for piece in pieces:
+                    await response.write(piece)
             await response.write_eof()
         except ClientConnectionResetError:
             pass  # the tab has gone
@@ -49,10 +56,11 @@ def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
     }
 
 
-async def _next(upstream: aiohttp.ClientResponse) -> bytes:
-    """What has come, as soon as it has; a cut is an ArkorError, so that it is not taken for the tab's."""
+async def _pieces(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """What comes; a cut is an ArkorError, so that it is not taken for the tab's."""
     try:
-        return await upstream.content.readany()
+        async for piece in gathered(upstream.content):
+            yield piece
     except TimeoutError:
         raise TimedOutError("The backend has stopped in the middle of its answer. Try again.") from None
     except (aiohttp.ClientError, OSError):

@@ -15,6 +15,7 @@ from arkor_dev.contract.deployments.openai import RATE_LIMITED, UNAUTHORIZED, er
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND
+from arkor_dev.server.gathered import gathered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,10 +81,10 @@ async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> w
     await response.prepare(request)
     size = 0
     try:
-        async for chunk in upstream.content.iter_any():
-            size += len(chunk)
+        async for piece in gathered(upstream.content):
+            size += len(piece)
             async with asyncio.timeout(READ_SECONDS):
-                await response.write(chunk)
+                await response.write(piece)
             if size > ANSWER_LIMIT:
                 raise TimeoutError  # no answer is so long
         await response.write_eof()
