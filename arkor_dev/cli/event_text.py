@@ -254,8 +254,10 @@ def verdict_text(evaluation: object) -> str:
     facts = evaluation if isinstance(evaluation, dict) else {}
     sets = facts.get("sets")
     parts = [facts.get("general"), *(sets[:MOST_SETS] if isinstance(sets, list) else ())]
+    split = facts.get("split")
     said = [
         facts.get("sentence"),
+        split.get("sentence") if isinstance(split, dict) else None,
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
         facts.get("bestSentence"),
     ]

@@ -159,7 +159,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 0.9, "a fraction of the rows,"),
         style="share",
         group="usual",
-        default_words="a tenth and 32 rows at most; none of fewer than ten rows",
+        default_words="a tenth and 32 rows (or groups of them) at most; none of fewer than ten rows",
         example=0.1,
         passes=lambda value: not isinstance(value, int | float),  # the name of a split, say
     ),

@@ -39,6 +39,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
             </p>
           ))}
           {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
+          {evaluation.split?.sentence && <p style={QUIET}>{clean(evaluation.split.sentence, 600)}</p>}
           {features.value.has("evaluation") && (
             <>
               <Opened title="Held-out rows side by side">
