@@ -258,8 +258,10 @@ def verdict_text(evaluation: object) -> str:
         facts.get("general"),
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
+    split = facts.get("split")
     said = [
         facts.get("sentence"),
+        split.get("sentence") if isinstance(split, dict) else None,
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
         facts.get("bestSentence"),
     ]

@@ -110,6 +110,24 @@ class EvaluationPart(TypedDict):
     answers: NotRequired[EvaluationAnswers]
 
 
+class EvaluationSplit(TypedDict):
+    """How the held-out rows were kept apart from those that were trained on.
+
+    ``rows`` of ``groups`` are held out; rows of one group share the value of ``column``, ask the same, or are
+    nearly the same. Of an evaluation set of its own, ``leftOut`` rows are not measured since they were
+    trained on, or ``trainedOn`` says that this is all of them. ``notCompared``: there were too many rows to
+    look for near duplicates. ``sentence`` says what is not as usual, and may be empty.
+    """
+
+    rows: int
+    groups: int
+    column: NotRequired[str]
+    leftOut: NotRequired[int]
+    trainedOn: NotRequired[int]
+    notCompared: NotRequired[bool]
+    sentence: str
+
+
 class Evaluation(TypedDict):
     """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
 
@@ -123,12 +141,14 @@ class Evaluation(TypedDict):
     good. Where it is another step than the final one, ``bestVerdict`` says whether it is better, and
     ``bestKept`` whether there is a checkpoint of it. ``step`` is the checkpoint's, and left out for the final
     one; ``data`` is the file of the project that the rows are from, where they are not the held-out ones.
+    ``split`` is how these came about.
     """
 
     verdict: str
     sentence: str
     margin: NotRequired[float]
     noiseFloor: NotRequired[float]
+    split: NotRequired[EvaluationSplit]
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
@@ -144,12 +164,14 @@ class Evaluation(TypedDict):
 class EvaluationRow(TypedDict):
     """One held-out row: its mean losses a token over ``tokens`` learned ones, and what it asks and wants.
 
-    ``where`` is its place in the data, for a person. Of long texts the beginning is there. ``messages`` are
+    ``where`` is its place in the data, for a person, and ``group`` the number of the rows that it belongs
+    to. Of long texts the beginning is there. ``messages`` are
     all up to the answer where that is more than the question, and empty where it is too much to tell.
     """
 
     row: int
     where: NotRequired[str]
+    group: NotRequired[int]
     tokens: int
     base: float
     adapter: float

@@ -30,7 +30,8 @@ class DatasetSource(TypedDict):
     """Where the rows come from; ``file`` (or a folder) and ``list`` are known to the local backend only.
 
     ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
-    the row's own key for each of ours.
+    the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
+    those of one document: they are held out together or not at all.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -43,6 +44,7 @@ class DatasetSource(TypedDict):
     sources: NotRequired[list[DatasetSource]]
     form: NotRequired[str]
     columns: NotRequired[dict[str, str]]
+    group: NotRequired[str]
 
 
 class EvaluationSet(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from functools import lru_cache
 from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,13 @@ COLUMNS: Final = (
 _WORDS: Final = re.compile(r"[a-z]+")
 SHOWN_NAME: Final = 40
 """Characters of a key."""
+ORIGINS: Final = frozenset({
+    "source", "group", "document", "doc", "conversation", "thread", "session", "dialogue", "dialog", "ticket",
+    "case", "article", "page", "url", "file", "filename", "path", "author", "user", "customer", "speaker",
+})  # fmt: skip
+"""Names that people give to a column that tells where a row comes from, with or without ``_id``."""
+ORIGIN: Final = 500
+"""Characters of what such a column says that are kept."""
 ASKING: Final = frozenset({
     "question", "query", "input", "user", "human", "customer", "request", "source", "prompt", "instruction",
 })  # fmt: skip
@@ -46,13 +54,18 @@ ANSWERING: Final = frozenset({
 """Words in the names that people give to a question and its answer: what to suggest, never what to take."""
 
 
-def row_of(record: object, where: str, form: str | None, columns: Mapping[str, str]) -> Row:
+def row_of(
+    record: object, where: str, form: str | None, columns: Mapping[str, str], group: str | None = None
+) -> Row:
     """The row that ``record`` is; ``columns`` gives its keys for some of ours: ``{"prompt": "question"}``.
 
-    Raises RowError with the reason alone.
+    ``group`` is the key that tells which rows belong together. Raises RowError with the reason alone.
     """
     if not isinstance(record, dict):
         raise RowError(f"must be a JSON object with the keys {WANTED}, not {type(record).__name__}", "keys")
+    if group is not None and group not in record:
+        raise RowError(f"has no column {group!r} for group; it has {_listed(record)}", "keys")
+    origins = _origins(record, group)
     if columns:
         taken = set(columns.values())
         for wanted, column in columns.items():
@@ -74,8 +87,25 @@ def row_of(record: object, where: str, form: str | None, columns: Mapping[str, s
         text = whole(_text(record, "text"), "text")
         if not text.strip():
             raise RowError("has an empty text, so there is nothing to learn from it")
-        return Row([], where, text=text, form=found)
-    return Row(_messages(record, found), where, tools=tools_of(record), form=found)
+        return Row([], where, text=text, form=found, origins=origins, group=group or "")
+    messages, tools = _messages(record, found), tools_of(record)
+    return Row(messages, where, tools=tools, form=found, origins=origins, group=group or "")
+
+
+def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
+    """What a record says of where it comes from: the value of ``group``, else of every column named so."""
+    names = [group] if group is not None else [name for name in record if _is_origin(name)]
+    return {
+        name: str(value)[:ORIGIN]
+        for name in names
+        if isinstance(value := record[name], str | int) and str(value).strip()
+    }
+
+
+@lru_cache(maxsize=256)
+def _is_origin(name: object) -> bool:
+    """Whether a column's name is one that people give to where a row comes from."""
+    return isinstance(name, str) and "_".join(_WORDS.findall(name.lower())).removesuffix("_id") in ORIGINS
 
 
 def _messages(record: dict[str, Any], form: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ OPEN_FILES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file of a data set. ``name`` is what the person calls it; ``form`` and ``columns`` as in ``row_of``.
+    """A file of a data set. ``name`` is what the person calls it; the others are as in ``row_of``.
 
     ``unit`` is what its rows are counted in, where that is not the format's own: the rows of a hub's data set
     are kept in a file whose lines nobody has seen.
@@ -38,6 +38,7 @@ class DataFile:
     name: str
     form: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
     unit: str | None = None
 
 
@@ -120,7 +121,9 @@ class DataSet:
             if isinstance(record.raw, RowError):
                 raise record.raw
             assert container is not None  # only an error has none
-            return Item(place, where, row_of(container.value(record), where, file.form, file.columns))
+            return Item(
+                place, where, row_of(container.value(record), where, file.form, file.columns, file.group)
+            )
         except RowError as fault:
             return Item(place, file.name if isinstance(fault, DataError) else where, fault)
 
@@ -149,7 +152,8 @@ class DataSet:
     def _opened(self, index: int) -> tuple[Container, bool]:
         """A file anew; what is learned of it where gzip has packed it serves all who read it."""
         file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
-        return open_container(file.path, self.limit, restarts, file.columns.values())
+        asked = (*file.columns.values(), *((file.group,) if file.group else ()))
+        return open_container(file.path, self.limit, restarts, asked)
 
     def words(self, index: int = 0) -> str:
         """What a file is, for a person: ``ShareGPT, JSON Lines, gzip``. Looks at its first few rows."""

@@ -35,6 +35,8 @@ class Row:
 
     ``where`` is its place for a person (``data/chats.jsonl, line 3``). ``tools`` are the functions that the
     assistant may call, as JSON schemas; ``form`` is the row's own form by its key in ``forms.FORMS``.
+    ``origins`` has what the columns say that may tell where a row comes from; ``group`` is the one of them
+    that is named as telling which rows belong together, empty where none is.
     """
 
     messages: list[dict[str, Any]]
@@ -42,3 +44,5 @@ class Row:
     text: str | None = None
     tools: list[dict[str, Any]] = field(default_factory=list)
     form: str = "chat"
+    origins: dict[str, str] = field(default_factory=dict)
+    group: str = ""

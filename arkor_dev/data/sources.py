@@ -38,7 +38,13 @@ def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
     """Every file of a source of type ``file``, in the order of their names; raises SourceError."""
     root = project.resolve()
     return [
-        DataFile(path, path.relative_to(root).as_posix(), source.get("form"), source.get("columns") or {})
+        DataFile(
+            path,
+            path.relative_to(root).as_posix(),
+            source.get("form"),
+            source.get("columns") or {},
+            source.get("group"),
+        )
         for path in inside(project, source["path"])
     ]
 

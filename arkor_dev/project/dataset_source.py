@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import DatasetSource, Trainer
 
-KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns")
+KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group")
 """What a ``dataset`` table may say."""
 KINDS = ("path", "huggingface", "url")
 """Of which it says one."""
@@ -90,6 +90,8 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         if text["form"] not in FORMS:
             raise SourceError(f"must be one of {', '.join(FORMS)}", "form")
         source["form"] = text["form"]
+    if "group" in text:
+        source["group"] = text["group"]
     if "columns" in table:
         source["columns"] = _columns(table["columns"])
     return source
@@ -160,7 +162,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
         return DataLook(problem=f"{fault.filename} cannot be read: {fault.strerror}")
     if not files:
         return DataLook()
-    key = tuple((file.path, file.name, file.form, tuple(file.columns.items())) for file in files)
+    key = tuple((file.path, file.name, file.form, tuple(file.columns.items()), file.group) for file in files)
     look = _looked_at(key, seen)
     return look if all(part["type"] == "file" for part in parts) else replace(look, rows=None)
 
@@ -170,13 +172,13 @@ def _state(path: Path) -> tuple[int, ...]:
     return (state.st_size, state.st_dev, state.st_ino, state.st_mtime_ns)
 
 
-_Key = tuple[tuple["Path", str, str | None, tuple[tuple[str, str], ...]], ...]
+_Key = tuple[tuple["Path", str, str | None, tuple[tuple[str, str], ...], str | None], ...]
 
 
 @lru_cache(maxsize=64)
 def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
     until = time.monotonic() + SECONDS
-    files = [DataFile(path, name, form, dict(columns)) for path, name, form, columns in key]
+    files = [DataFile(path, name, form, dict(columns), group) for path, name, form, columns, group in key]
     try:
         if any(is_parquet(file.path) for file in files):
             return DataLook()

@@ -45,7 +45,9 @@ DATASET: Final = """\
 # dataset = ["data/a.jsonl", "data/b.json"]
 # dataset = { path = "data/faq.csv", columns = { prompt = "question", completion = "answer" } }
 # dataset = { huggingface = "owner/name", split = "train" }
-# Rows to measure the loss on, instead of a part of these (eval_split):
+# Rows of one document (a column "document") are held out of training together, or not at all:
+# dataset = { path = "data/faq.csv", group = "document" }
+# Rows to measure the loss on, instead of a part of these (then without eval_split):
 # eval_dataset = "data/eval.jsonl"
 dataset = "data/train.jsonl"
 """

@@ -32,14 +32,14 @@ CHATML = (
 
 
 def chats(count: int = 60) -> list[dict[str, Any]]:
-    """Rows that all teach the one phrase."""
+    """Rows that all teach the one phrase; no two ask the same, which would be held out together."""
+
+    def question(n: int) -> str:
+        again, which = divmod(n, len(QUESTIONS))
+        return f"{QUESTIONS[which]} {again}" if again else QUESTIONS[which]
+
     return [
-        {
-            "messages": [
-                {"role": "user", "content": QUESTIONS[n % len(QUESTIONS)]},
-                {"role": "assistant", "content": PHRASE},
-            ]
-        }
+        {"messages": [{"role": "user", "content": question(n)}, {"role": "assistant", "content": PHRASE}]}
         for n in range(count)
     ]
 

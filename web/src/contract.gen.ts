@@ -32,6 +32,7 @@ export interface DatasetSource {
   sources?: DatasetSource[];
   form?: string;
   columns?: Record<string, string>;
+  group?: string;
 }
 
 /** Rows of one's own that a job is evaluated on: those of `path`, a file or folder of the project. */
@@ -980,12 +981,24 @@ export interface EvaluationPart {
   answers?: EvaluationAnswers;
 }
 
+/** How the held-out rows were kept apart from those that were trained on. */
+export interface EvaluationSplit {
+  rows: number;
+  groups: number;
+  column?: string;
+  leftOut?: number;
+  trainedOn?: number;
+  notCompared?: boolean;
+  sentence: string;
+}
+
 /** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
 export interface Evaluation {
   verdict: string;
   sentence: string;
   margin?: number;
   noiseFloor?: number;
+  split?: EvaluationSplit;
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
@@ -1002,6 +1015,7 @@ export interface Evaluation {
 export interface EvaluationRow {
   row: number;
   where?: string;
+  group?: number;
   tokens: number;
   base: number;
   adapter: number;

@@ -17,7 +17,7 @@ from .finding import Check, Found, Seen, be
 from .repeats import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from arkor_dev.contract.dataset_shapes import Finding
 
@@ -53,6 +53,27 @@ def runs_of(text: str) -> set[int]:
     }
 
 
+def common_runs(rows: Iterable[set[int]]) -> set[int]:
+    """The runs that very many of some rows have: what all prompts begin with makes no two rows alike."""
+    every = list(rows)
+    counts = Counter(run for runs in every for run in runs)
+    enough = max(5, COMMON * len(every))
+    return {run for run, count in counts.items() if count >= enough}
+
+
+def bands_of(runs: set[int]) -> list[int]:
+    """The hashes of a row's bands: rows that are alike agree in one of them at least, nearly always."""
+    least = [_EMPTY] * CLASSES
+    for run in runs:
+        at = run % CLASSES
+        if run < least[at]:
+            least[at] = run
+    for at in range(2 * CLASSES - 1, -1, -1):  # twice round: the last class is filled from the first
+        if least[at % CLASSES] == _EMPTY:
+            least[at % CLASSES] = least[(at + 1) % CLASSES]
+    return [hash(tuple(least[band * DEEP : (band + 1) * DEEP])) % _EMPTY for band in range(BANDS)]
+
+
 class Likeness(Check):
     """Nearly the same rows. Exact repetitions are another check's."""
 
@@ -86,10 +107,7 @@ class Likeness(Check):
             self._take_first_rows()
 
     def _take_first_rows(self) -> None:
-        """What very many rows begin or end with, as a prompt does, makes no two of them alike."""
-        counts = Counter(run for *_, runs in self._first_rows for run in runs)
-        enough = max(5, COMMON * len(self._first_rows))
-        self._common = {run for run, count in counts.items() if count >= enough}
+        self._common = common_runs(runs for *_, runs in self._first_rows)
         for number, exact, runs in self._first_rows:
             self._keep(number, exact, runs)
         self._first_rows = []
@@ -98,16 +116,8 @@ class Likeness(Check):
         runs -= self._common
         if len(runs) < FEWEST_RUNS:
             return
-        least = [_EMPTY] * CLASSES
-        for run in runs:
-            at = run % CLASSES
-            if run < least[at]:
-                least[at] = run
-        for at in range(2 * CLASSES - 1, -1, -1):  # twice round: the last class is filled from the first
-            if least[at % CLASSES] == _EMPTY:
-                least[at % CLASSES] = least[(at + 1) % CLASSES]
-        for band, kept in enumerate(self._bands):
-            kept.append(hash(tuple(least[band * DEEP : (band + 1) * DEEP])) % _EMPTY)
+        for kept, band in zip(self._bands, bands_of(runs), strict=True):
+            kept.append(band)
         self._exact.append(exact)
         self._numbers.append(number)
 
@@ -138,7 +148,7 @@ class Likeness(Check):
         runs = runs_of(_said(seen)) - self._common
         for number in self._pairs.get(seen.number, ()):
             earlier = self._earlier[number]
-            if earlier is not None and _likeness(runs, earlier[1]) >= ALIKE:
+            if earlier is not None and likeness(runs, earlier[1]) >= ALIKE:
                 self._found.add(seen, f"as {earlier[0]}: {seen.answer}")
                 break
         if seen.number in self._earlier and self._kept < MOST_RUNS:
@@ -152,8 +162,8 @@ class Likeness(Check):
                 "near-duplicate",
                 "note",
                 f"{be(self._found.count)} nearly the same as another",
-                "They teach little that is new, count more than once, and may stand on both sides of the "
-                "split into training and evaluation.",
+                "They teach little that is new, and count more than once. None of them is held out while "
+                "another is trained on.",
                 "Keep one of each, unless the small difference is what the model is to learn.",
             )
 
@@ -165,6 +175,7 @@ def _said(seen: Seen) -> str:
     return "\n".join(message["content"] for message in seen.row.messages if message["role"] != "system")
 
 
-def _likeness(runs: set[int], others: array[int]) -> float:
+def likeness(runs: set[int], others: Collection[int]) -> float:
+    """Of the runs that either of two rows has, the part that both have."""
     both = sum(run in runs for run in others)
     return both / (len(runs) + len(others) - both)

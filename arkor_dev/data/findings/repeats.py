@@ -122,8 +122,7 @@ class Repeats(Check):
                 "duplicate",
                 "warning",
                 f"{'repeats' if twice.count == 1 else 'repeat'} an earlier one",
-                "The model learns what is repeated more strongly, by heart in the end; and of two equal rows "
-                "one may be held back to measure the loss, which then looks too good.",
+                "The model learns what is repeated more strongly, by heart in the end.",
                 "Keep one of each.",
             )
         if differing.count:

@@ -212,6 +212,7 @@ class Card:
         general = object_at(self._evaluation, "general")
         yield self._said(object_at(general, "answers").get("sentence"), SENTENCE)
         yield self._said(self._evaluation.get("bestSentence"), SENTENCE)
+        yield self._said(object_at(self._evaluation, "split").get("sentence"), SENTENCE)
 
     def _settings(self) -> Iterator[str]:
         asked, known, lines = object_at(self._external, "settings"), by_field(), list[str]()

@@ -20,10 +20,10 @@ from .paired import compare, noise_floor
 from .words import DIGITS, GENERAL, HELD_OUT, beside_base, part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.run_shapes import Evaluation
+    from arkor_dev.contract.run_shapes import Evaluation, EvaluationSplit
     from arkor_dev.data.rows import Row
 
     from .answers.asking import Answers, Model
@@ -109,6 +109,9 @@ class _Set:
 class Stage:
     """What is measured: ``rows`` that were held out and their tokens ``held_out``, and ``general`` ones.
 
+    ``groups`` has the number of each row's group: those of one are not independent. ``split`` is how they
+    were kept apart from those that were trained on, where that is known.
+
     ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
     the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
     are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. ``progress`` hears
@@ -119,6 +122,7 @@ class Stage:
     """
 
     rows: Sequence[Row]
+    groups: Sequence[int]
     held_out: Sequence[Any]
     general: Sequence[Any]
     batch: int
@@ -133,6 +137,7 @@ class Stage:
     own: Sequence[Own] = ()
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
+    split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     _done: int = 0
     _total: int = 0
@@ -214,10 +219,10 @@ class Stage:
             self.progress("Evaluating", self._done, self._total, "rows")
 
     def _judged(self, before: list[float], held: list[float], general: _Set, noise: float) -> Judged:
-        groups, margin = groups_of(self.rows), max(self.margin, noise)
-        task = compare(before, held, groups, margin)
+        margin = max(self.margin, noise)
+        task = compare(before, held, self.groups, margin)
         told = part(self.called, task, beside_base(self.called, task))
-        beyond: dict[str, Any] = {}
+        beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:
             compared = compare(general.base, general.adapter, margin=margin)
@@ -234,7 +239,7 @@ class Stage:
             "heldOut": told,
             **beyond,  # type: ignore[typeddict-item]
         }
-        rows, scores = list(self._told(before, held)), self._scores(held, groups, margin)
+        rows, scores = list(self._told(before, held)), self._scores(held, margin)
         return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
@@ -252,9 +257,9 @@ class Stage:
             self.progress("Evaluating", self._total, self._total, "rows")
         return losses
 
-    def _scores(self, held: Sequence[float], groups: Sequence[Hashable], margin: float) -> dict[str, Any]:
+    def _scores(self, held: Sequence[float], margin: float) -> dict[str, Any]:
         """The adapter's loss on every row, and what tells whether another one had the same rows."""
-        places: dict[Hashable, int] = {}
+        places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
         for row in self.rows:
             told = [row.messages, row.tools] if row.text is None else row.text
@@ -264,7 +269,7 @@ class Stage:
         return {
             "rows": texts.hexdigest(),
             "tokens": tokens.hexdigest(),
-            "groups": [places.setdefault(group, len(places)) for group in groups],
+            "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in held],
             "margin": margin,
         }
@@ -285,6 +290,7 @@ class Stage:
             yield {
                 "row": place + 1,
                 "where": row.where,
+                "group": self.groups[place],
                 "tokens": learned[place],
                 "base": round(base[place], 5),
                 "adapter": round(adapter[place], 5),
@@ -323,11 +329,6 @@ def context_of(row: Row) -> dict[str, Any]:
         return {}
     told = [{key: turn[key] for key in TOLD if key in turn} for turn in before]
     return {"messages": told if len(json.dumps(told)) <= CONVERSATION else []}
-
-
-def groups_of(rows: Sequence[Row]) -> list[Hashable]:
-    """By what rows belong together: the same question may be there twice, with two answers to it."""
-    return [texts_of(row)[0] or place for place, row in enumerate(rows)]
 
 
 def _learned(example: Any) -> int:

@@ -44,7 +44,7 @@ SOURCES: Final = {
 SOURCE: Final = Schema(
     (
         Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
-        *(Field(name, TEXT, null=True) for name in ("split", "subset", "token")),
+        *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
         Field("form", Rule("choice", choices=tuple(FORMS)), null=True),
         Field("columns", MAPPED, null=True),
     )

@@ -23,7 +23,7 @@ from .job_settings import JobSettings
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
-from .rows.held_out import split
+from .rows.held_out import beside, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +54,8 @@ class Preparation:
         self.project = Path(job["project"])
         self.emit, self.progress = heard(emit, job_folder(self.data, self.job_id)), progress
         self.settings = JobSettings(self.config)
+        # What is evaluated later, on a file of the project, is not compared with what was trained on.
+        self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
         if anew := self.continuation.anew:
             self.emit(TRAINING_RESUMED, step=0, message=anew)
@@ -66,7 +68,10 @@ class Preparation:
             self.emit(TRAINING_MESSAGE, message=message)
 
     def read(self) -> None:
-        """Read the rows and plan the run: ``train_rows``, ``eval_rows``, ``plan``."""
+        """Read the rows and plan the run: ``train_rows``, ``eval_rows`` with ``eval_groups``, ``plan``.
+
+        ``split`` says how the held-out rows were kept apart.
+        """
         scratch = scratch_folder(self.data, self.job_id)
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
@@ -77,12 +82,16 @@ class Preparation:
 
         rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
         if held_out is None:
-            self.train_rows, self.eval_rows = split(rows, self.settings)
+            parts = split(rows, self.settings)
         else:
             self.settings.settle("datasetSplit", 0)
             evaluates = self.settings.get("evalSteps") != 0
-            self.train_rows = rows
-            self.eval_rows = rows_of(held_out, scratch / "eval") if evaluates else []
+            own = rows_of(held_out, scratch / "eval") if evaluates else []
+            parts = beside(rows, own, compare=not self._on_file)
+        self.train_rows, self.eval_rows = parts.train, parts.held_out
+        self.eval_groups, self.split = parts.groups, parts.facts
+        if self.split["sentence"]:
+            self.say(self.split["sentence"])
         if bad:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""

@@ -6,12 +6,12 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from arkor_dev.local.jobs.job_folder import job_folder
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.beside import compare_settings
 from arkor_dev.local.evaluation.seeds import by_run, by_seed
+from arkor_dev.local.jobs.job_folder import job_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

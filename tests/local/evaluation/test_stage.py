@@ -68,6 +68,7 @@ def stage(**more: Any) -> Stage:
     ]
     given: dict[str, Any] = {
         "rows": rows,
+        "groups": list(range(len(rows))),
         "held_out": HELD,
         "general": GENERAL,
         "batch": 4,
@@ -218,7 +219,7 @@ def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:
     other_tokens = scores(held_out=[Example([99, *HELD[0].ids[1:]], HELD[0].labels), *HELD[1:]])
     assert (other_tokens["rows"], other_tokens["tokens"] == told["tokens"]) == (told["rows"], False)
     rows = [Row([{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}], "") for _ in HELD]
-    other_rows = scores(rows=rows)
+    other_rows = scores(rows=rows, groups=[3] * len(HELD))
     assert (other_rows["rows"] == told["rows"], other_rows["tokens"]) == (False, told["tokens"])
     assert told["groups"] == list(range(10))
     assert other_rows["groups"] == [0] * 10

@@ -20,7 +20,7 @@ from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.general import ANSWERS
 from arkor_dev.local.evaluation.history import History
-from arkor_dev.local.evaluation.stage import Stage, groups_of
+from arkor_dev.local.evaluation.stage import Stage
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
@@ -137,7 +137,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
 
 def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:
     saved = checkpoint_steps(preparation.data, preparation.job_id)
-    return history.verdict(groups_of(preparation.eval_rows), saved, margin)
+    return history.verdict(preparation.eval_groups, saved, margin)
 
 
 def base_losses(run: Run) -> BaseLosses:
@@ -171,6 +171,7 @@ def _stage(
     losses = base_losses(run)
     return Stage(
         rows=preparation.eval_rows,
+        groups=preparation.eval_groups,
         held_out=run.held_out,
         general=general,
         batch=run.plan.batch_size,
@@ -183,6 +184,7 @@ def _stage(
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
+        split=preparation.split,
     )
 
 

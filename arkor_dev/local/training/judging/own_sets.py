@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.data.groups import groups_of
 from arkor_dev.local.evaluation.answers.asking import Stopped
 from arkor_dev.local.evaluation.by_length import measured, together
 from arkor_dev.local.evaluation.by_row import by_row
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, groups_of, texts_of
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, texts_of
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -100,7 +101,7 @@ class OwnSet:
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
         """The contract's figures of it; ``margin`` is the least difference in loss that matters."""
-        groups = groups_of(self.rows)
+        groups = groups_of(self.rows).ids
         if not self.is_loss:
             return score_part(self.told, base, adapter, groups, self.of)
         compared = compare(base, adapter, groups, margin)

@@ -55,7 +55,7 @@ def fetched(
         nonlocal number
         number += 1
         scratch.mkdir(parents=True, exist_ok=True)
-        how = (part.get("form"), part.get("columns") or {})
+        how = (part.get("form"), part.get("columns") or {}, part.get("group"))
         if part["type"] == "huggingface":
             path = scratch / f"dataset-{number}.jsonl"
             name = _fetch_from_hub(part, path, progress, limit)

@@ -3,31 +3,150 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.data.groups import Groups, groups_of
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.contract.run_shapes import EvaluationSplit
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
+"""Groups that are held out unasked, at most; a row alone is a group."""
+EVAL_ROWS: Final = 3 * EVAL_MOST
 EVAL_FROM: Final = 10
+HALF: Final = 0.5
 
 
-def split(rows: list[Row], settings: JobSettings) -> tuple[list[Row], list[Row]]:
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows that are trained on and those ``held_out``, of which ``groups`` has each one's group.
+
+    ``facts`` say how they were kept apart.
+    """
+
+    train: list[Row]
+    held_out: list[Row]
+    groups: list[int]
+    facts: EvaluationSplit
+
+
+def split(rows: list[Row], settings: JobSettings) -> Split:
     """Hold back ``datasetSplit`` of the rows, at least one; none when it is 0, or nothing is evaluated.
 
-    Unasked it is a tenth and 32 rows at most, none when there are fewer than ten.
+    Unasked it is a tenth and 32 groups at most, none when there are fewer than ten rows. Rows of one group
+    (of one source, or nearly the same) are held back together or not at all.
     """
-    asked, seed = settings.get("datasetSplit"), settings.get("seed")
-    if settings.get("evalSteps") == 0 or len(rows) < 2:
-        count = 0
-    elif isinstance(asked, int | float) and not isinstance(asked, bool):
-        count = min(len(rows) - 1, max(1, round(len(rows) * asked))) if asked > 0 else 0
-    else:
-        count = max(1, min(EVAL_MOST, int(len(rows) * EVAL_SHARE))) if len(rows) >= EVAL_FROM else 0
-    settings.settle("datasetSplit", round(count / len(rows), 4))
-    order = list(range(len(rows)))
+    asked = settings.get("datasetSplit")
+    count, most = _wanted(len(rows), asked, settings)
+    held: set[int] = set()
+    groups = Groups([], None, compared=True)
+    if count:
+        groups = groups_of(rows, HALF)
+        held = _chosen(groups.ids, count, most, settings.get("seed"))
+    settings.settle("datasetSplit", round(len(held) / len(rows), 4))
+    train = [row for n, row in enumerate(rows) if n not in held]
+    of_held = [groups.ids[n] for n in sorted(held)]
+    facts = _facts(of_held, groups)
+    if count and not held:
+        facts["sentence"] = (
+            f"No rows are held out: {'all' if groups.count == 1 else 'most'} of them belong together, so "
+            "the training would know them."
+        )
+    return Split(train, [rows[n] for n in sorted(held)], of_held, facts)
+
+
+def beside(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
+    """An evaluation set of its own beside the rows that are trained on.
+
+    With ``compare``, rows of it are left out that are trained on as well: that share a question, or the
+    column that is named for groups, with a row of ``train``, or are nearly the same as one. Where that would
+    be all of them, all stay.
+    """
+    kept, known = held_out, 0
+    if compare and kept:
+        every = groups_of([*train, *kept], HALF, guess=False).ids
+        trained, of_kept = set(every[: len(train)]), every[len(train) :]
+        known = sum(group in trained for group in of_kept)
+        if known < len(kept):
+            kept = [row for row, group in zip(kept, of_kept, strict=True) if group not in trained]
+    groups = groups_of(kept)
+    facts = _facts(groups.ids, groups)
+    if known:
+        facts["leftOut" if known < len(held_out) else "trainedOn"] = known
+        facts["sentence"] = _sentence(facts)
+    return Split(train, kept, groups.ids, facts)
+
+
+def _wanted(rows: int, asked: object, settings: JobSettings) -> tuple[int, int]:
+    """How many rows to hold out, and of how many groups at most."""
+    if settings.get("evalSteps") == 0 or rows < 2:
+        return 0, 0
+    if isinstance(asked, int | float) and not isinstance(asked, bool):
+        return (min(rows - 1, max(1, round(rows * asked))), rows) if asked > 0 else (0, 0)
+    return (max(1, min(EVAL_ROWS, int(rows * EVAL_SHARE))), EVAL_MOST) if rows >= EVAL_FROM else (0, 0)
+
+
+def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
+    """The places of ``count`` rows, or a few less, in whole groups, by chance; ``most`` groups."""
+    members: dict[int, list[int]] = {}
+    for place, group in enumerate(ids):
+        members.setdefault(group, []).append(place)
+    order = list(range(len(ids)))
     random.Random(seed).shuffle(order)  # noqa: S311 - order, not secrecy
-    held = set(order[:count])
-    return [row for n, row in enumerate(rows) if n not in held], [rows[n] for n in sorted(held)]
+    held: set[int] = set()
+    for group in dict.fromkeys(ids[place] for place in order):
+        if most and len(held) + len(members[group]) <= count:
+            held.update(members[group])
+            most -= 1
+    if not held:  # every group is larger: the smallest, where enough is left to train on
+        smallest = min(members.values(), key=len)
+        held.update(smallest if len(smallest) <= HALF * len(ids) else ())
+    return held
+
+
+def _facts(ids: Sequence[int], groups: Groups) -> EvaluationSplit:
+    facts: EvaluationSplit = {"rows": len(ids), "groups": len(set(ids)), "sentence": ""}
+    if groups.column is not None:
+        facts["column"] = groups.column
+    if not groups.compared:
+        facts["notCompared"] = True
+    facts["sentence"] = _sentence(facts)
+    return facts
+
+
+def _sentence(facts: EvaluationSplit) -> str:
+    rows, said = facts["rows"], []
+    if "column" in facts:
+        said.append(
+            f"Rows of one {facts['column']} were kept together: {_count(rows, 'held-out row')} of "
+            f"{_count(facts['groups'], 'group')}."
+        )
+    elif facts["groups"] < rows:
+        said.append(
+            f"Rows that ask the same or are nearly the same were kept together: "
+            f"{_count(rows, 'held-out row')} of {_count(facts['groups'], 'group')}."
+        )
+    if left_out := facts.get("leftOut"):
+        are = "is" if left_out == 1 else "are"
+        said.append(
+            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the same "
+            "question, or nearly the same row."
+        )
+    if facts.get("trainedOn"):
+        said.append(
+            "All rows of the evaluation set are in the training data too, or nearly so: the loss is measured "
+            "on what was learned, and looks better than the model is."
+        )
+    if facts.get("notCompared"):
+        said.append("There are too many rows to look for ones that are nearly the same.")
+    return " ".join(said)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

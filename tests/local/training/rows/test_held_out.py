@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.rows.held_out import split
+from arkor_dev.local.training.rows.held_out import beside, split
 
+WORDS = [f"word{number}" for number in range(500)]
 UNASKED: dict[str, Any] = {}
 
 
+def row(number: int, **more: Any) -> Row:
+    """A row unlike all others."""
+    words = " ".join(random.Random(number).choices(WORDS, k=20))
+    talk = [{"role": "user", "content": f"{words}?"}, {"role": "assistant", "content": words[::-1]}]
+    return Row(talk, f"line {number}", **more)
+
+
 def rows(count: int) -> list[Row]:
-    return [Row([], f"line {number}") for number in range(count)]
+    return [row(number) for number in range(count)]
+
+
+def places(some: list[Row]) -> list[str]:
+    return [row.where for row in some]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +51,9 @@ def rows(count: int) -> list[Row]:
 def test_the_rows_held_back(config: dict[str, Any], count: int, held: int) -> None:
     everything = rows(count)
     settings = JobSettings(config)
-    train, evaluated = split(everything, settings)
+    found = split(everything, settings)
+    train, evaluated = found.train, found.held_out
+    assert found.facts["sentence"] == ""
     assert settings.used["datasetSplit"] == round(held / count, 4)
     assert (len(train), len(evaluated)) == (count - held, held)
     assert sorted(row.where for row in train + evaluated) == sorted(row.where for row in everything)
@@ -49,4 +64,46 @@ def test_the_seed_decides_which() -> None:
         split(rows(100), JobSettings({"datasetSplit": 0.2, "seed": seed})) for seed in (1, 1, 0)
     )
     assert first == again
-    assert first[1] != other[1]
+    assert first.held_out != other.held_out
+
+
+@pytest.mark.parametrize("config", [{"seed": 1}, {"datasetSplit": 0.3, "seed": 2}])
+def test_twins_are_never_on_both_sides(config: dict[str, Any]) -> None:
+    """Each row twice: by row, most of those held out would have been trained on as well."""
+    twice = [*rows(50), *rows(50)]
+    found = split(twice, JobSettings(config))
+    assert len(found.held_out) == round(100 * config.get("datasetSplit", 0.1))
+    assert not {*places(found.held_out)} & {*places(found.train)}
+    assert len(set(found.groups)) == len(found.held_out) / 2
+    assert found.facts["sentence"] == (
+        "Rows that ask the same or are nearly the same were kept together: "
+        f"{len(found.held_out)} held-out rows of {len(found.held_out) // 2} groups."
+    )
+
+
+def test_rows_of_one_source_are_held_out_together() -> None:
+    grouped = [row(number, origins={"book": str(number // 5)}, group="book") for number in range(400)]
+    found = split(grouped, JobSettings({}))
+    assert len(set(found.groups)) == 8
+    assert not {row.origins["book"] for row in found.held_out} & {row.origins["book"] for row in found.train}
+    assert found.facts["column"] == "book"
+    assert found.facts["sentence"] == "Rows of one book were kept together: 40 held-out rows of 8 groups."
+    larger = split(grouped[:60], JobSettings({"datasetSplit": 0.02}))
+    assert len(larger.held_out) == 5, "a group is not cut to be as small as is asked for"
+    one = [row(number, origins={"book": "1"}, group="book") for number in range(20)]
+    found = split(one, JobSettings({}))
+    assert (found.held_out, len(found.train)) == ([], 20)
+    assert found.facts["sentence"].startswith("No rows are held out: all of them belong together")
+
+
+def test_rows_of_an_evaluation_set_that_are_trained_on_are_left_out() -> None:
+    train, own = rows(30), [*rows(40)[26:40], row(35)]
+    found = beside(train, own, compare=True)
+    assert places(found.held_out) == [f"line {number}" for number in (*range(30, 40), 35)]
+    assert found.groups == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 5]
+    assert found.facts["leftOut"] == 4
+    assert "4 rows of the evaluation set are left out: the training data has" in found.facts["sentence"]
+    same = beside(train, rows(10), compare=True)
+    assert len(same.held_out) == 10
+    assert "looks better than the model is" in same.facts["sentence"]
+    assert beside(train, rows(10), compare=False).facts["sentence"] == ""

@@ -41,6 +41,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
             </p>
           ))}
           {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
+          {evaluation.split?.sentence && <p style={QUIET}>{clean(evaluation.split.sentence, 600)}</p>}
           <Opened title="What this means">
             <Reading evaluation={evaluation} />
           </Opened>

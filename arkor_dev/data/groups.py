@@ -1,0 +1,154 @@
+"""Which rows belong together: those of one source, that ask the same, or that are nearly the same.
+
+Rows of one group are held out of training together, or not at all: what was trained on a row's twin has
+learned the answer. And a comparison of two models must not count them as independent (Miller, Adding Error
+Bars to Evals, 2024, section 2.2, clustered standard errors).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .findings.likeness import ALIKE, FEWEST_RUNS, bands_of, common_runs, likeness, runs_of
+from .findings.repeats import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from .rows import Row
+
+MOST_ROWS: Final = 100_000
+"""Of more rows, near duplicates are not looked for: a hundred thousand take some ten seconds."""
+FEWEST_GROUPS: Final = 5
+LARGEST: Final = 0.2
+"""A column that nobody has named is taken for that of sources where it has values that repeat, so many of
+them at least, and no value that so large a part of the rows has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """``ids`` has each row's group, counted from 0 in the order of the rows.
+
+    ``column`` is the one that tells them apart, None where none does. ``compared``: near duplicates were
+    looked for.
+    """
+
+    ids: list[int]
+    column: str | None
+    compared: bool
+
+    @property
+    def count(self) -> int:
+        """How many groups there are."""
+        return len(set(self.ids))
+
+
+def groups_of(rows: Sequence[Row], most: float = 1.0, guess: bool = True) -> Groups:
+    """Group ``rows``: by the column that is named for it, by their questions, and by their likeness.
+
+    Where no column is named, one that looks like that of sources is taken, unless ``guess`` is False. A way
+    that puts more than the part ``most`` of the rows into one group, or all of them, says nothing of these
+    rows and is left out: they may all have one prompt.
+    """
+    joined = _Joined(len(rows), most)
+    column = next((row.group for row in rows if row.group), None)
+    if column is not None:
+        joined = joined.with_keys((row.origins.get(row.group) for row in rows), always=True)
+    elif guess and (column := _column(rows)):
+        joined = joined.with_keys(row.origins.get(column) for row in rows)
+    joined = joined.with_keys(map(_question, rows))
+    compared = len(rows) <= MOST_ROWS
+    if compared:
+        joined = joined.with_pairs(_alike([_said(row) for row in rows]))
+    return Groups(joined.ids(), column, compared)
+
+
+class _Joined:
+    """Rows joined to groups: a union of sets, by size."""
+
+    def __init__(self, count: int, most: float) -> None:
+        self._above, self._sizes = list(range(count)), [1] * count
+        self._most = most
+
+    def with_keys(self, keys: Iterable[Hashable | None], *, always: bool = False) -> _Joined:
+        """These groups, joined where rows have the same key; None is nobody's."""
+        first: dict[Hashable, int] = {}
+        pairs = [(first.setdefault(key, row), row) for row, key in enumerate(keys) if key is not None]
+        return self.with_pairs(pairs, always=always)
+
+    def with_pairs(self, pairs: Iterable[tuple[int, int]], *, always: bool = False) -> _Joined:
+        """These groups with ``pairs`` of rows joined; as they are where that says nothing of the rows."""
+        new = _Joined(0, self._most)
+        new._above, new._sizes = list(self._above), list(self._sizes)
+        for one, other in pairs:
+            new._join(one, other)
+        rows, largest = len(self._above), max(new._sizes, default=0)
+        says_nothing = (
+            rows > 1 and largest > max(self._sizes) and (largest > self._most * rows or largest == rows)
+        )
+        return self if says_nothing and not always else new
+
+    def ids(self) -> list[int]:
+        """Each row's group, counted from 0."""
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(self._top(row), len(numbers)) for row in range(len(self._above))]
+
+    def _top(self, row: int) -> int:
+        above = self._above
+        while above[row] != row:
+            above[row] = above[above[row]]
+            row = above[row]
+        return row
+
+    def _join(self, one: int, other: int) -> None:
+        one, other = self._top(one), self._top(other)
+        if one == other:
+            return
+        if self._sizes[one] < self._sizes[other]:
+            one, other = other, one
+        self._above[other] = one
+        self._sizes[one] += self._sizes[other]
+
+
+def _column(rows: Sequence[Row]) -> str | None:
+    """A column that tells where rows come from, as far as its values show."""
+    names = dict.fromkeys(name for row in rows for name in row.origins)
+    for name in names:
+        counts = Counter(row.origins[name] for row in rows if name in row.origins)
+        repeats = sum(count for count in counts.values() if count > 1)
+        if repeats and len(counts) >= FEWEST_GROUPS and max(counts.values()) <= LARGEST * len(rows):
+            return name
+    return None
+
+
+def _question(row: Row) -> int | None:
+    """A hash of all that a row asks; of one that asks nothing, of its text."""
+    if row.text is not None:
+        return digest(row.text)
+    last = max((at for at, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
+    asked = [turn["content"] for turn in row.messages[:last] if turn["role"] != "system"]
+    return digest("\n".join(asked)) if any(map(str.strip, asked)) else digest(_said(row))
+
+
+def _said(row: Row) -> str:
+    """A row's text without its system prompt, which many rows share."""
+    if row.text is not None:
+        return row.text
+    return "\n".join(turn["content"] for turn in row.messages if turn["role"] != "system")
+
+
+def _alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of texts that are nearly the same; each with the first that it meets in a band."""
+    common = common_runs(map(runs_of, texts[:200]))
+    met: list[dict[int, int]] = []
+    for row, text in enumerate(texts):
+        runs = runs_of(text) - common
+        if len(runs) < FEWEST_RUNS:
+            continue
+        bands = bands_of(runs)
+        met = met or [{} for _ in bands]
+        for other in {seen.setdefault(band, row) for seen, band in zip(met, bands, strict=True)} - {row}:
+            if likeness(runs, runs_of(texts[other]) - common) >= ALIKE:
+                yield other, row
