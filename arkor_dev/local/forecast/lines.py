@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PLAUSIBLE: Final = (0.1, 1.5)
+PLAUSIBLE: Final = (0.1, 2.0)
 """How many times the bytes of `Sizes.held` a step may really hold: number formats and kernels differ."""
 
 
@@ -39,16 +39,18 @@ def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What of a model decides about time and memory; ``parameters`` are those of its layers.
+    """What decides about a step's time and memory; ``parameters`` are those of the model's layers.
 
-    ``value`` is the bytes of one number as it computes; ``recomputed`` layers are not kept for the way back.
+    ``kept`` is the bytes a token that one layer keeps for the backward pass, its adapter's included.
+    ``value`` is the bytes of one number as it computes. With ``recomputed``, layers keep only their input and
+    are computed again in the backward pass.
     """
 
     layers: int
     hidden: int
-    inner: int
     vocabulary: int
     parameters: int
+    kept: float
     value: int = 4
     recomputed: bool = False
 
@@ -58,15 +60,14 @@ class Sizes:
         return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
     def held(self, shape: Shape) -> float:
-        """Bytes that one step keeps for its way back."""
-        layer = self.value * (10 * self.hidden + 4 * self.inner)
-        token = self.layers * self.value * self.hidden + layer if self.recomputed else self.layers * layer
-        return shape.tokens * token + self._answer(shape)
+        """Bytes of one step: what it keeps for the backward pass, and a layer's again for the layer at work."""
+        inputs = self.layers * self.value * self.hidden
+        kept = inputs + self.kept if self.recomputed else self.layers * self.kept
+        return shape.tokens * (kept + self.kept) + self._answer(shape)
 
     def passed(self, shape: Shape) -> float:
         """Bytes that an evaluation of the batch holds at once: one layer's, and the output's."""
-        layer = self.value * (10 * self.hidden + 4 * self.inner)
-        return 2 * shape.tokens * layer + self._answer(shape)
+        return 2 * shape.tokens * self.kept + self._answer(shape)
 
     def _answer(self, shape: Shape) -> float:
         """Bytes of the output layer's answer and of its gradient."""

@@ -16,7 +16,6 @@ import torch
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
-from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.training.while_training import compute_again
 from arkor_dev.local.workers import peak_memory
 
@@ -104,7 +103,7 @@ class Measuring:
         run.begin()
         beginning = time.monotonic() - began
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
-        self.sizes = sizes_of(bare(run.model), run.choice.dtype.itemsize, run.plan.compute_again)
+        self.sizes = sizes_of(run, max(run.train, key=lambda row: len(row.ids)))
         # Rows that are to differ at random have no beginning in common.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0
         self.padded, self.shares = bool(run.loss.padded), not (dropout or run.plan.noise)
@@ -164,6 +163,8 @@ class Measuring:
             count *= 2
         parts.append(longest)
         self.total = len(parts) + TYPICAL
+        # From the second batch of a step on, the gradients of the first lie beside what is kept.
+        before = [parts[0]] if self.run.plan.accumulation > 1 else []
         for place, part in enumerate(parts):
             last = place == len(parts) - 1
             # Where the whole is cheap, there is no need for what lies between.
@@ -172,7 +173,7 @@ class Measuring:
                 continue
             if place >= FEWEST and not self._affordable(part, until):
                 return False
-            self.rising.append(self._make([part]))
+            self.rising.append(self._make([*before, part]))
         return True
 
     def _typical(self, steps: list[Step], held: list[float], works: list[float]) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
+
+from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.training.rows.batches import endless
 from arkor_dev.local.training.rows.encoding import IGNORED
+from arkor_dev.local.training.while_training import compute_again
 
 from .lines import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arkor_dev.local.training.loss import Loss
     from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
@@ -22,6 +28,8 @@ QUESTION: Final = 512
 """Tokens of a question at most, as of a sample prompt."""
 FOREKNOWN_TOKENS: Final = 3_000_000
 """So many steps, or tokens of them, are looked at one by one; what comes after is like them."""
+COUNTED: Final = (32, 96)
+"""Tokens of the two pieces of a row by which it is counted what layers keep."""
 Batch = list["Example"]
 """Rows that are computed together."""
 Step = list[Batch]
@@ -55,15 +63,51 @@ def thinned(row: Example, tokens: int) -> Example:
     return replace(row, ids=ids, labels=[*labels[:-1], ids[-1]])
 
 
-def sizes_of(model: Any, value: int, recomputed: bool) -> Sizes:
-    """The sizes of a base model: those that its configuration names, and the weights of its layers."""
-    config = model.config.get_text_config()
-    hidden = int(config.hidden_size)
-    layers = int(config.num_hidden_layers)
-    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+def sizes_of(run: Run, row: Example) -> Sizes:
+    """Return the sizes of a run that has begun, by the model's configuration.
+
+    What its layers keep is counted on two pieces of ``row``.
+    """
+    model, config = bare(run.model), bare(run.model).config.get_text_config()
+    hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
     outside = {id(module.weight) for module in _embeddings(model)}
     parameters = sum(weight.numel() for weight in model.parameters() if id(weight) not in outside)
-    return Sizes(layers, hidden, int(inner), int(config.vocab_size), parameters, value, recomputed)
+    if run.plan.compute_again:
+        model.gradient_checkpointing_disable()
+    (few, less), (many, more) = (_kept(run.loss, thinned(row, tokens)) for tokens in COUNTED)
+    if run.plan.compute_again:
+        compute_again(run.model)
+    kept = (more - less) / ((many - few) * layers) if many > few else 0.0
+    return Sizes(
+        layers=layers,
+        hidden=hidden,
+        vocabulary=int(config.vocab_size),
+        parameters=parameters,
+        kept=kept,
+        value=run.choice.dtype.itemsize,
+        recomputed=run.plan.compute_again,
+    )
+
+
+def _kept(loss: Loss, row: Example) -> tuple[int, int]:
+    """Tokens of a row, and bytes of the tensors that its forward pass keeps for the backward pass.
+
+    Only the last token is learned, so that the output layer hardly counts. Weights count too, the same for
+    every row.
+    """
+    kept: list[weakref.ref[torch.Tensor]] = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.detach()  # the tensor itself would keep the graph alive, and the graph the tensor
+        kept.append(weakref.ref(tensor))
+        return tensor
+
+    row = replace(row, labels=[*[IGNORED] * (len(row.ids) - 1), row.ids[-1]])
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        value = loss([row])[0]  # what is kept lives as long as this
+    storages = [tensor.untyped_storage() for each in kept if (tensor := each()) is not None]
+    del value
+    return len(row.ids), sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
 def _embeddings(model: Any) -> list[Any]:

@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
     "evalSteps": 6,
     "saveSteps": 5,
 }
-SIZES = Sizes(layers=30, hidden=576, inner=1536, vocabulary=49152, parameters=107_000_000)
+SIZES = Sizes(layers=30, hidden=576, vocabulary=49152, parameters=107_000_000, kept=4 * (10 * 576 + 4 * 1536))
 ROWS = [(512 - 32 * place, 256) for place in range(8)]
 HELD = SIZES.held(shape_of(ROWS, padded=False))
 MEASURED = Measurement(

@@ -1,0 +1,66 @@
+"""What few and small steps tell of a run's memory, beside what its true steps take."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.conftest import CONFIG, make_project
+from tests.local.forked import Forked
+from tests.local.harness import FORKS
+from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(sys.platform != "linux", reason="the worker is forked"),
+]
+
+
+def measured(
+    template: str, root: Path, model: Path, config: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Let a worker of its own measure ``config`` for so many seconds."""
+    data = root / f"data-{seconds}"
+    data.mkdir()
+    job = {"id": "forecast", "config": config, "data": str(data), "project": str(root), "free": 2**34}
+    job |= {"scratch": str(data / "scratch"), "asked": time.time(), "seconds": seconds}
+    child = Forked(template, "arkor_dev.local.forecast.worker", dict(os.environ), sys.stderr.fileno())
+    with child.stdout, child.stdin:
+        for message in (job, {"name": "tiny", "path": str(model), "note": None}):
+            child.stdin.write(json.dumps(message).encode() + b"\n")
+        child.stdin.flush()
+        messages = [json.loads(line) for line in child.stdout]
+    assert child.wait() == 0
+    found: dict[str, Any] = messages[-1]["measured"]
+    return found
+
+
+def test_a_memory_forecast_from_small_steps_holds_for_dora(
+    template: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    """A slow machine has no time for a whole batch, and DoRA's layers keep twice as much as plain ones."""
+    project = make_project(tmp_path / "project")
+    asked = QUESTIONS
+    long = [{"prompt": asked[n % len(asked)], "completion": f"{PHRASE} " * 14} for n in range(60)]
+    write_jsonl(project / "data" / "long.jsonl", long)
+    config = {
+        **CONFIG,
+        "datasetSource": {"type": "file", "path": "data/long.jsonl"},
+        "batchSize": 48,
+        "gradientAccumulationSteps": 4,
+        "loraTargetModules": "all-linear",
+        "useDora": True,
+        "samples": "off",
+        "evalSteps": 0,
+    }
+    few, whole = (measured(template[FORKS], project, tiny, config, seconds) for seconds in (0, 100))
+    assert whole["worst"] > 1.5 * whole["memory"]["base"]  # the batch is a large part of it
+    assert few["worst"] == pytest.approx(whole["worst"], rel=0.12)
