@@ -25,6 +25,7 @@ LOOKS: Final = 8
 def silence_at_most(seconds: float, content: StreamReader) -> Iterator[None]:
     """Let reads of ``content`` raise ``SocketTimeoutError`` after ``seconds`` without a byte."""
     loop, seen, silent = asyncio.get_running_loop(), content.total_bytes, 0
+    timer: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal timer, seen, silent

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 END = b"event: end\n"
+_SENT = re.compile(rb'"sent": ([\d.]+)')
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
@@ -143,6 +144,23 @@ async def _live(url: str, headers: Mapping[str, str], go: object, tabs: int, exp
 def live_events_a_second(url: str, headers: Mapping[str, str], go: object, tabs: int, expected: int) -> float:
     """How many events that ``go()`` lets loose reach so many open tabs, together."""
     return asyncio.run(_live(url, headers, go, tabs, expected))
+
+
+async def _delays(url: str, headers: Mapping[str, str], go: Callable[[], object]) -> list[float]:
+    delays: list[float] = []
+    async with aiohttp.ClientSession(headers=headers) as session, session.get(url) as answer:
+        answer.raise_for_status()
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(go)
+        async for data in answer.content.iter_any():
+            now = time.perf_counter()
+            delays += [now - float(sent) for sent in _SENT.findall(data)]
+    return delays
+
+
+def delays(url: str, headers: Mapping[str, str], go: Callable[[], object]) -> list[float]:
+    """Seconds from each event's leaving, which it tells itself, to its arrival in an open tab."""
+    return asyncio.run(_delays(url, headers, go))
 
 
 def first_tokens(urls: Mapping[str, Mapping[str, str]], count: int) -> list[list[float]]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
@@ -51,6 +52,8 @@ def start(backend: Child, rounds: int) -> Iterator[Figure]:
 
     value, bare = beside(ours, floor, rounds)
     yield Figure("start: exec to the first page, against importing aiohttp", value, "ms", bare, most=1.3)
+    value, bare = beside(lambda: servers.ready_line(backend) * 1000, floor, rounds)
+    yield Figure("start: exec to the ready line, against importing aiohttp", value, "ms", bare)
 
 
 def jobs(backend: Child, studio: Studio, seconds: float, rounds: int) -> Iterator[Figure]:
@@ -130,6 +133,16 @@ def events(backend: Child, studio: Studio, count: int, rounds: int) -> Iterator[
         rounds,
     )
     yield Figure(f"events: history of {count:,} as one answer", value, "MiB/s", bare)
+
+    def delay(through_us: bool) -> float:
+        job = backend("history", events=1, per_write=1, ended=False)["job"]
+        url, headers = (through(job), ours) if through_us else (direct(job), theirs)
+        amount = 20 if count < 10_000 else 200
+        timed = partial(backend, "timed", job=job, rate=100, events=amount)
+        return median(clients.delays(url, headers, timed)) * 1000
+
+    value, bare = beside(lambda: delay(True), lambda: delay(False), rounds)
+    yield Figure("events: added to one's way at 100 a second, p50", value - bare, "ms", most=0.15)
 
     for tabs in (1, 20):
         for burst in (64, 1):

@@ -104,6 +104,26 @@ class Studio:
 @contextlib.contextmanager
 def studio(backend: Child) -> Iterator[Studio]:
     """``arkor-dev`` against the fake backend, with a home and a project of its own."""
+    with _launched(backend, subprocess.DEVNULL) as (process, port, project, begun):
+        page = _first_page(port, process)
+        seconds = time.perf_counter() - begun
+        token = page.split('name="arkor-studio-token" content="')[1].split('"')[0]
+        yield Studio(process.pid, port, token, seconds, project)
+
+
+def ready_line(backend: Child) -> float:
+    """Seconds from exec until ``arkor-dev`` prints where its page is."""
+    with _launched(backend, subprocess.PIPE) as (process, port, _, begun):
+        assert process.stderr is not None
+        for line in process.stderr:
+            if f"http://localhost:{port}".encode() in line:
+                return time.perf_counter() - begun
+    raise SystemExit("arkor-dev ended before it said where its page is")
+
+
+@contextlib.contextmanager
+def _launched(backend: Child, messages: int) -> Iterator[tuple[subprocess.Popen[bytes], int, Path, float]]:
+    """The process, its port, its project, and when it was started."""
     facts = backend("facts")
     with tempfile.TemporaryDirectory() as name:
         home, project = Path(name) / "home", Path(name) / "project"
@@ -130,16 +150,15 @@ def studio(backend: Child) -> Iterator[Studio]:
             [sys.executable, "-m", "arkor_dev", "--port", str(port), "--project", str(project)],
             env={**kept, "HOME": str(home), "ARKOR_CLOUD_API_URL": url},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=messages,
         )
         try:
-            page = _first_page(port, process)
-            seconds = time.perf_counter() - begun
-            token = page.split('name="arkor-studio-token" content="')[1].split('"')[0]
-            yield Studio(process.pid, port, token, seconds, project)
+            yield process, port, project, begun
         finally:
             process.terminate()
             process.wait(10)
+            if process.stderr is not None:
+                process.stderr.close()
 
 
 def _first_page(port: int, process: subprocess.Popen[bytes]) -> str:
@@ -247,6 +266,24 @@ class FakeServer:
                     sent += 1
                 self.backend._wake(job)
                 await asyncio.sleep(1 / rate)
+
+        self.emitting = asyncio.get_running_loop().create_task(emit())
+        return {}
+
+    def timed(self, job: str, rate: float, events: int) -> dict[str, object]:
+        """Emit events, ``rate`` a second, each with the moment at which it left, then end the job."""
+
+        async def emit() -> None:
+            begun = time.perf_counter()
+            for number in range(events):
+                await asyncio.sleep(begun + number / rate - time.perf_counter())
+                event_id, frame = self._frame(job, len(self.backend.frames[job]))
+                sent = f', "sent": {time.perf_counter():.9f}}}\n\n'.encode()
+                self.backend.frames[job].append((event_id, frame[:-3] + sent))
+                self.backend._wake(job)
+            await asyncio.sleep(1 / rate)
+            self.backend.jobs[job]["status"] = "completed"
+            self.backend._wake(job)
 
         self.emitting = asyncio.get_running_loop().create_task(emit())
         return {}

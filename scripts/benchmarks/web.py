@@ -8,18 +8,19 @@ import shutil
 import time
 import urllib.request
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
 
 from . import servers
-from .figures import Figure
+from .figures import Figure, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
     from .servers import Child, Studio
 
@@ -31,7 +32,8 @@ QUIET = [
     "--disable-background-networking",
 ]
 PAGES = ("/", "/#/jobs", "/#/jobs/none", "/#/compare", "/#/playground", "/#/endpoints")
-CURVES = {1_000: 300, 10_000: 350, 50_000: 450, 150_000: 700}
+CURVES = {1_000: 300, 10_000: 350, 50_000: 500, 150_000: 1000}
+LATE_SECONDS = 1.0
 LIVE_SECONDS = 12
 # Enough that a median outlives a moment in which the machine was elsewhere.
 ROUNDS = 9
@@ -82,6 +84,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         yield from table(backend, studio, browser, 1 if quick else ROUNDS)
         for events in (1_000,) if quick else CURVES:
             yield from curve(backend, studio, browser, events, 1 if quick else ROUNDS)
+        yield from heap(backend, studio, browser, 1_000 if quick else 150_000, 1 if quick else 3)
         yield from live(backend, studio, browser, 2 if quick else LIVE_SECONDS)
 
 
@@ -162,14 +165,41 @@ def table(backend: Child, studio: Studio, browser: Browser, rounds: int) -> Iter
 
 
 def curve(backend: Child, studio: Studio, browser: Browser, events: int, rounds: int) -> Iterator[Figure]:
-    """A job's page with its whole history, the last step in figures and the first on the axis."""
-    backend("jobs", count=10)
-    job = backend("history", events=events, per_write=500)["job"]
-    path = f"/#/jobs/{job}"
-    ready = CURVE % (events - 1)
-    _painted(studio, browser, path, ready)  # the daemon has to fetch it once
-    painted = [_painted(studio, browser, path, ready)[0] for _ in range(rounds)]
-    yield Figure(f"job page with {events:,} events painted", median(painted), "ms", most=CURVES[events])
+    """A job's page with its whole history, the last step in figures and the first on the axis.
+
+    Each pass has a job of its own: the daemon has the events of one that was looked at in memory. In turns, a
+    backend sends the first of them at once, and late.
+    """
+
+    def painted(late: float) -> float:
+        backend("late", seconds=late)
+        backend("jobs", count=10)
+        job = backend("history", events=events, per_write=500)["job"]
+        return _painted(studio, browser, f"/#/jobs/{job}", CURVE % (events - 1))[0] - late * 1000
+
+    late, quick = beside(lambda: painted(LATE_SECONDS), lambda: painted(0), rounds)
+    backend("late", seconds=0)
+    name = f"job page with {events:,} events"
+    yield Figure(f"{name} painted", quick, "ms", most=CURVES[events])
+    yield Figure(f"{name}, first byte after {LATE_SECONDS:g} s, beyond it", late, "ms", quick, most=1.2)
+
+
+def heap(backend: Child, studio: Studio, browser: Browser, events: int, rounds: int) -> Iterator[Figure]:
+    """The most memory that the page's script takes, typed arrays included, until its curve is painted."""
+    peaks = []
+    for _ in range(rounds):
+        backend("jobs", count=10)
+        job = backend("history", events=events, per_write=500)["job"]
+        with tab(browser) as (context, page):
+            session, told, peak = context.new_cdp_session(page), list[str](), 0.0
+            page.on("console", partial(_note, told))
+            page.add_init_script(PROBE % (CURVE % (events - 1)))
+            page.goto(f"http://127.0.0.1:{studio.port}/#/jobs/{job}", wait_until="commit")
+            while not any("painted" in text for text in told):
+                usage = session.send("Runtime.getHeapUsage")
+                peak = max(peak, usage["usedSize"] + usage["backingStorageSize"])
+            peaks.append(peak)
+    yield Figure(f"peak heap with {events:,} events", median(peaks) / 1e6, "MB", most=70)
 
 
 def live(backend: Child, studio: Studio, browser: Browser, seconds: float) -> Iterator[Figure]:
@@ -205,6 +235,10 @@ def _painted(studio: Studio, browser: Browser, path: str, ready: str) -> tuple[f
             page.goto(f"http://127.0.0.1:{studio.port}{path}")
         page.wait_for_timeout(300)
         return float(told.value.text.split()[1]), float(page.evaluate("window.longest"))
+
+
+def _note(told: list[str], message: ConsoleMessage) -> None:
+    told.append(message.text)
 
 
 def _api(studio: Studio, path: str) -> Any:

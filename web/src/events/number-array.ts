@@ -1,20 +1,26 @@
-/** Arrays that grow by doubling: a run's points stay in typed arrays, 8 bytes a number, and none is ever dropped. */
+/** Arrays of numbers that grow, none of which is ever dropped: in typed arrays, 8 bytes a number, or 4 for whole ones of 31 bits. */
 
-export class Numbers {
-  #buffer: Float64Array;
+type Values = Float64Array | Int32Array;
+
+export class Numbers<T extends Values = Float64Array> {
+  #buffer: T;
   length = 0;
 
-  constructor(capacity = 256) {
-    this.#buffer = new Float64Array(capacity);
+  constructor(private readonly kind: new (length: number) => T = Float64Array as never) {
+    this.#buffer = new kind(256);
   }
 
   push(value: number): void {
-    if (this.length === this.#buffer.length) {
-      const grown = new Float64Array(2 * this.length);
-      grown.set(this.#buffer);
-      this.#buffer = grown;
-    }
+    if (this.length === this.#buffer.length) this.reserve(1);
     this.#buffer[this.length++] = value;
+  }
+
+  /** Makes room for `more` values, so that many that come at once are not copied as the array grows. */
+  reserve(more: number): void {
+    if (this.length + more <= this.#buffer.length) return;
+    const grown = new this.kind(this.length + Math.max(more, this.length >> 1));
+    grown.set(this.view());
+    this.#buffer = grown;
   }
 
   /** Puts another value in the place of one that is there. */
@@ -36,7 +42,10 @@ export class Numbers {
   }
 
   /** A view of the values, valid until the next `push`. */
-  view(): Float64Array {
-    return this.#buffer.subarray(0, this.length);
+  view(): T {
+    return this.#buffer.subarray(0, this.length) as T;
   }
 }
+
+/** Numbers of 4 bytes each. */
+export const whole = (): Numbers<Int32Array> => new Numbers(Int32Array);

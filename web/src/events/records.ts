@@ -1,14 +1,17 @@
 /**
- * Every event of a job as it came, for the event log: kept as bytes, decoded only for the rows that are on the screen.
+ * Every event of a job as it came, for the event log: kept as bytes, decoded only for the rows that are on the screen. Logged steps begin
+ * alike (type, job, date), so about half of their bytes is kept.
  *
  * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; what was longer says so by its `size`.
  */
-import { Numbers } from "./number-array";
+import { Numbers, whole } from "./number-array";
 
 export const MAX_EVENT_BYTES = 1 << 16;
 const MAX_TOTAL_BYTES = 1 << 28;
-/** Data in a buffer at least this large stay where they are; smaller ones are gathered, or each would hold a buffer of its own. */
-const LARGE = 1 << 14;
+/** Data are kept in blocks of 2 ** BLOCK bytes, each in one of them. */
+const BLOCK = 17;
+/** An event is kept without the beginning that it has in common with the one before. Each so many-th is kept whole. */
+const WHOLE_EVERY = 64;
 /** The most kinds of progress at a time; beyond that, each event is a row of its own. */
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
@@ -29,20 +32,22 @@ export interface Entry {
 export class Records {
   readonly names: string[] = [];
   #counts: number[] = [];
-  #kinds = new Numbers();
-  #sizes = new Numbers();
+  #kinds = whole();
+  #sizes = whole();
   /** To which step a run may go back before the event is dropped; NaN for one that goes with those before it. */
   #steps = new Numbers();
-  /** Where the data begin in their buffer; negative for data that were not kept. */
-  #starts = new Numbers();
-  #buffers: Uint8Array[] = [];
-  /** The first event that lies in each of the buffers. */
-  #firsts: number[] = [];
-  #own = new Uint8Array(0);
-  #ownUsed = 0;
+  /** Where the data begin, counted through all blocks; negative for data that were not kept. */
+  #starts = whole();
+  /** How many bytes at the beginning are those of the event before. */
+  #shared = whole();
+  #blocks: Uint8Array[] = [];
+  #used = 0;
   #kept = 0;
+  /** The newest event's data. */
+  #newest = new Uint8Array(0);
+  #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
-  #rows = new Numbers();
+  #rows = whole();
   /** The rows of what is in progress at the end of the log, by what it is. */
   #going = new Map<string, number>();
 
@@ -76,14 +81,7 @@ export class Records {
     this.#kinds.push(kind);
     this.#sizes.push(size);
     this.#steps.push(step);
-    this.#kept += Math.min(size, MAX_EVENT_BYTES);
-    if (this.#kept > MAX_TOTAL_BYTES) this.#starts.push(-1);
-    else if (bytes.length < LARGE || size > MAX_EVENT_BYTES)
-      this.#starts.push(this.#gather(bytes, start, Math.min(size, MAX_EVENT_BYTES)));
-    else {
-      this.#from(bytes);
-      this.#starts.push(start);
-    }
+    this.#keep(bytes, start, Math.min(size, MAX_EVENT_BYTES));
   }
 
   #row(kind: number, progress: string | undefined): void {
@@ -117,9 +115,9 @@ export class Records {
   }
 
   /** The indices of the events in the rows that have one of these names, in order. */
-  only(names: ReadonlySet<string>): Numbers {
+  only(names: ReadonlySet<string>): Numbers<Int32Array> {
     const wanted = this.names.map((name) => names.has(name));
-    const indices = new Numbers();
+    const indices = whole();
     for (const index of this.#rows.view()) if (wanted[this.#kinds.at(index)]) indices.push(index);
     return indices;
   }
@@ -149,32 +147,44 @@ export class Records {
 
   clear(): void {
     this.names.length = this.#counts.length = 0;
-    this.#buffers = [];
-    this.#firsts = [];
-    this.#own = new Uint8Array(0);
-    this.#ownUsed = this.#kept = 0;
+    this.#blocks = [];
+    this.#used = this.#kept = this.#newestLength = 0;
     this.#going.clear();
-    for (const column of [this.#kinds, this.#sizes, this.#steps, this.#starts, this.#rows]) column.clear();
+    for (const column of [this.#kinds, this.#sizes, this.#steps, this.#starts, this.#shared, this.#rows])
+      column.clear();
   }
 
-  /** Copies into a buffer of our own. */
-  #gather(bytes: Uint8Array, start: number, length: number): number {
-    if (this.#ownUsed + length > this.#own.length) {
-      this.#own = new Uint8Array(2 * MAX_EVENT_BYTES);
-      this.#ownUsed = 0;
+  #keep(bytes: Uint8Array, start: number, length: number): void {
+    if (this.#newest.length < length) {
+      const grown = new Uint8Array(Math.min(MAX_EVENT_BYTES, 2 * length));
+      grown.set(this.#newest.subarray(0, this.#newestLength));
+      this.#newest = grown;
     }
-    this.#from(this.#own);
-    const at = this.#ownUsed;
-    this.#own.set(bytes.subarray(start, start + length), at);
-    this.#ownUsed += length;
-    return at;
-  }
-
-  /** Says that the newest event lies in this buffer. */
-  #from(buffer: Uint8Array): void {
-    if (this.#buffers.at(-1) === buffer) return;
-    this.#buffers.push(buffer);
-    this.#firsts.push(this.length - 1);
+    const newest = this.#newest;
+    let shared = 0;
+    if (this.#shared.length % WHOLE_EVERY > 0) {
+      const most = Math.min(length, this.#newestLength);
+      while (shared < most && newest[shared] === bytes[start + shared]) shared++;
+    }
+    const own = length - shared;
+    this.#shared.push(shared);
+    this.#newestLength = length;
+    this.#kept += own;
+    if (this.#kept > MAX_TOTAL_BYTES) {
+      this.#starts.push(-1);
+      this.#newestLength = 0;
+      return;
+    }
+    const size = 1 << BLOCK;
+    if (this.#blocks.length === 0 || this.#used + own > size) {
+      this.#blocks.push(new Uint8Array(size));
+      this.#used = 0;
+    }
+    const block = this.#blocks.at(-1)!;
+    let at = this.#used;
+    this.#starts.push(((this.#blocks.length - 1) << BLOCK) + at);
+    for (let k = shared; k < length; k++) block[at++] = newest[k] = bytes[start + k]!;
+    this.#used = at;
   }
 
   #name(index: number): string {
@@ -182,14 +192,17 @@ export class Records {
   }
 
   #data(index: number): Uint8Array {
-    const start = this.#starts.at(index);
-    if (!(start >= 0)) return this.#own.subarray(0, 0);
-    let low = 0;
-    for (let high = this.#firsts.length; high - low > 1; ) {
-      const middle = (low + high) >> 1;
-      if (this.#firsts[middle]! <= index) low = middle;
-      else high = middle;
+    if (!(this.#starts.at(index) >= 0)) return new Uint8Array(0);
+    const data = new Uint8Array(Math.min(this.#sizes.at(index), MAX_EVENT_BYTES));
+    let left = data.length;
+    for (let from = index; left > 0; from--) {
+      const shared = this.#shared.at(from);
+      if (shared >= left) continue;
+      const start = this.#starts.at(from);
+      const at = start & ((1 << BLOCK) - 1);
+      data.set(this.#blocks[start >> BLOCK]!.subarray(at, at + left - shared), shared);
+      left = shared;
     }
-    return this.#buffers[low]!.subarray(start, start + Math.min(this.#sizes.at(index), MAX_EVENT_BYTES));
+    return data;
   }
 }

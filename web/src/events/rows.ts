@@ -1,23 +1,34 @@
 /**
- * A run's logged rows, side by side in one typed array: one check of the room a row, and writes that follow one another,
- * where a column each would take a growing array for every number. No row is ever dropped.
+ * A run's logged rows: a column is typed arrays of a fixed length, so that none is copied as it grows, and where no row has a value there
+ * is none. No row is ever dropped.
  */
 
-const WIDTH = 8;
+/** Rows in one array: 2 ** PAGE. */
+const PAGE = 12;
+const MASK = (1 << PAGE) - 1;
 
 /** One value of every row. Reading outside of the rows gives NaN. */
 export class Column {
-  constructor(
-    private readonly rows: Rows,
-    private readonly offset: number,
-  ) {}
+  #pages: (Float64Array | undefined)[] = [];
+
+  constructor(private readonly rows: Rows) {}
 
   get length(): number {
     return this.rows.length;
   }
 
   at(row: number): number {
-    return row >= 0 && row < this.rows.length ? this.rows.data[row * WIDTH + this.offset]! : NaN;
+    return row >= 0 && row < this.rows.length ? (this.#pages[row >> PAGE]?.[row & MASK] ?? NaN) : NaN;
+  }
+
+  set(row: number, value: number): void {
+    let page = this.#pages[row >> PAGE];
+    if (page === undefined) {
+      if (value !== value) return;
+      page = new Float64Array(1 << PAGE).fill(NaN);
+      this.#pages[row >> PAGE] = page;
+    }
+    page[row & MASK] = value;
   }
 
   last(): number {
@@ -35,7 +46,6 @@ export class Column {
  * there. Times are milliseconds since 1970.
  */
 export class Rows {
-  data = new Float64Array(256 * WIDTH);
   length = 0;
   /** Counts how often rows went: what was taken from them is no longer there. */
   generation = 0;
@@ -43,14 +53,14 @@ export class Rows {
   resumedAt = 0;
   /** At which rows the run began again, from a checkpoint or after a pause. */
   readonly restarts: number[] = [];
-  readonly step = new Column(this, 0);
-  readonly time = new Column(this, 1);
-  readonly epoch = new Column(this, 2);
-  readonly loss = new Column(this, 3);
-  readonly evalLoss = new Column(this, 4);
-  readonly lr = new Column(this, 5);
-  readonly tokensPerSecond = new Column(this, 6);
-  readonly samplesPerSecond = new Column(this, 7);
+  readonly step = new Column(this);
+  readonly time = new Column(this);
+  readonly epoch = new Column(this);
+  readonly loss = new Column(this);
+  readonly evalLoss = new Column(this);
+  readonly lr = new Column(this);
+  readonly tokensPerSecond = new Column(this);
+  readonly samplesPerSecond = new Column(this);
 
   add(
     step: number,
@@ -62,28 +72,24 @@ export class Rows {
     tokensPerSecond: number,
     samplesPerSecond: number,
   ): void {
-    const at = this.length++ * WIDTH;
-    if (at === this.data.length) {
-      const grown = new Float64Array(2 * at);
-      grown.set(this.data);
-      this.data = grown;
-    }
-    const { data } = this;
-    data[at] = step;
-    data[at + 1] = time;
-    data[at + 2] = epoch;
-    data[at + 3] = loss;
-    data[at + 4] = evalLoss;
-    data[at + 5] = lr;
-    data[at + 6] = tokensPerSecond;
-    data[at + 7] = samplesPerSecond;
+    const row = this.length++;
+    this.step.set(row, step);
+    this.time.set(row, time);
+    this.epoch.set(row, epoch);
+    this.loss.set(row, loss);
+    this.evalLoss.set(row, evalLoss);
+    this.lr.set(row, lr);
+    this.tokensPerSecond.set(row, tokensPerSecond);
+    this.samplesPerSecond.set(row, samplesPerSecond);
   }
 
   /** Drops the rows of steps after `step`. */
   cut(step: number): void {
     let kept = 0;
     for (let row = 0; row < this.length; row++) {
-      if (this.step.at(row) <= step) this.data.copyWithin(kept++ * WIDTH, row * WIDTH, (row + 1) * WIDTH);
+      if (!(this.step.at(row) <= step)) continue;
+      for (const column of this.#columns()) column.set(kept, column.at(row));
+      kept++;
     }
     this.#shorten(kept);
   }
@@ -91,6 +97,11 @@ export class Rows {
   clear(): void {
     this.#shorten(0);
     this.resumedAt = 0;
+  }
+
+  #columns(): Column[] {
+    const { step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond } = this;
+    return [step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond];
   }
 
   #shorten(length: number): void {

@@ -11,6 +11,8 @@ const LF = 10;
 const CR = 13;
 const SPACE = 32;
 const COLON = 58;
+/** Bytes that are read at a time: a browser may hand on megabytes, which are not to be copied behind a frame that was cut. */
+const PIECE = 1 << 16;
 const utf8 = new TextDecoder();
 
 export interface SseSink {
@@ -44,6 +46,10 @@ export class SseParser {
   }
 
   push(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; at += PIECE) this.#push(chunk.subarray(at, at + PIECE));
+  }
+
+  #push(chunk: Uint8Array): void {
     const bytes = this.#append(chunk);
     const length = this.#used;
     let frame = 0;
@@ -85,21 +91,27 @@ export class SseParser {
       return bytes;
     }
     const needed = this.#used + bytes.length;
-    if (needed > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.length));
-      grown.set(this.#buffer.subarray(0, this.#used));
-      this.#buffer = grown;
-    }
+    if (needed > this.#buffer.length) this.#move(this.#buffer, 0, Math.max(needed, 2 * this.#buffer.length));
     this.#buffer.set(bytes, this.#used);
     this.#used = needed;
     return this.#buffer;
   }
 
+  /** Goes on in a buffer of `size` bytes with what is left of `bytes` from `from` on. */
+  #move(bytes: Uint8Array, from: number, size: number): void {
+    const buffer = new Uint8Array(size);
+    buffer.set(bytes.subarray(from, this.#used));
+    this.#buffer = buffer;
+  }
+
   #keep(bytes: Uint8Array, frame: number, line: number, scan: number): void {
     const rest = this.#used - frame;
     if (rest > 0 && (frame > 0 || bytes !== this.#buffer)) {
-      this.#buffer = new Uint8Array(Math.max(4096, 2 * rest));
-      this.#buffer.set(bytes.subarray(frame, this.#used));
+      // One buffer for the whole stream, or each read would leave one behind; after a very long frame a smaller one.
+      const { length } = this.#buffer;
+      if (length < rest || length > 4 * (PIECE + rest)) this.#move(bytes, frame, Math.max(4096, 2 * rest));
+      else if (bytes === this.#buffer) bytes.copyWithin(0, frame, this.#used);
+      else this.#buffer.set(bytes.subarray(frame, this.#used));
       if (this.#data >= 0) {
         this.#data -= frame;
         this.#dataEnd -= frame;

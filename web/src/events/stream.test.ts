@@ -2,6 +2,11 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { JobStream } from "./stream";
 import { retryDelay } from "./waits";
 
+// Browsers have it; without it here, reading a buffer that was given back would go unnoticed.
+ArrayBuffer.prototype.transfer ??= function (this: ArrayBuffer): ArrayBuffer {
+  return structuredClone(this, { transfer: [this] });
+};
+
 /** A daemon in memory: a log of frames, and what it was asked for. */
 class Daemon {
   frames: string[] = [];
@@ -106,7 +111,7 @@ test("a backlog that comes behind an empty history is read without a pause", asy
     {
       pull: async (tab) => {
         await new Promise((wake) => setTimeout(wake, 2));
-        if (left-- > 0) tab.enqueue(piece);
+        if (left-- > 0) tab.enqueue(piece.slice());
         else await new Promise(() => undefined);
       },
     },

@@ -156,7 +156,10 @@ export class JobStream {
       if (done) return;
       const before = this.run.records.length;
       const rows = this.run.rows.length;
+      const full = value.length >= FULL_READ;
       this.#parser.push(value);
+      // A history is 30 MB of reads, which would wait for the garbage collector; not every browser can do so.
+      value.buffer.transfer?.(0);
       if (apart > 0 && this.run.rows.length > rows) this.run.heard(Date.now());
       if (this.run.records.length > before) {
         this.#changed(apart > 0);
@@ -165,7 +168,7 @@ export class JobStream {
       if (this.run.over) return void reader.cancel().catch(() => undefined);
       if (leave && performance.now() - news > SHORT_READ_MS) return leave();
       pending = reader.read();
-      if (apart > 0 && !leave && value.length < FULL_READ && !(await isSettled(pending))) await pause(apart);
+      if (apart > 0 && !leave && !full && !(await isSettled(pending))) await pause(apart);
     }
   }
 

@@ -4,7 +4,7 @@
  * A run that is resumed does some steps again. What was logged of them before leaves the curve, and stays as `earlier`: both
  * passes in one line would be a comb. TensorBoard does the same (`purge_orphaned_data`), but forgets the earlier ones.
  */
-import { Numbers } from "../../events/number-array";
+import { Numbers, whole } from "../../events/number-array";
 import type { Rows } from "../../events/rows";
 import type { Curve } from "./curve";
 import { Smoothing } from "./ema";
@@ -20,7 +20,7 @@ export class Series {
   /** A value that is no point (null, NaN, out of range) is not finite here: a gap. */
   readonly ys = new Numbers();
   /** Which row of the run each point comes from. */
-  readonly rows = new Numbers();
+  readonly rows = whole();
   /** What was logged of steps that a later pass did again, a curve for each pass. */
   earlier: Curve[] = [];
   gaps = 0;
@@ -63,6 +63,8 @@ export class Series {
     const { mode } = this;
     const resumes = this.#resumes;
     let done = this.#step;
+    const more = this.source.length - this.#taken;
+    for (const points of [this.xs, this.ys, this.rows, this.#smooth?.values]) points?.reserve(more);
     for (let row = this.#taken; row < this.source.length; row++) {
       const y = column.at(row);
       // Every row with an epoch tells where those without one stand.

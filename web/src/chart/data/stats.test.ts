@@ -4,7 +4,7 @@ import { Smoothing } from "./ema";
 import { quantile, statistics, student95 } from "./stats";
 
 const numbers = (values: number[]): Numbers => {
-  const all = new Numbers(1);
+  const all = new Numbers();
   for (const value of values) all.push(value);
   return all;
 };
