@@ -53,7 +53,7 @@ class RunLines:
             case events.TRAINING_LOG:
                 return self._row(data)
             case events.CHECKPOINT_SAVED:
-                size, saved = _bytes(data.get("artifacts")), _number(data.get("step"))
+                size, saved = size_of(data.get("artifacts")), figure(data.get("step"))
                 if saved is not None and saved >= 0:
                     self.checkpoint = int(saved)
                 return f"step {one_line(data.get('step'), 20)}: checkpoint saved" + (
@@ -70,7 +70,7 @@ class RunLines:
                 return f"failed: {reason}"
             case events.TRAINING_CANCELLED:
                 self.ended = "cancelled"
-                step = _number(data.get("step"))
+                step = figure(data.get("step"))
                 return "cancelled" if step is None else f"cancelled at step {step:g}"
             case events.TRAINING_PAUSED:
                 return self._stands("paused at", data, REASONS.get(str(data.get("reason")), ""))
@@ -88,7 +88,7 @@ class RunLines:
 
     def _resumed(self, data: dict[str, object]) -> str:
         """What was known of later steps, and of an end, counts no more."""
-        step = _number(data.get("step"))
+        step = figure(data.get("step"))
         self.step = None if step is None or step < 1 else int(step)
         self.ended = None
         self._times.clear()
@@ -122,7 +122,7 @@ class RunLines:
 
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
-        total = _number(facts.get("totalSteps"))
+        total = figure(facts.get("totalSteps"))
         if total is not None and total >= 1:
             self.total = int(total)
         told = []
@@ -133,7 +133,7 @@ class RunLines:
                 "on " + one_line(" ".join(str(facts.get(key, "")) for key in ("device", "dtype")), 60)
             )
         for key, words in (("trainRows", "rows to train on"), ("evalRows", "held out")):
-            count = _number(facts.get(key))
+            count = figure(facts.get(key))
             if count is not None:
                 told.append(f"{count:,.0f} {words}")
         if self.total is not None:
@@ -141,9 +141,9 @@ class RunLines:
         return "training" + (": " + ", ".join(told) if told else "")
 
     def _row(self, data: dict[str, object]) -> str:
-        step = _number(data.get("step"))
-        loss, eval_loss = _number(data.get("loss")), _number(data.get("evalLoss"))
-        rate = _number(data.get("learningRate"))
+        step = figure(data.get("step"))
+        loss, eval_loss = figure(data.get("loss")), figure(data.get("evalLoss"))
+        rate = figure(data.get("learningRate"))
         if step is not None and step >= 0:
             self.step = int(step)
             self._clock(data.get("timestamp"))
@@ -182,10 +182,10 @@ class RunLines:
         facts = metrics if isinstance(metrics, dict) else {}
         told = []
         for key, words in (("loss", "loss"), ("evalLoss", "eval loss"), ("bestEvalLoss", "best eval loss")):
-            value = _number(facts.get(key))
+            value = figure(facts.get(key))
             if value is not None:
                 told.append(f"{words} {value:.3f}")
-        steps, seconds = _number(facts.get("steps")), _number(facts.get("seconds"))
+        steps, seconds = figure(facts.get("steps")), figure(facts.get("seconds"))
         if steps is not None and seconds is not None:
             told.append(f"{steps:g} steps in {clock(seconds)}")
         return "completed" + (": " + ", ".join(told) if told else "")
@@ -194,7 +194,7 @@ class RunLines:
 def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:
     """A ``model.progress`` event or a backend's notice: label, done, total where known, and both in words."""
     label = one_line(data.get("label") or "working", 120)
-    done, total = _number(data.get("done")) or 0.0, _number(data.get("total"))
+    done, total = figure(data.get("done")) or 0.0, figure(data.get("total"))
     unit = one_line(data.get("unit") or "", 20)
     if total is None or total <= 0:
         return label, done, None, (_amount(done, unit) if done else "")
@@ -205,17 +205,17 @@ def forecast_line(forecast: object) -> str | None:
     """``Forecast: about 1:50, peak 1.7 GB of 20.1 GB free``; None where there is none, or nothing in it."""
     facts = forecast if isinstance(forecast, dict) else {}
     told = []
-    seconds = _number(facts.get("seconds"))
+    seconds = figure(facts.get("seconds"))
     if seconds is not None and seconds >= 0:
         told.append(f"about {clock(seconds)}")
     memory = facts.get("device") or facts.get("memory")
     memory = memory if isinstance(memory, dict) else {}
-    peak, free = _number(memory.get("peakBytes")), _number(memory.get("freeBytes"))
+    peak, free = figure(memory.get("peakBytes")), figure(memory.get("freeBytes"))
     if peak is not None:
         told.append(
             f"peak {_amount(peak, 'B')}" + (f" of {_amount(free, 'B')} free" if free is not None else "")
         )
-    cut = _number(facts.get("cutRows"))
+    cut = figure(facts.get("cutRows"))
     if cut:
         told.append(f"{cut:,.0f} rows cut")
     if facts.get("fits") is False:
@@ -274,7 +274,7 @@ def _answers(part: dict[str, object]) -> dict[str, object]:
     return answers if isinstance(answers, dict) else {}
 
 
-def _number(value: object) -> float | None:
+def figure(value: object) -> float | None:
     """A finite number; anything else, ``1e309`` and true included, is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -294,9 +294,10 @@ def _amount(count: float, unit: str) -> str:
     return f"{count:.0f} B"
 
 
-def _bytes(artifacts: object) -> str | None:
+def size_of(artifacts: object) -> str | None:
+    """The size of a list of artifacts, in words; None where none has one."""
     if not isinstance(artifacts, list):
         return None
-    sizes = [_number(artifact.get("bytes")) for artifact in artifacts if isinstance(artifact, dict)]
+    sizes = [figure(artifact.get("bytes")) for artifact in artifacts if isinstance(artifact, dict)]
     total = sum(size for size in sizes if size is not None)
     return _amount(total, "B") if total > 0 else None

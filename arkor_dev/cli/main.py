@@ -41,7 +41,7 @@ COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set: what is wrong, or odd, with its rows",
-    "jobs": "list the jobs; pause, resume, extend or cancel one; write its figures",
+    "jobs": "list the jobs; show, pause, resume, extend or cancel one; write its figures",
     "evaluate": "compare a job's adapter with its base",
     "export": "write what a job made for other programs, Ollama and llama.cpp among them",
     "push": "publish what a job made on the Hugging Face Hub, after asking",
@@ -355,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
     try:
         with _standard_output():
-            arguments = _parser().parse(sys.argv[1:] if argv is None else argv)
+            arguments = _parser().parse(_as_options(sys.argv[1:] if argv is None else argv))
             if arguments.version:
                 print(f"arkor-dev {__version__}")  # noqa: T201
                 return 0
@@ -369,6 +369,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
         print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
         return 130
+
+
+def _as_options(argv: Sequence[str]) -> list[str]:
+    """The words ``help``, ``help COMMAND`` and ``version`` as the options that they stand for."""
+    match argv:
+        case ["help", *command]:
+            return [*command, "--help"]
+        case ["version"]:
+            return ["--version"]
+        case _:
+            return list(argv)
 
 
 @contextlib.contextmanager

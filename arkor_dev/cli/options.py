@@ -120,15 +120,15 @@ def add_jobs(parser: CommandLine) -> None:
     """``jobs``, and what it does with one."""
     jobs = parser.add_command(
         "jobs",
-        "List the jobs, the newest first, or pause, resume, extend or cancel one, or write its figures. "
-        "A job is named by its id, by the beginning of its id, or as latest.",
-        "[pause|resume|extend|cancel|figures JOB]",
+        "List the jobs, the newest first, or show, pause, resume, extend or cancel one, or write its "
+        "figures. A job is named by its id, by the beginning of its id, or as latest.",
+        "[show|pause|resume|extend|cancel|figures JOB]",
     )
     jobs.add_argument(
         "action", metavar="ACTION", nargs="?",
-        help="pause: stop a running job after its step. resume: let a paused, failed or cancelled one go on "
-        "where it stood. extend: give a completed one more steps. cancel: end one that is not over. figures: "
-        "write losses, rates and what the machine did",
+        help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
+        "resume: let a paused, failed or cancelled one go on where it stood. extend: give a completed one "
+        "more steps. cancel: end one that is not over. figures: write losses, rates and what the machine did",
     )  # fmt: skip
     jobs.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
     add_project(jobs)
@@ -161,7 +161,7 @@ def add_jobs(parser: CommandLine) -> None:
     jobs.add_argument(
         "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
     )
-    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or the {job} of an action")
+    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of one")
 
 
 def add_evaluate(parser: CommandLine) -> None:
@@ -248,7 +248,9 @@ def add_verify(parser: CommandLine) -> None:
         "provenance.json. A job of this machine is named by its id, or as JOB:STEP for a checkpoint of it.",
         "FOLDER|FILE|JOB",
     )
-    verify.add_argument("target", metavar="FOLDER", nargs="?", help="a folder, a file in one, or a job's id")
+    verify.add_argument(
+        "target", metavar="FOLDER", nargs="?", help="a folder, a file in one, a job's id, or latest"
+    )
     add_project(verify)
     verify.add_argument(
         "--repeat", action="store_true",

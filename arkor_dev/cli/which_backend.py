@@ -72,14 +72,17 @@ def _opened_here(settings: Settings) -> Iterator[Settings]:
                 yield other
 
 
+def ids(settings: Settings) -> list[str]:
+    """The ids of the project's jobs on this machine, the newest first; none where they cannot be read."""
+    path = settings.local_data / "backend.sqlite"
+    if path.is_file():
+        with contextlib.suppress(sqlite3.Error):
+            db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            with contextlib.closing(db):
+                return [job for (job,) in db.execute("SELECT id FROM jobs ORDER BY seq DESC")]
+    return []
+
+
 def _has(settings: Settings, name: str) -> bool:
     """Whether ``name`` is the id of a job of this project on this machine, or the beginning of one."""
-    path = settings.local_data / "backend.sqlite"
-    if len(name) < SHORTEST or not path.is_file():
-        return False
-    with contextlib.suppress(sqlite3.Error):
-        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-        with contextlib.closing(db):
-            found = db.execute("SELECT 1 FROM jobs WHERE substr(id, 1, ?) = ?", (len(name), name)).fetchone()
-            return found is not None
-    return False
+    return len(name) >= SHORTEST and any(job.startswith(name) for job in ids(settings))

@@ -17,7 +17,7 @@ from arkor_dev.contract.errors import BackendError, BadRequestError
 from .follow import JobEvent, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
 
     from arkor_dev.backend.client import Backend
@@ -40,9 +40,22 @@ Row = dict[str, Any]
 async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
     """A job's figures in the order in which they came, each step once: all where it is ``over``.
 
-    Raises ArkorError, also where the history of a job that is over breaks off.
+    Raises as :func:`history` does.
     """
     rows: list[Row] = []
+    async with aclosing(history(backend, job_id, over=over)) as items:
+        async for name, data in items:
+            _take(rows, name, data)
+    return rows
+
+
+async def history(
+    backend: Backend, job_id: str, *, over: bool
+) -> AsyncGenerator[tuple[str, dict[str, object]], None]:
+    """Yield a job's events, name and data, that are there: all where it is ``over``.
+
+    Raises ArkorError, also where the history of a job that is over breaks off.
+    """
     first, quiet = (WHOLE_SECONDS,) * 2 if over else QUIET_SECONDS
     async with aclosing(follow(backend, job_id)) as items:
         iterator = aiter(items)
@@ -51,16 +64,16 @@ async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
                 async with asyncio.timeout(first):
                     item = await anext(iterator)
             except StopAsyncIteration:
-                return rows
+                return
             except TimeoutError:
                 if over:
                     raise BackendError(
                         "The backend does not send the whole of this job. Try later."
                     ) from None
-                return rows
+                return
             first = quiet
             if isinstance(item, JobEvent) and isinstance(item.data, dict):
-                _take(rows, item.name, item.data)
+                yield item.name, item.data
 
 
 def _take(rows: list[Row], name: str, data: dict[str, object]) -> None:

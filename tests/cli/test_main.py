@@ -46,6 +46,16 @@ async def test_version(home: Path) -> None:
     assert await arkor_dev(home, "--version") == (0, f"arkor-dev {__version__}\n", "")
 
 
+def test_help_and_version_are_words_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["version"]) == 0
+    with pytest.raises(SystemExit):
+        cli.main(["help", "jobs"])
+    assert cli.main(["help", "job"]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith(f"arkor-dev {__version__}\nusage: arkor-dev jobs [options]")
+    assert err == "arkor-dev: unknown command job. Did you mean jobs?\n"
+
+
 async def test_help_names_every_option_and_exit_code(home: Path) -> None:
     code, out, err = await arkor_dev(home, "--help")
     assert (code, err) == (0, "")

@@ -240,7 +240,7 @@ def made_environment(clone: Path) -> None:
 
 
 def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:
-    wrong = {}
+    wrong: dict[str, str | None] = {}
     for command in commands():
         if reason(command):
             continue
@@ -258,6 +258,7 @@ def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:
             fault = sandbox.serve(text, cwd, "Ctrl-C ends it")
         else:
             fault = sandbox.run(text, cwd, EXIT_CODES.get(text, 0))
-        if fault:
-            wrong[f"{command.where}: {text}"] = fault
-    assert wrong == {}
+        wrong[f"{command.where}: {text}"] = fault
+    wrong["verify latest"] = sandbox.run("arkor-dev verify latest", sandbox.project)
+    wrong["jobs show"] = sandbox.run(f"arkor-dev jobs show {sandbox.jobs[0]}", sandbox.project)
+    assert {command: fault for command, fault in wrong.items() if fault} == {}

@@ -1,4 +1,4 @@
-"""``arkor-dev jobs``: what there is, and what is done with one: paused, resumed, extended, cancelled.
+"""``arkor-dev jobs``: what there is, and what is done with one: shown, paused, resumed, extended, cancelled.
 
 It trains none itself: on this machine a job that is to go on waits for `arkor-dev --local`.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAME_CHARACTERS: Final = 60
 LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
-FIGURES: Final = "figures"
+SHOW, FIGURES = "show", "figures"
 SHOWN: Final = 5
 """Ids that are listed where several may be meant."""
 
@@ -60,6 +60,8 @@ async def run_jobs(
         chosen = choose_job(jobs, job)
         if action == FIGURES:
             return await _figures(backend, chosen, options)
+        if action == SHOW:
+            return await _show(backend, chosen, as_json=as_json)
         name = f"{one_line(chosen['id'], 100)} ({one_line(chosen.get('name'), NAME_CHARACTERS)})"
         done, status = await _do(backend, action, chosen, options), chosen.get("status")
         if as_json:
@@ -68,6 +70,16 @@ async def run_jobs(
             print(f"{name} is {one_line(status, 40)} already: nothing was {DONE[action]}.")  # noqa: T201
         else:
             print(f"{name} {_outcome(action, chosen, done, waits=backend.ends_with_launch)}")  # noqa: T201
+    return 0
+
+
+async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
+    """Print one job and its files."""
+    from .show import artifacts_of, lines_of
+
+    artifacts = await artifacts_of(backend, job)
+    told = {"job": job, "artifacts": artifacts}
+    print(json.dumps(told, indent=2) if as_json else "\n".join(lines_of(job, artifacts)))  # noqa: T201
     return 0
 
 
@@ -109,7 +121,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         raise BadRequestError("--format and --out are for jobs figures.")
     if "on" in options and action != "resume":
         raise BadRequestError("--at is for jobs resume.")
-    if action is not None and action not in DONE:
+    if action not in (None, SHOW, *DONE):
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
     if "workers" in options and action != "resume":
         raise BadRequestError("--workers is for jobs resume.")

@@ -220,6 +220,36 @@ def recorded(fake: FakeBackend, status: str = "completed") -> str:
     return job
 
 
+async def test_one_job_is_shown_with_its_verdict_and_its_files(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    evaluation = {"verdict": "better", "sentence": "Better\x1b[31m than the base."}
+    metrics = {"step": 3, "totalSteps": 3, "loss": 1.5, "evalLoss": "nan"}
+    job = fake_backend.add_job("completed", name="bot", evaluation=evaluation, metrics=metrics)
+    for step in range(1, 13):
+        saved = {"kind": "checkpoint", "name": f"step {step}", "step": step, "path": f"/data/{step}"}
+        fake_backend.emit(job, "checkpoint.saved", step=step, artifacts=[saved])
+    fake_backend.emit(job, "checkpoint.removed", step=1)
+    final = {"kind": "adapter", "name": "final", "bytes": 68732, "path": "/data/fi\nnal"}
+    fake_backend.emit(job, "training.completed", artifacts=[final, 5])
+    shown = (await command.run(0, "jobs", "show", "latest")).splitlines()
+    created = fake_backend.jobs[job]["createdAt"]
+    assert shown == [
+        f"bot ({job})",
+        "  status      completed, step 3 of 3",
+        f"  created     {created}",
+        "  model       tiny",
+        "  loss        1.500",
+        "  verdict     Better than the base.",
+        "  checkpoints of step 2, 3, 4, 5, 6, …, 8, 9, 10, 11, 12",
+        "  final       /data/fi nal (68.7 kB)",
+    ]
+    told = json.loads(await command.run(0, "jobs", "show", job, "--json"))
+    assert told["job"] == fake_backend.jobs[job]
+    assert [each["name"] for each in told["artifacts"]][-2:] == ["step 12", "final"]
+    assert "--steps, --epochs" in await command.run(2, "jobs", "show", job, "--steps", "3")
+
+
 async def test_figures_are_written_as_csv_and_json_lines(
     command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from arkor_dev.cli.commands.jobs import LATEST
+from arkor_dev.cli.which_backend import ids
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.provenance.compare import SOUND, WORDS, Found, compare
 from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id, read_statement
@@ -78,6 +80,8 @@ def target_of(settings: Settings, named: str) -> Target:
     name, colon, step = named.partition(":")
     jobs = settings.local_data / "jobs"
     place = Path("checkpoints") / step if colon and step != "final" else Path("final")
+    if name == LATEST:
+        name = next((job for job in ids(settings) if (jobs / job / "final").is_dir()), name)
     sound = name.isascii() and name.replace("_", "").isalnum()
     sound &= not colon or step == "final" or (step.isascii() and step.isdigit())
     found = [each for each in (jobs.glob(f"{name}*") if sound and jobs.is_dir() else ()) if each.is_dir()]
