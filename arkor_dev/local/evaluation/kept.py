@@ -55,6 +55,11 @@ def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | No
     return found if isinstance(found, dict) and isinstance(found.get("evaluation"), dict) else None
 
 
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list that was read; none where it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 def questions_in(found: Any) -> int | None:
     """How many general questions a result that was read had; None where that cannot be told."""
     try:

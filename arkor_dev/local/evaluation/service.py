@@ -119,8 +119,9 @@ class Evaluations:
         found = kept.result(job_folder(self._data, job_id), step, data)
         if found is None:
             return None
-        told = {"evaluation": found["evaluation"], "rows": found.get("rows", [])}
-        return {**told, "answers": found["answers"]} if found.get("answers") else told
+        told = {"evaluation": found["evaluation"], "rows": kept.objects(found.get("rows"))}
+        answers = kept.objects(found.get("answers"))
+        return {**told, "answers": answers} if answers else told
 
     async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
         """The contract's part in which ``one`` stands as adapter and ``other`` as base; see ``beside``."""

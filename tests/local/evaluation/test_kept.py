@@ -80,3 +80,8 @@ def test_how_many_questions_there_were_may_not_be_known(found: Any) -> None:
 def test_a_file_does_not_say_how_long_is_computed(told: dict[str, Any]) -> None:
     assert kept.answers_in({"evaluation": {"general": {"answers": {"count": 8, "longest": 64}}}}) == (8, 64)
     assert kept.answers_in({"evaluation": {"general": {"answers": {"longest": 64, **told}}}}) is None
+
+
+def test_what_is_served_of_a_file_from_elsewhere_are_lists_of_objects() -> None:
+    assert kept.objects([{"row": 1}, "x", None, [1]]) == [{"row": 1}]
+    assert kept.objects("x") == kept.objects(None) == kept.objects({"a": 1}) == []
