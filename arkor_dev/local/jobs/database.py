@@ -234,7 +234,7 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
     back = f", put {copies[0].name} (the jobs before the update) in its place" if copies else ""
     raise NewerFormatError(
         f"{path} has format {version}, written by {writer}; this arkor-dev {__version__} knows format "
-        f"{VERSION}. Nothing was changed. Update arkor-dev{back}, or move the file away to start anew."
+        f"{VERSION}. Nothing was changed. Update arkor-dev{back}, or move {path.parent} away to start anew."
     )
 
 

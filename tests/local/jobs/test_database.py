@@ -209,7 +209,7 @@ def test_a_newer_file_is_refused_and_left_as_it_is(
     assert text.startswith(
         f"{path} has format {VERSION + 2}, written by {writer}; this arkor-dev {__version__} knows"
     )
-    assert text.endswith("Nothing was changed. Update arkor-dev, or move the file away to start anew.")
+    assert text.endswith(f"Nothing was changed. Update arkor-dev, or move {path.parent} away to start anew.")
     assert {name: path.with_name(name).read_bytes() for name in before} == before
 
 
