@@ -31,7 +31,7 @@ def heard(emit: Callable[..., None], job: Path) -> Callable[..., None]:
         emit(name, **fields)
         with contextlib.suppress(OSError):
             if name == SAMPLE_CREATED:
-                _file(job).append(json.dumps(fields, ensure_ascii=False).encode())
+                _file(job).append(json.dumps(fields, ensure_ascii=False).encode(), flush=False)
             elif name == TRAINING_RESUMED:  # what was said of later steps counts no more
                 _drop_after(job, fields["step"])
 

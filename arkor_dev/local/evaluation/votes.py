@@ -40,7 +40,7 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
         votes = votes_of(job)
         if len(votes) >= MOST or file.size() + len(line) + 2 > limit:
             raise ConflictError(f"This job has {len(votes):,} votes, as many as are kept")
-        file.append(line)
+        file.append(line, flush=True)
     except OSError as error:
         raise ConflictError(f"The vote cannot be kept: {file.path} is {error.strerror}") from None
     return kept

@@ -136,10 +136,10 @@ class JobFile(NamedTuple):
         """Put ``value`` there as JSON; raises OSError."""
         self.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
-    def append(self, line: bytes) -> None:
+    def append(self, line: bytes, *, flush: bool) -> None:
         """Add a line by one write, on a line of its own also behind one that a crash has torn.
 
-        It is on the disk then; raises OSError, also for a link.
+        With ``flush`` it is on the disk then. Raises OSError, also for a link.
         """
         with (
             folder_of(self.job, self.name, make=True) as (folder, last),
@@ -148,7 +148,8 @@ class JobFile(NamedTuple):
             size = os.fstat(file.fileno()).st_size
             torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
             file.write(b"\n" * torn + line + b"\n")
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
 
     def remove(self) -> None:
         """Remove it where it is there; raises OSError."""
