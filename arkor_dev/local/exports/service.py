@@ -8,6 +8,7 @@ this one has not finished is swept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from datetime import UTC, datetime
@@ -107,7 +108,8 @@ class Exports:
             gone = time.monotonic() - ATTENDED_SECONDS
             for export_id, order in list(self._orders.items()):
                 if order.asked is not None and order.asked < gone:
-                    await self.remove(order.job["id"], export_id)
+                    with contextlib.suppress(NotFoundError):  # it was removed meanwhile
+                        await self.remove(order.job["id"], export_id)
 
     # Asked by the server
 
