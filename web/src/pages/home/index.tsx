@@ -1,4 +1,5 @@
 import { useEffect } from "preact/hooks";
+import { late } from "../../lib/late";
 import { setTitle } from "../../store/document-title";
 import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { poll } from "../../store/poll";
@@ -6,12 +7,12 @@ import { isLive, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { ElsewherePlace } from "./elsewhere-place";
-import { First } from "./first";
 import { Recent } from "./recent";
 import { RunPanel } from "./run";
 import { Settings, TrainerPanel } from "./trainer";
 import "./home.css";
 
+const useFirst = late(() => import("./first"));
 const LIVE_MS = 2000;
 const REST_MS = 10_000;
 
@@ -52,6 +53,7 @@ export default function Home() {
 function Project() {
   const known = manifest.value;
   const error = manifestError.value;
+  const first = useFirst(known?.trainers.length === 0);
   if (error) {
     return (
       <>
@@ -63,7 +65,8 @@ function Project() {
       </>
     );
   }
-  if (!known) {
+  if (known && known.trainers.length > 0) return <TrainerPanel known={known} />;
+  if (!known || !first) {
     return (
       <>
         <h1 tabIndex={-1} class="visually-hidden">
@@ -73,9 +76,5 @@ function Project() {
       </>
     );
   }
-  return known.trainers.length > 0 ? (
-    <TrainerPanel known={known} />
-  ) : (
-    <First typescript={known.source === "typescript"} />
-  );
+  return <first.First typescript={known.source === "typescript"} />;
 }
