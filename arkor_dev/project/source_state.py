@@ -1,7 +1,8 @@
 """Whether the sources of a TypeScript project may have changed, without building it.
 
 Which files ``arkor build`` bundles only it knows, but relative imports rarely leave the repository. So the
-state of all files there stands for the sources, dependencies apart, which are not bundled.
+state of all files there stands for the sources, but for dependencies, which are not bundled, and for what is
+hidden, such as ``.git``, ``.arkor`` and ``.venv``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEFT_OUT: Final = frozenset({".git", ".arkor", "node_modules"})
 MOST_ENTRIES: Final = 5000
 """In a larger repository a look at every file is no longer cheap."""
 SETTLED: Final = 0.1
@@ -37,7 +37,7 @@ def source_state(root: Path) -> bytes | None:
             if entries > MOST_ENTRIES:
                 return None
             for entry in listed:
-                if entry.name in LEFT_OUT:
+                if entry.name == "node_modules" or entry.name.startswith("."):
                     continue
                 if entry.is_dir():
                     if entry.is_symlink():

@@ -1,4 +1,5 @@
 import { useEffect } from "preact/hooks";
+import { late } from "../../lib/late";
 import { setTitle } from "../../store/document-title";
 import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { poll } from "../../store/poll";
@@ -6,7 +7,6 @@ import { isLive, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { ElsewherePlace } from "./elsewhere-place";
-import { First } from "./first";
 import { Recent } from "./recent";
 import { RunPanel } from "./run";
 import { Settings, TrainerPanel } from "./trainer";
@@ -18,6 +18,7 @@ import "./form/form.css";
 import "./home.css";
 import "./live.css";
 
+const useFirst = late(() => import("./first"));
 const LIVE_MS = 2000;
 const REST_MS = 10_000;
 
@@ -58,6 +59,7 @@ export default function Home() {
 function Project() {
   const known = manifest.value;
   const error = manifestError.value;
+  const first = useFirst(known?.trainers.length === 0);
   if (error) {
     return (
       <>
@@ -69,7 +71,8 @@ function Project() {
       </>
     );
   }
-  if (!known) {
+  if (known && known.trainers.length > 0) return <TrainerPanel known={known} />;
+  if (!known || !first) {
     return (
       <>
         <h1 tabIndex={-1} class="visually-hidden">
@@ -79,9 +82,5 @@ function Project() {
       </>
     );
   }
-  return known.trainers.length > 0 ? (
-    <TrainerPanel known={known} />
-  ) : (
-    <First typescript={known.source === "typescript"} />
-  );
+  return <first.First typescript={known.source === "typescript"} />;
 }
