@@ -107,10 +107,12 @@ async def _measured(base: str, keys: list[str], rounds: int) -> tuple[float, flo
         quiet = median([await first_token(number) for number in range(rounds)])
         flood = [asyncio.create_task(_flood(session, base, key)) for key in keys[1:]]
         try:
-            await asyncio.sleep(2)
-            refused, began = sum(map(_count, flood)), time.perf_counter()
+            began = time.perf_counter()
+            async with asyncio.timeout(120):
+                while sum(map(_count, flood)) < OTHERS:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
             beside = median([await first_token(rounds + number) for number in range(rounds)])
-            rate = (sum(map(_count, flood)) - refused) / (time.perf_counter() - began)
+            rate = sum(map(_count, flood)) / (time.perf_counter() - began)
         finally:
             for task in flood:
                 task.cancel()

@@ -134,7 +134,13 @@ async def test_each_fact_can_be_changed(
     job = fake_backend.add_job("completed", name="newer")
     endpoint = add_endpoint(fake_backend)
     held = fake_backend.deployments[endpoint]
+    held |= {"engine": "auto", "answeredBy": None}
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await expect(page.get_by_text("Automatic: the first answer decides")).to_be_visible()
+        await page.get_by_role("button", name="Change: answered by").click()
+        await page.get_by_role("radio", name="llama.cpp").check()
+        await save(page)
+        assert held["engine"] == "llama.cpp"
         await page.get_by_role("switch").click()
         await expect(page.get_by_role("switch")).not_to_be_checked()
         await fake_backend.until(lambda: held["enabled"] is False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -164,6 +165,9 @@ def test_a_stream_says_the_same_and_what_was_used(client: OpenAI) -> None:
     assert last.usage is not None
     assert whole.usage is not None
     assert last.usage.completion_tokens == whole.usage.completion_tokens
+    # One engine from the first answer on, with the same weights in the same format.
+    assert re.fullmatch(r"fp_[a-z.]+_\w+_[0-9a-f]{12}", whole.system_fingerprint or "")
+    assert last.system_fingerprint == whole.system_fingerprint
     assert all(chunk.usage is None for chunk in others)
 
 

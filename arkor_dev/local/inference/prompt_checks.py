@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SHORT: Final = 16_384
-"""Characters of a conversation that needs no check."""
+SHORT: Final = 8192
+"""Bytes of a conversation that needs no check: so many tokens, at most, are made in milliseconds."""
 THOUGHTS_END: Final = "</think>"
 """What templates drop of an earlier answer ends with this."""
 TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
@@ -38,7 +38,7 @@ class PromptChecks(LimitedChecks):
         :class:`LimitedChecks`. What the process cannot tell is left to the loop.
         """
         texts = texts_of(ask)
-        if sum(map(len, texts)) <= SHORT:
+        if sum(len(text.encode(errors="replace")) for text in texts) <= SHORT:
             return
         async with self._line.place(caller):
             try:

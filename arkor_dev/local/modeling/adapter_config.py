@@ -80,7 +80,7 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
     if isinstance(said := told.get("r"), int) and not told.get("rank_pattern") and said != rank:
         raise _unusable(f"its weights have rank {rank}, and its {CONFIG} says {quoted(said)}")
     alpha = _alpha(told.get("lora_alpha"))
-    settings = {
+    settings: dict[str, Any] = {
         "r": rank,
         "rank_pattern": {re.escape(name): own for name, own in ranks.items() if own != rank},
         "lora_alpha": alpha,
@@ -187,7 +187,7 @@ def _alpha(value: object) -> float:
 
 
 def _names(value: object) -> list[str]:
-    names = value if isinstance(value, list) else [] if value is None else [value]
+    names: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     if len(names) > NAMES or not all(isinstance(each, str) and NAME.fullmatch(each) for each in names):
         raise _unusable(f"its modules_to_save is {quoted(value)}, which are no names of layers")
     return names

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
@@ -28,7 +29,7 @@ SECONDS: Final = 3.0
 CHARACTERS: Final = 4 * 2**20
 MEMORY: Final = 512 * 2**20
 """Bytes that the process may grow by meanwhile; other threads hardly allocate then, and need far less."""
-STATM: Final = Path("/proc/self/statm")
+STATM: Final = "/proc/self/statm"
 
 
 class _BoundedTemplate(jinja2.Template):
@@ -82,13 +83,19 @@ def _limited(seconds: float) -> Iterator[None]:
             interrupt(None)  # one that was raised too late must not hit what comes next
 
 
+@functools.cache
+def _statm(_: int) -> int:
+    """This process's own sizes, which stay open: a data set is rendered row by row."""
+    return os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)
+
+
 @contextlib.contextmanager
 def _held() -> Iterator[None]:
     """Have the system refuse this process more than ``MEMORY`` bytes of growth, where it can (Linux)."""
     try:
         import resource
 
-        pages = int(STATM.read_text().split()[5])
+        pages = int(os.pread(_statm(os.getpid()), 200, 0).split()[5])
         before = resource.getrlimit(resource.RLIMIT_DATA)
     except (ImportError, OSError):
         yield
