@@ -59,6 +59,12 @@ ANSWERS: list[dict[str, str]] = [
 EVALUATION: dict[str, Any] = {
     "verdict": "better",
     "sentence": HELD_OUT["sentence"],
+    "split": {
+        "rows": 12,
+        "groups": 9,
+        "column": "document",
+        "sentence": "Rows of one document were kept together: 12 held-out rows of 9 groups.",
+    },
     "heldOut": HELD_OUT,
     "general": GENERAL,
     "bestStep": 40,
@@ -84,6 +90,7 @@ ROWS: list[dict[str, Any]] = [
     {
         "row": number,
         "where": f"data/chats.jsonl, line {7 * number}",
+        "group": min(number, 9) - 1,
         "tokens": 40 + number,
         "base": 3.0 + number / 10,
         "adapter": 1.6 + number / 5,
