@@ -35,6 +35,10 @@ def check(evaluation: dict[str, Any]) -> None:
         assert evaluation["bestVerdict"] in VERDICTS
         assert evaluation["bestStep"] >= 1
         assert evaluation["bestKept"] in (True, False)
+    if "split" in evaluation:
+        split = evaluation["split"]
+        assert 1 <= split["groups"] <= split["rows"]
+        assert isinstance(split["sentence"], str)
     if "heldOut" in evaluation:
         task, beyond = (evaluation.get(name, {}).get("verdict") for name in ("heldOut", "general"))
         worse = "mixed" if task == "better" else "worse"

@@ -36,7 +36,7 @@ def chats(count: int = 60) -> list[dict[str, Any]]:
 
     def question(n: int) -> str:
         again, which = divmod(n, len(QUESTIONS))
-        return f"{QUESTIONS[which]} {again}" if again else QUESTIONS[which]
+        return f"{again}: {QUESTIONS[which]}" if again else QUESTIONS[which]
 
     return [
         {"messages": [{"role": "user", "content": question(n)}, {"role": "assistant", "content": PHRASE}]}

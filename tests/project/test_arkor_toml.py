@@ -285,6 +285,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
             "arkor.toml:4: dataset.columns: maps 'question', which no row has",
         ),
         ('{ path = "data.jsonl", columns = { prompt = 0 } }', "must give prompt the name of a column"),
+        ('{ path = "data.jsonl", group = 3 }', "arkor.toml:4: dataset.group: must be text on one line"),
         ('{ url = "https://x", split = "a" }', "arkor.toml:4: dataset.split: split goes with huggingface"),
         ('{ url = "ftp://x" }', "arkor.toml:4: dataset.url: must begin with https://"),
         ("{ huggingface = 3 }", "arkor.toml:4: dataset.huggingface: must be text on one line"),
@@ -298,6 +299,14 @@ def test_a_dataset_that_cannot_be_used(project: Path, dataset: str, said: str) -
     (project / "empty").mkdir()
     text = f'[[trainer]]\nname = "a"\nmodel = "m"\ndataset = {dataset}\n'
     assert said in problem(project, text)
+
+
+def test_a_column_of_groups_is_looked_for(project: Path) -> None:
+    text = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { path = "data.jsonl", group = "book" }\n'
+    (project / "arkor.toml").write_text(text)
+    (trainer,) = load_trainers(project)
+    assert trainer["config"]["datasetSource"]["group"] == "book"
+    assert "line 1: has no column 'book' for group; it has " in trainer["flaw"]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_lines(project: Path) -> None:

@@ -63,6 +63,12 @@ EVALUATION: dict[str, Any] = {
     "sentence": "Better at your task (only 12 rows), worse in general.",
     "margin": 0.01,
     "noiseFloor": 0.004,
+    "split": {
+        "rows": 12,
+        "groups": 9,
+        "column": "document",
+        "sentence": "Rows of one document were kept together: 12 held-out rows of 9 groups.",
+    },
     "heldOut": HELD_OUT,
     "general": GENERAL,
     "bestStep": 40,
@@ -90,6 +96,7 @@ ROWS: list[dict[str, Any]] = [
     {
         "row": number,
         "where": f"data/chats.jsonl, line {7 * number}",
+        "group": min(number, 9) - 1,
         "tokens": 40 + number,
         "base": 3.0 + number / 10,
         "adapter": 1.6 + number / 5,

@@ -168,7 +168,8 @@ class Leaks(Check):
                 "in-eval",
                 "warning",
                 f"{be(self._found.count)} in the evaluation set as well",
-                "The loss is measured on what was learned by heart, and looks better than the model is.",
+                "A loss on what was learned by heart says nothing: a training leaves these rows out of its "
+                "evaluation, which has fewer then.",
                 "Remove them from one of the two files.",
             )
 

@@ -133,6 +133,7 @@ def check(data: Path, job: str, evaluation: dict[str, Any], tiny: Path, *, whole
     assert part["difference"]["mean"] == pytest.approx(part["base"] - part["adapter"], abs=2e-5)
     assert kept["rows"][3]["question"] == f"3: {QUESTIONS[-3]}"
     assert kept["rows"][3]["wanted"] == PHRASE
+    assert [row["group"] for row in kept["rows"]] == list(range(HELD_OUT))
 
 
 def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
@@ -153,6 +154,7 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     # So short a run is asked as few questions as can be.
     assert (evaluation["general"]["rows"], evaluation["general"]["of"]) == (24, 64)
     assert "on 24 of 64 questions" in evaluation["general"]["sentence"]
+    assert evaluation["split"] == {"rows": HELD_OUT, "groups": HELD_OUT, "sentence": ""}
     assert evaluation["bestStep"] in (4, 8, 12)
     assert evaluation["bestSentence"]
     assert set(evaluation) <= set(Evaluation.__annotations__)
