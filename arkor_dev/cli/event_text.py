@@ -251,6 +251,11 @@ def clock(seconds: float) -> str:
 
 def verdict_text(evaluation: object) -> str:
     """The verdict of an evaluation, and the sentences with its figures."""
+    return " ".join(verdict_lines(evaluation)) or "compared with its base"
+
+
+def verdict_lines(evaluation: object) -> list[str]:
+    """The sentences of :func:`verdict_text`."""
     facts = evaluation if isinstance(evaluation, dict) else {}
     sets = facts.get("sets")
     parts = [
@@ -265,7 +270,7 @@ def verdict_text(evaluation: object) -> str:
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
         facts.get("bestSentence"),
     ]
-    return " ".join(one_line(text, 1000) for text in said if text) or "compared with its base"
+    return [one_line(text, 1000) for text in said if text]
 
 
 def _answers(part: dict[str, object]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from arkor_dev.local.evaluation.paired import POWER, Comparison, compare
-from tests.local.evaluation.families import DISASTERS, FAMILIES, MARGIN, losses, noise
+from tests.local.evaluation.families import DISASTERS, FAMILIES, MARGIN, losses, noise, of_sources
 
 from .figures import Figure
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROWS = (8, 10, 20, 50)
 GAINS = (0.3, 0.5, 0.8)
 PILOTS = 60
+SHARES = (0.3, 0.7)
+"""How much of the differences' variance is between sources."""
 WRONG = 0.05
 """The share of comparisons that may be called better or worse where nothing has changed."""
 DEVIATIONS = {8: 2.3646, 10: 2.2622, 20: 2.093, 50: 2.0096}
@@ -48,6 +50,15 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     for rows in ROWS:
         pairs = [losses(DISASTERS, chance, rows) for _ in range(trials)]
         yield from _wrong(f"rare disasters, {rows} rows", pairs, None)
+    for share in SHARES:
+        drawn_groups = [of_sources(chance, 12, share) for _ in range(trials)]
+        name = f"better or worse by chance, 12 sources, correlation {share}"
+        for kind, limit, given in ((name, most, True), ("  taken as 48 rows", None, False)):
+            wrong = sum(
+                compare(base, adapter, groups if given else None, MARGIN).verdict in ("better", "worse")
+                for base, adapter, groups in drawn_groups
+            )
+            yield Figure(kind, 100 * wrong / trials, "%", most=limit)
     least = round(100 * POWER - 310 * math.sqrt(POWER * (1 - POWER) / trials), 1)
     for gain in GAINS:
         for family, draw in FAMILIES.items():

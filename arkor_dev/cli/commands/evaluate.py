@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.event_text import verdict_text
+from arkor_dev.cli.event_text import verdict_lines
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
@@ -81,7 +81,7 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
         known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
         print(json.dumps(known, indent=2))  # noqa: T201
     else:
-        print("\n".join([verdict_text(told), *lines(rows)]))  # noqa: T201
+        print("\n".join([*verdict_lines(told), *lines(rows)]))  # noqa: T201
     return 0
 
 

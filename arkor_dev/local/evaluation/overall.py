@@ -40,7 +40,8 @@ def overall(task: Comparison, general: Comparison | None = None, on: str = TASK)
 
 def _task(compared: Comparison, on: str) -> str:
     """What the rows of the task say, and how many they are where they are few."""
-    count = f"{compared.groups} row" + ("" if compared.groups == 1 else "s")
+    kind = "row" if compared.groups == compared.rows else "independent row"
+    count = f"{compared.groups} {kind}" + ("" if compared.groups == 1 else "s")
     if compared.groups < FEWEST:
         return f"Too few rows to judge it {on} (only {compared.groups})"
     words = {

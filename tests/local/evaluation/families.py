@@ -63,6 +63,17 @@ def noise(chance: Any, rows: int) -> tuple[list[float], list[float]]:
     return list(base), list(base - size * (1 + 0.3 * chance.standard_normal(rows)))
 
 
+def of_sources(chance: Any, sources: int, share: float) -> tuple[list[float], list[float], list[int]]:
+    """The losses of base and adapter, which do not differ, on four rows of each source; and the sources.
+
+    ``share`` of the variance of the differences is between sources (the intraclass correlation).
+    """
+    base = 3 + chance.standard_normal(4 * sources) ** 2
+    between = chance.standard_normal(sources).repeat(4)
+    differences = share**0.5 * between + (1 - share) ** 0.5 * chance.standard_normal(4 * sources)
+    return list(base), list(base - 0.3 * differences), [number // 4 for number in range(4 * sources)]
+
+
 def losses(draw: Draw, chance: Any, rows: int, gain: float = 0.0) -> tuple[list[float], list[float]]:
     """The losses of base and adapter on ``rows`` rows; the adapter's are lower by ``gain`` in the long run.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("numpy")
@@ -42,6 +44,8 @@ def test_it_is_of_both(task: str, general: str, verdict: str, sentence: str) -> 
 def test_few_rows_are_said_to_be_few() -> None:
     assert overall(seen("better", 19)) == ("better", "Better at your task (only 19 rows).")
     assert overall(seen("better", 30)) == ("better", "Better at your task.")
+    together = replace(seen("better", 40), groups=12)
+    assert overall(together)[1] == "Better at your task (only 12 independent rows)."
     too_few = overall(seen("better", 3), seen("worse"))
     assert too_few == ("worse", "Too few rows to judge it at your task (only 3), worse in general.")
     assert overall(seen("same", 12), on="on data/x.jsonl")[1] == (
