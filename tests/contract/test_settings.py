@@ -168,14 +168,11 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"lrPower": 2}, 'lrPower has a meaning only where lrSchedulerType is "polynomial"'),
     ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 has a meaning only where optim is "adamw" or'),
     ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon has a meaning only where optim is "adamw" or'),
-    (
-        {"loraLayersToTransform": 1, "loraTargetModules": ["all-linear"]},
-        "loraLayersToTransform needs the names",
-    ),
     ({"useDora": True, "initLoraWeights": "pissa"}, "useDora does not go with pissa and olora in initLora"),
     ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need the base's"),
 ]
 OTHERWISE = {
+    "loraTargetModules": ["q_proj"],
     "loraR": 16,
     "loraDropout": 0.1,
     "useRslora": True,

@@ -100,7 +100,7 @@ export interface JobConfig {
   maxGradNorm?: number;
   /** Let all weights learn, without an adapter. For small models: it needs many times the memory. */
   fullFineTuning?: boolean;
-  /** The layers that get an adapter, by the end of their names; "all-linear" is every linear one. */
+  /** The layers that get an adapter, by the end of their names; "all-linear" is every linear one of the language model. */
   loraTargetModules?: string | string[];
   /** Only these blocks of the model get an adapter, counted from 0. */
   loraLayersToTransform?: number | number[];

@@ -27,7 +27,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["adamEpsilon", "Keeps AdamW's steps small where gradients are nearly nothing."],
   ["maxGradNorm", "A longer gradient is cut to this length: one odd batch cannot undo the rest. 0 is never."],
   ["fullFineTuning", "Let all weights learn, without an adapter. For small models: it needs many times the memory."],
-  ["loraTargetModules", "The layers that get an adapter, by the end of their names; \"all-linear\" is every linear one."],
+  ["loraTargetModules", "The layers that get an adapter, by the end of their names; \"all-linear\" is every linear one of the language model."],
   ["loraLayersToTransform", "Only these blocks of the model get an adapter, counted from 0."],
   ["loraModulesToSave", "Layers that learn in full beside the adapter, and are saved with it: a new head, say."],
   ["loraDropout", "The part of an adapter's inputs that is left out by chance, against learning by heart."],

@@ -33,12 +33,14 @@ ROWS: Final = (
         key="lora.target_modules",
         field="loraTargetModules",
         label="Adapted layers",
-        help='The layers that get an adapter, by the end of their names; "all-linear" is every linear one.',
+        help=(
+            'The layers that get an adapter, by the end of their names; "all-linear" is every linear one of the '
+            "language model."
+        ),
         rule=TARGETS,
         style="list",
         group="adapter",
-        default_words="the attention's four projections",
-        example=["q_proj", "v_proj"],
+        default="all-linear",
         where=LOCAL,
     ),
     Setting(

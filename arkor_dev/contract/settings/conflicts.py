@@ -107,12 +107,6 @@ CONFLICTS: Final = (
         refused=(False,),
     ),
     Conflict(
-        "loraLayersToTransform",
-        "loraTargetModules",
-        "{loraLayersToTransform} needs the names of layers in {loraTargetModules}, not all-linear",
-        refused=("all-linear",),
-    ),
-    Conflict(
         "useDora",
         "initLoraWeights",
         "{useDora} does not go with pissa and olora in {initLoraWeights}. Choose one of the two",
