@@ -34,8 +34,8 @@ ROWS: Final = (
         field="loraTargetModules",
         label="Adapted layers",
         help=(
-            'The layers that get an adapter, by the end of their names; "all-linear" is every linear one of the '
-            "language model."
+            "The layers that get an adapter, by the end of their names; "
+            '"all-linear" is every linear one of the language model.'
         ),
         rule=TARGETS,
         style="list",

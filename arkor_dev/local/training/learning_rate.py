@@ -1,9 +1,8 @@
 """The learning rate of a job that names none: by the model's size, what learns, and the optimizer.
 
-Below 1 B parameters the rate is that of our own study (``scripts/bench defaults``, ``docs/defaults.md``). From
-there on it follows published practice: QLoRA (Dettmers et al. 2023) takes 2e-4 for 7 B and 13 B and 1e-4 for 33 B
-and 65 B, and the rule that "LoRA Without Regret" (Schulman et al. 2025) comes with gives Llama models 5e-4 at 1 B
-and 2.9e-4 at 8 B. By the same report an adapter wants ten times the rate of training the whole model.
+Below 1 B parameters the rate is that of our own study, ``docs/defaults.md``, which also says where the others
+come from: QLoRA (Dettmers et al. 2023), "LoRA Without Regret" (Schulman et al. 2025) and the Tinker Cookbook.
+An adapter wants ten times the rate of training the whole model, by the second of them.
 """
 
 from __future__ import annotations

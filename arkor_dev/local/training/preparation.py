@@ -88,7 +88,8 @@ class Preparation:
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
             count = "1 row was" if len(bad) == 1 else f"{len(bad):,} rows were"
             self.say(f"{count} left out: {first}{more}")
-        self.plan = self._plan(len(self.train_rows), len(self.eval_rows))
+        self._counts = len(self.train_rows), len(self.eval_rows)
+        self.plan = self._plan(*self._counts)
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
         restart = self.continuation.orders.get("restart", 0)
@@ -124,7 +125,7 @@ class Preparation:
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
         self.parameters = self.base.model.num_parameters()
-        self.plan = self._plan(len(self.train_rows), len(self.eval_rows))
+        self.plan = self._plan(*self._counts)  # of a forecast's rows there are only some by now
         self._say_rate()
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))

@@ -21,7 +21,8 @@ def test_defaults() -> None:
     plan = plan_of(GOOD, 90, 10)
     assert plan.steps == 3 * 23
     assert (plan.batch_size, plan.max_norm) == (4, 1.0)
-    assert plan.adapter == AdapterPlan(8, 16, 0.0, ("all-linear",), (), (), rslora=False, dora=False, init="default")
+    every = ("all-linear",)
+    assert plan.adapter == AdapterPlan(8, 16, 0.0, every, (), (), rslora=False, dora=False, init="default")
     assert plan.optimizer == OptimizerPlan("adamw", 1e-3, 0.0, (0.9, 0.999), 1e-8)
     assert (plan.schedule.kind, plan.schedule.warmup) == ("linear", 3)
     assert (plan.save, plan.evaluate, plan.logging) == (17, 17, 1)
