@@ -20,7 +20,6 @@ VALUES: Final = {
     "model": "smollm2-135m-instruct",
     "steps": 24,
     "batch_size": 4,
-    "learning_rate": 2e-3,
     "scheduler": "cosine",
     "warmup_steps": 2,
     "eval_split": 0.15,

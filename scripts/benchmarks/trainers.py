@@ -179,7 +179,6 @@ def _theirs(folder: Path, name: str, count: int, number: str) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from arkor_dev.local.modeling.base_model import ATTENTION
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
     from arkor_dev.local.training.rows.batches import endless
 
@@ -223,7 +222,7 @@ def _theirs(folder: Path, name: str, count: int, number: str) -> dict[str, Any]:
         ),
         processing_class=tokenizer,
         peft_config=LoraConfig(
-            r=RANK, lora_alpha=2 * RANK, target_modules=list(ATTENTION), task_type="CAUSAL_LM"
+            r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"
         ),
         callbacks=[Clock()],
     )

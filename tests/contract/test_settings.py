@@ -172,16 +172,13 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 applies only when optim is "adamw" or'),
     ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon applies only when optim is "adamw" or'),
     (
-        {"loraLayersToTransform": 1, "loraTargetModules": ["all-linear"]},
-        "loraLayersToTransform needs module names",
-    ),
-    (
         {"useDora": True, "initLoraWeights": "pissa"},
         "useDora can't be combined with pissa or olora in initLora",
     ),
     ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need unquantized"),
 ]
 OTHERWISE = {
+    "loraTargetModules": ["q_proj"],
     "loraR": 16,
     "loraDropout": 0.1,
     "useRslora": True,

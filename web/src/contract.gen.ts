@@ -103,7 +103,7 @@ export interface JobConfig {
   maxGradNorm?: number;
   /** Train all weights, without an adapter. For small models: it needs many times the memory. */
   fullFineTuning?: boolean;
-  /** Layers that get LoRA matrices, by name suffix; "all-linear" means every linear layer. */
+  /** Layers that get LoRA matrices, by name suffix; "all-linear": all of the language model. */
   loraTargetModules?: string | string[];
   /** Indices of the transformer layers that get an adapter, from 0. */
   loraLayersToTransform?: number | number[];

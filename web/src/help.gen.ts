@@ -27,7 +27,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["adamEpsilon", "Added to AdamW's denominator for numerical stability."],
   ["maxGradNorm", "Clips the gradient to this L2 norm; 0 disables clipping."],
   ["fullFineTuning", "Train all weights, without an adapter. For small models: it needs many times the memory."],
-  ["loraTargetModules", "Layers that get LoRA matrices, by name suffix; \"all-linear\" means every linear layer."],
+  ["loraTargetModules", "Layers that get LoRA matrices, by name suffix; \"all-linear\": all of the language model."],
   ["loraLayersToTransform", "Indices of the transformer layers that get an adapter, from 0."],
   ["loraModulesToSave", "Modules trained in full and saved with the adapter, such as a new head."],
   ["loraDropout", "Dropout on the adapter's input, against overfitting."],

@@ -106,12 +106,6 @@ CONFLICTS: Final = (
         refused=(False,),
     ),
     Conflict(
-        "loraLayersToTransform",
-        "loraTargetModules",
-        "{loraLayersToTransform} needs module names in {loraTargetModules}, not all-linear",
-        refused=("all-linear",),
-    ),
-    Conflict(
         "useDora",
         "initLoraWeights",
         "{useDora} can't be combined with pissa or olora in {initLoraWeights}. Choose one",

@@ -77,7 +77,11 @@ ROWS: Final = (
         rule=above_zero(1),
         style="rate",
         group="usual",
-        default=2e-4,
+        default_words=(
+            "by the model's size: 1e-3 below 1 B parameters, 5e-4 below 4 B, 2e-4 below 20 B, else 1e-4; "
+            "a tenth of that for the whole model, a fifth with lion"
+        ),
+        example=1e-3,
     ),
     Setting(
         key="scheduler",

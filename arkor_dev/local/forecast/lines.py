@@ -60,7 +60,7 @@ class Sizes:
         return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
     def held(self, shape: Shape) -> float:
-        """Bytes of one step: what it keeps for the backward pass, and a layer's again for the layer at work."""
+        """Bytes of one step: what it keeps for the backward pass, and once more for the layer at work."""
         inputs = self.layers * self.value * self.hidden
         kept = inputs + self.kept if self.recomputed else self.layers * self.kept
         return shape.tokens * (kept + self.kept) + self._answer(shape)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib.util
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -19,10 +20,6 @@ from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ATTENTION: Final = ("q_proj", "k_proj", "v_proj", "o_proj")
-FUSED: Final = ("qkv_proj", "o_proj")
-"""The same where queries, keys and values are one layer, as Phi 3 has them."""
 
 
 @dataclass(slots=True)
@@ -113,18 +110,28 @@ def bare(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def adapter_targets(model: Any) -> str | list[str]:
-    """What PEFT should adapt: the four attention projections of the language model, else every linear layer.
+def linear_targets(model: Any) -> str | list[str]:
+    """Return what PEFT should adapt: every linear layer of the language model but its output layer.
 
-    Models with vision or audio towers have projections of the same names there, of classes that PEFT refuses;
-    a pattern keeps to the language model.
+    That is the ends of their names where no other module has such a name. Models with vision or audio towers
+    have the same names there, of classes that PEFT refuses: a pattern keeps to the language model. Else it is
+    PEFT's own "all-linear".
     """
-    there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    if not there >= set(ATTENTION):
-        return list(FUSED) if there >= set(FUSED) else "all-linear"
-    names = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in ATTENTION]
-    pattern = rf".*language_model.*\.({'|'.join(ATTENTION)})"
-    spoken = [name for name in names if re.fullmatch(pattern, name)]
-    if spoken and len(spoken) < len(names):
-        return pattern
-    return list(ATTENTION)
+    head = model.get_output_embeddings()
+    linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]
+    spoken = [name for name in linear if "language_model" in name.split(".")] or linear
+    ends = sorted({_end(name) for name in spoken})
+    others = {_end(name) for name, _ in model.named_modules() if name and name not in set(spoken)}
+    if others.isdisjoint(ends):
+        return ends
+    if len(spoken) < len(linear):
+        return rf"(.*\.)?language_model\.(.*\.)?({'|'.join(map(re.escape, ends))})"
+    return "all-linear"
+
+
+def _is_linear(module: Any) -> bool:
+    return isinstance(module, torch.nn.Linear | Conv1D)
+
+
+def _end(name: str) -> str:
+    return name.rpartition(".")[2]

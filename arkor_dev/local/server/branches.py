@@ -60,8 +60,8 @@ def keep_parent(data: Path, job_id: str, folder: Path) -> None:
 def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) -> None:
     """Raise ConflictError unless a job of ``config`` has weights like those in ``folder``, of ``job``."""
 
-    def value(field: str) -> Any:
-        found = config.get(field)
+    def value(field: str, of: Mapping[str, Any] = config) -> Any:
+        found = of.get(field)
         return by_field()[field].default if found is None else found
 
     def differs(what: str, ours: object, theirs: object) -> ConflictError:
@@ -95,7 +95,7 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         if ours != theirs:
             raise differs(field, ours, theirs)
     for field in SAME:
-        ours, theirs = (_members(each.get(field)) for each in (config, job["config"]))
+        ours, theirs = (_members(value(field, each)) for each in (config, job["config"]))
         if ours != theirs:
             raise differs(field, ours or "the default", theirs or "the default")
     if config.get("initLoraWeights") in ("pissa", "olora"):

@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors.torch import load_file, save_file
 
-from arkor_dev.local.modeling.base_model import adapter_targets
+from arkor_dev.local.modeling.base_model import linear_targets
 from arkor_dev.local.modeling.tokenizer import save_tokenizer
 from arkor_dev.local.models.catalog import travelling_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -87,9 +87,7 @@ def hold_in(model: Any, dtype: Any) -> None:
 
 
 def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
-    targets = adapter_targets(model) if not plan.targets else list(plan.targets)
-    if targets == ["all-linear"]:
-        targets = "all-linear"
+    targets = linear_targets(model) if plan.targets == ("all-linear",) else list(plan.targets)
     if isinstance(targets, list):
         _check_names(model, targets, "target_modules")
     elif plan.layers:

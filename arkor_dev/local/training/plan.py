@@ -10,6 +10,7 @@ from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
+from .learning_rate import default_rate
 from .rows.batches import steps_per_epoch
 from .schedule import Schedule
 
@@ -42,23 +43,27 @@ class OptimizerPlan:
     epsilon: float = 1e-8
 
     @classmethod
-    def of(cls, settings: JobSettings) -> OptimizerPlan:
-        """What a job asks for; another backend's kind of AdamW becomes ours."""
+    def of(cls, settings: JobSettings, parameters: int = 0) -> OptimizerPlan:
+        """What a job asks for; another backend's kind of AdamW becomes ours.
+
+        Without a learning rate it is that of a model of so many ``parameters``.
+        """
         get, asked = settings.get, settings.get("optim")
         kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
+        usual = default_rate(parameters, whole=get("fullFineTuning"), optimizer=kind)
         facts: dict[str, Any] = {}
         if kind in BETAS:
             facts["betas"] = (get("adamBeta1"), get("adamBeta2"))
         if kind in EPSILON:
             facts["epsilon"] = get("adamEpsilon")
-        return cls(kind, get("learningRate"), get("weightDecay"), **facts)
+        return cls(kind, get("learningRate", usual.value), get("weightDecay"), **facts)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterPlan:
     """The adapter. ``targets`` and ``saved`` end the names of layers, ``layers`` are numbers of blocks.
 
-    No ``targets``: the attention's projections. No ``layers``: every block. ``init`` is the contract's word.
+    No ``layers``: every block. ``init`` is the contract's word.
     """
 
     rank: int
@@ -133,11 +138,18 @@ class Plan:
 
     @classmethod
     def of(
-        cls, settings: JobSettings, train_rows: int, eval_rows: int, packed_to: int = 0, restart: int = 0
+        cls,
+        settings: JobSettings,
+        train_rows: int,
+        eval_rows: int,
+        packed_to: int = 0,
+        restart: int = 0,
+        parameters: int = 0,
     ) -> Plan:
         """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
 
-        With ``packed_to``, ``train_rows`` are packs. After step ``restart`` the schedule begins anew.
+        With ``packed_to``, ``train_rows`` are packs. After step ``restart`` the schedule begins anew. The
+        model's ``parameters``, once it is loaded, decide about the learning rate where the job names none.
         """
         get, settle = settings.get, settings.settle
         batch = settle("batchSize", min(get("batchSize"), train_rows))
@@ -158,6 +170,7 @@ class Plan:
                 "earlyStoppingPatience requires evaluations, but no rows are held out: set "
                 "datasetSplit, or leave earlyStoppingPatience out"
             )
+        optimizer = OptimizerPlan.of(settings, parameters)
         return cls(
             steps=settle("maxSteps", steps),
             batch_size=batch,
@@ -165,8 +178,8 @@ class Plan:
             per_epoch=per_epoch,
             packed_to=packed_to,
             by_length=get("groupByLength"),
-            schedule=Schedule.of(settings, steps, restart),
-            optimizer=OptimizerPlan.of(settings),
+            schedule=Schedule.of(settings, steps, optimizer.rate, restart),
+            optimizer=optimizer,
             max_norm=get("maxGradNorm"),
             smoothing=get("labelSmoothingFactor"),
             noise=get("neftuneNoiseAlpha") or 0.0,

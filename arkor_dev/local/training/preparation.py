@@ -20,6 +20,7 @@ from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_f
 from arkor_dev.local.workers import peak_memory
 
 from .job_settings import JobSettings
+from .learning_rate import default_rate
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
@@ -53,7 +54,7 @@ class Preparation:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
         self.project = Path(job["project"])
         self.emit, self.progress = heard(emit, job_folder(self.data, self.job_id)), progress
-        self.settings = JobSettings(self.config)
+        self.settings, self.parameters = JobSettings(self.config), 0
         # What is evaluated later, on a file of the project, is not compared with what was trained on.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
@@ -97,10 +98,12 @@ class Preparation:
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
             count = "1 row was" if len(bad) == 1 else f"{len(bad):,} rows were"
             self.say(f"{count} left out: {first}{more}")
-        self.plan = self._plan(len(self.train_rows), len(self.eval_rows))
+        self._counts = len(self.train_rows), len(self.eval_rows)
+        self.plan = self._plan(*self._counts)
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
-        return Plan.of(self.settings, units, eval_rows, packed_to, self.continuation.orders.get("restart", 0))
+        restart = self.continuation.orders.get("restart", 0)
+        return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
         """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
@@ -131,9 +134,19 @@ class Preparation:
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        self.parameters = self.base.model.num_parameters()
+        self.plan = self._plan(*self._counts)  # of a forecast's rows there are only some by now
+        self._say_rate()
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         peak_memory.forget()
+
+    def _say_rate(self) -> None:
+        """Say which learning rate was chosen, and why, where the job names none."""
+        if self.config.get("learningRate") is None:
+            optimizer, whole = self.plan.optimizer, self.plan.adapter is None
+            reason = default_rate(self.parameters, whole=whole, optimizer=optimizer.kind).reason
+            self.say(f"Learning rate {optimizer.rate:g}: {reason}")
 
     def encode(self) -> None:
         """Encode the rows as the examples ``train`` and ``held_out``, and count those that were ``cut``."""

@@ -31,8 +31,11 @@ class Schedule:
     before: int = 0
 
     @classmethod
-    def of(cls, settings: JobSettings, steps: int, before: int = 0) -> Schedule:
-        """The schedule of a job of ``steps`` steps, or of those behind the first ``before`` of them."""
+    def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
+        """The schedule of a job of ``steps`` steps, or of those behind the first ``before`` of them.
+
+        ``rate`` is its height.
+        """
         steps -= before
         get, settle = settings.get, settings.settle
         kind = get("lrSchedulerType")
@@ -43,7 +46,7 @@ class Schedule:
         warmup = settle("warmupSteps", min(get("warmupSteps", usual), steps))
         return cls(
             kind=kind,
-            height=get("learningRate"),
+            height=rate,
             steps=steps,
             warmup=warmup,
             cycles=get("lrNumCycles") if kind == "cosine_with_restarts" else 1,

@@ -37,7 +37,7 @@ def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
     (trainer,) = load_trainers(folder)
     assert trainer["rows"] == 26
     assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/train.jsonl"}
-    assert {"maxSteps", "learningRate", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
+    assert {"maxSteps", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
 
 
 USUAL = [setting for setting in SETTINGS if setting.group == "usual"]

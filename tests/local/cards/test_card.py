@@ -69,7 +69,7 @@ def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
         "The data set is its maker's own, and is not named here."
     )
     settings = section(card, "Settings that are not the defaults")
-    assert "| Learning rate (`learning_rate`) | 0.01 | 0.0002 |" in settings
+    assert "| Learning rate (`learning_rate`) | 0.01 | by the model's size: " in settings
     assert "lora.r" not in settings, "8 is the default"
     public = changed(raw_statement(), *EXTERNAL, "data", to=[{"type": "huggingface", "name": "org/rows"}])
     card = whole(public, evaluation=EVALUATION)

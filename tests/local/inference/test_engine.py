@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def test_a_model_that_cannot_be_read_says_so(tmp_path: Path) -> None:
 def test_adapters_keep_to_the_language_model() -> None:
     from torch import nn
 
-    from arkor_dev.local.modeling.base_model import adapter_targets
+    from arkor_dev.local.modeling.base_model import linear_targets
 
     def tower(*names: str) -> nn.Module:
         block = nn.Module()
@@ -131,16 +132,23 @@ def test_adapters_keep_to_the_language_model() -> None:
         model = nn.Module()
         for name, module in towers.items():
             model.add_module(name, module)
+        model.add_module("lm_head", nn.Linear(2, 2))
+        model.get_output_embeddings = lambda: model.lm_head
         return model
 
-    usual = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj")
-    assert adapter_targets(whole(model=tower(*usual))) == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    usual = ("q_proj", "o_proj", "gate_proj")
+    assert linear_targets(whole(model=tower(*usual))) == ["gate_proj", "o_proj", "q_proj"]
+    # A vision tower of other names is left alone by them, one of the same names by a pattern.
+    other = whole(vision_tower=tower("fc1"), language_model=tower(*usual))
+    assert linear_targets(other) == ["gate_proj", "o_proj", "q_proj"]
     mixed = whole(vision_tower=tower(*usual), language_model=tower(*usual))
-    assert adapter_targets(mixed) == r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj)"
-    assert adapter_targets(whole(transformer=tower("c_attn", "c_proj"))) == "all-linear"
-    phi = whole(model=tower("qkv_proj", "o_proj", "gate_up_proj"))
-    assert adapter_targets(phi) == ["qkv_proj", "o_proj"]
-    assert adapter_targets(whole(model=tower("q_proj", "o_proj"))) == "all-linear"
+    pattern = linear_targets(mixed)
+    assert isinstance(pattern, str)
+    adapted = [name for name, _ in mixed.named_modules() if re.fullmatch(pattern, name)]
+    assert adapted == [f"language_model.{name}" for name in usual]
+    # Numbers are names of blocks too.
+    assert linear_targets(whole(blocks=nn.ModuleList([nn.Linear(2, 2)]), layers=tower("0"))) == ["0"]
+    assert linear_targets(whole(blocks=nn.ModuleList([tower("0")]))) == "all-linear"
 
 
 async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

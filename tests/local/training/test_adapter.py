@@ -49,6 +49,7 @@ def test_only_the_named_layers_of_the_named_blocks_learn(tmp_path: Path) -> None
     assert {name.rpartition(".")[0] for name in learning(alone)} == {"layers.2.self_attn.v_proj"}
     every = begun(tiny, tmp_path, loraTargetModules="all-linear")
     assert len(learning(every)) == 2 * 7 * 4
+    assert len(learning(begun(tiny, tmp_path, loraLayersToTransform=[0, 3]))) == 2 * 7 * 2
 
 
 @pytest.mark.parametrize(

@@ -216,8 +216,8 @@ def test_a_schedule_that_begins_anew_warms_up_again() -> None:
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.schedule import Schedule
 
-    settings = JobSettings({"learningRate": 1.0, "warmupSteps": 2})
-    first, second = Schedule.of(settings, 10), Schedule.of(settings, 30, 20)
+    settings = JobSettings({"warmupSteps": 2})
+    first, second = Schedule.of(settings, 10, 1.0), Schedule.of(settings, 30, 1.0, 20)
     assert [first.rate_at(step) for step in range(1, 11)] == [second.rate_at(step) for step in range(21, 31)]
 
 

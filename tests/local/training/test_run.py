@@ -72,8 +72,8 @@ def test_started_says_what_is_trained(trained: Trained) -> None:
     assert metadata["dtypeReason"] == "as the job says"
     assert (metadata["trainRows"], metadata["evalRows"]) == (54, 6)
     assert metadata["model"] == CONFIG["model"]
-    # r * (inputs + outputs) of q, k, v, o in two layers, r 8.
-    assert metadata["trainableParameters"] == 2 * 8 * (256 + 192 + 192 + 256)
+    # r * (inputs + outputs) of q, k, v, o, gate, up and down in two layers, r 8.
+    assert metadata["trainableParameters"] == 2 * 8 * (256 + 192 + 192 + 256 + 3 * 384)
 
 
 def test_log_rows_carry_rate_and_speed(trained: Trained) -> None:
@@ -115,7 +115,8 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
     for adapter in (folder / "final", folder / "checkpoints" / "10"):
         settings = json.loads((adapter / "adapter_config.json").read_text())
         assert settings["base_model_name_or_path"] == CONFIG["model"]
-        assert settings["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]
+        linear = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+        assert settings["target_modules"] == linear
         assert (settings["r"], settings["lora_alpha"]) == (8, 16)
         assert (adapter / "adapter_model.safetensors").stat().st_size > 10_000
         for path in adapter.iterdir():

@@ -14,9 +14,9 @@ from arkor_dev.local.training.schedule import Schedule
 KINDS = by_field()["lrSchedulerType"].rule.choices
 
 
-def rates(steps: int = 24, **config: Any) -> list[float]:
-    """The rate of each step, at a height of 1."""
-    schedule = Schedule.of(JobSettings({"learningRate": 1.0, "warmupSteps": 0, **config}), steps)
+def rates(steps: int = 24, height: float = 1.0, **config: Any) -> list[float]:
+    """The rate of each step."""
+    schedule = Schedule.of(JobSettings({"warmupSteps": 0, **config}), steps, height)
     return [schedule.rate_at(step) for step in range(1, steps + 1)]
 
 
@@ -27,7 +27,7 @@ def test_a_warm_up_rises_from_nothing_and_what_follows_begins_at_the_height() ->
 
 def test_the_warm_up_is_a_twentieth_a_share_or_a_number_of_steps() -> None:
     def warm(**config: Any) -> int:
-        return Schedule.of(JobSettings(config), 100).warmup
+        return Schedule.of(JobSettings(config), 100, 1.0).warmup
 
     assert (warm(), warm(warmupRatio=0.101), warm(warmupRatio=0), warm(warmupSteps=7)) == (5, 11, 0, 7)
     assert warm(warmupSteps=1000) == 100
@@ -48,7 +48,7 @@ def test_each_ends_as_its_name_says() -> None:
 
 
 def test_a_rate_below_the_polynomials_end_stays_where_it_is() -> None:
-    assert rates(lrSchedulerType="polynomial", learningRate=1e-9) == pytest.approx([1e-9] * 24)
+    assert rates(lrSchedulerType="polynomial", height=1e-9) == pytest.approx([1e-9] * 24)
 
 
 @pytest.mark.engine

@@ -62,7 +62,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lora_alpha": ({"loraAlpha": 64}, {"lora": {"lora_alpha": 64}}),
     "use_rslora": ({"useRslora": True}, {"lora": {"use_rslora": True}}),
     "use_dora": ({"useDora": True}, {"lora": {"use_dora": True}}),
-    "target_modules": ({"loraTargetModules": "all-linear"}, {"lora": {"target_modules": "all-linear"}}),
+    "target_modules": (
+        {"loraTargetModules": ["q_proj", "v_proj"]},
+        {"lora": {"target_modules": ["q_proj", "v_proj"]}},
+    ),
     "full_fine_tuning": ({"fullFineTuning": True, "learningRate": 1e-3}, {"learning_rate": 1e-3}),
     "pissa": ({"initLoraWeights": "pissa"}, {"lora": {"init_lora_weights": "pissa"}}),
 }
@@ -89,7 +92,7 @@ def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list
         ids, mask, labels = rectangle([Example(row["input_ids"], row["labels"]) for row in rows])
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
-    lora = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    lora = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     if ours.plan.adapter:
         model = get_peft_model(
