@@ -219,7 +219,7 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
     if not (managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
         settings, why = where(settings, names)
-        if why and arguments.command != "doctor":
+        if why:
             print(why, file=sys.stderr)  # noqa: T201
     if arguments.command in (None, "start", "serve"):
         remember(settings)
