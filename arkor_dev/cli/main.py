@@ -243,8 +243,10 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         raise BadRequestError("--local and --managed exclude each other. Give one of them.")
     if not (managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
-        settings, why = where(settings, names)
-        if why and arguments.command != "doctor":
+        # To train is for the project that is meant, whichever job is named.
+        anywhere = arguments.command != "start" and not hasattr(arguments, "project")
+        settings, why = where(settings, names, anywhere=anywhere)
+        if why:
             print(why, file=sys.stderr)  # noqa: T201
     if arguments.command in (None, "start", "serve"):
         remember(settings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,20 +26,24 @@ MARK: Final = "opened-here"
 """A file in a project's data folder, with the project's path: it was last opened with ``--local``."""
 SHORTEST: Final = 8
 """Characters of an id that name a job of this machine; fewer begin the ids of other backends' jobs too."""
+WHOLE: Final = 16
+"""Characters of a whole id of this machine."""
 BUSY_SECONDS: Final = 1.0
 
 
-def where(settings: Settings, jobs: Iterable[str | None]) -> tuple[Settings, str | None]:
+def where(
+    settings: Settings, jobs: Iterable[str | None], *, anywhere: bool = True
+) -> tuple[Settings, str | None]:
     """The settings with the backend for a command that names none, and a sentence where it is this machine.
 
     ``jobs`` are the names of the jobs that the command is about. One of another project of this machine
-    brings that project with it.
+    brings that project with it where it may be ``anywhere``.
     """
     for job in jobs:
         name = (job or "").partition(":")[0]
         if _has(settings, name):
             return replace(settings, local=True), f"{one_line(name, 100)} is a job of this machine."
-        for other in _opened_here(settings) if len(name) == len("job_") + 12 else ():
+        for other in _opened_here(settings) if anywhere and len(name) == WHOLE else ():
             if _has(other, name):
                 text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
                 return replace(other, local=True), text
@@ -74,6 +77,8 @@ def _opened_here(settings: Settings) -> Iterator[Settings]:
 
 def ids(settings: Settings) -> list[str]:
     """The ids of the project's jobs on this machine, the newest first; none where they cannot be read."""
+    import sqlite3  # most launches name no job
+
     path = settings.local_data / "backend.sqlite"
     if path.is_file():
         with contextlib.suppress(sqlite3.Error):

@@ -60,7 +60,9 @@ HOLDERS: Final = {
     WORKING: "Another Studio or `arkor-dev start` (process {pid}) is using {data}: end it, or open another "
     "project",
 }
-IDLE_SECONDS: Final = 10.0
+IDLE_SECONDS: Final = 25.0
+"""How long a command that only looks, or measures, is waited for: less than the daemon waits for us."""
+SILENT_SECONDS: Final = 1.0
 PARENT_SECONDS: Final = 1.0
 END_SECONDS: Final = 4.5
 
@@ -73,7 +75,7 @@ def lock(data: Path, kind: str = WORKING) -> IO[str] | None:
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "lock").open("a+")
-    end = time.monotonic() + IDLE_SECONDS
+    began, told = time.monotonic(), False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +84,11 @@ def lock(data: Path, kind: str = WORKING) -> IO[str] | None:
             file.seek(0)
             said = file.read().split()
             _, holds, pid = said if len(said) == 3 else ("", WORKING, "unknown")
-            if holds == IDLE and time.monotonic() < end:
+            waited = time.monotonic() - began
+            if holds == IDLE and waited < IDLE_SECONDS:
+                if waited > SILENT_SECONDS and not told:
+                    told = True
+                    notices.message("info", f"Waiting for another arkor-dev command (process {pid}) to end")
                 time.sleep(0.05)
                 continue
             file.close()

@@ -64,6 +64,7 @@ def test_a_job_of_this_machine_needs_no_flag(here: Settings, tmp_path: Path) -> 
     found, why = where(elsewhere, [job])
     assert found == replace(here, local=True)
     assert why == f"{job} is a job of the project {here.project}."
+    assert where(elsewhere, [job], anywhere=False) == (elsewhere, None)
 
 
 def test_the_command_line_says_which_backend_it_takes(
