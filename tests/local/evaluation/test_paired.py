@@ -106,6 +106,7 @@ def test_the_noise_floor_is_how_far_measuring_again_may_move_the_mean() -> None:
     assert noise_floor(base, base) == 0
     rounded = noise_floor(base, base + 0.01 * chance.standard_normal(32))
     assert 0.002 < rounded < 0.008
+    assert noise_floor([3.0, 3.0], [3.001, 2.996]) == pytest.approx(0.004), "no interval of two rows"
     shifted = noise_floor(base, base + 0.05)
     assert shifted == pytest.approx(0.05)
 
