@@ -94,13 +94,13 @@ async def test_a_press_with_errors_in_the_data_asks_first(
             "data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
         )
         await expect(asked).to_contain_text("1 row is without the keys that a row needs.")
-        look = asked.get_by_role("link", name="Look at the data")
+        look = asked.get_by_role("link", name="View data")
         assert await look.get_attribute("href") == "#/data?trainer=first"
         await asked.get_by_role("button", name="Back").click()
         await expect(asked).to_have_count(0)
         assert fake_backend.jobs == {}
         await press(page)
-        await asked.get_by_role("button", name="Run without unreadable rows").click(timeout=START)
+        await asked.get_by_role("button", name="Skip invalid rows and run").click(timeout=START)
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs.values()
         assert job["config"]["skipBadRows"] is True
@@ -118,7 +118,8 @@ async def test_what_can_be_read_is_asked_about_and_runs_as_it_is(
         await expect(asked).to_contain_text("1 row has what looks like a secret key", timeout=START)
         await expect(asked).to_contain_text("sk-p…")
         await expect(asked).not_to_contain_text("Ab3dEf6h")
-        await asked.get_by_role("button", name="Run anyway").click()
+        await expect(asked.get_by_role("button", name="Run anyway")).to_have_count(0)
+        await asked.get_by_role("button", name="Train on 1 row with secrets").click()
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs.values()
         assert "skipBadRows" not in job["config"]

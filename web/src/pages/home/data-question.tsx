@@ -1,6 +1,7 @@
 /** Before a start: what is wrong with the rows of the data, and what the person wants to do about it. Loaded at a press. */
 import { api } from "../../api/client";
 import type { DataCheck, Finding, Trainer } from "../../contract.gen";
+import { plural } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
 import { manifest } from "../../store/manifest";
@@ -32,11 +33,18 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
   const sure = await confirm({
     title: `The data of ${displayName(trainer.name)} has errors`,
     text: <Errors errors={errors} />,
-    action: unreadable ? "Run without unreadable rows" : "Run anyway",
-    ...(features.peek().has("datasets") ? { other: { label: "Look at the data", href } } : {}),
+    ...actionFor(errors, unreadable),
+    ...(features.peek().has("datasets") ? { other: { label: "View data", href } } : {}),
   });
   if (!sure) return null;
   return unreadable ? { skipBadRows: true } : {};
+}
+
+/** What the start would do: rows with a secret are trained on only where the button says so. */
+function actionFor(errors: readonly Finding[], unreadable: boolean): { action: string; danger?: boolean } {
+  const secret = errors.find(({ code }) => code === "secret");
+  if (secret) return { action: `Train on ${plural(secret.count, "row")} with secrets`, danger: true };
+  return { action: unreadable ? "Skip invalid rows and run" : "Run anyway" };
 }
 
 function Errors({ errors }: { errors: readonly Finding[] }) {
