@@ -52,7 +52,7 @@ NOT_RUN: Final = {
 }
 PAGE: Final = {
     "arkor-dev ${verb} ${clean(job, 100)}${format}${bits}${strength}${step} ${to}": [
-        "arkor-dev export JOB --format merged --strength 0.5 --checkpoint 2 --out FOLDER"
+        "arkor-dev export JOB --checkpoint 2 --out FOLDER"
     ],
 }
 """What the page's templates make; web/src/pages/job/exports/files.test.ts holds them to it."""

@@ -31,7 +31,6 @@ name = "parrot"
 model = "./models/tiny"
 dataset = "data/chats.jsonl"
 steps = 1
-eval_split = 0.1
 samples = "off"
 """
 
@@ -55,7 +54,7 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
     store = Store(kept / "backend.sqlite", "local")
     target = {"kind": "base_model", "baseModel": "./models/tiny"}
     deployments.create(store, {"slug": "bot", "target": target, "authMode": "none"})
-    waiting = store.create("waiting", {**CONFIG, "maxSteps": 1, "saveSteps": 0})["id"]
+    waiting = store.create("waiting", CONFIG)["id"]
     store.close()
     port = free_port()
     env = {**environment(home), "ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -79,13 +78,13 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
         assert statuses(kept) == {waiting: "queued"}
         # Whoever starts a job beside it is not left waiting: its backend begins to work.
         (project / "arkor.toml").write_text(TOML)
-        started = subprocess.run(
-            [sys.executable, "-m", "arkor_dev", "start", "--project", str(project)],
-            env=env, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert started.returncode == 0, started
-        assert set(statuses(kept).values()) == {"completed"}
-        assert len(statuses(kept)) == 2
+        for command in (["jobs", "cancel", waiting], ["start"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "arkor_dev", *command, "--project", str(project)],
+                env=env, capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done
+        assert sorted(statuses(kept).values()) == ["cancelled", "completed"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         until(lambda: marked(mark) == [])
