@@ -99,7 +99,7 @@ def test_any_part_may_change(body: dict[str, Any]) -> None:
 
 
 SAID: list[tuple[Schema, dict[str, Any], str]] = [
-    (UPDATE, {}, "There is nothing to change: give target, authMode, enabled or the retention"),
+    (UPDATE, {}, "There is nothing to change: give target, authMode, enabled, engine or the retention"),
     (UPDATE, {"slug": "a1"}, "slug cannot be changed: delete the endpoint and create another"),
     (
         UPDATE,
