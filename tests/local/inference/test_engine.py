@@ -59,6 +59,12 @@ def test_adapters_are_switched_kept_and_let_go(
         assert done["reason"] == "stop"
         assert len(engine._adapters) <= ADAPTERS
         assert set(engine._adapters) == set(engine.base.model.peft_config)
+    # Settings that would fill the memory, or take minutes, are refused at once, and nobody else notices.
+    for hostile in ({"r": 500_000}, {"lora_alpha": 1e308}, {"init_lora_weights": "pissa_niter_99999999"}):
+        (folders[1] / "adapter_config.json").write_text(json.dumps({**settings, **hostile}))
+        with pytest.raises(JobFailure, match="The adapter cannot be used: "):
+            answer(engine, ask(tiny, folders[1]))
+    (folders[1] / "adapter_config.json").write_text(json.dumps(settings))
     assert answer(engine, ask(tiny, folders[0]))[0] == PHRASE
     assert answer(engine, ask(tiny, None))[0] == bare
 
