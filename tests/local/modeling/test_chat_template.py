@@ -75,6 +75,15 @@ def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> 
     assert tokenizer.decode([label for label in found.labels if label != IGNORED]) == "<look 1>;"
 
 
+def test_a_call_that_the_template_drops_is_not_learned_as_an_end_mark(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
+    asks: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
+    assert learned(tokenizer, [*asks, {"role": "tool", "content": "1"}, TALK[2]]) == [f"{PHRASE}<|im_end|>"]
+    with pytest.raises(JobFailure, match="d, line 1: the model's chat template leaves out its tool calls"):
+        encode(tokenizer, Row(asks, "d, line 1"), 512, responses_only=True)
+
+
 @pytest.mark.parametrize("responses_only", [True, False])
 def test_of_a_plain_text_everything_is_learned_and_its_end(tokenizer: Any, responses_only: bool) -> None:
     (found,), _ = encode(tokenizer, Row([], "d, line 1", text="the ledger."), 512, responses_only)

@@ -123,6 +123,11 @@ def encode(
                 f"{row.where}: {longest} tokens long, and maxLength {max_length} cuts it before the "
                 "answer begins: raise maxLength or shorten the row"
             )
+        if any(message.get("tool_calls") for message in row.messages):
+            raise JobFailure(
+                f"{row.where}: the model's chat template leaves out its tool calls, and nothing else is left "
+                "to learn: choose a model whose template knows tool calls, or take the row out"
+            )
         raise JobFailure(f"{row.where}: the model's chat template leaves nothing of the answer to learn from")
     return examples, longest > max_length
 

@@ -36,7 +36,7 @@ def places(some: list[Row]) -> list[str]:
         (UNASKED, 9, 0),
         (UNASKED, 10, 1),
         (UNASKED, 102, 10),
-        (UNASKED, 10_000, 32),
+        (UNASKED, 1000, 32),
         ({"datasetSplit": 0.15}, 26, 4),
         ({"datasetSplit": 0.5}, 1000, 500),
         ({"datasetSplit": 0.001}, 10, 1),
