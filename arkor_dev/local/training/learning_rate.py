@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 BILLION: Final = 10**9
-RATES: Final = ((1 * BILLION, 1e-3), (4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
+RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
 """Rates of an adapter with AdamW, for models of fewer parameters than so many."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1
