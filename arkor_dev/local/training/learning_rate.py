@@ -1,8 +1,8 @@
 """The learning rate of a job that names none: by the model's size, what learns, and the optimizer.
 
-The smallest models' rate is that of our own study, ``docs/defaults.md``, which also says where the others come
-from: QLoRA (Dettmers et al. 2023), "LoRA Without Regret" (Schulman et al. 2025), the Tinker Cookbook.
-An adapter wants ten times the rate of training the whole model, by the second of them.
+The smallest models' rate is that of our own study, ``docs/defaults.md``, which also has the sources of the
+others: QLoRA (Dettmers et al. 2023), "LoRA Without Regret" (Schulman et al. 2025) and the Tinker Cookbook.
+By the second, an adapter wants ten times the rate of training the whole model.
 """
 
 from __future__ import annotations
