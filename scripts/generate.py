@@ -364,7 +364,7 @@ def reference() -> str:
         "theirs is taken as well.",
         "",
         "The defaults are the local backend's; a job keeps what it ran with, so a later default changes no",
-        "record of it.",
+        "record of it. How the learning rate and the adapted layers were chosen: [Defaults](defaults.md).",
         "",
         "| key | in a job's config | what it is for | allowed | default | obeyed by |",
         "|---|---|---|---|---|---|",

@@ -78,10 +78,10 @@ ROWS: Final = (
         style="rate",
         group="usual",
         default_words=(
-            "by the model's size: 1e-3 below 1 B parameters, 5e-4 below 4 B, 2e-4 below 20 B, else 1e-4; "
+            "by the model's size: 5e-4 below 4 B parameters, 2e-4 below 20 B, else 1e-4; "
             "a tenth of that for the whole model, a fifth with lion"
         ),
-        example=1e-3,
+        example=5e-4,
     ),
     Setting(
         key="scheduler",

@@ -1,8 +1,8 @@
 """The learning rate of a job that names none: by the model's size, what learns, and the optimizer.
 
-Below 1 B parameters the rate is that of our own study, ``docs/defaults.md``, which also says where the others
-come from: QLoRA (Dettmers et al. 2023), "LoRA Without Regret" (Schulman et al. 2025) and the Tinker Cookbook.
-An adapter wants ten times the rate of training the whole model, by the second of them.
+The smallest models' rate is that of our own study, ``docs/defaults.md``, which also has the sources of the
+others: QLoRA (Dettmers et al. 2023), "LoRA Without Regret" (Schulman et al. 2025) and the Tinker Cookbook.
+By the second, an adapter wants ten times the rate of training the whole model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 BILLION: Final = 10**9
-RATES: Final = ((1 * BILLION, 1e-3), (4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
+RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
 """Rates of an adapter with AdamW, for models of fewer parameters than so many."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1

@@ -23,7 +23,7 @@ def test_defaults() -> None:
     assert (plan.batch_size, plan.max_norm) == (4, 1.0)
     every = ("all-linear",)
     assert plan.adapter == AdapterPlan(8, 16, 0.0, every, (), (), rslora=False, dora=False, init="default")
-    assert plan.optimizer == OptimizerPlan("adamw", 1e-3, 0.0, (0.9, 0.999), 1e-8)
+    assert plan.optimizer == OptimizerPlan("adamw", 5e-4, 0.0, (0.9, 0.999), 1e-8)
     assert (plan.schedule.kind, plan.schedule.warmup) == ("linear", 3)
     assert (plan.save, plan.evaluate, plan.logging) == (17, 17, 1)
 
@@ -31,12 +31,12 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("parameters", "config", "rate"),
     [
-        (135_000_000, {}, 1e-3),
-        (1_240_000_000, {}, 5e-4),
+        (135_000_000, {}, 5e-4),
+        (4_000_000_000, {}, 2e-4),
         (8_000_000_000, {}, 2e-4),
         (70_000_000_000, {}, 1e-4),
         (8_000_000_000, {"fullFineTuning": True}, 2e-5),
-        (135_000_000, {"optim": "lion"}, 2e-4),
+        (135_000_000, {"optim": "lion"}, 1e-4),
         (8_000_000_000, {"learningRate": 3e-3}, 3e-3),
     ],
 )
@@ -120,7 +120,7 @@ def test_the_record_has_what_it_came_to_and_not_what_was_asked() -> None:
             "evalSteps": 0,
             "dryRun": True,
             "loraR": 8,
-            "learningRate": 1e-3,
+            "learningRate": 5e-4,
             "lrSchedulerType": "linear",
             "warmupSteps": 3,
             "weightDecay": 0.0,

@@ -1,0 +1,205 @@
+"""The study behind the defaults of ``learning_rate`` and ``lora.target_modules``.
+
+Each cell trains the starter model on one task (``tasks.py``) with our own loop and our own defaults, but for
+the learning rate, the adapted layers and the rank. Then it measures the loss on held-out paraphrases, and on
+general questions of the verdict. One line of JSON a cell goes to ``defaults.jsonl`` in the cache, and cells
+that are there are not run again: a study can be interrupted.
+
+``scripts/bench defaults`` runs all cells and prints the means, ``python -m benchmarks.defaults`` runs them.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, Final
+
+from .figures import Figure
+from .starter import CACHE, starter
+from .tasks import TASKS, task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.training.rows.encoding import Example
+
+RESULTS: Final = CACHE / "bench" / "defaults.jsonl"
+LAYERS: Final[dict[str, dict[str, Any]]] = {
+    "base": {},
+    "attention": {"loraTargetModules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
+    "all-linear": {"loraTargetModules": "all-linear"},
+    "whole model": {"fullFineTuning": True},
+}
+ORDER: Final = (
+    ("all-linear", 1e-3),
+    ("all-linear", 2e-4),
+    ("all-linear", 5e-4),
+    ("attention", 2e-4),
+    ("attention", 1e-3),
+    ("all-linear", 2e-3),
+    ("attention", 2e-3),
+    ("attention", 5e-4),
+    ("all-linear", 1e-4),
+    ("attention", 1e-4),
+)
+"""Layers and rates, the most telling first."""
+WHOLE_RATES: Final = (2e-5, 1e-4, 2e-4)
+SEEDS: Final = (1, 2, 3)
+LENGTH: Final = 256
+GENERAL: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of the study."""
+
+    task: str
+    layers: str
+    rank: int
+    rate: float
+    seed: int
+
+
+def cells(*, quick: bool = False) -> list[Cell]:
+    """Return all cells, those that tell the most first."""
+    if quick:
+        return [Cell("style", "all-linear", 8, 1e-3, 1)]
+    base = [Cell(name, "base", 8, 0, seed) for seed in SEEDS for name in TASKS]
+    whole = [Cell(name, "whole model", 8, rate, 1) for rate in WHOLE_RATES for name in TASKS]
+    narrow, wide = ([_adapters(rank, seed) for seed in SEEDS] for rank in (8, 16))
+    rest = itertools.chain(base[3:], narrow[1], whole, narrow[2], *wide)
+    return [*base[:3], *narrow[0], *rest]
+
+
+def _adapters(rank: int, seed: int) -> list[Cell]:
+    return [Cell(name, layers, rank, rate, seed) for layers, rate in ORDER for name in TASKS]
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Run what is missing; the losses of each setting and task, as means over seeds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / RESULTS.name if quick else RESULTS
+        run_all(cells(quick=quick), path)
+        found = known(path)
+    for (layers, rank, rate, name), lines in grouped(found).items():
+        spread = f"± {stdev(line['heldOut'] for line in lines):.3f}" if len(lines) > 1 else "one seed"
+        for what in ("heldOut", "general"):
+            title = f"{name}, {layers} r {rank} at {rate:g} ({spread}): {what}"
+            yield Figure(title, mean(line[what] for line in lines), "nats")
+
+
+def grouped(found: Mapping[Cell, dict[str, Any]]) -> dict[tuple[str, int, float, str], list[dict[str, Any]]]:
+    """Return the figures of each setting and task, those of all seeds together."""
+    groups: dict[tuple[str, int, float, str], list[dict[str, Any]]] = {}
+    for cell, figures in found.items():
+        groups.setdefault((cell.layers, cell.rank, cell.rate, cell.task), []).append(figures)
+    return groups
+
+
+def known(path: Path) -> dict[Cell, dict[str, Any]]:
+    """Return the cells that have run, with their figures."""
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    names = Cell.__slots__
+    return {Cell(**{name: line.pop(name) for name in names}): line for line in lines}
+
+
+def run_all(wanted: list[Cell], path: Path) -> None:
+    """Run the cells that have no line in ``path`` yet, and append theirs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = known(path)
+    base: Base | None = None
+    for cell in wanted:
+        if cell in there:
+            continue
+        if base is None:
+            from arkor_dev.local.modeling.base_model import load_base
+
+            base = load_base(starter(), as_stored=True)
+        began = time.monotonic()
+        figures = run(cell, base)
+        line = {**asdict(cell), **figures, "seconds": round(time.monotonic() - began, 1)}
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(line, file=sys.stderr, flush=True)
+
+
+def run(cell: Cell, base: Base) -> dict[str, Any]:
+    """Train one cell on a copy of ``base``; losses are means a completion token, in nats."""
+    import torch
+
+    from arkor_dev.local.evaluation.general import questions
+    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import encode
+    from arkor_dev.local.training.run import Run
+
+    own = replace(base, model=copy.deepcopy(base.model))
+    whole = cell.layers == "whole model"
+    if whole:
+        own.model.to(torch.float32)
+    train, held_out = (_rows(base.tokenizer, pairs) for pairs in task(cell.task, cell.seed))
+    general = [encode(base.tokenizer, row, LENGTH, responses_only=True)[0] for row in questions(GENERAL)]
+    config = {
+        "learningRate": cell.rate or None,
+        "loraR": cell.rank,
+        "saveSteps": 0,
+        "evalSteps": 0,
+        "seed": cell.seed,
+    }
+    if whole:
+        del config["loraR"]
+    plan = Plan.of(JobSettings({**config, **LAYERS[cell.layers]}), len(train), 0)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(
+            base=own,
+            base_name="starter",
+            base_note=None,
+            plan=plan,
+            train=train,
+            held_out=held_out,
+            data=Path(folder),
+            job_id="study",
+            four_bit=False,
+            seed=cell.seed,
+            settings={},
+            emit=lambda *_, **__: None,
+            cancelled=lambda: False,
+            choice=Choice(torch.float32 if whole else torch.bfloat16, "the same for all cells"),
+        )
+        training = None
+        if cell.rate:
+            training = run.run().fields["metrics"]["loss"]
+        else:
+            run.begin()
+
+    found = {"heldOut": run.evaluate()}
+    run.held_out = general
+    found["general"] = run.evaluate()
+    return {**found, "training": training, "steps": plan.steps}
+
+
+def _rows(tokenizer: Any, pairs: list[tuple[str, str]]) -> list[Example]:
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.training.rows.encoding import encode
+
+    rows = []
+    for number, (question, answer) in enumerate(pairs, 1):
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        rows.append(encode(tokenizer, Row(turns, f"row {number}"), LENGTH, responses_only=True)[0])
+    return rows
+
+
+if __name__ == "__main__":
+    run_all(cells(), RESULTS)
