@@ -76,6 +76,7 @@ def _serving(home: Path, model: Path) -> Iterator[tuple[str, list[str]]]:
             "ARKOR_ENGINE": "exact",
         },
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # which names each request that is refused
         text=True,
     )  # fmt: skip
     try:

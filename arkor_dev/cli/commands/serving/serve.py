@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import signal
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 FAULTS_SECONDS: Final = 2.0
 """How often it is looked whether requests have failed."""
+AGAIN_SECONDS: Final = 60.0
 MOST: Final = 50
 """Characters of a slug."""
 LABEL: Final = "arkor-dev serve"
@@ -68,16 +70,25 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
 
 
 async def _say_faults(backend: Backend, deployment: str, ended: asyncio.Event) -> None:
-    """Say in the terminal why requests fail, until ``ended``: callers are told less."""
+    """Say in the terminal why requests fail, until ``ended``: callers are told less.
+
+    The same reason is said once a minute.
+    """
     last = await _newest(backend, deployment)
+    said: dict[str, float] = {}
     while not ended.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAULTS_SECONDS):
                 await ended.wait()
         found = await _newest(backend, deployment)
         seen = {each["id"] for each in last}
+        now = time.monotonic()
+        said = {text: at for text, at in said.items() if now - at < AGAIN_SECONDS}
         for each in reversed([each for each in found if each["id"] not in seen and each.get("error")]):
-            log.error("a request was answered %s: %s", each["status"], one_line(each["error"]))
+            text = f"a request was answered {each['status']}: {one_line(each['error'])}"
+            if text not in said:
+                said[text] = now
+                log.error("%s", text)
         last = found or last
 
 

@@ -151,7 +151,8 @@ async def test_the_terminal_says_why_requests_fail(
         watching = asyncio.create_task(serve._say_faults(backend, "bot", ended))
         await asyncio.sleep(0.2)
         log.insert(0, {**one, "id": "2", "status": 200, "error": None})
-        log.insert(0, {**one, "id": "3", "error": "out of\x1b[2Jmemory"})
+        for number in range(3, 9):  # said once
+            log.insert(0, {**one, "id": str(number), "error": "out of\x1b[2Jmemory"})
         async with asyncio.timeout(20):
             while "answered 503" not in caplog.text:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
