@@ -42,7 +42,7 @@ NOT_RUN: Final = {
     r"ray://|--workers|cluster status|^ray |^RAY_|auth-token|import ray": "a cluster: tests/local/cluster",
     r"^(ssh|mkdir -p ~/\.ray|docker|kubectl|sed .*kubectl|sky|systemctl) ?": "another machine, or a service",
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
-    r"^arkor ": "the TypeScript project's own command: tests/cli/commands/test_start_typescript.py",
+    r"^arkor |start FILE": "the TypeScript project's own command: tests/cli/commands/test_start_typescript.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
@@ -114,6 +114,7 @@ class Sandbox:
     env: dict[str, str]
     key: str = ""
     jobs: list[str] = field(default_factory=list)
+    compared: str = ""
 
     @property
     def project(self) -> Path:
@@ -176,7 +177,17 @@ class Sandbox:
             job = self.paused()
             text += " && arkor-dev jobs cancel JOB"
         text = text.replace("FOLDER", str(self.root / f"out-{len(list(self.root.iterdir()))}"))
+        if "OTHER" in text:
+            text = text.replace("OTHER", self.other())
         return text.replace("JOB:20", f"{job}:2").replace("JOB", job).replace("NAME", job)
+
+    def other(self) -> str:
+        """A job with another learning rate."""
+        if not self.compared:
+            count = len(self.jobs)
+            assert self.run("arkor-dev start --local --set learning_rate=5e-3", self.project) is None
+            self.compared = self.jobs[count]
+        return self.compared
 
     def paused(self) -> str:
         """A job that was paused."""
@@ -248,8 +259,8 @@ def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:
         if text.startswith((". ", "./")) or " examples/" in text:
             cwd = sandbox.root / "clone"
         elif STUDIO.match(text) or " init" in text:
-            cwd = sandbox.root / "another"
-            cwd.mkdir(exist_ok=True)
+            cwd = sandbox.root / f"another-{len(wrong)}"
+            cwd.mkdir()
         if text.startswith(". "):
             text += f' && test "$(command -v arkor-dev)" = {cwd}/.venv/bin/arkor-dev'
         if STUDIO.match(text):
@@ -261,4 +272,5 @@ def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:
         wrong[f"{command.where}: {text}"] = fault
     wrong["verify latest"] = sandbox.run("arkor-dev verify latest", sandbox.project)
     wrong["jobs show"] = sandbox.run(f"arkor-dev jobs show {sandbox.jobs[0]}", sandbox.project)
-    assert {command: fault for command, fault in wrong.items() if fault} == {}
+    faults = {command: fault for command, fault in wrong.items() if fault}
+    assert not faults, "\n".join(f"{command}\n    {fault}" for command, fault in faults.items())
