@@ -118,10 +118,9 @@ def _ours(run: Run) -> dict[str, Any]:
         began = time.perf_counter()
         run.learn(*batches)
         whole.append(time.perf_counter() - began)
-        work.append(_products(run, batches))
+        work.append(_products(run, batches))  # in turns, so that what else the machine does hits both
     parts = {name: sum(times[1:]) / (len(times) - 1) for name, times in clocks.items()}
-    step = statistics.mean(whole[1:])
-    floor = statistics.mean(work[1:]) / _products_a_second(run)
+    step, floor = statistics.mean(whole[1:]), statistics.mean(work[1:])
     rest = step - sum(parts.values())
     return {"seconds": step, **parts, "rest": rest, "floor": floor, "format": run.choice.name}
 
@@ -145,30 +144,35 @@ def _timed(owner: Any, name: str) -> list[float]:
 
 
 def _products(run: Run, batches: list[list[Example]]) -> float:
-    """Operations of the products that a step has to make: the layers' and the output's, forth and back."""
-    from arkor_dev.local.training.rows.encoding import IGNORED
-
-    config = run.base.model.config
-    table = config.vocab_size * config.hidden_size
-    layers = sum(weight.numel() for weight in run.base.model.parameters()) - table
-    rows = [row for batch in batches for row in batch]
-    learned = sum(label != IGNORED for row in rows for label in row.labels[1:])
-    return float(4.0 * (layers * sum(len(row.ids) for row in rows) + table * learned))
-
-
-def _products_a_second(run: Run) -> float:
-    """How many such operations this processor makes a second, in a product of the model's largest shape."""
+    """Seconds of the products alone that a step has to make: the layers' and the output's, forth and back."""
     import torch
 
-    config = run.base.model.config
-    x = torch.randn(512, config.hidden_size).to(run.choice.dtype)
-    weight = torch.randn(config.intermediate_size, config.hidden_size).to(run.choice.dtype)
-    best = float("inf")
-    for _ in range(50):
+    from arkor_dev.local.layers.line import lay
+    from arkor_dev.local.training.rows.encoding import IGNORED
+
+    model, dtype = run.base.model, run.choice.dtype
+    last = model.get_output_embeddings().weight.detach()
+    layers = [
+        module.weight.detach()
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad
+    ]
+    layers = [weight for weight in layers if weight.data_ptr() != last.data_ptr()]
+    sizes = {size for weight in layers for size in weight.shape}
+    seconds = 0.0
+    for batch in batches:
+        line = lay([(row.ids, row.labels) for row in batch], IGNORED)
+        given = {size: torch.randn(line.ids.shape[1], size).to(dtype) for size in sizes}
+        learned = {size: torch.randn(len(line.targets), size).to(dtype) for size in last.shape}
         began = time.perf_counter()
-        torch.nn.functional.linear(x, weight)
-        best = min(best, time.perf_counter() - began)
-    return float(2 * x.numel() * weight.shape[0] / best)
+        for weight in layers:
+            torch.nn.functional.linear(given[weight.shape[1]], weight)
+        torch.nn.functional.linear(learned[last.shape[1]], last)
+        torch.mm(learned[last.shape[0]], last)
+        for weight in reversed(layers):
+            torch.mm(given[weight.shape[0]], weight)
+        seconds += time.perf_counter() - began
+    return seconds
 
 
 def _theirs(folder: Path, name: str, count: int, number: str) -> dict[str, Any]:

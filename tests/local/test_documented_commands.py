@@ -42,7 +42,7 @@ NOT_RUN: Final = {
     r"ray://|--workers|cluster status|^ray |^RAY_|auth-token|import ray": "a cluster: tests/local/cluster",
     r"^(ssh|mkdir -p ~/\.ray|docker|kubectl|sed .*kubectl|sky|systemctl) ?": "another machine, or a service",
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
-    r"^arkor |start FILE": "the TypeScript project's own command: tests/cli/commands/test_start_typescript.py",
+    r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",

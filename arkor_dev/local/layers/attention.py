@@ -1,7 +1,7 @@
 """Causal attention over rows that lie in one line: each row sees itself alone.
 
-Short rows of like length are computed together. torch's kernel goes forward. Its way back takes four times as
-long in bfloat16, so there the gradients come from products of blocks, which are made anew and not kept.
+Short rows of like length are computed together. torch's kernel goes forward. Its way back takes longer, in
+bfloat16 four times as long, so the gradients come from products of blocks, which are made anew and not kept.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ KNOWN: Final = frozenset(
     {"sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states"}
 )
 """What a model may say besides, without asking for another kind of attention."""
-BLOCK: Final = 256
+BLOCK: Final = 64
 """Queries whose gradients are computed at once: what lies after a block is never looked at."""
 _forward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
-_backward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward  # noqa: SLF001
 
 
 class Laid:
@@ -118,11 +117,12 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         query, key, value, out, *sums = ctx.saved_tensors
         shared = ctx.line.shared
         grads = [torch.zeros_like(tensor.transpose(1, 2)[0]) for tensor in (query, key, value)]
-        way = _whole if query.dtype == torch.float32 else _in_blocks
+        lean = (grad * out).sum(-1, keepdim=True, dtype=torch.float32)
         for group, logsumexp in zip(ctx.line.groups, sums, strict=True):
-            q, k, v, o, g = (_gather(tensor, group) for tensor in (query, key, value, out, grad))
-            g.transpose(1, 2).view(-1, *out.shape[1::2]).index_fill_(0, group.empty, 0)
-            for into, made in zip(grads, way(q, k, v, o, g, logsumexp, ctx.scale), strict=True):
+            q, k, v, g, low = (_gather(tensor, group) for tensor in (query, key, value, grad, lean))
+            for each in (g, low):
+                each.transpose(1, 2).view(-1, *each.shape[1::2]).index_fill_(0, group.empty, 0)
+            for into, made in zip(grads, _gradients(q, k, v, g, low, logsumexp, ctx.scale), strict=True):
                 flat = _flat(made)
                 into.index_copy_(0, group.own, flat.index_select(0, group.taken))
                 if shared:
@@ -130,22 +130,18 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         return (*(each[None].transpose(1, 2) for each in grads), None, None)
 
 
-def _whole(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: float) -> tuple[Any, Any, Any]:
-    """The gradients of rows' queries, keys and values by torch's kernel."""
-    times = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
-    dq, dk, dv = _backward(g, q, k, v, o, logsumexp, 0.0, True, scale=scale)
-    return dq, *(part.unflatten(1, (-1, times)).sum(2) for part in (dk, dv))
+def _gradients(
+    q: Any, k: Any, v: Any, g: Any, lean: Any, logsumexp: Any, scale: float
+) -> tuple[Any, Any, Any]:
+    """The gradients of rows' queries, keys and values, given that of their output, ``g``.
 
-
-def _in_blocks(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: float) -> tuple[Any, Any, Any]:
-    """The same by products of ``BLOCK`` queries with all keys up to the block's end.
-
-    The queries of the heads that share a key lie one below another, so that one product serves them.
+    ``lean`` is the sum of ``g`` times the output, ``[rows, heads, length, 1]``. They come from products of
+    ``BLOCK`` queries with all keys up to the block's end. The queries of the heads that share a key lie one
+    below another, so that one product serves them.
     """
     rows, heads, length, size = k.shape
     times = q.shape[1] // heads
-    lean = (g * o).sum(-1, dtype=torch.float32).view(rows * heads, times, length, 1)
+    lean = lean.reshape(rows * heads, times, length, 1)
     minus = -logsumexp.contiguous().view(rows * heads, times, length, 1)
     q, g = (tensor.reshape(rows * heads, times, length, size) for tensor in (q, g))
     k, v = (tensor.reshape(rows * heads, length, size) for tensor in (k, v))
@@ -154,11 +150,12 @@ def _in_blocks(q: Any, k: Any, v: Any, o: Any, g: Any, logsumexp: Any, scale: fl
         end = min(start + BLOCK, length)
         block = (rows * heads, times, end - start)
         some, wanted = (tensor[:, :, start:end].reshape(rows * heads, -1, size) for tensor in (q, g))
-        share = (some @ k[:, :end].transpose(1, 2)).view(*block, end)
-        share = torch.add(minus[:, :, start:end], share, alpha=scale).exp_()
-        share[..., start:].tril_()
-        fall = torch.sub((wanted @ v[:, :end].transpose(1, 2)).view(*block, end), lean[:, :, start:end])
-        fall = fall.mul_(share).to(q.dtype).view(rows * heads, -1, end)
+        # In place: with a column first, as in `minus + share`, torch takes ten times as long.
+        share = (some @ k[:, :end].transpose(1, 2)).view(*block, end).float()
+        share.mul_(scale).add_(minus[:, :, start:end]).exp_()[..., start:].tril_()
+        fall = (wanted @ v[:, :end].transpose(1, 2)).view(*block, end).float()
+        fall.sub_(lean[:, :, start:end]).mul_(share)
+        fall = fall.to(q.dtype).view(rows * heads, -1, end)
         share = share.to(q.dtype).view(rows * heads, -1, end)
         dq[:, :, start:end] = (fall @ k[:, :end]).view(*block, size)
         # The last block sees all keys; those before it add to what it gave.

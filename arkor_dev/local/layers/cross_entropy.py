@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import torch
 
-AT_ONCE: Final = 2**21
-"""Logits that are made float32 at once: 8 MiB, which a processor's cache holds."""
+AT_ONCE: Final = 2**20
+"""Logits that are made float32 at once: 4 MiB. With 8 MiB each logit takes twice as long."""
 
 
 def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:

@@ -142,7 +142,8 @@ class Loss:
         Laid.line = line
         extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
         with self._autocast():
-            logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits[0]
+            logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits
+        logits = logits.squeeze(0)  # as `logits[0]`, whose gradient would be copied into zeros
         return logits if extra else logits[line.kept], line.targets
 
     def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
