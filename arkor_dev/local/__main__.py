@@ -16,7 +16,7 @@ With ``--rebuild`` it makes the list of jobs again (``jobs.rebuild``), says as o
 that, and ends.
 
 Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 there is no place for its socket,
-74 the database cannot be opened, 75 another process holds the data folder, 76 a later version wrote the
+74 the database cannot be opened, 75 another process holds the data folder, 76 another version wrote the
 database, 77 it is damaged, or empty beside folders of jobs.
 """
 
@@ -39,7 +39,7 @@ from typing import IO, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.bodies import ENGINES
-from arkor_dev.local.jobs.database import DATABASE, DamagedError, NewerFormatError
+from arkor_dev.local.jobs.database import DATABASE, DamagedError, UnknownFormatError
 from arkor_dev.local.server.app import create_app
 from arkor_dev.local.server.requests import ORG, Setup
 from arkor_dev.local.server.socket_folder import SocketFolder
@@ -49,7 +49,7 @@ EXIT_USAGE: Final = 2
 EXIT_NO_SOCKET: Final = 73
 EXIT_DATABASE: Final = 74
 EXIT_LOCKED: Final = 75
-EXIT_NEWER: Final = 76
+EXIT_FORMAT: Final = 76
 EXIT_DAMAGED: Final = 77
 IDLE, ON_DEMAND, WORKING = "idle", "on-demand", "working"
 """What the holder of a data folder does, as its lock file says."""
@@ -182,9 +182,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         how = {"idle": args.idle, "on_demand": args.on_demand, "resume": args.resume, "at_once": args.at_once}
         setup = Setup.open(args.data, args.project, args.cache, hello, engine=args.engine, **how)
-    except NewerFormatError as error:
+    except UnknownFormatError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_NEWER
+        return EXIT_FORMAT
     except DamagedError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_DAMAGED
@@ -210,9 +210,9 @@ def _rebuild(data: Path) -> int:
 
     try:
         rebuilt = rebuild(data, ORG["id"])
-    except NewerFormatError as error:
+    except UnknownFormatError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_NEWER
+        return EXIT_FORMAT
     except (sqlite3.Error, OSError) as error:
         sys.stderr.write(f"The list of jobs could not be rebuilt: {error}. Nothing was changed\n")
         return EXIT_DATABASE

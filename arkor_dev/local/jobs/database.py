@@ -1,15 +1,12 @@
-"""The SQLite file of the jobs: its format and the steps to it, its connections, and all or nothing.
+"""The SQLite file of the jobs: its schema, its connections, and transactions.
 
-``PRAGMA user_version`` counts the format. An older file is copied, then brought to this version's format in
-one transaction: it is the old one or the new one after any kind of end. A newer file is refused and not
-written to.
+``PRAGMA application_id`` marks a file as ours, ``PRAGMA user_version`` counts its format. A file of another
+format is refused and not written to.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
@@ -21,109 +18,92 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-log = logging.getLogger(__name__)
-
 DATABASE: Final = "backend.sqlite"
 """Its name in the data folder."""
-STEPS: Final[tuple[tuple[str, ...], ...]] = (
-    # To 1. Files of version 0, which did not count, have these tables already.
-    (
-        "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-        """CREATE TABLE IF NOT EXISTS jobs (
-            seq INTEGER PRIMARY KEY,
-            id TEXT NOT NULL UNIQUE,
-            name TEXT NOT NULL,
-            status TEXT NOT NULL,
-            config TEXT NOT NULL,
-            error TEXT,
-            created TEXT NOT NULL,
-            started TEXT,
-            completed TEXT,
-            metrics TEXT NOT NULL DEFAULT '{}'
-        )""",
-        """CREATE INDEX IF NOT EXISTS jobs_unfinished ON jobs (status, seq)
-            WHERE status IN ('queued', 'running')""",
-        """CREATE TABLE IF NOT EXISTS events (
-            job TEXT NOT NULL,
-            id INTEGER NOT NULL,
-            name TEXT NOT NULL,
-            data TEXT NOT NULL,
-            PRIMARY KEY (job, id)
-        ) WITHOUT ROWID""",
-    ),
-    # To 2: what a job ran with, defaults included, as JSON.
-    ("ALTER TABLE jobs ADD COLUMN settings TEXT",),
-    # To 3: what a person says of a job (tags: a JSON list), its place among those that wait where that is not
-    # by age, and the jobs that were deleted and whose files have not all left the disk.
-    (
-        "ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE jobs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
-        "ALTER TABLE jobs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE jobs ADD COLUMN place INTEGER",
-        "CREATE INDEX jobs_placed ON jobs (place) WHERE place IS NOT NULL",
-        "CREATE INDEX jobs_waiting ON jobs (coalesce(place, seq)) WHERE status = 'queued'",
-        "CREATE TABLE removed (job TEXT PRIMARY KEY) WITHOUT ROWID",
-    ),
-    # To 4: what was forecast of a job when it was made, as JSON.
-    ("ALTER TABLE jobs ADD COLUMN forecast TEXT",),
-    # To 5, as JSON: where a job is paused and why, how one that was interrupted goes on, the checkpoint that
-    # it began from, how its adapter compares with its base. And the newest step that it could go on after.
-    (
-        "ALTER TABLE jobs ADD COLUMN pause TEXT",
-        "ALTER TABLE jobs ADD COLUMN resume TEXT",
-        "ALTER TABLE jobs ADD COLUMN parent TEXT",
-        "ALTER TABLE jobs ADD COLUMN evaluation TEXT",
-        "ALTER TABLE jobs ADD COLUMN resumable INTEGER",
-    ),
-    # To 6: endpoints (what they serve is JSON), the hashes of their keys, and what their callers asked.
-    (
-        """CREATE TABLE deployments (
-            id TEXT PRIMARY KEY,
-            slug TEXT NOT NULL UNIQUE,
-            target TEXT NOT NULL,
-            auth TEXT NOT NULL,
-            enabled INTEGER NOT NULL,
-            retention TEXT NOT NULL,
-            days INTEGER,
-            created TEXT NOT NULL,
-            updated TEXT NOT NULL
-        ) WITHOUT ROWID""",
-        """CREATE TABLE endpoint_keys (
-            id TEXT PRIMARY KEY,
-            deployment TEXT NOT NULL,
-            label TEXT NOT NULL,
-            prefix TEXT NOT NULL,
-            hash BLOB NOT NULL,
-            created TEXT NOT NULL,
-            used TEXT
-        ) WITHOUT ROWID""",
-        """CREATE TABLE endpoint_requests (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            deployment TEXT NOT NULL,
-            at TEXT NOT NULL,
-            call TEXT NOT NULL,
-            status INTEGER NOT NULL,
-            key TEXT,
-            stream INTEGER NOT NULL,
-            prompt INTEGER NOT NULL,
-            completion INTEGER NOT NULL,
-            first REAL,
-            seconds REAL NOT NULL,
-            error TEXT,
-            said TEXT
-        )""",
-        "CREATE INDEX endpoint_requests_newest ON endpoint_requests (deployment, seq)",
-        "CREATE INDEX endpoint_requests_kept ON endpoint_requests (deployment, at) WHERE said IS NOT NULL",
-    ),
-    # Which engine is to answer an endpoint's callers, and who answers them since the first answer, as JSON.
-    (
-        "ALTER TABLE deployments ADD COLUMN engine TEXT NOT NULL DEFAULT 'auto'",
-        "ALTER TABLE deployments ADD COLUMN answered TEXT",
-    ),
+APPLICATION_ID: Final = int.from_bytes(b"ARKR")
+FORMAT: Final = 1
+SCHEMA: Final = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # JSON: config, settings (what the job ran with, defaults included), metrics, tags, forecast (made with
+    # the job), pause (step and reason), resume (how an interrupted job resumes), parent (the checkpoint that
+    # it began from), evaluation (the verdict). ``place`` orders waiting jobs where that is not by age.
+    # ``resumable`` is the newest step that the job could resume after.
+    """CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        config TEXT NOT NULL,
+        error TEXT,
+        created TEXT NOT NULL,
+        started TEXT,
+        completed TEXT,
+        metrics TEXT NOT NULL DEFAULT '{}',
+        settings TEXT,
+        notes TEXT NOT NULL DEFAULT '',
+        tags TEXT NOT NULL DEFAULT '[]',
+        starred INTEGER NOT NULL DEFAULT 0,
+        place INTEGER,
+        forecast TEXT,
+        pause TEXT,
+        resume TEXT,
+        parent TEXT,
+        evaluation TEXT,
+        resumable INTEGER
+    )""",
+    "CREATE INDEX jobs_unfinished ON jobs (status, seq) WHERE status IN ('queued', 'running')",
+    "CREATE INDEX jobs_placed ON jobs (place) WHERE place IS NOT NULL",
+    "CREATE INDEX jobs_waiting ON jobs (coalesce(place, seq)) WHERE status = 'queued'",
+    """CREATE TABLE events (
+        job TEXT NOT NULL,
+        id INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        data TEXT NOT NULL,
+        PRIMARY KEY (job, id)
+    ) WITHOUT ROWID""",
+    # Deleted jobs whose files have not all left the disk.
+    "CREATE TABLE removed (job TEXT PRIMARY KEY) WITHOUT ROWID",
+    # Endpoints. ``target`` is JSON, and so is ``answered``: who answers since the first answer.
+    """CREATE TABLE deployments (
+        id TEXT PRIMARY KEY,
+        slug TEXT NOT NULL UNIQUE,
+        target TEXT NOT NULL,
+        auth TEXT NOT NULL,
+        enabled INTEGER NOT NULL,
+        retention TEXT NOT NULL,
+        days INTEGER,
+        created TEXT NOT NULL,
+        updated TEXT NOT NULL,
+        engine TEXT NOT NULL DEFAULT 'auto',
+        answered TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE endpoint_keys (
+        id TEXT PRIMARY KEY,
+        deployment TEXT NOT NULL,
+        label TEXT NOT NULL,
+        prefix TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        created TEXT NOT NULL,
+        used TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE endpoint_requests (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        deployment TEXT NOT NULL,
+        at TEXT NOT NULL,
+        call TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        key TEXT,
+        stream INTEGER NOT NULL,
+        prompt INTEGER NOT NULL,
+        completion INTEGER NOT NULL,
+        first REAL,
+        seconds REAL NOT NULL,
+        error TEXT,
+        said TEXT
+    )""",
+    "CREATE INDEX endpoint_requests_newest ON endpoint_requests (deployment, seq)",
+    "CREATE INDEX endpoint_requests_kept ON endpoint_requests (deployment, at) WHERE said IS NOT NULL",
 )
-"""What leads from each version to the next. A step that was released is never changed: add one behind it,
-after ``python -m tests.local.jobs.make_store`` has kept a file of the version before."""
-VERSION: Final = len(STEPS)
 UNUSED_BYTES: Final = 1 << 20
 UNUSED_SHARE: Final = 0.25
 """So much of the file, in bytes and as a part of it, has to be unused before it is given back to the disk."""
@@ -133,8 +113,8 @@ BUSY_MILLISECONDS: Final = 250
 """How long one attempt to write waits for another program's lock; whoever writes tries again."""
 
 
-class NewerFormatError(Exception):
-    """A later arkor-dev wrote the file; the text says which one, and what to do."""
+class UnknownFormatError(Exception):
+    """Another version of arkor-dev wrote the file; the text says which one, and what to do."""
 
 
 class DamagedError(Exception):
@@ -147,9 +127,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection for writing to a file in this version's format, made or migrated if need be.
+    """Return a connection for writing; create the file where there is none.
 
-    Raises :class:`sqlite3.Error`, and :class:`NewerFormatError` or :class:`DamagedError` for a file that is
+    Raises :class:`sqlite3.Error`, and :class:`UnknownFormatError` or :class:`DamagedError` for a file that is
     not to be written.
     """
     if path.exists():
@@ -159,15 +139,16 @@ def open_database(path: Path) -> sqlite3.Connection:
             contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
             _damage_in(path),
         ):
-            _refuse_newer(reader, path)
+            _is_new(reader, path)
     db = connect(path)
     try:
         with _damage_in(path):
-            _refuse_newer(db, path)
+            new = _is_new(db, path)
             _refuse_damaged(db, path)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
-        _migrate(db, path)
+        if new:
+            _create(db)
     except BaseException:
         db.close()
         raise
@@ -217,59 +198,35 @@ def _damaged(path: Path, what: str) -> DamagedError:
     )
 
 
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
-    version = _version(db)
-    if version <= VERSION:
-        return
-    try:
-        found = db.execute("SELECT value FROM meta WHERE key = 'writtenBy'").fetchone()
-    except sqlite3.OperationalError:  # a format that we know nothing of
-        found = None
-    writer = f"arkor-dev {found[0]}" if found else "a later arkor-dev"
-    copies = [copy for number in range(VERSION, -1, -1) if (copy := _copy_of(path, number)).exists()]
-    back = f", put {copies[0].name} (the jobs before the update) in its place" if copies else ""
-    raise NewerFormatError(
-        f"{path} has format {version}, written by {writer}; this arkor-dev {__version__} knows format "
-        f"{VERSION}. Nothing was changed. Update arkor-dev{back}, or move {path.parent} away to start anew."
+def _is_new(db: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the file is empty; raise UnknownFormatError where it is of another format."""
+    (owner,), (version,) = (
+        db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
+    )
+    if (owner, version) == (APPLICATION_ID, FORMAT):
+        return False
+    if not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+        return True
+    writer = "an arkor-dev from before the first release"
+    if owner == APPLICATION_ID:
+        try:
+            found = db.execute("SELECT value FROM meta WHERE key = 'writtenBy'").fetchone()
+        except sqlite3.OperationalError:  # a format that we know nothing of
+            found = None
+        writer = f"arkor-dev {found[0]}" if found else "a later arkor-dev"
+    raise UnknownFormatError(
+        f"{path} was written by {writer}, in a format that this arkor-dev {__version__} does not read. "
+        f"Nothing was changed. Use that version, or move {path.parent} away to start anew."
     )
 
 
-def _copy_of(path: Path, version: int) -> Path:
-    return path.with_name(f"{path.stem}-v{version}{path.suffix}")
-
-
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    version = _version(db)
-    if version == VERSION:
-        return
-    if db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-        copy = _copy_of(path, version)
-        _copy(db, copy)
-        log.warning(
-            "%s has format %s and gets format %s; %s is a copy of it", path, version, VERSION, copy.name
-        )
+def _create(db: sqlite3.Connection) -> None:
     with transaction(db):
-        for step in STEPS[version:]:
-            for statement in step:
-                db.execute(statement)
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('writtenBy', ?)", (__version__,))
-        db.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _copy(db: sqlite3.Connection, copy: Path) -> None:
-    """Copy what ``db`` holds, its log included, for the owner alone: configs may hold tokens."""
-    part = copy.with_name(f"{copy.name}.part")
-    part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with contextlib.closing(sqlite3.connect(part)) as target:
-        db.backup(target)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(copy)
+        for statement in SCHEMA:
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES ('writtenBy', ?)", (__version__,))
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def unused_bytes(db: sqlite3.Connection) -> int:
