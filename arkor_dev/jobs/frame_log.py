@@ -38,13 +38,7 @@ class FrameLog:
         """Add whole frames at the end."""
         if not block:
             return
-        if self._blocks and len(self._blocks[-1]) + len(block) <= MERGED:
-            self._blocks[-1] += block
-        else:
-            self._blocks.append(block)
-            self._starts.append(self.size)
-        self.size += len(block)
-        self.trim(self._limit)
+        # Readers first: keeping the block takes as long as handing it on.
         waiting, self._waiting = self._waiting, []
         for reader in waiting:
             news, take = reader
@@ -54,6 +48,13 @@ class FrameLog:
                 self._waiting.append(reader)
             else:
                 news.set_result(None)
+        if self._blocks and len(self._blocks[-1]) + len(block) <= MERGED:
+            self._blocks[-1] += block
+        else:
+            self._blocks.append(block)
+            self._starts.append(self.size)
+        self.size += len(block)
+        self.trim(self._limit)
 
     def blocks(self) -> list[bytes]:
         """All that is kept, in order."""
