@@ -32,7 +32,7 @@ def refused(credentials: Credentials) -> ArkorError:
             "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
             "~/.arkor/credentials.json away and start Studio again for a new one.",
         )
-    return UnauthorizedError("The backend does not take your sign-in any more. Run `arkor-dev login`.")
+    return UnauthorizedError("The backend no longer accepts your sign-in. Run `arkor-dev login`.")
 
 
 @dataclass(frozen=True, slots=True)

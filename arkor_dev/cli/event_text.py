@@ -266,8 +266,8 @@ def verdict_lines(evaluation: object) -> list[str]:
     split = facts.get("split")
     said = [
         facts.get("sentence"),
-        split.get("sentence") if isinstance(split, dict) else None,
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
+        split.get("sentence") if isinstance(split, dict) else None,
         facts.get("bestSentence"),
     ]
     return [one_line(text, 1000) for text in said if text]

@@ -69,7 +69,7 @@ EXIT_CODES = {
 
 def _seconds(text: str) -> float:
     if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 5):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds. Choose a whole one up to 99999.")
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid number of seconds (whole, up to 99999).")
     return float(text)
 
 

@@ -26,7 +26,7 @@ def template_name(text: str) -> str:
 def port(text: str) -> int:
     """A port's number; raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text} is no port number. Choose one from 1 to 65535.")
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid port (1 to 65535).")
     return int(text)
 
 
@@ -38,7 +38,7 @@ def _level(text: str) -> str:
 
 def _steps(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text} is no number of steps. Choose a whole one above 0.")
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid number of steps (a whole number above 0).")
     return int(text)
 
 
@@ -46,7 +46,7 @@ def _workers(text: str) -> int:
     from arkor_dev.contract.placement.workers import WORKERS
 
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and WORKERS.fits(int(text))):
-        raise argparse.ArgumentTypeError(f"{text} is no number of workers. Choose {WORKERS.words}.")
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid number of workers ({WORKERS.words}).")
     return int(text)
 
 
@@ -60,7 +60,7 @@ def _epochs(text: str) -> float:
     except ValueError:
         epochs = 0.0
     if not 0 < epochs <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text} is no number of epochs. Choose one up to 10,000.")
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid number of epochs (above 0, up to 10,000).")
     return epochs
 
 
@@ -307,5 +307,5 @@ def _engine(text: str) -> str:
 
 def _at_once(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text} is no number of jobs. Choose a whole one from 1 on.")
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid number of jobs (1 or more).")
     return int(text)

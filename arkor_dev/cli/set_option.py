@@ -51,7 +51,7 @@ def _value(row: Setting, written: str) -> object:
             if row.rule.fits(value):
                 return value
     said = next(_readings(row, written[:LONGEST]))
-    raise BadRequestError(f"{row.key} = {quoted(said)} is not possible. Allowed is {row.rule.words}")
+    raise BadRequestError(f"{row.key} = {quoted(said)} is invalid; expected {row.rule.words}")
 
 
 def _readings(row: Setting, written: str) -> Iterator[object]:

@@ -88,7 +88,7 @@ def _at_once_of(environ: Mapping[str, str]) -> int | None:
     if (told := environ.get("ARKOR_AT_ONCE", "")) in ("", "0"):
         return None
     if not (told.isascii() and told.isdecimal() and len(told) <= 3 and int(told)):
-        raise _refusal("ARKOR_AT_ONCE", told, "number of jobs. Choose a whole one from 1 on")
+        raise _refusal("ARKOR_AT_ONCE", told, "number of jobs. Choose a whole number, 1 or more")
     return int(told)
 
 
@@ -106,4 +106,4 @@ def _refusal(variable: str, told: str, choices: str) -> Exception:
     from arkor_dev.contract.errors import BadRequestError
     from arkor_dev.contract.rules import quoted
 
-    return BadRequestError(f"{variable} is {quoted(told)}, which is no {choices}.")
+    return BadRequestError(f"{variable} is {quoted(told)}, which isn't a valid {choices}.")

@@ -146,7 +146,7 @@ class DataSet:
         except DataError as fault:
             record = Record(0, 0, 0, fault)
         if record is None:
-            record = Record(0, 0, 0, DataError("has changed: this row is not there any more"))
+            record = Record(0, 0, 0, DataError("has changed: this row is gone"))
         return Found(place, record, container)
 
     def _opened(self, index: int) -> tuple[Container, bool]:

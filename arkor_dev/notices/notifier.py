@@ -71,7 +71,7 @@ def facts_of(
         "finished": f"{name} has finished",
         "failed": f"{name} has failed{at}",
         "paused": f"{name} is paused{at.replace(' at', ' after')}",
-        "non-finite": f"{name} met a loss that is no number{at}",
+        "non-finite": f"{name} hit a non-finite loss{at}",
     }[kind]
     if kind == "finished" and "loss" in figures:
         words += f": loss {figures['loss']:.4g}"

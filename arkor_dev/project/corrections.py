@@ -265,7 +265,7 @@ def _handle(folder: int, *, make: bool) -> tuple[int, bool]:
     state = os.fstat(handle)
     if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
         os.close(handle)
-        raise BadRequestError(f"{FILE} is no file of its own (a device, or a second name of another file).")
+        raise BadRequestError(f"{FILE} isn't a regular file (it is a device, or a hard link).")
     return handle, made
 
 

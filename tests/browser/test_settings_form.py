@@ -204,7 +204,7 @@ async def test_run_a_job_again_with_changes(
         await expect(form).to_contain_text("as in arkor.toml")
         await page.goto(f"{studio.url}/#/jobs/{gone}")
         await page.get_by_role("button", name="Run again with changes").click()
-        await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml any more")
+        await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml")
 
 
 async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

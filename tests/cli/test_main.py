@@ -96,9 +96,9 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--port", "0"], "--port: 0 is no port number. Choose one from 1 to 65535."),
-        (["--port", "65536"], "--port: 65536 is no port number. Choose one from 1 to 65535."),
-        (["--port=abc"], "--port: abc is no port number. Choose one from 1 to 65535."),
+        (["--port", "0"], "--port: 0 isn't a valid port (1 to 65535)."),
+        (["--port", "65536"], "--port: 65536 isn't a valid port (1 to 65535)."),
+        (["--port=abc"], "--port: abc isn't a valid port (1 to 65535)."),
         (["--port"], "--port needs a value: --port N. See arkor-dev --help."),
         (["--port", "--open"], "--port needs a value: --port N. See arkor-dev --help."),
         (["--open=yes"], "--open takes no value. See arkor-dev --help."),
@@ -131,7 +131,7 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (["start", "--set"], "--set needs a value: --set KEY=VALUE. See arkor-dev start --help."),
         (
             ["start", "--set", "lora.r=8", "--set=lora.r=0"],
-            "lora.r = 0 is not possible. Allowed is a whole number from 1 to 1,024",
+            "lora.r = 0 is invalid; expected a whole number from 1 to 1,024",
         ),
         (["start", "--set", "rank=8"], "unknown setting rank. Did you mean lora.r?"),
         (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),

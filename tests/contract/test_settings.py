@@ -68,7 +68,7 @@ def test_a_new_setting_is_read_and_checked_in_arkor_toml(
     assert problem(BLOCK + "lora.pretend = 5\n") is None
     assert dict(load_trainers(tmp_path)[0]["config"])["pretendLora"] == 5
     assert problem(BLOCK + "lora.pretend = 101\n") == (
-        "arkor.toml:5: lora.pretend = 101 is not possible. Allowed is a number from 0 to 100"
+        "arkor.toml:5: lora.pretend = 101 is invalid; expected a number from 0 to 100"
     )
     assert "unknown key lora.pretent. Did you mean pretend?" in str(problem(BLOCK + "lora.pretent = 1\n"))
 
@@ -259,7 +259,7 @@ def test_both_sides_have_the_same_bounds(setting: Setting, problem: Callable[[st
 def test_a_rate_above_one_and_a_seed_of_33_bits_are_refused_by_both(tmp_path: Path) -> None:
     for key, field, value in (("learning_rate", "learningRate", 1.5), ("seed", "seed", 2**32)):
         (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {value}\n")
-        assert f"{key} = {value} is not possible" in load_trainers(tmp_path)[0].get("problem", "")
+        assert f"{key} = {value} is invalid" in load_trainers(tmp_path)[0].get("problem", "")
         with pytest.raises(ArkorError, match=f"config.{field} must be"):
             check_config({**CONFIG, field: value})
 

@@ -95,11 +95,19 @@ def test_how_many_jobs_train_at_once_is_said_by_option_or_environment(
 @pytest.mark.parametrize(
     ("variable", "told", "words"),
     [
-        ("ARKOR_ENGINE", "llama", '"llama", which is no engine. Choose one of auto, exact, llama.cpp.'),
-        ("ARKOR_ENGINE", "\x1b[31m" * 1000, "which is no engine"),
-        ("ARKOR_AT_ONCE", "two", '"two", which is no number of jobs. Choose a whole one from 1 on.'),
-        ("ARKOR_AT_ONCE", "-1", "no number of jobs"),
-        ("ARKOR_AT_ONCE", "9" * 10_000, "no number of jobs"),
+        (
+            "ARKOR_ENGINE",
+            "llama",
+            '"llama", which isn\'t a valid engine. Choose one of auto, exact, llama.cpp.',
+        ),
+        ("ARKOR_ENGINE", "\x1b[31m" * 1000, "isn't a valid engine"),
+        (
+            "ARKOR_AT_ONCE",
+            "two",
+            '"two", which isn\'t a valid number of jobs. Choose a whole number, 1 or more.',
+        ),
+        ("ARKOR_AT_ONCE", "-1", "valid number of jobs"),
+        ("ARKOR_AT_ONCE", "9" * 10_000, "valid number of jobs"),
     ],
 )
 def test_a_value_that_is_none_is_refused_with_those_that_there_are(

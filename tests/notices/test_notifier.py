@@ -299,7 +299,7 @@ def test_what_is_told_is_plain_and_short() -> None:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["webhook = 3"], "notify.webhook = 3 is not possible"),
+        (["webhook = 3"], "notify.webhook = 3 is invalid"),
         (['webhook = "http://example.org/x"'], "webhook is http://, which sends it in clear text"),
         (['webhook = "ftp://example.org"'], "webhook is no web address"),
         (['webhook = "https://e.org"', 'webhook_env = "X"'], "are both set"),
@@ -309,7 +309,7 @@ def test_what_is_told_is_plain_and_short() -> None:
         (['comand = ["x"]'], "Did you mean command?"),
         ([], "[notify] tells nobody"),
         (["desktop = false"], "[notify] tells nobody"),
-        (["desktop = 1"], "notify.desktop = 1 is not possible"),
+        (["desktop = 1"], "notify.desktop = 1 is invalid"),
     ],
 )
 def test_a_wrong_table_is_named_with_its_line(settings: Settings, lines: list[str], said: str) -> None:

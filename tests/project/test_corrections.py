@@ -147,7 +147,7 @@ def test_nothing_is_written_through_a_link(project: Path, tmp_path: Path) -> Non
         refused(project, 400, "symlink")
         (project / FILE).unlink()
     os.link(outside / "own.jsonl", project / FILE)
-    refused(project, 400, "second name")
+    refused(project, 400, "hard link")
     assert (outside / "own.jsonl").read_text() == "{}\n"
     assert not (outside / "new.jsonl").exists()
 
@@ -155,7 +155,7 @@ def test_nothing_is_written_through_a_link(project: Path, tmp_path: Path) -> Non
 def test_what_is_no_file_does_not_block(project: Path) -> None:
     (project / "data").mkdir()
     os.mkfifo(project / FILE)
-    refused(project, 400, "no file of its own")
+    refused(project, 400, "isn't a regular file")
     (project / FILE).unlink()
     (project / FILE).mkdir()
     refused(project, 400, "cannot be written")

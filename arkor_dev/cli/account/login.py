@@ -219,7 +219,7 @@ def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
         return stored, None
     return stored, (
         f"You are the anonymous identity {stored.org_slug}. Without {path} it cannot be had back, and its "
-        "jobs on the backend cannot be reached any more."
+        "jobs on the backend can no longer be reached."
     )
 
 

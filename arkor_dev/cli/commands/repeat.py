@@ -43,7 +43,7 @@ async def repeated(
     theirs = job["config"] if isinstance(job.get("config"), dict) else {}
     if trainer is None and all(known["name"] != job.get("name") for known in trainers):
         raise BadRequestError(
-            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml any more. Say with "
+            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml. Say with "
             "--trainer which one is to take that job's settings."
         )
     chosen = choose(trainers, trainer or job["name"])

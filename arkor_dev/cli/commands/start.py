@@ -150,7 +150,7 @@ async def run_start(
                 return 1
             if status == "paused":
                 local = " --local" if settings.local else ""
-                view.say(f"Job {job_id} stands. Go on with `arkor-dev jobs resume {job_id}{local}`.")
+                view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
             else:
                 view.say(f"Job {job_id} finished with status={status}")
     if status == "completed" and view.console.is_terminal:

@@ -100,6 +100,6 @@ def check_finite(step: int, weights: Iterable[Any]) -> None:
     """Raise NonFiniteError where a weight is no number any more: what is kept has to be of use."""
     if not all(bool(torch.isfinite(weight).all()) for weight in weights):
         raise NonFiniteError(
-            f"The weights are no numbers any more after step {step}: lower learningRate or max_grad_norm",
+            f"Non-finite weights after step {step}: lower learningRate or max_grad_norm",
             step,
         )

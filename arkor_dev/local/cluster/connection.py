@@ -194,7 +194,7 @@ class Place:
         try:
             answer = ray.get(asked, timeout=seconds)
         except GetTimeoutError:
-            raise LostError("it does not answer any more") from None
+            raise LostError("it no longer answers") from None
         except RayTaskError as fault:
             text = " ".join(str(fault.cause).split())[:300]
             raise OSError(text) from None

@@ -126,7 +126,7 @@ class Datasets:
         return await self.told(view.id)
 
     async def told(self, view_id: str) -> dict[str, Any]:
-        """The view as ``DatasetView``, as far as it has come; NotFoundError where it is not open any more."""
+        """The view as ``DatasetView``, as far as it has come; NotFoundError where it is no longer open."""
         view = self._known(view_id)
         known = None if view.failed else await self._ask(view, "told")
         named = {
@@ -175,7 +175,7 @@ class Datasets:
     def _known(self, view_id: str) -> _View:
         view = self._views.pop(view_id, None)
         if view is None:
-            raise NotFoundError(f"The data set {view_id[:40]} is not open any more: open it again")
+            raise NotFoundError(f"The data set {view_id[:40]} is no longer open: open it again")
         self._views[view_id] = view  # the one that was asked for last is the last
         return view
 

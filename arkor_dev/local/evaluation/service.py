@@ -163,7 +163,7 @@ class Evaluations:
             try:
                 files = inside(self._project, part["path"])
             except SourceError as fault:
-                raise ConflictError(f"Its held-out rows are not here any more: {fault}") from None
+                raise ConflictError(f"Its held-out rows are gone: {fault}") from None
             if changed := next((file for file in files if file.stat().st_mtime > began), None):
                 raise ConflictError(
                     f"{changed.name} has changed since this job began: its held-out rows may be others now, "

@@ -173,7 +173,7 @@ class Exports:
             file.open().close()
         except OSError:
             raise NotFoundError(
-                f"The file {name} of the export {export_id} is not on the disk any more"
+                f"The file {name} of the export {export_id} is no longer on the disk"
             ) from None
         return file.path
 

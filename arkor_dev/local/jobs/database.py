@@ -205,7 +205,7 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
     )
     if (owner, version) == (APPLICATION_ID, FORMAT):
         return False
-    if not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+    if not (owner or version or db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()):
         return True
     writer = "an arkor-dev from before the first release"
     if owner == APPLICATION_ID:

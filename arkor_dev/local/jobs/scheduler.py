@@ -295,7 +295,7 @@ class Scheduler:
             self._damaged = True
             notices.message(
                 "error",
-                f"The database of the jobs is damaged ({error}): no job is started any more. End Studio and "
+                f"The database of the jobs is damaged ({error}): no more jobs are started. End Studio and "
                 "start it again: it looks at the file then, and says what to do",
             )
 

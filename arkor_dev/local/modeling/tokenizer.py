@@ -80,7 +80,7 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
     """Why a model failed to load: its folder is gone, it names code of its own, or as the library says."""
     if not path.is_dir():  # the library takes the path for a name on the hub, and says why it is none
         return JobFailure(
-            f"The model's folder {path} is not there any more. If the project was moved or renamed "
+            f"The model's folder {path} no longer exists. If the project was moved or renamed "
             "meanwhile, open Studio where it is now and run the job again"
         )
     for file in (path / "config.json", path / "tokenizer_config.json"):

@@ -127,12 +127,12 @@ class Models:
             if missing is None:
                 return Model(name, folder.resolve())
             raise JobFailure(
-                f"The folder {name} is no model for this backend: {missing}. "
+                f"The folder {name} doesn't hold a model for this backend: {missing}. "
                 "Name a folder in Hugging Face's format"
             )
         if looks_like_path:
             raise JobFailure(
-                f"There is no model folder {name}: check the path, or name the starter model {STARTER_FOLDER}"
+                f"Model folder not found: {name}. Check the path, or name the starter model {STARTER_FOLDER}"
             )
         return None
 

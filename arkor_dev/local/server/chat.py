@@ -147,7 +147,7 @@ class Chat:
         if folder is not None and strength != WHOLE:
             why = "the whole model was trained" if whole else await asyncio.to_thread(no_strength, folder)
             if why:
-                raise ConflictError(f"This adapter answers at 100 % alone: {why}")
+                raise ConflictError(f"This adapter works only at full strength: {why}")
         ask = {
             "base": str(folder) if whole else None,
             "adapter": str(folder) if folder and not whole else None,

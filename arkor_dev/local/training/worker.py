@@ -117,7 +117,7 @@ class Work:
         except GroupLostError:
             traceback.print_exc()
             time.sleep(LOST_SECONDS)  # whoever has started the workers sees which one is gone, and ends all
-            sys.exit("The other workers of this job do not answer any more")
+            sys.exit("The other workers of this job no longer answer")
         except JobFailure as failure:
             step = getattr(failure, "step", None)  # of a NonFiniteError, which torch comes with
             fault = {} if step is None else {"nonFinite": True, "step": step}

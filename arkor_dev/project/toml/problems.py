@@ -35,7 +35,7 @@ class Problems:
 
     def not_allowed(self, at: KeyPath, value: object, allowed: str) -> None:
         """A value is not one of those that are ``allowed``, in words."""
-        self._add(at, lambda: f"{spelled(at)} = {quoted(value)} is not possible. Allowed is {allowed}")
+        self._add(at, lambda: f"{spelled(at)} = {quoted(value)} is invalid; expected {allowed}")
 
     def check_keys(self, at: KeyPath, table: dict[str, object], allowed: Sequence[str]) -> bool:
         """Whether ``table`` has none but the ``allowed`` keys; each other one is a problem."""

@@ -135,10 +135,10 @@ async def loading(scene: Scene) -> None:
 @state("data-failed", "The data cannot be shown, and why")
 async def failed(scene: Scene) -> None:
     shown(scene, [])
-    error = "There is no model folder ./models/mine: check the path, or name the starter model"
+    error = "Model folder not found: ./models/mine: check the path, or name the starter model"
     scene.fake.datasets.more = {"state": "failed", "error": error}
     await scene.go("/#/data")
-    await expect(scene.page.get_by_role("alert")).to_contain_text("There is no model folder")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("Model folder not found")
 
 
 @state("data-empty", "Before there is a trainer")

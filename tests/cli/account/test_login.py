@@ -387,7 +387,7 @@ async def test_an_anonymous_identity_is_not_replaced_without_a_word(
     error = await sign_in.refused()
     assert error.text == (
         f"You are the anonymous identity anon-org. Without {path} it cannot be had back, and its jobs on "
-        "the backend cannot be reached any more. The new sign-in replaces it. Nobody can be asked here: add "
+        "the backend can no longer be reached. The new sign-in replaces it. Nobody can be asked here: add "
         "--yes if that is what you want."
     )
     assert service.requests == []

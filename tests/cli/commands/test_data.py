@@ -105,7 +105,7 @@ def test_a_file_or_folder_anywhere(
         (["check", "gone.csv"], '"gone.csv" is not in '),
         (["check", "--trainer", "three"], 'arkor.toml has no trainer "three". It has: one, two'),
         (["check", "d.jsonl", "--trainer", "one"], "FILE and --trainer are both given."),
-        (["check", "--seconds", "x"], "x is no number of seconds."),
+        (["check", "--seconds", "x"], "x isn't a valid number of seconds"),
         (["check", "--strct"], "unknown option --strct for data. Did you mean --strict?"),
     ],
 )

@@ -99,7 +99,7 @@ async def test_the_best_checkpoint_leaves_where_it_is_better_beyond_doubt(
     for number, change in enumerate(changes):
         fake_backend.jobs[job]["evaluation"] = told | change
         assert await exported(f"e{number}") is None
-    assert "no number of steps" in await command.run(2, "export", job, "--checkpoint", "last")
+    assert "valid number of steps" in await command.run(2, "export", job, "--checkpoint", "last")
 
 
 async def test_another_model_than_the_trained_one_is_a_failure(
@@ -195,7 +195,7 @@ async def test_nothing_is_overwritten_unasked(command: Command, job: str, tmp_pa
     assert {path.name for path in out.iterdir()} == set(FILES)
     (tmp_path / "file").write_text("")
     assert "no folder" in await command.run(2, "export", job, "--out", str(tmp_path / "file"))
-    assert "There is no folder" in await command.run(2, "export", job, "--out", str(tmp_path / "no" / "out"))
+    assert "No such folder" in await command.run(2, "export", job, "--out", str(tmp_path / "no" / "out"))
     assert "--out" in await command.run(2, "export", job)
 
 

@@ -567,7 +567,7 @@ async def test_a_pause_that_somebody_has_to_end_ends_the_command(
         "goes on after step 1",
         "step 2/3  loss 2.000",
         "paused at step 2",
-        f"Job {job} stands. Go on with `arkor-dev jobs resume {job}`.",
+        f"Job {job} is paused. Resume with `arkor-dev jobs resume {job}`.",
     ]
 
 
@@ -664,7 +664,7 @@ async def test_a_job_begins_from_a_checkpoint(
     ("like", "parent", "words"),
     [
         ("nope", None, "There is no job nope"),
-        ("job_old", None, "There is no trainer gone in arkor.toml any more"),
+        ("job_old", None, "There is no trainer gone in arkor.toml"),
         (None, "job_old:20", "cannot begin a job with the adapter"),
     ],
 )

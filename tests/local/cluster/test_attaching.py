@@ -107,7 +107,7 @@ def test_one_that_is_gone_is_none_and_one_that_is_silent_is_told(
     assert attach(monkeypatch, lease, None) is None
     assert attach(monkeypatch, lease, There(lambda _: LostError("ActorDiedError", gone=True))) is None
     with pytest.raises(LostError):
-        attach(monkeypatch, lease, There(lambda _: LostError("it does not answer any more")))
+        attach(monkeypatch, lease, There(lambda _: LostError("it no longer answers")))
 
 
 def test_an_actor_of_an_earlier_version_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -
         view = await datasets.open(CONFIG)
         pid = pid_of(datasets)
         await until(lambda: not Path(f"/proc/{pid}").exists(), 60)
-        with pytest.raises(NotFoundError, match="not open any more"):
+        with pytest.raises(NotFoundError, match="no longer open"):
             await datasets.told(view["id"])
         again = await datasets.open(CONFIG)
         assert again["id"] != view["id"]
@@ -146,7 +146,7 @@ async def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, shared_pr
 async def test_a_model_that_is_none_is_a_reason(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open({**CONFIG, "model": "./models/none"}))
-        assert "There is no model folder ./models/none" in view["error"]
+        assert "Model folder not found: ./models/none" in view["error"]
 
 
 async def test_reading_goes_slowly_while_a_job_trains(

@@ -71,7 +71,7 @@ def test_a_hub_s_id_is_for_the_hub(models: Models) -> None:
 
 @pytest.mark.parametrize("name", ["./none", "/none", "~/none-such", "a b", "a/b/c"])
 def test_what_can_only_be_a_path_must_be_there(models: Models, name: str) -> None:
-    with pytest.raises(JobFailure, match="There is no model folder"):
+    with pytest.raises(JobFailure, match="Model folder not found"):
         models.at_hand(name)
 
 

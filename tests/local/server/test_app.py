@@ -253,9 +253,9 @@ def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ("./models/none", "There is no model folder ./models/none"),
-        ("/nowhere/at/all", "There is no model folder /nowhere/at/all"),
-        ("data", "The folder data is no model for this backend: it has no config.json"),
+        ("./models/none", "Model folder not found: ./models/none"),
+        ("/nowhere/at/all", "Model folder not found: /nowhere/at/all"),
+        ("data", "The folder data doesn't hold a model for this backend: it has no config.json"),
     ],
 )
 def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, reason: str) -> None:
@@ -265,7 +265,7 @@ def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, r
 
 CHATS: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "Say who answers"),
-    ({"baseModel": "./models/none"}, 400, "There is no model folder"),
+    ({"baseModel": "./models/none"}, 400, "Model folder not found"),
     ({"adapter": {"kind": "final"}}, 400, "adapter.jobId is missing"),
     ({"adapter": {"kind": "checkpoint", "jobId": "x"}}, 400, "adapter.step"),
     ({"adapter": {"kind": "final", "jobId": "x"}}, 404, "There is no job x"),
@@ -363,7 +363,10 @@ def test_what_cannot_be_scaled_is_refused_before_it_streams(
         (folder / "adapter_config.json").write_text(json.dumps(config))
     body = {"messages": [{"role": "user", "content": "Hi"}], "adapter": {"kind": "final", "jobId": job}}
     refused = backend.call("POST", "/v1/inference/chat", {**body, "adapterStrength": 0.5})
-    assert (refused.status, refused.json) == (409, {"error": f"This adapter answers at 100 % alone: {why}"})
+    assert (refused.status, refused.json) == (
+        409,
+        {"error": f"This adapter works only at full strength: {why}"},
+    )
     # At 100 % it is not refused for this: the next thing that is missing is named.
     for strength in ({}, {"adapterStrength": 1}, {"adapterStrength": None}):
         error = backend.call("POST", "/v1/inference/chat", {**body, **strength, "stream": False}).json[

@@ -38,7 +38,7 @@ async def test_an_engine_that_is_not_installed_is_refused_with_how_to_get_it(
             for engine in ("auto", "exact", None):
                 status, error = await ask(engine=engine)
                 assert status == 400
-                assert "There is no model folder ./none" in error
+                assert "Model folder not found: ./none" in error
             monkeypatch.setattr(chat, "lacking", lambda: None)
             assert (await ask(engine="llama.cpp"))[0] == 400
     finally:

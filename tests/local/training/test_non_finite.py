@@ -97,7 +97,7 @@ def test_weights_that_are_no_numbers_are_not_kept(tiny: Path, tmp_path: Path) ->
         return value
 
     run.learn = poisoned  # type: ignore[method-assign]
-    with pytest.raises(NonFiniteError, match="weights are no numbers any more after step 6"):
+    with pytest.raises(NonFiniteError, match="Non-finite weights after step 6"):
         run.run()
     assert checkpoint_steps(tmp_path, run.job_id) == [3]
 

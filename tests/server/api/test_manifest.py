@@ -39,7 +39,7 @@ async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
     assert "problem" not in first
     assert set(second) == {"name", "problem"}
     assert (second["name"], third["name"]) == ("second", "third")
-    assert second["problem"].startswith("arkor.toml:9: steps = 0 is not possible.")
+    assert second["problem"].startswith("arkor.toml:9: steps = 0 is invalid;")
     assert third["problem"].startswith("empty.jsonl is empty: write one JSON object a line")
     for wrong in (second, third):
         async with studio.session.post("/api/train", json={"trainer": wrong["name"]}) as answer:

@@ -107,7 +107,7 @@ def _target(out: str, *, replace: bool) -> Path:
             f"The folder {one_line(target, LINE)} is not empty. Choose another --out, or add --replace."
         )
     if not target.parent.is_dir():
-        raise BadRequestError(f"There is no folder {one_line(target.parent, LINE)}. Make it first.")
+        raise BadRequestError(f"No such folder: {one_line(target.parent, LINE)}. Create it first.")
     return target
 
 

@@ -91,7 +91,7 @@ def target_of(settings: Settings, named: str) -> Target:
     if len(found) > 1:
         raise BadRequestError(f"{one_line(named, 100)} may be {len(found)} jobs. Give more of the id.")
     raise BadRequestError(
-        f"There is no folder, file or job of this machine {one_line(named, 300)}. Name an adapter's folder."
+        f"No such folder, file or job on this machine: {one_line(named, 300)}. Name an adapter's folder."
     )
 
 

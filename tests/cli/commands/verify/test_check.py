@@ -71,7 +71,7 @@ async def test_a_job_of_this_machine_and_its_checkpoint(command: Command, settin
         assert "are what was written" in await command.run(0, "verify", name)
     assert "may be 2 jobs" in await command.run(2, "verify", "job_a")
     for name in ("job_a1:30", "job_b", "../x", "job_a1:../x", "*", "job_a1:"):
-        assert "There is no folder, file or job" in await command.run(2, "verify", name)
+        assert "No such folder, file or job" in await command.run(2, "verify", name)
 
 
 async def test_without_a_provenance_there_is_nothing_to_check(command: Command, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ function troubleOf(trainer: Trainer | undefined, name: string): string | null {
   if (manifest.peek()?.source === "typescript")
     return "This project has its settings in its own code: change them there, then press Run training on Home.";
   if (!trainer)
-    return `There is no trainer ${displayName(name)} in arkor.toml any more, so there is no form to fill in.`;
+    return `There is no trainer ${displayName(name)} in arkor.toml, so there is no form to fill in.`;
   return trainer.config ? null : (trainer.problem ?? "This trainer lists no settings.");
 }
 
