@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
@@ -20,6 +21,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.process import DEFAULTS
 
 from .figures import Figure
 from .starter import CACHE, starter
@@ -87,7 +90,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     """Run what is missing; the losses of each setting and task, as means over seeds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / RESULTS.name if quick else RESULTS
-        run_all(cells(quick=quick), path)
+        run_all(cells(quick=quick), path, steps=2 if quick else None)
         found = known(path)
     for (layers, rank, rate, name), lines in grouped(found).items():
         spread = f"± {stdev(line['heldOut'] for line in lines):.3f}" if len(lines) > 1 else "one seed"
@@ -114,8 +117,10 @@ def known(path: Path) -> dict[Cell, dict[str, Any]]:
     return {Cell(**{name: line.pop(name) for name in names}): line for line in lines}
 
 
-def run_all(wanted: list[Cell], path: Path) -> None:
-    """Run the cells that have no line in ``path`` yet, and append theirs."""
+def run_all(wanted: list[Cell], path: Path, steps: int | None = None) -> None:
+    """Run the cells that have no line in ``path`` yet, and append theirs; of ``steps`` steps where given."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)  # threads wait as a worker's do
     path.parent.mkdir(parents=True, exist_ok=True)
     there = known(path)
     base: Base | None = None
@@ -127,14 +132,14 @@ def run_all(wanted: list[Cell], path: Path) -> None:
 
             base = load_base(starter(), as_stored=True)
         began = time.monotonic()
-        figures = run(cell, base)
+        figures = run(cell, base, steps)
         line = {**asdict(cell), **figures, "seconds": round(time.monotonic() - began, 1)}
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(line, file=sys.stderr, flush=True)
 
 
-def run(cell: Cell, base: Base) -> dict[str, Any]:
+def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     """Train one cell on a copy of ``base``; losses are means a completion token, in nats."""
     import torch
 
@@ -154,6 +159,7 @@ def run(cell: Cell, base: Base) -> dict[str, Any]:
     config = {
         "learningRate": cell.rate or None,
         "loraR": cell.rank,
+        "maxSteps": steps,
         "saveSteps": 0,
         "evalSteps": 0,
         "seed": cell.seed,

@@ -29,12 +29,12 @@ class Rate(NamedTuple):
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
     """Return the rate for a model of so many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
-    what = "the whole model" if whole else "an adapter"
+    what = "training the whole of a model" if whole else "an adapter of a model"
     if whole:
         value *= WHOLE
     if optimizer == "lion":
         value *= LION
-        what += " with lion"
+        what = f"lion and {what}"
     value = float(f"{value:g}")  # 2e-05, not 2.0000000000000003e-05
     size = f"{parameters / BILLION:.1f} B" if parameters >= BILLION else f"{parameters / 10**6:.0f} M"
-    return Rate(value, f"automatic, for {what} of a model of {size} parameters")
+    return Rate(value, f"automatic, for {what} with {size} parameters")

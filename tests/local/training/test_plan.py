@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.learning_rate import default_rate
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -134,3 +135,12 @@ def test_the_record_has_what_it_came_to_and_not_what_was_asked() -> None:
 def test_only_a_setting_of_the_table_can_be_asked_for() -> None:
     with pytest.raises(KeyError):
         JobSettings({"noSuch": 1}).get("noSuch")
+
+
+def test_an_automatic_rate_has_its_reason() -> None:
+    rate, reason = default_rate(134_500_000, whole=False, optimizer="adamw")
+    assert (rate, reason) == (5e-4, "automatic, for an adapter of a model with 134 M parameters")
+    assert default_rate(8 * 10**9, whole=True, optimizer="lion") == (
+        4e-6,
+        "automatic, for lion and training the whole of a model with 8.0 B parameters",
+    )
