@@ -183,7 +183,7 @@ async def test_a_key_is_shown_once_and_guarded_meanwhile(
     endpoint = add_endpoint(fake_backend)
     here = f"/#/endpoints?id={endpoint}"
     async with open_page(studio.url, here) as page:
-        await expect(page.get_by_text("No key yet")).to_be_visible()
+        await expect(page.get_by_text("No API keys yet")).to_be_visible()
         await page.get_by_label("Label of a new key").fill("  web shop ")
         await page.get_by_role("button", name="Issue key").click()
         shown = page.get_by_label("API key", exact=True)
@@ -208,7 +208,7 @@ async def test_a_key_is_shown_once_and_guarded_meanwhile(
 
         await page.get_by_role("button", name="Revoke web shop").click()
         await page.get_by_role("button", name="Revoke key").click()
-        await expect(page.get_by_text("No key yet")).to_be_visible()
+        await expect(page.get_by_text("No API keys yet")).to_be_visible()
     assert fake_backend.keys[endpoint] == {}
 
 

@@ -52,7 +52,7 @@ async def test_a_job_is_paused_and_goes_on_by_one_key(
         await expect(figure(page, "Step")).to_contain_text("25 / 60")
         fake_backend.finish(job)
         await expect(page.locator(".job-line")).to_contain_text("Completed")
-        await expect(page.get_by_text("Went on after")).to_have_count(0)
+        await expect(page.get_by_text("Resumed at")).to_have_count(0)
         log = page.get_by_role("log", name=re.compile("Event log"))
         await expect(log).not_to_contain_text("training.paused")
         await expect(log).to_contain_text("training.resumed")

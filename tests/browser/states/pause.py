@@ -144,7 +144,7 @@ async def home_branch(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", loraR=16)
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("button", name="Branch from step 200").click()
-    await expect(scene.page.get_by_text("begins from its step 200")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_text("starts from its step 200")).to_be_visible(timeout=PROMPTLY)
 
 
 @state("home-went-on", "A job that went on by itself after a crash is told of on Home")
@@ -160,4 +160,4 @@ async def home_paused(scene: Scene) -> None:
     project(scene)
     standing(scene.fake, "ended", name="support-bot " + "with a long name " * 6)
     await scene.go("/")
-    await expect(scene.page.get_by_text("It goes on by itself")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_text("Resumes automatically")).to_be_visible(timeout=PROMPTLY)

@@ -5,6 +5,7 @@ import { number } from "../../lib/format";
 import { displayName } from "../../lib/text";
 import { styles } from "./styles";
 import { type Side, tallyOf, verdictOf, votesIn, wilson } from "./wilson";
+import "../../chart/chart.css";
 
 const MOST_VOTERS = 30;
 

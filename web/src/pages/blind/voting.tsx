@@ -9,6 +9,7 @@ import { Skeleton } from "../../ui/skeleton";
 import type { Pair, Pairs } from "./pairs";
 import { styles } from "./styles";
 import { useArrows } from "./use-arrows";
+import "../playground/thread/thread.css";
 
 const LONGEST = 20_000;
 const QUESTION = 4000;

@@ -129,8 +129,7 @@ async function start(job: Job): Promise<void> {
   await loadManifest();
   const trainer = trainerNamed(job.name);
   const name = displayName(job.name);
-  if (!trainer)
-    throw new Error(manifestError.peek() ?? `There is no trainer ${name} in arkor.toml.`);
+  if (!trainer) throw new Error(manifestError.peek() ?? `There is no trainer ${name} in arkor.toml.`);
   const run = await startTraining(trainer, false, { like: job.id, seeds: SEEDS });
   if (run === null) throw new Error("The project was edited a moment ago. Try again.");
 }

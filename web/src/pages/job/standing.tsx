@@ -5,6 +5,7 @@ import { number } from "../../lib/format";
 import { clean } from "../../lib/text";
 import { features } from "../../store/features";
 import { isActive } from "./state";
+import "./standing.css";
 
 /** What a reason of the contract means for the person, where the backend says no more. */
 const WHY: Readonly<Record<string, string>> = {

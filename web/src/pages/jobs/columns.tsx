@@ -133,7 +133,9 @@ function Name({ job }: { job: Job }) {
       {features.value.has("edit") && <StarButton job={job} />}
       <DryMark job={job} />
       {job.tags && <Tags tags={job.tags} />}
-      <span class="jobs-id mono ellipsis">{clean(job.id, 64)}</span>
+      <span class="jobs-id mono ellipsis" title={clean(job.id, 64)}>
+        {clean(job.id, 64)}
+      </span>
       <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
     </span>
   );
