@@ -62,8 +62,9 @@ class Work:
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
         preparation = Preparation(job, self.emit, self._progress)
-        for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers"):
-            preparation.settings.get(field)  # the backend obeys it; here it is only told
+        # The backend or the comparison at the end obeys these; reading them records what the job runs with.
+        for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
+            preparation.settings.get(field)
         preparation.read()
         if meeting:
             meeting.check(preparation.plan.batch_size)

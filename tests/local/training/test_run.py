@@ -126,7 +126,12 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
         assert 'library_name: "peft"' in card
         assert "base_model" not in card, "a folder of this machine is no model of the hub"
     assert (folder / "checkpoints" / "10" / "state.pt").is_file()
-    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "evaluation", "final"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoints",
+        "evaluation",
+        "final",
+        "job.json",
+    ]
 
 
 @pytest.mark.numeric
@@ -282,7 +287,7 @@ def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> Non
 
 
 def test_not_streamed_is_one_body(shared: Backend, trained: Trained) -> None:
-    body = {"messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "stream": False}
+    body = {"messages": [{"role": "user", "content": QUESTIONS[0]}], "temperature": 0, "stream": False}
     answer = shared.call(
         "POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": trained.job}}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
     end = next((place for place, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
-        text = text.rstrip("\ufffd \t\r\n")  # half a character
+        text = re.sub(r"[\s\ufffd]+$", "", text)  # half a character
     return Answer(text.strip(), end is None, tuple(tokens[:end]))
 
 
