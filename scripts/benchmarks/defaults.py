@@ -200,10 +200,10 @@ def _rows(tokenizer: Any, pairs: list[tuple[str, str]]) -> list[Example]:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.rows.encoding import encode
 
-    rows = []
+    rows: list[Example] = []
     for number, (question, answer) in enumerate(pairs, 1):
         turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-        rows.append(encode(tokenizer, Row(turns, f"row {number}"), LENGTH, responses_only=True)[0])
+        rows += encode(tokenizer, Row(turns, f"row {number}"), LENGTH, responses_only=True)[0]
     return rows
 
 
