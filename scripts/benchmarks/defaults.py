@@ -155,7 +155,8 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     if whole:
         own.model.to(torch.float32)
     train, held_out = (_rows(base.tokenizer, pairs) for pairs in task(cell.task, cell.seed))
-    general = [encode(base.tokenizer, row, LENGTH, responses_only=True)[0] for row in questions(GENERAL)]
+    asked = (encode(base.tokenizer, row, LENGTH, responses_only=True)[0] for row in questions(GENERAL))
+    general = [example for examples in asked for example in examples]
     config = {
         "learningRate": cell.rate or None,
         "loraR": cell.rank,
