@@ -389,7 +389,7 @@ def _unheeded(do: Callable[[], object]) -> None:
         do()
 
 
-PASSING = ("passed over", ", so that all answers take ")
+PASSING = ("passed over", "answered at some of the checkpoints only")
 SAID = ("training.message", "checkpoint.saved", "checkpoint.removed", "evaluation.completed")
 
 

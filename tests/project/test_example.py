@@ -89,7 +89,7 @@ def test_the_trainers_are_valid_and_differ() -> None:
     assert patient["name"] == "lighthouse-patient"
     assert main["config"]["model"] == patient["config"]["model"] == "smollm2-135m-instruct"
     rates = [dict(trainer["config"]).get("learningRate") for trainer in (main, patient)]
-    assert rates == [None, 2.5e-4]  # the first is by the model's size: 5e-4
+    assert rates == [1e-3, None]  # the second is by the model's size: 5e-4
 
 
 @pytest.mark.parametrize("shown", ["README.md", "web/src/pages/home/first.tsx"])

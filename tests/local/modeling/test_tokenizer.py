@@ -30,7 +30,7 @@ print(json.dumps([likely_device(), load_context(Path(sys.argv[1])), tokenizer("m
 
 
 def test_a_folder_that_is_gone_is_no_name_on_the_hub(tmp_path: Path) -> None:
-    with pytest.raises(JobFailure, match=r"not there any more\. If the project was moved or renamed"):
+    with pytest.raises(JobFailure, match=r"no longer exists\. If the project was moved or renamed"):
         load_base(tmp_path / "renamed" / "models" / "tiny")
 
 
