@@ -151,7 +151,7 @@ def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) ->
     forget()
     before = resident()
     # On a busy machine the limit of time may come first.
-    with pytest.raises(JobFailure, match="chat template (needs more than 512 MiB|takes longer than 3 s)"):
+    with pytest.raises(JobFailure, match=r"chat template (needs more than 512 MiB|takes longer than 3 s)"):
         render(tokenizer, TALK, cue=True)
     assert peak() < before + 1.1 * MEMORY
     assert resource.getrlimit(resource.RLIMIT_DATA) == limits
