@@ -32,7 +32,7 @@ QUIET = [
     "--disable-background-networking",
 ]
 PAGES = ("/", "/#/jobs", "/#/jobs/none", "/#/compare", "/#/playground", "/#/endpoints")
-CURVES = {1_000: 300, 10_000: 350, 50_000: 500, 150_000: 1000}
+CURVES = {1_000: 300, 10_000: 350, 50_000: 450, 150_000: 700}
 LATE_SECONDS = 1.0
 LIVE_SECONDS = 12
 # Enough that a median outlives a moment in which the machine was elsewhere.
