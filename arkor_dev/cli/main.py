@@ -398,7 +398,7 @@ def _standard_output() -> Iterator[None]:
                 sys.stdout.flush()
         except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())  # Python writes what is left in its buffer at its own end
+            os.dup2(nowhere, sys.stdout.fileno())  # Python flushes its buffer at exit
             os.close(nowhere)
             if isinstance(error, BrokenPipeError):
                 raise

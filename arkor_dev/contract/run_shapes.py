@@ -13,7 +13,7 @@ DIVERGING: Final = "diverging"
 
 
 class JobPause(TypedDict):
-    """Where a paused job stands, and why; the fields are those of ``training.paused``."""
+    """The step and reason of a pause; the fields are those of ``training.paused``."""
 
     step: int
     reason: str

@@ -911,7 +911,7 @@ export const NON_FINITE = "non-finite";
 
 export const DIVERGING = "diverging";
 
-/** Where a paused job stands, and why; the fields are those of `training.paused`. */
+/** The step and reason of a pause; the fields are those of `training.paused`. */
 export interface JobPause {
   step: number;
   reason: string;

@@ -68,7 +68,7 @@ def _request(settings: Settings, file: str | None, *, dry_run: bool) -> TrainReq
         return {"dryRun": dry_run}
     if not os.path.lexists(settings.project / file):
         raise BadRequestError(
-            f"There is no file {one_line(file, 200)} in {settings.project}. If it is a trainer of "
+            f"No such file in {settings.project}: {one_line(file, 200)}. If it is a trainer of "
             "arkor.toml, name it with --trainer."
         )
     return {"dryRun": dry_run, "file": file}

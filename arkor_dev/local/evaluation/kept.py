@@ -56,7 +56,7 @@ def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | No
 
 
 def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list that was read; none where it is no list."""
+    """Return the objects in ``value``, or none if it is not a list."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

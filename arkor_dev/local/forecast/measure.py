@@ -163,7 +163,7 @@ class Measuring:
             count *= 2
         parts.append(longest)
         self.total = len(parts) + TYPICAL
-        # From the second batch of a step on, the gradients of the first lie beside what is kept.
+        # From a step's second batch on, the first one's gradients are held beside the activations.
         before = [parts[0]] if self.run.plan.accumulation > 1 else []
         for place, part in enumerate(parts):
             last = place == len(parts) - 1

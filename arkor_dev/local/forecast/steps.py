@@ -104,7 +104,7 @@ def _kept(loss: Loss, row: Example) -> tuple[int, int]:
 
     row = replace(row, labels=[*[IGNORED] * (len(row.ids) - 1), row.ids[-1]])
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        value = loss([row])[0]  # what is kept lives as long as this
+        value = loss([row])[0]  # keeps the saved tensors alive
     storages = [tensor.untyped_storage() for each in kept if (tensor := each()) is not None]
     del value
     return len(row.ids), sum({each.data_ptr(): each.nbytes() for each in storages}.values())

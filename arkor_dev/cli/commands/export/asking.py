@@ -36,7 +36,7 @@ async def order(
 ) -> dict[str, Any]:
     """Have it made, from now on; raises the backend's refusal.
 
-    One that is ``attended`` ends when nobody asks for it any more: this process may be killed.
+    An ``attended`` export ends once nobody polls it: this process may be killed.
     """
     try:
         answer = await backend.create_export(job_id, wanted | ({"attended": True} if attended else {}))

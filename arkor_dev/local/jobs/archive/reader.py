@@ -52,7 +52,7 @@ TOGETHER: Final = 40
 FILES_LIMIT: Final = 10_000
 ERROR_LIMIT: Final = 100_000
 FACTS_LIMIT: Final = 64 << 10
-"""Characters, as JSON, of what is said of a job by one field: its figures or its verdict."""
+"""Size limit of one JSON field of a job (its metrics or its verdict), in characters."""
 CONFIG_LIMIT: Final = 1 << 20
 NAME_LIMIT: Final = 100
 FLUSHES: Final = 16
