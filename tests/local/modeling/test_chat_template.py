@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("jinja2")
+
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
 from arkor_dev.local.modeling.template_limits import MEMORY
