@@ -72,6 +72,7 @@ class RunMetadata(TypedDict):
     model: NotRequired[str]
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
+    figures: NotRequired[list[Figure]]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]
@@ -96,6 +97,18 @@ class RunMetrics(TypedDict):
     peakBytes: NotRequired[int]
 
 
+class Figure(TypedDict):
+    """A number of the training method's own in ``training.log``.
+
+    ``name`` is its field there; that of the held-out rows begins with ``eval`` (``rewardMargin``,
+    ``evalRewardMargin``). ``label`` is for a person, ``unit`` follows the values.
+    """
+
+    name: str
+    label: str
+    unit: str
+
+
 class TrainingStarted(AnyEvent):
     """The first step is about to be made; sent again when a run is resumed. From the trainer."""
 
@@ -107,7 +120,8 @@ class TrainingLog(AnyEvent):
     """One row of figures, of training or (then without ``loss``) of an evaluation. From the trainer.
 
     ``loss`` is the mean since the last row. Samples and tokens, padding left out, are counted a second of
-    training. Each figure may be null, or out of a number's range (``1e309``), which is no point.
+    training. Each figure may be null, or out of a number's range (``1e309``), which is no point. The figures
+    of the run's training method stand here too; ``training.started`` names them.
     """
 
     type: Literal["training.log"]

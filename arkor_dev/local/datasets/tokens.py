@@ -14,7 +14,8 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling.chat_template import render
-from arkor_dev.local.training.rows.encoding import IGNORED, coded, rendered
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.rows.encoding import coded
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.rows.encoding import Coded
+    from arkor_dev.local.training.methods.interface import Method
+    from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
 SHOWN: Final = 4_000
 """Tokens of one row that are shown one by one."""
@@ -102,12 +104,12 @@ class Seen:
         return counts
 
 
-def seen(tokenizer: Any, row: Row, responses_only: bool, last_only: bool) -> Seen:
+def seen(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> Seen:
     """The row as training would see it, before the cut; raises :class:`JobFailure` where it is refused."""
-    found, missed = rendered(tokenizer, row, responses_only, last_only)
+    found, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
     for rendering in found:
-        code = coded(tokenizer, row, rendering, responses_only)
+        code = coded(tokenizer, row, rendering, encoding.responses_only)
         ranges, left_out = _messages_in(row, code)
         parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
         lost = [message for message in lost if message in left_out]

@@ -14,7 +14,7 @@ from arkor_dev.local.jobs.whole_folder import MANIFEST, manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
 from .proof import BOUNDS, Questions, proof
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
 
     from .proof import Said
 
@@ -141,7 +141,7 @@ class Making:
         prompts: list[list[int]] = []
         for row in [*rows, *general_questions(2 * ROWS - len(rows))]:
             try:
-                texts.append(encode(tokenizer, row, longest, responses_only=True)[0][-1])
+                texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
                     text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])

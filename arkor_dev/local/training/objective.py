@@ -1,14 +1,15 @@
-"""What a model is measured by: cross entropy over the tokens that its rows teach.
+"""What a model is trained to minimise: the base of every method's loss, and cross entropy.
 
-On a processor the rows of a batch lie end to end in one line (``layers``), where the model's layers allow it:
-no place is padding. Elsewhere they lie side by side, each filled up to the longest.
+On a CPU the rows of a batch are packed into one sequence (``layers``), where the model's layers allow it:
+nothing is padding. Elsewhere they are side by side, each padded to the longest.
 """
 
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import torch
 
@@ -17,8 +18,7 @@ from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_e
 from arkor_dev.local.layers.line import lay
 from arkor_dev.local.layers.quicken import alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
-
-from .rows.encoding import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,26 +28,19 @@ PROBE: Final = 24
 """Tokens of each row that shows whether a model keeps rows apart."""
 
 
-class Loss:
+class Objective(ABC):
     """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
 
-    ``rows`` are some to try it on. While the model trains, ``smoothing`` of each token's probability is
-    wanted of all tokens alike; what is measured apart from training stays comparable. ``noisy``: what the
-    model reads is blurred then. ``padded`` is why rows are filled up to the longest, or None where they are
-    not.
+    ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
+    why rows are padded to the longest, or None where they are not.
+
+    A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
     """
 
     def __init__(
-        self,
-        model: Any,
-        device: str,
-        dtype: Any,
-        rows: Sequence[Example],
-        smoothing: float = 0.0,
-        noisy: bool = False,
+        self, model: Any, device: str, dtype: Any, rows: Sequence[Example], *, noisy: bool = False
     ) -> None:
-        self.model, self.device, self._dtype = model, device, dtype
-        self._smoothing, self._noisy = smoothing, noisy
+        self.model, self.device, self._dtype, self._noisy = model, device, dtype, noisy
         self._inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
@@ -55,30 +48,42 @@ class Loss:
         if device == "cpu":
             self._quicken(rows)
 
+    @abstractmethod
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
-        """Summed cross entropy of the learned tokens of ``rows``, a scalar, and their number.
+        """Return the loss summed over ``rows``, a scalar to derive from, and the sum of their weights."""
 
-        Logits are computed only at places that are learned: with a vocabulary of tens of thousands, the
-        output layer is a large part of a small model's work.
-        """
-        logits, targets = self._side_by_side(rows) if self.padded else self._end_to_end(rows)
-        smoothing = self._smoothing if self.model.training else 0.0
-        return summed_cross_entropy(logits, targets, smoothing), len(targets)
-
+    @abstractmethod
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Of each of ``rows`` the summed cross entropy, and the number of its learned tokens."""
+        """Return each row's summed loss and its weight, measured in evaluation mode without gradients."""
+
+    def figures(self) -> dict[str, float]:
+        """Return the method's own figures since the last call, by the names in ``Method.figures``."""
+        return {}
+
+    def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+        """Return each row's summed cross entropy and its number of learned tokens, whatever the method is.
+
+        General questions are measured by this. Evaluation mode, without gradients.
+        """
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            logits, targets = self._side_by_side(rows) if self.padded else self._end_to_end(rows)
-            losses = cross_entropies(logits, targets)
+            losses = cross_entropies(*self.logits(rows))
         self.model.train(training)
-        counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
-        parts = losses.double().split(counts)  # both ways have the places row by row
+        counts = [row.learned for row in rows]
+        parts = losses.double().split(counts)  # the logits are row by row
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
+    def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """Return the learned tokens of ``rows``, after the logits ``[learned, words]`` that foretell them.
+
+        Both are row by row. Logits are computed only at places that are learned: with a
+        vocabulary of tens of thousands, the output layer is a large part of a small model's work.
+        """
+        return self._side_by_side(rows) if self.padded else self._end_to_end(rows)
+
     @contextmanager
-    def rounded(self) -> Iterator[Loss]:
+    def rounded(self) -> Iterator[Self]:
         """Measure with what every layer gives rounded to bfloat16, as if computed in it.
 
         A model that computes in bfloat16 or float16 stays as it is: other batches round it in other places.
@@ -136,7 +141,7 @@ class Loss:
             Laid.line = None
 
     def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Logits ``[learned, words]`` of rows in one line, and what should follow ``[learned]``."""
+        """:meth:`logits` of rows in one packed sequence."""
         # Rows that share their beginning would share its random numbers too.
         line = lay([(row.ids, row.labels) for row in rows], IGNORED, share=not self._draws())
         Laid.line = line
@@ -147,7 +152,7 @@ class Loss:
         return logits if extra else logits[line.kept], line.targets
 
     def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """The same of rows as a rectangle, masked where a shorter one is filled up."""
+        """:meth:`logits` of rows as a rectangle, masked where a shorter one is padded."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]
         kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self.device)
@@ -171,6 +176,37 @@ class Loss:
             cast: AbstractContextManager[Any] = torch.autocast(self.device, self._dtype)
             return cast
         return nullcontext()
+
+
+class CrossEntropy(Objective):
+    """The cross entropy of the learned tokens. A row's weight is their number.
+
+    While the model trains, ``smoothing`` of each token's probability is spread over all tokens (label
+    smoothing); what is measured apart from training stays comparable.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        device: str,
+        dtype: Any,
+        rows: Sequence[Example],
+        smoothing: float = 0.0,
+        *,
+        noisy: bool = False,
+    ) -> None:
+        super().__init__(model, device, dtype, rows, noisy=noisy)
+        self._smoothing = smoothing
+
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+        """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
+        logits, targets = self.logits(rows)
+        smoothing = self._smoothing if self.model.training else 0.0
+        return summed_cross_entropy(logits, targets, smoothing), len(targets)
+
+    def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+        """Return :meth:`cross_entropy`."""
+        return self.cross_entropy(rows)
 
 
 def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:

@@ -13,12 +13,12 @@ from arkor_dev.local.evaluation.general import (
     fewer,
     questions,
 )
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.run import Run
 
 
@@ -26,7 +26,8 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
     """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
     base, dry = run.base, run.settings.get("dryRun")
     asked = questions(DRY if dry else None)
-    found = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0][0])
+    encoding = Encoding(base.context)
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, encoding)[0][0])
     return found, (len(found),) if dry else COUNTS
 
 
@@ -56,4 +57,4 @@ def work_of(run: Run, general: Sequence[Example]) -> Work:
 
 def tokens(rows: Sequence[Any]) -> int:
     """Tokens of encoded rows."""
-    return sum(len(row.ids) for row in rows)
+    return sum(row.tokens for row in rows)

@@ -1,7 +1,7 @@
 """The training of one job by several workers: the steps of one, but for the order in which is added up.
 
 Each worker has all of the job's rows in the same order, and computes every so many-th row of each batch. A
-step's loss is the mean over the learned tokens of the whole step. The gradients are added up before they are
+step's loss is the mean over the weights of the whole step's rows. The gradients are added up before they are
 cut to their length, so every worker moves the same weights by the same bits. The first worker alone speaks,
 evaluates and saves.
 """
@@ -17,9 +17,9 @@ import torch
 
 from arkor_dev.local.checkpoints.keeper import Keeper
 from arkor_dev.local.checkpoints.origin import hash_of_rows
+from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import Choice
 from arkor_dev.local.training.adapter import begin_at
-from arkor_dev.local.training.rows.encoding import learned_tokens
 from arkor_dev.local.training.run import Run
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.checkpoints.points import GoingOn
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
 
     from .group import Group
 
@@ -114,10 +114,10 @@ class SharedRun(Run):
         self._faulty = ()
         mine = [own for batch in batches if (own := batch[self.group.rank :: self.group.count])]
         value = super()._gradients(mine, count)
-        told = torch.tensor([value, learned_tokens(mine)], dtype=torch.float64)
+        told = torch.tensor([value, weight_of(mine)], dtype=torch.float64)
         self.group.sum(told)
-        value, tokens = told.tolist()
-        if tokens != count:
+        value, weight = told.tolist()
+        if weight != count:
             raise JobFailure(OTHER_ROWS)
         value = super()._finite(value, self._faulty)
         self._sum_gradients()
