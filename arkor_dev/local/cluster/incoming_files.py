@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
-from arkor_dev.local.checkpoints.points import drop_before, drop_later
+from arkor_dev.local.checkpoints.resume_points import drop_before, drop_later
 from arkor_dev.local.jobs.job_folder import (
     CHECKPOINTS,
     FINAL,

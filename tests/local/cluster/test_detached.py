@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.points import latest
+from arkor_dev.local.checkpoints.resume_points import latest
 from arkor_dev.local.execution import leases
 from tests.local.harness import Backend, until
 
