@@ -58,7 +58,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TokenizedRow:
     """A row and its examples.
 
     ``lost`` are messages whose text the template leaves out of all of them, ``missed`` whether an answer is
@@ -104,7 +104,7 @@ class Seen:
         return counts
 
 
-def seen(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> Seen:
+def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """The row as training would see it, before the cut; raises :class:`JobFailure` where it is refused."""
     found, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
@@ -113,7 +113,9 @@ def seen(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> Seen:
         ranges, left_out = _messages_in(row, code)
         parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
         lost = [message for message in lost if message in left_out]
-    return Seen(row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row))
+    return TokenizedRow(
+        row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row)
+    )
 
 
 def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
@@ -211,7 +213,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
     )
 
 
-def told(specials: frozenset[int], number: int, what: Seen) -> DatasetTokens:
+def told(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
     """A row for the wire."""
     texts: list[str] = []
     size = 0
@@ -245,7 +247,7 @@ def _texts(whole: Coded) -> Iterator[str]:
         done = max(right, done)
 
 
-def _wire_runs(what: Seen, shown: int) -> Iterator[TokenRun]:
+def _wire_runs(what: TokenizedRow, shown: int) -> Iterator[TokenRun]:
     tokens = (pair for part in what.parts for pair in zip(part.coded.labels, part.roles, strict=True))
     states = ((label != IGNORED, role) for label, role in islice(tokens, shown))
     for (learned, role), run in groupby(states):

@@ -14,7 +14,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
-from .tokens import seen, special_ids, special_pattern, told
+from .tokens import special_ids, special_pattern, tokenize_row, told
 
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetFound, DatasetLengths, DatasetRow, DatasetTokens
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.rows.encoding import Encoding
 
     from .index import Index
-    from .tokens import Seen
+    from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
 """A search answers after so long with how far it has got, so that no other question waits for it."""
@@ -194,14 +194,14 @@ class View:
             return short
         return {**short, "length": what.length, "learned": what.learned}
 
-    def _seen(self, item: Item) -> Seen | str | None:
+    def _seen(self, item: Item) -> TokenizedRow | str | None:
         """The row's tokens, or why it has none; None until the tokenizer is there."""
         if isinstance(item.row, RowError):
             return str(item.row)
         if self.reading is None:
             return None
         try:
-            return seen(self.reading.tokenizer, item.row, self.reading.method, self.reading.encoding)
+            return tokenize_row(self.reading.tokenizer, item.row, self.reading.method, self.reading.encoding)
         except JobFailure as failure:
             return str(failure)
 

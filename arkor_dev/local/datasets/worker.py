@@ -52,7 +52,7 @@ class Opened:
     model: Path | None = None
 
 
-class Work:
+class DatasetWorker:
     """All views of this process."""
 
     def __init__(self) -> None:
@@ -215,4 +215,4 @@ def _go_behind_others() -> None:
 
 if __name__ == "__main__":
     sys.modules["torch"] = None  # type: ignore[assignment] # what Python has for a module that is not to be found
-    Work().run()
+    DatasetWorker().run()

@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.cards.beside import describe_merged
+from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
-from arkor_dev.local.inference.strength import WHOLE, Dial
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.whole_folder import MANIFEST, manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -59,7 +59,7 @@ class Making:
     name: str
     target: Path
     progress: Progress
-    strength: float = WHOLE
+    strength: float = FULL_STRENGTH
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Write and prove it, with ``rows`` of the job's own data: ``{bytes, files, proof}``.
@@ -78,8 +78,8 @@ class Making:
             base.model = None  # the two need not fit into the memory together
             gc.collect()
             trained = load_base(self.source).model.eval()
-        elif self.strength != WHOLE:
-            Dial(trained, ADAPTER).turn(self.strength)
+        elif self.strength != FULL_STRENGTH:
+            AdapterScale(trained, ADAPTER).turn(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
         self.progress("Writing", 0, None, "")
         self._write(trained, base.tokenizer)

@@ -17,7 +17,7 @@ from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.training.while_training import compute_again
-from arkor_dev.local.workers import peak_memory
+from arkor_dev.local.workers import resources
 
 from .afterwards import Afterwards
 from .lines import Line, Shape, shape_of
@@ -57,19 +57,19 @@ class Meter:
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
         else:
-            peak_memory.forget()
+            resources.reset_peak_memory()
 
     def peak(self) -> int:
-        return int(torch.cuda.max_memory_reserved()) if self._cuda else peak_memory.peak()
+        return int(torch.cuda.max_memory_reserved()) if self._cuda else resources.peak_memory()
 
     def now(self) -> int:
-        return int(torch.cuda.memory_reserved()) if self._cuda else peak_memory.resident()
+        return int(torch.cuda.memory_reserved()) if self._cuda else resources.resident_memory()
 
     def facts(self) -> dict[str, int]:
         """What a `Measurement` says of a GPU."""
         if not self._cuda:
             return {}
-        return {"host": peak_memory.peak(), "device_free": self.free or 0, "device_total": self._total}
+        return {"host": resources.peak_memory(), "device_free": self.free or 0, "device_total": self._total}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_row import rows_in
 from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_folder
-from arkor_dev.local.workers import peak_memory
+from arkor_dev.local.workers import resources
 
 from .job_settings import JobSettings
 from .learning_rate import default_rate
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.number_format import Choice
 
+    from .distributed.process_group import ProcessGroup
     from .run import Run
-    from .together.group import Group
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = "workers is for a cluster: here one process trains, on the same batches and to the same losses"
@@ -143,7 +143,7 @@ class Preparation:
         self._say_rate()
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
-        peak_memory.forget()
+        resources.reset_peak_memory()
 
     def _say_rate(self) -> None:
         """Say which learning rate was chosen, and why, where the job names none."""
@@ -184,7 +184,7 @@ class Preparation:
         cancelled: Callable[[], bool],
         pausing: Callable[[], str | None] = lambda: None,
         told: Callable[[int], None] = lambda _: None,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
     ) -> Run:
         """The run, in the number format that suits this processor; of a ``group`` all are in the first one's.
 
@@ -192,7 +192,7 @@ class Preparation:
         """
         import torch
 
-        from arkor_dev.local.cards.beside import Beside
+        from arkor_dev.local.cards.writer import CardWriter
         from arkor_dev.local.modeling.number_format import choose
 
         from .run import Run
@@ -208,9 +208,9 @@ class Preparation:
         make: Callable[..., Run] = Run
         workers = {}
         if group:
-            from .together.run import SharedRun, agreed
+            from .distributed.run import DistributedRun, agree_on_format
 
-            choice, make = agreed(group, choice, self.train), partial(SharedRun, group=group)
+            choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)
         self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
@@ -243,7 +243,7 @@ class Preparation:
             going_on=self.continuation.going_on(),
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
-        run.beside = Beside(self, run)
+        run.beside = CardWriter(self, run)
         return run
 
     def _earlier_choice(self) -> Choice | None:

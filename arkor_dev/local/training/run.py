@@ -16,9 +16,9 @@ import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
-from arkor_dev.local.checkpoints.going_back import GoingBack, NonFiniteError, check_finite, non_finite
 from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
-from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.local.checkpoints.resume_points import drop_later
+from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
 from arkor_dev.local.evaluation.by_length import measured
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.checkpoints.points import GoingOn
+    from arkor_dev.local.checkpoints.resume_points import ResumeOrder
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
@@ -81,7 +81,7 @@ class Run:
     pausing: Callable[[], str | None] = lambda: None
     origin: Callable[[], Mapping[str, Any]] = dict
     told: Callable[[int], None] = lambda _: None
-    going_on: GoingOn | None = None
+    going_on: ResumeOrder | None = None
     parent: Path | None = None
     beside: Callable[..., None] = lambda *_: None
     make_keeper: Callable[..., Keeper] = Keeper
@@ -116,7 +116,7 @@ class Run:
         # Only float16 has so small a range that gradients vanish in it.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
         self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
-        self.pace, self.good = Pace(), GoingBack(plan.goes_back)
+        self.pace, self.good = Pace(), Rollback(plan.goes_back)
         self.best = Best(plan.patience, plan.threshold)
         self.last_loss = math.nan
 
@@ -228,7 +228,7 @@ class Run:
             fields["needs"] = fault.needs
         return Ending("paused", fields)
 
-    def _go_on(self, going_on: GoingOn) -> None:
+    def _go_on(self, going_on: ResumeOrder) -> None:
         """Take over the newest state that can be read; without one it begins anew."""
         taken, passed = take_newest(going_on, self._take_over)
         if taken:

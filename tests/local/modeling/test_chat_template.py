@@ -16,7 +16,7 @@ from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.template_limits import MEMORY
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.peak_memory import forget, peak, resident
+from arkor_dev.local.workers.resources import peak_memory, reset_peak_memory, resident_memory
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -151,8 +151,8 @@ FILLING = {
 def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) -> None:
     tokenizer.chat_template = FILLING[name]
     limits = resource.getrlimit(resource.RLIMIT_DATA)
-    forget()
-    before = resident()
+    reset_peak_memory()
+    before = resident_memory()
     # Doubling writes page after page: on a busy machine the limit of time ends it first.
     ended = (
         "needs more than 512 MiB|takes longer than 3 s"
@@ -161,5 +161,5 @@ def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) ->
     )
     with pytest.raises(JobFailure, match=f"chat template ({ended})"):
         render(tokenizer, TALK, cue=True)
-    assert peak() < before + 1.1 * MEMORY
+    assert peak_memory() < before + 1.1 * MEMORY
     assert resource.getrlimit(resource.RLIMIT_DATA) == limits

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
-from arkor_dev.local.cards.beside import write_again
+from arkor_dev.local.cards.writer import write_again
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses

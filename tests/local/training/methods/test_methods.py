@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.data.forms import row_of
-from arkor_dev.local.datasets.tokens import seen
+from arkor_dev.local.datasets.tokens import tokenize_row
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training import methods
 from arkor_dev.local.training.methods import method, names
@@ -79,7 +79,7 @@ def test_it_resumes_to_the_same_bits(ranking: None, tiny: Path, tmp_path: Path) 
 def test_the_data_page_shows_the_texts_that_it_learns_from(ranking: None, tiny: Path) -> None:
     row = row_of(ROWS[0], "row", None, {}, forms=method("ranking").forms)
     tokenizer = load_tokenizer(tiny)
-    found = seen(tokenizer, row, method("ranking"), Encoding(512))
+    found = tokenize_row(tokenizer, row, method("ranking"), Encoding(512))
     learned = [
         [part.coded.ids[place] for start, end in part.runs() for place in range(start, end)]
         for part in found.parts
