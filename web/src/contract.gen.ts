@@ -199,6 +199,14 @@ export interface QueuePlace {
   reason?: string;
 }
 
+/** The phase that a running job is in, as in `training.phase`, and since when. */
+export interface JobPhase {
+  name: string;
+  since: string;
+  secondsLeft?: number;
+  estimatedAt?: string;
+}
+
 /** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
 export interface Job {
   id: string;
@@ -219,6 +227,7 @@ export interface Job {
   starred?: boolean;
   forecast?: Forecast;
   pause?: JobPause;
+  phase?: JobPhase;
   resumable?: number;
   parent?: JobParent;
   evaluation?: Evaluation;
@@ -348,6 +357,8 @@ export interface TrainingRun {
 
 export const TRAINING_STARTED = "training.started";
 
+export const TRAINING_PHASE = "training.phase";
+
 export const TRAINING_LOG = "training.log";
 
 export const TRAINING_MESSAGE = "training.message";
@@ -431,6 +442,13 @@ export interface TrainingStarted extends AnyEvent {
   metadata?: RunMetadata;
 }
 
+/** The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer. */
+export interface TrainingPhase extends AnyEvent {
+  type: "training.phase";
+  phase: string;
+  secondsLeft?: number;
+}
+
 /** One row of figures, of training or (then without `loss`) of an evaluation. From the trainer. */
 export interface TrainingLog extends AnyEvent {
   type: "training.log";
@@ -441,6 +459,7 @@ export interface TrainingLog extends AnyEvent {
   epoch?: number | null;
   samplesPerSecond?: number | null;
   tokensPerSecond?: number | null;
+  secondsLeft?: number;
 }
 
 /** A sentence for the log. From the local backend's trainer. */

@@ -19,6 +19,7 @@ from arkor_dev.local.workers import peak_memory
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
+from .phases import LOADING, Phases
 from .preparation import Preparation
 from .together.meeting import GroupLostError, Meeting
 
@@ -61,6 +62,9 @@ class Work:
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
+        phases = Phases(self.emit)
+        if not job.get("evaluate"):
+            phases.enter(LOADING)
         preparation = Preparation(job, self.emit, self._progress)
         # The backend or the comparison at the end obeys these; reading them records what the job runs with.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
@@ -92,6 +96,7 @@ class Work:
 
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
+        run.phases = phases
         samples.follow(judging.follow(run))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
