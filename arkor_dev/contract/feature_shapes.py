@@ -239,13 +239,14 @@ class Export(TypedDict):
     ``ollama``; ``quantization`` is the number format of a GGUF file's weights, ``strength`` how much of the
     adapter is in it.
 
-    ``files``, ``bytes`` and ``proof`` are there once it is ``completed``, ``error`` when it ``failed``; it
-    waits for a training to end. ``step`` is that of a checkpoint, and left out for the final adapter.
+    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` once it
+    is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint, and left out for the
+    final adapter.
     """
 
     id: str
     format: str
-    state: Literal["waiting", "running", "completed", "failed"]
+    state: Literal["waiting", "running", "verifying", "completed", "failed"]
     createdAt: str
     step: NotRequired[int]
     quantization: NotRequired[str]

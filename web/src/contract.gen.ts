@@ -771,7 +771,7 @@ export interface ExportProgress {
 export interface Export {
   id: string;
   format: string;
-  state: "waiting" | "running" | "completed" | "failed";
+  state: "waiting" | "running" | "verifying" | "completed" | "failed";
   createdAt: string;
   step?: number;
   quantization?: string;

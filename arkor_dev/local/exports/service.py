@@ -226,8 +226,12 @@ class Exports:
         try:
             order.told |= await self._make(order)
             await self._done(order)
-        except BaseException:
+        except BaseException as fault:
             order.told["state"] = "waiting"  # as long as it has not failed
+            if isinstance(fault, Exception) and order.told.pop("files", None):
+                # What could not be proved is not offered any more.
+                order.told.pop("bytes", None)
+                await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
             raise
         finally:
             order.told.pop("progress", None)
@@ -289,6 +293,8 @@ class Exports:
                 for message in batch:
                     if "progress" in message:
                         tell(message["progress"])
+                    if "written" in message:
+                        told |= {**message["written"], "state": "verifying"}
                     if "error" in message:
                         raise JobFailure(message["error"])
                     if "exported" in message:

@@ -11,7 +11,13 @@ import pytest
 from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.local.exports import service
 from arkor_dev.local.exports.service import Exports, Order
-from arkor_dev.local.jobs.job_folder import export_ids, export_record, exports_folder, final_folder
+from arkor_dev.local.jobs.job_folder import (
+    export_folder,
+    export_ids,
+    export_record,
+    exports_folder,
+    final_folder,
+)
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -90,6 +96,35 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
         "exp_000000000002": ("failed", "the local backend failed: KeyError: 'x'"),
         "exp_000000000003": ("completed", None),
     }
+
+
+async def test_files_whose_proof_fails_are_not_offered_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    order = exports._orders["exp_000000000001"] = Order(
+        {"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"}
+    )
+    folder = export_folder(tmp_path, "job_1", "exp_000000000001")
+    offered: list[Path] = []
+
+    async def make(order: Order) -> dict[str, Any]:
+        folder.mkdir(parents=True)
+        (folder / "a.bin").write_bytes(b"1")
+        order.told |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
+        offered.append(exports.file("job_1", "exp_000000000001", "a.bin"))
+        raise JobFailure("no memory")
+
+    monkeypatch.setattr(exports, "_make", make)
+    async with exports.running(), asyncio.timeout(10):
+        while order.told["state"] != "failed":  # noqa: ASYNC110 - what is told is all that there is to wait for
+            await asyncio.sleep(0.01)
+    assert offered == [folder / "a.bin"]
+    (told,) = exports.list("job_1")
+    assert (told["error"], "files" in told, "bytes" in told) == ("no memory", False, False)
+    assert not folder.exists()
+    with pytest.raises(NotFoundError):
+        exports.file("job_1", "exp_000000000001", "a.bin")
 
 
 async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
