@@ -29,7 +29,9 @@ OUTLIER: Final = 10
 REASONS: Final = {"battery": "the machine runs on its battery; it goes on when it has power again"}
 """Why a job stands, where its event has no words for it."""
 ERROR_LIMIT: Final = 4000
-ANSWER_LIMIT: Final = 160
+ANSWER_LIMIT: Final = 600
+"""Characters of a sample answer: all of its 64 tokens, or 128 short ones."""
+PROMPT_LIMIT: Final = 80
 MOST_SETS: Final = 20
 PHASES: Final = {
     "loading": "loading the data and the model",
@@ -95,8 +97,7 @@ class RunLines:
             case events.TRAINING_RESUMED:
                 return self._resumed(data)
             case events.SAMPLE_CREATED:
-                place = f"step {one_line(data.get('step'), 20)}, prompt {one_line(data.get('number'), 20)}"
-                return f"{place}: {one_line(data.get('answer'), ANSWER_LIMIT) or '(an empty answer)'}"
+                return _answer(data)
             case events.EVALUATION_COMPLETED:
                 return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
@@ -227,6 +228,16 @@ class RunLines:
         if steps is not None and seconds is not None:
             told.append(f"{steps:g} steps in {clock(seconds)}")
         return "completed" + (": " + ", ".join(told) if told else "")
+
+
+def _answer(data: dict[str, object]) -> str:
+    """``step 20, prompt 1 "Where is my parcel?": Log 09:14, …``; step 0 is the base model."""
+    who = "base model" if data.get("step") == 0 else f"step {one_line(data.get('step'), 20)}"
+    prompt = one_line(data.get("prompt") or "", PROMPT_LIMIT)
+    asked = f' "{prompt}"' if prompt else ""
+    answer = one_line(data.get("answer") or "", ANSWER_LIMIT) or "(empty answer)"
+    cut = " …" if data.get("truncated") is True and not answer.endswith("…") else ""
+    return f"{who}, prompt {one_line(data.get('number'), 20)}{asked}: {answer}{cut}"
 
 
 def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:

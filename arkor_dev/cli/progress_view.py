@@ -77,6 +77,11 @@ class PlainView:
             style = {"warning": "yellow", "error": "red"}.get(str(notice.get("level")), "")
             self.say(one_line(notice.get("text"), 2000), style)
 
+    def measuring(self, progress: object) -> None:
+        """Show that time and memory are being estimated, and how far that has come."""
+        data = progress if isinstance(progress, dict) else {}
+        self._progress({**data, "label": "Estimating time and memory"})
+
     def _connection(self, connection: Connection) -> None:
         if connection.fault is None:
             self.say("connected again")
@@ -134,6 +139,7 @@ class LiveView(PlainView):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._clear_preparations()
         self._bars.stop()
 
     def _event(self, event: JobEvent, line: str) -> None:
