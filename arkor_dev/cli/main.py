@@ -119,8 +119,8 @@ def _parser() -> CommandLine:
     start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[NAME]")
     start.add_argument(
         "file", metavar="NAME", nargs="?",
-        help="a trainer of arkor.toml (default: the first one), or an entry of a TypeScript project, relative "
-        "to its folder (default: src/arkor/index.ts)",
+        help="a trainer of arkor.toml (default: the first one), or an entry of a TypeScript project "
+        "(default: src/arkor/index.ts)",
     )  # fmt: skip
     add_project(start)
     add_launch(start)

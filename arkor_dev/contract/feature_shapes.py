@@ -232,6 +232,17 @@ class ExportProgress(TypedDict):
     secondsLeft: NotRequired[float]
 
 
+class ExportFormat(TypedDict):
+    """A format that a job's result can be exported as, or the ``problem`` that it can't.
+
+    ``install`` is the command, for a shell of the backend's machine, that installs what is missing.
+    """
+
+    format: str
+    problem: NotRequired[str]
+    install: NotRequired[str]
+
+
 class Export(TypedDict):
     """What a job has made, written for other programs.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
+INSTALL = "/usr/bin/python3 -m pip install 'llama-cpp-python<0.4,>=0.3.36'"
 LLAMA = ("gguf", "gguf-lora", "ollama")
 QUANTIZATIONS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 PROOF: dict[str, Any] = {
@@ -159,7 +160,11 @@ class FakeExports:
     async def _list(self, request: web.Request) -> web.Response:
         job_id = self._fake.job_of(request)["id"]
         told = [self._told(job_id, export) for export in self.of(job_id).values()]
-        return web.json_response({"exports": told[::-1]})
+        llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
+        formats = [{"format": name} for name in ("adapter", "merged")]
+        lacking = {"problem": self.lacking, "install": INSTALL} if self.lacking else {}
+        formats += [{"format": name, **lacking} for name in llama]
+        return web.json_response({"exports": told[::-1], "formats": formats})
 
     async def _get(self, request: web.Request) -> web.Response:
         export = self._one(request)

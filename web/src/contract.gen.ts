@@ -767,6 +767,13 @@ export interface ExportProgress {
   secondsLeft?: number;
 }
 
+/** A format that a job's result can be exported as, or the `problem` that it can't. */
+export interface ExportFormat {
+  format: string;
+  problem?: string;
+  install?: string;
+}
+
 /** What a job has made, written for other programs. */
 export interface Export {
   id: string;

@@ -12,6 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement.address import AUTO, host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.execution.leases import Lease
 
-INSTALL: Final = "pip install 'arkor-dev[ray]'"
 NAMESPACE: Final = "arkor-dev"
 PLACE_SECONDS: Final = 30.0
 """How long a job waits for a place that is taken, before it is queued again."""
@@ -99,7 +99,8 @@ def connect(address: str, code: Path | None = None) -> None:
     try:
         import ray
     except ImportError:
-        raise JobFailure(f"A cluster needs Ray, which this Python does not have: {INSTALL}") from None
+        how = install_command("ray")
+        raise JobFailure(f"A cluster needs Ray, which is not installed. Install it with: {how}") from None
     if code:
         # Ray puts this process's folder before all others on the nodes, where they have one of its name.
         nothing = code.parent / "empty"

@@ -40,7 +40,7 @@ class Worker(Protocol):
     async def stop(self) -> None:
         """End it and all that it has started, and wait until that is done."""
 
-    def cause(self, what: str) -> str:
+    def cause(self, what: str, relief: str = ...) -> str:
         """A sentence on why ``what``, a worker that ended without its last word, has ended."""
 
 

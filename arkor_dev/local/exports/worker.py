@@ -30,11 +30,6 @@ class Work:
         """Make what the message asks for; raises :class:`JobFailure`."""
         order = self.link.receive()
         form, kind = order["format"], order["kind"]
-        if form in ("adapter", "gguf-lora") and kind != "adapter":
-            raise JobFailure(
-                "This job has trained the whole model and has no adapter: choose the format "
-                f"{'merged' if form == 'adapter' else 'gguf'}"
-            )
         rows = self._rows(order)
         model = self.link.receive()
         os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.exports import service
 from arkor_dev.local.exports.service import Exports, Order
+from arkor_dev.local.gguf.installed import install
 from arkor_dev.local.jobs.job_folder import (
     export_folder,
     export_ids,
@@ -193,8 +194,9 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
     """Its client was killed; one that was ordered on the page goes on."""
     monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(service, "ATTENDED_SECONDS", 0.2)
-    job = {"id": "job_1", "name": "n", "status": "completed"}
+    job = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
     final_folder(tmp_path, "job_1").mkdir(parents=True)
+    (final_folder(tmp_path, "job_1") / "adapter_config.json").write_text("{}")
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
     async with exports.running(), asyncio.timeout(10):
         page = await exports.request(job, {"format": "adapter"})
@@ -204,3 +206,30 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
             exports.get("job_1", attended["id"])
             await asyncio.sleep(0.01)
     assert {each["id"] for each in exports.list("job_1")} == {page["id"], attended["id"]}
+
+
+async def test_a_format_that_cannot_be_says_so_before_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
+    job: dict[str, Any] = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
+    assert exports.formats(job) == [], "nothing has been saved"
+    final = final_folder(tmp_path, "job_1")
+    final.mkdir(parents=True)
+
+    def problems() -> dict[str, str]:
+        return {each["format"]: each["problem"] for each in exports.formats(job) if "problem" in each}
+
+    monkeypatch.setattr(service, "lacking", lambda: None)
+    assert list(problems()) == ["adapter", "gguf-lora"], "of a model that was trained whole"
+    (final / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}')
+    assert problems() == {}
+    job["config"] = {"loadIn4bit": True}
+    assert list(problems()) == ["merged", "gguf", "gguf-lora", "ollama"]
+    job["config"] = {}
+    monkeypatch.setattr(service, "lacking", lambda: "GGUF needs llama.cpp.")
+    assert problems() == dict.fromkeys(("gguf", "gguf-lora", "ollama"), "GGUF needs llama.cpp.")
+    assert [each["install"] for each in exports.formats(job)[2:]] == 3 * [install()]
+    for form, reason in problems().items():
+        with pytest.raises(ConflictError, match=reason):
+            await exports.request(job, {"format": form})
