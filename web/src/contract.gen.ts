@@ -201,6 +201,14 @@ export interface QueuePlace {
   reason?: string;
 }
 
+/** The phase that a running job is in, as in `training.phase`, and since when. */
+export interface JobPhase {
+  name: string;
+  since: string;
+  secondsLeft?: number;
+  estimatedAt?: string;
+}
+
 /** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
 export interface Job {
   id: string;
@@ -221,6 +229,7 @@ export interface Job {
   starred?: boolean;
   forecast?: Forecast;
   pause?: JobPause;
+  phase?: JobPhase;
   resumable?: number;
   parent?: JobParent;
   evaluation?: Evaluation;
@@ -350,6 +359,8 @@ export interface TrainingRun {
 
 export const TRAINING_STARTED = "training.started";
 
+export const TRAINING_PHASE = "training.phase";
+
 export const TRAINING_LOG = "training.log";
 
 export const TRAINING_MESSAGE = "training.message";
@@ -441,6 +452,13 @@ export interface TrainingStarted extends AnyEvent {
   metadata?: RunMetadata;
 }
 
+/** The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer. */
+export interface TrainingPhase extends AnyEvent {
+  type: "training.phase";
+  phase: string;
+  secondsLeft?: number;
+}
+
 /** One row of figures, of training or (then without `loss`) of an evaluation. From the trainer. */
 export interface TrainingLog extends AnyEvent {
   type: "training.log";
@@ -451,6 +469,7 @@ export interface TrainingLog extends AnyEvent {
   epoch?: number | null;
   samplesPerSecond?: number | null;
   tokensPerSecond?: number | null;
+  secondsLeft?: number;
 }
 
 /** A sentence for the log. From the local backend's trainer. */
@@ -758,11 +777,18 @@ export interface ExportProgress {
   secondsLeft?: number;
 }
 
+/** A format that a job's result can be exported as, or the `problem` that it can't. */
+export interface ExportFormat {
+  format: string;
+  problem?: string;
+  install?: string;
+}
+
 /** What a job has made, written for other programs. */
 export interface Export {
   id: string;
   format: string;
-  state: "waiting" | "running" | "completed" | "failed";
+  state: "waiting" | "running" | "verifying" | "completed" | "failed";
   createdAt: string;
   step?: number;
   quantization?: string;

@@ -27,7 +27,9 @@ from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
+from .judging.cost import work_of
 from .optimizers import make_optimizer
+from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
 from .while_training import add_noise, compute_again
 
@@ -86,6 +88,7 @@ class Run:
     beside: Callable[..., None] = lambda *_: None
     make_keeper: Callable[..., Keeper] = Keeper
     clock: Stopwatch = field(default_factory=Stopwatch)
+    phases: Phases = field(default_factory=Phases)
     kept_step: int = 0
     row_losses: list[float] = field(default_factory=list)
 
@@ -129,6 +132,8 @@ class Run:
         self.keeper = self.make_keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
         if self.going_on:
             self._go_on(self.going_on)
+        self.phases.work = work_of(self)
+        self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
         if self.base.device == "cpu" and self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
@@ -150,15 +155,17 @@ class Run:
                 except NonFiniteError as fault:
                     steps = self._go_back(fault)
             self.clock.lap("other")
-            self.keeper.point(self.step, self.state)
-            self.clock.lap("save")
-            return self._finish()
+            with self.phases.during(SAVING, always=True):
+                self.keeper.point(self.step, self.state)
+                self.clock.lap("save")
+                return self._finish()
         except NoRoomError as error:
             return self._pause("disk", error)
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         """One step, and what is reported and measured after it."""
         self.clock.lap("data")
+        self.phases.enter(TRAINING)
         plan, pace, began = self.plan, self.pace, time.monotonic()
         step = self.step = self.step + 1
         rate = plan.schedule.rate_at(step) * self.good.factor
@@ -166,17 +173,20 @@ class Run:
             group["lr"] = rate
         pace.losses.append(self.learn(*batches))
         pace.note(self.loss.figures())
-        pace.seconds += time.monotonic() - began
+        seconds = time.monotonic() - began
+        pace.seconds += seconds
+        self.phases.made(step, seconds)
         pace.samples += sum(len(batch) for batch in batches)
         pace.tokens += sum(row.tokens for batch in batches for row in batch)
         epoch = round(step / plan.per_epoch, 4)
         if step % plan.logging == 0 or step == plan.steps:
             row = {**pace.report(), "learningRate": rate}
             self.last_loss = row["loss"]
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.left())
         if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
             self.clock.lap("other")
-            self.best.take(step, self.evaluate(), self.trainable)
+            with self.phases.during(EVALUATING):
+                self.best.take(step, self.evaluate(), self.trainable)
             self.clock.lap("eval")
             figures = {
                 f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
@@ -190,6 +200,7 @@ class Run:
         began, spent = self.began, self.clock.seconds
         self._take_over(state)
         self.step, self.began, self.clock.seconds = step, began, spent
+        self.phases.start(self.plan, step)
         for name, fields in self.good.slow_down(fault, self.step, lambda: metadata_of(self)):
             self.emit(name, **fields)
         return endless(self.train, self.plan, self.plan.order_seed, self.step)
@@ -321,5 +332,6 @@ class Run:
         self.clock.lap("other")
         check_finite(self.step, self.trainable)
         self.good.keep(self.step, self.state)
-        self.keeper.checkpoint(self.step, self.save_checkpoint)
+        with self.phases.during(SAVING):
+            self.keeper.checkpoint(self.step, self.save_checkpoint)
         self.clock.lap("save")

@@ -20,6 +20,7 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .distributed.rendezvous import PeerLostError, Rendezvous
+from .phases import LOADING, Phases
 from .preparation import Preparation
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class Work:
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
+        phases = Phases(self.emit)
+        if not job.get("evaluate"):
+            phases.enter(LOADING)
         preparation = Preparation(job, self.emit, self._progress)
         # The backend or the comparison at the end obeys these; reading them records what the job runs with.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
@@ -92,6 +96,7 @@ class Work:
 
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
+        run.phases = phases
         samples.follow(judging.follow(run))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
@@ -128,7 +133,7 @@ class Work:
             fields: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
             if out_of_memory(error):
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                fields["error"] = f"The machine ran out of memory: lower batchSize or maxLength ({reason})."
+                fields["error"] = f"The machine ran out of memory: lower batch_size or max_length ({reason})."
                 fields["outOfMemory"] = True
             self.link.send(end="failed", fields=fields)
 

@@ -62,6 +62,28 @@ def export(
     return Making(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
 
 
+def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
+    tiny: Path, adapter: Path, tmp_path: Path
+) -> None:
+    for form, first in (("adapter", True), ("merged", False)):
+        heard: list[str] = []
+
+        def progress(label: str, *_: Any, heard: list[str] = heard) -> None:
+            heard.append(label)
+
+        def written(told: dict[str, Any], form: str = form, heard: list[str] = heard) -> None:
+            heard.append("written")
+            assert {each["name"] for each in told["files"]} <= {
+                path.name for path in (tmp_path / form).iterdir()
+            }
+
+        target = tmp_path / form
+        made = Making(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(ROWS)
+        assert (heard.index("written") == 0) == first
+        assert heard.index("written") < heard.index("Asking what was written")
+        assert made["proof"]["verdict"] == "same"
+
+
 @pytest.mark.usefixtures("all_questions")
 def test_a_merged_model_answers_as_the_trained_one(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     made = export(adapter, tiny, tmp_path / "out")
@@ -157,7 +179,7 @@ def test_weights_that_are_wrong_are_found(
     monkeypatch.setattr("arkor_dev.local.exports.making.merge", lambda worn: fault(right, worn))
     proof = export(adapter, tiny, tmp_path / "out")["proof"]
     assert proof["verdict"] == "differs", proof
-    assert "another model" in proof["sentence"]
+    assert proof["sentence"].startswith("Not the trained model: ")
 
 
 def changed_template(folder: Path) -> None:

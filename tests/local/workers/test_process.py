@@ -39,5 +39,10 @@ async def test_an_answer_of_a_worker_that_says_no_message_ends() -> None:
         with pytest.raises(JobFailure, match="said what is no message"):
             async with asyncio.timeout(30), inference.answer(say="no JSON") as messages:
                 assert [message async for message in messages]
+        with pytest.raises(
+            JobFailure, match=r"ran out of memory: close other programs, or choose a smaller model\.$"
+        ):
+            async with asyncio.timeout(30), inference.answer(say="killed") as messages:
+                assert [message async for message in messages]
     finally:
         await inference.close()

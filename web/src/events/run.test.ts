@@ -387,3 +387,18 @@ test("answers to prompts are kept, and those of later steps go when the run goes
   run.clear();
   expect(run.answers).toEqual([]);
 });
+
+test("a phase and the time left are no lines of the log, and end with the run", () => {
+  const run = new Run();
+  const timestamp = "2026-01-01T00:00:10Z";
+  feed(run, "training.phase", { phase: "training", timestamp });
+  feed(run, "training.log", { step: 1, loss: 2, timestamp: "2026-01-01T00:00:12Z", secondsLeft: 40.5 });
+  expect(run.timeLeft).toEqual({ ms: 40_500, from: Date.UTC(2026, 0, 1, 0, 0, 12) });
+  feed(run, "training.phase", { phase: "evaluating", timestamp: "2026-01-01T00:00:50Z", secondsLeft: 5 });
+  feed(run, "training.phase", { phase: "evaluating", timestamp: "2026-01-01T00:00:53Z", secondsLeft: 9 });
+  expect(run.phase).toEqual({ name: "evaluating", since: Date.UTC(2026, 0, 1, 0, 0, 50) });
+  expect(run.timeLeft).toEqual({ ms: 9000, from: Date.UTC(2026, 0, 1, 0, 0, 53) });
+  expect(run.records.length).toBe(1);
+  feed(run, "training.completed", { timestamp });
+  expect([run.phase, run.timeLeft]).toEqual([null, null]);
+});

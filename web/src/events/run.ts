@@ -18,6 +18,7 @@ import {
   TRAINING_LOG,
   TRAINING_MESSAGE,
   TRAINING_PAUSED,
+  TRAINING_PHASE,
   TRAINING_RESUMED,
   TRAINING_STARTED,
 } from "../contract.gen";
@@ -32,6 +33,7 @@ import {
   LEARNING_RATE,
   LOSS,
   SAMPLES_PER_SECOND,
+  SECONDS_LEFT,
   STEP,
   scanFlat,
   TIMESTAMP,
@@ -54,6 +56,18 @@ export interface Stop {
   step: number;
   reason: string;
   message: string;
+}
+
+/** What a running job is doing, by the names of docs/contract.md#phases-and-time-left, and since when. */
+export interface Phase {
+  name: string;
+  since: number;
+}
+
+/** The newest estimate of the time until the job ends, and the moment from which it counts, by the backend's clock. */
+export interface TimeLeft {
+  ms: number;
+  from: number;
 }
 
 export interface Progress {
@@ -101,6 +115,9 @@ export class Run {
   /** The last time that it went on. */
   resumed: Stop | null = null;
   progress: Progress | null = null;
+  /** While it runs, where the backend says so. */
+  phase: Phase | null = null;
+  timeLeft: TimeLeft | null = null;
   /** Whether any row tells an eval loss, be it no number. */
   evaluated = false;
   bestLoss: Best | null = null;
@@ -144,6 +161,13 @@ export class Run {
       data = parse(bytes, start, end);
       pick(data, fields);
       if (name === "message" && typeof data?.type === "string") name = data.type;
+    }
+    const left = fields[SECONDS_LEFT]!;
+    if (left >= 0 && left < Infinity) this.timeLeft = { ms: 1000 * left, from: fields[TIMESTAMP]! };
+    if (name === TRAINING_PHASE) {
+      const phase = String(data?.phase ?? "").slice(0, MAX_NAME);
+      if (phase !== this.phase?.name) this.phase = { name: phase, since: fields[TIMESTAMP]! };
+      return;
     }
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
     const step = ENDS.has(name) ? Infinity : name === TRAINING_STARTED ? -Infinity : fields[STEP]!;
@@ -216,6 +240,7 @@ export class Run {
         break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
+        Object.assign(this, NO_PHASE);
         break;
       case TRAINING_RESUMED:
         if (Number.isFinite(step)) this.#goOn(stop(data, step), time);
@@ -277,6 +302,7 @@ export class Run {
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
     this.endedAt = time;
+    Object.assign(this, NO_PHASE);
   }
 }
 
@@ -287,8 +313,11 @@ const ENDS: ReadonlySet<string> = new Set([
   TRAINING_PAUSED,
 ]);
 
+const NO_PHASE = { phase: null, timeLeft: null } as const;
+
 /** What is not yet known of a run that goes on. */
 const OPEN = {
+  ...NO_PHASE,
   outcome: null,
   endedAt: NaN,
   error: null,

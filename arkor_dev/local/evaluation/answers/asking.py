@@ -55,6 +55,8 @@ class Answers:
         self.needs_base = bool(prompts) and self._base is None
         self.total = len(prompts) * (1 + self.needs_base)
         """Answers that are made."""
+        self.batches = [(len(prompts), longest)] * (1 + self.needs_base) if prompts else []
+        """How many answers are written together, and in how many tokens at most, for each model."""
 
     def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
         """Let the adapter answer; how many it has. Raises :class:`Stopped`."""

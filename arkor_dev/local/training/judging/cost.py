@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.evaluation.general import (
     COUNTS,
@@ -13,6 +13,7 @@ from arkor_dev.local.evaluation.general import (
     fewer,
     questions,
 )
+from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 
 if TYPE_CHECKING:
@@ -44,17 +45,12 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
     return fewer(found, count), len(found)
 
 
-def work_of(run: Run, general: Sequence[Example]) -> Work:
+def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
     """What the training of ``run`` and its comparison read, in tokens."""
     plan = run.plan
-    unit = plan.packed_to or tokens(run.train) / len(run.train)
+    unit = plan.packed_to or tokens_of(run.train) / len(run.train)
     return Work(
         step=unit * plan.batch_size * plan.accumulation,
-        held_out=tokens(run.held_out),
-        question=tokens(general) / max(1, len(general)),
+        held_out=tokens_of(run.held_out),
+        question=tokens_of(general) / max(1, len(general)),
     )
-
-
-def tokens(rows: Sequence[Any]) -> int:
-    """Tokens of encoded rows."""
-    return sum(row.tokens for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from arkor_dev.local.evaluation.by_length import batches_by_length, measured
 from arkor_dev.local.evaluation.by_row import by_row
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, texts_of
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -64,6 +65,14 @@ class OwnSet:
     @property
     def count(self) -> int:
         return len(self.rows)
+
+    def cost(self) -> Cost:
+        """What measuring it with one model takes; nothing where it can't be measured."""
+        with suppress(JobFailure):
+            if self.is_loss:
+                return Cost(tokens_of(self.examples()))
+            return Cost(0, [(len(batch), MOST_TOKENS) for batch in self.questions()])
+        return Cost(0)
 
     def measure(
         self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]

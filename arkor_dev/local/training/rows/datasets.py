@@ -14,6 +14,7 @@ import urllib.request
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.data.detect import SUFFIXES
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, Row, RowError
@@ -153,7 +154,7 @@ def _fetch_from_hub(source: DatasetSource, path: Path, progress: Progress, limit
         import datasets
     except ImportError:
         raise JobFailure(
-            "Data sets of the Hugging Face hub need one more package: pip install 'arkor-dev[hub]'"
+            f"Hugging Face data sets need one more package. Install it with: {install_command('hub')}"
         ) from None
     name, split = source["name"], source.get("split") or "train"
     progress(f"Fetching the data set {name}", 0, None, "rows")

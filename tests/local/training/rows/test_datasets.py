@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.data.forms import FORMS
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.rows import MAX_ROW, Row
@@ -258,7 +260,7 @@ def test_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def test_the_hub_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(JobFailure, match=r"pip install 'arkor-dev\[hub\]'"):
+    with pytest.raises(JobFailure, match=re.escape(install_command("hub"))):
         load({"type": "huggingface", "name": "a/b"}, tmp_path)
 
 

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.modeling.example import Example
+from arkor_dev.local.training.phases import Phases
 from arkor_dev.local.training.samples import sampler
 from arkor_dev.local.training.samples.budget import (
     MINIMUM_SECONDS,
@@ -61,6 +62,7 @@ class Simulated:
             loss=None,
             keeper=SimpleNamespace(has_checkpoint=lambda _: True),
             clock=SimpleNamespace(lap=lambda _: None),
+            phases=Phases(),
             emit=lambda name, **fields: self.told.append((name, fields)),
         )
         preparation: Any = SimpleNamespace(
