@@ -204,6 +204,14 @@ def _hint(record: Mapping[str, Any]) -> str:
                 else "save that list alone as a file of its own"
             )
             return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
+    if (columns := suggested_columns(record)) is None:
+        return ""
+    named = ", ".join(f"{ours} = {dumps(column)}" for ours, column in columns.items())
+    return f". If these are a question and its answer: columns = {{ {named} }}"
+
+
+def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
+    """Which columns of ``record`` look like a question and its answer; None where none do."""
     names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
     words = {name: set(_WORDS.findall(name.lower())) for name in names}
     asking = next((name for name in names if words[name] & ASKING), None)
@@ -213,6 +221,5 @@ def _hint(record: Mapping[str, Any]) -> str:
     asking = asking or next((name for name in said if name != answering), None)
     answering = answering or next((name for name in said if name != asking), None)
     if asking is None or answering is None:
-        return ""
-    columns = f"{{ prompt = {dumps(asking)}, completion = {dumps(answering)} }}"
-    return f". If these are a question and its answer: columns = {columns}"
+        return None
+    return {"prompt": asking, "completion": answering}

@@ -131,7 +131,7 @@ def test_what_cannot_be_edited(project: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (status, text.split(";")[0]) == (400, "arkor.toml:9: model = 3 is invalid")
     assert "power applies only when scheduler is" in refused(project, {"lrPower": 2})[1]
     assert "has no trainer" in refused(project, {"seed": 1}, trainer="none")[1]
-    monkeypatch.setattr(module, "edit", lambda *_: TOML.replace("40", "41"))
+    monkeypatch.setattr(module.edit, "edit", lambda *_: TOML.replace("40", "41"))
     assert "make the change by hand" in refused(project, {"maxSteps": 42})[1]
     (project / "arkor.toml").write_text(TOML + "#\n" * module.MANY_LINES)
     assert "too many to compare" in refused(project, {"maxSteps": 42})[1]

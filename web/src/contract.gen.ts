@@ -296,13 +296,24 @@ export interface CredentialsView {
   signIn?: string;
 }
 
+/** A data file whose columns match none of the known forms of rows. */
+export interface UnmappedColumns {
+  part: number;
+  file: string;
+  columns: string[];
+  rows: (Record<string, string>)[];
+  suggested?: Record<string, string>;
+}
+
 /** One trainer that the project declares, with the settings a person reads before pressing Run. */
 export interface Trainer {
   name: string;
   config?: JobConfig;
   rows?: number;
+  unreadable?: number;
   problem?: string;
   flaw?: string;
+  unmapped?: UnmappedColumns;
 }
 
 /** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
