@@ -68,7 +68,7 @@ class Driver:
         """As `Worker` has it; a driver that is free then is kept for another job."""
         await self._drivers.leave(self._process, completed=self._completed)
 
-    def cause(self, what: str) -> str:
+    def cause(self, what: str, remedy: str) -> str:
         """As `Worker` has it."""
         return f"The connection to the cluster has ended: {self._process.child.cause('its driver')}"
 

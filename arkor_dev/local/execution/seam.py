@@ -40,8 +40,11 @@ class Worker(Protocol):
     async def stop(self) -> None:
         """End it and all that it has started, and wait until that is done."""
 
-    def cause(self, what: str) -> str:
-        """A sentence on why ``what``, a worker that ended without its last word, has ended."""
+    def cause(self, what: str, remedy: str) -> str:
+        """A sentence on why ``what``, a worker that ended without its last word, has ended.
+
+        ``remedy`` is what frees memory, where that is why.
+        """
 
 
 class Execution(Protocol):

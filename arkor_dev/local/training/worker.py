@@ -128,7 +128,7 @@ class Work:
             fields: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
             if out_of_memory(error):
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                fields["error"] = f"The machine ran out of memory: lower batchSize or maxLength ({reason})."
+                fields["error"] = f"The machine ran out of memory: lower batch_size or max_length ({reason})."
                 fields["outOfMemory"] = True
             self.link.send(end="failed", fields=fields)
 

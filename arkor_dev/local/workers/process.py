@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -57,6 +57,10 @@ def message_in(line: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ValueError("no object")
     return message
+
+
+LESS_MEMORY: Final = "lower batch_size or max_length, or choose a smaller model"
+"""The remedy for a training process."""
 
 
 class Child:
@@ -156,15 +160,18 @@ class Child:
         """Whether it was ended by signal 9, which is what a system does when memory runs out."""
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
-    def cause(self, what: str) -> str:
-        """Say why a worker that ended without a word of its own has ended."""
+    def cause(self, what: str, remedy: str = "or choose a smaller model") -> str:
+        """Say why a worker that ended without a word of its own has ended.
+
+        ``remedy`` is what frees memory, besides closing other programs.
+        """
         status = self._process.returncode
         if self._strange:
             return f"{what} said what is no message, and was ended: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: "
-                "close other programs, or choose a smaller model, batchSize or maxLength."
+                f"close other programs, {remedy}."
             )
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")

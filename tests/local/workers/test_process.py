@@ -33,6 +33,14 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
         await child.stop()
 
 
+async def test_what_a_killed_process_advises_is_for_its_own_work() -> None:
+    child = await Child.start(WILD)
+    child.kill()
+    await child.ended()
+    assert "close other programs, or choose a smaller model." in child.cause("The inference process")
+    assert "batch_size or max_length" in child.cause("The training process", process.LESS_MEMORY)
+
+
 async def test_an_answer_of_a_worker_that_says_no_message_ends() -> None:
     inference = Inference(module=WILD)
     try:

@@ -30,7 +30,7 @@ from arkor_dev.local.cluster.away.proof import proof
 from arkor_dev.local.cluster.away.spool import Spool
 from arkor_dev.local.cluster.names import CHUNK, FOLDERS, SHA256, described, is_safe
 from arkor_dev.local.cluster.storage.node_share import NodeShare
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.process import LESS_MEMORY, Child
 
 from .facts import facts
 
@@ -236,7 +236,7 @@ class Node:
                 await self._taken.wait()
             await asyncio.wait({gone}, timeout=PAUSE_SECONDS)
         await child.ended()
-        self._over = {"killed": child.killed, "cause": child.cause("The training process")}
+        self._over = {"killed": child.killed, "cause": child.cause("The training process", LESS_MEMORY)}
         self._news.set()
 
     def _added(self, lines: list[bytes]) -> bool:
