@@ -52,6 +52,7 @@ class FakeExports:
         self.proof = PROOF
         self.files = dict(FILES)
         self.lacking = ""
+        self.command = "/opt/venv/bin/python -m pip install llama-cpp-python"
         self.progress: dict[str, Any] = {"label": "Writing", "total": 8, "unit": "files"}
         self.named: list[dict[str, Any]] | None = None
         self.made: dict[str, dict[str, dict[str, Any]]] = {}
@@ -153,7 +154,10 @@ class FakeExports:
     async def _list(self, request: web.Request) -> web.Response:
         job_id = self._fake.job_of(request)["id"]
         told = [self._told(job_id, export) for export in self.of(job_id).values()]
-        return web.json_response({"exports": told[::-1]})
+        answer: dict[str, Any] = {"exports": told[::-1]}
+        if self.lacking:
+            answer["unavailable"] = {"formats": LLAMA, "error": self.lacking, "command": self.command}
+        return web.json_response(answer)
 
     async def _get(self, request: web.Request) -> web.Response:
         export = self._one(request)
