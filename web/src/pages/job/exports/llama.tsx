@@ -1,6 +1,7 @@
-/** Exports for llama.cpp, LM Studio and Ollama: which file, in how many bits, and how much of the adapter. */
+/** Exports for llama.cpp, LM Studio and Ollama: which file, its quantization, and the strength of the adapter. */
 import { useState } from "preact/hooks";
 import { Button } from "../../../ui/controls/button";
+import { CopyButton } from "../../../ui/controls/copy";
 import { Field } from "../../../ui/controls/switch";
 
 export interface Wanted {
@@ -27,24 +28,52 @@ const QUANTIZATIONS = [
 
 const STRENGTHS = [25, 50, 75, 100, 125, 150];
 
-export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) => void }) {
+export interface Unavailable {
+  error: string;
+  /** To be copied into a terminal; empty where there is none. */
+  command: string;
+}
+
+interface Props {
+  busy: boolean;
+  begin: (wanted: Wanted) => void;
+  /** Why there are no such exports here, where there are none. */
+  unavailable: Unavailable | null;
+}
+
+export function Llama({ busy, begin, unavailable }: Props) {
   const [format, setFormat] = useState("gguf");
   const [quantization, setQuantization] = useState("q8_0");
   const [strength, setStrength] = useState(100);
   const whole = format !== "gguf-lora";
+  const none = unavailable !== null;
   return (
-    <details class="exports-llama">
-      <summary>For llama.cpp, LM Studio and Ollama</summary>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          begin({
-            format,
-            ...(whole && { quantization }),
-            ...(strength !== 100 && { strength: strength / 100 }),
-          });
-        }}
-      >
+    <form
+      class="exports-llama"
+      onSubmit={(event) => {
+        event.preventDefault();
+        begin({
+          format,
+          ...(whole && { quantization }),
+          ...(strength !== 100 && { strength: strength / 100 }),
+        });
+      }}
+    >
+      {none && (
+        <>
+          <p class="exports-why" id="exports-why">
+            {unavailable.error}
+          </p>
+          {unavailable.command && (
+            <div class="exports-command">
+              <code>{unavailable.command}</code>
+              <CopyButton text={unavailable.command} label="Copy the command that installs it" small />
+            </div>
+          )}
+        </>
+      )}
+      <fieldset class="exports-fields" disabled={none}>
+        <legend class="visually-hidden">Options</legend>
         <Field label="What" for="exports-format">
           <select
             id="exports-format"
@@ -89,10 +118,10 @@ export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) 
             ))}
           </select>
         </Field>
-        <Button small type="submit" disabled={busy}>
-          Export for llama.cpp
-        </Button>
-      </form>
-    </details>
+      </fieldset>
+      <Button small type="submit" disabled={busy || none} aria-describedby={none ? "exports-why" : undefined}>
+        Export GGUF
+      </Button>
+    </form>
   );
 }
