@@ -110,7 +110,7 @@ class Work:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
             if out_of_memory(error):
-                reason = "One row alone takes more memory than is free: choose a smaller model or maxLength"
+                reason = "One row alone exceeds the free memory: choose a smaller model or lower max_length"
             self.link.send(error=reason)
 
 

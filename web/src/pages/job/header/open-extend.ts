@@ -1,8 +1,8 @@
 import { h } from "preact";
-import { errorText } from "../../api/client";
-import type { Job } from "../../contract.gen";
-import { say } from "../../ui/controls/live";
-import { floating } from "../../ui/floating";
+import { errorText } from "../../../api/client";
+import type { Job } from "../../../contract.gen";
+import { say } from "../../../ui/controls/live";
+import { floating } from "../../../ui/floating";
 
 /** Opens the dialog of a job's later end; its code comes with it. */
 export async function openExtend(job: Job): Promise<void> {

@@ -1,15 +1,15 @@
-/** What a person says of a job, edited where it stands: its name, its tags, its notes. */
+/** A job's name, tags and notes, each edited in its place. */
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { errorText } from "../../api/client";
-import type { Job, JobChanges } from "../../contract.gen";
-import { plural } from "../../lib/format";
-import { clean, cleanBlock } from "../../lib/text";
-import { composing, fitHeight } from "../../lib/textarea";
-import { features } from "../../store/features";
-import { editJob } from "../../store/jobs";
-import { Button } from "../../ui/controls/button";
+import { errorText } from "../../../api/client";
+import type { Job, JobChanges } from "../../../contract.gen";
+import { plural } from "../../../lib/format";
+import { clean, cleanBlock } from "../../../lib/text";
+import { composing, fitHeight } from "../../../lib/textarea";
+import { features } from "../../../store/features";
+import { editJob } from "../../../store/jobs";
+import { Button } from "../../../ui/controls/button";
 
 export type Part = "name" | "tags" | "notes";
 
@@ -176,7 +176,7 @@ export function Notes({ job }: { job: Job }) {
   const { notes } = job;
   useEffect(() => {
     if (notes && !markdown.peek())
-      void import("../../markdown").then((module) => {
+      void import("../../../markdown").then((module) => {
         markdown.value = module.Markdown;
       });
   }, [notes]);

@@ -1,16 +1,16 @@
 /** A job once more: the same at once, in Home's form to be changed, or as a branch from one of its checkpoints. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../api/client";
-import { type Job, SETTINGS, type Trainer } from "../../contract.gen";
-import { number } from "../../lib/format";
-import { displayName } from "../../lib/text";
-import { go, href } from "../../router";
-import { loadManifest, manifest, manifestError, trainerNamed } from "../../store/manifest";
-import { startTraining } from "../../store/start-training";
-import { changesFor, draftParent, fillFrom } from "../../store/trainer-draft";
-import { say } from "../../ui/controls/live";
-import { confirm } from "../../ui/dialog";
-import { shownRun, startedRun } from "../home/open-run";
+import { errorText } from "../../../api/client";
+import { type Job, SETTINGS, type Trainer } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { displayName } from "../../../lib/text";
+import { go, href } from "../../../router";
+import { loadManifest, manifest, manifestError, trainerNamed } from "../../../store/manifest";
+import { startTraining } from "../../../store/start-training";
+import { changesFor, draftParent, fillFrom } from "../../../store/trainer-draft";
+import { say } from "../../../ui/controls/live";
+import { confirm } from "../../../ui/dialog";
+import { shownRun, startedRun } from "../../home/open-run";
 
 /** A dry run is a switch beside the button, not a part of the form. */
 const FIELDS = SETTINGS.map(({ field }) => field).filter((field) => field !== "dryRun");

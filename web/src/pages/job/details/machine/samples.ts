@@ -1,8 +1,8 @@
 /** The machine's samples of a run as columns of numbers, and where each stands along the chart's x. */
-import type { XMode } from "../../../chart/data/series";
-import { Numbers } from "../../../events/number-array";
-import type { Rows } from "../../../events/rows";
-import { finite, isObject } from "../../../lib/json";
+import type { XMode } from "../../../../chart/data/series";
+import { Numbers } from "../../../../events/number-array";
+import type { Rows } from "../../../../events/rows";
+import { finite, isObject } from "../../../../lib/json";
 
 export const FIELDS = [
   "cpu",
@@ -61,7 +61,7 @@ function parsed(bytes: Uint8Array): Record<string, unknown> {
 
 /**
  * The x of each moment, which never decreases. Steps and epochs are between those of the logged rows around it, from 0 at
- * `startedAt` on; after the last row they go on at its pace, by one row's distance at most.
+ * `startedAt` on (and steps `shift` later); after the last row they go on at its pace, by one row's distance at most.
  */
 export function placesOf(
   times: Float64Array,
@@ -69,16 +69,18 @@ export function placesOf(
   mode: XMode,
   origin: number,
   startedAt: number,
+  shift = 0,
 ): Float64Array {
   if (mode === "wall" || mode === "elapsed")
     return times.map((time) => (mode === "wall" ? time : time - origin));
   const known = knots(rows, mode, startedAt);
+  const start = mode === "step" ? shift : 0;
   const places = new Float64Array(times.length);
   let knot = 0;
   let last = -Infinity;
   for (const [index, time] of times.entries()) {
     while (knot + 2 < known.length && known[knot + 1]![0] <= time) knot++;
-    last = places[index] = Math.max(last, between(time, known[knot], known[knot + 1]));
+    last = places[index] = Math.max(last, between(time, known[knot], known[knot + 1]) + start);
   }
   return places;
 }

@@ -1,7 +1,7 @@
 /** Where a finished run's time went, as one bar with words. */
-import type { RunMetrics } from "../../../contract.gen";
-import { duration } from "../../../lib/format";
-import { finite, isObject } from "../../../lib/json";
+import type { RunMetrics } from "../../../../contract.gen";
+import { duration } from "../../../../lib/format";
+import { finite, isObject } from "../../../../lib/json";
 
 const PARTS: readonly (readonly [part: string, words: string, tone: string])[] = [
   ["data", "Reading data", "--series-1"],

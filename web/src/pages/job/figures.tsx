@@ -5,20 +5,12 @@ import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
 import { clock, day, duration, loss, number, time } from "../../lib/format";
 import { lastFinite, recentMean, shortDuration, timeLeft } from "./pace";
-import { isActive, stepsOf } from "./state";
+import { isActive, type JobNow, stepsOf } from "./state";
 
-interface Props {
-  job: Job | undefined;
-  run: Run;
-  version: number;
-  /** The status as the events and the list together know it. */
-  status: string;
-}
-
-export function Strip({ job, run, version, status }: Props) {
+export function Figures({ job, run, version, status }: JobNow) {
   const { step, total } = stepsOf(job, run);
   return (
-    <dl class="job-strip num">
+    <dl class={status === "completed" ? "job-strip job-strip-done num" : "job-strip num"}>
       <LossFigure job={job} run={run} version={version} />
       <Figure
         name="Step"

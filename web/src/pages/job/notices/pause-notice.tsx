@@ -1,11 +1,11 @@
 /** Where a job stands and why, and where it went on. */
-import type { Job } from "../../contract.gen";
-import type { Run } from "../../events/run";
-import { number } from "../../lib/format";
-import { clean } from "../../lib/text";
-import { features } from "../../store/features";
-import { isActive } from "./state";
-import "./standing.css";
+import type { Job } from "../../../contract.gen";
+import type { Run } from "../../../events/run";
+import { number } from "../../../lib/format";
+import { clean } from "../../../lib/text";
+import { features } from "../../../store/features";
+import { isActive } from "../state";
+import "./notices.css";
 
 /** What a reason of the contract means for the person, where the backend says no more. */
 const WHY: Readonly<Record<string, string>> = {
@@ -20,7 +20,7 @@ interface Props {
   status: string;
 }
 
-export function Standing({ job, run, status }: Props) {
+export function PauseNotice({ job, run, status }: Props) {
   if (status === "paused") return <Paused {...(run.pause ?? job?.pause ?? { step: NaN, reason: "" })} />;
   const { resumed } = run;
   if (!resumed || !isActive(status)) return null;

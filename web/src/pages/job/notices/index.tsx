@@ -1,13 +1,13 @@
 /** Notices above the chart: an error in full, a connection that is being retried, the progress of fetching a model. */
-import type { Job } from "../../contract.gen";
-import type { Progress, Run } from "../../events/run";
-import type { JobStream } from "../../events/stream";
-import { bytes } from "../../lib/format";
-import { clean, displayName } from "../../lib/text";
-import { jobHref } from "../../router";
-import { queueWords } from "../../store/queue";
-import { ErrorNote } from "../../ui/empty";
-import { Standing } from "./standing";
+import type { Job } from "../../../contract.gen";
+import type { Progress, Run } from "../../../events/run";
+import type { JobStream } from "../../../events/stream";
+import { bytes } from "../../../lib/format";
+import { clean, displayName } from "../../../lib/text";
+import { jobHref } from "../../../router";
+import { queueWords } from "../../../store/queue";
+import { ErrorNote } from "../../../ui/empty";
+import { PauseNotice } from "./pause-notice";
 
 interface Props {
   job: Job | undefined;
@@ -36,7 +36,7 @@ export function Notices({ job, stream, status }: Props) {
           {clean(run.rising, 400)}
         </p>
       )}
-      <Standing job={job} run={run} status={status} />
+      <PauseNotice job={job} run={run} status={status} />
       {status === "queued" && job?.queue?.reason !== undefined ? (
         <p class="job-notice" role="status">
           <strong>Waits for room.</strong> {clean(job.queue.reason, 1000)}. Others pass it until there is.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Rows } from "../../../events/rows";
+import { Rows } from "../../../../events/rows";
 import { placesOf, Samples } from "./samples";
 
 const bytes = (data: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(data));

@@ -1,6 +1,6 @@
-import { ApiError } from "../../api/client";
-import { clean } from "../../lib/text";
-import { confirm } from "../../ui/dialog";
+import { ApiError } from "../../../api/client";
+import { clean } from "../../../lib/text";
+import { confirm } from "../../../ui/dialog";
 
 /** Does it, and once more by force where its data or model has changed since and the person says so; true when it was done. */
 export async function unlessChanged(

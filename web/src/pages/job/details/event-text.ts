@@ -13,11 +13,11 @@ import {
   TRAINING_PAUSED,
   TRAINING_RESUMED,
   TRAINING_STARTED,
-} from "../../contract.gen";
-import type { Entry } from "../../events/records";
-import { bytes, loss, number, plural, rate } from "../../lib/format";
-import { isObject, type JsonObject } from "../../lib/json";
-import { clean } from "../../lib/text";
+} from "../../../contract.gen";
+import type { Entry } from "../../../events/records";
+import { bytes, loss, number, plural, rate } from "../../../lib/format";
+import { isObject, type JsonObject } from "../../../lib/json";
+import { clean } from "../../../lib/text";
 
 const MAX = 400;
 

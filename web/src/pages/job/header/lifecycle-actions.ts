@@ -1,16 +1,16 @@
-/** What lets a job stand, go on, or get a later end: the actions, and what came of the last one. */
+/** Pausing, resuming and extending a job: the actions, and why the last one failed. */
 import { useState } from "preact/hooks";
-import type { Action } from "../../actions/actions";
-import { errorText } from "../../api/client";
-import type { Job } from "../../contract.gen";
-import { number } from "../../lib/format";
-import { features } from "../../store/features";
-import { actOnJob } from "../../store/jobs";
-import { announce, say } from "../../ui/controls/live";
+import type { Action } from "../../../actions/actions";
+import { errorText } from "../../../api/client";
+import type { Job } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { features } from "../../../store/features";
+import { actOnJob } from "../../../store/jobs";
+import { announce, say } from "../../../ui/controls/live";
 import { openExtend } from "./open-extend";
 import { unlessChanged } from "./unless-changed";
 
-interface GoingOn {
+interface Lifecycle {
   pause: Action;
   resume: Action;
   extend: Action;
@@ -18,9 +18,9 @@ interface GoingOn {
   fault: { title: string; error: string } | null;
 }
 
-export function useGoingOn(id: string, job: Job | undefined, status: string): GoingOn {
+export function useLifecycle(id: string, job: Job | undefined, status: string): Lifecycle {
   const [busy, setBusy] = useState(false);
-  const [fault, setFault] = useState<GoingOn["fault"]>(null);
+  const [fault, setFault] = useState<Lifecycle["fault"]>(null);
   const attempt = async (title: string, action: () => Promise<void>): Promise<void> => {
     setBusy(true);
     setFault(null);

@@ -1,16 +1,16 @@
 /** How the machine did while it trained: small charts under the loss, with its x axis and its cursor. */
 import type { Signal } from "@preact/signals";
 import { useId, useMemo } from "preact/hooks";
-import { type Curve, extent, lowerBound } from "../../../chart/data/curve";
-import { hitOf } from "../../../chart/geometry/hit-test";
-import { pathOf } from "../../../chart/geometry/path";
-import { linearScale } from "../../../chart/geometry/scale";
-import { dotsPath, type Scene } from "../../../chart/geometry/scene";
-import type { Settings } from "../../../chart/geometry/settings";
-import type { Cursor } from "../../../chart/input/cursor";
-import { Swatch } from "../../../chart/swatch";
-import type { Run } from "../../../events/run";
-import { bytes, number } from "../../../lib/format";
+import { type Curve, extent, lowerBound } from "../../../../chart/data/curve";
+import { hitOf } from "../../../../chart/geometry/hit-test";
+import { pathOf } from "../../../../chart/geometry/path";
+import { linearScale } from "../../../../chart/geometry/scale";
+import { dotsPath, type Scene } from "../../../../chart/geometry/scene";
+import type { Settings } from "../../../../chart/geometry/settings";
+import type { Cursor } from "../../../../chart/input/cursor";
+import { Swatch } from "../../../../chart/swatch";
+import type { Run } from "../../../../events/run";
+import { bytes, number } from "../../../../lib/format";
 import { type Field, placesOf, Samples } from "./samples";
 
 const HEIGHT = 44;
@@ -55,16 +55,18 @@ interface Props {
   run: Run;
   version: number;
   origin: number;
+  /** As the curve's track has it. */
+  shift: number;
   settings: Settings;
   scene: Scene;
   cursor: Signal<Cursor | null>;
 }
 
-export function MachineCharts({ run, origin, settings, scene, cursor }: Props) {
+export function MachineCharts({ run, origin, shift, settings, scene, cursor }: Props) {
   const samples = useMemo(() => new Samples(), [run]);
   samples.extend(run.samples);
   const times = samples.times.view();
-  const xs = placesOf(times, run.rows, settings.x, origin, run.startedAt);
+  const xs = placesOf(times, run.rows, settings.x, origin, run.startedAt, shift);
   const at = cursor.value;
   const px = at === null ? null : pixelOf(at, scene);
   const index = px === null ? xs.length - 1 : nearest(xs, scene.x.invert(px));

@@ -1,15 +1,15 @@
 /** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
 import { useState } from "preact/hooks";
-import { TRAINING_FAILED } from "../../contract.gen";
-import type { Records } from "../../events/records";
-import { fileName, saveFile } from "../../lib/download";
-import { bytes, clock, number } from "../../lib/format";
-import { clean, cleanBlock } from "../../lib/text";
-import { Button } from "../../ui/controls/button";
-import { CopyButton } from "../../ui/controls/copy";
-import { Dialog } from "../../ui/dialog";
-import { VirtualRows } from "../../ui/list/virtual-list";
-import { lineHeight } from "../../ui/text-size";
+import { TRAINING_FAILED } from "../../../contract.gen";
+import type { Records } from "../../../events/records";
+import { fileName, saveFile } from "../../../lib/download";
+import { bytes, clock, number } from "../../../lib/format";
+import { clean, cleanBlock } from "../../../lib/text";
+import { Button } from "../../../ui/controls/button";
+import { CopyButton } from "../../../ui/controls/copy";
+import { Dialog } from "../../../ui/dialog";
+import { VirtualRows } from "../../../ui/list/virtual-list";
+import { lineHeight } from "../../../ui/text-size";
 import { eventText } from "./event-text";
 
 const REST = 50;
@@ -31,11 +31,8 @@ export function Events({ records, name }: { records: Records; version: number; n
     return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
   };
   return (
-    <section class="job-events" aria-label="Events">
+    <div class="job-events">
       <div class="job-events-head">
-        <h2>
-          Events <span class="hint num">{number(records.rows)}</span>
-        </h2>
         <label class="job-events-kind">
           <span class="visually-hidden">Kind of event</span>
           <select value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
@@ -91,7 +88,7 @@ export function Events({ records, name }: { records: Records; version: number; n
       {open !== null && open < records.length && (
         <Whole records={records} index={open} close={() => setOpen(null)} />
       )}
-    </section>
+    </div>
   );
 }
 

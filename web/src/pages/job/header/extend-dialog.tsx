@@ -1,15 +1,15 @@
 /** A later end for a finished job: to which step or for how many epochs, and at which learning rate. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../api/client";
-import type { Job } from "../../contract.gen";
-import { number } from "../../lib/format";
-import { displayName } from "../../lib/text";
-import { actOnJob } from "../../store/jobs";
-import { Button } from "../../ui/controls/button";
-import { say } from "../../ui/controls/live";
-import { Chips, Field } from "../../ui/controls/switch";
-import { Dialog } from "../../ui/dialog";
-import { ErrorNote } from "../../ui/empty";
+import { errorText } from "../../../api/client";
+import type { Job } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { displayName } from "../../../lib/text";
+import { actOnJob } from "../../../store/jobs";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
+import { Chips, Field } from "../../../ui/controls/switch";
+import { Dialog } from "../../../ui/dialog";
+import { ErrorNote } from "../../../ui/empty";
 import { unlessChanged } from "./unless-changed";
 import "./extend-dialog.css";
 
