@@ -219,4 +219,4 @@ def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
     assert all(node["missing"] == [] and "torch" in node["versions"] for node in cluster["nodes"])
     assert beside.call("GET", "/v1/clusters?address=nowhere").status == 400
     away = beside.call("GET", "/v1/clusters?address=127.0.0.2:9").json["cluster"]
-    assert away["problem"].startswith("Nobody answers")
+    assert away["problem"].startswith("Nothing answers")
