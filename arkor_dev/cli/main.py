@@ -61,7 +61,7 @@ EXIT_CODES = {
     "0": "done or stopped",
     "1": "failed: the job, a check of doctor, of data or of verify; whoami: nobody is signed in",
     "2": "wrong usage, or it cannot start",
-    "3": "start: the job was cancelled",
+    "3": "start: the job was cancelled or deleted",
     "4": "start: the job was paused, and waits to be resumed",
     "130": "interrupted",
 }

@@ -24,7 +24,7 @@ from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
-from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
 
-EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "paused": 4}
+EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "deleted": 3, "paused": 4}
 PASSING: Final = ("disk", "battery")
 """Reasons of a pause that end by themselves, and the pause with them."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -89,7 +89,7 @@ async def run_start(
 
     ``file`` may also be the name of a trainer, where there is an ``arkor.toml`` and no such file.
 
-    0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 4 it was paused,
+    0 the job completed, 1 it failed or can't be followed, 3 it was cancelled or deleted, 4 it was paused,
     128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
     by field (`contract.changes`) that go before the file's; the job says which they were. ``like`` names a
     job whose settings and data are taken, ``parent`` one, and a checkpoint of it, whose adapter it begins
@@ -162,12 +162,16 @@ async def run_start(
                     "yellow",
                 )
                 return EXIT_CODES["paused"]
+            except NotFoundError:
+                status = "deleted"
             except ArkorError as fault:
                 view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
                 return 1
             if status == "paused":
                 local = " --local" if settings.local else ""
                 view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
+            elif status == "deleted":
+                view.say(f"Job {job_id} was deleted.", "yellow")
             else:
                 view.say(f"Job {job_id} finished with status={status}")
     if status == "completed" and view.console.is_terminal:
@@ -275,6 +279,8 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
     for pause in (0.0, 0.2, 0.8, 2.0):
         await asyncio.sleep(pause)
         with contextlib.suppress(ArkorError):
+            if seen is None and not await _exists(backend, job_id):
+                return "deleted"
             job = await job_of(backend, job_id)
             status = str(job.get("status"))
             if status in TERMINAL:
@@ -282,6 +288,14 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
                     view.say(f"failed: {one_line(job['error'], 2000)}", "red")
                 return status
     return seen or "unknown"
+
+
+async def _exists(backend: Backend, job_id: str) -> bool:
+    try:
+        await job_of(backend, job_id)
+    except NotFoundError:
+        return False
+    return True
 
 
 async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:

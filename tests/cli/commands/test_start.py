@@ -275,6 +275,16 @@ async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backen
     assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
 
 
+async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_backend: FakeBackend) -> None:
+    """Cancelled, then deleted, before the command has heard of either."""
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    del fake_backend.jobs[job]
+    fake_backend.cut()
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (3, f"Job {job} was deleted.")
+
+
 async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
