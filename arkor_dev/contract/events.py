@@ -73,6 +73,7 @@ class RunMetadata(TypedDict):
     model: NotRequired[str]
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
+    figures: NotRequired[list[Figure]]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]
@@ -95,6 +96,18 @@ class RunMetrics(TypedDict):
     seconds: NotRequired[float]
     secondsIn: NotRequired[dict[str, float]]
     peakBytes: NotRequired[int]
+
+
+class Figure(TypedDict):
+    """A number of the training method's own in ``training.log``.
+
+    ``name`` is its field there; that of the held-out rows begins with ``eval`` (``rewardMargin``,
+    ``evalRewardMargin``). ``label`` is for a person, ``unit`` follows the values.
+    """
+
+    name: str
+    label: str
+    unit: str
 
 
 class TrainingStarted(AnyEvent):
@@ -122,8 +135,9 @@ class TrainingLog(AnyEvent):
     """One row of figures, of training or (then without ``loss``) of an evaluation. From the trainer.
 
     ``loss`` is the mean since the last row. Samples and tokens, padding left out, are counted a second of
-    training. Each figure may be null, or out of a number's range (``1e309``), which is no point.
-    ``secondsLeft`` as in ``training.phase``: it includes everything that follows the last step.
+    training. Each figure may be null, or out of a number's range (``1e309``), which is no point. The figures
+    of the run's training method stand here too; ``training.started`` names them. ``secondsLeft`` as in
+    ``training.phase``: it includes everything that follows the last step.
     """
 
     type: Literal["training.log"]

@@ -234,19 +234,35 @@ class CredentialsView(TypedDict):
     """The command that signs in with an account, where this identity is none and its backend has accounts."""
 
 
+class UnmappedColumns(TypedDict):
+    """A data file whose columns match none of the known forms of rows.
+
+    It belongs to the source number ``part`` of the trainer's data set, from 0. ``rows`` are its first few,
+    their values as short texts; ``suggested`` are the columns that look like a prompt and its completion.
+    """
+
+    part: int
+    file: str
+    columns: list[str]
+    rows: list[dict[str, str]]
+    suggested: NotRequired[dict[str, str]]
+
+
 class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
     ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
-    ``flaw`` is the first row of its data that cannot be read and is not to be left out, where a quick look
-    has found one.
+    ``rows`` can be trained on and ``unreadable`` ones cannot, as far as a quick look went; ``flaw`` is the
+    reason of the first of those, unless they are to be skipped.
     """
 
     name: str
     config: NotRequired[JobConfig]
     rows: NotRequired[int]
+    unreadable: NotRequired[int]
     problem: NotRequired[str]
     flaw: NotRequired[str]
+    unmapped: NotRequired[UnmappedColumns]
 
 
 class TrainerName(TypedDict):

@@ -117,6 +117,8 @@ export interface JobConfig {
   useDora?: boolean;
   /** Start at zero (default, gaussian, orthogonal) or by factorizing the weights (pissa, olora). */
   initLoraWeights?: string;
+  /** How the model learns from the rows: sft is supervised fine-tuning. */
+  method?: string;
   /** Compute the loss on the assistant's answers only, not on the prompts. */
   trainOnResponsesOnly?: boolean;
   /** Compute the loss on the last answer of each chat only. */
@@ -294,13 +296,24 @@ export interface CredentialsView {
   signIn?: string;
 }
 
+/** A data file whose columns match none of the known forms of rows. */
+export interface UnmappedColumns {
+  part: number;
+  file: string;
+  columns: string[];
+  rows: (Record<string, string>)[];
+  suggested?: Record<string, string>;
+}
+
 /** One trainer that the project declares, with the settings a person reads before pressing Run. */
 export interface Trainer {
   name: string;
   config?: JobConfig;
   rows?: number;
+  unreadable?: number;
   problem?: string;
   flaw?: string;
+  unmapped?: UnmappedColumns;
 }
 
 /** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
@@ -418,6 +431,7 @@ export interface RunMetadata {
   model?: string;
   modelNote?: string;
   settings?: Record<string, unknown>;
+  figures?: Figure[];
   dataHash?: string;
   modelHash?: string;
   versions?: Record<string, string>;
@@ -434,6 +448,13 @@ export interface RunMetrics {
   seconds?: number;
   secondsIn?: Record<string, number>;
   peakBytes?: number;
+}
+
+/** A number of the training method's own in `training.log`. */
+export interface Figure {
+  name: string;
+  label: string;
+  unit: string;
 }
 
 /** The first step is about to be made; sent again when a run is resumed. From the trainer. */
@@ -1181,7 +1202,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1220,6 +1241,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "useRslora", label: "Rank-stabilized LoRA", style: "flag" },
   { field: "useDora", label: "DoRA", style: "flag" },
   { field: "initLoraWeights", label: "Initialization", style: "text" },
+  { field: "method", label: "Training method", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
   { field: "packing", label: "Packing", style: "flag" },

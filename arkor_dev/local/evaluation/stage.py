@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answers.asking import NOBODY, Stopped
-from .by_length import together
+from .by_length import batches_by_length, lengths_of
 from .by_row import by_row
 from .overall import TASK, overall
 from .paired import compare, noise_floor
@@ -82,10 +82,14 @@ class Judged(NamedTuple):
 
 @dataclass
 class _Set:
-    """Examples, their batches, and the mean losses a token of their rows that are known of both models."""
+    """Examples, their batches, and the mean losses of their rows that are known of both models.
+
+    ``general``: they are measured by cross entropy, whatever the training method is.
+    """
 
     examples: Sequence[Any]
     batches: list[list[int]]
+    general: bool = False
     adapter: list[float] | None = None
     base: list[float] | None = None
     base_of_examples: list[float] | None = None
@@ -106,10 +110,9 @@ class _Set:
         found = self.in_order(losses)
         if not any(example.same_row for example in self.examples):
             return found
-        tokens = [_learned(example) for example in self.examples]
-        return by_row(
-            self.examples, [(loss * count, count) for loss, count in zip(found, tokens, strict=True)]
-        )
+        weights = [example.weight for example in self.examples]
+        sums = [(loss * weight, weight) for loss, weight in zip(found, weights, strict=True)]
+        return by_row(self.examples, sums)
 
     def take_base(self, losses: Sequence[float]) -> None:
         """Note the base's losses, batch after batch."""
@@ -163,8 +166,9 @@ class Stage:
 
     def prepare(self) -> None:
         """Find out what is known already, and what has to be measured."""
-        held = self._held = _Set(self.held_out, together(self.held_out, self.batch))
-        general = self._general = _Set(self.general, together(self.general, TOGETHER, PADDED))
+        held = self._held = _Set(self.held_out, batches_by_length(lengths_of(self.held_out), self.batch))
+        batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
+        general = self._general = _Set(self.general, batches, general=True)
         self._sets = [each for each in (held, general) if each.examples]
         held.adapter = list(self.known) if self.known is not None else None
         for each in self._sets:
@@ -279,13 +283,14 @@ class Stage:
         return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
-        """The mean loss a token of each example of a set, batch after batch."""
+        """The mean loss of each example of a set, batch after batch."""
         losses: list[float] = []
         for batch in some.laid:
             if self.cancelled():
                 raise Stopped
             self.progress("Evaluating", self._done, self._total, "rows")
-            losses += [loss / tokens for loss, tokens in model.each(batch)]
+            found = model.cross_entropy(batch) if some.general else model.each(batch)
+            losses += [loss / weight for loss, weight in found]
             self._done += len(batch)
             self.to_read -= tokens_of(batch)
         if not all(map(math.isfinite, losses)):
@@ -299,10 +304,13 @@ class Stage:
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
         for row in self.rows:
-            told = [row.messages, row.tools] if row.text is None else row.text
+            told: Any = [row.messages, row.tools] if row.text is None else row.text
+            if row.extra:
+                told = [told, row.extra]
             texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
         for example in self.held_out:
-            tokens.update(json.dumps([example.ids, example.labels]).encode() + b"\n")
+            for sequence in example.sequences:
+                tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
             "tokens": tokens.hexdigest(),
@@ -315,7 +323,7 @@ class Stage:
         """Each row's figures; of very many those that changed most, for better and for worse."""
         learned: list[int] = []
         for example in self.held_out:
-            learned.append(_learned(example))
+            learned.append(example.learned)
             if example.same_row:
                 learned[-2:] = [sum(learned[-2:])]
         order = sorted(range(len(base)), key=lambda place: adapter[place] - base[place])
@@ -343,7 +351,8 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
     Each row is in a batch with others than before: batches of the same size, moved by half a batch.
     """
     places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
-    order = [place for some in together([held_out[place] for place in places], batch) for place in some]
+    lengths = lengths_of([held_out[place] for place in places])
+    order = [place for some in batches_by_length(lengths, batch) for place in some]
     half = batch // 2
     moved = [order[:half], *(order[start : start + batch] for start in range(half, len(order), batch))]
     return places, [some for some in moved if some]
@@ -370,11 +379,7 @@ def context_of(row: Row) -> dict[str, Any]:
 
 def tokens_of(examples: Sequence[Any]) -> int:
     """Tokens of encoded rows."""
-    return sum(len(example.ids) for example in examples)
-
-
-def _learned(example: Any) -> int:
-    return sum(label >= 0 for label in example.labels[1:])
+    return sum(example.tokens for example in examples)
 
 
 def _content(turn: dict[str, Any]) -> str:

@@ -11,14 +11,14 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.cards.beside import describe_merged
+from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
-from arkor_dev.local.inference.strength import WHOLE, Dial
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.whole_folder import MANIFEST, manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
 from .proof import BOUNDS, Questions, proof
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
 
     from .proof import Said
 
@@ -63,7 +63,7 @@ class Making:
     name: str
     target: Path
     progress: Progress
-    strength: float = WHOLE
+    strength: float = FULL_STRENGTH
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -85,8 +85,8 @@ class Making:
             base.model = None  # the two need not fit into the memory together
             gc.collect()
             trained = load_base(self.source).model.eval()
-        elif self.strength != WHOLE:
-            Dial(trained, ADAPTER).turn(self.strength)
+        elif self.strength != FULL_STRENGTH:
+            AdapterScale(trained, ADAPTER).turn(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
         if not self._is_copy:
             self.progress("Writing", 0, None, "")
@@ -158,7 +158,7 @@ class Making:
         prompts: list[list[int]] = []
         for row in [*rows, *general_questions(2 * ROWS - len(rows))]:
             try:
-                texts.append(encode(tokenizer, row, longest, responses_only=True)[0][-1])
+                texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
                     text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])

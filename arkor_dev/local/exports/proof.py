@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.training.loss import rectangle
-from arkor_dev.local.training.rows.encoding import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.objective import rectangle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

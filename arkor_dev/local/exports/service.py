@@ -18,7 +18,7 @@ from arkor_dev.contract.bodies import EXPORT_FORMATS, LLAMA_FORMATS, USUAL_QUANT
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.gguf.installed import install, lacking
-from arkor_dev.local.inference.strength import WHOLE, no_strength
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, why_full_strength_only
 from arkor_dev.local.jobs.job_folder import (
     export_file,
     export_folder,
@@ -29,8 +29,7 @@ from arkor_dev.local.jobs.job_folder import (
     saved_folder,
 )
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.background import BackgroundWork
+from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -51,27 +50,30 @@ ATTENDED_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 5.0
 
 
-def _refusal(source: Path, config: Mapping[str, Any], form: str, strength: float = WHOLE) -> str | None:
+def _refusal(
+    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
+) -> str | None:
     """Return why what lies in ``source`` can't be exported so, as far as its settings tell. Reads files.
 
     ``config`` is the job's.
     """
     if form in LLAMA_FORMATS and (reason := lacking()):
         return reason
-    if kind_of(source) != "adapter" and (strength != WHOLE or form in ADAPTERS):
+    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or form in ADAPTERS):
         return (
             "This job trained the whole model and has no adapter. Export it as "
-            f"{'merged' if form == 'adapter' else 'gguf'}{'' if strength == WHOLE else ', at strength 1'}"
+            f"{'merged' if form == 'adapter' else 'gguf'}"
+            f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
         )
     if config.get("loadIn4bit") and form != "adapter":
         return (
             "This adapter was trained on 4-bit weights: merged into the full ones it would be another model. "
             "Export the adapter"
         )
-    if strength == WHOLE and form != "gguf-lora":
+    if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
-    if reason := no_strength(source):
-        what = "cannot leave as a LoRA file" if strength == WHOLE else "has no other strength than 1"
+    if reason := why_full_strength_only(source):
+        what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
         return f"This adapter {what}: {reason}"
     return None
 
@@ -103,14 +105,14 @@ class Exports:
         self._data, self._project, self._cache = data, project, cache
         self._busy = busy
         self._orders: dict[str, Order] = {}
-        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
+        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._work_and_look())
+        return background_task(self._work_and_look())
 
     async def _work_and_look(self) -> None:
-        async with alongside(self._look()):
+        async with background_task(self._look()):
             await self._background.run()
 
     async def _look(self) -> None:
@@ -127,7 +129,7 @@ class Exports:
 
     async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
         """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
-        form, step, strength = body["format"], body.get("step"), body.get("strength", WHOLE)
+        form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
@@ -142,7 +144,7 @@ class Exports:
         }
         if step is not None:
             told["step"] = step
-        if strength != WHOLE:
+        if strength != FULL_STRENGTH:
             told["strength"] = strength
         if form in ("gguf", "ollama"):
             told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
@@ -303,7 +305,7 @@ class Exports:
                 project=str(self._project),
                 format=told["format"],
                 quantization=told.get("quantization"),
-                strength=told.get("strength", WHOLE),
+                strength=told.get("strength", FULL_STRENGTH),
                 cache=str(self._cache),
                 source=str(order.source),
                 kind=await asyncio.to_thread(kind_of, order.source),

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
-from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.background import BackgroundWork
+from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -71,12 +70,12 @@ class Forecasts:
         self._busy = busy
         self._kept = Kept(data)
         self._entries: dict[str, Entry] = {}
-        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
+        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Measure what is asked for as long as the body runs."""
-        return alongside(self._background.run())
+        return background_task(self._background.run())
 
     # Asked by the server
 

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
-from arkor_dev.local.checkpoints.early import check_writable
-from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.local.checkpoints.preflight import check_writable
+from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
-from arkor_dev.local.workers import peak_memory
+from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
+from .distributed.rendezvous import PeerLostError, Rendezvous
 from .phases import LOADING, Phases
 from .preparation import Preparation
-from .together.meeting import GroupLostError, Meeting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Work:
 
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
-        meeting = Meeting.of(job, self.link)
+        meeting = Rendezvous.of(job, self.link)
         self.silent = meeting is not None and meeting.rank > 0  # the first of several speaks for all
         if device := job.get("device"):  # before anybody looks which there are
             os.environ["CUDA_VISIBLE_DEVICES"] = device
@@ -82,9 +82,9 @@ class Work:
         preparation.load(model)
         preparation.encode()
         if meeting:
-            from .together.group import Group
+            from .distributed.process_group import ProcessGroup
 
-            group = Group(meeting, preparation.base.device)
+            group = ProcessGroup(meeting, preparation.base.device)
             if self.silent:
                 preparation.make_run(lambda: False, group=group).run()
                 self.link.send(end="completed", fields={})
@@ -102,7 +102,7 @@ class Work:
             status, fields = run.run()
         if status == "completed":
             if samples.end() and judging.judge():
-                fields["metrics"]["peakBytes"] = peak_memory.peak()
+                fields["metrics"]["peakBytes"] = resources.peak_memory()
             elif self.cancel.is_set():
                 status, fields = "cancelled", {}
             else:  # all steps are made and kept: it is compared when the job goes on
@@ -120,7 +120,7 @@ class Work:
         """Do the work; whatever goes wrong ends as a reason that the person reads."""
         try:
             self.train()
-        except GroupLostError:
+        except PeerLostError:
             traceback.print_exc()
             time.sleep(LOST_SECONDS)  # whoever has started the workers sees which one is gone, and ends all
             sys.exit("The other workers of this job no longer answer")

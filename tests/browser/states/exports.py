@@ -41,7 +41,7 @@ async def shown(scene: Scene, *exports: dict[str, Any]) -> None:
 @state("job-export-none", "Nothing exported yet")
 async def none(scene: Scene) -> None:
     await shown(scene)
-    await expect(scene.page.get_by_role("button", name="Merge into base model")).to_be_enabled()
+    await expect(scene.page.get_by_role("button", name="Export merged model")).to_be_enabled()
 
 
 @state("job-export", "A merged model that answers as the trained one, and an adapter that is being written")
@@ -97,6 +97,5 @@ async def for_llama(scene: Scene) -> None:
         "unit": "B",
         "secondsLeft": 74.2,
     }
-    await scene.page.get_by_text("For llama.cpp, LM Studio and Ollama").click()
     await expect(scene.page.get_by_label("Quantization")).to_be_visible()
     await expect(scene.page.get_by_text("1 min 14 s left")).to_be_visible()

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from arkor_dev.data.rows import Row
 from arkor_dev.local.exports import writing
 from arkor_dev.local.exports.making import Making
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import chats
 from tests.local.tiny_run import set_up
@@ -45,7 +45,7 @@ def trained(tiny: Path, data: Path, **config: Any) -> Path:
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(tiny)
-    rows = [encode(tokenizer, row, 128, responses_only=True)[0][0] for row in ROWS]
+    rows = [encode(tokenizer, row, Encoding(128))[0][0] for row in ROWS]
     run = set_up(tiny, data, {**CONFIG, **config}, train=rows)
     run.run()
     return data / "jobs" / run.job_id / "final"

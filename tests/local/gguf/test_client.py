@@ -60,6 +60,8 @@ def test_the_starter_of_the_package_index_has_one_place(tmp_path: Path) -> None:
 def test_how_to_get_llama_cpp_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "pip" or None)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(sys, "executable", "/home/a b/.venv/bin/python")
+    monkeypatch.setattr(sys, "platform", "linux")
     said = installed.lacking()
     assert said is not None
     assert said.endswith(f"Install it with: {installed.install()}")

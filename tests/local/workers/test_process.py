@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers import process
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import SMALLER, TRY_AGAIN, JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .wild import WORDS
@@ -31,6 +31,14 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
         assert not child.killed  # by the system, that is, for its memory
     finally:
         await child.stop()
+
+
+async def test_what_a_killed_process_advises_is_for_its_own_work() -> None:
+    child = await Child.start(WILD)
+    child.kill()
+    await child.ended()
+    assert child.cause("The inference process").endswith(f"{TRY_AGAIN}.")
+    assert child.cause("The training process", SMALLER).endswith("batch_size or max_length.")
 
 
 async def test_an_answer_of_a_worker_that_says_no_message_ends() -> None:

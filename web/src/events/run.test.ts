@@ -33,6 +33,33 @@ test("rows keep every point; what is no number is a gap, what is absent is nothi
   expect(run.records.length).toBe(8);
 });
 
+test("a training method's own figures are columns of their own, and go with rows that are done again", () => {
+  const run = new Run();
+  const figures = [
+    { name: "margin", label: "Margin", unit: "nats" },
+    { name: "__proto__", label: "x" },
+    { name: "a b", label: "x" },
+    "accuracy",
+    { name: "accuracy" },
+  ];
+  feed(run, "training.log", { step: 0, loss: 3, margin: 9 });
+  feed(run, "training.started", { metadata: { figures } });
+  feed(run, "training.log", { step: 1, loss: 2, margin: 0.5, accuracy: 0.75, other: 1 });
+  feed(run, "training.log", { step: 2, evalLoss: 2, evalMargin: 0.25, evalAccuracy: null });
+  expect(run.figures).toEqual([
+    { name: "margin", label: "Margin", unit: "nats" },
+    { name: "accuracy", label: "accuracy", unit: "" },
+  ]);
+  const { rows } = run;
+  expect(rows.figure("margin").values()).toEqual([NaN, 0.5, NaN]);
+  expect(rows.figure("accuracy").values()).toEqual([NaN, 0.75, NaN]);
+  expect(rows.figure("evalMargin").values()).toEqual([NaN, NaN, 0.25]);
+  expect(rows.figure("evalAccuracy").values()).toEqual([NaN, NaN, Infinity]);
+  rows.cut(1);
+  rows.add(2, 0, 0, 1, NaN, 0, 0, 0);
+  expect(rows.figure("evalMargin").values()).toEqual([NaN, NaN, NaN]);
+});
+
 test("null is absent, but for a row whose only loss it is; what is out of range is a gap beside whatever else", () => {
   const run = new Run();
   for (const more of ["", ',"nested":{}']) {

@@ -76,8 +76,17 @@ export interface Progress {
   total: number | null;
 }
 
+/** A number that the training method reports beside its loss. */
+export interface Figure {
+  name: string;
+  label: string;
+  unit: string;
+}
+
 const utf8 = new TextDecoder();
 const MAX_NAME = 80;
+/** More figures than a person can read. */
+const MAX_FIGURES = 20;
 
 export class Run {
   readonly rows = new Rows();
@@ -120,6 +129,11 @@ export class Run {
   #heard = false;
   #fields = new Float64Array(FIELDS);
 
+  /** The training method's own figures, in its order. */
+  get figures(): readonly Figure[] {
+    return figuresIn(this.metadata.figures);
+  }
+
   get lastStep(): number {
     return this.rows.step.last();
   }
@@ -158,8 +172,11 @@ export class Run {
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
     const step = ENDS.has(name) ? Infinity : name === TRAINING_STARTED ? -Infinity : fields[STEP]!;
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
-    if (name === TRAINING_LOG) this.#log(fields);
-    else if (data !== null) this.#other(name, data, fields);
+    if (name === TRAINING_LOG) {
+      this.#log(fields);
+      // Methods with figures of their own pay for them: their rows are parsed as well.
+      if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
+    } else if (data !== null) this.#other(name, data, fields);
   }
 
   /** Notes that the newest row has arrived at `now`, on this machine's clock. */
@@ -188,6 +205,16 @@ export class Run {
       fields[SAMPLES_PER_SECOND]!,
     );
     this.#best(step, loss, evalLoss);
+  }
+
+  #own(data: JsonObject | null): void {
+    if (data === null || !Number.isFinite(data.step)) return;
+    for (const { name } of this.figures) {
+      for (const field of [name, evalName(name)]) {
+        const value = data[field];
+        if (value !== undefined) this.rows.figure(field).set(this.rows.length - 1, finite(value) ?? Infinity);
+      }
+    }
   }
 
   #best(step: number, loss: number, evalLoss: number): void {
@@ -311,6 +338,21 @@ const EMPTY = {
   progress: null,
   evaluated: false,
 } as const;
+
+/** The field of a figure on the held-out rows: `evalRewardMargin` for `rewardMargin`. */
+export const evalName = (name: string): string => `eval${name[0]!.toUpperCase()}${name.slice(1)}`;
+
+function figuresIn(value: unknown): Figure[] {
+  if (!Array.isArray(value)) return [];
+  return value
+    .filter((item): item is JsonObject => isObject(item) && /^[a-z]\w{0,39}$/i.test(String(item.name)))
+    .slice(0, MAX_FIGURES)
+    .map(({ name, label, unit }) => ({
+      name: String(name),
+      label: String(label ?? name).slice(0, MAX_NAME),
+      unit: String(unit ?? "").slice(0, MAX_NAME),
+    }));
+}
 
 /** The step of a sample; NaN for one that names none. */
 function stepIn(bytes: Uint8Array): number {

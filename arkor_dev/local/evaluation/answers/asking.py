@@ -21,9 +21,14 @@ class Stopped(Exception):  # noqa: N818 - somebody asked for it
 
 
 class Model(Protocol):
-    """What measures rows: of each its summed cross entropy, and how many tokens that is of."""
+    """What measures rows: each one's summed loss and its weight.
+
+    ``each`` is by the training method's own loss; ``cross_entropy`` is of the learned tokens always.
+    """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+    def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
 
 class Answers:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.cards.beside import describe_lora, describe_merged
+from arkor_dev.local.cards.writer import describe_lora, describe_merged
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.sameness import CONVERSATIONS

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.execution.seam import Execution, Worker
+    from arkor_dev.local.execution.interface import Execution, Worker
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models

@@ -14,12 +14,12 @@ from arkor_dev.local.evaluation.general import (
     questions,
 )
 from arkor_dev.local.evaluation.stage import tokens_of
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.run import Run
 
 
@@ -27,7 +27,8 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
     """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
     base, dry = run.base, run.settings.get("dryRun")
     asked = questions(DRY if dry else None)
-    found = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0][0])
+    encoding = Encoding(base.context)
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, encoding)[0][0])
     return found, (len(found),) if dry else COUNTS
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
-from arkor_dev.local.cards.beside import write_again
+from arkor_dev.local.cards.writer import write_again
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
@@ -25,7 +25,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
-from arkor_dev.local.training.loss import Loss
+from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -165,7 +165,16 @@ def base_losses(run: Run) -> BaseLosses:
         return BaseLosses(run.data, {})
     told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
     padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
-    return BaseLosses(run.data, {**told, "fourBit": run.four_bit, "padded": padded, "whole": whole_model})
+    return BaseLosses(
+        run.data,
+        {
+            **told,
+            "method": run.method.name,
+            "fourBit": run.four_bit,
+            "padded": padded,
+            "whole": whole_model,
+        },
+    )
 
 
 def _stage(
@@ -208,7 +217,7 @@ def _stage(
         kept=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
-        remeasuring=Loss.rounded,
+        remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
@@ -217,7 +226,7 @@ def _stage(
     )
 
 
-def _wearing(run: Run, folder: Path) -> Loss:
+def _wearing(run: Run, folder: Path) -> Objective:
     """The base of ``run``, which has not begun, with the adapter in ``folder``; as in its training."""
     base = run.base
     if base.device == "cpu":
@@ -227,10 +236,10 @@ def _wearing(run: Run, folder: Path) -> Loss:
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    return Loss(worn, base.device, run.choice.dtype, run.train)
+    return run.method.objective(worn, base.device, run.choice.dtype, run.train, run.plan)
 
 
-def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Loss:
+def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
     """The model in ``folder`` without an adapter, as it is in the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
@@ -238,15 +247,15 @@ def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Loss:
         whole(base.model, run.base_name)
     elif base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
-    return Loss(base.model, base.device, run.choice.dtype, run.train)
+    return run.method.objective(base.model, base.device, run.choice.dtype, run.train, run.plan)
 
 
 @contextmanager
-def _switched_off(loss: Loss) -> Iterator[Loss]:
+def _switched_off(loss: Objective) -> Iterator[Objective]:
     with loss.model.disable_adapter():
         yield loss
 
 
 @contextmanager
-def _fresh(preparation: Preparation, run: Run) -> Iterator[Loss]:
+def _fresh(preparation: Preparation, run: Run) -> Iterator[Objective]:
     yield _loss_of(preparation, run, preparation.path)

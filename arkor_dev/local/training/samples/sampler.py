@@ -196,9 +196,9 @@ class Samples:
         done = run.step - self._from
         if done > 0:
             return now - self._began + (plan.steps - run.step) * (now - self._steps_began) / done
-        learned = sum(len(row.ids) for row in run.train) * (plan.steps - run.step) / plan.per_epoch
+        learned = sum(row.tokens for row in run.train) * (plan.steps - run.step) / plan.per_epoch
         evaluations = plan.steps // plan.evaluate + 2 if plan.evaluate else 0
-        held_out = sum(len(row.ids) for row in run.held_out) * evaluations
+        held_out = sum(row.tokens for row in run.held_out) * evaluations
         return now - self._began + SURE * token * (LEARNING * learned + held_out)
 
 
