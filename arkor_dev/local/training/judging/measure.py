@@ -221,6 +221,7 @@ def _stage(
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
+        dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
     )
 
