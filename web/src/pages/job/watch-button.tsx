@@ -3,11 +3,13 @@ import { askPermission, canAsk, isWatched, unwatch, watch } from "../../store/wa
 import { Button } from "../../ui/controls/button";
 import { say } from "../../ui/controls/live";
 
+const LABEL = "Notify me when done";
+
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
 const asked = signal(0);
 
-/** Asks to be told when a job ends; the browser's own question comes only after this click. */
-export function WatchButton({ id, small }: { id: string; small?: boolean }) {
+/** Asks to be told when a job ends; the browser's own question comes only after this click. `bare` shows the icon alone. */
+export function WatchButton({ id, small, bare }: { id: string; small?: boolean; bare?: boolean }) {
   const told = isWatched(id) && asked.value >= 0 && !canAsk();
   const press = async (): Promise<void> => {
     if (told) {
@@ -28,11 +30,12 @@ export function WatchButton({ id, small }: { id: string; small?: boolean }) {
     <Button
       kind="quiet"
       small={small ?? false}
-      icon={told ? "check" : "bell"}
+      icon={told && !bare ? "check" : "bell"}
       aria-pressed={told}
+      {...(bare ? { "aria-label": LABEL, title: LABEL } : {})}
       onClick={() => void press()}
     >
-      Notify me when done
+      {!bare && LABEL}
     </Button>
   );
 }
