@@ -116,15 +116,16 @@ def _parser() -> CommandLine:
         "--template", metavar="NAME", type=template_name,
         help="a TypeScript project for the managed backend instead: triage, translate or redaction",
     )  # fmt: skip
-    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[FILE]")
+    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[NAME]")
     start.add_argument(
-        "file", metavar="FILE", nargs="?",
-        help="an entry of a TypeScript project, relative to its folder (default: src/arkor/index.ts)",
+        "file", metavar="NAME", nargs="?",
+        help="a trainer of arkor.toml (default: the first one), or an entry of a TypeScript project "
+        "(default: src/arkor/index.ts)",
     )  # fmt: skip
     add_project(start)
     add_launch(start)
     add_placement(start)
-    start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
+    start.add_argument("--trainer", metavar="NAME", help="the same as NAME")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
     start.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .shapes import Artifact, ChatMessage
 
 TRAINING_STARTED: Final = "training.started"
+TRAINING_PHASE: Final = "training.phase"
 TRAINING_LOG: Final = "training.log"
 TRAINING_MESSAGE: Final = "training.message"
 TRAINING_PAUSED: Final = "training.paused"
@@ -72,6 +73,7 @@ class RunMetadata(TypedDict):
     model: NotRequired[str]
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
+    figures: NotRequired[list[Figure]]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]
@@ -96,6 +98,18 @@ class RunMetrics(TypedDict):
     peakBytes: NotRequired[int]
 
 
+class Figure(TypedDict):
+    """A number of the training method's own in ``training.log``.
+
+    ``name`` is its field there; that of the held-out rows begins with ``eval`` (``rewardMargin``,
+    ``evalRewardMargin``). ``label`` is for a person, ``unit`` follows the values.
+    """
+
+    name: str
+    label: str
+    unit: str
+
+
 class TrainingStarted(AnyEvent):
     """The first step is about to be made; sent again when a run is resumed. From the trainer."""
 
@@ -103,11 +117,27 @@ class TrainingStarted(AnyEvent):
     metadata: NotRequired[RunMetadata]
 
 
+class TrainingPhase(AnyEvent):
+    """The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer.
+
+    ``phase`` is ``loading`` (data and model), ``sampling`` (answers to the sample prompts), ``training``,
+    ``evaluating`` (the held-out rows, or the final comparison with the base) or ``saving``. ``secondsLeft``
+    is the estimated time from this event to the end of the job. The same phase may be sent again with a
+    newer estimate.
+    """
+
+    type: Literal["training.phase"]
+    phase: str
+    secondsLeft: NotRequired[float]
+
+
 class TrainingLog(AnyEvent):
     """One row of figures, of training or (then without ``loss``) of an evaluation. From the trainer.
 
     ``loss`` is the mean since the last row. Samples and tokens, padding left out, are counted a second of
-    training. Each figure may be null, or out of a number's range (``1e309``), which is no point.
+    training. Each figure may be null, or out of a number's range (``1e309``), which is no point. The figures
+    of the run's training method stand here too; ``training.started`` names them. ``secondsLeft`` as in
+    ``training.phase``: it includes everything that follows the last step.
     """
 
     type: Literal["training.log"]
@@ -118,6 +148,7 @@ class TrainingLog(AnyEvent):
     epoch: NotRequired[float | None]
     samplesPerSecond: NotRequired[float | None]
     tokensPerSecond: NotRequired[float | None]
+    secondsLeft: NotRequired[float]
 
 
 class TrainingMessage(AnyEvent):

@@ -112,13 +112,25 @@ class QueuePlace(TypedDict):
     reason: NotRequired[str]
 
 
+class JobPhase(TypedDict):
+    """The phase that a running job is in, as in ``training.phase``, and since when.
+
+    ``secondsLeft`` is the newest estimate of the time until the job ends, counted from ``estimatedAt`` on.
+    """
+
+    name: str
+    since: str
+    secondsLeft: NotRequired[float]
+    estimatedAt: NotRequired[str]
+
+
 class Job(TypedDict):
     """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known.
 
     ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
     by its field, defaults and corrections included, from its start on. ``forecast`` is what was forecast when
     it was made, where that was known. ``pause`` is there while it is paused; ``resumable`` is the step after
-    which a job that is over could go on, where it could.
+    which a job that is over could go on, where it could. ``phase`` is there while it runs, where it is known.
     """
 
     id: str
@@ -139,6 +151,7 @@ class Job(TypedDict):
     starred: NotRequired[bool]
     forecast: NotRequired[Forecast]
     pause: NotRequired[JobPause]
+    phase: NotRequired[JobPhase]
     resumable: NotRequired[int]
     parent: NotRequired[JobParent]
     evaluation: NotRequired[Evaluation]

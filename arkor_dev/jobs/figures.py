@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.extras import install_command
 
 from .follow import JobEvent, follow
 
@@ -131,7 +132,8 @@ def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError:
         raise BadRequestError(
-            "TensorBoard's event files need one more package: pip install 'arkor-dev[tensorboard]'"
+            "TensorBoard's event files need one more package. Install it with: "
+            + install_command("tensorboard")
         ) from None
     writer = EventFileWriter(str(folder))
     try:

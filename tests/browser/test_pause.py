@@ -164,8 +164,11 @@ async def test_without_the_features_there_is_nothing_of_them(
     steps(fake_backend, job, 11, 12)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("button", name="More actions")).to_be_visible()
-        await expect(page.locator(".job-fact dt", has_text="Step 10")).to_be_visible()
-        for name in ("Pause", "Resume", "Branch from step 10"):
+        # There is nothing but to try it.
+        checkpoint = page.get_by_role("row", name=re.compile("^Step 10"))
+        await expect(checkpoint.get_by_role("link", name="Try Step 10")).to_be_visible()
+        await expect(checkpoint.get_by_role("button")).to_have_count(0)
+        for name in ("Pause", "Resume"):
             await expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
         await page.get_by_role("button", name="More actions").click()
         await expect(page.get_by_role("menuitem", name="Extend this job")).to_have_count(0)
@@ -182,7 +185,8 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
     fake_backend.emit(parent, "checkpoint.saved", step=10, artifacts=[])
     fake_backend.finish(parent)
     async with open_page(studio.url, f"/#/jobs/{parent}") as page:
-        await page.get_by_role("button", name="Branch from step 10").click()
+        await page.get_by_role("button", name="Actions for Step 10").click()
+        await page.get_by_role("menuitem", name="Branch from here").click()
         await expect(page.get_by_text("Starts from step 10 of first")).to_be_visible()
         await expect(page.get_by_role("button", name="Start from the base model")).to_be_visible()
         await page.reload()
@@ -200,6 +204,11 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
         fake_backend.begin(job)
         steps(fake_backend, job, 1, 3)
         await expect(figure(page, "Step")).to_contain_text("3 / 12")
+        # It is drawn from where it left its parent: ten steps before its own three.
+        chart = page.locator(".chart")
+        await chart.focus()
+        await page.keyboard.press("End")
+        await expect(page.locator(".chart-readout-head")).to_contain_text("step 13")
         fake_backend.finish(job)
         await page.locator(".job-line").get_by_role("link", name="first").click()
         await expect(page).to_have_url(re.compile(f"#/jobs/{parent}$"))

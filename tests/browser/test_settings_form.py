@@ -149,6 +149,7 @@ async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, op
         fake_backend.finish(job)
         assert (studio.settings.project / "arkor.toml").read_text() == TOML
         await page.goto(f"{studio.url}/#/jobs/{job}")
+        await page.get_by_role("tab", name="Configuration").click()
         await expect(page.locator(".job-fact", has_text="Epochs")).to_contain_text("set by hand")
         await expect(page.locator(".job-fact", has_text="LoRA rank")).not_to_contain_text("set by hand")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,7 +60,7 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
-        await verdict.get_by_text("What this means").click()
+        await verdict.get_by_text("Details", exact=True).click()
         await expect(verdict).to_contain_text("its answers are 4 times longer")
         await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
         await verdict.get_by_text("Answers to general questions").click()
@@ -79,7 +80,12 @@ async def test_rows_come_in_the_order_that_is_asked_for(
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
-        await expect(verdict).to_contain_text("loss 2.050 → 2.360")
+        await expect(verdict.locator(".job-tile")).to_have_text(
+            [
+                re.compile("^Your task.*Better.*3.42 → 1.91.*12 held-out rows"),
+                re.compile("^General ability.*Worse.*2.05 → 2.36.*64 questions"),
+            ]
+        )
         assert fake_backend.count("GET /v1/jobs/{id}/evaluation") == 0, "rows are for whoever opens them"
         await verdict.get_by_text("Held-out rows side by side").click()
         first = verdict.get_by_role("listitem").first
@@ -114,7 +120,7 @@ async def test_a_backend_without_the_feature_offers_nothing(
 ) -> None:
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_text("Adapter and checkpoints")).to_be_attached()
+        await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
         await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)
 
 

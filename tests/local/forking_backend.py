@@ -30,7 +30,7 @@ LIBRARIES: Final = (
     "arkor_dev.local.training.run",
     "arkor_dev.local.training.judging.measure",
     "arkor_dev.local.training.samples.sampler",
-    "arkor_dev.local.inference.engine",
+    "arkor_dev.local.inference.transformers_engine",
     "transformers.models.llama.modeling_llama",
     "torch.fx.experimental.symbolic_shapes",  # a model's first shapes are computed by it
 )

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import json
 import signal
 import sys
 from contextlib import aclosing
@@ -20,7 +21,7 @@ from rich.console import Console
 
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.event_text import forecast_line
-from arkor_dev.cli.lost_jobs import goes_on_later, lost
+from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
@@ -53,6 +54,11 @@ EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "paused": 4}
 PASSING: Final = ("disk", "battery")
 """Reasons of a pause that end by themselves, and the pause with them."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+FORECAST_SECONDS: Final = 45.0
+"""How long to wait for an estimate of time and memory; on an idle machine it takes 20 s at most."""
+FORECAST_LOOK_SECONDS: Final = 0.3
+TOML: Final = "arkor.toml"
+SUFFIXES: Final = (".ts", ".mts", ".js", ".mjs")
 CANCEL_SECONDS: Final = 20.0
 """How long to wait for the end of a job that we have cancelled ourselves."""
 
@@ -81,6 +87,8 @@ async def run_start(
 ) -> int:
     """Run ``trainer`` (None: the first), or the TypeScript entry ``file``, and return the exit code.
 
+    ``file`` may also be the name of a trainer, where there is an ``arkor.toml`` and no such file.
+
     0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 4 it was paused,
     128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
     by field (`contract.changes`) that go before the file's; the job says which they were. ``like`` names a
@@ -88,6 +96,12 @@ async def run_start(
     with. The seed is ``later_seed`` above that of the settings. Raises ArkorError when no job was created: a
     wrong ``arkor.toml``, a backend that is away.
     """
+    if file is not None and await asyncio.to_thread(_names_trainer, settings, file):
+        if trainer not in (None, file):
+            raise BadRequestError(
+                f"Two trainers are named: {one_line(file, 100)} and {one_line(trainer, 100)}."
+            )
+        file, trainer = None, file
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
         if changes or like or parent:
             raise BadRequestError(
@@ -126,6 +140,9 @@ async def run_start(
     ):
         await need_placement(backend, settings, config)
         begin = None if parent is None else await parent_of(backend, parent)
+        if not (dry_run or later_seed or revision is not None):  # Studio has shown its own estimate
+            with view:
+                await _measure(backend, config, view)
         job_id, forecast = await create(backend, settings, chosen, config, begin)
         tell = functools.partial(notices.take, job_id, chosen["name"])
         ending = _ending(backend, job_id, view, yes=yes)
@@ -169,6 +186,37 @@ async def run_seeds(settings: Settings, seeds: int, *, like: str | None, **more:
         if code := await run_start(settings, like=like, later_seed=later, **more):
             return code
     return 0
+
+
+def _names_trainer(settings: Settings, word: str) -> bool:
+    toml = settings.project / TOML
+    return (toml.exists() or toml.is_symlink()) and not (
+        (settings.project / word).is_file() or word.endswith(SUFFIXES)
+    )
+
+
+async def _measure(backend: Backend, config: Mapping[str, object], view: PlainView) -> None:
+    """Have the job's time and memory measured before it is created, where the backend can do that now.
+
+    The new job then comes with its forecast. What can't be measured is no reason not to train.
+    """
+    if "forecast" not in await features_of(backend):
+        return
+    with contextlib.suppress(ArkorError, ValueError, KeyError, TypeError, TimeoutError):
+        forecast = json.loads((await backend.create_forecast(config)).body)["forecast"]
+        async with asyncio.timeout(FORECAST_SECONDS):
+            while forecast["state"] == "measuring" or (
+                # One that has just been asked for waits a moment even on an idle machine.
+                forecast["state"] == "waiting" and not await _trains(backend)
+            ):
+                view.measuring(forecast.get("progress"))
+                await asyncio.sleep(FORECAST_LOOK_SECONDS)
+                forecast = json.loads((await backend.get_forecast(str(forecast["id"]))).body)["forecast"]
+
+
+async def _trains(backend: Backend) -> bool:
+    jobs = json.loads((await backend.list_jobs()).body)["jobs"]
+    return any(job["status"] == "running" for job in jobs)
 
 
 async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None:

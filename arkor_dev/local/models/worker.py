@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import kill_own_group
-from arkor_dev.local.workers.one_order import serve_one
+from arkor_dev.local.workers.one_shot import serve_one
 
 from .catalog import STARTER_FOLDER, lacks, starter_folder
 from .file_lock import locked

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.cli import main as cli
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement.workers import WORKERS
 from arkor_dev.jobs import figures
 from arkor_dev.local.jobs.store import Store, Verdict
@@ -353,4 +354,4 @@ async def test_tensorboard_is_an_extra(
     job = recorded(fake_backend)
     out = str(tmp_path / "runs")
     said = await command.run(2, "jobs", "figures", job, "--format", "tensorboard", "--out", out)
-    assert "pip install 'arkor-dev[tensorboard]'" in said
+    assert install_command("tensorboard") in said

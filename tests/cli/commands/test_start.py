@@ -68,6 +68,7 @@ class Started:
         settings: Settings,
         trainer: str | None = None,
         *,
+        file: str | None = None,
         dry_run: bool = False,
         changes: dict[str, object] | None = None,
         revision: str | None = None,
@@ -81,6 +82,7 @@ class Started:
             run_seeds(
                 settings,
                 seeds,
+                file=file,
                 trainer=trainer,
                 dry_run=dry_run,
                 changes=changes,
@@ -546,6 +548,50 @@ async def test_what_is_forecast_is_said_in_one_line(
     code, lines = await run.end()
     assert code == 0
     assert lines[1] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
+
+
+async def test_the_estimate_is_measured_before_the_job_is_created(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["forecast"]
+    fake_backend.forecasts.looks = 3
+    fake_backend.created = lambda job: fake_backend.jobs[job].update(forecast=FIGURES)
+    run = Started(settings)
+    fake_backend.finish(await run.job(fake_backend))
+    _, lines = await run.end()
+    assert lines[0].startswith("Estimating time and memory")
+    assert lines[2] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
+    assert sum(fake_backend.forecasts.asked.values()) == 4, "asked until it was measured"
+    # What cannot be measured is no reason not to train.
+    for state in ("failed", "waiting"):
+        fake_backend.add_job("running", name="another")
+        fake_backend.forecasts.state = state
+        run = Started(settings, "second")
+        fake_backend.finish(await run.job(fake_backend))
+        assert (await run.end())[0] == 0
+    for how in ({"dry_run": True}, {"revision": revision(settings.project)}):
+        asked = dict(fake_backend.forecasts.asked)
+        run = Started(settings, **how)
+        fake_backend.finish(await run.job(fake_backend))
+        await run.end()
+        assert fake_backend.forecasts.asked == asked, "a dry run, and one that Studio starts, is not measured"
+
+
+async def test_a_trainer_is_named_without_an_option(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    (settings.project / "second").mkdir()  # a folder is no entry of a TypeScript project
+    run = Started(settings, file="second")
+    job = await run.job(fake_backend)
+    fake_backend.finish(job)
+    await run.end()
+    assert fake_backend.jobs[job]["name"] == "second"
+    with pytest.raises(ArkorError, match=r'no trainer "thrid". It has: first, second'):
+        await Started(settings, file="thrid").end()
+    with pytest.raises(ArkorError, match="Two trainers are named"):
+        await Started(settings, "first", file="second").end()
+    with pytest.raises(ArkorError, match=r"No such file .*x\.ts"):
+        await Started(settings, file="x.ts").end()
 
 
 async def test_a_pause_that_somebody_has_to_end_ends_the_command(

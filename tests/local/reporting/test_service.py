@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.local.jobs.job_folder import report_file
 from arkor_dev.local.reporting import service
 from arkor_dev.local.reporting.service import Report, Reporting, Reports
@@ -229,7 +230,9 @@ async def test_one_that_fails_says_so_once(bench: Bench, packages: Path, body: s
 
 async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, packages: Path) -> None:
     (packages / "wandb").mkdir()  # as W&B leaves one in a project
-    said = "Nothing is reported to wandb, which is not installed: pip install 'arkor-dev[wandb]'"
+    said = (
+        f"Nothing is reported to wandb, which is not installed. Install it with: {install_command('wandb')}"
+    )
     reports = bench.begin("wandb", "wandb")
     assert reports.reports == []
     assert bench.said == [said]

@@ -61,6 +61,18 @@ export class Rows {
   readonly lr = new Column(this);
   readonly tokensPerSecond = new Column(this);
   readonly samplesPerSecond = new Column(this);
+  /** The training method's own figures, by their names in `training.log`. */
+  readonly #figures = new Map<string, Column>();
+
+  /** A figure of the training method; without any value where no row has one. */
+  figure(name: string): Column {
+    let column = this.#figures.get(name);
+    if (column === undefined) {
+      column = new Column(this);
+      this.#figures.set(name, column);
+    }
+    return column;
+  }
 
   add(
     step: number,
@@ -81,6 +93,7 @@ export class Rows {
     this.lr.set(row, lr);
     this.tokensPerSecond.set(row, tokensPerSecond);
     this.samplesPerSecond.set(row, samplesPerSecond);
+    for (const figure of this.#figures.values()) figure.set(row, NaN);
   }
 
   /** Drops the rows of steps after `step`. */
@@ -101,7 +114,8 @@ export class Rows {
 
   #columns(): Column[] {
     const { step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond } = this;
-    return [step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond];
+    const own = this.#figures.values();
+    return [step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond, ...own];
   }
 
   #shorten(length: number): void {

@@ -38,13 +38,14 @@ export class Series {
   #generation: number;
   #restarts = 0;
 
-  /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. */
+  /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. `shift`: added to each step. */
   constructor(
     readonly source: Rows,
     readonly metric: Metric,
     readonly mode: XMode,
     readonly origin: number,
     readonly weight: number,
+    readonly shift = 0,
   ) {
     this.#smooth = weight > 0 ? new Smoothing(weight) : null;
     this.#generation = source.generation;
@@ -76,7 +77,7 @@ export class Series {
         continue;
       }
       if (resumes) {
-        const at = mode === "step" ? x : step.at(row);
+        const at = step.at(row);
         if (at < done && !this.#goBack(at)) return this.#startOver();
         done = at;
       }
@@ -153,7 +154,7 @@ export class Series {
   #x(row: number): number {
     const { step, epoch, time } = this.source;
     const at = step.at(row);
-    if (this.mode === "step") return at;
+    if (this.mode === "step") return at + this.shift;
     if (this.mode === "epoch") {
       const told = epoch.at(row);
       if (told - told !== 0) return at * this.#epochs;

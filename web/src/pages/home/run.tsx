@@ -31,7 +31,7 @@ const liveJob = signal<typeof import("./live").LiveJob | null>(null);
 interface Props {
   /** The chosen trainer's command that runs now. */
   live?: TrainingRun | undefined;
-  /** A command of the project's own, which may never start a job: what it prints is all there is. */
+  /** A command of the project's own, whose author wants to see what it prints. */
   typescript?: boolean;
 }
 
@@ -58,7 +58,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const job = jobId ? jobById(jobId) : undefined;
   const ended = output.ending.value !== null || run.state === "ended";
   const gone = jobsState.value.loaded && jobId !== null && job === undefined;
-  const log = picked ?? (seen && !jobId && (typescript || ended));
+  const log = picked ?? (seen && (typescript || (ended && !jobId)));
   const shown = useOutput(log);
   useEffect(() => {
     foundJob.value = jobId;
@@ -143,7 +143,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
               Cancel job
             </Button>
           )}
-          {active && seen && <WatchButton id={job.id} small={ended} bare />}
+          {active && seen && <WatchButton id={job.id} small={ended} />}
           <Others run={run} />
         </span>
       </header>
