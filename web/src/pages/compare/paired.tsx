@@ -6,7 +6,7 @@ import type { EvaluationComparison, Job } from "../../contract.gen";
 import { isObject } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
-import { loadManifest, manifestError, trainerNamed } from "../../store/manifest";
+import { loadManifest, manifestError, trainerOfJob } from "../../store/manifest";
 import { startTraining } from "../../store/start-training";
 import { Button } from "../../ui/controls/button";
 import { say } from "../../ui/controls/live";
@@ -127,7 +127,7 @@ function Repeat({ jobs }: { jobs: readonly Job[] }) {
 
 async function start(job: Job): Promise<void> {
   await loadManifest();
-  const trainer = trainerNamed(job.name);
+  const trainer = trainerOfJob(job.name);
   const name = displayName(job.name);
   if (!trainer) throw new Error(manifestError.peek() ?? `There is no trainer ${name} in arkor.toml.`);
   const run = await startTraining(trainer, false, { like: job.id, seeds: SEEDS });

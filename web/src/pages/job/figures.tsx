@@ -17,7 +17,7 @@ export function Figures({ job, run, version, status }: JobNow) {
         value={step === null ? "–" : number(step)}
         after={total === null ? "" : `/ ${number(total)}`}
       >
-        <Bar step={step} total={total} />
+        {status !== "completed" && <Bar step={step} total={total} />}
       </Figure>
       {isActive(status) ? (
         <Left run={run} version={version} total={total} status={status} />
