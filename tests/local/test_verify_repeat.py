@@ -27,6 +27,7 @@ steps = 6
 learning_rate = 1e-2
 eval_every = 0
 log_every = 1
+samples = "off"
 number_format = "float32"
 lora = { dropout = 0.1 }
 """
