@@ -5,6 +5,7 @@ import { Chart } from "../../chart/chart";
 import { DEFAULTS } from "../../chart/geometry/settings";
 import type { Track } from "../../chart/geometry/track";
 import type { Job } from "../../contract.gen";
+import { phaseWord, timeToEnd } from "../../events/phase";
 import type { Run } from "../../events/run";
 import { useStream } from "../../events/use-stream";
 import { now } from "../../lib/clock";
@@ -55,7 +56,7 @@ export function LiveJob({
         >
           {total !== null && <progress max={total} value={step ?? 0} aria-label="Steps done" />}
         </Figure>
-        <Figure name="Phase" value={phaseOf(run, status)} words />
+        <Figure name="Phase" value={status === "running" ? phaseWord(run) : statusWord(status)} words />
         {active ? (
           <Left job={job} run={run} total={total} status={status} />
         ) : (
@@ -86,12 +87,6 @@ function waitWords(job: Job | undefined, run: Run, status: string): string {
   return isActive(status)
     ? clean(run.progress?.label, 200) || "The curve begins with the first step."
     : "No step was logged.";
-}
-
-/** What the job does now: its backend's own word for it, else what its status says. */
-function phaseOf(run: Run, status: string): string {
-  if (status !== "running") return statusWord(status);
-  return clean(run.progress?.label, 60) || (run.rows.length > 0 ? "Training" : "Starting");
 }
 
 function Figure({
@@ -133,7 +128,9 @@ function Left({
 }) {
   if (status !== "running")
     return <Figure name="Time left" value="–" note={job && status === "queued" ? queueWords(job) : ""} />;
-  const left = timeLeft(run.rows, total, now.value - run.behind);
+  const at = now.value - run.behind;
+  const toEnd = timeToEnd(run, at);
+  const left = toEnd === null ? timeLeft(run.rows, total, at) : { ms: toEnd };
   return "ms" in left ? (
     <Figure
       name="Time left"
