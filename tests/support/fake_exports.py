@@ -22,7 +22,7 @@ LLAMA = ("gguf", "gguf-lora", "ollama")
 QUANTIZATIONS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 PROOF: dict[str, Any] = {
     "verdict": "same",
-    "sentence": "61 of 64 tokens of its answers agree, loss 1.93 (trained 1.91, base 3.42): the same model.",
+    "sentence": "Predicts like the trained model: loss 1.93, trained model 1.91, base 3.42.",
     "faults": [],
     "prompts": 4,
     "agreeingTokens": 61,

@@ -232,10 +232,14 @@ def proof(
     # A value that is no number is no agreement.
     good = apart <= allowed and sure >= bounds.sure and all(map(math.isfinite, losses.values()))
     verdict = "same" if good and not faults else "differs"
+    # How many tokens of free answers agree says little: one early toss-up changes all that follow.
+    figures = (
+        f"loss {losses['exported']:.2f}, trained model {losses['trained']:.2f}, base {losses['base']:.2f}"
+    )
     sentence = (
-        f"{same} of {total} tokens of its answers agree, loss {losses['exported']:.2f} "
-        f"(trained {losses['trained']:.2f}, base {losses['base']:.2f}): "
-        + ("the same model." if verdict == "same" else "this is another model than the one that was trained.")
+        f"Predicts like the trained model: {figures}."
+        if verdict == "same"
+        else f"Not the model that was trained: {figures}."
     )
     return {
         "verdict": verdict,

@@ -56,7 +56,7 @@ async def done(scene: Scene) -> None:
 @state("job-export-differs", "One that is another model, and one that failed; said at length")
 async def differs(scene: Scene) -> None:
     fault = "Its chat template writes '<|im_end|> ' where the training's writes '<|im_end|>'. " + HOSTILE
-    sentence = "12 of 64 tokens of its answers agree, loss 3.38 (trained 1.91, base 3.42): another model "
+    sentence = "Not the model that was trained: loss 3.38, trained model 1.91, base 3.42. "
     proof = PROOF | {
         "verdict": "differs",
         "faults": [fault, "Its answers do not end."],
