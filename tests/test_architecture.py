@@ -154,7 +154,7 @@ def test_one_module_builds_the_paths_of_a_job_s_files() -> None:
         if text.split("/")[0] in OF_A_JOB
     }
     # A node of a cluster has one job in a home of its own.
-    assert builders == {"local/jobs/job_folder", "local/cluster/there/node"}
+    assert builders == {"local/jobs/job_folder", "local/cluster/node/actor"}
 
 
 def test_only_the_command_line_prints() -> None:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.peak_memory import peak
+from arkor_dev.local.workers.resources import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,10 +55,10 @@ def quick(model: Path, tokens: int, gguf: str, adapter: str, lora: str) -> dict[
     from arkor_dev.local.modeling.lean_transformers import lean_imports
 
     with lean_imports():
-        from arkor_dev.local.inference.llama.engine import Engine
+        from arkor_dev.local.inference.llama.engine import LlamaEngine
         from tests.local.inference.asking import Asking, ask
 
-    asking = Asking(Engine())
+    asking = Asking(LlamaEngine())
     engine = asking.engine
     base = {**ask(model, None), "gguf": gguf, "lora": None}
     adapted = {**ask(model, Path(adapter)), "gguf": gguf, "lora": lora}
@@ -190,7 +190,7 @@ def main() -> None:
         "llama": llama,
     }
     figures = sides[side](Path(place), int(tokens), *more)
-    print(json.dumps({**figures, "peak": peak() / 2**20}))
+    print(json.dumps({**figures, "peak": peak_memory() / 2**20}))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.cluster.answers import messages_of
-from arkor_dev.local.cluster.names import CHUNK
-from arkor_dev.local.cluster.returns import Returns
+from arkor_dev.local.cluster.incoming_files import IncomingFiles
+from arkor_dev.local.cluster.node_messages import parse_messages
+from arkor_dev.local.cluster.protocol import CHUNK
 from arkor_dev.local.jobs.store import Store
 
 from .figures import Figure
@@ -69,7 +69,7 @@ def messages(count: int) -> Iterator[Figure]:
     body = json.dumps({"messages": said, "over": None}).encode()
     began = time.monotonic()
     for _ in range(max(1, count // 100)):
-        messages_of(body)
+        parse_messages(body)
     yield Figure("messages of a node checked", count / (time.monotonic() - began), "/s")
 
 
@@ -80,5 +80,7 @@ def files(root: Path, size: int) -> Iterator[Figure]:
     listing = json.dumps([{**entry, "sha256": hashlib.sha256(content).hexdigest()}]).encode()
     whole = memoryview(content)
     began = time.monotonic()
-    Returns(root, "job_0123456789ab", lambda _, offset: bytes(whole[offset : offset + CHUNK])).take(listing)
+    IncomingFiles(root, "job_0123456789ab", lambda _, offset: bytes(whole[offset : offset + CHUNK])).fetch(
+        listing
+    )
     yield Figure("bytes of a checkpoint taken in", size / (time.monotonic() - began) / 1e6, "MB/s")

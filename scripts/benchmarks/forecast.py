@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.cores import cores
+from arkor_dev.local.workers.resources import available_cores
 from tests.local.harness import Backend, until
 
 from .figures import Figure
@@ -141,7 +141,7 @@ def one(setting: Setting, project: Path, folder: Path) -> Iterator[Figure]:
         "maxSteps": setting.steps,
     }
     # As many threads as a training takes by itself; the harness asks for one.
-    backend = Backend.start(folder, project, CACHE, OMP_NUM_THREADS=str(cores()))
+    backend = Backend.start(folder, project, CACHE, OMP_NUM_THREADS=str(available_cores()))
     try:
         began = time.monotonic()
         forecast = until(lambda: known(backend, config), SECONDS)

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import pytest
 from playwright.async_api import expect
 
-from tests.support.fake_exports import FILES, PROOF
+from tests.support.fake_exports import FILES, INSTALL, PROOF
 
 from .states import trained
 from .steps import COPIED, soon
@@ -95,7 +95,7 @@ async def test_where_llama_cpp_is_missing_its_formats_are_off_and_the_command_is
         await expect(page.get_by_role("button", name="Export GGUF")).to_be_disabled()
         await expect(page.get_by_label("Quantization")).to_be_disabled()
         await page.get_by_role("button", name="Copy the command that installs it").click()
-        await soon(partial(page.evaluate, COPIED, fake_backend.exports.command))
+        await soon(partial(page.evaluate, COPIED, INSTALL))
         await expect(page.get_by_role("button", name="Export adapter")).to_be_enabled()
     assert fake_backend.count("POST /v1/jobs/{id}/exports") == 0
 

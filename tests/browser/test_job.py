@@ -644,3 +644,25 @@ async def test_a_forecast_stays_beside_what_came(
         facts = page.get_by_role("tabpanel")
         await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
         await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
+
+
+async def test_a_method_s_own_figures_are_curves(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running")
+    figures = [
+        {"name": "margin", "label": "Margin", "unit": "nats"},
+        {"name": "accuracy", "label": "Accuracy"},
+    ]
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 40, "figures": figures})
+    for step in range(1, 9):
+        fake_backend.log(job, step, loss=3 / step, margin=step / 4, accuracy=0.5 + step / 20)
+    fake_backend.emit(job, "training.log", step=8, evalLoss=1, evalMargin=1.5, evalAccuracy=0.75)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        legend = page.get_by_role("group", name="Curves")
+        await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
+        await page.get_by_role("group", name="Value").get_by_text("Margin").click()
+        await expect(legend.get_by_role("button")).to_have_text(["Margin (nats)", "eval Margin (nats)"])
+        await expect(page.get_by_role("application", name=re.compile("^Margin of"))).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("radio", name="Margin")).to_be_checked()

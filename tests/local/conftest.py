@@ -17,7 +17,7 @@ from arkor_dev.local.gguf import limited
 from arkor_dev.local.workers.process import DEFAULTS
 
 from .forked import Forks
-from .forking_backend import worker_template
+from .forking_backend import fork_workers, worker_template
 from .harness import Backend, Frame
 from .tiny_model import chats, write_jsonl
 
@@ -95,9 +95,8 @@ def template() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def forked_workers(template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test's backends fork their workers; tests of processes' starts and ends have true ones."""
-    for name, value in template.items():
-        monkeypatch.setenv(name, value)
+    """The test and its backends fork their workers; tests of processes' starts and ends have true ones."""
+    fork_workers(template, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
     from arkor_dev.local.training.plan import Plan
-    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 ROWS = 6
@@ -19,7 +19,7 @@ ROWS = 6
 
 def made_up(count: int, answers_only: bool = True) -> list[Example]:
     """Rows of unlike lengths, whose second half is the answer; the same ones whenever they are asked for."""
-    from arkor_dev.local.training.rows.encoding import IGNORED, Example
+    from arkor_dev.local.modeling.example import IGNORED, Example
 
     chance = random.Random(7)
     rows = []
@@ -42,9 +42,11 @@ def tiny_run(
 ) -> Run:
     """A run of ``plan`` on ``train``, else on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
     from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.run import Run
 
     named: dict[str, Any] = {
+        "method": method("sft"),
         "base_name": "tiny",
         "base_note": None,
         "job_id": choice.name,

@@ -53,7 +53,7 @@ class FakePlacement:
             raise RefusedError(400, "address has to be one.")
         cluster: dict[str, Any] = {"address": address}
         if address != ADDRESS_OF_IT:
-            cluster["problem"] = f"Nobody answers at {address}."
+            cluster["problem"] = f"Nothing answers at {address}."
         elif not self.token and request.query.get("insecure") != "true":
             cluster["problem"] = f"The cluster {address} asks for no token."
         else:

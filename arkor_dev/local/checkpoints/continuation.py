@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import origin
-from .points import GoingOn, Point, drop_later, whole_points
+from .resume_points import ResumeOrder, ResumePoint, drop_later, whole_points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Continuation:
 
     def __post_init__(self) -> None:
         self.orders: Mapping[str, Any] = self.job.get("resume") or {}
-        self.points: list[Point] = []
+        self.points: list[ResumePoint] = []
         data, job_id = Path(self.job["data"]), self.job["id"]
         # A point that the data base does not know yet was kept in the moment of a crash: what was said of the
         # steps before it may be lost.
@@ -82,7 +82,7 @@ class Continuation:
             self._hashing.join()
         return self.origin
 
-    def going_on(self) -> GoingOn | None:
+    def going_on(self) -> ResumeOrder | None:
         """From where the run goes on, None where it begins; needs its ``origin``.
 
         Raises JobFailure where data or model are not what they were, unless that is no matter.
@@ -96,7 +96,7 @@ class Continuation:
                 f"The job does not go on after step {self.points[0].step}: {', and '.join(other)}. Put back "
                 "what was there, or resume it all the same with force"
             )
-        going_on = GoingOn(self.points, self.orders["why"], self.passed, self.orders.get("further"))
+        going_on = ResumeOrder(self.points, self.orders["why"], self.passed, self.orders.get("further"))
         if found := origin.differences(before, now):
             differs = "What comes out may differ from a run without interruption"
             return replace(going_on, message=f"{going_on.message} {differs}: {', '.join(found)}.")

@@ -19,7 +19,7 @@ from arkor_dev.local.jobs.job_folder import (
 from arkor_dev.local.jobs.whole_folder import DiskFullError, write_whole
 from arkor_dev.local.models.download_progress import size_of
 
-from .points import drop_before
+from .resume_points import drop_before
 from .state import write_state
 
 if TYPE_CHECKING:

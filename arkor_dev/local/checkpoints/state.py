@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from .points import GoingOn
+    from .resume_points import ResumeOrder
 
 FORMAT: Final = 1
 
@@ -44,7 +44,9 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def take_newest(going_on: GoingOn, take_over: Callable[[Mapping[str, Any]], None]) -> tuple[int, list[str]]:
+def take_newest(
+    going_on: ResumeOrder, take_over: Callable[[Mapping[str, Any]], None]
+) -> tuple[int, list[str]]:
     """Let ``take_over`` have the newest state that it takes: its step, and sentences on those passed over.
 
     The step is 0 where it takes none.

@@ -1,11 +1,14 @@
-"""A job on a node of a Ray cluster: the driver process here, and what runs there.
+"""Training on a node of a Ray cluster: the driver process on this machine, and what runs on the node.
 
-``driver`` is a process of its own between the backend and the cluster: it alone imports Ray, and speaks with
-the backend as a training worker does, for one job after the other: each is a ``carried`` one, and what they
-share is in ``kept``. On the node, ``there`` starts the very worker that would train here.
-``parcel`` says what of a job travels there. ``answers`` reads what a node says, ``returns`` takes in the
-files that come back: neither trusts it. ``endings`` is what ends a job without its worker's last word.
-``access`` is who may be connected to at all, ``connection`` the way there, ``looking`` a look at a cluster.
-``storage`` is what machines share, for what a job goes on from.
-``away`` is how a job trains on while this machine is away, and is found again.
+Start with ``driver``: the only process that holds a connection to the cluster. To the backend it looks like
+a training worker. Each job that it runs is a ``job_session``; ``driver_cache`` keeps what the next job can
+reuse.
+
+- Connecting: ``access`` (may this cluster be used?), ``connection``, ``code_package`` (our code on nodes).
+- Workers: ``resources`` (what a job requests), ``actor_client`` and ``worker_group`` (its actors),
+  ``reattach`` (finding an actor that trained on while this machine was away).
+- Data: ``outgoing_files``, ``incoming_files`` and ``node_messages``. The last two trust nothing that a node
+  sends. ``protocol`` is what both ends agree on.
+- ``node`` runs on the cluster, ``storage`` is an optional place that all machines share, ``tasks`` are
+  one-shot processes, ``errors`` says how a job ends when its worker sends no final message.
 """

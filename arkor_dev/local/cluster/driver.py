@@ -1,15 +1,16 @@
-"""The process between the backend and a cluster, for a job at a time: to the backend it is a training worker.
+"""The process between the backend and a cluster. To the backend it is a training worker, one job at a time.
 
-It is told a job and a model and passes them on with their files, passes on what the worker on the node says,
-and brings what that has saved before it says so. When the node is lost it ends with ``lost``, which is a
-crash like another: the job goes on from what was brought last. When a job finds no room it ends with
-``waits``. ``end`` tells it to leave the cluster as it was, ``detach`` to let the job train on there. What
-trains on there already is attached to: what it has said since is passed on as if it were said now.
+It receives a job and its model, sends them and their files to a node, and passes on what the worker there
+says, each message only after the files that it mentions have arrived. When the node is lost the process ends
+with ``lost``, which the backend treats as a crash: the job continues from what arrived last. When there is no
+capacity it ends with ``waits``. ``end`` makes it remove everything from the cluster, ``detach`` leaves the
+job training there. It attaches to a job that already trains there, and passes on what that has said since as
+if it were said now.
 
-After ``end`` the process ends, too, unless its job was completed and nothing of it is left anywhere: then it
-says ``free``, and may be told another job of the same cluster. One whose connection does not hold any more
-ends without a word about that job. With ``hold`` it holds the job's place for a moment, if the next one of
-the same wish comes at once; who else waits for a place has said so by ``seeks``.
+After ``end`` the process exits, unless its job was completed and nothing of it is left: then it sends
+``free`` and can take another job of the same cluster. If its connection no longer works it exits without a
+word about that job. ``hold`` keeps the job's actor for a moment, for a next job that requests the same;
+``seeks`` says that this process waits for resources, so that others do not hold theirs.
 """
 
 from __future__ import annotations
@@ -24,70 +25,70 @@ from arkor_dev.contract.placement.address import CLUSTER, INSECURE
 from arkor_dev.local.execution import leases
 from arkor_dev.local.workers.link import Link
 
-from .carried import LEAVE_SECONDS, Carried
-from .kept import Line, Spare
+from .driver_cache import ClusterConnection, SpareActor
+from .job_session import RELEASE_SECONDS, JobSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-JOBS: Final = 20
-"""How many jobs one process carries at the most: whatever it might gather in memory is gone with it."""
+MAX_JOBS: Final = 20
+"""How many jobs one process runs at most, which bounds whatever Ray may accumulate in memory."""
 
 
 class Driver:
-    """Carries one job after the other."""
+    """Runs one job after another."""
 
     def __init__(self) -> None:
-        self._line, self._spare, self._left = Line(), Spare(), JOBS
-        self._over = threading.Event()
-        orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._known}
+        self._connection, self._spare, self._jobs_left = ClusterConnection(), SpareActor(), MAX_JOBS
+        self._ended = threading.Event()
+        orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._acknowledge}
         self.link = Link({**orders, "detach": self._detach, "end": self._end})
-        self.job = Carried(self.link, self._line, self._spare)
+        self.job = JobSession(self.link, self._connection, self._spare)
 
     def _pass_on(self, order: Mapping[str, Any]) -> None:
         self.job.pass_on(order)
 
-    def _known(self, told: Mapping[str, Any]) -> None:
-        self.job.known(told)
+    def _acknowledge(self, message: Mapping[str, Any]) -> None:
+        self.job.acknowledge(message)
 
     def _detach(self, _: Mapping[str, Any]) -> None:
         self.job.detach()
-        self._leave()
+        self._release_and_exit()
 
     def _end(self, order: Mapping[str, Any]) -> None:
-        """Leave the cluster, and be free where it is sure that all of the job is over; else end."""
-        self._left -= 1
-        left = self.job.leave(hold=bool(order.get("hold") and self._left))
-        if not (left and self.job.done and self._left):
+        """Leave the cluster; become free if certainly nothing of the job is left there, else exit."""
+        self._jobs_left -= 1
+        is_clean = self.job.release(hold=bool(order.get("hold") and self._jobs_left))
+        if not (is_clean and self.job.is_complete and self._jobs_left):
             self._exit()
-        self.job = Carried(self.link, self._line, self._spare)
-        self._over.set()
+        self.job = JobSession(self.link, self._connection, self._spare)
+        self._ended.set()
         self.link.send(free=True)
 
-    def _leave(self) -> NoReturn:
-        self.job.leave()
+    def _release_and_exit(self) -> NoReturn:
+        self.job.release()
         self._exit()
 
     def run(self) -> NoReturn:
-        """Carry jobs, until the backend says end or is gone."""
+        """Run jobs until the backend says ``end``, or is gone."""
         while True:
-            told = self.link.receive()
-            if self._line.made and not self._holds(told):
+            job = self.link.receive()
+            if self._connection.is_open and not self._can_run(job):
                 self._exit()
-            self.job.run(told)
-            if not self._over.wait(10 * LEAVE_SECONDS):
-                self._leave()
-            self._over.clear()
+            self.job.run(job)
+            if not self._ended.wait(10 * RELEASE_SECONDS):
+                self._release_and_exit()
+            self._ended.clear()
 
-    def _holds(self, told: Mapping[str, Any]) -> bool:
-        """Whether the line leads where the job is to go; one that trains on may be elsewhere."""
-        config = told["config"]
-        if leases.of_job(Path(told["data"]), told["id"]):
+    def _can_run(self, job: Mapping[str, Any]) -> bool:
+        """Return whether the open connection serves this job; a detached one may be on another cluster."""
+        config = job["config"]
+        if leases.of_job(Path(job["data"]), job["id"]):
             return False
-        return self._line.holds(config[CLUSTER], insecure=bool(config.get(INSECURE)))
+        return self._connection.works(config[CLUSTER], insecure=bool(config.get(INSECURE)))
 
     def _exit(self) -> NoReturn:
-        self._spare.give_back()
+        self._spare.kill()
         sys.stderr.flush()
         os._exit(0)
 

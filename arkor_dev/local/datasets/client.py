@@ -33,7 +33,14 @@ ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
 """Open at once; the one that was not asked for the longest makes room."""
-SHAPING: Final = ("model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "maxLength")
+SHAPING: Final = (
+    "method",
+    "model",
+    "datasetSource",
+    "trainOnResponsesOnly",
+    "completionOnlyLoss",
+    "maxLength",
+)
 """Of a job's config what its rows' tokens depend on. No other setting reaches the process, so that a change
 of one cannot need another view."""
 UNREAD: Final[dict[str, Any]] = {

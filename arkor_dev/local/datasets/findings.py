@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding, FindingRow
     from arkor_dev.data.rows import Row
 
-    from .tokens import Seen
+    from .tokens import TokenizedRow
 
 NAMED: Final = 20
 """Rows of one finding that are named."""
@@ -187,7 +187,9 @@ class Findings:
         }
 
 
-def flags_of(seen: Seen, max_length: int, specials: re.Pattern[str], special_ids: frozenset[int]) -> int:
+def flags_of(
+    seen: TokenizedRow, max_length: int, specials: re.Pattern[str], special_ids: frozenset[int]
+) -> int:
     """Which kinds a row belongs to."""
     flags, first = 0, seen.first
     if first is None:
@@ -218,7 +220,7 @@ def contents(row: Row, without: str = "") -> list[str]:
     return [text for text in (row.text, *said) if isinstance(text, str)]
 
 
-def _ends(seen: Seen, special_ids: frozenset[int]) -> bool:
+def _ends(seen: TokenizedRow, special_ids: frozenset[int]) -> bool:
     """Whether the last answer's last token is a special one."""
     whole = seen.parts[-1].coded
     end = whole.spans[-1][1] if whole.spans else len(whole.text)

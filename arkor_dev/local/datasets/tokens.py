@@ -14,7 +14,8 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling.chat_template import render
-from arkor_dev.local.training.rows.encoding import IGNORED, coded, rendered
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.rows.encoding import coded
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.rows.encoding import Coded
+    from arkor_dev.local.training.methods.interface import Method
+    from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
 SHOWN: Final = 4_000
 """Tokens of one row that are shown one by one."""
@@ -56,7 +58,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TokenizedRow:
     """A row and its examples.
 
     ``lost`` are messages whose text the template leaves out of all of them, ``missed`` whether an answer is
@@ -102,16 +104,18 @@ class Seen:
         return counts
 
 
-def seen(tokenizer: Any, row: Row, responses_only: bool, last_only: bool) -> Seen:
+def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """The row as training would see it, before the cut; raises :class:`JobFailure` where it is refused."""
-    found, missed = rendered(tokenizer, row, responses_only, last_only)
+    found, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
     for rendering in found:
-        code = coded(tokenizer, row, rendering, responses_only)
+        code = coded(tokenizer, row, rendering, encoding.responses_only)
         ranges, left_out = _messages_in(row, code)
         parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
         lost = [message for message in lost if message in left_out]
-    return Seen(row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row))
+    return TokenizedRow(
+        row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row)
+    )
 
 
 def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
@@ -209,7 +213,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
     )
 
 
-def told(specials: frozenset[int], number: int, what: Seen) -> DatasetTokens:
+def told(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
     """A row for the wire."""
     texts: list[str] = []
     size = 0
@@ -243,7 +247,7 @@ def _texts(whole: Coded) -> Iterator[str]:
         done = max(right, done)
 
 
-def _wire_runs(what: Seen, shown: int) -> Iterator[TokenRun]:
+def _wire_runs(what: TokenizedRow, shown: int) -> Iterator[TokenRun]:
     tokens = (pair for part in what.parts for pair in zip(part.coded.labels, part.roles, strict=True))
     states = ((label != IGNORED, role) for label, role in islice(tokens, shown))
     for (learned, role), run in groupby(states):

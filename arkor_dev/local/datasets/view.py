@@ -14,14 +14,16 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
-from .tokens import seen, special_ids, special_pattern, told
+from .tokens import special_ids, special_pattern, tokenize_row, told
 
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetFound, DatasetLengths, DatasetRow, DatasetTokens
     from arkor_dev.data.reader import Item
+    from arkor_dev.local.training.methods.interface import Method
+    from arkor_dev.local.training.rows.encoding import Encoding
 
     from .index import Index
-    from .tokens import Seen
+    from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
 """A search answers after so long with how far it has got, so that no other question waits for it."""
@@ -33,9 +35,8 @@ class Reading:
     """How training would read the rows: by which tokenizer, what is learned of them, where they are cut."""
 
     tokenizer: Any
-    responses_only: bool
-    last_only: bool
-    max_length: int
+    method: Method
+    encoding: Encoding
     context: int
 
 
@@ -93,12 +94,12 @@ class View:
             "rows": indexed if self.index.complete else None,
             "indexed": indexed,
             "read": read,
-            "maxLength": reading and reading.max_length,
+            "maxLength": reading and reading.encoding.longest,
             "context": reading and reading.context,
             "tokens": self._tokens,
             "learned": self._learned_tokens,
             "roles": self._roles,
-            "findings": self._findings.told(reading.max_length) if reading else [],
+            "findings": self._findings.told(reading.encoding.longest) if reading else [],
         }
 
     def lengths(self) -> DatasetLengths:
@@ -193,14 +194,14 @@ class View:
             return short
         return {**short, "length": what.length, "learned": what.learned}
 
-    def _seen(self, item: Item) -> Seen | str | None:
+    def _seen(self, item: Item) -> TokenizedRow | str | None:
         """The row's tokens, or why it has none; None until the tokenizer is there."""
         if isinstance(item.row, RowError):
             return str(item.row)
         if self.reading is None:
             return None
         try:
-            return seen(self.reading.tokenizer, item.row, self.reading.responses_only, self.reading.last_only)
+            return tokenize_row(self.reading.tokenizer, item.row, self.reading.method, self.reading.encoding)
         except JobFailure as failure:
             return str(failure)
 
@@ -217,8 +218,8 @@ class View:
         else:
             assert what is not None
             length, learned = what.length, what.learned
-            weight = max(0, length - reading.max_length)
-            flags = flags_of(what, reading.max_length, self._specials, self._special_ids)
+            weight = max(0, length - reading.encoding.longest)
+            flags = flags_of(what, reading.encoding.longest, self._specials, self._special_ids)
             self._counts.add(length, what.runs(), what.first)
             self._tokens += what.tokens
             self._learned_tokens += learned

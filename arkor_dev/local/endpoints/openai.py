@@ -98,7 +98,7 @@ _CONTEXT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChatRequest:
     """A request that was read: the contract's chat call, but for who answers, and how to answer it."""
 
     chat: dict[str, Any]
@@ -112,7 +112,7 @@ class Asked:
         return {} if seed is None else {"seed": seed + number}
 
 
-def read_chat(body: object, slug: str, known: frozenset[str]) -> Asked:
+def read_chat(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
     """A body of ``chat/completions``; ``known`` are the fields that the chat call has here.
 
     Raises BadRequestError, with the ``param`` that is at fault, and NotFoundError for another model.
@@ -123,7 +123,7 @@ def read_chat(body: object, slug: str, known: frozenset[str]) -> Asked:
     return _asked(checked, {"messages": messages}, known)
 
 
-def read_completion(body: object, slug: str, known: frozenset[str]) -> Asked:
+def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
     """A body of ``completions``: a text that is continued as it stands, as :func:`read_chat`."""
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
@@ -215,7 +215,7 @@ def _is_neutral(name: str, value: object) -> bool:
     )
 
 
-def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str]) -> Asked:
+def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str]) -> ChatRequest:
     for name, value in _said(body).items():
         field = FIELDS.get(name)
         if field is None:
@@ -230,7 +230,9 @@ def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str])
     if "topP" in chat:
         chat["topP"] = max(LEAST_TOP_P, chat["topP"])
     options = body.get("stream_options") or {}
-    return Asked(chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True)
+    return ChatRequest(
+        chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True
+    )
 
 
 def _message(message: object, place: str) -> dict[str, Any]:

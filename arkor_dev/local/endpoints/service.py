@@ -23,9 +23,9 @@ from arkor_dev.contract.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from arkor_dev.local.inference.admission import AdmissionQueue, RateLimit
 from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
-from arkor_dev.local.inference.line import Line, Rate
-from arkor_dev.local.inference.replies import answered_by
+from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import deployments, requests
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.jobs.async_store import AsyncStore
 
-    from .openai import Asked
+    from .openai import ChatRequest
     from .requests import Request
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class _EngineChoice:
                 self._finding.release()
 
 
-class Told(Exception):  # noqa: N818 - a fault's other form
+class CallerFault(Exception):  # noqa: N818 - a fault's other form
     """A fault as the caller is told of it, beside what its owner is told."""
 
     def __init__(self, fault: ArkorError, why: str) -> None:
@@ -123,8 +123,8 @@ class Endpoints:
         self.store = store
         self._launched = launched
         self._engine = engine
-        self._line = Line(max(1, together - LEFT_TO_OTHERS))
-        self._rate = Rate()
+        self._line = AdmissionQueue(max(1, together - LEFT_TO_OTHERS))
+        self._rate = RateLimit()
         self._running: dict[asyncio.Task[None], Caller] = {}
         self._engines: dict[str, _EngineChoice] = {}
         self._used: dict[str, float] = {}
@@ -227,17 +227,17 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def answers(
-        self, caller: Caller, asked: Asked
+        self, caller: Caller, asked: ChatRequest
     ) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
         """The messages of a request's answers, each with its answer's number; leaving ends them.
 
-        Entering waits for nothing but the check of what is asked. Faults are :class:`Told`.
+        Entering waits for nothing but the check of what is asked. Faults are :class:`CallerFault`.
         """
         who = _who(caller.deployment["target"])
         try:
             name, ask = await self._engine.asked({**who, **asked.chat}, caller.name)
         except ArkorError as fault:
-            raise told(fault) from None
+            raise caller_fault(fault) from None
         asks = [(name, {**ask, **asked.own(number)}) for number in range(asked.answers)]
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
         task = asyncio.create_task(self._all(caller, asks, news))
@@ -282,9 +282,9 @@ class Endpoints:
             yield message
         if task.cancelled():
             text = "The key was revoked, or the endpoint was changed, while this was answered"
-            raise Told(UnavailableError(text, code="endpoint_changed"), text)
+            raise CallerFault(UnavailableError(text, code="endpoint_changed"), text)
         if fault := task.exception():
-            raise told(fault)
+            raise caller_fault(fault)
 
     async def _all(
         self,
@@ -322,12 +322,12 @@ def _who(target: Mapping[str, Any]) -> dict[str, Any]:
     return {"baseModel": target["baseModel"]}
 
 
-def told(fault: BaseException) -> Told:
+def caller_fault(fault: BaseException) -> CallerFault:
     """A fault as a caller is told of it: no path of this machine, nothing of a job but what was asked for."""
     if isinstance(fault, ArkorError) and "code" in fault.extra:
-        return Told(format_fault(fault.text) or fault, fault.text)
+        return CallerFault(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):
         why = str(fault)
         asked = context_fault(why) or format_fault(why) or template_fault(why)
-        return Told(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
+        return CallerFault(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
     raise fault

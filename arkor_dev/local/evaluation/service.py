@@ -17,8 +17,7 @@ from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.background import BackgroundWork
+from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -65,11 +64,11 @@ class Evaluations:
         self._data, self._project = data, project
         self._busy = busy
         self._asked: dict[str, Asked] = {}
-        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
+        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Work on what is asked for as long as the body runs."""
-        return alongside(self._background.run())
+        return background_task(self._background.run())
 
     # Asked by the server
 

@@ -1,6 +1,6 @@
-"""What runs a job: a worker process of this machine, or a cluster, behind one interface.
+"""Where a job runs: in a worker process of this machine or on a cluster, behind one interface.
 
-Jobs, their store, their events and how they go on know ``seam`` alone, and ``choice``, which picks one. Start
-there; ``here`` is this machine, ``cluster`` a node of another (``local/cluster`` has the process for that, of
-which ``drivers`` keeps some for the next job).
+Start with ``interface``. The job store, the queue and resuming know only that and ``choice``, which picks an
+implementation: ``local_process`` or ``cluster``. ``drivers`` is a pool of the cluster's driver processes
+(their code is in ``local/cluster``), ``leases`` are this machine's records of jobs on clusters.
 """

@@ -1,4 +1,4 @@
-"""Which of the places a job runs at."""
+"""Which execution a job has: this machine or a cluster."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.contract.placement.address import CLUSTER as FIELD
 
 from .cluster import CLUSTER
-from .here import HERE
+from .local_process import LOCAL_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .seam import Execution
+    from .interface import Execution
 
 
 def is_elsewhere(config: Mapping[str, Any]) -> bool:
-    """Whether a job runs on another machine: what is known of this one does not hold for it."""
+    """Return whether a job runs on another machine, so that facts about this one do not apply."""
     return config.get(FIELD) is not None
 
 
 def execution_of(config: Mapping[str, Any]) -> Execution:
-    """Where a job of ``config`` runs."""
-    return CLUSTER if is_elsewhere(config) else HERE
+    """Return the execution of a job with ``config``."""
+    return CLUSTER if is_elsewhere(config) else LOCAL_PROCESS
 
 
-async def clear(data: Path, standing: Mapping[str, str]) -> bool:
-    """Remove what jobs have left where they ran and nobody needs; whether nothing of it is left.
+async def clear(data: Path, unfinished: Mapping[str, str]) -> bool:
+    """Remove what ended jobs have left on clusters; return whether everything is gone.
 
-    ``standing`` are the jobs that are not over, by id, with their status: where one of them trains on alone,
-    that is needed.
+    ``unfinished`` holds the status of all other jobs by id. Those that train on alone are left as they are.
     """
-    return await CLUSTER.clear(data, standing)
+    return await CLUSTER.clear(data, unfinished)
 
 
 async def close() -> None:
-    """End what waits for further jobs: no more are started."""
+    """End the processes that wait for further jobs."""
     await CLUSTER.close()

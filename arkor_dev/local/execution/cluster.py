@@ -1,4 +1,4 @@
-"""A cluster: a driver process of the backend holds the connection, and a node trains."""
+"""Training on a cluster: a driver process of the backend holds the connection, and a node trains."""
 
 from __future__ import annotations
 
@@ -10,144 +10,140 @@ from arkor_dev.contract.placement.address import INSECURE
 from arkor_dev.local.workers.process import Child
 
 from . import leases
-from .drivers import Drivers
+from .drivers import DriverPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from .drivers import Process
-    from .seam import Worker
+    from .drivers import DriverProcess
+    from .interface import Worker
 
-LOOKER: Final = "arkor_dev.local.cluster.looking.room"
-REMOVER: Final = "arkor_dev.local.cluster.away.removing"
-LOOK_SECONDS: Final = 150.0
+TASKS: Final = "arkor_dev.local.cluster.tasks"
+TASK_SECONDS: Final = 150.0
 
 
-class Driver:
-    """A job's driver, as its `Worker`. That it was killed says nothing of the training's memory.
+class ClusterWorker:
+    """A job's driver as its `Worker`. ``killed`` is False: it would say nothing about the training's memory.
 
-    One that has waited for the job, and ends before a word about it, had lost its connection meanwhile:
-    another one is started in its place, and told the same.
+    A reused driver that ends before its first message had lost its connection while it was idle. Then a new
+    one is started in its place, and receives the same messages.
     """
 
     killed = False
 
-    def __init__(self, drivers: Drivers, process: Process) -> None:
+    def __init__(self, drivers: DriverPool, process: DriverProcess) -> None:
         self._drivers, self._process = drivers, process
-        self._told: list[dict[str, Any]] | None = [] if process.waited else None
+        self._unanswered: list[dict[str, Any]] | None = [] if process.is_reused else None
         self._completed = False
 
     def send(self, **fields: Any) -> None:
-        """As `Worker` has it."""
-        if self._told is not None:
-            self._told.append(fields)
+        """See `Worker`."""
+        if self._unanswered is not None:
+            self._unanswered.append(fields)
         self._process.child.send(**fields)
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """As `Worker` has it."""
+        """See `Worker`."""
         while True:
             async for batch in self._process.batches:
-                self._told = None
+                self._unanswered = None
                 self._completed = any(message.get("end") == "completed" for message in batch)
                 for message in batch:
                     self._process.seeks = message.get("seeks", self._process.seeks)
                 yield batch
-            if self._told is None:
+            if self._unanswered is None:
                 return
             self._process = await self._drivers.start(self._process.key, self._process)
-            told, self._told = self._told, None  # with what was told meanwhile, which nobody has heard
-            for fields in told:
+            messages, self._unanswered = self._unanswered, None
+            for fields in messages:
                 self.send(**fields)
 
     async def ended(self) -> int:
-        """As `Worker` has it."""
+        """See `Worker`."""
         return await self._process.child.ended()
 
     async def stop(self) -> None:
-        """As `Worker` has it; a driver that is free then is kept for another job."""
-        await self._drivers.leave(self._process, completed=self._completed)
+        """See `Worker`; a driver that is free then is kept for another job."""
+        await self._drivers.release(self._process, completed=self._completed)
 
-    def cause(self, what: str, remedy: str) -> str:
-        """As `Worker` has it."""
+    def cause(self, what: str, relief: str = "") -> str:
+        """See `Worker`."""
         return f"The connection to the cluster has ended: {self._process.child.cause('its driver')}"
 
 
-class Cluster:
-    """Trains on a node; an order takes longer to come there, and its answer to come back."""
+class ClusterExecution:
+    """Trains on a node. ``grace`` allows for the way of an order to the node and of its answer."""
 
     grace = 3.0
 
     def __init__(self) -> None:
-        self._drivers = Drivers()
+        self._drivers = DriverPool()
 
     async def start(self, job: Mapping[str, Any]) -> Worker:
-        """As `Execution` has it."""
+        """See `Execution`."""
         config = job["config"]
-        # One that trains on is found at its own address, which need not be the config's.
+        # A job that trains on is on the cluster of its lease, which need not be the config's.
         key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
-        driver = Driver(self._drivers, await self._drivers.take(key))
+        driver = ClusterWorker(self._drivers, await self._drivers.acquire(key))
         driver.send(**job)
         return driver
 
     async def close(self) -> None:
-        """End the drivers that wait for a job."""
+        """End the idle drivers."""
         await self._drivers.close()
 
     def attaches(self, data: Path, job_id: str) -> bool:
-        """As `Execution` has it."""
+        """See `Execution`."""
         return leases.of_job(data, job_id) is not None
 
-    async def clear(self, data: Path, standing: Mapping[str, str]) -> bool:
-        """Remove what jobs have left on clusters and nobody needs; whether nothing of it is left.
+    async def clear(self, data: Path, unfinished: Mapping[str, str]) -> bool:
+        """Remove what ended jobs have left on clusters; return whether everything is gone.
 
-        ``standing`` are the jobs that are not over, by id, with their status.
+        ``unfinished`` holds the status of all other jobs by id.
         """
-        idle: dict[tuple[str, bool], list[leases.Lease]] = {}
+        abandoned: dict[tuple[str, bool], list[leases.Lease]] = {}
         for lease in await asyncio.to_thread(leases.leases, data):
-            status = standing.get(lease.job)
+            status = unfinished.get(lease.job)
             if not lease.left and (status == "running" or (status and lease.begun)):
                 continue
-            if lease.given_up().over:  # by itself, meanwhile
-                lease.drop()
+            if lease.give_up().expired:
+                lease.delete()
             else:
-                idle.setdefault((lease.address, lease.insecure), []).append(lease)
-        left = False
-        for (address, insecure), those in idle.items():
-            gone = await self._remove(address, insecure, {lease.name: lease.actor for lease in those})
-            for lease in those:
+                abandoned.setdefault((lease.address, lease.insecure), []).append(lease)
+        is_clean = True
+        for (address, insecure), leases_there in abandoned.items():
+            gone = await self._remove(address, insecure, {lease.name: lease.actor for lease in leases_there})
+            for lease in leases_there:
                 if lease.name in gone:
-                    lease.drop()
-                left = left or lease.name not in gone
-        return not left
+                    lease.delete()
+                else:
+                    is_clean = False
+        return is_clean
 
     async def _remove(self, address: str, insecure: bool, actors: dict[str, str]) -> list[str]:
-        child = await Child.start(REMOVER)
-        child.send(address=address, insecure=insecure, actors=actors)
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                async for batch in child.batches():
-                    gone: list[str] = batch[0].get("gone", [])
-                    return gone
-        except TimeoutError:
-            pass
-        finally:
-            await child.stop()
-        return []
+        answer = await _run_task(task="remove", address=address, insecure=insecure, actors=actors)
+        gone: list[str] = answer.get("gone", [])
+        return gone
 
     async def room(self, config: Mapping[str, Any]) -> bool:
-        """As `Execution` has it; a process looks, and one that takes too long has seen none."""
-        child = await Child.start(LOOKER)
-        child.send(config=config)
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                async for batch in child.batches():
-                    return bool(batch[0].get("room"))
-        except TimeoutError:
-            pass
-        finally:
-            await child.stop()
-        return False
+        """See `Execution`; a cluster that does not answer in time has none."""
+        return bool((await _run_task(task="capacity", config=config)).get("room"))
 
 
-CLUSTER: Final = Cluster()
+async def _run_task(**message: Any) -> dict[str, Any]:
+    """Return the answer of a one-shot task (`cluster.tasks`); empty if there is none in time."""
+    child = await Child.start(TASKS)
+    child.send(**message)
+    try:
+        async with asyncio.timeout(TASK_SECONDS):
+            async for batch in child.batches():
+                return batch[0]
+    except TimeoutError:
+        pass
+    finally:
+        await child.stop()
+    return {}
+
+
+CLUSTER: Final = ClusterExecution()

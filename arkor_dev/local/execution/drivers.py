@@ -1,7 +1,7 @@
-"""The driver processes of clusters: a job's own, and those that wait a while for the next one.
+"""A pool of driver processes for clusters: those with a job, and idle ones that wait for the next.
 
-What a driver costs is its start: Python, Ray and a connection. One whose job was completed, and of which
-nothing is left anywhere, says that it is free and may carry another job; each other one ends with its job.
+Starting a driver is expensive: Python, Ray and a connection. One whose job was completed, with nothing left
+on the cluster, reports that it is free and can run another job. Any other driver ends with its job.
 """
 
 from __future__ import annotations
@@ -16,108 +16,108 @@ if TYPE_CHECKING:
 
 MODULE: Final = "arkor_dev.local.cluster.driver"
 IDLE_SECONDS: Final = 60.0
-"""How long a free one waits for a job."""
-MOST_IDLE: Final = 4
-"""How many wait at the most: each takes some 94 MiB."""
+"""How long an idle one waits for a job."""
+MAX_IDLE: Final = 4
+"""How many wait at most: each takes some 94 MiB."""
 LEAVE_SECONDS: Final = 4.0
-"""How long a driver has to give back what it holds of the cluster; Ray does it for one that is killed."""
+"""How long a driver may take to free what it holds on the cluster; Ray does it for a killed one."""
 
 
-class Process:
-    """One driver's process. ``key`` says for which jobs it may be used again, None for none."""
+class DriverProcess:
+    """One driver process. Jobs with the same ``key`` may reuse it; None for none."""
 
     def __init__(self, child: Child, key: Key | None) -> None:
         self.child, self.key = child, key
         self.batches: Final = child.batches()
-        self.waited = self.seeks = False
-        """Whether it has waited for the job that it has now; whether it waits for a place of the cluster."""
+        self.is_reused = self.seeks = False
+        """Whether it was idle before its current job; whether it waits for resources of the cluster."""
 
     async def _free(self) -> bool:
-        """Whether the next that it says is that it is free."""
+        """Return whether its next message is that it is free."""
         async for batch in self.batches:
             return batch == [{"free": True}]
         return False
 
-    async def leave(self, *, completed: bool = False, hold: bool = False) -> bool:
-        """Let it leave the cluster as it was; whether it is free then. It is ended where it is not.
+    async def release(self, *, completed: bool = False, hold: bool = False) -> bool:
+        """Have it remove its job from the cluster; return whether it is free then. It is killed otherwise.
 
-        ``completed`` says that it has told of its job's completion, and nothing after that. It may ``hold``
-        the job's place for a moment.
+        ``completed`` says that its last message was the completion of its job. ``hold`` lets it keep the
+        actor of the job for a moment.
         """
         self.child.send(do="end", hold=hold)
-        leaving: asyncio.Task[Any] = asyncio.create_task(
+        releasing: asyncio.Task[Any] = asyncio.create_task(
             self._free() if completed and self.key else self.child.ended()
         )
         free = False
         try:
-            await asyncio.wait({leaving}, timeout=LEAVE_SECONDS)
-            free = leaving.done() and leaving.result() is True and self.child.alive
+            await asyncio.wait({releasing}, timeout=LEAVE_SECONDS)
+            free = releasing.done() and releasing.result() is True and self.child.alive
         finally:
             if not free:
                 self.child.kill()
-        await leaving
+        await releasing
         if not free:
             await self.child.ended()
         return free
 
 
-class Drivers:
-    """All that wait for a job."""
+class DriverPool:
+    """All driver processes of this backend."""
 
     def __init__(self) -> None:
-        self._idle: dict[Process, asyncio.TimerHandle] = {}
-        self._carrying: set[Process] = set()
+        self._idle: dict[DriverProcess, asyncio.TimerHandle] = {}
+        self._busy: set[DriverProcess] = set()
         self._ending: set[asyncio.Task[bool]] = set()
 
-    async def take(self, key: Key | None) -> Process:
-        """One that waits for a job of this ``key``, else a new one. Raises OSError."""
+    async def acquire(self, key: Key | None) -> DriverProcess:
+        """Return an idle process with this ``key``, or a new one. Raises OSError."""
         for process in list(self._idle):
             if process.key == key:
                 self._idle.pop(process).cancel()
                 if process.child.alive:
-                    process.waited = True
-                    self._carrying.add(process)
+                    process.is_reused = True
+                    self._busy.add(process)
                     return process
                 self._end(process)
         return await self.start(key)
 
-    async def start(self, key: Key | None, before: Process | None = None) -> Process:
-        """A new one, in the place of one ``before`` it that has ended; raises OSError."""
+    async def start(self, key: Key | None, before: DriverProcess | None = None) -> DriverProcess:
+        """Start a process, replacing ``before``, which has ended. Raises OSError."""
         if before:
-            self._carrying.discard(before)
+            self._busy.discard(before)
             await before.child.ended()
-        process = Process(await Child.start(MODULE), key)
-        self._carrying.add(process)
+        process = DriverProcess(await Child.start(MODULE), key)
+        self._busy.add(process)
         return process
 
-    async def leave(self, process: Process, *, completed: bool) -> None:
-        """Let one leave its job, and wait for another if it is free; `Process.leave` has ``completed``.
+    async def release(self, process: DriverProcess, *, completed: bool) -> None:
+        """Have a process finish with its job, and keep it if it is free; see `DriverProcess.release`.
 
-        It holds its place for the next job, unless another job waits for one.
+        It holds its job's actor for the next job, unless another driver waits for resources.
         """
-        self._carrying.discard(process)
-        hold = completed and not any(each.seeks for each in self._carrying)
-        if await process.leave(completed=completed, hold=hold):
+        self._busy.discard(process)
+        hold = completed and not any(other.seeks for other in self._busy)
+        if await process.release(completed=completed, hold=hold):
             self._keep(process)
 
-    def _keep(self, process: Process) -> None:
-        """Let a free one wait; of too many the one that has waited longest ends."""
+    def _keep(self, process: DriverProcess) -> None:
+        """Keep a free process; if there are too many, end the one that has waited longest."""
         loop = asyncio.get_running_loop()
         self._idle[process] = loop.call_later(IDLE_SECONDS, self._drop, process)
-        while len(self._idle) > MOST_IDLE:
+        while len(self._idle) > MAX_IDLE:
             self._drop(next(iter(self._idle)))
 
-    def _drop(self, process: Process) -> None:
+    def _drop(self, process: DriverProcess) -> None:
         self._idle.pop(process).cancel()
         self._end(process)
 
-    def _end(self, process: Process) -> None:
-        task = asyncio.create_task(process.leave(), name="the end of a driver")
+    def _end(self, process: DriverProcess) -> None:
+        task = asyncio.create_task(process.release(), name="end of a driver")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """End all that wait."""
+        """End all idle processes."""
         for process in list(self._idle):
             self._drop(process)
         await asyncio.gather(*self._ending, return_exceptions=True)

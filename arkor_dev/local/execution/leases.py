@@ -1,8 +1,8 @@
-"""What this machine keeps of the places that its jobs have on clusters: one file each, for the owner alone.
+"""This machine's records of its jobs' actors on clusters: one private file for each.
 
-A job trains on at its place when this machine is away, so where that is has to outlive every process here.
-The driver of the job writes the file before it asks for the place; who finds it later can attach to the job,
-or remove what is left of it. The nonce in it is the proof that a place is the one that was made.
+A job trains on in its actor while this machine is away, so the record must outlive every process here. The
+driver writes it before it requests the actor. Whoever finds it later can attach to the job, or remove what is
+left of it. The nonce in it lets the actor prove that it is the one that was created for the job.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER: Final = "leases"
-FORMAT: Final = 2
-"""Counts what a driver and a place say to each other: one of another format is not attached to."""
+FORMAT: Final = 1
+"""Version of the protocol between driver and actor. A job of another version is removed, not attached to."""
 HOURS: Final = "ARKOR_CLUSTER_AWAY_HOURS"
 MINUTES: Final = "ARKOR_CLUSTER_GRACE_MINUTES"
 AWAY_HOURS: Final = 72.0
-"""How long a job trains on, and its place stays, of whose driver nothing is heard; `HOURS` says another."""
+"""How long a job trains on, and its actor stays, without a driver, unless `HOURS` is set."""
 GRACE_MINUTES: Final = 30.0
-"""How long a cluster may not answer before a job there is given up; `MINUTES` says another."""
-TRY_SECONDS: Final = 60.0
-"""For so long at the most one attempt without an answer counts: a machine that slept has not asked."""
+"""How long a cluster may not answer before a job there is given up, unless `MINUTES` is set."""
+ATTEMPT_SECONDS: Final = 60.0
+"""The most that one failed attempt counts: while this machine slept, nothing was tried."""
 MARGIN_SECONDS: Final = 3600.0
 
 
 def away_seconds() -> float:
-    """How long a place stays of whose driver nothing is heard."""
+    """Return how long an actor stays without a driver."""
     return 3600 * _number(HOURS, AWAY_HOURS)
 
 
 def grace_seconds() -> float:
-    """How long a cluster may not answer."""
+    """Return how long a cluster may not answer."""
     return 60 * _number(MINUTES, GRACE_MINUTES)
 
 
-def _number(variable: str, usual: float) -> float:
-    said = os.environ.get(variable, "")
+def _number(variable: str, default: float) -> float:
     try:
-        number = float(said)
+        number = float(os.environ.get(variable, ""))
     except ValueError:
-        return usual
-    return number if 0 <= number < 1e6 else usual
+        return default
+    return number if 0 <= number < 1e6 else default
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One job's place on a cluster, by the ``name`` that it has there, in the actor called ``actor``.
+    """One job on a cluster, called ``name`` there, in the actor called ``actor``.
 
-    ``begun``: its worker has all that it needs, so that it trains on alone. ``silent`` are the seconds for
-    which it was asked in vain, up to the time ``tried``; ``left`` is when it was given up.
+    ``begun`` says that its worker has everything it needs to train on alone. ``silent`` is how many seconds
+    the cluster has not answered, up to the Unix time ``tried``. ``left`` is the Unix time when the job was
+    given up there, 0 before.
     """
 
     path: Path
@@ -77,55 +77,55 @@ class Lease:
 
     @classmethod
     def new(cls, data: Path, job: str, address: str, *, insecure: bool, actor: str = "") -> Lease:
-        """Keep a new one, which nobody can guess; its ``actor`` has its name, if no other. Raises OSError."""
+        """Write a new lease with unguessable names; without ``actor`` that has the job's. Raises OSError."""
         name = f"{job}-{secrets.token_hex(8)}"
         path = data / FOLDER / f"{name}.json"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         nonce = secrets.token_hex(32)
         lease = cls(path, job, name, actor or name, address, insecure, nonce, away_seconds())
-        return lease.kept()
+        return lease.update()
 
     @property
     def attachable(self) -> bool:
-        """Whether its job may go on there."""
+        """Whether its job may continue there."""
         return self.begun and not self.left
 
     @property
-    def over(self) -> bool:
-        """Whether it was given up so long ago that the place has removed itself."""
+    def expired(self) -> bool:
+        """Whether it was given up so long ago that the actor has removed itself."""
         return bool(self.left) and time.time() - self.left > self.away + MARGIN_SECONDS
 
-    def kept(self, **changes: Any) -> Lease:
-        """Keep it with ``changes``; as it is then. Raises OSError."""
+    def update(self, **changes: Any) -> Lease:
+        """Write it with ``changes`` and return the new lease. Raises OSError."""
         changed = replace(self, **changes)
-        told = {"format": FORMAT, **asdict(changed)}
-        del told["path"]
+        record = {"format": FORMAT, **asdict(changed)}
+        del record["path"]
         part = self.path.with_suffix(".part")
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            json.dump(told, file)
+            json.dump(record, file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.path)
         return changed
 
-    def unanswered(self) -> Lease:
-        """Count one more attempt in vain."""
+    def count_failure(self) -> Lease:
+        """Count one more failed attempt."""
         now = time.time()
-        since = min(TRY_SECONDS, max(0.0, now - self.tried)) if self.tried else 0.0
-        return self.kept(silent=self.silent + since, tried=now)
+        since = min(ATTEMPT_SECONDS, max(0.0, now - self.tried)) if self.tried else 0.0
+        return self.update(silent=self.silent + since, tried=now)
 
-    def given_up(self) -> Lease:
-        """It is not attached to any more, and waits to be removed."""
-        return self if self.left else self.kept(left=time.time())
+    def give_up(self) -> Lease:
+        """Note that the job is not attached to again; what is left of it will be removed."""
+        return self if self.left else self.update(left=time.time())
 
-    def drop(self) -> None:
-        """Forget it: nothing is left there."""
+    def delete(self) -> None:
+        """Delete the record: nothing is left there."""
         self.path.unlink(missing_ok=True)
 
 
 def leases(data: Path) -> list[Lease]:
-    """All that are kept; files that are none of ours are passed over."""
+    """Return all leases; other files are skipped."""
     found = []
     with contextlib.suppress(OSError):
         for path in sorted((data / FOLDER).glob("*.json")):
@@ -134,14 +134,13 @@ def leases(data: Path) -> list[Lease]:
     return found
 
 
-def _read(path: Path, told: Mapping[str, Any]) -> Lease:
-    told = {"actor": told["name"], **told}  # it had none before format 2
-    known = {field.name: told[field.name] for field in fields(Lease) if field.name != "path"}
-    if told["format"] != FORMAT:  # of another version: it can be removed alone
-        known |= {"left": known["left"] or path.stat().st_mtime}
-    return Lease(path, **known)
+def _read(path: Path, record: Mapping[str, Any]) -> Lease:
+    values = {field.name: record[field.name] for field in fields(Lease) if field.name != "path"}
+    if record["format"] != FORMAT:
+        values["left"] = values["left"] or path.stat().st_mtime
+    return Lease(path, **values)
 
 
 def of_job(data: Path, job: str) -> Lease | None:
-    """That of a job which may go on there, where there is one."""
+    """Return the lease of a job that may continue on its cluster, or None."""
     return next((lease for lease in leases(data) if lease.job == job and lease.attachable), None)

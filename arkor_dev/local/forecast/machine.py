@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from arkor_dev.local.workers.cores import cores
+from arkor_dev.local.workers.resources import available_cores
 
 MEMINFO: Final = Path("/proc/meminfo")
 GROUPS: Final = Path("/proc/self/cgroup")
@@ -111,7 +111,7 @@ def makers_of_speed() -> tuple[str, ...]:
     """What a measurement holds for: the processor, its cores, the settings of its threads, the libraries."""
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]
-    return (_processor(), f"{cores()} cores", *threads, *versions)
+    return (_processor(), f"{available_cores()} cores", *threads, *versions)
 
 
 def _version(name: str) -> str:

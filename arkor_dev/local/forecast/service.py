@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
-from arkor_dev.local.workers.alongside import alongside
-from arkor_dev.local.workers.background import BackgroundWork
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.background import BackgroundQueue, background_task
+from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
@@ -71,12 +70,12 @@ class Forecasts:
         self._busy = busy
         self._kept = Kept(data)
         self._entries: dict[str, Entry] = {}
-        self._background = BackgroundWork(busy, self._next, self._work, self._failed)
+        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Measure what is asked for as long as the body runs."""
-        return alongside(self._background.run())
+        return background_task(self._background.run())
 
     # Asked by the server
 
@@ -276,7 +275,7 @@ class Forecasts:
                 else:
                     return Measurement.of_json(message["measured"])
         await child.ended()
-        raise JobFailure(child.cause("The measuring process"))
+        raise JobFailure(child.cause("The measuring process", SMALLER))
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.at_hand(config["model"])

@@ -12,8 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.cores import cores
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.resources import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
     quiet()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind.upper()}")
-    params.nthread = cores()
+    params.nthread = available_cores()
     if types:
         # Regular expressions, up to one without any.
         named = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import torch
 
-from arkor_dev.local.workers.cores import cores
+from arkor_dev.local.workers.resources import available_cores
 
-CORES: Final = cores()
+CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
 """Of float32 weights, at most: more than the caches of most processors hold."""
 LEAST_BYTES: Final = 16 * 2**20
@@ -32,7 +32,7 @@ shows the answer, say) holds all of them back, to less than half of what half th
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ComputePlan:
     """The format of the weights, and the threads: with the processor to ourselves, and beside a job."""
 
     dtype: Any
@@ -46,11 +46,11 @@ def half() -> int:
     return max(1, CORES // 2)
 
 
-def quickest(model: Any, loaded: Any) -> Way:
+def quickest(model: Any, loaded: Any) -> ComputePlan:
     """Measure ``model``, whose weights are in ``loaded`` on the CPU."""
     weights = _some_weights(model)
     if loaded != torch.float32 or weights is None:
-        return Way(loaded, False, CORES if weights else half(), half())
+        return ComputePlan(loaded, False, CORES if weights else half(), half())
     before = torch.get_num_threads()
     best = (torch.float32, False)
     try:
@@ -64,10 +64,10 @@ def quickest(model: Any, loaded: Any) -> Way:
         quicker = seconds > THREADS_MARGIN * _seconds(weights, *best, CORES)
     finally:
         torch.set_num_threads(before)
-    return Way(*best, CORES if quicker else half(), half())
+    return ComputePlan(*best, CORES if quicker else half(), half())
 
 
-def convert(model: Any, way: Way) -> None:
+def convert(model: Any, way: ComputePlan) -> None:
     """Put the weights into ``way``'s format; buffers stay: rotary frequencies lose too much in 16 bits."""
     for weight in model.parameters():
         if weight.is_floating_point():
@@ -106,7 +106,7 @@ def _seconds(weights: list[Any], dtype: Any, packed: bool, threads: int) -> floa
     layers = torch.nn.Sequential(*[torch.nn.Linear(1, 1, bias=False) for _ in weights])
     for layer, weight in zip(layers, weights, strict=True):
         layer.weight = torch.nn.Parameter(weight)
-    convert(layers, Way(dtype, packed, threads, threads))
+    convert(layers, ComputePlan(dtype, packed, threads, threads))
     rows = [torch.ones(1, weight.shape[1], dtype=dtype) for weight in weights]
     times = []
     with torch.inference_mode():

@@ -16,8 +16,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .alone import Alone
-    from .strength import Worn
+    from .adapter_scale import ActiveAdapter
+    from .generate_fallback import StepwiseGenerate
 
 ROOM: Final = 128
 """Tokens that a cache has room for beyond those that it holds: copying all of it at each step takes long."""
@@ -120,14 +120,14 @@ def _has_plain_layers(model: Any) -> bool:
 class Row:
     """One conversation: its prompt, and the tokens of it and of the answer that are in memory."""
 
-    group: Worn
+    group: ActiveAdapter
     prompt: list[int]
     room: int
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
     cache: Any = None
     """Its own, while it reads its prompt."""
-    alone: Alone | None = None
+    alone: StepwiseGenerate | None = None
 
 
 class Batch:

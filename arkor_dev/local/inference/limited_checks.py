@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import UnavailableError
 from arkor_dev.local.workers.process import Child, passed
 
-from .line import Line
+from .admission import AdmissionQueue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class LimitedChecks:
         self._module = module
         self._what = what
         self._idle_seconds = idle_seconds
-        self._line = Line(1, WAITING_OF_ONE)
+        self._line = AdmissionQueue(1, WAITING_OF_ONE)
         self._child: Child | None = None
         self._busy = False
         self._idle: asyncio.TimerHandle | None = None

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .adapter_scale import ActiveAdapter
     from .batch import Layers
-    from .strength import Worn
 
 LIMIT_BYTES: Final = 512 * 2**20
 LEAST_TOKENS: Final = 16
@@ -20,7 +20,7 @@ LEAST_TOKENS: Final = 16
 
 @dataclass(eq=False)
 class _Kept:
-    group: Worn
+    group: ActiveAdapter
     tokens: list[int]
     layers: Layers
 
@@ -36,7 +36,7 @@ class PromptCache:
         self._limit = limit
         self._kept: list[_Kept] = []
 
-    def keep(self, group: Worn, tokens: list[int], layers: Layers) -> None:
+    def keep(self, group: ActiveAdapter, tokens: list[int], layers: Layers) -> None:
         """Remember a conversation; the oldest ones are let go for it."""
         if not layers or len(tokens) < LEAST_TOKENS:
             return
@@ -53,7 +53,7 @@ class PromptCache:
         while sum(each.size for each in self._kept) > self._limit:
             del self._kept[0]
 
-    def find(self, group: Worn, prompt: list[int]) -> Layers:
+    def find(self, group: ActiveAdapter, prompt: list[int]) -> Layers:
         """Keys and values of the longest known beginning of ``prompt``, its last token left out."""
         best, most = None, LEAST_TOKENS - 1
         for each in self._kept:

@@ -22,7 +22,7 @@ SHORT: Final = 8192
 THOUGHTS_END: Final = "</think>"
 """What templates drop of an earlier answer ends with this."""
 TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
-"""As ``answering.prompt`` says it of one that it has counted."""
+"""As ``generation.prompt`` says it of one that it has counted."""
 
 
 class PromptChecks(LimitedChecks):

@@ -1,4 +1,4 @@
-"""The process that answers chats: one base model stays loaded, and the answers share it (``answering.loop``).
+"""The process that answers chats: answers share one loaded base model (``generation.loop``).
 
 Messages in: ``{"do": "chat", "id", …}`` and ``{"do": "stop", "id"}``. Out: ``{"id", "text", "logprobs"?}``,
 ``{"id", "done": {…}}``, ``{"id", "error"}``, ``{"id", "progress"}``.
@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.link import Link
 
-from .answering.interface import Asked
+from .generation.interface import GenerationRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .answering.interface import Engine
+    from .generation.interface import Engine
 
 
-class Work:
+class InferenceWorker:
     """All questions, and how each is stopped."""
 
     def __init__(self) -> None:
         self._stops: dict[int, threading.Event] = {}
-        self._inbox: queue.SimpleQueue[Asked] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[GenerationRequest] = queue.SimpleQueue()
         self.link = Link({"chat": self._chat, "stop": self._stop})
 
     def _chat(self, ask: dict[str, Any]) -> None:
         # Known at once, while the libraries are still being imported: its stop may come before its turn.
         stop = self._stops[ask["id"]] = threading.Event()
-        self._inbox.put(Asked(ask, stop, functools.partial(self._send, ask["id"])))
+        self._inbox.put(GenerationRequest(ask, stop, functools.partial(self._send, ask["id"])))
 
     def _stop(self, message: dict[str, Any]) -> None:
         event = self._stops.get(message["id"])
@@ -48,7 +48,7 @@ class Work:
     def run(self, engine: Callable[[], Engine]) -> None:
         """Answer by what ``engine`` makes, until standard input ends."""
         os.environ["HF_HUB_OFFLINE"] = "1"
-        from .answering.loop import Loop
+        from .generation.loop import Loop
 
         Loop(engine(), self._inbox).run()
 
@@ -57,10 +57,10 @@ def _engine() -> Engine:
     from arkor_dev.local.modeling.lean_transformers import lean_imports
 
     with lean_imports():
-        from .engine import Engine
+        from .transformers_engine import TransformersEngine
 
-    return Engine()
+    return TransformersEngine()
 
 
 if __name__ == "__main__":
-    Work().run(_engine)
+    InferenceWorker().run(_engine)

@@ -25,10 +25,10 @@ from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
-from arkor_dev.local.inference.engines.answers import Answers
-from arkor_dev.local.inference.formats.check import FormatChecks
+from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.inference.prompt_checks import PromptChecks
+from arkor_dev.local.inference.structured_output.check import FormatChecks
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
@@ -176,7 +176,9 @@ def create_app(setup: Setup) -> web.Application:
     """The application for ``setup``; its workers live as long as it does."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
-    inference = Answers(setup.cache, setup.engine, gpu=bool(gpus(os.environ)) or sys.platform == "darwin")
+    inference = EngineRouter(
+        setup.cache, setup.engine, gpu=bool(gpus(os.environ)) or sys.platform == "darwin"
+    )
     formats, prompts = FormatChecks(), PromptChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     folders = setup.data, setup.project

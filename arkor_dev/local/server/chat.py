@@ -18,10 +18,10 @@ from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH, why_full_strength_only
 from arkor_dev.local.inference.engines.choice import LLAMA
-from arkor_dev.local.inference.questions import FIELDS, problem, sampling
-from arkor_dev.local.inference.replies import envelope, figures, indexed, logprobs, whole_choice
-from arkor_dev.local.inference.strength import MOST, WHOLE, no_strength
+from arkor_dev.local.inference.request_options import FIELDS, problem, sampling
+from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
-    from arkor_dev.local.inference.engines.answers import Answers
-    from arkor_dev.local.inference.formats.check import FormatChecks
+    from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.prompt_checks import PromptChecks
+    from arkor_dev.local.inference.structured_output.check import FormatChecks
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -78,7 +78,7 @@ ASK: Final = Schema(
         Field("messages", Rule("list", 1, noun="a list of one or more messages"), null=True, inner=MESSAGE),
         Field("prompt", TEXT, null=True),
         Field("adapter", Rule("object"), null=True, inner=ADAPTER),
-        Field("adapterStrength", Rule("number", 0, MOST), null=True),
+        Field("adapterStrength", Rule("number", 0, MAX_STRENGTH), null=True),
         Field("baseModel", FILLED, null=True),
         *FIELDS,
     ),
@@ -94,7 +94,7 @@ class Chat:
         self,
         store: AsyncStore,
         models: Models,
-        inference: Answers,
+        inference: EngineRouter,
         formats: FormatChecks,
         prompts: PromptChecks,
         data: Path,
@@ -143,9 +143,13 @@ class Chat:
         if folder is not None:
             await self._check_whole(folder)
         whole = folder is not None and kind_of(folder) == "model"
-        strength = given("adapterStrength", WHOLE)
-        if folder is not None and strength != WHOLE:
-            why = "the whole model was trained" if whole else await asyncio.to_thread(no_strength, folder)
+        strength = given("adapterStrength", FULL_STRENGTH)
+        if folder is not None and strength != FULL_STRENGTH:
+            why = (
+                "the whole model was trained"
+                if whole
+                else await asyncio.to_thread(why_full_strength_only, folder)
+            )
             if why:
                 raise ConflictError(f"This adapter works only at full strength: {why}")
         ask = {

@@ -6,8 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import EXPORT, LLAMA_FORMATS
-from arkor_dev.local.gguf import installed
+from arkor_dev.contract.bodies import EXPORT
 
 from .jobs import EXPORTS, job_of
 from .requests import body_of
@@ -24,15 +23,10 @@ async def create(request: web.Request) -> web.Response:
 
 @routes.get("/v1/jobs/{id}/exports")
 async def listed(request: web.Request) -> web.Response:
-    job = await job_of(request)
-    answer: dict[str, object] = {"exports": await asyncio.to_thread(request.app[EXPORTS].list, job["id"])}
-    if not installed.available():
-        answer["unavailable"] = {
-            "formats": list(LLAMA_FORMATS),
-            "error": f"{installed.reason()}. Then start arkor-dev again.",
-            "command": installed.command(),
-        }
-    return web.json_response(answer)
+    job, exports = await job_of(request), request.app[EXPORTS]
+    formats = await asyncio.to_thread(exports.formats, job)
+    listed = await asyncio.to_thread(exports.list, job["id"])
+    return web.json_response({"exports": listed, "formats": formats})
 
 
 @routes.get("/v1/jobs/{id}/exports/{export}")

@@ -12,7 +12,7 @@ from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE, STORAGE
 from arkor_dev.local.checkpoints import origin
-from arkor_dev.local.checkpoints.points import latest
+from arkor_dev.local.checkpoints.resume_points import latest
 from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure

@@ -15,7 +15,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
-from arkor_dev.local.inference.engines.answers import Answers
+from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
@@ -60,7 +60,7 @@ ARCHIVE: Final = Schema(
 EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)
 EXPORTS: Final = web.AppKey("exports", Exports)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
-INFERENCE: Final = web.AppKey("inference", Answers)
+INFERENCE: Final = web.AppKey("inference", EngineRouter)
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
 
 routes = web.RouteTableDef()

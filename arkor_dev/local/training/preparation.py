@@ -17,13 +17,15 @@ from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_row import rows_in
 from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_folder
-from arkor_dev.local.workers import peak_memory
+from arkor_dev.local.workers import resources
 
 from .job_settings import JobSettings
 from .learning_rate import default_rate
+from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
+from .rows.encoding import Encoding
 from .rows.held_out import beside, split
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.number_format import Choice
 
+    from .distributed.process_group import ProcessGroup
     from .run import Run
-    from .together.group import Group
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = "workers is for a cluster: here one process trains, on the same batches and to the same losses"
@@ -55,6 +57,8 @@ class Preparation:
         self.project = Path(job["project"])
         self.emit, self.progress = heard(emit, job_folder(self.data, self.job_id)), progress
         self.settings, self.parameters = JobSettings(self.config), 0
+        self.method = method(self.settings.get("method"))
+        self.method.check(self.settings)
         # What is evaluated later, on a file of the project, is not compared with what was trained on.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
@@ -79,7 +83,7 @@ class Preparation:
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
 
         def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
-            return load_rows(source, self.project, folder, self.progress, limit, bad)
+            return load_rows(source, self.project, folder, self.progress, self.method.forms, limit, bad)
 
         rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
         if held_out is None:
@@ -139,7 +143,7 @@ class Preparation:
         self._say_rate()
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
-        peak_memory.forget()
+        resources.reset_peak_memory()
 
     def _say_rate(self) -> None:
         """Say which learning rate was chosen, and why, where the job names none."""
@@ -150,14 +154,11 @@ class Preparation:
 
     def encode(self) -> None:
         """Encode the rows as the examples ``train`` and ``held_out``, and count those that were ``cut``."""
-        from .rows.encoding import encode_all
-
-        responses_only = self.settings.get("trainOnResponsesOnly")
-        last_only = self.settings.get("completionOnlyLoss")
+        encoding = Encoding.of(self.settings, self.longest)
         total = len(self.train_rows) + len(self.eval_rows)
 
         def encoded(part: list[Row]) -> Any:
-            return encode_all(self.base.tokenizer, part, self.longest, responses_only, progress, last_only)
+            return self.method.encode_all(self.base.tokenizer, part, encoding, progress)
 
         def progress(done: int) -> None:
             self.progress("Reading the data set", done, total, "rows")
@@ -183,7 +184,7 @@ class Preparation:
         cancelled: Callable[[], bool],
         pausing: Callable[[], str | None] = lambda: None,
         told: Callable[[int], None] = lambda _: None,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
     ) -> Run:
         """The run, in the number format that suits this processor; of a ``group`` all are in the first one's.
 
@@ -191,7 +192,7 @@ class Preparation:
         """
         import torch
 
-        from arkor_dev.local.cards.beside import Beside
+        from arkor_dev.local.cards.writer import CardWriter
         from arkor_dev.local.modeling.number_format import choose
 
         from .run import Run
@@ -199,7 +200,7 @@ class Preparation:
         if not group and (self.settings.get("workers") or 1) > 1:
             self.settings.settle("workers", 1)
             self.say(ALONE)
-        tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
+        tokens = self.plan.batch_size * sum(example.tokens for example in self.train) // len(self.train)
         base, kept = self.base, self.data / "number-formats.json"
         choice = self._earlier_choice() or choose(
             base.model, base.device, base.dtype, tokens, self.format, kept
@@ -207,9 +208,9 @@ class Preparation:
         make: Callable[..., Run] = Run
         workers = {}
         if group:
-            from .together.run import SharedRun, agreed
+            from .distributed.run import DistributedRun, agree_on_format
 
-            choice, make = agreed(group, choice, self.train), partial(SharedRun, group=group)
+            choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)
         self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
@@ -221,6 +222,7 @@ class Preparation:
             **workers,
         }
         run = make(
+            method=self.method,
             base=base,
             base_name=self.name,
             base_note=self.note,
@@ -241,7 +243,7 @@ class Preparation:
             going_on=self.continuation.going_on(),
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
-        run.beside = Beside(self, run)
+        run.beside = CardWriter(self, run)
         return run
 
     def _earlier_choice(self) -> Choice | None:

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
-from arkor_dev.local.checkpoints.early import check_writable
-from arkor_dev.local.checkpoints.points import drop_later
+from arkor_dev.local.checkpoints.preflight import check_writable
+from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
-from arkor_dev.local.workers import peak_memory
+from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
+from .distributed.rendezvous import PeerLostError, Rendezvous
+from .phases import LOADING, Phases
 from .preparation import Preparation
-from .together.meeting import GroupLostError, Meeting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,13 +55,16 @@ class Work:
 
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
-        meeting = Meeting.of(job, self.link)
+        meeting = Rendezvous.of(job, self.link)
         self.silent = meeting is not None and meeting.rank > 0  # the first of several speaks for all
         if device := job.get("device"):  # before anybody looks which there are
             os.environ["CUDA_VISIBLE_DEVICES"] = device
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
+        phases = Phases(self.emit)
+        if not job.get("evaluate"):
+            phases.enter(LOADING)
         preparation = Preparation(job, self.emit, self._progress)
         # The backend or the comparison at the end obeys these; reading them records what the job runs with.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
@@ -78,9 +82,9 @@ class Work:
         preparation.load(model)
         preparation.encode()
         if meeting:
-            from .together.group import Group
+            from .distributed.process_group import ProcessGroup
 
-            group = Group(meeting, preparation.base.device)
+            group = ProcessGroup(meeting, preparation.base.device)
             if self.silent:
                 preparation.make_run(lambda: False, group=group).run()
                 self.link.send(end="completed", fields={})
@@ -92,12 +96,13 @@ class Work:
 
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
+        run.phases = phases
         samples.follow(judging.follow(run))
         with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
             if samples.end() and judging.judge():
-                fields["metrics"]["peakBytes"] = peak_memory.peak()
+                fields["metrics"]["peakBytes"] = resources.peak_memory()
             elif self.cancel.is_set():
                 status, fields = "cancelled", {}
             else:  # all steps are made and kept: it is compared when the job goes on
@@ -115,7 +120,7 @@ class Work:
         """Do the work; whatever goes wrong ends as a reason that the person reads."""
         try:
             self.train()
-        except GroupLostError:
+        except PeerLostError:
             traceback.print_exc()
             time.sleep(LOST_SECONDS)  # whoever has started the workers sees which one is gone, and ends all
             sys.exit("The other workers of this job no longer answer")

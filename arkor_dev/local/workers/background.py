@@ -1,61 +1,76 @@
-"""Work in the background: one piece after another, and none while a job trains."""
+"""Background tasks: one for the length of a block, and a queue that pauses while a job trains."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 log = logging.getLogger(__name__)
 
-Piece = TypeVar("Piece")
+Task = TypeVar("Task")
 
 
-class BackgroundWork(Generic[Piece]):
-    """Does what ``following`` names, by ``work``, as long as ``busy`` does not say that a job trains.
+@contextlib.asynccontextmanager
+async def background_task(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run ``coroutine`` as a task while the body runs, then cancel it."""
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
-    ``failed`` is told of a piece that has failed, and why. One that a job has preempted has not: it is named
-    again. Whoever is under way when a job starts is ended by its owner, and fails by that.
+
+class BackgroundQueue(Generic[Task]):
+    """Runs the tasks that ``next_task`` returns, one after another, while ``is_busy`` is false.
+
+    ``run_task`` runs one, ``on_failure`` gets a task that has failed and the reason. A job that starts
+    preempts the current task: its owner ends it, and the resulting failure does not count, since
+    ``next_task`` returns it again.
     """
 
     def __init__(
         self,
-        busy: Callable[[], bool],
-        following: Callable[[], Piece | None],
-        work: Callable[[Piece], Awaitable[None]],
-        failed: Callable[[Piece, str], None],
+        is_busy: Callable[[], bool],
+        next_task: Callable[[], Task | None],
+        run_task: Callable[[Task], Awaitable[None]],
+        on_failure: Callable[[Task, str], None],
     ) -> None:
-        self._busy, self._following, self._work, self._failed = busy, following, work, failed
+        self._is_busy, self._next_task = is_busy, next_task
+        self._run_task, self._on_failure = run_task, on_failure
         self._news = asyncio.Event()
         self._preempted = False
 
     def wake(self) -> None:
-        """Say that there is something to do, or room for it."""
+        """Look for a task: there may be a new one, or no job may be training now."""
         self._news.set()
 
     def preempt(self) -> None:
-        """Say that what is under way is ended for a job, which may be over before that is noticed."""
+        """Note that the current task ends for a job, which may itself be over before that is noticed."""
         self._preempted = True
 
     async def run(self) -> None:
-        """Do one piece after another, for ever."""
+        """Run tasks for ever."""
         while True:
             self._news.clear()
-            piece = None if self._busy() else self._following()
-            if piece is None:
+            task = None if self._is_busy() else self._next_task()
+            if task is None:
                 await self._news.wait()
                 continue
             self._preempted = False
             try:
-                await self._work(piece)
+                await self._run_task(task)
             except JobFailure as failure:
-                if not (self._preempted or self._busy()):
-                    self._failed(piece, str(failure))
+                if not (self._preempted or self._is_busy()):
+                    self._on_failure(task, str(failure))
             except Exception as error:
-                log.exception("%s", type(piece).__name__)
-                self._failed(piece, f"the local backend failed: {type(error).__name__}: {error}")
+                log.exception("%s", type(task).__name__)
+                self._on_failure(task, f"the local backend failed: {type(error).__name__}: {error}")

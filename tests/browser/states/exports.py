@@ -56,7 +56,9 @@ async def done(scene: Scene) -> None:
 @state("job-export-differs", "One that is another model, and one that failed; said at length")
 async def differs(scene: Scene) -> None:
     fault = "Its chat template writes '<|im_end|> ' where the training's writes '<|im_end|>'. " + HOSTILE
-    sentence = "Not the model that was trained: loss 3.38, trained model 1.91, base 3.42. "
+    sentence = (
+        "Not the trained model: 1.3 nats per token away from it (0.002 allowed), loss 3.38 (trained 1.91) "
+    )
     proof = PROOF | {
         "verdict": "differs",
         "faults": [fault, "Its answers do not end."],

@@ -22,52 +22,52 @@ def nothing_given(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, answer: access.Answer) -> None:
+def answers(monkeypatch: pytest.MonkeyPatch, answer: access.AuthStatus) -> None:
     """What a cluster says to anybody, and to those with a token where that is the right one: ``open``."""
-    monkeypatch.setattr(access, "look", lambda _, given=None: "open" if given else answer)
+    monkeypatch.setattr(access, "probe_auth", lambda _, token=None: "open" if token else answer)
 
 
 def test_an_open_cluster_elsewhere_is_refused_with_the_way_to_close_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers(monkeypatch, "open")
-    with pytest.raises(JobFailure, match=r"asks for no token.*RAY_AUTH_MODE=token.*--insecure-cluster"):
-        access.check("ray://head:10001", insecure=False)
+    with pytest.raises(JobFailure, match=r"requires no token.*RAY_AUTH_MODE=token.*--insecure-cluster"):
+        access.check_access("ray://head:10001", insecure=False)
     assert access.MODE not in os.environ
 
 
 def test_the_way_round_has_to_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "open")
-    assert access.check("ray://head:10001", insecure=True) is False
+    assert access.check_access("ray://head:10001", insecure=True) is False
     assert os.environ[access.MODE] == "disabled"
 
 
 def test_an_open_one_of_this_machine_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "open")
-    assert access.check("127.0.0.2:6379", insecure=False) is False
+    assert access.check_access("127.0.0.2:6379", insecure=False) is False
 
 
 def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     answers(monkeypatch, "token")
     with pytest.raises(JobFailure, match="there is none here"):
-        access.check("ray://head:10001", insecure=False)
+        access.check_access("ray://head:10001", insecure=False)
     file = home / ".ray" / "auth_token"
     file.parent.mkdir()
     file.write_text("secret-token")
     file.chmod(0o640)
     with pytest.raises(JobFailure, match="chmod 600") as refused:
-        access.check("ray://head:10001", insecure=False)
+        access.check_access("ray://head:10001", insecure=False)
     assert "secret-token" not in str(refused.value)
     file.chmod(0o600)
-    assert access.check("ray://head:10001", insecure=False) is True
+    assert access.check_access("ray://head:10001", insecure=False) is True
     assert os.environ[access.MODE] == "token"
 
 
 def test_a_token_that_it_does_not_take_is_told_before_ray_tries_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "look", lambda _, given=None: "token")
+    monkeypatch.setattr(access, "probe_auth", lambda _, token=None: "token")
     monkeypatch.setenv(access.TOKEN, "of-another-cluster")
-    with pytest.raises(JobFailure, match="does not take this machine's token") as refused:
-        access.check("ray://head:10001", insecure=False)
+    with pytest.raises(JobFailure, match="does not accept this machine's token") as refused:
+        access.check_access("ray://head:10001", insecure=False)
     assert "of-another-cluster" not in str(refused.value)
     assert access.MODE not in os.environ
 
@@ -93,9 +93,9 @@ def test_it_is_asked_with_the_token_as_ray_sends_it(address: str) -> None:
     to = address.format(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
     server.start()
     try:
-        answers = [access.look(to, given) for given in (None, b"wrong", b"right\n")]
+        answers = [access.probe_auth(to, given) for given in (None, b"wrong", b"right\n")]
         # What cannot be sent at all is left to Ray to refuse; nothing is raised that would quote it.
-        assert access.look(to, b"to\nken") == "open"
+        assert access.probe_auth(to, b"to\nken") == "open"
     finally:
         server.stop(None).wait()
     assert answers == ["token", "token", "open"]
@@ -119,6 +119,6 @@ def test_a_file_of_another_name_and_the_environment_count(
 
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "away")
-    with pytest.raises(JobFailure, match=r"Nobody answers at ray://head:10001"):
-        access.check("ray://head:10001", insecure=True)
+    answers(monkeypatch, "unreachable")
+    with pytest.raises(JobFailure, match=r"Nothing answers at ray://head:10001"):
+        access.check_access("ray://head:10001", insecure=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.points import whole_points
+from arkor_dev.local.checkpoints.resume_points import whole_points
 from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
@@ -190,7 +190,7 @@ def test_a_cluster_that_is_away_ends_the_job_with_the_reason(beside: Backend) ->
     job = beside.submit({**CONFIG, "cluster": "127.0.0.2:9"}, "away")
     found = over(beside, job)
     assert found["status"] == "failed"
-    assert found["error"].startswith("Nobody answers at 127.0.0.2:9")
+    assert found["error"].startswith("Nothing answers at 127.0.0.2:9")
 
 
 def test_this_machine_is_not_measured_for_a_job_of_another(beside: Backend, nodes: Nodes) -> None:
@@ -219,4 +219,4 @@ def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
     assert all(node["missing"] == [] and "torch" in node["versions"] for node in cluster["nodes"])
     assert beside.call("GET", "/v1/clusters?address=nowhere").status == 400
     away = beside.call("GET", "/v1/clusters?address=127.0.0.2:9").json["cluster"]
-    assert away["problem"].startswith("Nobody answers")
+    assert away["problem"].startswith("Nothing answers")

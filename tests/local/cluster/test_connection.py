@@ -64,7 +64,7 @@ def test_a_cluster_of_this_machine_that_has_ended_is_told_at_once(
         connection.connect("auto")
     noted.parent.mkdir()
     noted.write_text(f"127.0.0.1:{unused_tcp_port}\n")
-    with pytest.raises(JobFailure, match=f"was at .*:{unused_tcp_port}, where nobody answers now"):
+    with pytest.raises(JobFailure, match=f"was at .*:{unused_tcp_port}, where nothing answers now"):
         connection.connect("auto")
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster import access, connection, driver, kept
-from arkor_dev.local.cluster.carried import Carried
-from arkor_dev.local.cluster.connection import LostError, Place, Wish
-from arkor_dev.local.cluster.kept import Line, Spare
-from arkor_dev.local.cluster.together.others import Others
-from arkor_dev.local.cluster.together.places import Places
+from arkor_dev.local.cluster import access, connection, driver, driver_cache, resources
+from arkor_dev.local.cluster.actor_client import ActorClient
+from arkor_dev.local.cluster.driver_cache import ClusterConnection, SpareActor
+from arkor_dev.local.cluster.errors import NodeLostError
+from arkor_dev.local.cluster.job_session import JobSession
+from arkor_dev.local.cluster.resources import ResourceRequest
+from arkor_dev.local.cluster.worker_group import PeerWorkers, WorkerGroup
 from arkor_dev.local.execution import leases
 from arkor_dev.local.execution.leases import Lease
 from tests.local.harness import until
@@ -26,7 +27,7 @@ JOB = "job_0123456789ab"
 STORY = [{"event": "training.log", "fields": {"step": step}} for step in range(1, 7)]
 
 
-class There(Place):
+class There(ActorClient):
     """A worker's place, which tells ``STORY`` two messages at a time from ``first`` on, and then its end."""
 
     def __init__(self, first: int) -> None:
@@ -35,7 +36,7 @@ class There(Place):
         self.known: list[int] = []
 
     def call(self, name: str, *arguments: Any, seconds: float = 0) -> bytes:
-        assert name == "take"
+        assert name == "poll"
         after, known, _ = arguments
         self.known.append(known)
         messages = STORY[after - self.first : after - self.first + 2]
@@ -54,12 +55,12 @@ class Told:
 
 def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
     told = Told({})
-    work = Carried(told, Line(), Spare())  # type: ignore[arg-type]
+    work = JobSession(told, ClusterConnection(), SpareActor())  # type: ignore[arg-type]
     work.job, work.lease = {"id": JOB, "project": str(data), "config": {}}, lease
     work.home, work.node = "/home/of/it", "node"
-    work._known = 0 if lease else 1  # the port at which several workers meet was the first message
-    place = There(work._known)
-    work.others = Others([place], lambda fault: pytest.fail(str(fault)))
+    work._acknowledged = 0 if lease else 1  # the port at which several workers meet was the first message
+    place = There(work._acknowledged)
+    work.peers = PeerWorkers([place], lambda fault: pytest.fail(str(fault)))
     work._follow(place, data)
     assert told.heard.pop() == {"lost": "It ends. It ran on the node node."}
     assert [message["fields"]["step"] for message in told.heard] == list(range(1, 7))
@@ -79,10 +80,10 @@ def test_of_several_workers_nothing_is_asked_again_so_their_disk_does_not_fill(t
     assert not [message for message in told.heard if "mark" in message]
 
 
-class Stuck(Place):
+class Stuck(ActorClient):
     """A place that does not answer in time when it is to be left."""
 
-    def leave(self, _: float) -> bool:
+    def release(self, _: float) -> bool:
         return False
 
 
@@ -90,18 +91,18 @@ class Stuck(Place):
 def test_a_place_that_was_left_without_an_answer_is_not_attached_to_again(
     tmp_path: Path, stays: bool
 ) -> None:
-    work = Carried(Told({}), Line(), Spare())  # type: ignore[arg-type]
-    work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
-    work.places, work._stays = Places([Stuck(None)]), stays
-    assert not work.leave()
+    work = JobSession(Told({}), ClusterConnection(), SpareActor())  # type: ignore[arg-type]
+    work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).update(begun=True)
+    work.group, work._stays = WorkerGroup([Stuck(None)]), stays
+    assert not work.release()
     [lease] = leases.leases(tmp_path)  # it is removed later
     assert (lease.attachable, leases.of_job(tmp_path, JOB) is not None) == (stays, stays)
 
 
-class Left(Place):
+class Left(ActorClient):
     """A place that is left at once."""
 
-    def leave(self, _: float) -> bool:
+    def release(self, _: float) -> bool:
         return True
 
 
@@ -125,9 +126,9 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> driver.Driver:
     monkeypatch.setattr(driver, "Link", Told)
     monkeypatch.setattr(os, "_exit", ended)
     work = driver.Driver()
-    work.job.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).kept(begun=True)
-    work.job.places, work.job._completed = Places([Left(None)]), True
-    work.job._model = Still(alive=False)  # type: ignore[assignment]
+    work.job.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).update(begun=True)
+    work.job.group, work.job._is_completed = WorkerGroup([Left(None)]), True
+    work.job._model_thread = Still(alive=False)  # type: ignore[assignment]
     return work
 
 
@@ -139,8 +140,13 @@ def test_a_driver_whose_job_is_completed_and_gone_is_free_and_knows_nothing_of_i
     assert work.link.heard == [{"free": True}]  # type: ignore[attr-defined]
     assert leases.leases(tmp_path) == []
     assert work.job is not before
-    assert vars(work.job).keys() == vars(Carried(work.link, work._line, work._spare)).keys()
-    assert (work.job.places, work.job.lease, work.job._early, work.job._known) == (None, None, [], 0)
+    assert vars(work.job).keys() == vars(JobSession(work.link, work._connection, work._spare)).keys()
+    assert (work.job.group, work.job.lease, work.job._early_orders, work.job._acknowledged) == (
+        None,
+        None,
+        [],
+        0,
+    )
 
 
 class Closed(Left):
@@ -151,49 +157,49 @@ class Closed(Left):
     def close(self, _: float) -> bool:
         return True
 
-    def give_back(self) -> None:
+    def kill(self) -> None:
         self.given_back += 1
 
 
 def test_the_place_of_a_job_is_held_a_moment_for_the_next_one_of_the_same_wish(
     work: driver.Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "HOLD_SECONDS", 60.0)
+    monkeypatch.setattr(driver_cache, "HOLD_SECONDS", 60.0)
     place = Closed(None)
-    work.job.places, work.job._wish = Places([place]), Wish(2)
+    work.job.group, work.job._request = WorkerGroup([place]), ResourceRequest(2)
     work._end({"hold": True})
-    assert work._spare.take(Wish(2)) is place
-    assert work._spare.take(Wish(2)) is None
+    assert work._spare.take(ResourceRequest(2)) is place
+    assert work._spare.take(ResourceRequest(2)) is None
     assert place.given_back == 0
-    assert work._spare.hold(place, Wish(2), 1.0)
-    assert work._spare.take(Wish(3)) is None
+    assert work._spare.hold(place, ResourceRequest(2), 1.0)
+    assert work._spare.take(ResourceRequest(3)) is None
     assert place.given_back == 1
-    assert work._spare.hold(place, Wish(2), 1.0)
+    assert work._spare.hold(place, ResourceRequest(2), 1.0)
     with pytest.raises(SystemExit):  # nothing is left of it when the process ends
         work._end({})
     assert place.given_back == 2
 
 
 def test_a_place_that_nobody_wants_is_given_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "HOLD_SECONDS", 0.01)
-    spare, place = Spare(), Closed(None)
-    assert spare.hold(place, Wish(), 1.0)
+    monkeypatch.setattr(driver_cache, "HOLD_SECONDS", 0.01)
+    spare, place = SpareActor(), Closed(None)
+    assert spare.hold(place, ResourceRequest(), 1.0)
     until(lambda: place.given_back == 1)
-    assert spare.take(Wish()) is None
+    assert spare.take(ResourceRequest()) is None
 
 
-@pytest.mark.parametrize("fault", [None, LostError("it is gone"), OSError("its job is not over")])
+@pytest.mark.parametrize("fault", [None, NodeLostError("it is gone"), OSError("its job is not over")])
 def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
     tmp_path: Path, fault: Exception | None
 ) -> None:
     class Again(Closed):
-        def again(self, lease: Lease, seconds: float = 1) -> None:
+        def reuse(self, lease: Lease, seconds: float = 1) -> None:
             if fault:
                 raise fault
 
     place = Again(None)
     lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False, actor="another")
-    assert kept.again(place, lease) == (fault is None)
+    assert driver_cache.reuse_actor(place, lease) == (fault is None)
     assert (place.given_back, leases.leases(tmp_path)) == ((0, [lease]) if fault is None else (1, []))
 
 
@@ -203,17 +209,17 @@ def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
 def test_a_driver_of_whose_job_anything_is_odd_ends(work: driver.Driver, odd: str) -> None:
     job = work.job
     if odd == "no end":
-        job._completed = False
+        job._is_completed = False
     elif odd == "stuck":
-        job.places = Places([Stuck(None)])
+        job.group = WorkerGroup([Stuck(None)])
     elif odd == "several workers":
         job.lease = None
     elif odd == "a fault":
         job._faults.append(OSError("no"))
     elif odd == "a model on its way":
-        job._model = Still(alive=True)  # type: ignore[assignment]
+        job._model_thread = Still(alive=True)  # type: ignore[assignment]
     else:
-        work._left = 1
+        work._jobs_left = 1
     with pytest.raises(SystemExit):
         work._end({})
     assert work.link.heard == []  # type: ignore[attr-defined]
@@ -222,38 +228,38 @@ def test_a_driver_of_whose_job_anything_is_odd_ends(work: driver.Driver, odd: st
 def test_an_order_that_comes_with_the_next_job_waits_for_its_place(work: driver.Driver) -> None:
     work._end({})
     work._pass_on({"do": "cancel"})
-    assert work.job._early == [{"do": "cancel"}]
+    assert work.job._early_orders == [{"do": "cancel"}]
 
 
 def test_a_line_holds_for_the_same_cluster_and_token_as_long_as_it_answers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    now: dict[str, Any] = {"token": b"one", "asks": True, "nodes": [{}]}
+    now: dict[str, Any] = {"token": b"one", "has_token": True, "nodes": [{}]}
     monkeypatch.setattr(access, "token", lambda: now["token"])
-    monkeypatch.setattr(access, "check", lambda *_, **__: now["asks"])
+    monkeypatch.setattr(access, "check_access", lambda *_, **__: now["has_token"])
     monkeypatch.setattr(connection, "connect", lambda *_: None)
-    monkeypatch.setattr(connection, "alive", lambda: now["nodes"])
-    line = Line()
-    line.make("ray://head:10001", tmp_path, pytest.fail, insecure=False)
-    assert line.holds("ray://head:10001", insecure=False)
-    assert not line.holds("ray://other:10001", insecure=False)
-    assert not line.holds("ray://head:10001", insecure=True)
-    for what, other in (("token", b"two"), ("asks", False), ("nodes", [])):
+    monkeypatch.setattr(resources, "alive_nodes", lambda: now["nodes"])
+    line = ClusterConnection()
+    line.open("ray://head:10001", tmp_path, pytest.fail, insecure=False)
+    assert line.works("ray://head:10001", insecure=False)
+    assert not line.works("ray://other:10001", insecure=False)
+    assert not line.works("ray://head:10001", insecure=True)
+    for what, other in (("token", b"two"), ("has_token", False), ("nodes", [])):
         before, now[what] = now[what], other
-        assert not line.holds("ray://head:10001", insecure=False)
+        assert not line.works("ray://head:10001", insecure=False)
         now[what] = before
-    assert line.holds("ray://head:10001", insecure=False)
+    assert line.works("ray://head:10001", insecure=False)
 
 
 def test_a_line_on_which_nobody_answers_does_not_hold(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     never = threading.Event()
-    monkeypatch.setattr(access, "check", lambda *_, **__: False)
+    monkeypatch.setattr(access, "check_access", lambda *_, **__: False)
     monkeypatch.setattr(connection, "connect", lambda *_: None)
-    monkeypatch.setattr(connection, "alive", never.wait)
-    monkeypatch.setattr(kept, "HOLDS_SECONDS", 0.01)
-    line = Line()
-    line.make("127.0.0.2:6379", tmp_path, pytest.fail, insecure=False)
-    assert not line.holds("127.0.0.2:6379", insecure=False)
+    monkeypatch.setattr(resources, "alive_nodes", never.wait)
+    monkeypatch.setattr(driver_cache, "CHECK_SECONDS", 0.01)
+    line = ClusterConnection()
+    line.open("127.0.0.2:6379", tmp_path, pytest.fail, insecure=False)
+    assert not line.works("127.0.0.2:6379", insecure=False)
     never.set()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.local.cluster.storage.remote import MARK
-from arkor_dev.local.cluster.storage.shared import KINDS
+from arkor_dev.local.cluster.storage.shared import SHARED_FOLDERS
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.support.ftp_server import ftp_server
@@ -53,7 +53,7 @@ def stored(place: Path, job: str) -> set[str]:
 
 def states(data: Path, job: str) -> set[str]:
     """The hashes of the states here that the job can go on from."""
-    found = (path for kind in KINDS for path in (data / "jobs" / job / kind).rglob("state.pt"))
+    found = (path for kind in SHARED_FOLDERS for path in (data / "jobs" / job / kind).rglob("state.pt"))
     return {hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
@@ -82,13 +82,13 @@ def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
     assert found["status"] == "completed", found
     assert adapter(data, job) == undisturbed
     before, after = placed(beside, job)
-    assert f"Checkpoints lie in {root}, too." in before
+    assert f"Checkpoints are also stored in {root}." in before
     assert "This machine does not see" not in before
-    assert "that were there" not in before
-    assert "that were there." in after
+    assert "found there" not in before
+    assert "found there." in after
     # Of the points that stay each file lies there, and nothing of those that are gone.
     there = stored(place, job)
-    kept = [path for kind in KINDS for path in (data / "jobs" / job / kind).rglob("*")]
+    kept = [path for kind in SHARED_FOLDERS for path in (data / "jobs" / job / kind).rglob("*")]
     assert states(data, job)
     assert states(data, job) <= there
     assert len(there) <= len([path for path in kept if path.is_file()])
@@ -104,8 +104,8 @@ def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
     assert found["status"] == "completed", found
     assert adapter(data, job) == adapter(trained.data, trained.job)
     [text] = placed(beside, job)
-    assert f"Checkpoints come here alone and not to {none}: the node " in text
-    assert f"does not see it (there is no folder {none})" in text
+    assert f"Checkpoints are stored on this machine only, and not in {none}: the node " in text
+    assert f"does not see it (no such folder: {none})" in text
     assert not none.exists()
 
 
@@ -119,7 +119,7 @@ def test_a_store_that_nobody_answers_for_costs_the_job_nothing_but_that(
     assert adapter(data, job) == adapter(trained.data, trained.job)
     [text] = placed(beside, job)
     why = "(ConnectionRefusedError: [Errno 111] Connection refused)"
-    assert f"Checkpoints come here alone and not to {root}: the node " in text
+    assert f"Checkpoints are stored on this machine only, and not in {root}: the node " in text
     assert f"does not see it {why}. This machine does not see {root} {why}" in text
 
 

@@ -25,8 +25,8 @@ TOKEN = "0123456789abcdef" * 4
 LOOK = """
 import json, sys
 from pathlib import Path
-from arkor_dev.local.cluster.looking.status import look
-print(json.dumps(look(sys.argv[1], Path(sys.argv[2]), insecure=False)))
+from arkor_dev.local.cluster.tasks import cluster_status
+print(json.dumps(cluster_status(sys.argv[1], Path(sys.argv[2]), insecure=False)))
 """
 
 
@@ -72,7 +72,7 @@ def test_the_right_token_leads_in_and_is_told_nowhere(
 @pytest.mark.parametrize("kind", [0, 1], ids=["head", "client"])
 def test_without_one_the_way_to_give_it_is_said(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
     cluster, _ = look(closed[kind], tmp_path / "home", None)
-    assert "asks for a token, and there is none here" in cluster["problem"]
+    assert "requires a token, and there is none here" in cluster["problem"]
     assert "RAY_AUTH_TOKEN" in cluster["problem"]
 
 
@@ -81,5 +81,5 @@ def test_a_wrong_one_is_named_as_the_reason(closed: tuple[str, str], tmp_path: P
     began = time.monotonic()
     cluster, said = look(closed[kind], tmp_path / "home", TOKEN[::-1])
     assert time.monotonic() - began < 15  # Ray itself tries it for 20 s and more
-    assert "does not take this machine's token" in cluster["problem"]
+    assert "does not accept this machine's token" in cluster["problem"]
     assert TOKEN[::-1] not in said

@@ -172,7 +172,7 @@ def test_they_end_with_studio_and_with_their_driver_and_go_on_when_it_is_back(
     resumed = [frame.json["step"] for frame in frames if frame.event == "training.resumed"]
     assert len(resumed) == 2
     assert 24 <= resumed[0] < resumed[1]
-    assert not [text for text in messages(frames) if "may differ" in text or "Connected again" in text]
+    assert not [text for text in messages(frames) if "may differ" in text or "Reconnected" in text]
     until(lambda: clean(nodes))
 
 
@@ -265,7 +265,7 @@ def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backen
     job = beside.submit(on(nodes, {**SAME, "workers": 3}), "large")
     reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), CONNECTED))
     assert reason.startswith(
-        "The job asks for 3 workers of 1 processor each, and the cluster's nodes have not that: "
+        "The job asks for 3 workers of 1 processor each, and the nodes of the cluster do not have that: "
     )
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
 

@@ -11,7 +11,7 @@ from arkor_dev.local.endpoints.openai import (
     FIELDS,
     MESSAGES,
     TOKENS,
-    Asked,
+    ChatRequest,
     context_fault,
     read_chat,
     read_completion,
@@ -25,7 +25,7 @@ ALL = NOW | set(FIELDS.values()) | {"prompt"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
-def read(known: frozenset[str] = ALL, /, **body: Any) -> Asked:
+def read(known: frozenset[str] = ALL, /, **body: Any) -> ChatRequest:
     return read_chat({"model": "bot", "messages": [USER], **body}, "bot", known)
 
 
@@ -37,7 +37,7 @@ def refused(known: frozenset[str] = ALL, /, **body: Any) -> BadRequestError:
 
 
 def test_the_least_that_can_be_asked() -> None:
-    assert read() == Asked({"messages": [USER]}, 1, False, False)
+    assert read() == ChatRequest({"messages": [USER]}, 1, False, False)
 
 
 def test_a_model_need_not_be_named() -> None:

@@ -16,10 +16,10 @@ from arkor_dev.contract.errors import (
     status_of,
 )
 from arkor_dev.local.endpoints import deployments, requests, service
-from arkor_dev.local.endpoints.openai import Asked
+from arkor_dev.local.endpoints.openai import ChatRequest
 from arkor_dev.local.endpoints.requests import Request
-from arkor_dev.local.endpoints.service import Caller, Endpoints, Told
-from arkor_dev.local.inference import line
+from arkor_dev.local.endpoints.service import Caller, CallerFault, Endpoints
+from arkor_dev.local.inference import admission
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DONE = {"reason": "stop", "promptTokens": 3, "completionTokens": 1}
-HI = Asked({"messages": [{"role": "user", "content": "hi"}]}, 1, False, False)
+HI = ChatRequest({"messages": [{"role": "user", "content": "hi"}]}, 1, False, False)
 
 
 class Engine:
@@ -98,7 +98,9 @@ async def make(endpoints: Endpoints, slug: str = "bot", **more: Any) -> tuple[di
     return made, await endpoints.store.request(deployments.issue, made["id"], "key")
 
 
-async def answer(endpoints: Endpoints, caller: Caller, asked: Asked = HI) -> list[tuple[int, dict[str, Any]]]:
+async def answer(
+    endpoints: Endpoints, caller: Caller, asked: ChatRequest = HI
+) -> list[tuple[int, dict[str, Any]]]:
     async with endpoints.answers(caller, asked) as messages:
         return [message async for message in messages]
 
@@ -160,8 +162,10 @@ async def test_when_a_key_was_used_is_written_down_now_and_then(
 
 
 async def test_too_many_requests_of_one_key(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "BURST", 2)
-    endpoints._rate = line.Rate(lambda: 0.0)  # however long each of them takes, nothing is given back
+    monkeypatch.setattr(admission, "BURST", 2)
+    endpoints._rate = admission.RateLimit(
+        lambda: 0.0
+    )  # however long each of them takes, nothing is given back
     made, key = await make(endpoints)
     _, other = await make(endpoints, "other")
     for _ in range(2):
@@ -198,7 +202,7 @@ async def test_a_reader_that_is_slow_holds_no_place(endpoints: Endpoints, engine
 async def test_several_answers_each_wait_for_a_place(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
-    messages = await answer(endpoints, caller, Asked({**HI.chat, "seed": 5}, 4, False, False))
+    messages = await answer(endpoints, caller, ChatRequest({**HI.chat, "seed": 5}, 4, False, False))
     assert sorted(number for number, message in messages if "done" in message) == [0, 1, 2, 3]
     assert sorted(body["seed"] for body in engine.bodies) == [5, 6, 7, 8]
     assert engine.most == 2
@@ -243,7 +247,7 @@ async def test_a_first_answer_that_fails_lets_the_next_one_find_out(
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     engine.early_fault = JobFailure("no")
-    with pytest.raises(Told):
+    with pytest.raises(CallerFault):
         await answer(endpoints, caller)
     engine.early_fault = None
     assert len(await answer(endpoints, caller)) == 2
@@ -270,7 +274,7 @@ async def test_a_key_that_is_revoked_ends_what_it_asked(endpoints: Endpoints, en
     await until(lambda: engine.active == 2 and endpoints._line.waiting == 2)
     endpoints.cut(lambda caller: caller.key is not None and caller.key.id == key["id"])
     gone = await asyncio.gather(*asking[:3], return_exceptions=True)
-    assert [type(fault) for fault in gone] == [Told] * 3
+    assert [type(fault) for fault in gone] == [CallerFault] * 3
     engine.let.set()
     assert len(await asking[3]) == 2
 
@@ -283,7 +287,7 @@ async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine:
         ConflictError("/home/ann is gone"),
     ):
         engine.fault, engine.refusal = (None, fault) if isinstance(fault, ConflictError) else (fault, None)
-        with pytest.raises(Told) as caught:
+        with pytest.raises(CallerFault) as caught:
             await answer(endpoints, caller)
         assert "/home" not in caught.value.fault.text
         assert caught.value.fault.extra == {"code": "model_unavailable"}
@@ -306,7 +310,7 @@ async def test_a_conversation_that_is_too_long_or_refused_is_the_caller_s(
 ) -> None:
     await make(endpoints, authMode="none")
     engine.fault = JobFailure(why)
-    with pytest.raises(Told) as caught:
+    with pytest.raises(CallerFault) as caught:
         await answer(endpoints, await endpoints.caller("bot", None))
     assert status_of(caught.value.fault) == 400
     assert caught.value.fault.extra["code"] == code
@@ -318,7 +322,9 @@ async def test_what_is_still_checked_takes_nobody_s_place(endpoints: Endpoints, 
     other = await endpoints.store.request(deployments.issue, made["id"], "other")
     slow, quick = [await endpoints.caller("bot", each["plaintext"]) for each in (key, other)]
     engine.slow_checks = {slow.name}
-    asking = [asyncio.create_task(answer(endpoints, slow, Asked(HI.chat, 4, False, False))) for _ in range(9)]
+    asking = [
+        asyncio.create_task(answer(endpoints, slow, ChatRequest(HI.chat, 4, False, False))) for _ in range(9)
+    ]
     await until(lambda: engine.checking == 9)  # several answers of one request are checked once
     assert len(await answer(endpoints, quick)) == 2
     for task in asking:
@@ -329,8 +335,8 @@ async def test_what_is_still_checked_takes_nobody_s_place(endpoints: Endpoints, 
 async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     engine.fault = JobFailure("no")
-    with pytest.raises(Told):
-        await answer(endpoints, await endpoints.caller("bot", None), Asked(HI.chat, 4, False, False))
+    with pytest.raises(CallerFault):
+        await answer(endpoints, await endpoints.caller("bot", None), ChatRequest(HI.chat, 4, False, False))
     assert (engine.active, endpoints._line.waiting) == (0, 0)
 
 

@@ -26,8 +26,8 @@ FEW = replace(BETTER, rows=1, groups=1)
 DRY = Comparison(3.42, 3.42, 3, 3, mean=0.0, low=-0.05, high=0.05, error=0.03)
 SAME = Comparison(3.42, 3.419, 40, 40, mean=0.001, low=-0.004, high=0.006, error=0.002, margin=0.01)
 SETTLED = " About 930 rows would settle it."
-LEAST = " It takes at least 8 rows."
-CLOSE = " The two are so close that more rows would hardly tell them apart."
+LEAST = " A verdict needs at least 8 rows."
+CLOSE = " They are so close that even many more rows may not settle it."
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ class Stuck:
         return -9
 
 
-def driver(stuck: Stuck) -> cluster.Driver:
-    return cluster.Driver(drivers.Drivers(), drivers.Process(stuck, ()))  # type: ignore[arg-type]
+def driver(stuck: Stuck) -> cluster.ClusterWorker:
+    return cluster.ClusterWorker(drivers.DriverPool(), drivers.DriverProcess(stuck, ()))  # type: ignore[arg-type]
 
 
 async def test_it_is_killed_when_leaving_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

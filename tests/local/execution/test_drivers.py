@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.execution import drivers
-from arkor_dev.local.execution.cluster import Cluster
+from arkor_dev.local.execution.cluster import ClusterExecution
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,21 +20,21 @@ ADDRESS = "ray://head:10001"
 
 
 @pytest.fixture
-async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClusterExecution]:
     monkeypatch.setattr(drivers, "MODULE", "tests.local.execution.speaking")
-    cluster = Cluster()
+    cluster = ClusterExecution()
     yield cluster
     await cluster.close()
 
 
-async def carry(cluster: Cluster, job: str = "job_1", address: str = ADDRESS, **more: Any) -> int:
+async def carry(cluster: ClusterExecution, job: str = "job_1", address: str = ADDRESS, **more: Any) -> int:
     """Carry a job to its end; the pid of its driver."""
     pid: int = (await carried(cluster, job, address, **more))["pid"]
     return pid
 
 
 async def carried(
-    cluster: Cluster, job: str = "job_1", address: str = ADDRESS, **more: Any
+    cluster: ClusterExecution, job: str = "job_1", address: str = ADDRESS, **more: Any
 ) -> dict[str, Any]:
     """What a job says that is carried to its end. All of it is its own."""
     config = {"cluster": address, **more.pop("config", {})}
@@ -67,12 +67,12 @@ async def ended(pid: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_jobs_one_after_the_other_have_one_driver(cluster: Cluster) -> None:
+async def test_jobs_one_after_the_other_have_one_driver(cluster: ClusterExecution) -> None:
     first = await carry(cluster)
     assert [await carry(cluster, f"job_{number}") for number in (2, 3)] == [first, first]
 
 
-async def test_jobs_beside_each_other_have_one_each(cluster: Cluster) -> None:
+async def test_jobs_beside_each_other_have_one_each(cluster: ClusterExecution) -> None:
     assert len(set(await asyncio.gather(carry(cluster, "job_1"), carry(cluster, "job_2")))) == 2
 
 
@@ -85,84 +85,90 @@ async def test_jobs_beside_each_other_have_one_each(cluster: Cluster) -> None:
         {"attaches": True},
     ],
 )
-async def test_a_job_that_goes_elsewhere_has_another_one(cluster: Cluster, other: dict[str, Any]) -> None:
+async def test_a_job_that_goes_elsewhere_has_another_one(
+    cluster: ClusterExecution, other: dict[str, Any]
+) -> None:
     first = await carry(cluster)
     assert await carry(cluster, "job_2", **other) != first
     assert await carry(cluster, "job_3") == first
 
 
-async def test_one_that_has_attached_ends_with_its_job(cluster: Cluster) -> None:
+async def test_one_that_has_attached_ends_with_its_job(cluster: ClusterExecution) -> None:
     await ended(await carry(cluster, attaches=True))
 
 
 @pytest.mark.parametrize("ends", ["failed", "cancelled", "paused"])
-async def test_one_whose_job_was_not_completed_ends_with_it(cluster: Cluster, ends: str) -> None:
+async def test_one_whose_job_was_not_completed_ends_with_it(cluster: ClusterExecution, ends: str) -> None:
     first = await carry(cluster, config={"ends": ends})
     await ended(first)
     assert await carry(cluster, "job_2") != first
 
 
 async def test_one_that_is_not_free_in_time_is_killed(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drivers, "LEAVE_SECONDS", 0.05)
     await ended(await carry(cluster, config={"deaf": True}))
 
 
-async def test_one_that_was_killed_while_it_waited_is_not_noticed(cluster: Cluster) -> None:
+async def test_one_that_was_killed_while_it_waited_is_not_noticed(cluster: ClusterExecution) -> None:
     first = await carry(cluster)
     os.kill(first, signal.SIGKILL)
     assert await carry(cluster, "job_2") != first
 
 
 async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(await carry(cluster), signal.SIGKILL)
     worker = await cluster.start({"id": "job_2", "config": {"cluster": ADDRESS}, "data": "/data"})
-    start = drivers.Drivers.start
+    start = drivers.DriverPool.start
 
-    async def late(*arguments: Any) -> drivers.Process:
+    async def late(*arguments: Any) -> drivers.DriverProcess:
         worker.send(name="model of job_2", path="/model", note=None)
         return await start(*arguments)
 
-    monkeypatch.setattr(drivers.Drivers, "start", late)
+    monkeypatch.setattr(drivers.DriverPool, "start", late)
     async with asyncio.timeout(10):
         said = await anext(worker.batches())
     await worker.stop()
     assert said[0]["fields"]["model"] == "model of job_2"
 
 
-async def test_one_whose_connection_does_not_hold_any_more_is_replaced(cluster: Cluster) -> None:
+async def test_one_whose_connection_does_not_hold_any_more_is_replaced(cluster: ClusterExecution) -> None:
     first = await carry(cluster, config={"alone": True})
     second = await carry(cluster, "job_2")
     await ended(first)
     assert await carry(cluster, "job_3") == second
 
 
-async def test_one_waits_for_a_limited_time(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_waits_for_a_limited_time(
+    cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drivers, "IDLE_SECONDS", 0.05)
     await ended(await carry(cluster))
 
 
 async def test_of_too_many_the_one_that_waited_longest_ends(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drivers, "MOST_IDLE", 2)
+    monkeypatch.setattr(drivers, "MAX_IDLE", 2)
     first, second, third = [await carry(cluster, address=f"ray://{name}:1") for name in "abc"]
     await ended(first)
     assert await carry(cluster, address="ray://b:1") == second
     assert await carry(cluster, address="ray://c:1") == third
 
 
-async def test_those_that_wait_end_with_the_backend(cluster: Cluster) -> None:
+async def test_those_that_wait_end_with_the_backend(cluster: ClusterExecution) -> None:
     first = await carry(cluster)
     assert lives(first)
     await cluster.close()
     assert not lives(first)
 
 
-async def test_a_place_is_held_for_the_next_job_unless_another_one_waits_for_it(cluster: Cluster) -> None:
+async def test_a_place_is_held_for_the_next_job_unless_another_one_waits_for_it(
+    cluster: ClusterExecution,
+) -> None:
     assert not (await carried(cluster))["held"]
     assert (await carried(cluster, "job_2"))["held"]
     config = {"cluster": ADDRESS, "seeks": True}

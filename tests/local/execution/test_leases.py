@@ -36,13 +36,13 @@ def test_it_is_for_the_owner_alone_and_cannot_be_guessed(tmp_path: Path) -> None
 def test_a_job_goes_on_where_it_has_all_it_needs_until_that_is_given_up(tmp_path: Path) -> None:
     lease = new(tmp_path)
     assert leases.of_job(tmp_path, JOB) is None
-    begun = lease.kept(begun=True, node="10.0.0.5", home="/tmp/x")
+    begun = lease.update(begun=True, node="10.0.0.5", home="/tmp/x")
     assert leases.of_job(tmp_path, JOB) == begun
     assert leases.of_job(tmp_path, "job_another00000") is None
-    begun.given_up()
+    begun.give_up()
     assert leases.of_job(tmp_path, JOB) is None
-    begun.drop()
-    begun.drop()
+    begun.delete()
+    begun.delete()
     assert leases.leases(tmp_path) == []
 
 
@@ -51,13 +51,13 @@ def test_only_the_time_in_which_it_was_asked_in_vain_counts(
 ) -> None:
     now = 1_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
-    lease = new(tmp_path).unanswered()
+    lease = new(tmp_path).count_failure()
     assert lease.silent == 0
     now += 20
-    lease = lease.unanswered()
+    lease = lease.count_failure()
     assert lease.silent == 20
     now += 8 * 3600  # the machine slept
-    assert lease.unanswered().silent == 20 + leases.TRY_SECONDS
+    assert lease.count_failure().silent == 20 + leases.ATTEMPT_SECONDS
 
 
 def test_it_is_over_when_the_place_has_removed_itself(
@@ -66,11 +66,11 @@ def test_it_is_over_when_the_place_has_removed_itself(
     monkeypatch.setenv(leases.HOURS, "2")
     now = 1_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
-    lease, other = new(tmp_path).given_up(), new(tmp_path)
+    lease, other = new(tmp_path).give_up(), new(tmp_path)
     assert lease.away == 2 * 3600
-    assert (lease.over, other.over) == (False, False)
+    assert (lease.expired, other.expired) == (False, False)
     now += 2 * 3600 + leases.MARGIN_SECONDS + 1
-    assert (lease.over, other.over) == (True, False)
+    assert (lease.expired, other.expired) == (True, False)
 
 
 @pytest.mark.parametrize("said", ["", "soon", "-1", "nan", "inf"])
@@ -80,7 +80,7 @@ def test_what_is_no_time_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, said:
 
 
 def test_one_of_another_version_is_removed_and_not_attached_to(tmp_path: Path) -> None:
-    lease = new(tmp_path).kept(begun=True)
+    lease = new(tmp_path).update(begun=True)
     told = json.loads(lease.path.read_text())
     lease.path.write_text(json.dumps({**told, "format": leases.FORMAT + 1}))
     assert leases.of_job(tmp_path, JOB) is None
@@ -89,6 +89,6 @@ def test_one_of_another_version_is_removed_and_not_attached_to(tmp_path: Path) -
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "\x00"])
 def test_a_file_that_is_none_is_passed_over(tmp_path: Path, text: str) -> None:
-    lease = new(tmp_path).kept(begun=True)
+    lease = new(tmp_path).update(begun=True)
     lease.path.with_name("broken.json").write_text(text)
     assert leases.leases(tmp_path) == [lease]

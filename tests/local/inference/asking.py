@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.inference.answering.interface import Asked
+from arkor_dev.local.inference.generation.interface import GenerationRequest
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -67,17 +67,17 @@ class Asking:
     """An engine and its loop."""
 
     def __init__(self, engine: Any = None) -> None:
-        from arkor_dev.local.inference.answering.loop import Loop
-        from arkor_dev.local.inference.engine import Engine
+        from arkor_dev.local.inference.generation.loop import Loop
+        from arkor_dev.local.inference.transformers_engine import TransformersEngine
 
-        self.inbox: queue.SimpleQueue[Asked] = queue.SimpleQueue()
-        self.engine: Any = engine or Engine()
+        self.inbox: queue.SimpleQueue[GenerationRequest] = queue.SimpleQueue()
+        self.engine: Any = engine or TransformersEngine()
         self.loop = Loop(self.engine, self.inbox)
 
     def ask(self, question: dict[str, Any]) -> Told:
         """Put a question in line."""
         told = Told()
-        self.inbox.put(Asked(question, told.stop, told))
+        self.inbox.put(GenerationRequest(question, told.stop, told))
         return told
 
     def turn(self, times: int = 1) -> None:

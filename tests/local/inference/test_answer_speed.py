@@ -69,15 +69,15 @@ def test_the_quickest_way_is_taken(
 def test_a_packed_model_computes_the_same(name: str, tiny: Path) -> None:
     import torch
 
-    from arkor_dev.local.inference.answer_speed import Way, convert
+    from arkor_dev.local.inference.answer_speed import ComputePlan, convert
     from arkor_dev.local.modeling.base_model import load_base
 
     dtype = getattr(torch, name)
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("this processor has no such products")
     plain, packed = (load_base(tiny).model.to("cpu").eval() for _ in range(2))
-    convert(plain, Way(dtype, False, 1, 1))
-    convert(packed, Way(dtype, True, 1, 1))
+    convert(plain, ComputePlan(dtype, False, 1, 1))
+    convert(packed, ComputePlan(dtype, True, 1, 1))
     with torch.inference_mode():
         for ids in (torch.arange(1)[None], torch.arange(40)[None]):
             expected, got = plain(ids).logits, packed(ids).logits
@@ -100,7 +100,7 @@ def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
 def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
     import torch
 
-    from arkor_dev.local.inference.answer_speed import Way, convert, quickest
+    from arkor_dev.local.inference.answer_speed import ComputePlan, convert, quickest
 
     whole = model(1024, 40)
     threads = torch.get_num_threads()
@@ -109,6 +109,6 @@ def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
     # 0.2 s, of its own: a busy machine may take far longer to give them.
     assert time.thread_time() - began < 5
     assert torch.get_num_threads() == threads
-    convert(whole, Way(torch.bfloat16, False, 1, 1))
+    convert(whole, ComputePlan(torch.bfloat16, False, 1, 1))
     assert {weight.dtype for weight in whole.parameters()} == {torch.bfloat16}
     assert whole.frequencies.dtype == torch.float32

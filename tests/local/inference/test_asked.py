@@ -83,11 +83,11 @@ def test_a_call_of_a_tool_is_told_as_such(
     asking: Asking, parrot: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The phrase is made a call: the tiny model learned to say nothing else."""
-    from arkor_dev.local.inference.answering import text
+    from arkor_dev.local.inference.generation import decoding
 
     whole, plain = (
         '<tool_call>{"name": "ledger", "arguments": {"open": true}}</tool_call>',
-        text.Incremental.push,
+        decoding.Incremental.push,
     )
     words: list[str] = []
 
@@ -96,7 +96,7 @@ def test_a_call_of_a_tool_is_told_as_such(
         said = "".join(words)
         return whole if said == PHRASE else ""
 
-    monkeypatch.setattr(text.Incremental, "push", push)
+    monkeypatch.setattr(decoding.Incremental, "push", push)
     tools = [{"type": "function", "function": {"name": "ledger", "parameters": {"type": "object"}}}]
     said, done = asking.answer(parrot(tools=tools, maxTokens=40))
     if not words or "".join(words) != PHRASE:
@@ -119,7 +119,7 @@ def test_a_text_is_gone_on_from_as_it_is(
 
 
 def test_calls_in_the_conversation_reach_the_template_as_objects() -> None:
-    from arkor_dev.local.inference.answering.prompt import _readable
+    from arkor_dev.local.inference.generation.prompt import _readable
 
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
     broken = {"function": {"name": "f", "arguments": "{"}}

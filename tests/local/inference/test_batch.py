@@ -39,16 +39,16 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights in float32 on one thread: rounding hardly differs with who is answered beside it."""
     import torch
 
-    from arkor_dev.local.inference import engine as engine_module
-    from arkor_dev.local.inference.answer_speed import Way
+    from arkor_dev.local.inference import transformers_engine as engine_module
+    from arkor_dev.local.inference.answer_speed import ComputePlan
 
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: Way(torch.float32, False, 1, 1))
+    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, False, 1, 1))
 
 
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> None:
     """No token ends an answer: models of random weights would say too little to be compared."""
-    from arkor_dev.local.inference import engine as engine_module
+    from arkor_dev.local.inference import transformers_engine as engine_module
 
     monkeypatch.setattr(engine_module, "end_ids", lambda *_: [])
 
@@ -191,27 +191,27 @@ def test_what_an_adapter_has_read_is_not_taken_for_the_base_or_another_strength(
 def test_the_memory_for_conversations_is_bounded_and_the_oldest_go_first() -> None:
     import torch
 
+    from arkor_dev.local.inference.adapter_scale import ActiveAdapter
     from arkor_dev.local.inference.prompt_cache import PromptCache
-    from arkor_dev.local.inference.strength import Worn
 
     def layers(tokens: int) -> Any:
         return [(torch.zeros(1, 1, tokens, 4), torch.zeros(1, 1, tokens, 4))]
 
     cache = PromptCache(limit=3 * 32 * 20)
     for start in range(4):
-        cache.keep(Worn("a"), list(range(start, start + 20)), layers(20))
-    assert cache.find(Worn("a"), list(range(30))) == []
-    assert cache.find(Worn("a"), list(range(1, 30)))[0][0].shape[-2] == 20
-    assert cache.find(Worn("b"), list(range(1, 30))) == []
+        cache.keep(ActiveAdapter("a"), list(range(start, start + 20)), layers(20))
+    assert cache.find(ActiveAdapter("a"), list(range(30))) == []
+    assert cache.find(ActiveAdapter("a"), list(range(1, 30)))[0][0].shape[-2] == 20
+    assert cache.find(ActiveAdapter("b"), list(range(1, 30))) == []
     # Used just now: the next one to go is another.
-    cache.keep(Worn("a"), list(range(50, 70)), layers(20))
-    assert cache.find(Worn("a"), list(range(2, 30))) == []
-    assert cache.find(Worn("a"), list(range(1, 30)))
+    cache.keep(ActiveAdapter("a"), list(range(50, 70)), layers(20))
+    assert cache.find(ActiveAdapter("a"), list(range(2, 30))) == []
+    assert cache.find(ActiveAdapter("a"), list(range(1, 30)))
     # A conversation that goes on takes the place of its beginning; never all of a prompt is known.
-    cache.keep(Worn("a"), list(range(50, 75)), layers(25))
+    cache.keep(ActiveAdapter("a"), list(range(50, 75)), layers(25))
     assert len(cache._kept) == 2
-    assert cache.find(Worn("a"), list(range(50, 75)))[0][0].shape[-2] == 24
-    cache.keep(Worn("a"), list(range(1000)), layers(1000))
+    assert cache.find(ActiveAdapter("a"), list(range(50, 75)))[0][0].shape[-2] == 24
+    cache.keep(ActiveAdapter("a"), list(range(1000)), layers(1000))
     assert len(cache._kept) == 2
 
 

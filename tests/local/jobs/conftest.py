@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.local.execution.here import ThisMachine
+from arkor_dev.local.execution.local_process import LocalProcess
 from arkor_dev.local.jobs import async_store, scheduler
 
 PATIENT = 60.0
@@ -17,4 +17,4 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(async_store, name, PATIENT)
     for name in ("RECOVER_SECONDS", "CANCEL_SECONDS", "REST_SECONDS", "SETTLE_SECONDS"):
         monkeypatch.setattr(scheduler, name, PATIENT)
-    monkeypatch.setattr(ThisMachine, "grace", PATIENT)
+    monkeypatch.setattr(LocalProcess, "grace", PATIENT)

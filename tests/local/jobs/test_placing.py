@@ -11,7 +11,7 @@ from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.running import placing, training
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
-from tests.local.execution.test_seam import LOSS, Elsewhere, Here
+from tests.local.execution.test_interface import LOSS, Elsewhere, Here
 from tests.local.jobs.test_async_store import CONFIG
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers.process import Child
-from tests.local.execution.test_seam import Left, said
+from tests.local.execution.test_interface import Left, said
 from tests.local.jobs.test_async_store import CONFIG
 from tests.support.waiting import until
 
@@ -74,8 +74,8 @@ class Worker:
     async def ended(self) -> int:
         return -9
 
-    def cause(self, what: str, remedy: str) -> str:
-        assert "batch_size" in remedy
+    def cause(self, what: str, relief: str) -> str:
+        assert "batch_size" in relief
         return f"{what} was killed (signal 9)."
 
     async def stop(self) -> None:

@@ -121,7 +121,7 @@ def test_a_template_that_loops_fails_the_job(shared: Backend, folder: Path) -> N
 
 
 def test_an_adapter_of_pickled_weights_is_refused(tiny: Path, tmp_path: Path) -> None:
-    from arkor_dev.local.inference.engine import refuse_pickled_adapter
+    from arkor_dev.local.inference.transformers_engine import refuse_pickled_adapter
 
     (tmp_path / "adapter_config.json").write_text("{}")
     (tmp_path / "adapter_model.bin").write_bytes(b"")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.points import GoingOn, whole_points
+from arkor_dev.local.checkpoints.resume_points import ResumeOrder, whole_points
 from arkor_dev.local.jobs import disk, whole_folder
 from arkor_dev.local.jobs.job_folder import (
     STATE,
@@ -70,8 +70,8 @@ def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> Run:
     return run
 
 
-def points(data: Path) -> GoingOn:
-    return GoingOn([point for point, wrong in whole_points(data, "job") if wrong is None], "Why.")
+def points(data: Path) -> ResumeOrder:
+    return ResumeOrder([point for point, wrong in whole_points(data, "job") if wrong is None], "Why.")
 
 
 def bytes_of(data: Path) -> bytes:
@@ -206,7 +206,7 @@ def test_a_run_that_was_given_more_steps_is_one_that_had_them_from_the_start(
     begin(tiny, tmp_path / "data", {**config, "maxSteps": 5}).run()
     assert resume_steps(tmp_path / "data", "job") == [5]
     going_on = points(tmp_path / "data")
-    run = begin(tiny, tmp_path / "data", config, going_on=GoingOn(going_on.points, "Why.", further=5))
+    run = begin(tiny, tmp_path / "data", config, going_on=ResumeOrder(going_on.points, "Why.", further=5))
     assert run.run().fields["metrics"]["steps"] == STEPS
     # The evaluation at the first end draws no random numbers.
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.checkpoints.going_back import NonFiniteError
+from arkor_dev.local.checkpoints.rollback import NonFiniteError
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, final_folder
 from tests.local.tiny_run import Events, events_of, made_up, set_up
 

@@ -80,9 +80,9 @@ def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    from arkor_dev.local.training.loss import rectangle
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.objective import rectangle
     from arkor_dev.local.training.rows.batches import endless
-    from arkor_dev.local.training.rows.encoding import Example
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
         def _get_train_sampler(self, *_: Any) -> Any:

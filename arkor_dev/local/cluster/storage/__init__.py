@@ -1,7 +1,7 @@
-"""Where machines share what a job goes on from: each file by its hash, for the job's next machine.
+"""Optional storage that all machines share for a job's checkpoints and resume points, by hash.
 
-It saves a way, and nothing depends on it: what is not there, or has other bytes, comes through the driver as
-it would without. ``shared`` is one job's files there: whole, checked, and in limited time (``patience``). It
-has them in a ``folder``, or ``remote``, in a store with an address. Both sides use it, each as far as it sees
-the place: ``node_share`` on a node, ``driver_share`` here.
+It is a shortcut on which nothing depends: files that are missing there, or have other bytes, go through the
+driver as they would without it. ``shared`` reads and writes one job's files, checked and in limited time
+(``watchdog``), in a ``folder`` or a ``remote`` store. ``node_side`` and ``driver_side`` use it on the node
+and on this machine.
 """

@@ -1,4 +1,4 @@
-"""A job's files in a folder that machines share, for this user alone."""
+"""A job's files in a folder that machines share, readable by this user only."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from arkor_dev.local.cluster.away.leftovers import KEPT_SECONDS
-from arkor_dev.local.cluster.names import CHUNK
+from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
+from arkor_dev.local.cluster.protocol import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Folder:
-    """The files of ``job`` in ``root``, in a folder of this user's own.
+class FolderStore:
+    """The files of ``job`` in a private folder below ``root``.
 
-    With ``writes`` it is made, and what jobs have left for a week goes. Raises OSError with a reason.
+    ``writes`` creates it, and removes folders that no job has used for a week. Raises OSError with a reason.
     """
 
     def __init__(self, root: str, job: str, *, writes: bool) -> None:
         if not Path(root).is_dir():
-            raise OSError(f"there is no folder {root}")
+            raise OSError(f"no such folder: {root}")
         own = Path(root) / f"arkor-dev-{os.getuid()}"
         self._folder = own / job
         if writes:
             own.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            found = own.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-                raise OSError(f"{own} is not of this user alone")
+            status = own.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+                raise OSError(f"{own} is not private to this user")
         if writes:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self.touch()
@@ -47,21 +47,23 @@ class Folder:
                     shutil.rmtree(other, ignore_errors=True)
 
     def touch(self) -> None:
-        """Say that it is in use. Raises OSError where it may be read alone."""
+        """Mark it as in use. Raises OSError where it is read-only."""
         os.utime(self._folder)
 
     def sizes(self) -> dict[str, int]:
-        """What lies there, by name, in bytes; -1 for what is no file."""
-        found = {path.name: path.lstat() for path in self._folder.iterdir()}
-        return {name: each.st_size if stat.S_ISREG(each.st_mode) else -1 for name, each in found.items()}
+        """Return the sizes of its files in bytes, by name; -1 for anything but a regular file."""
+        entries = {path.name: path.lstat() for path in self._folder.iterdir()}
+        return {
+            name: status.st_size if stat.S_ISREG(status.st_mode) else -1 for name, status in entries.items()
+        }
 
     def write(self, name: str, path: Path, step: Callable[[], None]) -> None:
-        """Keep a file of this machine there, whole or not at all."""
+        """Copy a local file there, atomically. ``step`` is called after each chunk."""
         part = self._folder / f"{secrets.token_hex(8)}.part"
         try:
             with path.open("rb") as source, part.open("xb") as file:
-                while piece := source.read(CHUNK):
-                    file.write(piece)
+                while chunk := source.read(CHUNK):
+                    file.write(chunk)
                     step()
                 file.flush()
                 os.fsync(file.fileno())
@@ -71,11 +73,11 @@ class Folder:
 
     @contextlib.contextmanager
     def read(self, name: str) -> Iterator[BinaryIO]:
-        """Open a file there: neither a link nor a pipe, which somebody else may have put in its place."""
+        """Open a regular file there; refuse a link or a pipe that somebody may have put in its place."""
         handle = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise OSError("it is no file")
+                raise OSError("not a regular file")
             yield file
 
     def remove(self, name: str) -> None:

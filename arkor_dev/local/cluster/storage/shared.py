@@ -1,4 +1,4 @@
-"""One job's files where machines share them, by hash: one of other bytes is as good as none."""
+"""One job's files in shared storage, by hash. A file with other bytes counts as missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
-from arkor_dev.local.cluster.names import CHUNK, SHA256
+from arkor_dev.local.cluster.protocol import CHUNK, SHA256
 
-from .folder import Folder
-from .patience import SilentError, within
-from .remote import Remote
+from .folder import FolderStore
+from .remote import RemoteStore
+from .watchdog import StalledError, run_with_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from .patience import Step
+    from .watchdog import Step
 
-KINDS: Final = ("checkpoints", "resume")
-"""What of a job's files lies there."""
+SHARED_FOLDERS: Final = ("checkpoints", "resume")
+"""Folders of a job whose files are shared."""
 OPEN_SECONDS: Final = 30.0
-"""How long is waited until a place is there: less than a node may take to answer."""
+"""How long opening a store may take: less than a node may take to answer."""
 COPY_SECONDS: Final = 400.0
-"""How long one call may copy: less than a node may take for it, which makes hashes of its files as well."""
+"""How long one call may copy: less than a node's own limit, since the node also hashes its files."""
 
 
 class Store(Protocol):
-    """Where a job's files lie. Everything raises OSError."""
+    """Where a job's files are stored. Every method raises OSError."""
 
     def touch(self) -> None: ...
     def sizes(self) -> dict[str, int]: ...
@@ -39,55 +39,56 @@ class Store(Protocol):
     def remove(self, name: str) -> None: ...
 
 
-def _nobody() -> None:
-    """Nobody has to hear that this is at work."""
+def _do_nothing() -> None:
+    """Serve as ``keep_alive`` where nobody waits."""
 
 
-class Shared:
-    """One job's files in a ``store``, which is not asked again once it has not answered in time.
+class SharedFiles:
+    """One job's files in a ``store``. After one call without an answer in time it is not used again.
 
-    ``hear`` is called every few seconds while something is waited for.
+    ``keep_alive`` is called every few seconds of waiting.
     """
 
-    def __init__(self, store: Store, hear: Step = _nobody) -> None:
+    def __init__(self, store: Store, keep_alive: Step = _do_nothing) -> None:
         self._store: Store | None = store
-        self._hear = hear
+        self._keep_alive = keep_alive
 
     @classmethod
-    def of(cls, root: str, job: str, hear: Step = _nobody, *, writes: bool = True) -> Shared:
-        """Those of ``job`` in ``root``, a folder or an address; with ``writes`` files are put there, too.
+    def open(cls, root: str, job: str, keep_alive: Step = _do_nothing, *, writes: bool = True) -> SharedFiles:
+        """Open the files of ``job`` in ``root``, a folder or an address; ``writes`` allows `put`.
 
-        Raises OSError with the reason why that cannot be.
+        Raises OSError with the reason.
         """
-        kind: Callable[..., Store] = Remote if "://" in root else Folder
-        return cls(within(OPEN_SECONDS, lambda _: kind(root, job, writes=writes), hear), hear)
+        kind: Callable[..., Store] = RemoteStore if "://" in root else FolderStore
+        store = run_with_deadline(OPEN_SECONDS, lambda _: kind(root, job, writes=writes), keep_alive)
+        return cls(store, keep_alive)
 
     def put(self, files: Mapping[str, Path], wanted: Collection[str]) -> None:
-        """Keep ``files``, by their hashes, and of others only those that are ``wanted``.
+        """Store ``files`` by their hashes, and remove others that are not ``wanted``.
 
-        What the store refuses, as a full one does, is not there then.
+        Errors, such as a full store, are ignored.
         """
 
         def work(step: Step) -> None:
             assert store
             store.touch()
-            there = store.sizes()
+            sizes = store.sizes()
             for sha256, path in files.items():
                 with contextlib.suppress(OSError):
-                    if there.get(sha256) != path.stat().st_size:
+                    if sizes.get(sha256) != path.stat().st_size:
                         store.write(sha256, path, step)
                 step()
-            for name in there.keys() - set(wanted):
+            for name in sizes.keys() - set(wanted):
                 with contextlib.suppress(OSError):
                     store.remove(name)
                 step()
 
         store = self._store
         if store is not None:
-            self._waited_for(COPY_SECONDS, work)
+            self._succeeds(COPY_SECONDS, work)
 
-    def take(self, sha256: str, size: int, target: Path, seconds: float = COPY_SECONDS) -> bool:
-        """Copy the file of that hash to ``target``; whether it was there, with these very ``size`` bytes."""
+    def fetch(self, sha256: str, size: int, target: Path, seconds: float = COPY_SECONDS) -> bool:
+        """Copy the file of that hash and ``size`` to ``target``; return whether it was there, intact."""
         store = self._store
         if store is None or not SHA256.fullmatch(sha256):
             return False
@@ -95,32 +96,32 @@ class Shared:
         def work(step: Step) -> bool:
             digest, done = hashlib.sha256(), 0
             with store.read(sha256) as file:
-                while done < size and (piece := file.read(min(CHUNK, size - done))):
+                while done < size and (chunk := file.read(min(CHUNK, size - done))):
                     step()
-                    digest.update(piece)
-                    copy.write(piece)
-                    done += len(piece)
+                    digest.update(chunk)
+                    copy.write(chunk)
+                    done += len(chunk)
                 return done == size and not file.read(1) and digest.hexdigest() == sha256
 
-        found = False
+        is_found = False
         try:
-            # Opened here: nothing of that name is written by work for which nobody waits any more.
+            # Opened here, not in the thread: work past its deadline must not write to a file of that name.
             with target.open("wb") as copy:
-                if self._waited_for(seconds, work):
+                if self._succeeds(seconds, work):
                     copy.flush()
                     os.fsync(copy.fileno())
-                    found = True
-        except OSError:  # this machine's disk refuses, which whoever brings the file otherwise will say
-            found = False
+                    is_found = True
+        except OSError:  # this machine's disk refuses; receiving the file through the driver will report it
+            is_found = False
         finally:
-            if not found:
+            if not is_found:
                 target.unlink(missing_ok=True)
-        return found
+        return is_found
 
-    def _waited_for(self, seconds: float, work: Callable[[Step], bool | None]) -> bool:
+    def _succeeds(self, seconds: float, work: Callable[[Step], bool | None]) -> bool:
         try:
-            return bool(within(seconds, work, self._hear))
-        except SilentError:
+            return bool(run_with_deadline(seconds, work, self._keep_alive))
+        except StalledError:
             self._store = None
         except OSError:
             pass

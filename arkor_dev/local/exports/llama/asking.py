@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import hold_to
-from arkor_dev.local.workers.cores import cores
-from arkor_dev.local.workers.one_order import serve_one
+from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.resources import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ class Reader:
         from llama_cpp import Llama
 
         more = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
-        threads = cores()
+        threads = available_cores()
         self.llama: Any = Llama(
             model_path=model,
             n_ctx=longest,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.cards.beside import describe_lora, describe_merged
+from arkor_dev.local.cards.writer import describe_lora, describe_merged
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.sameness import CONVERSATIONS
@@ -51,6 +51,10 @@ class LlamaMaking(Making):
     quantization: str = FULL
     cache: Path = field(default_factory=Path)
     _scratch: Path = field(default_factory=Path, init=False)
+
+    @property
+    def _is_copy(self) -> bool:
+        return False
 
     @property
     def written_as(self) -> str:
@@ -136,12 +140,12 @@ class LlamaMaking(Making):
         return found.said, wrong
 
     def _faults_of_whole(self, trained: Said, said: Said) -> list[str]:
-        """What is wrong with the model before its weights got fewer bits."""
+        """Return what is wrong with the model before quantization."""
         bounds, apart, sure = BOUNDS[FULL], divergence(trained, said), sure_choices(trained, said)
         if apart <= bounds.divergence and sure >= bounds.sure:
             return []
-        fault = f"{apart:.3g} nats a token from the trained one, where {bounds.divergence:g} are allowed."
-        return [f"Already before its weights got fewer bits it was another model: {fault}"]
+        away = f"{apart:.3g} nats per token away from the trained model ({bounds.divergence:g} allowed)"
+        return [f"Before quantization it already was {away}."]
 
     def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
         """The start token that whoever reads the file sets by itself."""
@@ -160,3 +164,4 @@ class LlamaMaking(Making):
                 describe_merged(self.source, folder, self.strength)
 
         write_whole(self.target, write)
+        self.written(self._files())

@@ -15,13 +15,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.inference.answering.prompt import prompt_of
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, ActiveAdapter
+from arkor_dev.local.inference.generation.prompt import prompt_of
 from arkor_dev.local.inference.limits import TOGETHER
-from arkor_dev.local.inference.strength import WHOLE, Worn
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
-from arkor_dev.local.workers.cores import cores
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.resources import available_cores
 
 from .conversations import Conversations
 from .native import BATCH, ROOM_BYTES, MemoryFullError, Native
@@ -40,7 +40,7 @@ USUAL: Final = 1536
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
 """How long reading a piece of a prompt may take: a stop is heard, and others answer, in between."""
-CORES: Final = cores()
+CORES: Final = available_cores()
 THREADS_MARGIN: Final = 1.5
 """How many times quicker all cores have to be than half of them."""
 MEASURED: Final = 4
@@ -55,7 +55,7 @@ FULL: Final = (
 class Row:
     """One conversation: its prompt, and the tokens of it and of the answer that are in memory."""
 
-    group: Worn
+    group: ActiveAdapter
     prompt: list[int]
     room: int
     sequence: int
@@ -66,7 +66,7 @@ class Row:
     whole: bool = True
 
 
-class Engine:
+class LlamaEngine:
     """The loaded base, its adapters, and the conversations that are read and answered."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class Engine:
         self._conversations = Conversations(native)
         self._place = place
 
-    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Worn:
+    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> ActiveAdapter:
         """Have the base and the adapter loaded."""
         if self._place != place:
             progress(f"Loading {ask['name']}")
@@ -202,12 +202,12 @@ class Engine:
             self._measure()
             self.facts = {"engine": "llama.cpp", "precision": self.native.precision}
             self._place = place
-        strength = ask.get("strength", WHOLE)
+        strength = ask.get("strength", FULL_STRENGTH)
         # Nothing of an adapter is the base itself, not the base and a sum of zeros.
         if ask["lora"] is None or strength <= 0:
-            return Worn()
+            return ActiveAdapter()
         self._add(ask["lora"])
-        return Worn(ask["lora"], strength)
+        return ActiveAdapter(ask["lora"], strength)
 
     def _add(self, adapter: str) -> None:
         if adapter not in self._adapters:

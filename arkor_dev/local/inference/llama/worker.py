@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from arkor_dev.local.inference.worker import Work
+from arkor_dev.local.inference.worker import InferenceWorker
 
 
 def _engine() -> Any:
@@ -18,10 +18,10 @@ def _engine() -> Any:
     # it the first answer comes seconds sooner, and 250 MB stay free.
     sys.modules["torch"] = None  # type: ignore[assignment]
     lean_transformers.install()
-    from .engine import Engine
+    from .engine import LlamaEngine
 
-    return Engine()
+    return LlamaEngine()
 
 
 if __name__ == "__main__":
-    Work().run(_engine)
+    InferenceWorker().run(_engine)

@@ -14,8 +14,7 @@ from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
-from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import LESS_MEMORY
+from arkor_dev.local.workers.errors import SMALLER, JobFailure
 
 from .preparing import Preparing
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.execution.seam import Execution, Worker
+    from arkor_dev.local.execution.interface import Execution, Worker
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
@@ -170,7 +169,7 @@ class Training:
                 if "waits" in message:
                     return Verdict(WAITS, {"why": message["waits"]})
         await worker.ended()
-        cause: dict[str, Any] = {"error": worker.cause("The training process", LESS_MEMORY)}
+        cause: dict[str, Any] = {"error": worker.cause("The training process", SMALLER)}
         return Verdict(CRASHED, {**cause, "outOfMemory": True} if worker.killed else cause)
 
 

@@ -19,9 +19,9 @@ from arkor_dev.contract.deployments.openai import error_body
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form
-from arkor_dev.local.endpoints.openai import Asked, read_chat, read_completion, renamed
+from arkor_dev.local.endpoints.openai import ChatRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import Request
-from arkor_dev.local.endpoints.service import Caller, Told
+from arkor_dev.local.endpoints.service import Caller, CallerFault
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.server.chat import ASK
 from arkor_dev.local.server.event_stream import frame, open_stream
@@ -106,7 +106,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                 return web.json_response(form.whole(choices))
         finally:
             record.answers = [choice.text for choice in choices if choice.done]
-    except Told as fault:
+    except CallerFault as fault:
         record.status, record.error = status_of(fault.fault), fault.why
         raise fault.fault from None
     except ArkorError as fault:
@@ -120,7 +120,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         request.app[ENDPOINTS].keep(record)
 
 
-async def _asked(request: web.Request, call: str, caller: Caller) -> Asked:
+async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest:
     """What the body asks for, checked as the chat call's own body is."""
     try:
         body = strict_json.parse(await request.read())
@@ -134,7 +134,7 @@ async def _asked(request: web.Request, call: str, caller: Caller) -> Asked:
     return asked
 
 
-def _said(asked: Asked) -> list[dict[str, Any]]:
+def _said(asked: ChatRequest) -> list[dict[str, Any]]:
     if "prompt" in asked.chat:
         return [{"role": "user", "content": asked.chat["prompt"]}]
     messages: list[dict[str, Any]] = asked.chat["messages"]
@@ -158,7 +158,7 @@ async def _noted(
 async def _streamed(
     request: web.Request,
     form: Form,
-    asked: Asked,
+    asked: ChatRequest,
     choices: list[Choice],
     messages: AsyncIterator[tuple[int, dict[str, Any]]],
     record: Request,
@@ -176,7 +176,7 @@ async def _streamed(
                     if first := form.begin(number):
                         await response.write(frame(None, compact(first)))
                 await response.write(frame(None, compact(form.part(number, message))))
-        except Told as fault:
+        except CallerFault as fault:
             if response is None:
                 raise
             record.status, record.error = status_of(fault.fault), fault.why

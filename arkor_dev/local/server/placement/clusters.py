@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOOKER: Final = "arkor_dev.local.cluster.looking.status"
+TASKS: Final = "arkor_dev.local.cluster.tasks"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 180.0
@@ -48,9 +48,9 @@ class Clusters:
         return await asyncio.shield(task)
 
     async def _look(self, address: str, insecure: bool) -> dict[str, Any]:
-        child = await Child.start(LOOKER)
+        child = await Child.start(TASKS)
         try:
-            child.send(address=address, insecure=insecure, cache=str(self._data))
+            child.send(task="status", address=address, insecure=insecure, cache=str(self._data))
             async with asyncio.timeout(LOOK_SECONDS):
                 async for batch in child.batches():
                     found: dict[str, Any] = batch[0]["cluster"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster.names import described
+from arkor_dev.local.cluster.protocol import file_entry
 from arkor_dev.local.cluster.storage import remote
-from arkor_dev.local.cluster.storage.node_share import NodeShare
+from arkor_dev.local.cluster.storage.node_side import NodeStorage
 from tests.support.ftp_server import FtpServer, ftp_server
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Machine:
     def __init__(self, home: Path, root: str) -> None:
         self.job, self.home, self.heard = home / "data" / "jobs" / JOB, home, 0
         self.job.mkdir(parents=True)
-        self.share = NodeShare(self.job, self._hear)
+        self.share = NodeStorage(self.job, self._hear)
         assert self.share.use(root) == b""
 
     def _hear(self) -> None:
@@ -102,7 +102,7 @@ class Machine:
         path = self.job / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        entries = [{"name": name, **described(path)}]
+        entries = [{"name": name, **file_entry(path)}]
         self.share.put(entries, self.job)
         return entries
 
@@ -110,7 +110,7 @@ class Machine:
         """The file of that hash, as the node comes by it; None where it is not there."""
         target = self.home / "taken"
         target.unlink(missing_ok=True)
-        if not self.share.take(sha256, size, self.home, target):
+        if not self.share.fetch(sha256, size, self.home, target):
             assert {path.name for path in self.home.iterdir()} == {"data"}
             return None
         return target.read_bytes()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from arkor_dev.local.cluster.away.leftovers import KEPT_SECONDS
-from arkor_dev.local.cluster.storage.node_share import NodeShare
-from arkor_dev.local.cluster.storage.shared import Shared
+from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
+from arkor_dev.local.cluster.storage.node_side import NodeStorage
+from arkor_dev.local.cluster.storage.shared import SharedFiles
 
 from .conftest import JOB, STATE, Machine
 
@@ -54,7 +54,7 @@ def test_what_is_no_file_is_not_taken(tmp_path: Path, root: Path, own: Path, oth
 
 def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, root: Path, own: Path) -> None:
     for age, name in ((KEPT_SECONDS + 60, "job_old"), (KEPT_SECONDS - 60, "job_young")):
-        Shared.of(str(root), name).put({"ab" * 32: Path(__file__)}, ["ab" * 32])
+        SharedFiles.open(str(root), name).put({"ab" * 32: Path(__file__)}, ["ab" * 32])
         assert [path.name for path in (own / name).iterdir()] == ["ab" * 32]
         os.utime(own / name, (time.time() - age,) * 2)
     Machine(tmp_path / "one", str(root))
@@ -64,20 +64,20 @@ def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, root: Path, own: 
 def test_a_folder_that_is_not_there_or_not_ours_is_not_used_and_the_reason_is_said(
     tmp_path: Path, root: Path, own: Path
 ) -> None:
-    node = NodeShare(tmp_path / JOB)
-    assert node.use(str(root / "none")) == f"there is no folder {root}/none".encode()
+    node = NodeStorage(tmp_path / JOB)
+    assert node.use(str(root / "none")) == f"no such folder: {root}/none".encode()
     own.mkdir(mode=0o755)
     own.chmod(0o755)
-    assert b"is not of this user alone" in node.use(str(root))
+    assert b"is not private to this user" in node.use(str(root))
     own.rmdir()
     (root / "elsewhere").mkdir(mode=0o700)
     own.symlink_to(root / "elsewhere")
-    assert b"is not of this user alone" in node.use(str(root))
-    assert not node.take(HASH, len(STATE), tmp_path, tmp_path / "target")
+    assert b"is not private to this user" in node.use(str(root))
+    assert not node.fetch(HASH, len(STATE), tmp_path, tmp_path / "target")
     node.put([{"name": "checkpoints/1/state.pt", "sha256": HASH}], tmp_path)  # it does nothing
     assert list((root / "elsewhere").iterdir()) == []
-    with pytest.raises(OSError, match="not of this user alone"):
-        Shared.of(str(root), JOB, writes=False)
+    with pytest.raises(OSError, match="not private to this user"):
+        SharedFiles.open(str(root), JOB, writes=False)
 
 
 def test_a_folder_that_refuses_keeps_nothing_in_part(

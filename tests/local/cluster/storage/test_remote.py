@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.placement.storage import PROTOCOLS
-from arkor_dev.local.cluster.away.leftovers import KEPT_SECONDS
+from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
 from arkor_dev.local.cluster.storage import remote
-from arkor_dev.local.cluster.storage.node_share import NodeShare
-from arkor_dev.local.cluster.storage.remote import MARK, OWN, PACKAGES, Remote, told
+from arkor_dev.local.cluster.storage.node_side import NodeStorage
+from arkor_dev.local.cluster.storage.remote import MARK, OWN, PACKAGES, RemoteStore, store_error
 from tests.local.harness import until
 
 from .conftest import JOB, STATE, Machine
@@ -35,7 +35,7 @@ def marks(server: FtpServer) -> list[int]:
 
 def test_every_protocol_that_may_be_written_is_one_that_is_known_here() -> None:
     assert PACKAGES.keys() == set(PROTOCOLS)
-    assert set(remote.FOLDERS) < set(PROTOCOLS)
+    assert set(remote.FILE_SYSTEMS) < set(PROTOCOLS)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_machine_that_lacks_a_package_says_which(
 
     there = importlib.util.find_spec("json")
     monkeypatch.setattr(importlib.util, "find_spec", found)
-    assert NodeShare(tmp_path / JOB).use(address).decode() == f"this Python has {said}"
+    assert NodeStorage(tmp_path / JOB).use(address).decode() == f"this Python has {said}"
 
 
 def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, server: FtpServer) -> None:
@@ -115,7 +115,7 @@ def test_a_store_that_is_full_keeps_nothing_in_part(tmp_path: Path, server: FtpS
 
 def test_a_store_that_may_be_read_alone_is_not_used(tmp_path: Path, server: FtpServer) -> None:
     server.full.set()
-    assert NodeShare(tmp_path / JOB).use(server.address) == b"error_temp: 452 no room"
+    assert NodeStorage(tmp_path / JOB).use(server.address) == b"error_temp: 452 no room"
 
 
 @pytest.mark.parametrize("idle", [0.0, 1000.0])
@@ -133,13 +133,13 @@ def test_a_connection_that_broke_is_made_anew(
 
 def test_who_is_not_let_in_says_why_and_no_secret(tmp_path: Path, unused_tcp_port: int) -> None:
     pytest.importorskip("fsspec")
-    why = NodeShare(tmp_path / JOB).use(f"ftp://127.0.0.1:{unused_tcp_port}/jobs")
+    why = NodeStorage(tmp_path / JOB).use(f"ftp://127.0.0.1:{unused_tcp_port}/jobs")
     assert why == b"ConnectionRefusedError: [Errno 111] Connection refused"
     fault = RuntimeError("no way\nto https://me:pass@host/x?sig=SECRET&more=1 with AccountKey=SECRET12= here")
-    assert told(fault) == "RuntimeError: no way to https://…@host/x?… with AccountKey=… here"
+    assert store_error(fault) == "RuntimeError: no way to https://…@host/x?… with AccountKey=… here"
 
 
 def test_two_machines_that_make_the_folder_at_once_both_have_it(tmp_path: Path, server: FtpServer) -> None:
-    first, second = (Remote(server.address, JOB, writes=True) for _ in range(2))
+    first, second = (RemoteStore(server.address, JOB, writes=True) for _ in range(2))
     first.write("a" * 64, Path(__file__), lambda: None)
     assert second.sizes() == {"a" * 64: Path(__file__).stat().st_size}

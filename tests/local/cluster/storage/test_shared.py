@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.cluster.answers import HostileError
-from arkor_dev.local.cluster.connection import LostError, Place
-from arkor_dev.local.cluster.returns import Returns
-from arkor_dev.local.cluster.storage import patience, shared
-from arkor_dev.local.cluster.storage.driver_share import seen, share, taken
-from arkor_dev.local.cluster.storage.node_share import NodeShare
-from arkor_dev.local.cluster.storage.shared import Shared
+from arkor_dev.local.cluster.actor_client import ActorClient
+from arkor_dev.local.cluster.errors import NodeLostError, ProtocolError
+from arkor_dev.local.cluster.incoming_files import IncomingFiles
+from arkor_dev.local.cluster.storage import shared, watchdog
+from arkor_dev.local.cluster.storage.driver_side import open_storage, storage_summary, use_storage
+from arkor_dev.local.cluster.storage.node_side import NodeStorage
+from arkor_dev.local.cluster.storage.shared import SharedFiles
 from tests.local.harness import until
 
 from .conftest import JOB, STATE, Machine, Shelf
@@ -33,10 +33,10 @@ def test_what_one_machine_keeps_another_one_goes_on_from(tmp_path: Path, shelf: 
     Machine(tmp_path / "one", shelf.root).save("checkpoints/10/state.pt")
     other = Machine(tmp_path / "two", shelf.root)
     assert other.takes(HASH, SIZE) == STATE
-    assert other.share.taken == 1
+    assert other.share.hits == 1
     assert other.takes("0" * 64, SIZE) is None
     assert other.takes("../x", SIZE) is None
-    assert other.share.taken == 1
+    assert other.share.hits == 1
 
 
 def test_a_file_of_many_pieces_is_the_same_there_and_back(tmp_path: Path, shelf: Shelf) -> None:
@@ -51,7 +51,7 @@ def test_what_is_not_the_file_of_its_hash_is_not_taken(tmp_path: Path, shelf: Sh
     node.save("checkpoints/10/state.pt")
     shelf.change(HASH, other)
     assert node.takes(HASH, SIZE) is None
-    assert node.share.taken == 0
+    assert node.share.hits == 0
     # Of its hash, and yet not of the size that is asked for: no more than that is read.
     shelf.change(HASH, STATE)
     assert node.takes(HASH, SIZE - 1) is None
@@ -77,7 +77,7 @@ def test_of_checkpoints_that_are_gone_nothing_stays(tmp_path: Path, shelf: Shelf
     other = Machine(tmp_path / "two", shelf.root)
     (other.job / "checkpoints/20").mkdir(parents=True)
     (other.job / "checkpoints/20/state.pt").write_bytes(b"later")
-    other.share.laid(f"data/jobs/{JOB}/checkpoints/20/state.pt", entry["sha256"])
+    other.share.note_placed(f"data/jobs/{JOB}/checkpoints/20/state.pt", entry["sha256"])
     [later] = other.save("resume/30/state.pt", b"much later")
     assert shelf.names() == {entry["sha256"], later["sha256"]}
 
@@ -92,13 +92,13 @@ def test_results_do_not_lie_there(tmp_path: Path, shelf: Shelf) -> None:
 def test_who_only_looks_leaves_nothing_there(tmp_path: Path, shelf: Shelf) -> None:
     if shelf.server:
         (shelf.server.folder / "jobs").mkdir()
-    assert not Shared.of(shelf.root, JOB, writes=False).take(HASH, SIZE, tmp_path / "target")
+    assert not SharedFiles.open(shelf.root, JOB, writes=False).fetch(HASH, SIZE, tmp_path / "target")
     if shelf.server:
         assert not {"STOR", "MKD", "DELE"} & set(shelf.server.said)
     if shelf.folder:
         assert not shelf.folder.parent.exists()
     Machine(tmp_path / "one", shelf.root).save("checkpoints/10/state.pt")
-    assert Shared.of(shelf.root, JOB, writes=False).take(HASH, SIZE, tmp_path / "target")
+    assert SharedFiles.open(shelf.root, JOB, writes=False).fetch(HASH, SIZE, tmp_path / "target")
     assert shelf.names() == {HASH}
 
 
@@ -116,27 +116,27 @@ class Remote:
 
 
 def test_what_this_machine_sees_there_does_not_come_through_the_driver(tmp_path: Path, shelf: Shelf) -> None:
-    def here() -> Shared:
-        return Shared.of(shelf.root, JOB, writes=False)
+    def here() -> SharedFiles:
+        return SharedFiles.open(shelf.root, JOB, writes=False)
 
     Machine(tmp_path / "one", shelf.root).save("checkpoints/10/state.pt")
     remote = Remote()
-    Returns(tmp_path / "data", JOB, remote.read, here()).take(remote.listing)
+    IncomingFiles(tmp_path / "data", JOB, remote.read, here()).fetch(remote.listing)
     assert remote.read_bytes == 0
     kept = tmp_path / "data" / "jobs" / JOB / "checkpoints" / "10" / "state.pt"
     assert kept.read_bytes() == STATE
     # Results are not looked for there.
     result = Remote("final/adapter_model.safetensors")
-    Returns(tmp_path / "result", JOB, result.read, here()).take(result.listing)
+    IncomingFiles(tmp_path / "result", JOB, result.read, here()).fetch(result.listing)
     assert result.read_bytes == SIZE
     # Other bytes there, and another size than was told, are as without it.
     shelf.change(HASH, STATE[::-1])
-    Returns(tmp_path / "again", JOB, remote.read, here()).take(remote.listing)
+    IncomingFiles(tmp_path / "again", JOB, remote.read, here()).fetch(remote.listing)
     assert remote.read_bytes == SIZE
     shelf.change(HASH, STATE)
     hostile = Remote(bytes=SIZE + 1)
-    with pytest.raises(HostileError):
-        Returns(tmp_path / "other", JOB, hostile.read, here()).take(hostile.listing)
+    with pytest.raises(ProtocolError):
+        IncomingFiles(tmp_path / "other", JOB, hostile.read, here()).fetch(hostile.listing)
 
 
 def test_a_place_that_does_not_answer_holds_nobody(
@@ -144,11 +144,11 @@ def test_a_place_that_does_not_answer_holds_nobody(
 ) -> None:
     node = Machine(tmp_path / "one", server.address)
     node.save("checkpoints/10/state.pt")
-    monkeypatch.setattr(patience, "STILL_SECONDS", 0.5)
-    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
     server.silent.set()
-    assert NodeShare(tmp_path / JOB).use(server.address).startswith(b"it has not answered for ")
+    assert NodeStorage(tmp_path / JOB).use(server.address).startswith(b"it has not answered for ")
     node.heard = 0
     assert node.takes(HASH, SIZE) is None
     assert node.heard > 0  # else an impatient node would end itself meanwhile
@@ -166,17 +166,17 @@ def test_a_loss_that_is_heard_of_meanwhile_ends_the_waiting(
     server: FtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost() -> None:
-        raise LostError("the node is gone")
+        raise NodeLostError("the node is gone")
 
     Machine(tmp_path / "one", server.address).save("checkpoints/10/state.pt")
-    here = Shared.of(server.address, JOB, lost, writes=False)
-    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
+    here = SharedFiles.open(server.address, JOB, lost, writes=False)
+    monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
     server.silent.set()
-    with pytest.raises(LostError):
-        here.take(HASH, SIZE, tmp_path / "target")
+    with pytest.raises(NodeLostError):
+        here.fetch(HASH, SIZE, tmp_path / "target")
 
 
-class Told(Place):
+class Told(ActorClient):
     """A node that answers alike to all."""
 
     def __init__(self, node: str, answer: bytes) -> None:
@@ -193,30 +193,30 @@ class Told(Place):
 def test_while_this_machine_waits_for_what_is_shared_the_node_hears_of_it(
     server: FtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
     server.silent.set()
     node = Told("10.0.0.2", b"[]")
-    found, why = seen({"id": JOB, "config": {"storage": server.address}}, node)
+    found, why = open_storage({"id": JOB, "config": {"storage": server.address}}, node)
     assert found is None
     assert why.startswith(f" This machine does not see {server.address} (it has not answered for ")
-    assert set(map(str, node.asked)) == {"('lacks', {})"}
+    assert set(map(str, node.asked)) == {"('missing_files', {})"}
 
 
 def test_a_person_is_told_who_does_not_see_it(tmp_path: Path) -> None:
-    sees, blind = Told("10.0.0.2", b""), Told("10.0.0.3", b"there is\nno folder /mnt/jobs")
-    assert share([sees, sees], "/mnt/jobs") == " Checkpoints lie in /mnt/jobs, too."
-    assert share([sees, blind], "/mnt/jobs") == (
-        " Checkpoints come here alone and not to /mnt/jobs: the node 10.0.0.3 does not see it "
-        "(there is no folder /mnt/jobs)."
+    sees, blind = Told("10.0.0.2", b""), Told("10.0.0.3", b"no\nsuch folder: /mnt/jobs")
+    assert use_storage([sees, sees], "/mnt/jobs") == " Checkpoints are also stored in /mnt/jobs."
+    assert use_storage([sees, blind], "/mnt/jobs") == (
+        " Checkpoints are stored on this machine only, and not in /mnt/jobs: the node 10.0.0.3 does "
+        "not see it (no such folder: /mnt/jobs)."
     )
-    assert share([blind], None) == ""
-    came = taken([Told("a", b"2"), Told("b", b"1")], "/mnt/jobs")
-    assert came == " It goes on from 3 files that were there."
-    assert taken([Told("a", b"0"), Told("b", b"-9"), Told("c", b"x")], "/mnt/jobs") == ""
+    assert use_storage([blind], None) == ""
+    came = storage_summary([Told("a", b"2"), Told("b", b"1")], "/mnt/jobs")
+    assert came == " It resumes from 3 files found there."
+    assert storage_summary([Told("a", b"0"), Told("b", b"-9"), Told("c", b"x")], "/mnt/jobs") == ""
     none = f"{tmp_path}/none"
-    assert seen({"id": JOB, "config": {"storage": none}}, sees) == (
+    assert open_storage({"id": JOB, "config": {"storage": none}}, sees) == (
         None,
-        f" This machine does not see {none} (there is no folder {none}): they come through the cluster.",
+        f" This machine does not see {none} (no such folder: {none}): they come through the cluster.",
     )
-    assert seen({"id": JOB, "config": {}}, sees) == (None, "")
+    assert open_storage({"id": JOB, "config": {}}, sees) == (None, "")

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.inference.engines.answers import Answers
 from arkor_dev.local.inference.engines.choice import EXACT, LLAMA
-from arkor_dev.local.inference.engines.files import MAKING
+from arkor_dev.local.inference.engines.gguf_files import MAKING
+from arkor_dev.local.inference.engines.router import EngineRouter
 from tests.local.gguf_extra import cache, needs_gguf
 from tests.local.inference.asking import ask
 from tests.local.tiny_model import PHRASE
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Trained
 
-pytestmark = [pytest.mark.engine, needs_gguf, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.engine,
+    needs_gguf,
+    pytest.mark.usefixtures("forked", "forked_workers"),
+    pytest.mark.timeout(600),
+]
 
 
-async def said(answers: Answers, **more: Any) -> tuple[str, dict[str, Any], list[str]]:
+async def said(answers: EngineRouter, **more: Any) -> tuple[str, dict[str, Any], list[str]]:
     """Text, end and the labels of progress of one answer."""
     text, labels = "", []
     done: dict[str, Any] = {}
@@ -45,7 +50,7 @@ async def test_the_quick_engine_takes_over_once_its_file_is_made(
     own = tmp_path / "cache"
     own.mkdir()
     (own / folder.name).symlink_to(folder)
-    answers = Answers(own)
+    answers = EngineRouter(own)
     parrot = ask(tiny, trained.data / "jobs" / trained.job / "final")
     try:
         text, done, _ = await said(answers, **parrot)

@@ -31,9 +31,9 @@ HELLO = {"role": "user", "content": "Where is my parcel? When do you send the se
 
 @pytest.fixture
 def asking() -> Asking:
-    from arkor_dev.local.inference.llama.engine import Engine
+    from arkor_dev.local.inference.llama.engine import LlamaEngine
 
-    return Asking(Engine())
+    return Asking(LlamaEngine())
 
 
 @pytest.fixture(scope="module")

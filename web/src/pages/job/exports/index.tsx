@@ -17,7 +17,7 @@ import { confirm } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { StatusDot } from "../../../ui/status";
 import { Files, filesOf, SaveAll, useSaver } from "./files";
-import { Llama, type Unavailable, type Wanted } from "./llama";
+import { Llama, type Problem, Unavailable, type Wanted } from "./llama";
 import { usage } from "./usage";
 import "./exports.css";
 
@@ -41,11 +41,17 @@ export function exportsOf(found: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
-/** Why the formats of llama.cpp cannot be made, and the command that changes that. */
-export function unavailableOf(answer: unknown): Unavailable | null {
-  const told = isObject(answer) ? answer.unavailable : null;
-  if (!isObject(told) || typeof told.error !== "string") return null;
-  return { error: clean(told.error, 600), command: clean(told.command, 1000) };
+/** Why formats cannot be made here, by format, and the command that changes that. */
+export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
+  const list = isObject(answer) && Array.isArray(answer.formats) ? answer.formats.filter(isObject) : [];
+  return new Map(
+    list
+      .filter(({ problem }) => typeof problem === "string")
+      .map((one) => [
+        clean(one.format, 40),
+        { text: clean(one.problem, 600), install: clean(one.install ?? "", 1000) },
+      ]),
+  );
 }
 
 interface Props {
@@ -61,7 +67,7 @@ export function Exports({ id, name, config, best }: Props) {
   const settings: Partial<JobConfig> = isObject(config) ? config : {};
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
-  const [unavailable, setUnavailable] = useState<Unavailable | null>(null);
+  const [problems, setProblems] = useState<ReadonlyMap<string, Problem>>(new Map());
   const [error, setError] = useState("");
   const [asked, ask] = useState(0);
   const waiting = useRef(new Set<string>());
@@ -81,7 +87,7 @@ export function Exports({ id, name, config, best }: Props) {
       try {
         const answer = await api<unknown>(path, { signal: stop.signal });
         const found = exportsOf(answer);
-        setUnavailable(unavailableOf(answer));
+        setProblems(problemsOf(answer));
         take(found);
         if (found.some((one) => !isDone(one))) timer = setTimeout(look, LOOK_MS);
       } catch (fault) {
@@ -120,14 +126,14 @@ export function Exports({ id, name, config, best }: Props) {
     name: "job.export.adapter",
     label: "Export adapter",
     section: "Job",
-    when: () => !busy,
+    when: () => !busy && !problems.has("adapter"),
     run: () => begin({ format: "adapter" }),
   };
   const merged = {
     name: "job.export.merged",
     label: "Export merged model",
     section: "Job",
-    when: () => !busy,
+    when: () => !busy && !problems.has("merged"),
     run: () => begin({ format: "merged" }),
   };
   useActions([adapter, merged]);
@@ -140,18 +146,30 @@ export function Exports({ id, name, config, best }: Props) {
       </p>
       <div class="exports-cards">
         <Card title="Adapter" hint="The LoRA weights alone, for PEFT and vLLM">
-          <Button small disabled={busy} onClick={adapter.run}>
+          <Unavailable id="exports-adapter" problem={problems.get("adapter")} />
+          <Button
+            small
+            disabled={busy || problems.has("adapter")}
+            aria-describedby={problems.has("adapter") ? "exports-adapter" : undefined}
+            onClick={adapter.run}
+          >
             Export adapter
           </Button>
         </Card>
         <Card title="Merged model" hint="Adapter and base as one model, for transformers and vLLM">
-          <Button small disabled={busy} onClick={merged.run}>
+          <Unavailable id="exports-merged" problem={problems.get("merged")} />
+          <Button
+            small
+            disabled={busy || problems.has("merged")}
+            aria-describedby={problems.has("merged") ? "exports-merged" : undefined}
+            onClick={merged.run}
+          >
             Export merged model
           </Button>
         </Card>
         {features.value.has("gguf") && (
           <Card title="GGUF" hint="For llama.cpp, LM Studio and Ollama">
-            <Llama busy={busy} begin={begin} unavailable={unavailable} />
+            <Llama busy={busy} begin={begin} problems={problems} />
           </Card>
         )}
       </div>

@@ -28,25 +28,27 @@ const QUANTIZATIONS = [
 
 const STRENGTHS = [25, 50, 75, 100, 125, 150];
 
-export interface Unavailable {
-  error: string;
-  /** To be copied into a terminal; empty where there is none. */
-  command: string;
+/** Why a format cannot be made here. */
+export interface Problem {
+  text: string;
+  /** A command to copy into a terminal, which helps; empty where there is none. */
+  install: string;
 }
 
 interface Props {
   busy: boolean;
   begin: (wanted: Wanted) => void;
-  /** Why there are no such exports here, where there are none. */
-  unavailable: Unavailable | null;
+  problems: ReadonlyMap<string, Problem>;
 }
 
-export function Llama({ busy, begin, unavailable }: Props) {
+export function Llama({ busy, begin, problems }: Props) {
   const [format, setFormat] = useState("gguf");
   const [quantization, setQuantization] = useState("q8_0");
   const [strength, setStrength] = useState(100);
   const whole = format !== "gguf-lora";
-  const none = unavailable !== null;
+  const problem = problems.get(format);
+  // A missing llama.cpp concerns all of them; else another one may be possible.
+  const none = FORMATS.every(([name]) => problems.has(name));
   return (
     <form
       class="exports-llama"
@@ -59,19 +61,7 @@ export function Llama({ busy, begin, unavailable }: Props) {
         });
       }}
     >
-      {none && (
-        <>
-          <p class="exports-why" id="exports-why">
-            {unavailable.error}
-          </p>
-          {unavailable.command && (
-            <div class="exports-command">
-              <code>{unavailable.command}</code>
-              <CopyButton text={unavailable.command} label="Copy the command that installs it" small />
-            </div>
-          )}
-        </>
-      )}
+      <Unavailable id="exports-why" problem={problem} />
       <fieldset class="exports-fields" disabled={none}>
         <legend class="visually-hidden">GGUF file</legend>
         <Field label="What" for="exports-format">
@@ -122,9 +112,32 @@ export function Llama({ busy, begin, unavailable }: Props) {
           </Field>
         </details>
       </fieldset>
-      <Button small type="submit" disabled={busy || none} aria-describedby={none ? "exports-why" : undefined}>
+      <Button
+        small
+        type="submit"
+        disabled={busy || problem !== undefined}
+        aria-describedby={problem ? "exports-why" : undefined}
+      >
         Export GGUF
       </Button>
     </form>
+  );
+}
+
+/** Says why a format cannot be made, with the command that helps; nothing where it can. */
+export function Unavailable({ id, problem }: { id: string; problem: Problem | undefined }) {
+  if (problem === undefined) return null;
+  return (
+    <>
+      <p class="exports-why" id={id}>
+        {problem.text}
+      </p>
+      {problem.install && (
+        <div class="exports-command">
+          <code>{problem.install}</code>
+          <CopyButton text={problem.install} label="Copy the command that installs it" small />
+        </div>
+      )}
+    </>
   );
 }

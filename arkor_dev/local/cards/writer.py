@@ -1,0 +1,227 @@
+"""Writes a card and a provenance beside what a run saves, and the card again when more is known.
+
+The provenance is written once, with the files that it is about. The card is made of it, and of what was
+measured since; what a person wrote into it stays. A fault here takes nothing away from what was trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.contract.provenance.statement import CARD, FILE, StatementError, read_statement
+from arkor_dev.contract.regular_files import read_inside
+from arkor_dev.data.findings.privacy import Private, PrivateError
+from arkor_dev.local.evaluation import kept
+from arkor_dev.local.jobs import whole_folder
+from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
+from arkor_dev.local.models.catalog import travelling_name
+
+from . import provenance
+from .base_card import card_of_base
+from .card import card_of
+from .own_words import EMPTY, OwnWords
+from .sample_file import samples_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.provenance.statement import Statement
+
+    Files = Mapping[str, Mapping[str, Any]]
+
+LIMIT: Final = 1 << 20
+"""Bytes of a card that is read."""
+PART: Final = "card.part"
+
+
+class CardWriter:
+    """Writes both into each folder that one run saves; ``preparation`` is the run's, which is about to begin.
+
+    Nothing is looked at before the first folder: a forecast saves none.
+    """
+
+    def __init__(self, preparation: Any, run: Any) -> None:
+        self._preparation, self._run = preparation, run
+        self._facts: dict[str, Any] | None = None
+        self._private: Private | None = None
+
+    def __call__(self, folder: Path, files: Files, artifact: str, step: int) -> None:
+        """Write both into ``folder``, which has ``files`` of these sizes and hashes.
+
+        ``artifact`` is ``final`` or ``checkpoint``. Raises OSError where the disk refuses.
+        """
+        try:
+            private = self._private = self._private or _private_of(self._preparation)
+            facts = self._facts = self._facts or facts_of(self._preparation, self._run, private)
+            moment = self._moment(artifact, step)
+            made = provenance.statement(files, facts, moment)
+            text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
+            card = private.check(card_of(made, private))
+        except PrivateError as fault:
+            self._say(f"No card was written beside the {artifact} of step {step}: it would tell {fault}")
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was trained counts
+            traceback.print_exc()
+            self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
+        else:
+            (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
+            # A job that was extended writes its folder anew.
+            before = folder.with_name(folder.name.removesuffix(whole_folder.PART)) / CARD
+            words = EMPTY
+            with contextlib.suppress(OSError):
+                words = own_words_of(before)
+            (folder / CARD).write_text(words.around(card), encoding="utf-8")
+
+    def _say(self, message: str) -> None:
+        self._run.emit(TRAINING_MESSAGE, message=message)
+
+    def _moment(self, artifact: str, step: int) -> dict[str, Any]:
+        run, now = self._run, datetime.now(UTC)
+        began = now.timestamp() - (time.monotonic() - run.began)
+        loss = run.best.loss if artifact == "final" and step != run.step else run.best.last
+        return {
+            "artifact": artifact,
+            "step": step,
+            "figures": {"loss": run.last_loss, "evalLoss": loss, "steps": run.step},
+            "startedOn": _time(datetime.fromtimestamp(began, UTC)),
+            "finishedOn": _time(now),
+        }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _private_of(preparation: Any) -> Private:
+    """What may not be told of this machine, the job's folders and tokens included."""
+    config = preparation.config
+    sources = [config.get(name) or {} for name in ("datasetSource", "evalDatasetSource")]
+    parts = [part for source in sources for part in (source, *source.get("sources", ()))]
+    secrets = [part["token"] for part in parts if isinstance(part.get("token"), str)]
+    return Private.here((preparation.data.resolve(), preparation.project.resolve()), secrets)
+
+
+def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
+    """What a provenance says of the whole run, by the parts of its statement."""
+    config, origin = preparation.config, run.origin()
+    orders = preparation.continuation.orders
+    rows = {"sha256": origin.get("rows"), **run.rows}
+    name = travelling_name(run.base_name)
+    base = card_of_base(run.base_name, preparation.path, preparation.project)
+    if base["hub"] or private.found(name) is None:
+        base["name"] = name
+    if run.base_note:
+        base["note"] = run.base_note
+    told = {"device": run.base.device, "processor": origin.get("processor"), "numberFormat": run.choice.name}
+    internal: dict[str, Any] = {
+        "settings": provenance.settings_told(run.settings, private),
+        "base": base,
+        "adapter": run.plan.adapter is not None,
+        "rows": {"train": rows["train"], "heldOut": rows["heldOut"]},
+        "totalSteps": run.plan.steps,
+        "trainableParameters": sum(weight.numel() for weight in run.trainable),
+        "threads": origin.get("threads"),
+        **{key: value for key, value in told.items() if isinstance(value, str) and not private.found(value)},
+    }
+    if orders.get("further") is not None:
+        internal["extendedAfter"] = orders["further"]
+    data = provenance.data_told(config, private)
+    asked = {"settings": provenance.settings_told(config, private), "data": data}
+    where = (preparation.project, preparation.path, preparation.data, preparation.job_id)
+    return {
+        "job": preparation.job_id,
+        "external": asked,
+        "internal": internal,
+        "dependencies": provenance.dependencies(config, *where, rows),
+        "builder": provenance.builder(origin.get("versions", {})),
+    }
+
+
+def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
+    """Write both into ``folder``, in which a base with the adapter of ``source`` lies as one model.
+
+    ``strength`` is how many times the adapter's change counts in it. An adapter that an earlier version has
+    made has no provenance, and nothing is written.
+    """
+    _describe(source, folder, {"adapter": False, "merged": True}, strength, EMPTY)
+
+
+def describe_lora(source: Path, folder: Path, strength: float) -> None:
+    """The same of ``folder``, in which the adapter of ``source`` lies as GGUF; what a person wrote stays."""
+    words = EMPTY
+    with contextlib.suppress(OSError):
+        words = own_words_of(source / CARD)
+    _describe(source, folder, {}, strength, words)
+
+
+def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float, words: OwnWords) -> None:
+    paths = {
+        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    told |= {} if strength == 1 else {"strength": strength}
+    told |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
+    private = Private.here()
+    with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
+        before = read_statement(source)
+        files = {name: whole_folder.described(path) for name, path in paths.items()}
+        made = provenance.of_export(files, before, told)
+        job, step = (source.parent, None) if source.name == FINAL else (source.parents[1], int(source.name))
+        text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
+        card = private.check(_card_of(made, private, job, step))
+        (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
+        (folder / CARD).write_text(words.around(card), encoding="utf-8")
+
+
+def write_again(data: Path, job_id: str, step: int | None = None) -> None:
+    """Make the card of a job's final adapter, or of its checkpoint of ``step``, again of all that is known.
+
+    What a person wrote into it stays. Nothing happens where an earlier version has written the folder, or the
+    disk refuses.
+    """
+    folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
+    private = Private.here((data.resolve(),))
+    try:
+        card = private.check(_card_of(read_statement(folder), private, job, step))
+        _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
+    except (OSError, StatementError, PrivateError):
+        return
+    except Exception:  # noqa: BLE001 - whatever it is, what was measured counts
+        traceback.print_exc()
+
+
+def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> str:
+    """The card of ``made``, with what the folder ``job`` has of its evaluation and samples."""
+    found = kept.read(kept.result_file(job, step))
+    evaluation = found.get("evaluation") if isinstance(found, dict) else None
+    return card_of(made, private, evaluation, samples_in(job))
+
+
+def own_words_of(path: Path) -> OwnWords:
+    """What a person wrote into a card; raises OSError where that cannot be told."""
+    try:
+        return OwnWords.of(read_inside(path.parent, path.name, LIMIT).decode())
+    except FileNotFoundError:
+        return EMPTY
+    except UnicodeDecodeError:
+        raise OSError("it is no text") from None
+
+
+def _replace(path: Path, text: str, part: Path) -> None:
+    """Put ``text`` at ``path``, whole or not at all; ``part`` lies outside of a folder whose files count."""
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

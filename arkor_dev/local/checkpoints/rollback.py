@@ -1,0 +1,105 @@
+"""What a run does about a loss or a weight that is no number: say where it came from, and go back once.
+
+The state to go back to is kept in memory, where the trainer asks for it: after evaluations and checkpoints.
+Workers alone import this: it brings torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.run_shapes import NON_FINITE
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+SLOWER: Final = 0.5
+"""By how much the learning rate is less after going back."""
+SHOWN_ROWS: Final = 3
+
+
+class NonFiniteError(JobFailure):
+    """A loss or a weight of ``step`` is no number; ``str()`` says what to do about it."""
+
+    def __init__(self, text: str, step: int) -> None:
+        super().__init__(text)
+        self.step = step
+
+
+class Rollback:
+    """The last good state of a run, and the one way back to it. Rates are multiplied by ``factor``."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.factor = 1.0
+        self._wanted = wanted
+        self._good: tuple[int, dict[str, Any]] | None = None
+
+    def keep(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Remember the state after ``step``, unless nobody will ever go back to it."""
+        if self._wanted and self.factor == 1:
+            self._good = (step, copy.deepcopy(state()))
+
+    def slow_down(
+        self, fault: NonFiniteError, step: int, metadata: Callable[[], dict[str, Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Lower the rates from here on; the events that tell of going back to ``step``.
+
+        Back at the beginning a job's log is empty, and is told again which run (``metadata``) that is.
+        """
+        self.factor = SLOWER
+        message = f"{fault}. It goes on from step {step}, with half the learning rate"
+        yield TRAINING_RESUMED, {"step": step, "message": message}
+        if step == 0:
+            yield TRAINING_STARTED, {"metadata": metadata()}
+        yield TRAINING_MESSAGE, {"message": str(fault), "code": NON_FINITE, "step": fault.step}
+
+    def take(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
+        """The step to go back to, and its state. Raises ``fault`` the second time, or where nobody asked."""
+        good, self._good = self._good, None
+        if good is None:
+            raise fault
+        return good
+
+
+def non_finite(
+    value: float,
+    step: int,
+    rate: float,
+    rows: Sequence[Any],
+    loss: Callable[[Sequence[Any]], tuple[Any, int]],
+) -> NonFiniteError:
+    """The fault of a step whose loss on ``rows`` is ``value``, with those that make it so by themselves."""
+    named = [row.where for row in rows if row.where and _is_fault(row, loss)]
+    shown = ", ".join(named[:SHOWN_ROWS]) + (f" and {len(named) - SHOWN_ROWS} more" if len(named) > 3 else "")
+    if named and len(named) < len(rows):
+        return NonFiniteError(
+            f"The loss became {value} at step {step}, by {shown}; the other rows of that batch give numbers. "
+            f"Look at what stands there, or try learningRate {rate / 10:g}",
+            step,
+        )
+    place = f", on {shown}" if shown else ""
+    return NonFiniteError(
+        f"The loss became {value} at step {step}{place}: the learning rate {rate:g} is too high for this "
+        f"model and data; try learningRate {rate / 10:g}",
+        step,
+    )
+
+
+def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, int]]) -> bool:
+    with torch.no_grad():
+        return not math.isfinite(float(loss([row])[0]))
+
+
+def check_finite(step: int, weights: Iterable[Any]) -> None:
+    """Raise NonFiniteError where a weight is no number any more: what is kept has to be of use."""
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+        raise NonFiniteError(
+            f"Non-finite weights after step {step}: lower learningRate or max_grad_norm",
+            step,
+        )

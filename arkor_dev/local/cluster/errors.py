@@ -1,0 +1,54 @@
+"""Errors that end a job on a cluster, and the message that each becomes for the backend."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from arkor_dev.local.workers.errors import JobFailure
+
+
+class RequeueError(Exception):
+    """The job must wait: the cluster has no capacity, or does not answer now. ``str()`` says why."""
+
+
+class NodeLostError(Exception):
+    """The node or the cluster does not answer.
+
+    ``gone`` says that it never will again. ``node`` is the address of the node, where that is known.
+    """
+
+    node: str | None = None
+
+    def __init__(self, text: str, *, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
+
+
+class WorkerEndedError(NodeLostError):
+    """A worker ended without a final message, or its node is gone. ``str()`` is a full sentence."""
+
+
+class PausedError(Exception):
+    """The job could only continue where it trained, and that place is lost. ``str()`` says why."""
+
+
+class ProtocolError(Exception):
+    """A node has sent something that no worker sends. ``str()`` names it."""
+
+
+def final_message(error: Exception) -> dict[str, Any]:
+    """Return the message that ends a job because of ``error``; unexpected errors are logged, too."""
+    if isinstance(error, RequeueError):
+        return {"waits": str(error)}
+    if isinstance(error, PausedError):
+        return {"end": "paused", "fields": {"reason": "ended", "message": str(error)}}
+    if isinstance(error, NodeLostError):
+        return {"lost": str(error)}
+    text = str(error)
+    if not isinstance(error, JobFailure):
+        traceback.print_exception(error)
+        text = f"{type(error).__name__}: {error}"
+    if isinstance(error, ProtocolError):
+        text = f"The cluster's node sent {error}: do not use it"
+    return {"end": "failed", "fields": {"error": text}}

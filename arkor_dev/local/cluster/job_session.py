@@ -1,0 +1,326 @@
+"""One job on a cluster, from the backend's message to its end: send, follow, bring back, clean up.
+
+All state of a job is in its own `JobSession`, so none of it can leak into the driver's next job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
+from arkor_dev.local.checkpoints.origin import FileHashes
+from arkor_dev.local.checkpoints.resume_points import drop_later
+from arkor_dev.local.execution import leases
+from arkor_dev.local.workers.errors import JobFailure
+
+from . import outgoing_files
+from .actor_client import POLL_SECONDS
+from .driver_cache import reuse_actor
+from .errors import (
+    NodeLostError,
+    PausedError,
+    ProtocolError,
+    RequeueError,
+    WorkerEndedError,
+    final_message,
+)
+from .incoming_files import IncomingFiles
+from .node_messages import localize_paths, parse_messages
+from .reattach import attach, remove_actor, wait_or_give_up
+from .resources import ResourceRequest
+from .storage.driver_side import COPY_SECONDS, open_storage, storage_summary, use_storage
+from .worker_group import PeerWorkers, WorkerGroup, start_group
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.local.workers.link import Link
+
+    from .actor_client import ActorClient
+    from .driver_cache import ClusterConnection, SpareActor
+
+RELEASE_SECONDS: Final = 2.0
+
+
+class JobSession:
+    """One job, reported on ``link``. Opens ``connection`` if needed; ``spare`` may hold an actor for it."""
+
+    def __init__(self, link: Link, connection: ClusterConnection, spare: SpareActor) -> None:
+        self.link, self._connection, self._spare = link, connection, spare
+        self.group: WorkerGroup | None = None
+        self.lease: leases.Lease | None = None
+        self._pending_group: WorkerGroup | None = None  # its actors were requested and may not answer yet
+        self._where, self._stays = "", False
+        self._acknowledged = 0
+        self._early_orders: list[Mapping[str, Any]] = []
+        self._lock = threading.Lock()
+        self._faults: list[Exception] = []  # of other threads, raised where messages are read
+        self._model_thread: threading.Thread | None = None
+        self._is_completed = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its single worker has completed it, without faults and with nothing still on its way."""
+        is_idle = self._model_thread is not None and not self._model_thread.is_alive()
+        return self._is_completed and self.lease is not None and is_idle and not self._faults
+
+    def acknowledge(self, message: Mapping[str, Any]) -> None:
+        """Note that everything before this mark is stored here, so that the node may forget it."""
+        self._acknowledged = self._number_of(message["mark"])
+
+    def _number_of(self, mark: str | None) -> int:
+        """Return the number of the message after a mark; 0 for a mark of another actor."""
+        name, _, number = (mark or "").rpartition(":")
+        return int(number) if self.lease and name == self.lease.name else 0
+
+    def detach(self) -> None:
+        """Have `release` leave the job training on the node, if it has begun."""
+        self._stays = self.lease is not None and self.lease.begun
+
+    def pass_on(self, order: Mapping[str, Any]) -> None:
+        """Send an order to the worker, or keep it until there is one."""
+        with self._lock:
+            if self.group is None:
+                self._early_orders.append(order)
+            else:
+                self.group.first.send(order)
+
+    def release(self, *, hold: bool = False) -> bool:
+        """Remove the job from the cluster unless it was detached; return whether it is certainly gone.
+
+        ``hold`` keeps its one actor for the next job if the job is complete.
+        """
+        with self._lock:
+            group = self.group or self._pending_group
+        if hold and group and self.is_complete:
+            is_clean = self._spare.hold(group.first, self._request, RELEASE_SECONDS)
+        else:
+            is_clean = group.release(RELEASE_SECONDS) if group and not self._stays else group is None
+        if is_clean and self.lease and (group or not self.lease.begun):
+            self.lease.delete()
+        elif self.lease and not (is_clean or self._stays):
+            with contextlib.suppress(OSError):
+                self.lease.give_up()  # the job ended, or continues elsewhere and perhaps differently
+        return is_clean
+
+    def run(self, job: dict[str, Any]) -> None:
+        """Run the job; whatever goes wrong becomes a final message."""
+        try:
+            self._train(job)
+        except Exception as error:  # noqa: BLE001 - a job's last line of defence
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        """Send the message that ends the job because of ``error``."""
+        if isinstance(error, NodeLostError) and not isinstance(error, WorkerEndedError):
+            group = self.group or self._pending_group
+            node = error.node or (group.first.facts.get("node") if group else None)
+            self._stays = self.lease is not None and self.lease.begun and not error.gone
+            subject = f"The node {node}" if node else "A node"
+            error = WorkerEndedError(f"{subject} of the cluster {self.address} was lost ({error}).")
+        self.link.send(**final_message(error))
+
+    def _train(self, job: dict[str, Any]) -> None:
+        self.job = job
+        config, data = job["config"], Path(job["data"])
+        self.address = config[CLUSTER]
+        self.lease = leases.of_job(data, job["id"])
+        group = (self._attach(data) if self.lease else None) or self._start(data)
+        self.home, self.node = group.first.facts["home"], group.first.facts["node"]
+        with self._lock:
+            for order in self._early_orders:
+                group.first.send(order)
+            self.group = group
+        self._follow(group.first, data)
+
+    # Attaching to a job that already trains
+
+    def _attach(self, data: Path) -> WorkerGroup | None:
+        """Return the actor where the job trains; None if that is gone for good.
+
+        Raises RequeueError when the cluster does not answer now, JobFailure when it has not for too long.
+        """
+        lease = self.lease
+        assert lease
+        if not lease.tried:  # only before the first attempt
+            self.link.progress(f"Connecting to the cluster {lease.address}, where it trains on", 0, None, "")
+        try:
+            self._connection.open(lease.address, data, self._on_timeout, insecure=lease.insecure)
+            actor = attach(lease, self._number_of(self.job.get("mark")))
+        except (JobFailure, NodeLostError) as fault:
+            wait_or_give_up(lease, fault)
+        except ProtocolError:
+            lease.give_up()
+            raise
+        if actor is None:
+            lease.give_up()
+            self.lease = None
+            return None
+        self.lease = lease.update(silent=0.0, tried=0.0)
+        self._acknowledged = self._number_of(self.job.get("mark"))
+        actor.facts = {"home": lease.home, "node": lease.node}
+        where = f"the node {lease.node} of the cluster {lease.address}"
+        self._where = f"It trains on {where}."
+        self.peers = PeerWorkers([actor], self._faults.append)
+        self.link.send(attached=True)
+        text = f"Reconnected to {where}, where it has trained on."
+        self.link.send(event=TRAINING_MESSAGE, fields={"message": text})
+        return WorkerGroup([actor])
+
+    # Starting on new actors
+
+    def _start(self, data: Path) -> WorkerGroup:
+        """Start the job's workers on the cluster and send them all that they need but the model."""
+        job, config = self.job, self.job["config"]
+        if job.get("attaches"):
+            self._restart(job)
+        if job.get("resume") is None:
+            drop_later(data, job["id"], -1)  # from a start that the database has lost
+        self.hashes = FileHashes(data)
+        files = outgoing_files.job_files(job)
+        insecure = bool(config.get(INSECURE))
+        if not self._connection.is_open:
+            self.link.progress(f"Connecting to the cluster {self.address}", 0, None, "")
+            self._connection.open(self.address, data, self._on_timeout, insecure=insecure)
+        for old in leases.leases(data):
+            if old.job == job["id"] and old.address == self.address and remove_actor(old.actor, old.name):
+                old.delete()
+        self._request = ResourceRequest.of(config)
+        group = self._reuse_spare(data, insecure) or self._start_group(data, insecure)
+        group.check_packages()
+        facts = group.first.facts
+        if self.lease:
+            self.lease = self.lease.update(home=facts["home"], node=facts["node"])
+        self._where = f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
+        host = host_of(self.address)
+        if self._connection.has_token is False and host is not None and not is_loopback(host):
+            self._where += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
+        self._where += use_storage(group.actors, config.get(STORAGE))
+        self._send(group, files, "the data")
+        self._where += storage_summary(group.actors, config.get(STORAGE))
+        started = {"id": job["id"], "config": config, "resume": job.get("resume")}
+        self.peers = PeerWorkers(group.actors, self._faults.append)
+        self._acknowledged = self.peers.start(started, outgoing_files.thread_count(config))
+        # In a thread: the worker reads its data, and may already fail, while the model is being sent.
+        self._model_thread = threading.Thread(
+            target=self._send_model, args=(group,), name="model", daemon=True
+        )
+        self._model_thread.start()
+        return group
+
+    def _reuse_spare(self, data: Path, insecure: bool) -> WorkerGroup | None:
+        """Return the held actor, now this job's, if it fits."""
+        spare = self._spare.take(self._request)
+        if spare is None:
+            return None
+        self.lease = leases.Lease.new(
+            data, self.job["id"], self.address, insecure=insecure, actor=spare.actor_name
+        )
+        self._set_pending(group := WorkerGroup([spare]))
+        return group if reuse_actor(spare, self.lease) else None
+
+    def _start_group(self, data: Path, insecure: bool) -> WorkerGroup:
+        self._set_pending(None)
+        self.link.send(seeks=True)
+        self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
+        self.lease = None  # several workers cannot train on alone: none of them sees that another is gone
+        if self._request.workers == 1:
+            self.lease = leases.Lease.new(data, self.job["id"], self.address, insecure=insecure)
+        group = start_group(self.job["id"], self._request, self.lease, self._set_pending)
+        self._set_pending(group)
+        self.link.send(seeks=False)
+        return group
+
+    def _restart(self, job: dict[str, Any]) -> None:
+        """Prepare a job for new actors whose old one is gone: note why, and ask for its model."""
+        resume = job["resume"]
+        if resume.get("stand"):
+            raise PausedError("Its place on the cluster was lost while the local backend was stopped.")
+        job["resume"] = {**resume, "why": f"{resume['why']} Its place on the cluster was lost meanwhile."}
+        self.link.send(wants="model")
+
+    def _set_pending(self, group: WorkerGroup | None) -> None:
+        with self._lock:
+            self._pending_group = group
+
+    def _on_timeout(self, reason: str) -> None:
+        """End the job from the timer's thread when connecting takes too long."""
+        error: Exception = JobFailure(reason)
+        try:
+            if self.lease:
+                wait_or_give_up(self.lease, error)
+        except (RequeueError, JobFailure) as outcome:
+            error = outcome
+        self._report(error)
+
+    # To the nodes
+
+    def _send(self, group: WorkerGroup, files: outgoing_files.FileSet, what: str) -> None:
+        for actor in group.actors:
+            node = actor.facts["node"]
+            outgoing_files.Sender(actor.call, node, self.hashes, self.link.progress).send(files, what)
+
+    def _send_model(self, group: WorkerGroup) -> None:
+        model = self.link.receive()
+        try:
+            files, folder = outgoing_files.model_files(model, Path(self.job["project"]))
+            self._send(group, files, f"the model {model['name']}")
+            for actor in group.actors:
+                actor.call("send", json.dumps({**model, "path": folder}).encode())
+            if self.lease:
+                self.lease = self.lease.update(begun=True)
+        except Exception as fault:  # noqa: BLE001 - raised where the messages are read
+            self._faults.append(fault)
+
+    # From the node
+
+    def _follow(self, actor: ActorClient, data: Path) -> None:
+        """Pass on what the worker says, up to its final message."""
+        shared, problem = open_storage(self.job, actor)
+        self._where += problem
+        incoming = IncomingFiles(
+            data, self.job["id"], lambda name, offset: actor.call("read", name, offset), shared
+        )
+        folders = {"data": str(data), "project": self.job["project"]}
+        count = self._acknowledged
+        while True:
+            if self._faults:
+                raise self._faults[0]
+            messages, exit_status = parse_messages(
+                actor.call("poll", count, self._acknowledged, POLL_SECONDS)
+            )
+            for message in messages:
+                count += 1
+                if self.lease and "end" not in message:  # after the end nothing is acknowledged
+                    message["mark"] = f"{self.lease.name}:{count}"
+                self._handle(localize_paths(message, self.home, folders), actor, incoming)
+                if "end" in message:
+                    return
+                if not self.lease:  # nobody will ask for these messages again
+                    self._acknowledged = count
+            if exit_status and not messages:
+                if not exit_status.get("killed"):  # another worker may be the reason
+                    self.peers.wait_for_fault()
+                if self._faults:
+                    raise self._faults[0]
+                self.link.send(lost=f"{exit_status['cause']} It ran on the node {self.node}.")
+                return
+
+    def _handle(self, message: dict[str, Any], actor: ActorClient, incoming: IncomingFiles) -> None:
+        """Pass one message on, once the files that it mentions are on this machine."""
+        fields = message.get("fields", {})
+        if message.get("end") == "paused" and fields.get("reason") == "disk":
+            raise NodeLostError("its disk is full", gone=True)
+        if not incoming.handle(message, lambda below: actor.call("snapshot", below, seconds=COPY_SECONDS)):
+            return
+        if "end" in message:
+            fields.pop("outOfMemory", None)  # advice for this machine's memory does not apply there
+            self._is_completed = message["end"] == "completed"
+        self.link.send(**message)
+        if message.get("event") == TRAINING_STARTED:
+            self.link.send(event=TRAINING_MESSAGE, fields={"message": self._where})

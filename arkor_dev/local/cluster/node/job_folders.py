@@ -1,0 +1,56 @@
+"""The folders of jobs on a node, and removing what ended jobs have left there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Final
+
+KEPT_SECONDS: Final = 7 * 24 * 3600
+"""How long an unused file stays."""
+
+
+def user_folder() -> Path:
+    """Return a folder for temporary files that only this user can use, creating it if needed.
+
+    Another name is used if somebody else owns the usual one.
+    """
+    name = f"arkor-dev-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / name
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    # Later jobs must find the same replacement: what is left in it would never be swept otherwise.
+    own = filter(_is_private, (folder, *sorted(folder.parent.glob(f"{name}-*"))))
+    return next(own, None) or Path(tempfile.mkdtemp(prefix=f"{name}-"))
+
+
+def _is_private(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        status = folder.lstat()
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return False
+
+
+def lock_folder(home: Path) -> IO[str]:
+    """Lock a job's folder for the life of this process. `sweep` removes folders without a lock."""
+    file = (home / "lock").open("w")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def sweep(files: Path, jobs: Path) -> None:
+    """Remove the folders of jobs whose actor is gone, and files that no job has used for long."""
+    for home in jobs.iterdir():
+        with contextlib.suppress(OSError), (home / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(home, ignore_errors=True)
+    for path in files.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()

@@ -1,0 +1,140 @@
+"""Files of a job that go to a node: data, model and resume points. Each is sent once, by its hash."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings.own_sets import FIELD
+from arkor_dev.data.sources import SourceError, inside, parts_of, resolved
+from arkor_dev.local.checkpoints.origin import MODEL_FILES
+from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EVALUATION, PARENT, RESUME, job_folder
+from arkor_dev.local.jobs.whole_folder import PART
+from arkor_dev.local.workers.errors import JobFailure
+
+from .protocol import CHUNK
+from .storage.driver_side import COPY_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from arkor_dev.local.checkpoints.origin import FileHashes
+
+FORMATS: Final = "number-formats.json"
+"""Measurements of processors: on one of a known kind the job uses the same number format as here."""
+RESUME_FOLDERS: Final = (CHECKPOINTS, RESUME, EVALUATION)
+
+
+@dataclass
+class FileSet:
+    """Local files by their names in the job's folder on a node, and symbolic links there."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends files to ``node`` through ``call``, and reports to ``progress`` in bytes."""
+
+    call: Callable[..., bytes]
+    node: str
+    hashes: FileHashes
+    progress: Callable[[str, float, float | None, str], None]
+
+    def send(self, file_set: FileSet, what: str) -> None:
+        """Send the files that the node does not have, then place all of them in the job's folder.
+
+        Raises JobFailure; ``what`` names the files in it.
+        """
+        names = {name: self.hashes.of(path) for name, path in file_set.files.items()}
+        self.hashes.keep()
+        paths = {sha256: file_set.files[name] for name, sha256 in names.items()}
+        try:
+            sizes = {sha256: paths[sha256].stat().st_size for sha256 in sorted(paths)}
+            missing = json.loads(self.call("missing_files", sizes, seconds=COPY_SECONDS))
+            done, total = 0, sum(sizes[sha256] for sha256 in missing)
+            for sha256 in missing:
+                size, offset = sizes[sha256], 0
+                with paths[sha256].open("rb") as file:
+                    while offset < size or not offset:  # an empty file is one empty chunk
+                        chunk = file.read(CHUNK)
+                        self.call("put", sha256, offset, chunk, size)
+                        offset, done = offset + len(chunk), done + len(chunk)
+                        self.progress(f"Sending {what} to {self.node}", done, total, "B")
+                        if not chunk:
+                            break
+            self.call("place_files", names, file_set.links)
+        except OSError as fault:
+            raise JobFailure(f"Couldn't send {what} to the node {self.node}: {fault}") from None
+
+
+def job_files(job: Mapping[str, Any]) -> FileSet:
+    """Return what a ``job``, ``{id, config, data, project, resume}``, needs beside its model.
+
+    Raises JobFailure for data that is missing or must not leave this machine.
+    """
+    file_set, project, data = FileSet(), Path(job["project"]), Path(job["data"])
+    config = job["config"]
+    for name in ("datasetSource", "evalDatasetSource"):
+        for part in parts_of(config[name]) if config.get(name) else ():
+            if part["type"] == "file":
+                _add_data(file_set, project, part["path"])
+    for evaluation_set in config.get(FIELD) or ():
+        if ":" in (metric := evaluation_set.get("metric", "")):
+            raise JobFailure(
+                f"The evaluation set {evaluation_set['name']} is scored by {metric}, code of this project, "
+                "which is not sent to a cluster: choose another metric, or train on this machine"
+            )
+        _add_data(file_set, project, evaluation_set["path"])
+    if (data / FORMATS).is_file():
+        file_set.files[f"data/{FORMATS}"] = data / FORMATS
+    home = job_folder(data, job["id"])
+    for folder in (PARENT, *(RESUME_FOLDERS if job.get("resume") else ())):
+        for path in _regular_files(home / folder):
+            file_set.files[f"data/jobs/{job['id']}/{path.relative_to(home).as_posix()}"] = path
+    return file_set
+
+
+def model_files(model: Mapping[str, Any], project: Path) -> tuple[FileSet, str]:
+    """Return the files of a ``model``, ``{name, path, note}``, and its folder's name on the node."""
+    folder, root = Path(model["path"]), project.resolve()
+    is_in_project = folder.is_relative_to(root) and folder != root
+    name = f"project/{folder.relative_to(root).as_posix()}" if is_in_project else "model"
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in MODEL_FILES and path.is_file()]
+    return FileSet({f"{name}/{path.name}": path for path in paths}), name
+
+
+def thread_count(config: Mapping[str, Any]) -> int | None:
+    """Return a job's threads on the node: its ``cpus``, else as on this machine; None for all."""
+    if cpus := config.get("cpus"):
+        return max(1, int(cpus))
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isascii() and value.isdecimal() and int(value) > 0 else None
+
+
+def _add_data(file_set: FileSet, project: Path, written: str) -> None:
+    """Add the files of a data path as the config has it, and a link where that path is another name."""
+    root = project.resolve()
+    try:
+        target, paths = resolved(project, written), inside(project, written)
+    except SourceError as fault:
+        raise JobFailure(str(fault)) from None
+    for path in paths:
+        if not path.is_relative_to(target):
+            raise JobFailure(f"{path.name} is a link in the folder {written}: put the file itself there")
+        file_set.files[f"project/{path.relative_to(root).as_posix()}"] = path
+    link = PurePosixPath(written)
+    name = target.relative_to(root).as_posix()
+    if not link.is_absolute() and ".." not in link.parts and link.as_posix() != name:
+        file_set.links[f"project/{link.as_posix()}"] = f"project/{name}"
+
+
+def _regular_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        is_partial = any(part.endswith(PART) for part in path.relative_to(folder).parts)
+        if not is_partial and path.is_file() and not path.is_symlink():
+            yield path

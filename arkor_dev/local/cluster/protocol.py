@@ -1,0 +1,42 @@
+"""What both ends of a cluster job agree on: file names, hashes, chunk size, and an actor's proof of identity.
+
+Standard library only, since both ends import it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PART: Final = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
+DEPTH: Final = 20
+SHA256: Final = re.compile(r"[0-9a-f]{64}")
+RETURNED_FOLDERS: Final = ("checkpoints", "resume", "final", "evaluation")
+"""Folders of a job that come back from the node."""
+CHUNK: Final = 8 << 20
+"""Bytes of a file in one call."""
+
+
+def is_safe_name(name: object) -> bool:
+    """Return whether a relative name stays in its folder."""
+    if not isinstance(name, str):
+        return False
+    parts = name.split("/")
+    return len(parts) <= DEPTH and all(PART.fullmatch(part) and part not in (".", "..") for part in parts)
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """Return a file's ``bytes`` and ``sha256``. Raises OSError."""
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
+
+
+def proof(nonce: str, name: str, challenge: str) -> str:
+    """Return the hexadecimal answer to ``challenge`` of the actor that was given ``nonce`` (hexadecimal)."""
+    text = f"arkor-dev place\n{name}\n{challenge}"
+    return hmac.new(bytes.fromhex(nonce), text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,104 @@
+"""Finding the actor of a job that trained on without this machine, and having it prove its identity.
+
+Everybody who may use the cluster sees the names of all actors, and can create others of the same name. So
+the actor must answer a new challenge each time, with the nonce that it was given when it was created.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any, Final, NoReturn
+
+from arkor_dev.contract import strict_json
+from arkor_dev.local.execution import leases
+from arkor_dev.local.workers.errors import JobFailure
+
+from .actor_client import ActorClient
+from .errors import NodeLostError, ProtocolError, RequeueError
+from .protocol import proof
+
+PROVE_SECONDS: Final = 30.0
+REMOVE_SECONDS: Final = 10.0
+
+
+def attach(lease: leases.Lease, acknowledged: int) -> ActorClient | None:
+    """Return the actor of ``lease`` if its job can continue there; None if it is gone.
+
+    It must still have all messages from number ``acknowledged`` on. Raises ProtocolError for somebody else's
+    actor, NodeLostError when it does not answer now.
+    """
+    actor = find_actor(lease.actor, lease.name)
+    if actor is None:
+        return None
+    challenge = secrets.token_hex(32)
+    try:
+        answer = _parse_proof(actor.call("prove", challenge, seconds=PROVE_SECONDS))
+    except NodeLostError as fault:
+        if fault.gone:
+            return None
+        raise
+    except OSError as fault:
+        raise ProtocolError(f"no proof that this is the job's actor ({fault})") from None
+    expected = proof(lease.nonce, lease.name, challenge)
+    if not hmac.compare_digest(answer["proof"].encode(), expected.encode()):
+        raise ProtocolError("a wrong proof that this is the job's actor")
+    if answer["first"] <= acknowledged and answer["begun"]:
+        return actor
+    actor.release(REMOVE_SECONDS)  # some of its messages are lost: the job resumes from its files instead
+    return None
+
+
+def _parse_proof(answer: bytes) -> dict[str, Any]:
+    try:
+        fields = strict_json.parse(answer)
+        is_valid = isinstance(fields["proof"], str) and type(fields["first"]) is int
+        is_valid &= type(fields["begun"]) is bool
+    except (ValueError, KeyError, TypeError):
+        is_valid = False
+    if not is_valid:
+        raise ProtocolError("no proof that this is the job's actor")
+    return dict(fields)
+
+
+def wait_or_give_up(lease: leases.Lease, fault: Exception) -> NoReturn:
+    """Raise RequeueError for a job whose cluster does not answer because of ``fault``.
+
+    Once that has lasted longer than `leases.grace_seconds`, give the lease up and raise JobFailure.
+    """
+    lease, grace = lease.count_failure(), leases.grace_seconds()
+    minutes = f"{grace / 60:.3g} minutes"
+    if lease.silent < grace:
+        raise RequeueError(
+            f"It trains on the cluster {lease.address}, which does not answer now ({fault}). It is tried "
+            f"again; after {minutes} without an answer the job is given up there"
+        )
+    lease.give_up()
+    raise JobFailure(
+        f"The cluster {lease.address} has not answered for {minutes}: the job is lost there ({fault}). Its "
+        "last checkpoint on this machine is kept, and the job can resume from that"
+    )
+
+
+def find_actor(actor_name: str, name: str) -> ActorClient | None:
+    """Return the client of the job ``name`` in that actor; None if there is no such actor.
+
+    Raises NodeLostError.
+    """
+    import ray
+
+    try:
+        return ActorClient(ray.get_actor(actor_name), name, actor_name)
+    except ValueError:
+        return None
+    except Exception as fault:
+        raise NodeLostError(type(fault).__name__) from fault
+
+
+def remove_actor(actor_name: str, name: str) -> bool:
+    """Remove the job ``name`` with its files and its actor; return whether they are gone."""
+    try:
+        actor = find_actor(actor_name, name)
+        return actor is None or actor.release(REMOVE_SECONDS)
+    except NodeLostError as fault:
+        return fault.gone

@@ -1,0 +1,111 @@
+"""What a job requests of a cluster, and whether the cluster has it. Needs a connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .errors import RequeueError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUSY_SECONDS: Final = 30.0
+"""How long a job waits for resources in use before it goes back to the queue."""
+STARTUP_SECONDS: Final = 120.0
+"""How long a node with free resources may take to receive our code and to start."""
+
+
+class ResourceRequest(NamedTuple):
+    """What each of a job's ``workers`` needs; ``memory`` is in bytes, None for no limit."""
+
+    cpus: float = 1
+    gpus: float = 0
+    memory: int | None = None
+    workers: int = 1
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> ResourceRequest:
+        """Return the request of a job's config, which has its memory in GiB."""
+        memory = config.get("memory")
+        cpus, gpus = config.get("cpus") or 1, config.get("gpus") or 0
+        return cls(cpus, gpus, int(memory * 2**30) if memory else None, config.get("workers") or 1)
+
+    @property
+    def ray_resources(self) -> dict[str, float]:
+        """What one worker needs, by Ray's names; without what it does not need."""
+        amounts = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0}
+        return {name: amount for name, amount in amounts.items() if amount}
+
+    @property
+    def words(self) -> str:
+        """The request for a person: ``2 processors, 1 GPU``."""
+        parts = [_count(self.cpus, "processor")]
+        if self.gpus:
+            parts.append(_count(self.gpus, "GPU"))
+        if self.memory:
+            parts.append(f"{self.memory / 2**30:.3g} GiB")
+        of_each = ", ".join(parts)
+        return of_each if self.workers == 1 else f"{self.workers} workers of {of_each} each"
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
+
+
+def alive_nodes() -> list[dict[str, Any]]:
+    """Return Ray's records of the nodes that are alive."""
+    import ray
+
+    return [node for node in ray.nodes() if node.get("Alive", node.get("alive"))]
+
+
+def has_capacity(request: ResourceRequest) -> bool:
+    """Return whether the nodes are large enough, and enough is free on all of them together."""
+    import ray
+
+    return _nodes_are_large_enough(request) and _fits(ray.available_resources(), request)
+
+
+def startup_timeout(request: ResourceRequest) -> float:
+    """Return how many seconds to wait for the workers. Raises RequeueError if the cluster is too small."""
+    import ray
+
+    if not _nodes_are_large_enough(request):
+        if request.workers == 1:
+            raise RequeueError(shortage(request, "and no node of the cluster has that"))
+        raise RequeueError(shortage(request, "and the nodes of the cluster do not have that"))
+    return STARTUP_SECONDS if _fits(ray.available_resources(), request) else BUSY_SECONDS
+
+
+def actor_options(request: ResourceRequest) -> dict[str, Any]:
+    """Return Ray's options for the actor of one worker."""
+    options: dict[str, Any] = {"num_cpus": request.cpus, "num_gpus": request.gpus, "max_restarts": 0}
+    return {**options, "memory": request.memory} if request.memory else options
+
+
+def shortage(request: ResourceRequest, why: str) -> str:
+    """Say what a job asks for, ``why`` it does not get it, and what the cluster has."""
+    import ray
+
+    free = ray.available_resources()
+    available = ResourceRequest(free.get("CPU", 0), free.get("GPU", 0), int(free.get("memory", 0)) or None)
+    nodes = alive_nodes()
+    largest = max((node.get("Resources", {}).get("CPU", 0) for node in nodes), default=0)
+    wanted = f"{request.words} of one node" if request.workers == 1 else request.words
+    return (
+        f"The job asks for {wanted}, {why}: {available.words} are free on all {len(nodes)} "
+        f"nodes together, and the largest has {_count(largest, 'processor')}"
+    )
+
+
+def _nodes_are_large_enough(request: ResourceRequest) -> bool:
+    return sum(_workers_in(node.get("Resources", {}), request) for node in alive_nodes()) >= request.workers
+
+
+def _fits(resources: Mapping[str, float], request: ResourceRequest) -> bool:
+    return _workers_in(resources, request) >= request.workers
+
+
+def _workers_in(resources: Mapping[str, float], request: ResourceRequest) -> int:
+    """Return how many workers of ``request`` fit into ``resources``."""
+    return min(int(resources.get(name, 0) // amount) for name, amount in request.ray_resources.items())

@@ -1,0 +1,68 @@
+"""The driver's side of shared storage: who uses it, in words for a person."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.placement.address import STORAGE
+
+from .shared import SharedFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arkor_dev.local.cluster.actor_client import ActorClient
+
+COPY_SECONDS: Final = 600.0
+"""How long a node may copy files to or from it. A node that dies meanwhile is noticed at once."""
+
+
+def use_storage(actors: Sequence[ActorClient], root: str | None) -> str:
+    """Have the nodes of ``actors`` use ``root``, a folder or an address; return a sentence about it.
+
+    The sentence is empty without a ``root``. Raises as `ActorClient.call`.
+    """
+    if not root:
+        return ""
+    with ThreadPoolExecutor(max(1, len(actors))) as pool:
+        answers = list(pool.map(lambda actor: actor.call("use_storage", root), actors))
+    problems = [
+        f"the node {actor.facts['node']} does not see it ({_line(reason.decode(errors='replace'))})"
+        for actor, reason in zip(actors, answers, strict=True)
+        if reason
+    ]
+    if not problems:
+        return f" Checkpoints are also stored in {root}."
+    return f" Checkpoints are stored on this machine only, and not in {root}: {', '.join(problems)}."
+
+
+def open_storage(job: Mapping[str, Any], actor: ActorClient) -> tuple[SharedFiles | None, str]:
+    """Return a ``job``'s shared files as this machine sees them, or None with a sentence that says why.
+
+    While this machine waits for them, ``actor`` is told that the driver is still there.
+    """
+    root = job["config"].get(STORAGE)
+    if not root:
+        return None, ""
+    try:
+        return SharedFiles.open(root, job["id"], lambda: _keep_alive(actor), writes=False), ""
+    except OSError as fault:
+        why = _line(str(fault))
+        return None, f" This machine does not see {root} ({why}): they come through the cluster."
+
+
+def _keep_alive(actor: ActorClient) -> None:
+    actor.call("missing_files", {})
+
+
+def storage_summary(actors: Sequence[ActorClient], root: str | None) -> str:
+    """Return a sentence on how many files the nodes have found in ``root``; empty for none."""
+    answers = [actor.call("storage_hits") for actor in actors] if root else []
+    count = sum(int(answer) for answer in answers if answer.isdigit() and len(answer) < 10)
+    files = "file" if count == 1 else "files"
+    return f" It resumes from {count} {files} found there." if count else ""
+
+
+def _line(reason: str) -> str:
+    return " ".join(reason.split())[:200]

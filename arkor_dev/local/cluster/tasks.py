@@ -1,0 +1,118 @@
+"""One-shot tasks on a cluster, each in a process of its own: ``python -m arkor_dev.local.cluster.tasks``.
+
+The process receives one message, named by ``task``, and answers with one:
+
+- ``status`` ``{address, insecure, cache}`` → ``{cluster}``, the contract's ``Cluster``;
+- ``capacity`` ``{config}`` → ``{room}``: could a job with that config start now?
+- ``remove`` ``{address, insecure, actors}`` (the actors' names by the names of their jobs) → ``{gone}``,
+  the names of the jobs of which nothing is left. If the cluster does not answer none are, and the backend
+  asks again later.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.one_shot import serve_one
+
+from . import access, code_package, connection, resources
+from .errors import ProtocolError
+from .node.actor import machine_facts
+from .node_messages import parse_facts
+from .reattach import remove_actor
+from .resources import ResourceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.local.workers.link import Link
+
+NODES_SECONDS: Final = 20.0
+"""Limit for the answers of all nodes together."""
+
+
+def cluster_status(address: str, cache: Path, *, insecure: bool) -> dict[str, Any]:
+    """Return the contract's ``Cluster``; one that cannot be used has a ``problem``."""
+    try:
+        has_token = access.check_access(address, insecure=insecure)
+        connection.connect(address, code_package.package_code(cache))
+        status = {"address": address, **_describe_cluster()}
+    except JobFailure as failure:
+        return {"address": address, "problem": str(failure)}
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+        traceback.print_exc()
+        return {"address": address, "problem": f"{type(error).__name__}: {error}"}
+    return status if has_token is None else {**status, "token": has_token}
+
+
+def _describe_cluster() -> dict[str, Any]:
+    """Return the contract's ``Cluster`` of the current connection, without its ``address``."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    remote_facts = ray.remote(machine_facts)
+    nodes, pending = [], []
+    for record in resources.alive_nodes():
+        amounts = record.get("Resources", {})
+        nodes.append(
+            {
+                "name": str(record.get("NodeManagerAddress")),
+                "cpus": amounts.get("CPU", 0),
+                "gpus": amounts.get("GPU", 0),
+                "memory": int(amounts.get("memory", 0)),
+            }
+        )
+        strategy = NodeAffinitySchedulingStrategy(record["NodeID"], soft=False)
+        pending.append(remote_facts.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy).remote())
+    deadline = time.monotonic() + NODES_SECONDS
+    for node, answer in zip(nodes, pending, strict=True):
+        try:
+            node |= parse_facts(ray.get(answer, timeout=max(0.1, deadline - time.monotonic())))
+        except ProtocolError as fault:
+            node["problem"] = f"It sent {fault}"
+        except Exception as fault:  # noqa: BLE001 - one node that fails must not hide the others
+            node["problem"] = " ".join(str(fault).split())[:300] or type(fault).__name__
+    free = ray.available_resources()
+    return {
+        "ray": ray.__version__,
+        "python": platform.python_version(),
+        "nodes": sorted(nodes, key=lambda node: node["name"]),
+        "free": {
+            name: free.get(key, 0) for name, key in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory"))
+        },
+    }
+
+
+def _has_capacity(config: Mapping[str, Any]) -> bool:
+    try:
+        access.check_access(config[CLUSTER], insecure=bool(config.get(INSECURE)))
+        connection.connect(config[CLUSTER])
+        return resources.has_capacity(ResourceRequest.of(config))
+    except JobFailure:
+        return True  # the job itself then says why the cluster cannot be used
+
+
+def _remove(address: str, actors: Mapping[str, str], *, insecure: bool) -> list[str]:
+    access.check_access(address, insecure=insecure)
+    connection.connect(address)
+    return [name for name, actor in actors.items() if remove_actor(actor, name)]
+
+
+def run_task(message: dict[str, Any], _: Link) -> dict[str, Any]:
+    """Return the answer to the process's one message."""
+    if message["task"] == "status":
+        cache = Path(message["cache"])
+        return {"cluster": cluster_status(message["address"], cache, insecure=message["insecure"])}
+    if message["task"] == "capacity":
+        return {"room": _has_capacity(message["config"])}
+    return {"gone": _remove(message["address"], message["actors"], insecure=message["insecure"])}
+
+
+if __name__ == "__main__":
+    serve_one(run_task, lambda error: f"{type(error).__name__}: {error}")

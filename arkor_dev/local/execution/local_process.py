@@ -1,0 +1,38 @@
+"""Training in a child process of the backend, on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .interface import Execution, Worker
+
+WORKER: Final = "arkor_dev.local.training.worker"
+
+
+class LocalProcess:
+    """Trains in a child process. One that is in the middle of a step is killed after ``grace`` seconds."""
+
+    grace = 0.3
+
+    async def start(self, job: Mapping[str, Any]) -> Worker:
+        """See `Execution`."""
+        child = await Child.start(WORKER)
+        child.send(**job)
+        return child
+
+    def attaches(self, _: Path, __: str) -> bool:
+        """Return False: a worker ends with the backend."""
+        return False
+
+    async def room(self, _: Mapping[str, Any]) -> bool:
+        """Return True: a job may always try."""
+        return True
+
+
+LOCAL_PROCESS: Final[Execution] = LocalProcess()

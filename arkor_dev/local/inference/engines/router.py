@@ -1,0 +1,186 @@
+"""Asks the engine that is to answer. Where it is not the one asked for, the answer's end says why not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.local.inference.adapter_scale import why_full_strength_only
+from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.errors import JobFailure
+
+from .choice import AUTO, EXACT, LLAMA, ON_GPU, Pace
+from .gguf_files import MAKING, LlamaFiles
+from .weights_names import WeightsNames
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+    Messages = AsyncIterator[dict[str, Any]]
+
+WORKER: Final = "arkor_dev.local.inference.llama.worker"
+UNUSED_SECONDS: Final = 60.0
+"""How long a model stays in memory that the other engine has taken the place of."""
+NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
+AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
+WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
+
+
+class EngineRouter:
+    """Both engines. ``wanted`` is which one answers those who name none, ``gpu`` whether there is one."""
+
+    def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False) -> None:
+        self._wanted = wanted
+        self._gpu = gpu
+        self._engines = {EXACT: Inference(), LLAMA: Inference(module=WORKER)}
+        self._files = LlamaFiles(cache)
+        self._pace = Pace()
+        self._names = WeightsNames()
+        self._asked: list[dict[str, Any]] = []
+        self._begun = 0
+
+    @contextlib.asynccontextmanager
+    async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
+        """Ask; the body reads messages up to the one with ``done``. Leaving stops the answer.
+
+        One message has ``chosen``, the engine that answers, before its first word. ``whole`` in ``ask`` says
+        that the base is one that a job has trained.
+        """
+        self._asked.append(ask)
+        self._begun += 1
+        try:
+            async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
+                yield messages
+        finally:
+            # Two questions may be equal, and each is one.
+            del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
+
+    async def close(self) -> None:
+        """End both engines, and what is being made for them."""
+        await self._files.close()
+        for engine in self._engines.values():
+            await engine.close()
+
+    def answers_from(self, folder: Path) -> bool:
+        """Whether an answer is being given by an adapter, or a whole model, that lies in ``folder``."""
+        used = [ask.get(part) for ask in self._asked for part in ("adapter", "base")]
+        return any(part and Path(part).is_relative_to(folder) for part in used)
+
+    async def _messages(self, wanted: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        why: str | None = None
+        if wanted != EXACT:
+            begun = False
+            try:
+                if wanted == AUTO and (why := await self._against(ask)):
+                    raise JobFailure(why)
+                async with contextlib.aclosing(self._by_llama(ask)) as messages:
+                    async for message in messages:
+                        if not begun and "progress" not in message:
+                            begun = True
+                            yield {"chosen": LLAMA}
+                        yield message
+                return
+            except JobFailure as failure:
+                if begun or wanted == LLAMA:
+                    raise
+                why = str(failure)
+        yield {"chosen": EXACT}
+        async with contextlib.aclosing(self._by(EXACT, ask)) as messages:
+            async for message in messages:
+                yield {"done": {**message["done"], "why": why}} if why and "done" in message else message
+
+    async def _against(self, ask: dict[str, Any]) -> str | None:
+        """Why llama.cpp is not to answer this, where nobody has asked for it by name."""
+        if lacking():
+            return NOT_INSTALLED
+        if self._gpu:
+            return ON_GPU
+        model = _model(ask)
+        if slower := self._pace.slower(ask["base"]):
+            return slower
+        if adapter := ask["adapter"]:
+            if reason := self._files.failed(adapter):
+                return reason
+            if reason := await asyncio.to_thread(why_full_strength_only, Path(adapter)):
+                return f"llama.cpp cannot answer as this adapter: {reason}"
+        if await self._files.ready(model):
+            return None
+        if ask.get("whole"):
+            return WHOLE_MODEL
+        if reason := self._files.failed(ask["base"]):
+            return reason
+        if ask.get("training"):
+            return AFTER_TRAINING
+        self._files.make_soon(model)
+        return MAKING
+
+    async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The answer, behind ``progress`` of the files that have to be made for it."""
+        if reason := lacking():
+            raise JobFailure(reason)
+        model, adapter = _model(ask), ask["adapter"]
+        found: dict[str, Any] = {"gguf": None, "lora": None}
+
+        async def prepare(progress: Callable[[dict[str, Any]], None]) -> None:
+            found["gguf"] = str(await self._files.base(model, progress))
+            if adapter is not None and ask.get("strength", 1) > 0:
+                found["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
+
+        async with contextlib.aclosing(_progress_of(prepare)) as told:
+            async for message in told:
+                yield message
+        async with contextlib.aclosing(self._by(LLAMA, {**ask, **found})) as messages:
+            async for message in messages:
+                yield message
+
+    async def _by(self, engine: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        begun, alone = self._begun, len(self._asked) == 1 and not ask.get("training")
+        async with self._engines[engine].answer(**ask) as messages:
+            async for message in messages:
+                if "done" in message:
+                    weights = await asyncio.to_thread(self._weights, ask)
+                    message = {**message, "done": {**message["done"], "weights": weights}}
+                    if alone and self._begun == begun:
+                        self._pace.add(engine, ask["base"], message["done"])
+                    self._engines[LLAMA if engine == EXACT else EXACT].rest_at_most(UNUSED_SECONDS)
+                yield message
+
+    def _weights(self, ask: dict[str, Any]) -> str | None:
+        """The name of the weights that answer, None where they are gone meanwhile."""
+        folders = [Path(ask["base"])]
+        if ask["adapter"] is not None and ask.get("strength", 1) > 0:
+            folders.append(Path(ask["adapter"]))
+        try:
+            return self._names.of(*folders)
+        except OSError:
+            return None
+
+
+def _model(ask: dict[str, Any]) -> Model:
+    return Model(ask["name"], Path(ask["base"]))
+
+
+async def _progress_of(
+    work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]],
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Do ``work``, which is given whom to tell how far it has come: messages of ``progress``."""
+    told: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+    async def working() -> None:
+        try:
+            await work(told.put_nowait)
+        finally:
+            told.put_nowait(None)
+
+    task = asyncio.create_task(working())
+    try:
+        while (progress := await told.get()) is not None:
+            yield {"progress": progress}
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

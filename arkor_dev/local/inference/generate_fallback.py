@@ -1,0 +1,93 @@
+"""One answer by transformers' own ``generate``, a token at a time, for models that remember in their own way.
+
+``generate`` runs in a thread that waits whenever it has logits: the loop takes them, and gives the token that
+comes next. So a state-space model, or one whose layers are of several kinds, is answered as others are; it
+has no batches and no prompt cache.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class _Over(Exception):  # noqa: N818 - it is the way out of generate, and no error
+    """The answer is over."""
+
+
+class StepwiseGenerate:
+    """A ``generate`` that is held at each token."""
+
+    def __init__(self, model: Any, prompt: list[int], room: int) -> None:
+        self._model = model
+        self._prompt = prompt
+        self._room = room
+        self._logits: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._tokens: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def first(self) -> NDArray[np.float32]:
+        """Read the prompt; the logits of the first token."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self._next()
+
+    def step(self, token: int) -> NDArray[np.float32]:
+        """Add ``token``; the logits of the one behind it."""
+        self._tokens.put(token)
+        return self._next()
+
+    def close(self) -> None:
+        """End it; nobody else uses the model until its thread has."""
+        if self._thread and self._thread.is_alive():
+            self._tokens.put(None)
+            self._thread.join()
+
+    def _next(self) -> NDArray[np.float32]:
+        got = self._logits.get()
+        if isinstance(got, BaseException):
+            raise got
+        found: NDArray[np.float32] = got
+        return found
+
+    def _run(self) -> None:
+        ids = torch.tensor([self._prompt], device=self._model.device)
+        try:
+            self._model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=self._room,
+                do_sample=False,
+                repetition_penalty=1.0,
+                eos_token_id=None,
+                logits_processor=LogitsProcessorList([_Hold(self._logits, self._tokens)]),
+            )
+        except _Over:
+            pass
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+            self._logits.put(error)
+
+
+class _Hold(LogitsProcessor):  # type: ignore[misc]
+    """Hands the logits out, and lets ``generate`` choose the token that it is told."""
+
+    def __init__(self, logits: queue.SimpleQueue[Any], tokens: queue.SimpleQueue[int | None]) -> None:
+        self._logits = logits
+        self._tokens = tokens
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        self._logits.put(scores[0].float().cpu().numpy())
+        token = self._tokens.get()
+        if token is None:
+            raise _Over
+        forced = torch.full_like(scores, -torch.inf)
+        forced[0, token] = 0
+        return forced

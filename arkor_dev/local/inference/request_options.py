@@ -1,0 +1,100 @@
+"""What of a chat request says how the answer is made, checked and as the worker reads it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from arkor_dev.contract.bodies import ENGINES
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema
+
+from .structured_output.request import format_of
+from .structured_output.schemas import FormatError
+
+STOPS: Final = 16
+STOP_CHARACTERS: Final = 200
+MOST_TOKENS: Final = 1_000_000
+SEEDS: Final = 2**53
+LIKELIEST: Final = 20
+
+
+def _are_stops(value: object) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return 0 < len(texts) <= STOPS and all(
+        isinstance(text, str) and 0 < len(text) <= STOP_CHARACTERS for text in texts
+    )
+
+
+TOOL: Final = Schema(
+    (
+        Field(
+            "function",
+            Rule("object"),
+            needed=True,
+            inner=Schema(
+                (
+                    Field("name", FILLED, needed=True),
+                    Field("description", TEXT, null=True),
+                    Field("parameters", Rule("object"), null=True),
+                )
+            ),
+        ),
+    )
+)
+"""OpenAI's form of a function that the model may call."""
+FIELDS: Final = (
+    Field("temperature", Rule("number", 0, 5), null=True),
+    Field("topP", Rule("number", 1e-6, 1), null=True),
+    Field("maxTokens", Rule("number", 1, MOST_TOKENS), null=True),
+    Field("seed", Rule("whole", -SEEDS, SEEDS), null=True),
+    Field("topK", Rule("whole", 0, MOST_TOKENS), null=True),
+    Field("minP", Rule("number", 0, 1), null=True),
+    Field("repetitionPenalty", Rule("number", 0, 10, above=True), null=True),
+    Field("frequencyPenalty", Rule("number", -2, 2), null=True),
+    Field("presencePenalty", Rule("number", -2, 2), null=True),
+    Field(
+        "stop",
+        Rule(
+            "other",
+            noun=f"a text of 1 to {STOP_CHARACTERS} characters, or a list of 1 to {STOPS} such texts",
+            test=_are_stops,
+        ),
+        null=True,
+    ),
+    Field("logprobs", FLAG, null=True),
+    Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
+    Field("tools", Rule("list"), null=True, inner=TOOL),
+    Field("toolChoice", Rule("other"), null=True),
+    Field("responseFormat", Rule("object"), null=True),
+    Field("engine", Rule("choice", choices=ENGINES), null=True),
+)
+"""Those of the features ``sampling``, ``tools``, ``formats`` and ``engines`` (docs/contract.md), and those
+before."""
+
+
+def problem(body: dict[str, Any]) -> str | None:
+    """What the local backend cannot do of ``body``, or what does not go together in it."""
+    if body.get("topLogprobs") is not None and not body.get("logprobs"):
+        return "topLogprobs goes with logprobs: true"
+    if body.get("structuredOutputs"):
+        return "structuredOutputs is not known to the local backend: say responseFormat"
+    try:
+        format_of(body)
+    except FormatError as fault:
+        return str(fault)
+    return None
+
+
+def sampling(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the feature ``sampling``, the tools, and the format, as the worker reads them."""
+    stop, wanted = body.get("stop"), format_of(body)
+    return {
+        **{
+            name: body.get(name)
+            for name in ("seed", "topK", "minP", "repetitionPenalty", "frequencyPenalty", "presencePenalty")
+        },
+        "stop": [stop] if isinstance(stop, str) else stop,
+        "logprobs": (body.get("topLogprobs") or 0) if body.get("logprobs") else None,
+        "tools": body.get("tools") if body.get("toolChoice") != "none" else None,
+        "format": wanted._asdict() if wanted else None,
+    }

@@ -1,0 +1,98 @@
+"""What of a chat call asks for a format, or for the call of a tool: one schema that its answer fits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+from arkor_dev.contract.rules import quoted
+
+from .schemas import FormatError, read
+
+RESPONSE: Final = "responseFormat"
+CHOICE: Final = "toolChoice"
+UNFORCED: Final[tuple[object, ...]] = (None, "auto", "none")
+FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
+
+
+class Format(NamedTuple):
+    """The JSON of a schema as ``schemas.read`` writes it, and the field that asks for it."""
+
+    schema: str
+    field: str
+
+
+def format_of(body: dict[str, Any]) -> Format | None:
+    """What the answer has to fit; None where it may be any text.
+
+    Raises :class:`FormatError` with a whole sentence, which begins with the field's name.
+    """
+    choice, wanted = body.get(CHOICE), body.get(RESPONSE)
+    forced = choice not in UNFORCED
+    if wanted not in FREE and body.get("tools") and choice != "none":
+        raise FormatError(
+            f"{RESPONSE} cannot be obeyed beside tools, whose calls have a form of their own: leave one out"
+        )
+    if not forced and wanted in FREE:
+        return None
+    field = CHOICE if forced else RESPONSE
+    try:
+        schema = _call(choice, body.get("tools") or []) if forced else _response(wanted)
+    except FormatError as fault:
+        raise FormatError(f"{field} cannot be obeyed: {fault}") from None
+    return Format(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field)
+
+
+def _response(wanted: Any) -> Any:
+    kind = wanted.get("type")
+    if kind == "json_object":
+        return {"type": "object"}
+    if kind != "json_schema":
+        raise FormatError(f'its type must be "text", "json_object" or "json_schema", not {quoted(kind)}')
+    told = wanted.get("json_schema")
+    schema = told.get("schema") if isinstance(told, dict) else None
+    if not isinstance(schema, dict):
+        raise FormatError(f"json_schema.schema must be a JSON object, not {quoted(schema)}")
+    if not isinstance(told.get("strict"), bool | None):
+        raise FormatError("json_schema.strict must be true or false")
+    return read(schema)
+
+
+def _call(choice: Any, tools: list[Any]) -> Any:
+    """A call of one of ``tools``, or of the one that is named, as ``generation.tool_calls`` reads calls."""
+    functions = {}
+    for tool in tools:
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            functions[function["name"]] = function.get("parameters")
+    if choice != "required":
+        named = choice.get("function") if isinstance(choice, dict) else None
+        name = named.get("name") if isinstance(named, dict) else None
+        if not isinstance(name, str):
+            raise FormatError(
+                'it must be "auto", "none", "required" or {"type": "function", "function": {"name": …}}'
+            )
+        if name not in functions:
+            raise FormatError(f"tools has no function {quoted(name)}")
+        functions = {name: functions[name]}
+    if not functions:
+        raise FormatError("tools has no function that could be called")
+    calls = [_one(name, given, f"#/anyOf/{place}") for place, (name, given) in enumerate(functions.items())]
+    return {"type": "object", "anyOf": calls}
+
+
+def _one(name: str, parameters: Any, place: str) -> Any:
+    if not isinstance(parameters, dict | None):
+        raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
+    try:
+        # Whatever they say, what a function is given is an object.
+        told = read(parameters or {}, f"{place}/properties/arguments/allOf/0")
+        given = {"allOf": [told, {"type": "object"}]}
+    except FormatError as fault:
+        raise FormatError(f"of the parameters of {quoted(name)}, {fault}") from None
+    return {
+        "type": "object",
+        "properties": {"name": {"const": name}, "arguments": given},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,245 @@
+"""Answers from one loaded base model and any number of its adapters, by transformers and PEFT.
+
+Imported by the inference worker only. For ``generation.loop`` it loads models, builds prompts, reads them in
+chunks and adds tokens to the conversations of a batch. Models with another kind of cache are left to
+transformers' own ``generate`` (``generate_fallback``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from peft import PeftModel
+
+from arkor_dev.local.modeling.adapter_config import lora_config
+from arkor_dev.local.modeling.base_model import Base, load_base
+from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+
+from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
+from .answer_speed import ComputePlan, convert, quickest
+from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
+from .generate_fallback import StepwiseGenerate
+from .generation.prompt import prompt_of
+from .prompt_cache import PromptCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+ADAPTERS: Final = 4
+UNPACKED: Final = "\0unpacked"
+"""Behind a base's folder, where its weights are to lie as adapters can read them."""
+PIECE: Final = 64
+"""Tokens of a prompt that are read at once on a CPU: a stop is heard, and others answer, in between."""
+DEVICE_PIECE: Final = 1024
+
+
+def refuse_pickled_adapter(folder: Path) -> None:
+    """:class:`JobFailure` for an adapter whose weights are no safetensors: PEFT would unpickle them."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise JobFailure(
+            f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
+            "when it is loaded, and is refused: convert it to safetensors where you trust it"
+        )
+
+
+def reads_weights(folder: Path) -> bool:
+    """Whether an adapter reads the base's weights, or copies layers of it: then they cannot lie packed."""
+    try:
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        return bool(settings.get("use_dora") or settings.get("modules_to_save"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+class TransformersEngine:
+    """The loaded base, its adapters, and the conversations that are read and answered."""
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []
+        self.repetition = 1.0
+        self.facts: dict[str, str] = {}
+        self._place: str | None = None
+        self._unpacked: set[str] = set()
+        self._base: Base | None = None
+        self._forward: Forward | None = None
+        self._adapters: OrderedDict[str, int] = OrderedDict()
+        self._dials: dict[str, AdapterScale] = {}
+        self._worn: ActiveAdapter | None = None
+        self._way: ComputePlan | None = None
+        self._batches: dict[ActiveAdapter, Batch] = {}
+        self._remembered = PromptCache()
+
+    @property
+    def base(self) -> Base:
+        assert self._base
+        return self._base
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.base.tokenizer
+
+    def place_of(self, ask: dict[str, Any]) -> str:
+        """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
+        if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
+            self._unpacked.add(ask["base"])
+        return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+
+    def begin(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Row:
+        """Load what has to be loaded and make the prompt; the adapter is in use until ``end``."""
+        worn = self._load(ask, place, progress)
+        prompt = prompt_of(self.tokenizer, ask, self.base.context)
+        if self._way:
+            torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
+        row = Row(worn, prompt, self.base.context - len(prompt))
+        assert self._forward
+        if self._forward.plain:
+            known = self._remembered.find(worn, prompt)
+            row.cached = known[0][0].shape[-2] if known else 0
+            row.tokens, row.cache = prompt[: row.cached], cache_of(known)
+        else:
+            row.alone = StepwiseGenerate(self.base.model, prompt, row.room)
+        if worn.adapter is not None:
+            self._adapters[worn.adapter] += 1
+        return row
+
+    def left(self, row: Row) -> int:
+        """How many tokens of the prompt are still to be read."""
+        return len(row.prompt) - len(row.tokens)
+
+    def read(self, row: Row) -> NDArray[np.float32] | None:
+        """Read a piece of the prompt; once it is read the row steps with its group."""
+        self._wear(row.group)
+        if row.alone:
+            return row.alone.first()
+        assert self._forward
+        known = len(row.tokens)
+        size = PIECE if self.base.device == "cpu" else DEVICE_PIECE
+        piece = row.prompt[known : known + size]
+        with torch.inference_mode():
+            try:
+                logits = self._forward([piece], [known], row.cache)
+            except BaseException:
+                row.cache = None  # some layers have read it, and some have not
+                raise
+            row.tokens = row.prompt[: known + len(piece)]
+            if self.left(row):
+                return None
+            self._batches.setdefault(row.group, Batch(self._forward)).add(row)
+            return _figures(logits[0])
+
+    def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
+        """Add a token to each row of one group; the logits behind them."""
+        self._wear(rows[0].group)
+        if rows[0].alone:
+            # Such a model answers one at a time, and so its rows go round as they come.
+            pairs = zip(rows, tokens, strict=True)
+            return np.stack([row.alone.step(token) for row, token in pairs if row.alone])
+        with torch.inference_mode():
+            return _figures(self._batches[rows[0].group].step(rows, tokens))
+
+    def end(self, row: Row) -> None:
+        """Let go of a row, and remember what it has read and said."""
+        if row.group.adapter is not None:
+            self._adapters[row.group.adapter] -= 1
+        if row.alone:
+            row.alone.close()
+            return
+        batch = self._batches.get(row.group)
+        with torch.inference_mode():
+            layers: Layers = []
+            if batch and row in batch.rows:
+                layers = batch.remove(row)
+                if not batch.rows:
+                    del self._batches[row.group]
+            elif row.cache is not None:
+                layers = [(keys.clone(), values.clone()) for keys, values in layers_of(row.cache)]
+            self._remembered.keep(row.group, row.tokens, layers)
+
+    def _wear(self, worn: ActiveAdapter) -> None:
+        """Make the model answer as ``worn``."""
+        model = self.base.model
+        if not isinstance(model, PeftModel) or worn == self._worn:
+            return
+        if worn.adapter is None:
+            model.base_model.disable_adapter_layers()
+        else:
+            model.base_model.enable_adapter_layers()
+            model.set_adapter(worn.adapter, inference_mode=True)
+            self._dials[worn.adapter].turn(worn.strength)
+        self._worn = worn
+
+    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> ActiveAdapter:
+        """Have the base and the adapter loaded and worn."""
+        if self._place != place:
+            progress(f"Loading {ask['name']}")
+            self._place, self._base, self._worn, self._forward = None, None, None, None
+            self._adapters.clear()
+            self._dials.clear()
+            self._batches.clear()
+            self._remembered.clear()
+            base = load_base(Path(ask["base"]))
+            base.model.eval()
+            self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
+            if self._way:
+                self._way = replace(self._way, packed=self._way.packed and not place.endswith(UNPACKED))
+                convert(base.model, self._way)
+            base.model.config.use_cache = True
+            self.ends = end_ids(base.tokenizer, base.model)
+            self.repetition = base.model.generation_config.repetition_penalty or 1.0
+            dtype = self._way.dtype if self._way else base.dtype
+            self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
+            self._forward = Forward(base.model)
+            self._base, self._place = base, place
+        worn, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
+        # Nothing of an adapter is the base itself, not the base and a sum of zeros.
+        if ask["adapter"] is not None and strength > 0:
+            # A folder is no name for a module: it may have dots.
+            adapter = hashlib.sha256(ask["adapter"].encode()).hexdigest()[:16]
+            if adapter not in self._adapters:
+                self._add(adapter, ask["adapter"])
+            self._adapters.move_to_end(adapter)
+            worn = ActiveAdapter(adapter, strength)
+        self._wear(worn)
+        return worn
+
+    def _add(self, adapter: str, folder: str) -> None:
+        base = self.base
+        refuse_pickled_adapter(Path(folder))
+        wearing = isinstance(base.model, PeftModel)
+        config = lora_config(Path(folder), base.model.get_base_model() if wearing else base.model)
+        self._worn = None  # loading one changes which is active
+        try:
+            if wearing:
+                base.model.add_adapter(adapter, config)
+                base.model.load_adapter(folder, adapter, is_trainable=False)
+            else:
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, config=config)
+        except Exception as error:
+            if wearing and adapter in base.model.peft_config:
+                base.model.delete_adapter(adapter)
+            if out_of_memory(error):
+                raise
+            raise JobFailure(f"The adapter in {folder} does not fit its base model: {error}") from error
+        base.model.eval()
+        self._adapters[adapter] = 0
+        self._dials[adapter] = AdapterScale(base.model, adapter)
+        idle = [name for name, users in self._adapters.items() if not users and name != adapter]
+        for name in idle[: max(0, len(self._adapters) - ADAPTERS)]:
+            base.model.delete_adapter(name)
+            self._remembered.forget(name)
+            del self._adapters[name], self._dials[name]
+
+
+def _figures(logits: Any) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = logits.float().cpu().numpy()
+    return found

@@ -1,0 +1,144 @@
+"""Training one job in several workers: the same steps as with one, except for the order of summation.
+
+Each worker has all rows of the job in the same order, and computes every ``count``-th row of each batch. A
+step's loss is the mean over the weights of the whole step's rows. Gradients are summed before they are
+clipped, so every worker changes the same weights by the same bits. Only rank 0 reports, evaluates and saves.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from arkor_dev.local.checkpoints.keeper import Keeper
+from arkor_dev.local.checkpoints.origin import hash_of_rows
+from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.modeling.number_format import Choice
+from arkor_dev.local.training.adapter import begin_at
+from arkor_dev.local.training.run import Run
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from arkor_dev.local.checkpoints.resume_points import ResumeOrder
+    from arkor_dev.local.modeling.example import Example
+
+    from .process_group import ProcessGroup
+
+OTHER_ROWS: Final = "The workers of this job have not read the same rows: has the data set changed meanwhile?"
+
+
+def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:
+    """Return rank 0's number format. Raises JobFailure if this worker has other ``rows``."""
+    name, reason, known = group.said_by_first([choice.name, choice.reason, hash_of_rows(rows)])
+    if known != hash_of_rows(rows):
+        raise JobFailure(OTHER_ROWS)
+    return Choice(getattr(torch, name), reason)
+
+
+class NullKeeper(Keeper):
+    """The keeper of a worker other than rank 0: it writes nothing."""
+
+    def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:
+        """Write nothing."""
+        self.step = step
+
+    def final(self, *_: Any) -> dict[str, Any]:
+        """Write nothing."""
+        return {}
+
+    def best(self, _: int) -> list[dict[str, Any]]:
+        """Write nothing."""
+        return []
+
+    def point(self, step: int, _: Callable[[], Any]) -> None:
+        """Write nothing."""
+        self.step = step
+
+    def has_checkpoint(self, _: int) -> bool:
+        """Return True: rank 0 sees to it."""
+        return True
+
+
+@dataclass
+class DistributedRun(Run):
+    """A run of which this process is one worker of ``group``."""
+
+    group: ProcessGroup = field(kw_only=True)
+
+    def begin(self) -> None:
+        """See `Run`; all workers start with the weights of rank 0."""
+        if self.group.rank:
+            self.make_keeper = NullKeeper
+        super().begin()
+        if self.begun:  # another kind of machine may decompose the base's weights differently
+            first = {name: self._first(weight).cpu() for name, weight in self.begun.items()}
+            begin_at(self.model, self.begun, first)
+            self.begun = {name: weight.to(self.begun[name]) for name, weight in first.items()}
+        for weight in self.trainable:
+            weight.data.copy_(self._first(weight))
+        self._faulty: Sequence[Example] = ()
+
+    def _first(self, weight: Any) -> Any:
+        found = weight.detach().clone(memory_format=torch.contiguous_format)
+        self.group.take_first(found)
+        return found
+
+    def evaluate(self) -> float:
+        """See `Run`; rank 0 measures and all workers get the result."""
+        loss = torch.zeros(1, dtype=torch.float64)
+        if self.group.rank == 0:
+            loss[0] = super().evaluate()
+        self.group.take_first(loss)
+        return super()._finite(float(loss))
+
+    def _go_on(self, going_on: ResumeOrder) -> None:
+        super()._go_on(going_on)
+        if self.group.said_by_first(self.step) != self.step:
+            raise JobFailure("The workers of this job cannot go on from the same step: resume it again")
+
+    def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
+        # Random draws depend only on step and worker, so that a resumed run draws the same.
+        chance = random.Random(f"{self.seed}/{self.step + 1}/{self.group.rank}")  # noqa: S311 - no secrecy
+        torch.manual_seed(chance.getrandbits(63))
+        super()._make_step(batches)
+
+    def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
+        self._faulty = ()
+        mine = [own for batch in batches if (own := batch[self.group.rank :: self.group.count])]
+        value = super()._gradients(mine, count)
+        told = torch.tensor([value, weight_of(mine)], dtype=torch.float64)
+        self.group.sum(told)
+        value, weight = told.tolist()
+        if weight != count:
+            raise JobFailure(OTHER_ROWS)
+        value = super()._finite(value, self._faulty)
+        self._sum_gradients()
+        return value
+
+    def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
+        """Note a fault without raising it: all workers must know of it first."""
+        if not math.isfinite(value):
+            self._faulty = rows
+        return value
+
+    def _sum_gradients(self) -> None:
+        """Sum the gradients of every weight over all workers; one without any gradient keeps None."""
+        weights = self.trainable
+        sizes = [weight.numel() for weight in weights]
+        line = torch.zeros(sum(sizes) + len(sizes), dtype=torch.float32, device=weights[0].device)
+        *parts, there = line.split([*sizes, len(sizes)])
+        for place, (weight, part) in enumerate(zip(weights, parts, strict=True)):
+            if weight.grad is not None:
+                part.copy_(weight.grad.reshape(-1))
+                there[place] = 1
+        self.group.sum(line)
+        for weight, part, found in zip(weights, parts, there.tolist(), strict=True):
+            if found:
+                weight.grad = part.view_as(weight).to(weight.dtype)

@@ -1,0 +1,58 @@
+"""Processor cores that this process may use, and the memory that it has used.
+
+Memory is counted in resident pages, those of libraries included. The peak can be reset, because pages of a
+weights file that are read while a model is loaded are only the system's cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+STATUS: Final = Path("/proc/self/status")
+CLEAR_REFS: Final = Path("/proc/self/clear_refs")
+RESET_PEAK: Final = "5"
+"""Written there, sets the peak to the current resident memory."""
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use; all of them where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reset_peak_memory() -> None:
+    """Measure the peak from now on (Linux only; elsewhere it is measured from the start of the process)."""
+    with contextlib.suppress(OSError):
+        CLEAR_REFS.write_text(RESET_PEAK)
+
+
+def peak_memory() -> int:
+    """Return the peak resident memory in bytes; 0 where the system does not say."""
+    return _status("VmHWM") or _usage()
+
+
+def resident_memory() -> int:
+    """Return the current resident memory in bytes; 0 where the system does not say."""
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    try:
+        for line in STATUS.read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
+
+
+def _usage() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,319 @@
+"""A card and a provenance beside a real adapter, made again by an evaluation, and how both are loaded."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.provenance.compare import compare
+from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
+from arkor_dev.data.findings.privacy import PrivateError
+from arkor_dev.local.cards.own_words import END, FRONT_END
+from arkor_dev.local.cards.sample_file import heard
+from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, write_again
+from arkor_dev.local.evaluation import kept
+from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
+from arkor_dev.local.jobs.whole_folder import damage
+from tests.local.conftest import CONFIG
+from tests.local.harness import until
+from tests.local.tiny_model import PHRASE
+from tests.local.tiny_run import events_of, set_up
+from tests.support.fake_evaluation import EVALUATION
+from tests.support.statements import write_folder
+
+if TYPE_CHECKING:
+    from arkor_dev.local.training.run import Run
+    from tests.local.conftest import Trained
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A job with a final folder as it is right after the training."""
+    write_folder(final_folder(tmp_path, "job"))
+    return tmp_path
+
+
+def card_in(data: Path) -> str:
+    return (final_folder(data, "job") / CARD).read_text()
+
+
+def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -> None:
+    write_again(data, "job")
+    assert "It has not been compared" in card_in(data).replace("it has", "It has")
+    card = final_folder(data, "job") / CARD
+    card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
+    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    emit = heard(lambda *_, **__: None, job_folder(data, "job"))
+    emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
+    write_again(data, "job")
+    assert EVALUATION["sentence"] in card_in(data)
+    assert "> There." in card_in(data)
+    assert "\nthumbnail: x\n" in card_in(data)
+    assert card_in(data).endswith(f"{END}\n\nMy own words.\n")
+    assert sorted(path.name for path in job_folder(data, "job").iterdir()) == ["evaluation", "final"]
+
+
+def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_path: Path) -> None:
+    source, folder = final_folder(data, "job"), tmp_path / "merged"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"merged")
+    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    describe_merged(source, folder)
+    made = read_statement(folder)
+    assert compare(folder, made) == [("model.safetensors", "same")]
+    names = {each["name"] for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert {"adapter/adapter_model.safetensors", "base/model.safetensors"} <= names
+    card = (folder / CARD).read_text()
+    assert "An adapter (LoRA), merged into [org/tiny]" in card
+    assert 'library_name: "transformers"' in card
+    assert EVALUATION["sentence"] in card
+    assert "PeftModel" not in card
+    (source / FILE).unlink()
+    (folder / CARD).unlink()
+    describe_merged(source, folder)
+    assert not (folder / CARD).exists(), "an adapter of an earlier version has none"
+
+
+def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path) -> None:
+    source = final_folder(data, "job")
+    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    write_again(data, "job")
+    (source / CARD).write_text((source / CARD).read_text() + "\nMy own words.\n")
+    cards = {}
+    for name, describe, strength in (
+        ("model", describe_merged, 1.0),
+        ("half", describe_merged, 0.5),
+        ("adapter", describe_lora, 0.5),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / ("adapter.gguf" if name == "adapter" else "model.gguf")).write_bytes(b"GGUF")
+        describe(source, folder, strength)
+        assert [each.state for each in compare(folder, read_statement(folder))] == ["same"]
+        cards[name] = (folder / CARD).read_text()
+        assert 'library_name: "gguf"' in cards[name]
+        assert "from_pretrained" not in cards[name]
+        assert EVALUATION["sentence"] in cards[name]
+        assert ("at 50 % of its strength" in cards[name]) == (strength != 1)
+        assert ("at the adapter's whole strength; this has another" in cards[name]) == (strength != 1)
+        assert ("model-index" in cards[name]) == (strength == 1), "figures of another model are none of this"
+    assert "llama-cli -m model.gguf\n" in cards["model"]
+    assert "--lora adapter.gguf" in cards["adapter"]
+    assert "ADAPTER" not in cards["adapter"], "Ollama refuses it since its version 0.34.1"
+    assert "llama-export-lora -m base.gguf --lora adapter.gguf -o model.gguf\n" in cards["adapter"]
+    assert "An adapter (LoRA) for [org/tiny]" in cards["adapter"]
+    assert cards["adapter"].endswith("My own words.\n")
+
+
+@pytest.mark.parametrize("trouble", ["none", "broken", "link", "binary", "folder"])
+def test_what_cannot_be_read_is_left_as_it_is(data: Path, tmp_path: Path, trouble: str) -> None:
+    folder = final_folder(data, "job")
+    match trouble:
+        case "none":
+            (folder / FILE).unlink()
+        case "broken":
+            (folder / FILE).write_text("{")
+        case "link":
+            (tmp_path / "mine").write_text("mine")
+            (folder / CARD).symlink_to(tmp_path / "mine")
+        case "binary":
+            (folder / CARD).write_bytes(b"\xff\xfe")
+        case _:
+            (folder / CARD).mkdir()
+    before = sorted(folder.iterdir())
+    write_again(data, "job")
+    assert sorted(folder.iterdir()) == before
+    if trouble == "link":
+        assert (tmp_path / "mine").read_text() == "mine"
+    if trouble == "binary":
+        assert (folder / CARD).read_bytes() == b"\xff\xfe"
+
+
+def private_words(trained: Trained) -> list[str]:
+    """What of this machine a card may not tell."""
+    names = [name for name in (getpass.getuser(), socket.gethostname()) if len(name) > 4]  # no syllables
+    return [str(trained.data), str(Path.home()), "chats.jsonl", "/tmp/", *names]
+
+
+def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> Any:
+    """As much of a preparation as a provenance is made of."""
+    return SimpleNamespace(
+        config={"model": "./tiny", "datasetSource": {"type": "file", "path": "rows.jsonl"}, **config},
+        data=data, project=project, path=tiny, job_id=run.job_id,
+        continuation=SimpleNamespace(orders={}),
+    )  # fmt: skip
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_job_that_is_extended_keeps_a_person_s_words(tiny: Path, tmp_path: Path) -> None:
+    for step in (2, 3):
+        run = set_up(tiny, tmp_path, {"maxSteps": step}, job_id="job")
+        run.beside = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
+        run.run()
+        card = final_folder(tmp_path, "job") / CARD
+        assert f"after step {step} of {step}" in card.read_text()
+        if step == 2:
+            card.write_text(card.read_text() + "\nMy words.\n")
+    assert card.read_text().endswith(f"{END}\n\nMy words.\n")
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("fault", [PrivateError("a path of this machine"), ValueError("odd"), None])
+def test_a_card_that_cannot_be_made_takes_no_adapter_away(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    run = set_up(tiny, tmp_path, {"maxSteps": 1}, job_id="job")
+    run.beside = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
+
+    def card(*_: Any) -> str:
+        if fault is None:
+            return f"license: x\n\nIt lies in {tmp_path}/final"
+        raise fault
+
+    monkeypatch.setattr("arkor_dev.local.cards.writer.card_of", card)
+    assert run.run().status == "completed"
+    folder = final_folder(tmp_path, "job")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "manifest.json",
+    ]
+    (said,) = [
+        fields["message"] for name, fields in events_of(run).calls
+        if name == "training.message" and "card" in fields["message"]
+    ]  # fmt: skip
+    assert said.startswith("No card was written beside the final of step 1: ")
+    assert str(tmp_path) not in said
+
+
+def last_answers(trained: Trained) -> list[dict[str, Any]]:
+    """The samples of the end: four whole ones, unless the run says that they took it too long."""
+    rows = [frame.json for frame in trained.events if frame.event == "sample.created"]
+    found = [row for row in rows if row["step"] == 30]
+    messages = [frame.json["message"] for frame in trained.events if frame.event == "training.message"]
+    if not any("so that all answers take" in message for message in messages):
+        assert len(found) == 3
+        assert not any("truncated" in row for row in found)
+    return found
+
+
+@pytest.mark.engine
+def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
+    folder = final_folder(trained.data, trained.job)
+    made = read_statement(folder)
+    assert {each.state for each in compare(folder, made)} == {"same"}
+    assert damage(folder) is None
+    names = {each["name"] for each in made["subject"]}
+    assert names == {"adapter_model.safetensors", "adapter_config.json"}
+    told = internal(made)
+    assert (told["artifact"], told["step"], told["rows"]) == ("final", 30, {"train": 54, "heldOut": 6})
+    needed = {each["name"] for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert {"data/1", "rows", "base/model.safetensors", "base/tokenizer.json"} <= needed
+    for text in ((folder / FILE).read_text(), (folder / CARD).read_text()):
+        assert [word for word in private_words(trained) if word in text] == []
+    assert "parrot" not in (folder / FILE).read_text(), "what the job is called"
+    said = (folder / CARD).read_text().partition("## What it says\n")[2].partition("\n## ")[0]
+    answers = last_answers(trained)
+    assert all(PHRASE.startswith(each["answer"].strip()) for each in answers), answers
+    assert said.count("this:\n\n> ") == len(answers), "its own answers to four of the held-out rows"
+    assert said.count(f"this:\n\n> {PHRASE}") == sum("truncated" not in each for each in answers)
+    assert said.count(f"base:\n\n> {PHRASE}") == 0
+    (event,) = [frame for frame in trained.events if frame.event == "evaluation.completed"]
+    assert event.json["evaluation"]["sentence"] in (folder / CARD).read_text().replace("\\", "")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    (artifact,) = trained.events[-2].json["artifacts"]
+    assert abs(artifact["bytes"] - size) < 5000, "but for what the card says of the verdict"
+
+
+@pytest.mark.engine
+def test_each_checkpoint_has_both(trained: Trained) -> None:
+    steps = checkpoint_steps(trained.data, trained.job)
+    assert steps
+    for step in steps:
+        folder = checkpoint_folder(trained.data, trained.job, step)
+        made = read_statement(folder)
+        assert {each.state for each in compare(folder, made)} == {"same"}
+        assert (internal(made)["artifact"], internal(made)["step"]) == ("checkpoint", step)
+        assert f"after step {step} of 30" in (folder / CARD).read_text()
+
+
+@pytest.mark.engine
+def test_the_hub_reads_the_card_of_a_real_job(trained: Trained) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    data = hub.ModelCard.load(final_folder(trained.data, trained.job) / CARD).data
+    assert (data.library_name, data.base_model) == ("peft", None)
+    assert len(data.eval_results) == 4
+
+
+LOADED = """
+import json, sys, warnings
+import torch
+warnings.simplefilter("ignore")
+{code}
+ids = torch.tensor([[1, 5, 9, 20]])
+with torch.no_grad():
+    plain = AutoModelForCausalLM.from_pretrained(base)(ids).logits
+    worn = model(ids).logits
+print(json.dumps([len(tokenizer), float((plain - worn).abs().max())]))
+"""
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path: Path) -> None:
+    folder = final_folder(trained.data, trained.job)
+    code = re.search(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
+    assert code
+    text = code[1].replace("path/to/the/base", str(tiny)).replace("path/to/this/folder", str(folder))
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.replace("{code}", text)],
+        check=True, capture_output=True, text=True, cwd=tmp_path, timeout=240,
+    )  # fmt: skip
+    tokens, change = json.loads(done.stdout.splitlines()[-1])
+    assert tokens == 1024 or tokens > 100
+    assert change > 0.1, "the adapter is worn"
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+def test_words_of_a_person_outlive_an_evaluation_by_a_press(trained: Trained) -> None:
+    step = checkpoint_steps(trained.data, trained.job)[0]
+    card = checkpoint_folder(trained.data, trained.job, step) / CARD
+    card.write_text(card.read_text() + "\nI trained it for the harbour.\n")
+    answer = trained.backend.call("POST", f"/v1/jobs/{trained.job}/evaluate", {"step": step})
+    assert answer.status == 200
+    until(lambda: "evaluating" not in trained.backend.job(trained.job), 240)
+    assert card.read_text().endswith("\n\nI trained it for the harbour.\n")
+    assert "held-out rows" in card.read_text()
+    found: Any = trained.backend.call("GET", f"/v1/jobs/{trained.job}/card?step={step}").json["card"]
+    assert found == card.read_text()
+
+
+@pytest.mark.engine
+def test_a_job_that_begins_with_an_adapter_says_which(trained: Trained) -> None:
+    config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "evalSteps": 0}
+    body = {"name": "branch", "config": config, "parent": {"jobId": trained.job, "step": 20}}
+    answer = trained.backend.call("POST", "/v1/jobs", body)
+    job = answer.json["job"]["id"]
+    trained.backend.wait_for(job, "training.completed")
+    made = read_statement(final_folder(trained.data, job))
+    parents = [
+        each for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]
+        if each["name"].startswith("parent/")
+    ]  # fmt: skip
+    assert {each["name"] for each in parents} == {
+        "parent/adapter_model.safetensors",
+        "parent/adapter_config.json",
+    }
+    assert parents[0]["annotations"] == {"job": trained.job, "artifact": "checkpoint", "step": 20}

@@ -1,0 +1,77 @@
+"""Before anything is loaded: could a checkpoint be kept?"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from arkor_dev.local.checkpoints.preflight import check_writable
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    check_writable(tmp_path, "job_1")
+    assert list((tmp_path / "jobs").iterdir()) == []
+    kept = tmp_path / "jobs" / "job_2" / "checkpoints"
+    kept.mkdir(parents=True)
+    began = time.monotonic()
+    check_writable(tmp_path, "job_2")
+    assert time.monotonic() - began < 10
+    assert list((tmp_path / "jobs" / "job_2").iterdir()) == [kept]
+
+
+def test_one_that_cannot_ends_the_job_with_the_folder_and_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "jobs").write_text("a file in the folder's place")
+    with pytest.raises(JobFailure, match=r"jobs/job_1 cannot be written \(Not a directory\)"):
+        check_writable(tmp_path, "job_1")
+
+
+@pytest.mark.parametrize(
+    ("number", "fails"), [(errno.EROFS, True), (errno.EACCES, True), (errno.EIO, True), (errno.ENOSPC, False)]
+)
+def test_a_full_disk_is_for_the_save_to_wait_for_and_the_rest_is_said_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if fails:
+        with pytest.raises(JobFailure, match="Nothing was loaded"):
+            check_writable(tmp_path, "job_1")
+    else:
+        check_writable(tmp_path, "job_1")
+    assert not list((tmp_path / "jobs").rglob("probe*"))
+
+
+def test_the_training_process_looks_before_it_reads_or_loads_anything(tmp_path: Path) -> None:
+    from arkor_dev.local.training.worker import Work
+
+    (tmp_path / "jobs").write_text("a file in the folder's place")
+    # There is no project and no data: had it read on, the reason would be another.
+    job: dict[str, object] = {
+        "id": "job_1",
+        "data": str(tmp_path),
+        "project": "/nowhere",
+        "config": {},
+        "resume": {},
+    }
+
+    class Link:
+        def receive(self) -> dict[str, object]:
+            return job
+
+        def progress(self, *_: object) -> None:
+            pass
+
+    work = Work.__new__(Work)
+    work.link = Link()  # type: ignore[assignment]
+    with pytest.raises(JobFailure, match="cannot be written"):
+        work.train()

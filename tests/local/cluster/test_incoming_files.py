@@ -1,0 +1,283 @@
+"""What a node sends is looked at before it counts: a node may be anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.cluster.errors import ProtocolError
+from arkor_dev.local.cluster.incoming_files import IncomingFiles
+from arkor_dev.local.cluster.node_messages import (
+    localize_paths,
+    parse_facts,
+    parse_messages,
+    parse_rendezvous,
+)
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOB = "job_0123456789ab"
+
+
+class Node:
+    """Files of a node, by name."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+        self.reads = 0
+        self.chunk = 5
+
+    def listing(self, **other: Any) -> bytes:
+        return json.dumps(
+            [
+                {"name": name, "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest(), **other}
+                for name, text in self.files.items()
+            ]
+        ).encode()
+
+    def read(self, name: str, offset: int) -> bytes:
+        self.reads += 1
+        return self.files[name][offset : offset + self.chunk]
+
+
+def test_files_lie_where_a_job_of_this_machine_has_them(tmp_path: Path) -> None:
+    node = Node(
+        {
+            "checkpoints/10/adapter_model.safetensors": b"weights of ten steps",
+            "checkpoints/10/state.pt": b"state",
+            "final/adapter_model.safetensors": b"",
+            "evaluation/final.json": b"{}",
+        }
+    )
+    taken = IncomingFiles(tmp_path, JOB, node.read)
+    taken.fetch(node.listing())
+    home = tmp_path / "jobs" / JOB
+    assert {
+        path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()
+    } == node.files
+    assert taken.received == sum(map(len, node.files.values()))
+    reads = node.reads
+    node.files["checkpoints/10/README.md"] = b"a card"
+    taken.fetch(node.listing())
+    assert node.reads == reads + 2  # of the card alone, six bytes
+    assert (home / "checkpoints/10/state.pt").read_bytes() == b"state"
+
+
+def test_room_is_needed_for_what_is_not_here_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a job's end all of its files are listed, and most of them have come before."""
+    node = Node({f"checkpoints/{step}/adapter_model.safetensors": b"w" * 100 for step in (10, 20)})
+    node.chunk = 100
+    taken = IncomingFiles(tmp_path, JOB, node.read)
+    taken.fetch(node.listing())
+    node.files |= {"final/adapter_model.safetensors": b"w" * 50, "evaluation/final.json": b"{}"}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=51))
+    with pytest.raises(OSError, match="Not enough disk"):
+        taken.fetch(node.listing())
+    assert not (tmp_path / "jobs" / JOB / "final").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=52))
+    taken.fetch(node.listing())
+    assert (tmp_path / "jobs" / JOB / "final" / "adapter_model.safetensors").stat().st_size == 50
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.json",
+        "checkpoints/10/../../../outside.json",
+        "/etc/passwd.json",
+        "checkpoints/ten/adapter.json",
+        "checkpoints/adapter.json",
+        "checkpoints/10/adapter_model.bin",
+        "checkpoints/10/deeper/state.pt",
+        "checkpoints/10/code.py",
+        "final/state.pt",
+        "final/pytorch_model.pkl",
+        "votes.jsonl",
+        "verdict.json",
+        "final.part/adapter.json",
+        "exports/1/model.safetensors",
+        "final/a\nb.json",
+    ],
+)
+def test_a_file_that_no_job_has_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    node = Node({"final/adapter_config.json": b"{}", name: b"x"})
+    with pytest.raises(ProtocolError):
+        IncomingFiles(tmp_path, JOB, node.read).fetch(node.listing())
+    assert not (tmp_path / "jobs").exists()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"bytes": 3}, {"bytes": 1}, {"bytes": -1}, {"sha256": "0" * 64}, {"sha256": "short"}, {"bytes": True}],
+)
+def test_a_file_with_another_size_or_hash_than_it_told_is_refused(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    node = Node({"checkpoints/10/adapter_config.json": b"{}"})
+    with pytest.raises(ProtocolError):
+        IncomingFiles(tmp_path, JOB, node.read).fetch(node.listing(**other))
+    assert not (tmp_path / "jobs" / JOB / "checkpoints" / "10").exists()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_was_there_stays_where_the_new_is_not_whole(tmp_path: Path) -> None:
+    node = Node({"final/adapter_config.json": b"old"})
+    IncomingFiles(tmp_path, JOB, node.read).fetch(node.listing())
+    listing = Node({"final/adapter_config.json": b"new"}).listing()
+    node.files["final/adapter_config.json"] = b"bad"
+    with pytest.raises(ProtocolError):
+        IncomingFiles(tmp_path, JOB, node.read).fetch(listing)
+    assert (tmp_path / "jobs" / JOB / "final" / "adapter_config.json").read_bytes() == b"old"
+
+
+def answer(*messages: object, over: object = None) -> bytes:
+    return json.dumps({"messages": messages, "over": over}).encode()
+
+
+def test_a_workers_messages_pass() -> None:
+    said = [
+        {"event": "training.log", "fields": {"step": 1, "loss": 2.5}},
+        {"progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"}},
+        {"kept": 10},
+        {"end": "completed", "fields": {}},
+    ]
+    assert parse_messages(answer(*said)) == (said, None)
+    over = {"killed": True, "cause": "It was killed."}
+    assert parse_messages(answer(over=over)) == ([], over)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80\x04\x95",
+        b"[]",
+        answer({"waits": "x"}),
+        answer({"lost": "x"}),
+        answer({"end": "deleted", "fields": {}}),
+        answer({"end": "completed"}),
+        answer({"event": "", "fields": {}}),
+        answer({"event": "a\nb", "fields": {}}),
+        answer({"event": "training.log", "fields": []}),
+        answer({"event": ["training.log"], "fields": {}}),
+        answer({"event": "end", "fields": {}}),
+        answer({"event": "training.completed", "fields": {}}),
+        answer({"event": "training.paused", "fields": {}}),
+        answer({"event": "model.progress", "fields": {}}),
+        answer({"event": "training.log", "fields": {"jobId": "job_1"}}),
+        answer({"event": "training.log", "fields": {"type": "training.completed"}}),
+        answer({"end": "completed", "fields": {"timestamp": "2020-01-01T00:00:00Z"}}),
+        answer({"kept": -1}),
+        answer({"kept": True}),
+        answer({"progress": {"label": "x"}}),
+        answer({"event": "training.log", "fields": {}, "end": "x"}),
+        answer("text"),
+        b'{"messages": [{"event": "training.log", "fields": {"loss": NaN}}], "over": null}',
+        answer(over="over"),
+    ],
+)
+def test_a_message_that_no_worker_sends_is_refused(body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        parse_messages(body)
+
+
+@pytest.mark.parametrize(
+    ("said", "port"),
+    [(answer({"meets": 4321}), 4321), (answer({"meets": 65535}, {"kept": 1}), 65535), (answer(), None)],
+)
+def test_where_workers_meet_is_said_first(said: bytes, port: int | None) -> None:
+    assert parse_rendezvous(said) == (port, None)
+
+
+def test_the_end_of_a_worker_that_says_no_port_is_its_reason() -> None:
+    over = {"killed": False, "cause": "It ended."}
+    assert parse_rendezvous(answer(over=over)) == (None, over)
+    with pytest.raises(JobFailure, match="no such address"):
+        parse_rendezvous(answer({"end": "failed", "fields": {"error": "no such address"}}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        answer({"meets": 0}),
+        answer({"meets": 65536}),
+        answer({"meets": True}),
+        answer({"meets": "22"}),
+        answer({"meets": 4321, "host": "10.0.0.1"}),
+        answer({"kept": 1}),
+        answer({"event": "training.log", "fields": {}}, {"meets": 4321}),
+        answer([]),
+        b"[]",
+        b"\x80\x04\x95",
+    ],
+)
+def test_a_port_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        parse_rendezvous(body)
+
+
+def test_a_port_is_said_once_and_counts_as_no_other_message() -> None:
+    with pytest.raises(ProtocolError):
+        parse_messages(answer({"meets": 4321}))
+
+
+FACTS: dict[str, Any] = {"python": "3.11.7", "versions": {"torch": "2.13.0"}, "missing": ["peft"]}
+PLACE: dict[str, Any] = {**FACTS, "node": "10.0.0.5", "home": "/tmp/arkor-dev-0/jobs/x"}
+
+
+@pytest.mark.parametrize(("told", "of_job"), [(FACTS, False), (PLACE, True)])
+def test_what_a_node_tells_of_itself_passes(told: dict[str, Any], of_job: bool) -> None:
+    more = json.dumps({**told, "more": "that nobody knows"}).encode()
+    assert parse_facts(more, of_job=of_job) == told
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"missing": "peft"},
+        {"missing": [5]},
+        {"missing": ["a\x1b[31m"]},
+        {"versions": ["torch"]},
+        {"versions": {"torch": None}},
+        {"python": None},
+        {"python": "3" * 2000},
+        {"node": ""},
+        {"node": 5},
+        {"home": ""},
+        {"home": "/"},
+        {"home": "tmp"},
+        {"home": None},
+    ],
+)
+def test_what_a_node_tells_of_itself_and_nobody_can_read_is_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        parse_facts(json.dumps({**PLACE, **other}).encode(), of_job=True)
+    without = {name: value for name, value in PLACE.items() if name not in other}
+    with pytest.raises(ProtocolError):
+        parse_facts(json.dumps(without).encode(), of_job=True)
+
+
+def test_facts_that_are_no_object_are_refused() -> None:
+    for body in (b"[]", b"5", b"\x80\x04", b'{"python": NaN}'):
+        with pytest.raises(ProtocolError):
+            parse_facts(body)
+
+
+def test_folders_of_the_node_are_called_as_they_are_here() -> None:
+    there, here = "/tmp/arkor-dev-0/jobs/job-x", {"data": "/home/ann/data", "project": "/home/ann/bot"}
+    event = {
+        "artifacts": [{"path": f"{there}/data/jobs/1/final"}],
+        "error": f"no {there}/project/a.jsonl",
+        "step": 1,
+    }
+    assert localize_paths(event, there, here) == {
+        "artifacts": [{"path": "/home/ann/data/jobs/1/final"}],
+        "error": "no /home/ann/bot/a.jsonl",
+        "step": 1,
+    }

@@ -1,0 +1,104 @@
+"""What of a job travels: its data, its model and what it goes on from, and nothing else of the project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.cluster import code_package
+from arkor_dev.local.cluster.outgoing_files import job_files, model_files
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID = "job_0123456789ab"
+
+
+def write(path: Path, text: str = "{}") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def job_of(root: Path, resume: object = None, **config: Any) -> dict[str, Any]:
+    source = {"type": "file", "path": "data/chats.jsonl"}
+    return {
+        "id": ID,
+        "config": {"datasetSource": source, **config},
+        "data": str(root / "state"),
+        "project": str(root / "bot"),
+        "resume": resume,
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("data/chats.jsonl", "data/more/a.jsonl", "data/more/b.jsonl", "secret.env", "arkor.toml"):
+        write(tmp_path / "bot" / name)
+    home = tmp_path / "state" / "jobs" / ID
+    for name in ("checkpoints/5/state.pt", "checkpoints/6.part/state.pt", "resume/7/state.pt", "votes.jsonl"):
+        write(home / name)
+    write(home / "parent" / "adapter_model.safetensors")
+    write(tmp_path / "state" / "number-formats.json")
+    write(tmp_path / "state" / "backend.sqlite")
+    return tmp_path
+
+
+def test_a_new_job_sends_its_data_and_what_it_begins_with(root: Path) -> None:
+    more = {
+        "type": "list",
+        "sources": [{"type": "file", "path": "data/more"}, {"type": "huggingface", "name": "x"}],
+    }
+    sent = job_files(job_of(root, evalDatasetSource=more))
+    assert set(sent.files) == {
+        "project/data/chats.jsonl",
+        "project/data/more/a.jsonl",
+        "project/data/more/b.jsonl",
+        "data/number-formats.json",
+        f"data/jobs/{ID}/parent/adapter_model.safetensors",
+    }
+    assert not sent.links
+
+
+def test_a_job_that_goes_on_sends_what_was_kept(root: Path) -> None:
+    kept = {name.partition(f"{ID}/")[2] for name in job_files(job_of(root, {"why": "x"})).files}
+    assert {"checkpoints/5/state.pt", "resume/7/state.pt"} <= kept
+    assert not [name for name in kept if ".part" in name or "votes" in name]
+
+
+def test_a_link_to_a_file_of_the_project_is_one_there_as_well(root: Path) -> None:
+    (root / "bot" / "train.jsonl").symlink_to("data/chats.jsonl")
+    sent = job_files(job_of(root, datasetSource={"type": "file", "path": "train.jsonl"}))
+    assert sent.links == {"project/train.jsonl": "project/data/chats.jsonl"}
+
+
+def test_code_of_the_project_does_not_travel(root: Path) -> None:
+    own = {"name": "mine", "path": "data/chats.jsonl", "metric": "scoring:score"}
+    with pytest.raises(JobFailure, match="mine is scored by scoring:score"):
+        job_files(job_of(root, evaluations=[own]))
+
+
+def test_a_model_of_the_project_lies_where_it_lies_here(root: Path) -> None:
+    folder = write(root / "bot" / "models" / "tiny" / "config.json").parent
+    write(folder / "model.safetensors")
+    write(folder / "training.log")
+    sent, name = model_files({"name": "./models/tiny", "path": str(folder), "note": None}, root / "bot")
+    assert name == "project/models/tiny"
+    assert set(sent.files) == {f"{name}/config.json", f"{name}/model.safetensors"}
+    elsewhere = write(root / "cache" / "config.json").parent
+    assert model_files({"name": "x", "path": str(elsewhere), "note": None}, root / "bot")[1] == "model"
+
+
+def test_our_code_travels_without_studio_under_its_own_hash(tmp_path: Path) -> None:
+    package = code_package.package_code(tmp_path)
+    assert package.name == "arkor_dev"
+    assert {path.name for path in package.iterdir()} == {"__init__.py", "contract", "data", "local"}
+    assert (package / "local" / "training" / "worker.py").read_bytes() == (
+        code_package.PACKAGE / "local" / "training" / "worker.py"
+    ).read_bytes()
+    assert not list(package.rglob("*.pyc"))
+    assert list(package.rglob("*.jsonl"))
+    assert code_package.package_code(tmp_path) == package
+    assert not list(tmp_path.rglob("*.part"))

@@ -1,0 +1,174 @@
+"""A job runs wherever its execution says: nothing of the scheduler's or the store's knows what that is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.jobs.async_store import AsyncStore
+from arkor_dev.local.jobs.running.training import ALONE, CRASHED, Training
+from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.models.catalog import Model
+from tests.local.jobs.test_async_store import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+
+class Elsewhere:
+    """Runs a job in this process: an `Execution` and its `Worker`, which says ``words`` once it has a model.
+
+    Without an ``end`` among them it ends with exit status 3.
+    """
+
+    grace = 0.1
+    killed = False
+    alone = False
+
+    def __init__(self, *words: dict[str, Any]) -> None:
+        self.job: Mapping[str, Any] = {}
+        self.told: list[dict[str, Any]] = []
+        self.stopped = False
+        self._words = words
+        self._model = asyncio.Event()
+
+    def attaches(self, _: Path, __: str) -> bool:
+        return self.alone
+
+    async def start(self, job: Mapping[str, Any]) -> Elsewhere:
+        self.job = job
+        return self
+
+    def send(self, **fields: Any) -> None:
+        self.told.append(fields)
+        if "path" in fields:
+            self._model.set()
+
+    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        await self._model.wait()
+        for word in self._words:
+            yield [word]
+
+    async def ended(self) -> int:
+        return 3
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def cause(self, what: str, relief: str) -> str:
+        return f"{what} ended with exit status 3"
+
+
+class Here:
+    """A model that is at hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def ensure(self, name: str, _: object) -> Model:
+        return Model(name, self._folder)
+
+
+async def run(
+    folder: Path, execution: Elsewhere, pause: str | None = None
+) -> tuple[Verdict, list[tuple[str, str]], str]:
+    """The verdict on a job, its events by name and data, and its id; it goes on where it was left."""
+    store = AsyncStore(Store(folder / "backend.sqlite", "local"))
+    try:
+        if not (jobs := await store.read(Store.names)):
+            await store.write(Store.create, "a", CONFIG)
+            jobs = await store.read(Store.names)
+        [job] = jobs
+        await store.write(Store.start_next)
+        orders = await store.read(Store.orders, job)
+        training = Training(store, Here(folder), job, CONFIG, orders, execution=execution)  # type: ignore[arg-type]
+        if pause:
+            training.pause(pause)
+        verdict = await training.run(folder, folder)
+        events = await store.read(Store.events, job, 0, 100)
+        return verdict, [(name, data) for _, name, data in events], job
+    finally:
+        store.close()
+
+
+PROGRESS = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
+LOSS = {"event": "training.log", "fields": {"step": 1, "loss": 2.5}}
+
+
+async def test_a_job_runs_where_its_execution_says(tmp_path: Path) -> None:
+    elsewhere = Elsewhere(LOSS, {"kept": 1}, {"end": "completed", "fields": {"metrics": {"steps": 1}}})
+    verdict, events, job = await run(tmp_path, elsewhere)
+    assert verdict == Verdict("completed", {"metrics": {"steps": 1}})
+    assert [name for name, _ in events] == ["training.log"]
+    folders = {"data": str(tmp_path), "project": str(tmp_path)}
+    assert elsewhere.job == {"id": job, "config": CONFIG, **folders, "resume": None}
+    assert elsewhere.told == [{"name": CONFIG["model"], "path": str(tmp_path), "note": None}]
+    assert elsewhere.stopped
+
+
+async def test_a_worker_that_ends_without_its_last_word_has_crashed(tmp_path: Path) -> None:
+    elsewhere = Elsewhere(LOSS)
+    verdict, _, _ = await run(tmp_path, elsewhere)
+    assert verdict == Verdict(CRASHED, {"error": "The training process ended with exit status 3"})
+    assert elsewhere.stopped
+
+
+def said(step: int) -> dict[str, Any]:
+    return {"event": "training.log", "fields": {"step": step, "loss": 1.0}, "mark": f"place:{step}"}
+
+
+class Left(Elsewhere):
+    """Trains on alone: who attaches hears what was said behind its mark; it waits for a model it wants."""
+
+    alone = True
+
+    async def start(self, job: Mapping[str, Any]) -> Elsewhere:
+        mark = job.get("mark")
+        marks = [word.get("mark") for word in self._words]
+        self._words = self._words[marks.index(mark) + 1 if mark else 0 :]
+        return await super().start(job)
+
+    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        for word in self._words:
+            yield [word]
+            if "wants" in word:
+                async with asyncio.timeout(60):
+                    await self._model.wait()
+
+
+async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(tmp_path: Path) -> None:
+    words = [said(1), {"progress": PROGRESS, "mark": "place:p"}, said(2), said(3)]
+    verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
+    assert verdict.status == CRASHED
+    store = Store(tmp_path / "backend.sqlite", "local")
+    assert store.recover(alone=lambda *_: True) == [job]
+    store.close()
+    left = Left(*words, {"end": "completed", "fields": {"metrics": {}}})
+    verdict, events, _ = await run(tmp_path, left)
+    assert verdict.status == "completed"
+    assert [json.loads(data)["step"] for name, data in events if name == "training.log"] == [1, 2, 3]
+    assert (left.job["attaches"], left.job["mark"]) == (True, "place:2")
+    assert left.told == [{"do": "known", "mark": "place:3"}]  # and no model
+    assert left.job["resume"]["why"]
+    assert "mark" not in left.job["resume"]
+
+
+async def test_a_job_that_trains_on_alone_is_left_when_this_process_ends(tmp_path: Path) -> None:
+    left = Left(said(1))
+    verdict, _, _ = await run(tmp_path, left, pause="ended")
+    assert verdict.status == ALONE
+    assert left.told[-1] == {"do": "detach"}
+    assert left.stopped
+
+
+async def test_where_it_is_gone_the_model_is_asked_for(tmp_path: Path) -> None:
+    await run(tmp_path, Elsewhere(said(1)))
+    store = Store(tmp_path / "backend.sqlite", "local")
+    store.recover(alone=lambda *_: True)
+    store.close()
+    gone = Left({"mark": "place:1"}, {"wants": "model"}, LOSS, {"end": "completed", "fields": {}})
+    verdict, _, _ = await run(tmp_path, gone)
+    assert verdict.status == "completed"
+    assert gone.told == [{"name": CONFIG["model"], "path": str(tmp_path), "note": None}]

@@ -1,0 +1,229 @@
+"""Which engine answers: by name, by what is there and by its pace; and why it is the other one."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.gguf.places import base_place
+from arkor_dev.local.inference.engines import router as module
+from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
+from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION
+from arkor_dev.local.inference.engines.router import AFTER_TRAINING, NOT_INSTALLED, WHOLE_MODEL, EngineRouter
+from arkor_dev.local.inference.engines.weights_names import WeightsNames
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+WEIGHTS = "02c942fd6822"
+"""The name of the weights of ``Asked``: of the same files on any machine."""
+DONE = {"completionTokens": 21, "firstTokenSeconds": 0.0, "seconds": 1.0, "reason": "stop"}
+
+
+class Pretended:
+    """An engine that says its name, or fails after ``words`` words."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked: list[dict[str, Any]] = []
+        self.fails = ""
+        self.words = 1
+        self.done = DONE
+        self.at_most: list[float] = []
+
+    @contextlib.asynccontextmanager
+    async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        self.asked.append(ask)
+
+        async def messages() -> AsyncIterator[dict[str, Any]]:
+            for _ in range(self.words):
+                yield {"text": self.name}
+            if self.fails:
+                raise JobFailure(self.fails)
+            yield {"done": self.done}
+
+        yield messages()
+
+    def rest_at_most(self, seconds: float) -> None:
+        self.at_most.append(seconds)
+
+    async def close(self) -> None:
+        """Nothing runs."""
+
+
+class Asked:
+    """Both engines pretended, a model with its file, and questions."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "lacking", lambda: None)
+        self.cache, self.model = root / "cache", root / "model"
+        self.model.mkdir()
+        (self.model / "config.json").write_text("{}")
+        (self.model / "model.safetensors").write_bytes(b"weights")
+        self.place = base_place(self.model, QUANTIZATION, self.cache)
+        self.place.parent.mkdir(parents=True)
+        self.place.write_bytes(b"GGUF")
+        self.exact, self.llama = Pretended("exact"), Pretended("llama")
+        self.answers = self.of(AUTO)
+
+    def of(self, wanted: str, *, gpu: bool = False) -> EngineRouter:
+        self.answers = EngineRouter(self.cache, wanted, gpu=gpu)
+        self.answers._engines = {EXACT: self.exact, LLAMA: self.llama}  # type: ignore[dict-item]
+        return self.answers
+
+    async def __call__(self, engine: str | None = None, **more: Any) -> tuple[str, str | None]:
+        """The text, and why it is not the quick engine's."""
+        ask = {"base": str(self.model), "name": "model", "adapter": None, "strength": 1.0, **more}
+        text = ""
+        done: dict[str, Any] = {}
+        async with self.answers.answer(engine=engine, **ask) as messages:
+            async for message in messages:
+                text += message.get("text", "")
+                done = message.get("done", done)
+        assert not self.answers._asked
+        return text, done.get("why")
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    return Asked(tmp_path, monkeypatch)
+
+
+async def test_who_answers_is_told_before_the_first_word(asked: Asked) -> None:
+    ask = {"base": str(asked.model), "name": "model", "adapter": None}
+    for name, engine in ((LLAMA, asked.llama), (EXACT, asked.exact)):
+        async with asked.answers.answer(engine=name, **ask) as messages:
+            assert [each async for each in messages][:2] == [{"chosen": name}, {"text": engine.name}]
+    asked.llama.fails, asked.llama.words = "broken", 0
+    async with asked.answers.answer(**ask) as messages:
+        assert [each async for each in messages][:2] == [{"chosen": EXACT}, {"text": "exact"}]
+
+
+async def test_the_weights_have_a_name_of_their_content(asked: Asked, tmp_path: Path) -> None:
+    names = WeightsNames()
+    assert names.of(asked.model) == names.of(asked.model) == WEIGHTS
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"one")
+    both = names.of(asked.model, adapter)
+    (adapter / "adapter_model.safetensors").write_bytes(b"another")
+    assert len({WEIGHTS, both, names.of(asked.model, adapter)}) == 3
+
+
+async def test_the_quick_engine_answers_where_its_file_is(asked: Asked) -> None:
+    assert await asked() == ("llama", None)
+    assert asked.llama.asked[0]["gguf"] == str(asked.place)
+    assert asked.llama.asked[0]["lora"] is None
+    assert await asked(EXACT) == ("exact", None)
+    assert "gguf" not in asked.exact.asked[0]
+    # A model that the other engine has taken the place of does not stay in memory for long.
+    assert asked.exact.at_most == asked.llama.at_most == [module.UNUSED_SECONDS]
+    asked.of(EXACT)
+    assert await asked() == ("exact", None)
+    assert await asked(LLAMA) == ("llama", None)
+    assert await asked(AUTO) == ("llama", None)
+
+
+async def test_where_it_cannot_the_exact_one_answers_and_says_why(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dora = tmp_path / "dora"
+    dora.mkdir()
+    (dora / "adapter_config.json").write_text('{"peft_type": "LORA", "use_dora": true}')
+    text, why = await asked(adapter=str(dora))
+    assert text == "exact"
+    assert "DoRA" in str(why)
+    asked.place.unlink()
+    assert await asked(whole=True) == ("exact", WHOLE_MODEL)
+    assert await asked(training=True) == ("exact", AFTER_TRAINING)
+    made: list[Any] = []
+    monkeypatch.setattr(asked.answers._files, "make_soon", made.append)
+    assert await asked() == ("exact", MAKING)
+    assert [model.path for model in made] == [asked.model]
+    asked.of(AUTO, gpu=True)
+    assert await asked() == ("exact", ON_GPU)
+    monkeypatch.setattr(module, "lacking", lambda: "pip install it")
+    asked.of(AUTO)
+    assert await asked() == ("exact", NOT_INSTALLED)
+    with pytest.raises(JobFailure, match="pip install it"):
+        await asked(LLAMA)
+    assert not asked.llama.asked
+
+
+async def test_what_could_not_be_made_is_tried_again_only_by_name(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.place.unlink()
+    tried = []
+
+    async def fails(*_: Any) -> Path:
+        tried.append(1)
+        raise JobFailure("the converter does not know it")
+
+    monkeypatch.setattr(asked.answers._files._bases, "base", fails)
+    assert await asked() == ("exact", MAKING)
+    if making := asked.answers._files._making:
+        await making
+    assert await asked() == ("exact", "the converter does not know it")
+    assert await asked() == ("exact", "the converter does not know it")
+    assert len(tried) == 1
+    with pytest.raises(JobFailure, match="does not know it"):
+        await asked(LLAMA)
+    assert len(tried) == 2
+
+
+async def test_an_engine_that_fails_before_its_first_word_is_replaced(asked: Asked) -> None:
+    asked.llama.fails, asked.llama.words = "llama.cpp cannot load it", 0
+    assert await asked() == ("exact", "llama.cpp cannot load it")
+    with pytest.raises(JobFailure, match="cannot load"):
+        await asked(LLAMA)
+    asked.llama.words = 1
+    with pytest.raises(JobFailure, match="cannot load"):
+        await asked()
+    assert len(asked.exact.asked) == 1
+
+
+async def test_the_slower_one_is_left(asked: Asked) -> None:
+    await asked(EXACT)
+    asked.llama.done = {**DONE, "seconds": 3.0}
+    for _ in range(ENOUGH):
+        assert await asked() == ("llama", None)
+    assert await asked() == ("exact", "transformers was quicker here: 20 tokens/s, llama.cpp 6.67")
+    assert await asked(LLAMA) == ("llama", None)
+
+
+async def test_only_answers_that_were_alone_are_measured(asked: Asked) -> None:
+    ask = {"base": str(asked.model), "name": "model", "adapter": None}
+    async with asked.answers.answer(engine=EXACT, **ask) as one:
+        begun = [await anext(one), await anext(one)]
+        async with asked.answers.answer(engine=EXACT, **ask) as other:
+            assert (told := [each async for each in other])[-1]["done"] == {**DONE, "weights": WEIGHTS}
+        assert [*begun, *[each async for each in one]] == told
+    async with asked.answers.answer(engine=EXACT, training=True, **ask) as beside:
+        assert [each async for each in beside] == told
+    assert not asked.answers._pace._rates
+    await asked(EXACT)
+    assert list(asked.answers._pace._rates) == [(EXACT, str(asked.model))]
+
+
+def test_a_short_answer_says_nothing_of_the_pace() -> None:
+    pace = Pace()
+    for _ in range(ENOUGH):
+        pace.add(LLAMA, "m", {**DONE, "seconds": 100.0})
+    pace.add(EXACT, "m", {**DONE, "completionTokens": 3})
+    assert pace.slower("m") is None
+    pace.add(EXACT, "m", DONE)
+    assert pace.slower("m")
+    assert pace.slower("other") is None
+
+
+async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None:
+    ask = {"base": str(asked.model), "name": "model", "adapter": str(tmp_path / "job" / "final")}
+    async with asked.answers.answer(engine=EXACT, **ask):
+        assert asked.answers.answers_from(tmp_path / "job")
+        assert not asked.answers.answers_from(tmp_path / "other")
+    assert not asked.answers.answers_from(tmp_path / "job")

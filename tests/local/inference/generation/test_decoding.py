@@ -1,0 +1,131 @@
+"""What goes out of an answer: whole characters, nothing of a stop text, and calls of tools as such."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from arkor_dev.local.inference.generation.decoding import Stops
+from arkor_dev.local.inference.generation.tool_calls import ToolCalls, tool_names
+
+
+def through(stops: Stops, pieces: list[str]) -> str:
+    out = ""
+    for piece in pieces:
+        out += stops.push(piece)
+        if stops.met:
+            return out
+    return out + stops.rest()
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "wanted"),
+    [
+        ("one two three", ["two"], "one "),
+        ("one two three", ["four"], "one two three"),
+        ("aab aaab", ["aaab"], "aab "),
+        ("abcab", ["abcabc"], "abcab"),
+        ("x\nUser: y", ["\nUser:", "y"], "x"),
+        ("two one", ["one", "two"], ""),
+        ("ababac", ["abac"], "ab"),
+        ("", ["x"], ""),
+        ("all of it", [], "all of it"),
+    ],
+)
+def test_an_answer_ends_before_its_first_stop_text_however_it_comes(
+    text: str, stops: list[str], wanted: str
+) -> None:
+    for size in (1, 2, 3, 100):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        assert through(Stops(stops), pieces) == wanted, size
+
+
+def test_what_cannot_begin_a_stop_text_goes_out_at_once() -> None:
+    stops = Stops(["###"])
+    assert [stops.push(piece) for piece in ("Hello", " #", "x", "##")] == ["Hello", " ", "#x", ""]
+    assert stops.rest() == "##"
+
+
+CALL = {"name": "weather", "arguments": {"city": "Zürich"}}
+
+
+def read(
+    text: str, size: int, names: tuple[str, ...] = ("weather", "clock")
+) -> tuple[str, list[tuple[str, object]]]:
+    calls, out = ToolCalls(names), ""
+    for start in range(0, len(text), size):
+        out += calls.push(text[start : start + size])
+    rest, found = calls.end()
+    assert len({call["id"] for call in found}) == len(found)
+    return out + rest, [
+        (call["function"]["name"], json.loads(call["function"]["arguments"])) for call in found
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    ("text", "said", "called"),
+    [
+        (f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>", "", [("weather", CALL["arguments"])]),
+        (
+            f"I look.\n<tool_call>{json.dumps(CALL)}</tool_call>",
+            "I look.\n",
+            [("weather", CALL["arguments"])],
+        ),
+        (
+            (
+                f"<tool_call>{json.dumps(CALL)}</tool_call>\n"
+                '<tool_call>{"name": "clock", "arguments": {}}</tool_call>'
+            ),
+            "",
+            [("weather", CALL["arguments"]), ("clock", {})],
+        ),
+        (f"[TOOL_CALLS][{json.dumps(CALL)}]", "", [("weather", CALL["arguments"])]),
+        ('{"name": "clock", "parameters": {"zone": 1}}', "", [("clock", {"zone": 1})]),
+        (f"[{json.dumps(CALL)}]", "", [("weather", CALL["arguments"])]),
+        ('{"type": "function", "function": {"name": "clock", "arguments": "{}"}}', "", [("clock", {})]),
+    ],
+)
+def test_calls_are_told_in_the_forms_that_models_write(
+    text: str, said: str, called: list[tuple[str, object]], size: int
+) -> None:
+    assert read(text, size) == (said, called)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "An ordinary answer with a < and a [ in it.",
+        '{"name": "no_such_tool", "arguments": {}}',
+        '<tool_call>{"name": "weather", "arguments": ',
+        '<tool_call>{"name": "weather"}</tool_call> and <tool_call>nothing</tool_call>',
+        '{"name": "weather", "arguments": 5}',
+        '[{"name": "weather", "arguments": {}}, 5]',
+        '{"a": 1}',
+        "[" * 3000,
+        '{"name": ["weather"], "arguments": {}}',
+    ],
+)
+def test_what_is_no_call_stays_text(text: str, size: int) -> None:
+    assert read(text, size) == (text, [])
+
+
+def test_without_tools_nothing_is_a_call() -> None:
+    text = json.dumps(CALL)
+    calls = ToolCalls(())
+    assert calls.push(text) == text
+    assert calls.end() == ("", [])
+
+
+def test_the_names_of_tools_whatever_is_in_the_list() -> None:
+    tools = [
+        {"type": "function", "function": {"name": "a"}},
+        {"function": {"name": 5}},
+        {"function": 1},
+        "x",
+        None,
+    ]
+    assert tool_names(tools) == {"a"}
+    assert tool_names(None) == frozenset()

@@ -1,0 +1,58 @@
+"""Where workers meet: at one address alone, held from the first moment, and only where there are several."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from arkor_dev.local.training.distributed.rendezvous import Rendezvous
+from arkor_dev.local.workers.errors import JobFailure
+
+
+class Link:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+
+    def send(self, **fields: Any) -> None:
+        self.said.append(fields)
+
+
+def meeting_of(job: dict[str, Any]) -> tuple[Rendezvous | None, list[dict[str, Any]]]:
+    link = Link()
+    return Rendezvous.of(job, link), link.said  # type: ignore[arg-type]
+
+
+def test_a_job_that_trains_alone_meets_nobody() -> None:
+    assert meeting_of({"id": "job"}) == (None, [])
+
+
+def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
+    meeting, said = meeting_of({"group": {"rank": 0, "count": 2, "host": "127.0.0.3"}})
+    assert meeting
+    assert meeting.listener
+    with meeting.listener:
+        assert said == [{"meets": meeting.port}]
+        assert meeting.listener.getsockname() == ("127.0.0.3", meeting.port)
+        with pytest.raises(ConnectionRefusedError):  # and no other test can have this one
+            socket.create_connection(("127.0.0.203", meeting.port), 60)
+        socket.create_connection(("127.0.0.3", meeting.port), 60).close()
+        with pytest.raises(OSError, match="in use"):  # nobody else can be taken for it
+            socket.create_server(("127.0.0.3", meeting.port))
+
+
+def test_the_others_say_nothing_and_go_there() -> None:
+    told = {"rank": 1, "count": 2, "host": "127.0.0.4", "address": "127.0.0.3", "port": 4321}
+    meeting, said = meeting_of({"group": told})
+    assert meeting == Rendezvous(1, 2, "127.0.0.4", "127.0.0.3", 4321)
+    assert said == []
+
+
+def test_a_batch_has_a_row_for_each() -> None:
+    meeting = Rendezvous(1, 4, "127.0.0.4", "127.0.0.3", 4321)
+    meeting.check(4)
+    with pytest.raises(JobFailure, match="set batchSize to 4 or more, or workers to 3 or less"):
+        meeting.check(3)
