@@ -11,6 +11,7 @@ import { startTraining } from "../../store/start-training";
 import { Button } from "../../ui/controls/button";
 import { say } from "../../ui/controls/live";
 import { ErrorNote } from "../../ui/empty";
+import { generalSentence } from "./diff";
 import type { Compared } from "./tables";
 
 const SEEDS = 3;
@@ -80,14 +81,17 @@ function Sentences({ title, judged, query, children }: Props) {
     <section aria-label={title} class="compare-paired">
       <h2>{title}</h2>
       <dl>
-        {others.map(({ id, name }) => {
+        {others.map(({ id, name, job }) => {
           const told = said.find((each) => each.id === id);
+          const general = query === "" ? generalSentence(job, first!.job, first!.name) : "";
           return (
             <div key={id}>
               <dt>
                 <bdi>{name}</bdi>
               </dt>
-              <dd class={told?.refused ? "dim" : ""}>{told ? told.text : "…"}</dd>
+              <dd>
+                <span class={told?.refused ? "dim" : ""}>{told ? told.text : "…"}</span> {general}
+              </dd>
             </div>
           );
         })}
