@@ -18,11 +18,12 @@ from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
 from arkor_dev.data.findings.privacy import PrivateError
 from arkor_dev.local.cards.own_words import END, FRONT_END
-from arkor_dev.local.cards.sample_file import heard
+from arkor_dev.local.cards.sample_file import keeping_samples
 from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, write_again
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
 from arkor_dev.local.jobs.whole_folder import damage
+from arkor_dev.local.training.run_events import RunEvents
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE
@@ -52,7 +53,7 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     card = final_folder(data, "job") / CARD
     card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
     kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
-    emit = heard(lambda *_, **__: None, job_folder(data, "job"))
+    emit = RunEvents(lambda *_: None, keeping_samples(job_folder(data, "job")))
     emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
     write_again(data, "job")
     assert EVALUATION["sentence"] in card_in(data)

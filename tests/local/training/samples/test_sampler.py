@@ -60,21 +60,21 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False) -> Ending:
     """Run it with samples of three chats, of which those of the steps ``known`` were sent before."""
     rows = [Row(chat["messages"], "chats") for chat in chats(8)]
-    emit = run.emit
     preparation: Any = SimpleNamespace(
         base=run.base,
         settings=JobSettings({}),
         train_rows=rows,
         eval_rows=rows,
-        emit=emit,
+        emit=run.emit,
         say=print,
         continuation=SimpleNamespace(orders={"sampled": sorted(known)}, points=bool(run.going_on)),
     )
     samples = Samples(preparation, stopped, time.monotonic())
-    ending = samples.follow(run).run()
+    samples.follow(run)
+    ending = run.run()
     if ending.status == "completed":
         assert samples.end() or stopped()
-    run.emit = emit
+    run.emit.observers.clear()
     return ending
 
 
