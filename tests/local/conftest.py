@@ -162,7 +162,17 @@ def shared_data(shared: Backend, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def trained(shared: Backend, shared_data: Path) -> Trained:
-    job = shared.submit(SAMPLED, "parrot")
+    return _trained(shared, shared_data, CONFIG)
+
+
+@pytest.fixture(scope="session")
+def answered(shared: Backend, shared_data: Path) -> Trained:
+    """The same job with sample answers."""
+    return _trained(shared, shared_data, SAMPLED)
+
+
+def _trained(shared: Backend, shared_data: Path, config: dict[str, Any]) -> Trained:
+    job = shared.submit(config, "parrot")
     # A busy machine may take long enough for a keep-alive, which is no part of the story.
     events = [frame for frame in shared.events(job) if frame.event != "ping"]
     return Trained(shared, job, events, shared_data)

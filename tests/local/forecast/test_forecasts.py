@@ -25,16 +25,29 @@ SECONDS = 100
 
 
 @pytest.fixture(scope="module")
-def forecasting(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Backend]:
+def forecasting(
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[str, str]
+) -> Iterator[Backend]:
     """A backend of this module's own: forecasts wait while another test's job trains."""
-    root = tmp_path_factory.mktemp("forecasts")
+    yield from backend_of(tmp_path_factory.mktemp("forecasts"), tiny, **template)
+
+
+@pytest.fixture
+def unforked(tmp_path: Path, tiny: Path) -> Iterator[Backend]:
+    """One whose workers are children of its own, which a limit on it holds for."""
+    yield from backend_of(tmp_path, tiny)
+
+
+def backend_of(root: Path, tiny: Path, **env: str) -> Iterator[Backend]:
+    """A backend below ``root``, in whose log nothing may be in the end."""
     project = make_project(root / "tests", tiny)
     asked = QUESTIONS  # no beginning in common, which would be computed once
     long = [{"prompt": asked[n % len(asked)], "completion": f"{PHRASE} " * 14} for n in range(60)]
     write_jsonl(project / "data" / "long.jsonl", long)
-    backend = Backend.start(root / "data", project, root / "cache")
+    backend = Backend.start(root / "data", project, root / "cache", **env)
     yield backend
     backend.stop()
+    assert backend.errors == []
 
 
 LONG: dict[str, Any] = {
@@ -199,50 +212,46 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
     assert "maxLength 8 cuts it before the answer begins" in answer["error"]
 
 
-def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> None:
+def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> None:
     """A limit below the forecast: a run of which that is known does not begin, another is ended by it."""
     import torch
 
     if torch.version.cuda is not None:
         pytest.skip("a CUDA build's libraries take hundreds of MB that a limit on data does not count")
-    peak = measured(forecasting, LONG)["memory"]["peakBytes"]
-    least = measured(forecasting, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
+    peak = measured(unforked, LONG)["memory"]["peakBytes"]
+    least = measured(unforked, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
     limit = min((peak + least) // 2, int(peak / 1.15))
-    pid = forecasting.process.pid
+    pid = unforked.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     try:
         # It has begun when memory becomes short, for it and for all that is started after it.
-        ended = forecasting.submit({**LONG, "maxSteps": 1000})
-        forecasting.wait_for(ended, "training.started")
-        (worker,) = forecasting.processes("training.worker")
+        ended = unforked.submit({**LONG, "maxSteps": 1000})
+        unforked.wait_for(ended, "training.started")
+        (worker,) = unforked.processes("training.worker")
         resource.prlimit(worker, resource.RLIMIT_DATA, (limit // 2, before[1]))
         resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
-        frame = forecasting.wait_for(ended, "training.failed")
+        frame = unforked.wait_for(ended, "training.failed")
         assert frame.json["outOfMemory"] is True
         error = frame.json["error"]
         assert "The machine ran out of memory" in error
         assert "It was forecast to take" in error
         assert "What would fit: " in error
-        job = forecasting.submit({**LONG, "maxSteps": 6})
-        (frame,) = [frame for frame in forecasting.events(job) if frame.id]
+        job = unforked.submit({**LONG, "maxSteps": 6})
+        (frame,) = [frame for frame in unforked.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
         error = frame.json["error"]
-        peak = forecasting.job(job)["forecast"]["memory"]["peakBytes"]
+        peak = unforked.job(job)["forecast"]["memory"]["peakBytes"]
         said = f"It was forecast to take {peak / 1e6:.0f} MB"
         assert error.startswith(f"Not begun, as it cannot fit into memory. {said}")
         # The longest batch of six steps is shorter than that of thirty.
-        forecast = ask(forecasting, {**LONG, "maxSteps": 6})
+        forecast = ask(unforked, {**LONG, "maxSteps": 6})
         assert forecast["memory"]["freeBytes"] == limit
         assert forecast["fits"] is False
         fix = forecast["fixes"][0]
         assert fix["words"] in error
         assert fix["settings"]["batchSize"] < 48
-        job = forecasting.submit({**LONG, "maxSteps": 6, **fix["settings"]})
-        forecasting.wait_for(job, "end")
-        assert forecasting.job(job)["status"] == "completed"
+        job = unforked.submit({**LONG, "maxSteps": 6, **fix["settings"]})
+        unforked.wait_for(job, "end")
+        assert unforked.job(job)["status"] == "completed"
     finally:
         resource.prlimit(pid, resource.RLIMIT_DATA, before)
-
-
-def test_nothing_was_logged(forecasting: Backend) -> None:
-    assert forecasting.errors == []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.training.run import Ending, Run
+    from tests.local.conftest import Trained
     from tests.local.harness import Backend, Frame
 
 pytestmark = [
@@ -153,9 +154,9 @@ def greedy(model: Path, adapter: Path | None, question: str, count: int) -> str:
 
 @pytest.mark.numeric
 def test_answers_are_those_of_plain_transformers_and_peft(
-    shared: Backend, shared_data: Path, tiny: Path
+    shared: Backend, shared_data: Path, answered: Trained, tiny: Path
 ) -> None:
-    job, frames = sampled_job(shared, SAMPLED)
+    job, frames = answered.job, answered.events
     told = [frame.json for frame in frames if frame.event == "sample.created"]
     steps = sorted({each["step"] for each in told})
     assert {0, 30} <= set(steps) <= {0, 10, 20, 30}, "a busy machine has no time for some in between"
