@@ -79,7 +79,7 @@ class Making:
             gc.collect()
             trained = load_base(self.source).model.eval()
         elif self.strength != FULL_STRENGTH:
-            AdapterScale(trained, ADAPTER).turn(self.strength)
+            AdapterScale(trained, ADAPTER).set(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
         self.progress("Writing", 0, None, "")
         self._write(trained, base.tokenizer)
