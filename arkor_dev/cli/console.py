@@ -113,7 +113,7 @@ class Terminal:
         self._console.print(Text.assemble(("Arkor Studio", "bold"), f"  {__version__}"))
         for name, value in rows:
             self._console.print(Text.assemble((f"  {name:<9}", "dim"), value), soft_wrap=True)
-        self._print("  Ctrl-C stops it.", "dim")
+        self._print("  Press Ctrl-C to stop.", "dim")
 
     def identity(self, line: str) -> None:
         """Who is signed in where: ``<mode> · <org>[ / <project>][ · <host>]``."""
