@@ -12,7 +12,7 @@ import { clock, duration, loss, number } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
 import { statusWord } from "../../ui/status";
-import { lastFinite, shortDuration, timeLeft } from "../job/pace";
+import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 
 const HEIGHT = 260;
@@ -91,7 +91,7 @@ function waitWords(job: Job | undefined, run: Run, status: string): string {
 /** What the job does now: its backend's own word for it, else what its status says. */
 function phaseOf(run: Run, status: string): string {
   if (status !== "running") return statusWord(status);
-  return clean(run.progress?.label, 60) || (run.rows.length > 0 ? "Training" : "Starting");
+  return phaseWords(run);
 }
 
 function Figure({
@@ -133,7 +133,7 @@ function Left({
 }) {
   if (status !== "running")
     return <Figure name="Time left" value="–" note={job && status === "queued" ? queueWords(job) : ""} />;
-  const left = timeLeft(run.rows, total, now.value - run.behind);
+  const left = jobTimeLeft(run, total, now.value - run.behind);
   return "ms" in left ? (
     <Figure
       name="Time left"
