@@ -69,7 +69,7 @@ def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
         out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
     lines = out.splitlines()
-    job = re.fullmatch(r"Started job (\S+)", lines[0])
+    job = re.search(r"^Started job (\S+)$", out, re.MULTILINE)  # after the estimate
     assert job
     assert lines[-1] == f"Job {job[1]} finished with status=completed"
     text = "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,9 @@ def run(project: Path, code: int, command: str, *more: str) -> str:
 
 
 def test_a_job_comes_out_again_bit_for_bit(project: Path) -> None:
-    job = run(project, 0, "start", "--local").splitlines()[0].removeprefix("Started job ")
+    started = re.search(r"^Started job (\S+)$", run(project, 0, "start", "--local"), re.MULTILINE)
+    assert started
+    job = started[1]
     assert "are what was written" in run(project, 0, "verify", job)
     said = run(project, 0, "verify", job, "--repeat")
     assert said.splitlines()[-1] == "Trained again, it is the same bit for bit."
