@@ -40,7 +40,7 @@ def test_wheel_holds_the_page_and_asks_for_five_packages(archives: tuple[Path, P
         metadata = email.message_from_bytes(wheel.read(next(n for n in names if n.endswith("/METADATA"))))
     assert "arkor_dev/static/index.html" in names
     assert any(re.fullmatch(r"arkor_dev/static/assets/.*\.js", name) for name in names)
-    assert any(name.startswith("arkor_dev/cli/commands/template/") for name in names)
+    assert any(name.startswith("arkor_dev/project/template/") for name in names)
     assert "arkor_dev/py.typed" in names
     assert not any(name.startswith("tests/") for name in names)
     required = [r for r in metadata.get_all("Requires-Dist") or [] if "extra ==" not in r]

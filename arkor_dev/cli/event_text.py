@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,8 @@ from arkor_dev.contract import events
 from arkor_dev.core.plain_text import one_line, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arkor_dev.jobs.follow import JobEvent, Waiting
 
 PACE_ROWS: Final = 30
@@ -26,8 +29,17 @@ OUTLIER: Final = 10
 REASONS: Final = {"battery": "the machine runs on its battery; it goes on when it has power again"}
 """Why a job stands, where its event has no words for it."""
 ERROR_LIMIT: Final = 4000
-ANSWER_LIMIT: Final = 160
+ANSWER_LIMIT: Final = 600
+"""Characters of a sample answer: all of its 64 tokens, or 128 short ones."""
+PROMPT_LIMIT: Final = 80
 MOST_SETS: Final = 20
+PHASES: Final = {
+    "loading": "loading the data and the model",
+    "sampling": "answering the sample prompts",
+    "training": "training",
+    "evaluating": "evaluating",
+    "saving": "saving",
+}
 
 
 @dataclass
@@ -40,14 +52,22 @@ class RunLines:
     eval_loss: float | None = None
     checkpoint: int | None = None
     ended: str | None = None
+    phase: str | None = None
+    now: Callable[[], float] = time.monotonic
+    _left: tuple[float, float] | None = None
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
 
     def read(self, event: JobEvent) -> str:
-        """Take an event in; the line that tells it, possibly several for an error, never empty."""
+        """Take an event in; the line that tells it, possibly several for an error, empty for few phases."""
         data = event.data
         if isinstance(data, str):
             return f"{one_line(event.name, 80)}: {one_line(data)}"
+        left = figure(data.get("secondsLeft"))
+        if left is not None:
+            self._left = left, self.now()
         match event.name:
+            case events.TRAINING_PHASE:
+                return self._enters(str(data.get("phase")))
             case events.TRAINING_STARTED:
                 return self._started(data.get("metadata"))
             case events.TRAINING_LOG:
@@ -77,8 +97,7 @@ class RunLines:
             case events.TRAINING_RESUMED:
                 return self._resumed(data)
             case events.SAMPLE_CREATED:
-                place = f"step {one_line(data.get('step'), 20)}, prompt {one_line(data.get('number'), 20)}"
-                return f"{place}: {one_line(data.get('answer'), ANSWER_LIMIT) or '(an empty answer)'}"
+                return _answer(data)
             case events.EVALUATION_COMPLETED:
                 return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
@@ -90,7 +109,7 @@ class RunLines:
         """What was known of later steps, and of an end, counts no more."""
         step = figure(data.get("step"))
         self.step = None if step is None or step < 1 else int(step)
-        self.ended = None
+        self.ended = self.phase = self._left = None
         self._times.clear()
         if self.checkpoint is not None and self.checkpoint > (self.step or 0):
             self.checkpoint = None
@@ -114,11 +133,26 @@ class RunLines:
         return seconds / sum(steps for steps, _ in paces) if seconds > 0 else None
 
     def left(self) -> float | None:
-        """Seconds to the last step at the present pace; None while unknown."""
+        """Seconds to the end of the job, or to the last step where only that is known; else None."""
+        if self._left is not None:
+            seconds, moment = self._left
+            return max(0.0, seconds - (self.now() - moment))
         pace = self.pace()
         if pace is None or self.total is None or self.step is None:
             return None
         return max(0, self.total - self.step) * pace
+
+    def _enters(self, phase: str) -> str:
+        """The line about a phase that no other line is about: those before and after the steps."""
+        known, self.phase = self.phase, one_line(phase, 40)
+        between = self.step is not None and (self.total is None or self.step < self.total)
+        if self.phase in (known, "training") or between:
+            return ""
+        return "  ".join([self.doing(), *self._left_words()])
+
+    def _left_words(self) -> list[str]:
+        left = self.left()
+        return [] if left is None else [f"{clock(left)} left"]
 
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
@@ -163,11 +197,16 @@ class RunLines:
         step = "?" if self.step is None else str(self.step)
         return f"step {step}/{self.total}" if self.total is not None else f"step {step}"
 
+    def doing(self) -> str:
+        """The phase in words; the step while it trains."""
+        phase = self.phase
+        return self.place() if phase in (None, "training") else PHASES.get(phase, phase)
+
     def outlook(self) -> list[str]:
         """``1.2 s/step`` and ``2:10 left``, as far as known."""
-        pace, left = self.pace(), self.left()
+        pace = self.pace()
         parts = [f"{pace:.2g} s/step" if pace < 10 else f"{pace:.0f} s/step"] if pace is not None else []
-        return parts + ([f"{clock(left)} left"] if left is not None else [])
+        return parts + self._left_words()
 
     def _clock(self, timestamp: object) -> None:
         try:
@@ -189,6 +228,16 @@ class RunLines:
         if steps is not None and seconds is not None:
             told.append(f"{steps:g} steps in {clock(seconds)}")
         return "completed" + (": " + ", ".join(told) if told else "")
+
+
+def _answer(data: dict[str, object]) -> str:
+    """``step 20, prompt 1 "Where is my parcel?": Log 09:14, …``; step 0 is the base model."""
+    who = "base model" if data.get("step") == 0 else f"step {one_line(data.get('step'), 20)}"
+    prompt = one_line(data.get("prompt") or "", PROMPT_LIMIT)
+    asked = f' "{prompt}"' if prompt else ""
+    answer = one_line(data.get("answer") or "", ANSWER_LIMIT) or "(empty answer)"
+    cut = " …" if data.get("truncated") is True and not answer.endswith("…") else ""
+    return f"{who}, prompt {one_line(data.get('number'), 20)}{asked}: {answer}{cut}"
 
 
 def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:

@@ -61,7 +61,7 @@ EXIT_CODES = {
     "0": "done or stopped",
     "1": "failed: the job, a check of doctor, of data or of verify; whoami: nobody is signed in",
     "2": "wrong usage, or it cannot start",
-    "3": "start: the job was cancelled",
+    "3": "start: the job was cancelled or deleted",
     "4": "start: the job was paused, and waits to be resumed",
     "130": "interrupted",
 }
@@ -116,15 +116,16 @@ def _parser() -> CommandLine:
         "--template", metavar="NAME", type=template_name,
         help="a TypeScript project for the managed backend instead: triage, translate or redaction",
     )  # fmt: skip
-    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[FILE]")
+    start = parser.add_command("start", "Run a trainer of arkor.toml and follow its job.", "[NAME]")
     start.add_argument(
-        "file", metavar="FILE", nargs="?",
-        help="an entry of a TypeScript project, relative to its folder (default: src/arkor/index.ts)",
+        "file", metavar="NAME", nargs="?",
+        help="a trainer of arkor.toml (default: the first one), or an entry of a TypeScript project "
+        "(default: src/arkor/index.ts)",
     )  # fmt: skip
     add_project(start)
     add_launch(start)
     add_placement(start)
-    start.add_argument("--trainer", metavar="NAME", help="which trainer (default: the first one)")
+    start.add_argument("--trainer", metavar="NAME", help="the same as NAME")
     start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
     start.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
@@ -344,13 +345,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.doctor import run_doctor
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
-    from arkor_dev.cli.commands.start import run_seeds
+    from arkor_dev.cli.commands.start import run_start
     from arkor_dev.cli.set_option import parse_settings
 
     chosen = {"file": arguments.file, "trainer": arguments.trainer, "dry_run": arguments.dry_run}
     begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
     begin |= {"revision": arguments.revision}
-    return asyncio.run(run_seeds(settings, arguments.seeds, **chosen, **begin, yes=yes))
+    begin |= {"seeds": arguments.seeds}
+    return asyncio.run(run_start(settings, **chosen, **begin, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from arkor_dev.contract.events import (
@@ -19,6 +19,7 @@ from arkor_dev.contract.events import (
     TRAINING_FAILED,
     TRAINING_LOG,
     TRAINING_PAUSED,
+    TRAINING_PHASE,
     TRAINING_STARTED,
 )
 from arkor_dev.core.plain_text import one_line, plain
@@ -76,6 +77,11 @@ class PlainView:
             style = {"warning": "yellow", "error": "red"}.get(str(notice.get("level")), "")
             self.say(one_line(notice.get("text"), 2000), style)
 
+    def measuring(self, progress: object) -> None:
+        """Show that time and memory are being estimated, and how far that has come."""
+        data = progress if isinstance(progress, dict) else {}
+        self._progress({**data, "label": "Estimating time and memory"})
+
     def _connection(self, connection: Connection) -> None:
         if connection.fault is None:
             self.say("connected again")
@@ -89,7 +95,8 @@ class PlainView:
             TRAINING_CANCELLED: "yellow",
             TRAINING_PAUSED: "yellow",
         }
-        self.say(line, styles.get(event.name, ""))
+        if line:
+            self.say(line, styles.get(event.name, ""))
 
     def _progress(self, data: dict[str, object]) -> None:
         label, done, total, words = progress_of(data)
@@ -105,6 +112,14 @@ class PlainView:
         self.say(f"{label}  {words}".rstrip())
 
 
+class _Words(ProgressColumn):
+    """What a task's ``words()`` return at each redraw: the time left counts down between two events."""
+
+    def render(self, task: Task) -> Text:
+        """Return the words of ``task``."""
+        return Text(task.fields["words"]())
+
+
 class LiveView(PlainView):
     """A bar that moves; only what stays of interest is printed above it."""
 
@@ -113,7 +128,7 @@ class LiveView(PlainView):
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[words]}", markup=False),
+            _Words(),
             console=console,
         )
         self._bar: TaskID | None = None
@@ -124,22 +139,22 @@ class LiveView(PlainView):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._clear_preparations()
         self._bars.stop()
 
     def _event(self, event: JobEvent, line: str) -> None:
         evaluated = isinstance(event.data, dict) and event.data.get("evalLoss") is not None
-        if event.name != TRAINING_LOG or evaluated:
+        if event.name not in (TRAINING_LOG, TRAINING_PHASE) or evaluated:
             super()._event(event, line)
-        if event.name in (TRAINING_STARTED, TRAINING_LOG):
+        if event.name in (TRAINING_STARTED, TRAINING_LOG, TRAINING_PHASE):
             self._clear_preparations()
             if self._bar is None:
-                self._bar = self._bars.add_task("training", total=self.run.total, words="")
+                self._bar = self._bars.add_task("training", total=self.run.total, words=self._figures)
             self._bars.update(
                 self._bar,
                 total=self.run.total,
                 completed=self.run.step or 0,
-                description=self.run.place(),
-                words=self._figures(),
+                description=self.run.doing(),
             )
 
     def _figures(self) -> str:
@@ -153,8 +168,8 @@ class LiveView(PlainView):
         if label not in self._preparing:
             if len(self._preparing) >= 8:
                 self._clear_preparations()
-            self._preparing[label] = self._bars.add_task(label, total=total, words="")
-        self._bars.update(self._preparing[label], completed=done, total=total, words=words)
+            self._preparing[label] = self._bars.add_task(label, total=total, words=str)
+        self._bars.update(self._preparing[label], completed=done, total=total, words=lambda: words)
 
     def _clear_preparations(self) -> None:
         for task in self._preparing.values():

@@ -9,6 +9,7 @@ Losses are means of the cross entropy a token (natural logarithm), times ISO 860
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .shapes import Artifact, ChatMessage
 
 TRAINING_STARTED: Final = "training.started"
+TRAINING_PHASE: Final = "training.phase"
 TRAINING_LOG: Final = "training.log"
 TRAINING_MESSAGE: Final = "training.message"
 TRAINING_PAUSED: Final = "training.paused"
@@ -46,6 +48,11 @@ ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "c
 """The last event of a job by its final status."""
 
 
+FIGURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+MOST_FIGURES: Final = 20
+"""More than a person can read."""
+
+
 class AnyEvent(TypedDict):
     """What every event of a job has."""
 
@@ -72,6 +79,7 @@ class RunMetadata(TypedDict):
     model: NotRequired[str]
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
+    figures: NotRequired[list[Figure]]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]
@@ -96,6 +104,34 @@ class RunMetrics(TypedDict):
     peakBytes: NotRequired[int]
 
 
+class Figure(TypedDict):
+    """A number of the training method's own in ``training.log``.
+
+    ``name`` is its field there; that of the held-out rows begins with ``eval`` (``rewardMargin``,
+    ``evalRewardMargin``). ``label`` is for a person, ``unit`` follows the values.
+    """
+
+    name: str
+    label: str
+    unit: str
+
+
+def figure_fields(metadata: object) -> dict[str, str]:
+    """Return the fields of a training method's own figures in ``training.log``, and a tag for each.
+
+    ``{"rewardMargin": "train/rewardMargin", "evalRewardMargin": "eval/rewardMargin"}``. ``metadata`` is that
+    of ``training.started``; names that could not be a field are left out.
+    """
+    listed = metadata.get("figures") if isinstance(metadata, dict) else None
+    found: dict[str, str] = {}
+    for figure in listed[:MOST_FIGURES] if isinstance(listed, list) else []:
+        name = figure.get("name") if isinstance(figure, dict) else None
+        if isinstance(name, str) and FIGURE_NAME.fullmatch(name):
+            found[name] = f"train/{name}"
+            found[f"eval{name[0].upper()}{name[1:]}"] = f"eval/{name}"
+    return found
+
+
 class TrainingStarted(AnyEvent):
     """The first step is about to be made; sent again when a run is resumed. From the trainer."""
 
@@ -103,11 +139,27 @@ class TrainingStarted(AnyEvent):
     metadata: NotRequired[RunMetadata]
 
 
+class TrainingPhase(AnyEvent):
+    """The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer.
+
+    ``phase`` is ``loading`` (data and model), ``sampling`` (answers to the sample prompts), ``training``,
+    ``evaluating`` (the held-out rows, or the final comparison with the base) or ``saving``. ``secondsLeft``
+    is the estimated time from this event to the end of the job. The same phase may be sent again with a
+    newer estimate.
+    """
+
+    type: Literal["training.phase"]
+    phase: str
+    secondsLeft: NotRequired[float]
+
+
 class TrainingLog(AnyEvent):
     """One row of figures, of training or (then without ``loss``) of an evaluation. From the trainer.
 
     ``loss`` is the mean since the last row. Samples and tokens, padding left out, are counted a second of
-    training. Each figure may be null, or out of a number's range (``1e309``), which is no point.
+    training. Each figure may be null, or out of a number's range (``1e309``), which is no point. The figures
+    of the run's training method stand here too; ``training.started`` names them. ``secondsLeft`` as in
+    ``training.phase``: it includes everything that follows the last step.
     """
 
     type: Literal["training.log"]
@@ -118,6 +170,7 @@ class TrainingLog(AnyEvent):
     epoch: NotRequired[float | None]
     samplesPerSecond: NotRequired[float | None]
     tokensPerSecond: NotRequired[float | None]
+    secondsLeft: NotRequired[float]
 
 
 class TrainingMessage(AnyEvent):

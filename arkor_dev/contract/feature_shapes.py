@@ -232,6 +232,17 @@ class ExportProgress(TypedDict):
     secondsLeft: NotRequired[float]
 
 
+class ExportFormat(TypedDict):
+    """A format that a job's result can be exported as, or the ``problem`` that it can't.
+
+    ``install`` is the command, for a shell of the backend's machine, that installs what is missing.
+    """
+
+    format: str
+    problem: NotRequired[str]
+    install: NotRequired[str]
+
+
 class Export(TypedDict):
     """What a job has made, written for other programs.
 
@@ -239,13 +250,14 @@ class Export(TypedDict):
     ``ollama``; ``quantization`` is the number format of a GGUF file's weights, ``strength`` how much of the
     adapter is in it.
 
-    ``files``, ``bytes`` and ``proof`` are there once it is ``completed``, ``error`` when it ``failed``; it
-    waits for a training to end. ``step`` is that of a checkpoint, and left out for the final adapter.
+    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` once it
+    is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint, and left out for the
+    final adapter.
     """
 
     id: str
     format: str
-    state: Literal["waiting", "running", "completed", "failed"]
+    state: Literal["waiting", "running", "verifying", "completed", "failed"]
     createdAt: str
     step: NotRequired[int]
     quantization: NotRequired[str]

@@ -112,13 +112,25 @@ class QueuePlace(TypedDict):
     reason: NotRequired[str]
 
 
+class JobPhase(TypedDict):
+    """The phase that a running job is in, as in ``training.phase``, and since when.
+
+    ``secondsLeft`` is the newest estimate of the time until the job ends, counted from ``estimatedAt`` on.
+    """
+
+    name: str
+    since: str
+    secondsLeft: NotRequired[float]
+    estimatedAt: NotRequired[str]
+
+
 class Job(TypedDict):
     """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known.
 
     ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
     by its field, defaults and corrections included, from its start on. ``forecast`` is what was forecast when
     it was made, where that was known. ``pause`` is there while it is paused; ``resumable`` is the step after
-    which a job that is over could go on, where it could.
+    which a job that is over could go on, where it could. ``phase`` is there while it runs, where it is known.
     """
 
     id: str
@@ -139,6 +151,7 @@ class Job(TypedDict):
     starred: NotRequired[bool]
     forecast: NotRequired[Forecast]
     pause: NotRequired[JobPause]
+    phase: NotRequired[JobPhase]
     resumable: NotRequired[int]
     parent: NotRequired[JobParent]
     evaluation: NotRequired[Evaluation]
@@ -221,19 +234,35 @@ class CredentialsView(TypedDict):
     """The command that signs in with an account, where this identity is none and its backend has accounts."""
 
 
+class UnmappedColumns(TypedDict):
+    """A data file whose columns match none of the known forms of rows.
+
+    It belongs to the source number ``part`` of the trainer's data set, from 0. ``rows`` are its first few,
+    their values as short texts; ``suggested`` are the columns that look like a prompt and its completion.
+    """
+
+    part: int
+    file: str
+    columns: list[str]
+    rows: list[dict[str, str]]
+    suggested: NotRequired[dict[str, str]]
+
+
 class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
     ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
-    ``flaw`` is the first row of its data that cannot be read and is not to be left out, where a quick look
-    has found one.
+    ``rows`` can be trained on and ``unreadable`` ones cannot, as far as a quick look went; ``flaw`` is the
+    reason of the first of those, unless they are to be skipped.
     """
 
     name: str
     config: NotRequired[JobConfig]
     rows: NotRequired[int]
+    unreadable: NotRequired[int]
     problem: NotRequired[str]
     flaw: NotRequired[str]
+    unmapped: NotRequired[UnmappedColumns]
 
 
 class TrainerName(TypedDict):

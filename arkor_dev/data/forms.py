@@ -1,8 +1,13 @@
-"""The forms that a row may have, told apart by its keys, and how each becomes a conversation or a text."""
+"""The forms that a row may have, recognised by its keys, and how each is read.
+
+``FORMS`` are those of conversations and plain text. A training method that learns from something else brings
+its own (see ``arkor_dev.local.training.methods``).
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from json import dumps
@@ -12,24 +17,8 @@ from .messages import conversation, from_text, tools_of, turn, whole
 from .rows import Row, RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-WANTED: Final = "messages, or prompt and completion, or instruction and output, or conversations, or text"
-FORMS: Final[dict[str, tuple[str, ...]]] = {
-    "chat": ("messages",),
-    "sharegpt": ("conversations",),
-    "prompt-completion": ("prompt", "completion"),
-    "alpaca": ("instruction", "output"),
-    "text": ("text",),
-}
-"""Each form by the name it is asked for under, with the keys that it needs; the first that fits is taken."""
-WORDS: Final = {
-    "chat": "chat",
-    "sharegpt": "ShareGPT",
-    "prompt-completion": "prompt and completion",
-    "alpaca": "Alpaca",
-    "text": "plain text",
-}
 COLUMNS: Final = (
     "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
     "tools",
@@ -54,15 +43,45 @@ ANSWERING: Final = frozenset({
 """Words in the names that people give to a question and its answer: what to suggest, never what to take."""
 
 
-def row_of(
-    record: object, where: str, form: str | None, columns: Mapping[str, str], group: str | None = None
-) -> Row:
-    """The row that ``record`` is; ``columns`` gives its keys for some of ours: ``{"prompt": "question"}``.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a row says: a conversation, or a plain ``text``; ``extra`` holds what else its form has."""
 
-    ``group`` is the key that tells which rows belong together. Raises RowError with the reason alone.
+    messages: list[dict[str, Any]]
+    text: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form that rows may have.
+
+    A record that has all ``keys`` is of this form; ``read`` returns its content, or raises
+    :class:`RowError`. ``label`` names the form on the page.
     """
+
+    label: str
+    keys: tuple[str, ...]
+    read: Callable[[dict[str, Any]], Content]
+
+
+def row_of(
+    record: object,
+    where: str,
+    form: str | None,
+    columns: Mapping[str, str],
+    group: str | None = None,
+    forms: Mapping[str, Form] | None = None,
+) -> Row:
+    """Return the row that ``record`` is, of the named ``form`` or of the first in ``forms`` whose keys fit.
+
+    ``columns`` maps our keys to the record's: ``{"prompt": "question"}``. ``group`` is the key that tells
+    which rows belong together. Raises :class:`RowError` with the reason alone.
+    """
+    forms = FORMS if forms is None else forms
     if not isinstance(record, dict):
-        raise RowError(f"must be a JSON object with the keys {WANTED}, not {type(record).__name__}", "keys")
+        wanted = wanted_keys(forms)
+        raise RowError(f"must be a JSON object with the keys {wanted}, not {type(record).__name__}", "keys")
     if group is not None and group not in record:
         raise RowError(f"has no column {group!r} for group; it has {_listed(record)}", "keys")
     origins = _origins(record, group)
@@ -75,21 +94,26 @@ def row_of(
             **{key: value for key, value in record.items() if key not in taken},
             **{wanted: record[column] for wanted, column in columns.items()},
         }
-    found = form or next((name for name, keys in FORMS.items() if all(key in record for key in keys)), None)
-    if found is None:
-        raise RowError(f"has the keys {_listed(record)}; wanted {WANTED}{_hint(record)}", "keys")
-    missing = [key for key in FORMS[found] if key not in record]
-    if missing:
+    name = form or next(
+        (name for name, known in forms.items() if all(map(record.__contains__, known.keys))), None
+    )
+    if name is None:
+        raise RowError(f"has the keys {_listed(record)}; wanted {wanted_keys(forms)}{_hint(record)}", "keys")
+    if name not in forms:
         raise RowError(
-            f"has the keys {_listed(record)}; the form {found} needs {' and '.join(FORMS[found])}", "keys"
+            f"the form {name} is not for this training method, which takes: {', '.join(forms)}", "keys"
         )
-    if found == "text":
-        text = whole(_text(record, "text"), "text")
-        if not text.strip():
-            raise RowError("has an empty text, so there is nothing to learn from it")
-        return Row([], where, text=text, form=found, origins=origins, group=group or "")
-    messages, tools = _messages(record, found), tools_of(record)
-    return Row(messages, where, tools=tools, form=found, origins=origins, group=group or "")
+    keys = forms[name].keys
+    if not all(key in record for key in keys):
+        raise RowError(f"has the keys {_listed(record)}; the form {name} needs {' and '.join(keys)}", "keys")
+    content = forms[name].read(record)
+    tools = tools_of(record) if content.text is None else []
+    return Row(content.messages, where, content.text, tools, name, origins, group or "", content.extra)
+
+
+def wanted_keys(forms: Mapping[str, Form]) -> str:
+    """The keys of all forms, for a person: ``messages, or prompt and completion``."""
+    return ", or ".join(" and ".join(form.keys) for form in forms.values())
 
 
 def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
@@ -108,24 +132,46 @@ def _is_origin(name: object) -> bool:
     return isinstance(name, str) and "_".join(_WORDS.findall(name.lower())).removesuffix("_id") in ORIGINS
 
 
-def _messages(record: dict[str, Any], form: str) -> list[dict[str, Any]]:
-    messages: list[Any]
-    if form == "chat":
-        return conversation(record["messages"])
-    if form == "sharegpt":
-        said = from_text(record["conversations"])
-        messages = said if isinstance(said, list) else []
-        return conversation([*_system(record, "from", "value"), *messages], "from", "value")
-    if form == "prompt-completion":
-        prompt, completion = record["prompt"], record["completion"]
-        if isinstance(prompt, list) and isinstance(completion, list):
-            return conversation([*prompt, *completion])
-        messages = turn(_text(record, "prompt"), _text(record, "completion"))
-    else:
-        extra = _text(record, "input").strip() if record.get("input") is not None else ""
-        asked = _text(record, "instruction") + (f"\n\n{extra}" if extra else "")
-        messages = turn(asked, _text(record, "output"))
-    return conversation([*_system(record, "role", "content"), *messages])
+def _read_chat(record: dict[str, Any]) -> Content:
+    return Content(conversation(record["messages"]))
+
+
+def _read_sharegpt(record: dict[str, Any]) -> Content:
+    read = from_text(record["conversations"])
+    messages = read if isinstance(read, list) else []
+    return Content(conversation([*_system(record, "from", "value"), *messages], "from", "value"))
+
+
+def _read_prompt(record: dict[str, Any]) -> Content:
+    prompt, completion = record["prompt"], record["completion"]
+    if isinstance(prompt, list) and isinstance(completion, list):
+        return Content(conversation([*prompt, *completion]))
+    messages = turn(_text(record, "prompt"), _text(record, "completion"))
+    return Content(conversation([*_system(record, "role", "content"), *messages]))
+
+
+def _read_alpaca(record: dict[str, Any]) -> Content:
+    context = _text(record, "input").strip() if record.get("input") is not None else ""
+    question = _text(record, "instruction") + (f"\n\n{context}" if context else "")
+    messages = turn(question, _text(record, "output"))
+    return Content(conversation([*_system(record, "role", "content"), *messages]))
+
+
+def _read_text(record: dict[str, Any]) -> Content:
+    text = whole(_text(record, "text"), "text")
+    if not text.strip():
+        raise RowError("has an empty text, so there is nothing to learn from it")
+    return Content([], text)
+
+
+FORMS: Final[dict[str, Form]] = {
+    "chat": Form("chat", ("messages",), _read_chat),
+    "sharegpt": Form("ShareGPT", ("conversations",), _read_sharegpt),
+    "prompt-completion": Form("prompt and completion", ("prompt", "completion"), _read_prompt),
+    "alpaca": Form("Alpaca", ("instruction", "output"), _read_alpaca),
+    "text": Form("plain text", ("text",), _read_text),
+}
+"""Each form by the name that ``dataset.form`` selects it with; else the first that fits is taken."""
 
 
 def _system(record: dict[str, Any], who: str, said: str) -> list[dict[str, Any]]:
@@ -158,6 +204,14 @@ def _hint(record: Mapping[str, Any]) -> str:
                 else "save that list alone as a file of its own"
             )
             return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
+    if (columns := suggested_columns(record)) is None:
+        return ""
+    named = ", ".join(f"{ours} = {dumps(column)}" for ours, column in columns.items())
+    return f". If these are a question and its answer: columns = {{ {named} }}"
+
+
+def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
+    """Which columns of ``record`` look like a question and its answer; None where none do."""
     names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
     words = {name: set(_WORDS.findall(name.lower())) for name in names}
     asking = next((name for name in names if words[name] & ASKING), None)
@@ -167,6 +221,5 @@ def _hint(record: Mapping[str, Any]) -> str:
     asking = asking or next((name for name in said if name != answering), None)
     answering = answering or next((name for name in said if name != asking), None)
     if asking is None or answering is None:
-        return ""
-    columns = f"{{ prompt = {dumps(asking)}, completion = {dumps(answering)} }}"
-    return f". If these are a question and its answer: columns = {columns}"
+        return None
+    return {"prompt": asking, "completion": answering}

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from arkor_dev.contract.extras import install_command
+
 from .containers import Record, too_long
 from .json_text import parsed
 from .rows import MAX_ROW, DataError
@@ -115,7 +117,7 @@ class Parquet:
 
     def _start(self) -> None:
         if importlib.util.find_spec("pyarrow") is None:
-            raise DataError("needs one more package: pip install 'arkor-dev[parquet]'")
+            raise DataError(f"needs one more package. Install it with: {install_command('parquet')}")
         inherited = {name: os.environ[name] for name in PASSED if name in os.environ}
         self._begun = b""
         self._process = subprocess.Popen(

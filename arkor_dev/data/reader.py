@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .containers import MAX_BYTES, Record
 from .detect import Restarts, open_container
-from .forms import WANTED, WORDS, row_of
+from .forms import FORMS, Form, row_of, wanted_keys
 from .rows import DataError, Row, RowError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class DataFile:
     columns: Mapping[str, str] = field(default_factory=dict)
     group: str | None = None
     unit: str | None = None
+    forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
 
 
 class Place(NamedTuple):
@@ -121,9 +122,8 @@ class DataSet:
             if isinstance(record.raw, RowError):
                 raise record.raw
             assert container is not None  # only an error has none
-            return Item(
-                place, where, row_of(container.value(record), where, file.form, file.columns, file.group)
-            )
+            how = (file.form, file.columns, file.group, file.forms)
+            return Item(place, where, row_of(container.value(record), where, *how))
         except RowError as fault:
             return Item(place, file.name if isinstance(fault, DataError) else where, fault)
 
@@ -166,7 +166,7 @@ class DataSet:
             for record in islice(container.scan(), FIRST_ROWS):
                 row = self.item(Found(Place(1, index, *record[:3]), record, container)).row
                 if isinstance(row, Row):
-                    form = WORDS[row.form]
+                    form = self.files[index].forms[row.form].label
                     break
         return ", ".join([*([form] if form else []), container.words, *(["gzip"] if packed else [])])
 
@@ -181,4 +181,4 @@ def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
 
 def no_rows(name: str) -> RowError:
     """What to say of a data set without a row."""
-    return RowError(f"{name} is empty: write one JSON object a line, with the keys {WANTED}")
+    return RowError(f"{name} is empty: write one JSON object a line, with the keys {wanted_keys(FORMS)}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_ROW: Final = 4 * 2**20
 """Bytes of one row."""
@@ -34,9 +37,10 @@ class Row:
     """One row: a conversation in ``messages``, or else plain ``text`` of which everything is learned.
 
     ``where`` is its place for a person (``data/chats.jsonl, line 3``). ``tools`` are the functions that the
-    assistant may call, as JSON schemas; ``form`` is the row's own form by its key in ``forms.FORMS``.
+    assistant may call, as JSON schemas; ``form`` is the name of the row's form.
     ``origins`` has what the columns say that may tell where a row comes from; ``group`` is the one of them
-    that is named as telling which rows belong together, empty where none is.
+    that is named as telling which rows belong together, empty where none is. ``extra`` holds what the form
+    has beyond a conversation or a text (a rejected answer, a rating), for the training method that takes it.
     """
 
     messages: list[dict[str, Any]]
@@ -46,3 +50,4 @@ class Row:
     form: str = "chat"
     origins: dict[str, str] = field(default_factory=dict)
     group: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)

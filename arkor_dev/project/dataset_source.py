@@ -6,25 +6,28 @@ path or left a comma out should read so at once and not from a failed job.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
 from arkor_dev.data.containers import TooLargeError
 from arkor_dev.data.detect import is_parquet
-from arkor_dev.data.forms import COLUMNS, FORMS
+from arkor_dev.data.forms import COLUMNS, FORMS, suggested_columns
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import DatasetSource, Trainer
+    from arkor_dev.contract.shapes import DatasetSource, Trainer, UnmappedColumns
+    from arkor_dev.data.reader import Found, Item
 
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group")
 """What a ``dataset`` table may say."""
@@ -36,6 +39,10 @@ CHECKED_BYTES = 16 * MIB
 SECONDS = 1.5
 ALL_SECONDS = 0.5
 """After so much time no further data file is opened."""
+SHOWN_ROWS = 3
+SHOWN_COLUMNS = 50
+SHOWN_VALUE = 200
+COLUMN = text_line(200)
 CHECKED_ROW = MIB
 """Bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
 
@@ -118,12 +125,16 @@ def _columns(written: object) -> dict[str, str]:
 class DataLook:
     """What a look at data files has told: their rows, where they were counted, and the first fault.
 
-    With a ``problem`` they cannot be read; with a ``flaw`` one row of them cannot.
+    ``rows`` can be trained on, as far as they were read; ``unreadable`` ones cannot, and ``flaw`` is why the
+    first of them cannot. With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
+    match no known form.
     """
 
     rows: int | None = None
+    unreadable: int = 0
     problem: str | None = None
     flaw: str | None = None
+    unmapped: UnmappedColumns | None = None
 
 
 def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
@@ -139,6 +150,10 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         held_out = config.get("evalDatasetSource")
         other = look_at(project, held_out) if held_out else DataLook()
         problem, flaw = look.problem or other.problem, look.flaw or other.flaw
+        if look.unreadable:
+            trainer["unreadable"] = look.unreadable
+        if look.unmapped is not None:
+            trainer["unmapped"] = look.unmapped
         if problem is not None:
             trainer["problem"] = problem
         elif flaw is not None and not config.get("skipBadRows"):
@@ -146,7 +161,7 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
 
 
 def look_at(project: Path, source: DatasetSource) -> DataLook:
-    """Count the rows of a source's files and read them up to the first that cannot be trained on.
+    """Count the rows of a source's files, and read them for those that cannot be trained on.
 
     Bounded: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s; so
     no fault found does not mean that there is none. Files that have not changed are not read again. A source
@@ -154,7 +169,13 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
     """
     parts = parts_of(source)
     try:
-        files = [file for part in parts if part["type"] == "file" for file in files_of(part, project)]
+        numbered = [
+            (number, file)
+            for number, part in enumerate(parts)
+            if part["type"] == "file"
+            for file in files_of(part, project)
+        ]
+        files = [file for _, file in numbered]
         seen = tuple(_state(file.path) for file in files)
     except SourceError as fault:
         return DataLook(problem=f"dataset: {fault}")
@@ -164,6 +185,10 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
         return DataLook()
     key = tuple((file.path, file.name, file.form, tuple(file.columns.items()), file.group) for file in files)
     look = _looked_at(key, seen)
+    if look.unmapped is not None:
+        name = look.unmapped["file"]
+        part = next(number for number, file in numbered if file.name == name)
+        look = replace(look, unmapped={**look.unmapped, "part": part})
     return look if all(part["type"] == "file" for part in parts) else replace(look, rows=None)
 
 
@@ -182,28 +207,111 @@ def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
     try:
         if any(is_parquet(file.path) for file in files):
             return DataLook()
-        look = _first_fault(files, until)
+        look, complete = _read_through(files, until)
         few = sum(state[0] for state in seen) <= COUNTED_BYTES
-        return replace(look, rows=_count(files, until) if few else None)
+        rows = _count(files, until) if few else None
     except OSError as fault:
         return DataLook(problem=f"{files[0].name} cannot be read: {fault.strerror or fault}")
+    if rows is None:
+        return look
+    good = rows - look.unreadable
+    if complete and not good and look.problem is None:
+        none = "The only row cannot" if rows == 1 else f"None of the {rows:,} rows can"
+        return replace(look, rows=0, problem=f"{none} be trained on. {look.flaw}")
+    return replace(look, rows=good)
 
 
-def _first_fault(files: Sequence[DataFile], until: float) -> DataLook:
-    read = 0
+def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool]:
+    """What is wrong with the rows, as far as there is time; and whether that is all of them."""
+    unreadable = _Unreadable()
+    read = rows = 0
     with open_data(files, CHECKED_BYTES) as data:
         for found in data.scan():
             read += max(1, found.place.size)
             late = read > CHECKED_BYTES or time.monotonic() > until
             if late or isinstance(found.record.raw, TooLargeError):
-                return DataLook()
-            if found.place.size <= CHECKED_ROW or isinstance(found.record.raw, RowError):
-                item = data.item(found)
-                if isinstance(item.row, DataError):
-                    return DataLook(problem=f"{item.where}: {item.row}")
-                if isinstance(item.row, RowError):
-                    return DataLook(flaw=f"{item.where}: {item.row}")
-    return DataLook() if read else DataLook(problem=str(no_rows(files[0].name)))
+                return unreadable.look(), False
+            rows += 1
+            if found.place.size > CHECKED_ROW and not isinstance(found.record.raw, RowError):
+                continue
+            item = data.item(found)
+            if isinstance(item.row, DataError):
+                return DataLook(problem=f"{item.where}: {item.row}", unmapped=_headless(files, item)), False
+            if isinstance(item.row, RowError):
+                unreadable.add(files[found.place.file].name, found, item.where, item.row)
+            else:
+                unreadable.readable.add(files[found.place.file].name)
+    if not rows:
+        return DataLook(problem=str(no_rows(files[0].name))), True
+    return unreadable.look(), True
+
+
+class _Unreadable:
+    """Rows that cannot be trained on, and of the first file whose columns are unknown some as they are.
+
+    A file with a row in it that can be read has the right columns: of the others something else is wrong.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.flaw: str | None = None
+        self.file = ""
+        self.records: list[Mapping[str, object]] = []
+        self.readable: set[str] = set()
+
+    def add(self, file: str, found: Found, where: str, fault: RowError) -> None:
+        """Count one more."""
+        self.count += 1
+        self.flaw = self.flaw or f"{where}: {fault}"
+        if fault.fault != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):
+            return
+        record = found.container.value(found.record) if found.container else None
+        if isinstance(record, dict):
+            self.file = file
+            self.records.append(record)
+
+    def look(self) -> DataLook:
+        """What is known of them."""
+        unmapped = None if self.file in self.readable else unmapped_columns(self.file, self.records)
+        return DataLook(unreadable=self.count, flaw=self.flaw, unmapped=unmapped)
+
+
+def unmapped_columns(file: str, records: Sequence[Mapping[str, object]]) -> UnmappedColumns | None:
+    """The columns of a file's first ``records``, whose values are shortened; None where there are none."""
+    columns = [name for name in records[0] if COLUMN.fits(name)][:SHOWN_COLUMNS] if records else []
+    if not columns:
+        return None
+    shown: UnmappedColumns = {
+        "part": 0,
+        "file": file,
+        "columns": columns,
+        "rows": [{name: _short(record.get(name)) for name in columns} for record in records],
+    }
+    suggested = suggested_columns({name: records[0][name] for name in columns})
+    if suggested is not None:
+        shown["suggested"] = suggested
+    return shown
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text[:SHOWN_VALUE]
+
+
+def _headless(files: Sequence[DataFile], item: Item) -> UnmappedColumns | None:
+    """The numbered columns of a table whose first line is a row already; None for any other file."""
+    file = files[item.place.file]
+    try:
+        with open_data([replace(file, columns={"text": "1"})], CHECKED_BYTES) as data:
+            records = [
+                found.container.value(found.record)
+                for found in islice(data.scan(), SHOWN_ROWS)
+                if found.container and isinstance(found.record.raw, list)
+            ]
+    except RowError:
+        return None
+    # A form's name in the first line, or only one column, would have been understood.
+    return unmapped_columns(file.name, [record for record in records if isinstance(record, dict)])
 
 
 def _count(files: Sequence[DataFile], until: float) -> int | None:

@@ -80,6 +80,29 @@ class ManifestReader:
                 add_to_dataset, self._project, trainer, revision, path, preview=preview
             )
 
+    async def write_dataset(
+        self,
+        trainer: str,
+        revision: str,
+        change: str | tuple[int, Mapping[str, str]],
+        *,
+        preview: bool,
+    ) -> SettingsWritten:
+        """Write a path, or the columns of a part, as `project.write_settings`, one at a time."""
+        if not await asyncio.to_thread(self._has_toml):
+            raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
+        from .write_settings import set_columns, set_dataset
+
+        async with self._writing:
+            if isinstance(change, str):
+                return await asyncio.to_thread(
+                    set_dataset, self._project, trainer, revision, change, preview=preview
+                )
+            part, columns = change
+            return await asyncio.to_thread(
+                set_columns, self._project, trainer, revision, part, columns, preview=preview
+            )
+
     def _has_toml(self) -> bool:
         # A dangling link or an unreadable file is there all the same, and is reported as what it is.
         path = self._project / "arkor.toml"

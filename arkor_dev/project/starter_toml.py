@@ -14,6 +14,8 @@ from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings.setting import EVERYWHERE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arkor_dev.contract.settings.setting import Setting
 
 VALUES: Final = {
@@ -29,13 +31,14 @@ VALUES: Final = {
     "lora.alpha": 16,
 }
 """What the example trains with, by key: a model and a length that a laptop without a GPU can bear."""
+OWN_DATA: Final = ("model", "lora.r", "lora.alpha")
+"""Of those, what fits any data: the others would be wrong for more rows, or fewer."""
 
 HEAD: Final = """\
 # What Arkor Studio trains in this folder. One [[trainer]] or several; each shows up under its name.
 # Start Studio with `arkor-dev --local` and press Run training, or run `arkor-dev start --local`.
 
 [[trainer]]
-name = "my-bot"
 """
 DATASET: Final = """\
 # One chat a line: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
@@ -48,26 +51,28 @@ DATASET: Final = """\
 # dataset = { path = "data/faq.csv", group = "document" }
 # Rows to measure the loss on, instead of a part of these (then without eval_split):
 # eval_dataset = "data/eval.jsonl"
-dataset = "data/train.jsonl"
 """
 
 
 WIDTH: Final = 110
 
 
-def starter_toml() -> str:
-    """The whole file."""
+def starter_toml(name: str = "my-bot", own_data: str | None = None) -> str:
+    """The whole file: of the example, or of a trainer called ``name`` for a data file of the project."""
+    values = {key: VALUES[key] for key in (OWN_DATA if own_data else VALUES)}
     rows = _usual("")
-    model, *rest = [row for row in rows if row.key in VALUES]
-    parts = [HEAD, _entry(model), DATASET, *map(_entry, rest)]
+    model, *rest = [row for row in rows if row.key in values]
+    data = f"{DATASET}dataset = {quoted(own_data or 'data/train.jsonl')}\n"
+    parts = [f"{HEAD}name = {quoted(name)}\n", _entry(model, values), data]
+    parts += [_entry(row, values) for row in rest]
     parts += [
         "# More that may be said; docs/settings.md of Arkor Studio has every setting:\n",
-        *(_entry(row) for row in rows if row.key not in VALUES),
+        *(_entry(row, values) for row in rows if row.key not in values),
     ]
     for table in settings.tables():
         head = f"[trainer.{table}]\n"
         for row in _usual(table):
-            parts.append(head + _entry(row))
+            parts.append(head + _entry(row, values))
             head = ""
     return "\n".join(parts)
 
@@ -76,15 +81,15 @@ def _usual(table: str) -> list[Setting]:
     return [row for row in settings.below(table) if row.group == "usual"]
 
 
-def _entry(row: Setting) -> str:
+def _entry(row: Setting, values: Mapping[str, object]) -> str:
     """What it is for, and the line that sets it: a comment too, unless the example sets it."""
     facts = [row.help]
     if row.rule.kind == "choice":
         facts.append(f"{row.rule.words.capitalize()}.")
     if row.where != EVERYWHERE:
         facts.append(f"Only for {row.where}.")
-    if row.key not in VALUES and row.default is None:
+    if row.key not in values and row.default is None:
         facts.append(f"Unset: {row.default_words}.")
     said = textwrap.fill(" ".join(facts), WIDTH, initial_indent="# ", subsequent_indent="# ")
-    value, mark = (VALUES[row.key], "") if row.key in VALUES else (row.shown, "# ")
+    value, mark = (values[row.key], "") if row.key in values else (row.shown, "# ")
     return f"{said}\n{mark}{row.name} = {quoted(value)}\n"

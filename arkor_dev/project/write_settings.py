@@ -10,9 +10,10 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.core.atomic_write import ChangedError, replace_regular
 
 from .arkor_toml import parse, place, read, revision_of
-from .toml.edit import EditError, edit
-from .toml.edit import add_to_dataset as edit_dataset
+from .toml import edit
+from .toml.edit import EditError
 from .toml.problems import FILE
+from .toml.values import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +51,46 @@ def add_to_dataset(
     project: Path, trainer: str, revision: str, path: str, *, preview: bool
 ) -> SettingsWritten:
     """Add a file of the project to a trainer's ``dataset``, as `write_settings` writes settings."""
-    return _write(project, revision, lambda text: _with_file(project, text, trainer, path), preview=preview)
+    by_hand = f'Add "{path}" to the list by hand: dataset = [ what is there now, "{path}" ]'
+    return _write(
+        project,
+        revision,
+        lambda text: _with_dataset(
+            project, text, trainer, lambda index: edit.add_to_dataset(text, index, path), by_hand
+        ),
+        preview=preview,
+    )
+
+
+def set_dataset(project: Path, trainer: str, revision: str, path: str, *, preview: bool) -> SettingsWritten:
+    """Make a file of the project a trainer's ``dataset``, as `write_settings` writes settings."""
+    by_hand = f'Write it by hand: dataset = "{path}"'
+    return _write(
+        project,
+        revision,
+        lambda text: _with_dataset(
+            project, text, trainer, lambda index: edit.set_dataset(text, index, path), by_hand
+        ),
+        preview=preview,
+    )
+
+
+def set_columns(
+    project: Path, trainer: str, revision: str, part: int, columns: Mapping[str, str], *, preview: bool
+) -> SettingsWritten:
+    """Write which columns of a trainer's data are which, as `write_settings` writes settings.
+
+    ``part`` is the number of the source in its ``dataset``, from 0.
+    """
+    by_hand = f"Write it by hand, into the table of the data set: columns = {written(dict(columns))}"
+    return _write(
+        project,
+        revision,
+        lambda text: _with_dataset(
+            project, text, trainer, lambda index: edit.set_columns(text, index, part, columns), by_hand
+        ),
+        preview=preview,
+    )
 
 
 def _write(project: Path, revision: str, edited: Callable[[str], str], *, preview: bool) -> SettingsWritten:
@@ -81,7 +121,7 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
     if config is None:
         raise BadRequestError(trainers[index].get("problem", NOT_EDITABLE))
     try:
-        after = edit(text, index, complete(config, changes))
+        after = edit.edit(text, index, complete(config, changes))
     except EditError:
         raise BadRequestError(NOT_EDITABLE) from None
     now = parse(project, after)[index]
@@ -92,19 +132,17 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
     return after
 
 
-def _with_file(project: Path, text: str, trainer: str, path: str) -> str:
+def _with_dataset(project: Path, text: str, trainer: str, edited: Callable[[int], str], by_hand: str) -> str:
+    """``text`` with another ``dataset``; ``edited`` makes it, given the trainer's number."""
     trainers = parse(project, text)
     index = place(trainers, trainer)
     if text.count("\n") > MANY_LINES:
         raise BadRequestError(TOO_LONG)
-    if "config" not in trainers[index]:
-        raise BadRequestError(trainers[index].get("problem", NOT_EDITABLE))
     try:
-        after = edit_dataset(text, index, path)
-    except EditError:
+        after = edited(index)
+    except (EditError, KeyError):
         raise BadRequestError(
-            f'{FILE} is written in a way that Studio cannot add a file to. Add "{path}" to the list '
-            f'of {trainer}\'s dataset by hand: dataset = [ what is there now, "{path}" ]'
+            f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}. {by_hand}"
         ) from None
     now = parse(project, after)[index]
     if "config" not in now:  # it cannot be read, say

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
 
 RESULTS: Final = CACHE / "bench" / "defaults.jsonl"
 LAYERS: Final[dict[str, dict[str, Any]]] = {
@@ -146,16 +146,18 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     from arkor_dev.local.evaluation.general import questions
     from arkor_dev.local.modeling.number_format import Choice
     from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.plan import Plan
-    from arkor_dev.local.training.rows.encoding import encode
+    from arkor_dev.local.training.rows.encoding import Encoding, encode
     from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run_events import RunEvents
 
     own = replace(base, model=copy.deepcopy(base.model))
     whole = cell.layers == "whole model"
     if whole:
         own.model.to(torch.float32)
     train, held_out = (_rows(base.tokenizer, pairs) for pairs in task(cell.task, cell.seed))
-    asked = (encode(base.tokenizer, row, LENGTH, responses_only=True)[0] for row in questions(GENERAL))
+    asked = (encode(base.tokenizer, row, Encoding(LENGTH))[0] for row in questions(GENERAL))
     general = [example for examples in asked for example in examples]
     config = {
         "learningRate": cell.rate or None,
@@ -170,6 +172,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     plan = Plan.of(JobSettings({**config, **LAYERS[cell.layers]}), len(train), 0)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(
+            method=method("sft"),
             base=own,
             base_name="starter",
             base_note=None,
@@ -181,7 +184,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
             four_bit=False,
             seed=cell.seed,
             settings={},
-            emit=lambda *_, **__: None,
+            emit=RunEvents(lambda *_: None),
             cancelled=lambda: False,
             choice=Choice(torch.float32 if whole else torch.bfloat16, "the same for all cells"),
         )
@@ -199,12 +202,12 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
 
 def _rows(tokenizer: Any, pairs: list[tuple[str, str]]) -> list[Example]:
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.rows.encoding import encode
+    from arkor_dev.local.training.rows.encoding import Encoding, encode
 
     rows: list[Example] = []
     for number, (question, answer) in enumerate(pairs, 1):
         turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-        rows += encode(tokenizer, Row(turns, f"row {number}"), LENGTH, responses_only=True)[0]
+        rows += encode(tokenizer, Row(turns, f"row {number}"), Encoding(LENGTH))[0]
     return rows
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from .starter import starter
 
 if TYPE_CHECKING:
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
-    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,13 +51,16 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
     """Our run, before it begins."""
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.number_format import choose
+    from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run_events import RunEvents
 
     base = load_base(starter(), as_stored=True)
     train = _rows(rows, base.tokenizer)
     tokens = BATCH * sum(len(row.ids) for row in train) // len(train)
     choice = choose(base.model, base.device, base.dtype, tokens, None, folder / "formats.json")
     return Run(
+        method=method("sft"),
         base=base,
         base_name="starter",
         base_note=None,
@@ -69,7 +72,7 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
         four_bit=False,
         seed=1,
         settings={},
-        emit=lambda *_, **__: None,
+        emit=RunEvents(lambda *_: None),
         cancelled=lambda: False,
         choice=choice,
     )
@@ -82,15 +85,15 @@ def _rows(name: str, tokenizer: Any) -> list[Example]:
 def _example(tokenizer: Any) -> list[Example]:
     from arkor_dev.data.reader import DataFile
     from arkor_dev.local.training.rows.datasets import read_rows
-    from arkor_dev.local.training.rows.encoding import encode
+    from arkor_dev.local.training.rows.encoding import Encoding, encode
 
     rows = read_rows([DataFile(EXAMPLE, EXAMPLE.name)])
-    return [encode(tokenizer, row, LONGEST, responses_only=True)[0][0] for row in rows]
+    return [encode(tokenizer, row, Encoding(LONGEST))[0][0] for row in rows]
 
 
 def _mixed(tokenizer: Any) -> list[Example]:
     """Pieces of the example's text, of any length; a quarter to three quarters of each are its answer."""
-    from arkor_dev.local.training.rows.encoding import IGNORED, Example
+    from arkor_dev.local.modeling.example import IGNORED, Example
 
     words = [token for row in _example(tokenizer) for token in row.ids]
     chance, rows = random.Random(7), []  # noqa: S311 - lengths, not secrecy
@@ -148,7 +151,7 @@ def _products(run: Run, batches: list[list[Example]]) -> float:
     import torch
 
     from arkor_dev.local.layers.line import lay
-    from arkor_dev.local.training.rows.encoding import IGNORED
+    from arkor_dev.local.modeling.example import IGNORED
 
     model, dtype = run.base.model, run.choice.dtype
     last = model.get_output_embeddings().weight.detach()

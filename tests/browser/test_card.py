@@ -31,10 +31,12 @@ async def test_a_card_is_read_and_copied(
     fake_backend.cards.write(job, 400, "# That of a checkpoint\n")
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        button = page.get_by_role("button", name="Model card", exact=True)
+        button = page.get_by_role("button", name="Actions for Final adapter")
         await expect(button).to_be_visible()
         assert fake_backend.count("GET /v1/jobs/{id}/card") == 0
         await button.focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("menuitem", name="Blind test").press("ArrowDown")
         await page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog", name="Model card")
         await expect(dialog.get_by_role("table")).to_contain_text("64 general questions")
@@ -45,7 +47,8 @@ async def test_a_card_is_read_and_copied(
         await page.keyboard.press("Escape")
         await expect(dialog).to_have_count(0)
         await expect(button).to_be_focused()
-        await page.get_by_role("button", name="Model card of step 400").click()
+        await page.get_by_role("button", name="Actions for Step 400").click()
+        await page.get_by_role("menuitem", name="Model card").click()
         await expect(page.get_by_role("heading", name="That of a checkpoint")).to_be_visible()
     assert fake_backend.last("GET /v1/jobs/{id}/card").url.query["step"] == "400"
 
@@ -55,5 +58,6 @@ async def test_without_the_feature_there_is_none(
 ) -> None:
     job = trained(fake_backend, "support-bot")
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_text("try it").first).to_be_visible()
-        await expect(page.get_by_role("button", name="Model card")).to_have_count(0)
+        await page.get_by_role("button", name="Actions for Final adapter").click()
+        await expect(page.get_by_role("menuitem", name="Blind test")).to_be_visible()
+        await expect(page.get_by_role("menuitem", name="Model card")).to_have_count(0)

@@ -130,7 +130,7 @@ async def test_a_later_run_says_what_became_of_each_correction(
         await expect(told_of.nth(1)).to_contain_text("Answered as before the correction")
         await expect(told_of.nth(2)).to_contain_text("Another answer")
         await page.goto(f"{studio.url}/#/jobs/{other}")
-        await expect(page.get_by_text("Adapter and checkpoints")).to_be_attached()
+        await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
         await expect(section).to_have_count(0)
     bodies = asked(fake_backend)
     assert [body["messages"][-1]["content"] for body in bodies] == ["Where?", "When?", "Who?"]

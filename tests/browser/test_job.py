@@ -523,6 +523,8 @@ async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_as
     config = {"model": "tiny", "datasetSource": {"type": "file", "path": "d.jsonl"}, "batchSize": 64}
     job = fake_backend.add_job(config=config, settings={"model": "tiny", "batchSize": 18, "seed": 42})
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("tab", name="Events").press("ArrowRight")
+        await expect(page.get_by_role("tab", name="Configuration")).to_be_focused()
         for name, value, title, quiet in (
             ("Data set", "d.jsonl", "d.jsonl", False),
             ("Batch size", "18", "18", False),
@@ -541,52 +543,37 @@ async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_as
         await expect(seed).to_have_attribute("title", re.compile("^Random seed"))
 
 
-async def test_what_is_left_behind_can_be_found_and_tried(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job()
-    saved = {"kind": "checkpoint", "name": "step 10", "bytes": 4096, "path": "/data/jobs/one/checkpoints/10"}
-    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[saved])
-    final = {"kind": "adapter", "name": "final", "bytes": 2048, "path": "/data/jobs/one/final"}
-    fake_backend.jobs[job]["status"] = "completed"
-    fake_backend.emit(job, "training.completed", artifacts=[final])
-    context = {"permissions": ["clipboard-read", "clipboard-write"]}
-    async with open_page(studio.url, f"/#/jobs/{job}", **context) as page:
-        for name, size, path, target in (
-            ("final", "2.0 kB", final["path"], f"final%3A{job}"),
-            ("Step 10", "4.1 kB", saved["path"], f"checkpoint%3A{job}%3A10"),
-        ):
-            fact = page.locator(".job-fact").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
-            await expect(fact).to_contain_text(size)
-            await fact.get_by_role("button", name=f"Copy the folder's path: {path}").click()
-            await soon(partial(page.evaluate, COPIED, path))
-            link = fact.get_by_role("link", name="try it")
-            await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
-
-
-async def test_what_can_be_done_with_a_checkpoint_stands_in_one_line(
+async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["card", "parent"]
     job = fake_backend.add_job()
-    for step in (50, 12_500):
-        saved = {"kind": "checkpoint", "name": f"step {step}", "bytes": 51_700_000, "path": f"/data/{step}"}
+    steps(fake_backend, job, 1, 20)
+    fake_backend.log(job, 20, evalLoss=0.25, timestamp=stamp(20))
+    for step in range(2, 21, 2):
+        saved = {"kind": "checkpoint", "name": f"step {step}", "bytes": 4096, "path": f"/data/one/{step}"}
         fake_backend.emit(job, "checkpoint.saved", step=step, artifacts=[saved])
-    final = {"kind": "adapter", "name": "an-adapter-" * 8, "bytes": 2048, "path": "/data/final"}
+    final = {"kind": "adapter", "name": "final", "bytes": 2048, "path": "/data/one/final"}
     fake_backend.jobs[job]["status"] = "completed"
     fake_backend.emit(job, "training.completed", artifacts=[final])
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_role("button", name="Branch from step 12,500")).to_be_visible()
-        card = await page.get_by_role("button", name="Model card", exact=True).bounding_box()
-        assert card
-        assert card["x"] + card["width"] <= 1280
-        rows = page.locator(".job-fact", has=page.locator(".job-made")).filter(has_text="Step ")
-        await expect(rows).to_have_count(2)
-        for row in await rows.all():
-            box, button = await row.bounding_box(), await row.get_by_role("button").last.bounding_box()
-            assert box
-            assert button
-            assert box["height"] < 1.5 * button["height"]
+    context = {"permissions": ["clipboard-read", "clipboard-write"]}
+    async with open_page(studio.url, f"/#/jobs/{job}", **context) as page:
+        region = page.get_by_role("region", name="Checkpoints")
+        rows = region.locator("tbody tr")
+        await expect(rows).to_have_count(7)
+        await expect(rows.nth(0)).to_have_text(re.compile("^final.*0.1500.*0.2500.*2.0 kB"))
+        await expect(rows.nth(1)).to_have_text(re.compile("^Step 20lowest eval loss.*0.1500.*0.2500.*4.1 kB"))
+        for name, path, target in (
+            ("final", "/data/one/final", f"final%3A{job}"),
+            ("Step 20", "/data/one/20", f"checkpoint%3A{job}%3A20"),
+        ):
+            await region.get_by_role("button", name=f"Actions for {name}").click()
+            await page.get_by_role("menuitem", name="Copy folder path").click()
+            await soon(partial(page.evaluate, COPIED, path))
+            link = region.get_by_role("link", name=f"Try {name}")
+            await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
+        await region.get_by_role("button", name="Show all 11").click()
+        await expect(rows).to_have_count(11)
 
 
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
@@ -619,7 +606,7 @@ async def test_a_cut_stream_loses_and_doubles_nothing(
         fake_backend.cut()
         steps(fake_backend, job, 11, 20)
         await expect(figure(page, "Step")).to_contain_text("20")
-        await expect(page.locator(".job-events h2")).to_contain_text("21")
+        await expect(page.get_by_role("tab", name="Events")).to_contain_text("21")
 
 
 @pytest.mark.tabs
@@ -653,6 +640,29 @@ async def test_a_forecast_stays_beside_what_came(
     fake_backend.finish(job)
     fake_backend.jobs[job] |= times
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        facts = page.get_by_role("region", name="Facts")
+        await page.get_by_role("tab", name="Configuration").click()
+        facts = page.get_by_role("tabpanel")
         await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
         await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
+
+
+async def test_a_method_s_own_figures_are_curves(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running")
+    figures = [
+        {"name": "margin", "label": "Margin", "unit": "nats"},
+        {"name": "accuracy", "label": "Accuracy"},
+    ]
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 40, "figures": figures})
+    for step in range(1, 9):
+        fake_backend.log(job, step, loss=3 / step, margin=step / 4, accuracy=0.5 + step / 20)
+    fake_backend.emit(job, "training.log", step=8, evalLoss=1, evalMargin=1.5, evalAccuracy=0.75)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        legend = page.get_by_role("group", name="Curves")
+        await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
+        await page.get_by_role("group", name="Value").get_by_text("Margin").click()
+        await expect(legend.get_by_role("button")).to_have_text(["Margin (nats)", "eval Margin (nats)"])
+        await expect(page.get_by_role("application", name=re.compile("^Margin of"))).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("radio", name="Margin")).to_be_checked()

@@ -240,7 +240,7 @@ async def test_the_same_question_to_another_checkpoint(
         # From the job's own page too, after a reload: the question is there, and nothing was sent yet.
         await page.goto(f"{studio.url}/#/jobs/{job}")
         await page.reload()
-        await page.locator(".job-fact", has_text="Step 20").get_by_role("link", name="try it").click()
+        await page.get_by_role("link", name="Try Step 20").click()
         await expect(page.get_by_label("Message")).to_have_value("Who are you?")
         await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
         await expect(answers(page)).to_have_count(0)

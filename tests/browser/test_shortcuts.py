@@ -43,9 +43,9 @@ EFFECTS: dict[str, Check] = {
     "Previous job": shows(".jobs-row:nth-child(1) .jobs-name:focus"),
     "Select the job": shows(".jobs-row:nth-child(2):not(.jobs-row-on)"),
     "Compare selected jobs": leads_to(r"#/compare\?jobs="),
-    "Open this job in Playground": leads_to(r"#/playground\?target=checkpoint"),
+    "Open in Playground": leads_to(r"#/playground\?target=checkpoint"),
     "Run again with changes": shows(".ui-error:has-text('no trainer now')"),
-    "Cancel this job": shows("dialog:has-text('Cancel this job?')"),
+    "Cancel job": shows("dialog:has-text('Cancel this job?')"),
     "New conversation": shows(".pg-main:not(:has(.chat-user)) textarea:focus"),
     "Compare two models": shows(".pg-two"),
     "Write a message": shows(".pg-composer textarea:focus"),
@@ -66,7 +66,7 @@ async def select_all(page: Page) -> None:
 PAGES: dict[str, Check] = {
     "/#/": shows("main h1"),
     "/#/jobs": select_all,
-    "/#/jobs/now": shows(".job-actions .ui-button:has-text('Playground')"),
+    "/#/jobs/now": shows(".job-table a:has-text('Try')"),
     "/#/playground": shows(".pg-head button:has-text('done')"),
     "/#/endpoints": shows(".ep .ui-button"),
 }

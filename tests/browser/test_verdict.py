@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
+
+from tests.support.fake_evaluation import GENERAL
 
 from .states import trained
 from .talk import answers, ask, asked
@@ -59,9 +62,15 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
-        await verdict.get_by_text("What this means").click()
+        await verdict.get_by_text("Details", exact=True).click()
         await expect(verdict).to_contain_text("its answers are 4 times longer")
         await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
+        # The words stand at the line that they are about.
+        zero = await verdict.locator(".job-interval-zero").first.bounding_box()
+        words = await verdict.get_by_text("no difference", exact=True).bounding_box()
+        assert zero
+        assert words
+        assert abs(zero["x"] - words["x"] - words["width"] / 2) < 2
         await verdict.get_by_text("Answers to general questions").click()
         row = verdict.get_by_role("row", name="Cut after 64 tokens")
         await expect(row.get_by_role("cell")).to_have_text(["0 of 16", "11 of 16"])
@@ -79,7 +88,12 @@ async def test_rows_come_in_the_order_that_is_asked_for(
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
-        await expect(verdict).to_contain_text("loss 2.050 → 2.360")
+        await expect(verdict.locator(".job-tile")).to_have_text(
+            [
+                re.compile("^Your task.*Better.*3.42 → 1.91.*12 held-out rows"),
+                re.compile("^General ability.*Worse.*2.05 → 2.36.*64 questions"),
+            ]
+        )
         assert fake_backend.count("GET /v1/jobs/{id}/evaluation") == 0, "rows are for whoever opens them"
         await verdict.get_by_text("Held-out rows side by side").click()
         first = verdict.get_by_role("listitem").first
@@ -114,7 +128,7 @@ async def test_a_backend_without_the_feature_offers_nothing(
 ) -> None:
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_text("Adapter and checkpoints")).to_be_attached()
+        await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
         await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)
 
 
@@ -148,17 +162,27 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
     one, two, three, four = (
         trained(fake_backend, name, steps=40, of=40) for name in ("one", "two", "three", "four")
     )
-    for job in (one, two, three):
+    for job in (one, three):
         fake_backend.evaluations.judge(job)
+    forgot = {"mean": -0.93, "low": -1.1, "high": -0.7}
+    fake_backend.evaluations.judge(two, general={**GENERAL, "adapter": 2.98, "difference": forgot})
     fake_backend.evaluations.unlike.add(three)
     async with open_page(studio.url, f"/#/compare?jobs={one},{two},{three},{four}", faulty=True) as page:
         paired = page.get_by_role("region", name="Adapter against adapter")
         await expect(paired.get_by_role("definition")).to_have_text(
             [
-                "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows.",
-                "three and one were evaluated on different rows.",
+                (
+                    "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows. General questions: its loss rose "
+                    "by 0.93; that of one rose by 0.31."
+                ),
+                (
+                    "three and one were evaluated on different rows. General questions: its loss rose by 0.31; "
+                    "that of one rose by 0.31."
+                ),
             ]
         )
+        row = page.get_by_role("row", name="General ability: change of loss")
+        await expect(row.get_by_role("cell")).to_have_text(["+0.31", "+0.93", "+0.31", "\u2013"])
         await page.goto(f"{studio.url}/#/compare?jobs={one},{four}")
         await expect(page.locator(".chart-curve")).to_have_count(2)
         await expect(paired).to_have_count(0)

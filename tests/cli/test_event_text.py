@@ -50,10 +50,14 @@ def test_an_answer_is_one_line_whatever_it_holds() -> None:
     run = RunLines(total=40, step=20)
     told = {"step": 20, "number": 2, "prompt": "Q?", "answer": "One\n\x1b[31mtwo\u202e " + "x" * 500}
     line = run.read(JobEvent("sample.created", told))
-    assert line.startswith("step 20, prompt 2: One two x")
-    assert line.endswith("x…")
-    assert len(line) < 200
-    assert run.read(JobEvent("sample.created", {"answer": ""})).endswith(": (an empty answer)")
+    assert line == 'step 20, prompt 2 "Q?": One two ' + "x" * 500, "64 tokens are shown in full"
+    line = run.read(
+        JobEvent("sample.created", {**told, "step": 0, "answer": "y" * 9000, "prompt": "z" * 900})
+    )
+    assert line.startswith('base model, prompt 2 "zzz')
+    assert line.endswith("y…")
+    assert len(line) < 750
+    assert run.read(JobEvent("sample.created", {"answer": ""})).endswith(": (empty answer)")
     assert (run.step, run.total) == (20, 40)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.data.forms import COLUMNS, FORMS, WORDS, row_of
+from arkor_dev.data.forms import COLUMNS, FORMS, Content, Form, row_of
 from arkor_dev.data.rows import RowError
 
 USER, SAID = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
@@ -150,6 +150,23 @@ def test_a_row_that_is_none_says_why(record: dict[str, Any], reason: str) -> Non
     assert reason in str(caught.value)
 
 
-def test_each_form_has_words_and_columns() -> None:
-    assert FORMS.keys() == WORDS.keys()
-    assert {key for keys in FORMS.values() for key in keys} <= set(COLUMNS)
+def test_the_keys_of_each_form_can_be_mapped_from_other_columns() -> None:
+    assert {key for form in FORMS.values() for key in form.keys} <= set(COLUMNS)
+
+
+def test_a_training_method_brings_its_own_forms() -> None:
+    def read(record: dict[str, Any]) -> Content:
+        return Content([USER, {**SAID, "content": record["good"]}], extra={"bad": record["bad"]})
+
+    forms = {"pair": Form("pairs", ("good", "bad"), read)}
+    row = row_of({"good": "b", "bad": "c", "source": "x"}, "d", None, {}, forms=forms)
+    assert (row.form, row.messages, row.extra, row.origins) == (
+        "pair",
+        [USER, SAID],
+        {"bad": "c"},
+        {"source": "x"},
+    )
+    with pytest.raises(RowError, match="has the keys messages; wanted good and bad"):
+        row_of({"messages": [USER, SAID]}, "d", None, {}, forms=forms)
+    with pytest.raises(RowError, match="the form chat is not for this training method, which takes: pair"):
+        row_of({"messages": [USER, SAID]}, "d", "chat", {}, forms=forms)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.data import detect
 from arkor_dev.data.containers import TooLargeError
 from arkor_dev.data.reader import DataFile, Item, open_data
@@ -163,7 +164,9 @@ def test_parquet_needs_its_package_and_a_whole_file(tmp_path: Path, monkeypatch:
     assert str(items[0].row).startswith("is a Parquet file inside gzip")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     _, items = opened(tmp_path / "d.parquet", b"PAR1")
-    assert said(items) == ["d.parquet: needs one more package: pip install 'arkor-dev[parquet]'"]
+    assert said(items) == [
+        f"d.parquet: needs one more package. Install it with: {install_command('parquet')}"
+    ]
 
 
 BAD_ROWS = [

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.training.run_events import RunEvents
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
     from arkor_dev.local.training.plan import Plan
-    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 ROWS = 6
@@ -19,7 +21,7 @@ ROWS = 6
 
 def made_up(count: int, answers_only: bool = True) -> list[Example]:
     """Rows of unlike lengths, whose second half is the answer; the same ones whenever they are asked for."""
-    from arkor_dev.local.training.rows.encoding import IGNORED, Example
+    from arkor_dev.local.modeling.example import IGNORED, Example
 
     chance = random.Random(7)
     rows = []
@@ -35,16 +37,18 @@ def tiny_run(
     data: Path,
     plan: Plan,
     choice: Choice,
-    emit: Callable[..., None],
+    emit: RunEvents,
     train: Sequence[Example] | None = None,
     held_out: Sequence[Example] = (),
     **facts: Any,
 ) -> Run:
     """A run of ``plan`` on ``train``, else on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
     from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.run import Run
 
     named: dict[str, Any] = {
+        "method": method("sft"),
         "base_name": "tiny",
         "base_note": None,
         "job_id": choice.name,
@@ -81,14 +85,12 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     )
 
 
-class Events:
+class Events(RunEvents):
     """Takes a run's events."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def __call__(self, name: str, **fields: Any) -> None:
-        self.calls.append((name, fields))
+        super().__init__(lambda name, fields: self.calls.append((name, dict(fields))))
 
     def figures(self, field: str) -> list[float]:
         """That figure of every row of the log that has it."""

@@ -306,7 +306,7 @@ def test_a_column_of_groups_is_looked_for(project: Path) -> None:
     (project / "arkor.toml").write_text(text)
     (trainer,) = load_trainers(project)
     assert trainer["config"]["datasetSource"]["group"] == "book"
-    assert "line 1: has no column 'book' for group; it has " in trainer["flaw"]
+    assert "line 1: has no column 'book' for group; it has " in trainer["problem"]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_lines(project: Path) -> None:
@@ -348,7 +348,7 @@ def test_rows_are_counted_again_when_the_file_changes(project: Path) -> None:
     write(project, SMALL)
     assert load_trainers(project)[0]["rows"] == 2
     data = project / "data.jsonl"
-    data.write_text("{}\n" * 5)
+    data.write_text(f"{ROW}\n" * 5)
     os.utime(data, ns=(1, 1))
     assert load_trainers(project)[0]["rows"] == 5
 
@@ -519,13 +519,15 @@ def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
 ) -> None:
     (project / "data.jsonl").write_bytes(content)
     (trainer,) = load_trainers(write(project, SMALL))
-    # What is not there, or not to the end, cannot be run; of rows that are wrong the person is asked.
-    kind = "problem" if not said.startswith("data.jsonl, line") else "flaw"
-    assert trainer[kind].startswith(said)  # type: ignore[literal-required]
+    # Without a row that can be read it cannot be run; of some that are wrong the person is asked.
+    kind = "flaw" if content.startswith(ROW.encode()) else "problem"
+    none = "The only row cannot be trained on. " if said.startswith("data.jsonl, line 1:") else ""
+    assert trainer[kind].startswith(none + said)  # type: ignore[literal-required]
     assert ("problem" in trainer, "flaw" in trainer) == (kind == "problem", kind == "flaw")
     assert trainer["config"]["model"] == "m"
     lines = sum(1 for line in content.split(b"\n") if line.strip())
-    assert trainer["rows"] == (0 if content.startswith(b"[") else lines)
+    assert trainer["rows"] == (1 if kind == "flaw" else 0)
+    assert trainer.get("unreadable", 0) == (0 if content.startswith(b"[") else lines - trainer["rows"])
     (project / "data.jsonl").write_text(f"{ROW}\n")
     assert not load_trainers(project)[0].keys() & {"problem", "flaw"}
 

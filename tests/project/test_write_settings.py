@@ -11,6 +11,7 @@ from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.atomic_write import replace_regular
 from arkor_dev.project import write_settings as module
 from arkor_dev.project.arkor_toml import load_trainers, revision
+from arkor_dev.project.toml import edit
 from arkor_dev.project.write_settings import write_settings
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def test_what_cannot_be_edited(project: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (status, text.split(";")[0]) == (400, "arkor.toml:9: model = 3 is invalid")
     assert "power applies only when scheduler is" in refused(project, {"lrPower": 2})[1]
     assert "has no trainer" in refused(project, {"seed": 1}, trainer="none")[1]
-    monkeypatch.setattr(module, "edit", lambda *_: TOML.replace("40", "41"))
+    monkeypatch.setattr(edit, "edit", lambda *_: TOML.replace("40", "41"))
     assert "make the change by hand" in refused(project, {"maxSteps": 42})[1]
     (project / "arkor.toml").write_text(TOML + "#\n" * module.MANY_LINES)
     assert "too many to compare" in refused(project, {"maxSteps": 42})[1]

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
+INSTALL = "/usr/bin/python3 -m pip install 'llama-cpp-python<0.4,>=0.3.36'"
 LLAMA = ("gguf", "gguf-lora", "ollama")
 QUANTIZATIONS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 PROOF: dict[str, Any] = {
     "verdict": "same",
-    "sentence": "61 of 64 tokens of its answers agree, loss 1.93 (trained 1.91, base 3.42): the same model.",
+    "sentence": "Same as the trained model: loss 1.93 on 32 texts (trained 1.91, base 3.42).",
     "faults": [],
     "prompts": 4,
     "agreeingTokens": 61,
@@ -39,7 +40,9 @@ PROOF: dict[str, Any] = {
 
 
 class FakeExports:
-    """``looks`` is how often an export is asked for before it is done; ``failing`` jobs' fail.
+    """``looks`` is how often an export is asked for before its files are there; ``failing`` jobs' fail.
+
+    They are verified for ``proving`` more looks; a failing job's export fails after these.
 
     ``proof`` is what is found, and ``files`` what they hold; ``named`` is what is told of these, ``progress``
     how far one has come, ``lacking`` what is missing for those of llama.cpp.
@@ -47,7 +50,7 @@ class FakeExports:
 
     def __init__(self, fake: FakeBackend) -> None:
         self._fake = fake
-        self.looks = 1
+        self.looks, self.proving = 1, 0
         self.failing: dict[str, str] = {}
         self.proof = PROOF
         self.files = dict(FILES)
@@ -99,8 +102,10 @@ class FakeExports:
             return export
         export["state"] = "running"
         export["progress"] = {"done": seen, **self.progress}
-        if job_id in self.failing:
+        over = seen > self.looks + self.proving
+        if job_id in self.failing and (over or not self.proving):
             export |= {"state": "failed", "error": self.failing[job_id]}
+            export.pop("files", None)
         elif seen > self.looks:
             entries = [
                 {"name": name, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
@@ -108,8 +113,10 @@ class FakeExports:
             ]
             files = entries if self.named is None else self.named
             size = sum(map(len, self.files.values()))
-            export |= {"state": "completed", "bytes": size, "files": files, "proof": self.proof}
-            del export["progress"]
+            export |= {"state": "verifying", "bytes": size, "files": files}
+            if over:
+                export |= {"state": "completed", "proof": self.proof}
+                del export["progress"]
         return export
 
     async def _create(self, request: web.Request) -> web.Response:
@@ -153,7 +160,11 @@ class FakeExports:
     async def _list(self, request: web.Request) -> web.Response:
         job_id = self._fake.job_of(request)["id"]
         told = [self._told(job_id, export) for export in self.of(job_id).values()]
-        return web.json_response({"exports": told[::-1]})
+        llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
+        formats = [{"format": name} for name in ("adapter", "merged")]
+        lacking = {"problem": self.lacking, "install": INSTALL} if self.lacking else {}
+        formats += [{"format": name, **lacking} for name in llama]
+        return web.json_response({"exports": told[::-1], "formats": formats})
 
     async def _get(self, request: web.Request) -> web.Response:
         export = self._one(request)
@@ -166,7 +177,7 @@ class FakeExports:
 
     async def _file(self, request: web.Request) -> web.Response:
         export, name = self._one(request), request.match_info["name"]
-        if export["state"] != "completed" or name not in self.files:
+        if export["state"] not in ("verifying", "completed") or name not in self.files:
             raise RefusedError(404, "There is no such file.")
         body, asked = self.files[name], request.http_range
         if asked.start is None and asked.stop is None:

@@ -117,6 +117,8 @@ export interface JobConfig {
   useDora?: boolean;
   /** Start at zero (default, gaussian, orthogonal) or by factorizing the weights (pissa, olora). */
   initLoraWeights?: string;
+  /** How the model learns from the rows: sft is supervised fine-tuning. */
+  method?: string;
   /** Compute the loss on the assistant's answers only, not on the prompts. */
   trainOnResponsesOnly?: boolean;
   /** Compute the loss on the last answer of each chat only. */
@@ -199,6 +201,14 @@ export interface QueuePlace {
   reason?: string;
 }
 
+/** The phase that a running job is in, as in `training.phase`, and since when. */
+export interface JobPhase {
+  name: string;
+  since: string;
+  secondsLeft?: number;
+  estimatedAt?: string;
+}
+
 /** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
 export interface Job {
   id: string;
@@ -219,6 +229,7 @@ export interface Job {
   starred?: boolean;
   forecast?: Forecast;
   pause?: JobPause;
+  phase?: JobPhase;
   resumable?: number;
   parent?: JobParent;
   evaluation?: Evaluation;
@@ -285,13 +296,24 @@ export interface CredentialsView {
   signIn?: string;
 }
 
+/** A data file whose columns match none of the known forms of rows. */
+export interface UnmappedColumns {
+  part: number;
+  file: string;
+  columns: string[];
+  rows: (Record<string, string>)[];
+  suggested?: Record<string, string>;
+}
+
 /** One trainer that the project declares, with the settings a person reads before pressing Run. */
 export interface Trainer {
   name: string;
   config?: JobConfig;
   rows?: number;
+  unreadable?: number;
   problem?: string;
   flaw?: string;
+  unmapped?: UnmappedColumns;
 }
 
 /** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
@@ -347,6 +369,8 @@ export interface TrainingRun {
 }
 
 export const TRAINING_STARTED = "training.started";
+
+export const TRAINING_PHASE = "training.phase";
 
 export const TRAINING_LOG = "training.log";
 
@@ -407,6 +431,7 @@ export interface RunMetadata {
   model?: string;
   modelNote?: string;
   settings?: Record<string, unknown>;
+  figures?: Figure[];
   dataHash?: string;
   modelHash?: string;
   versions?: Record<string, string>;
@@ -425,10 +450,24 @@ export interface RunMetrics {
   peakBytes?: number;
 }
 
+/** A number of the training method's own in `training.log`. */
+export interface Figure {
+  name: string;
+  label: string;
+  unit: string;
+}
+
 /** The first step is about to be made; sent again when a run is resumed. From the trainer. */
 export interface TrainingStarted extends AnyEvent {
   type: "training.started";
   metadata?: RunMetadata;
+}
+
+/** The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer. */
+export interface TrainingPhase extends AnyEvent {
+  type: "training.phase";
+  phase: string;
+  secondsLeft?: number;
 }
 
 /** One row of figures, of training or (then without `loss`) of an evaluation. From the trainer. */
@@ -441,6 +480,7 @@ export interface TrainingLog extends AnyEvent {
   epoch?: number | null;
   samplesPerSecond?: number | null;
   tokensPerSecond?: number | null;
+  secondsLeft?: number;
 }
 
 /** A sentence for the log. From the local backend's trainer. */
@@ -748,11 +788,18 @@ export interface ExportProgress {
   secondsLeft?: number;
 }
 
+/** A format that a job's result can be exported as, or the `problem` that it can't. */
+export interface ExportFormat {
+  format: string;
+  problem?: string;
+  install?: string;
+}
+
 /** What a job has made, written for other programs. */
 export interface Export {
   id: string;
   format: string;
-  state: "waiting" | "running" | "completed" | "failed";
+  state: "waiting" | "running" | "verifying" | "completed" | "failed";
   createdAt: string;
   step?: number;
   quantization?: string;
@@ -1155,7 +1202,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1194,6 +1241,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "useRslora", label: "Rank-stabilized LoRA", style: "flag" },
   { field: "useDora", label: "DoRA", style: "flag" },
   { field: "initLoraWeights", label: "Initialization", style: "text" },
+  { field: "method", label: "Training method", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
   { field: "packing", label: "Packing", style: "flag" },

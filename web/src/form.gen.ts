@@ -81,6 +81,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   useRslora: { group: "adapter", key: "lora.use_rslora", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   useDora: { group: "adapter", key: "lora.use_dora", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   initLoraWeights: { group: "adapter", key: "lora.init_lora_weights", kind: "choice", choices: ["default", "gaussian", "orthogonal", "pissa", "olora"], allowed: "one of \"default\", \"gaussian\", \"orthogonal\", \"pissa\", \"olora\"", default: "default", where: "the local backend" },
+  method: { group: "data", key: "method", kind: "text", low: 1, high: 40, allowed: "a training method's name, 40 characters at most", default: "sft", where: "the local backend" },
   trainOnResponsesOnly: { group: "data", key: "train_on_responses_only", aliases: ["assistant_only_loss"], kind: "flag", allowed: "true or false", default: true },
   completionOnlyLoss: { group: "data", key: "completion_only_loss", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },
   packing: { group: "data", key: "packing", kind: "flag", allowed: "true or false", default: false, where: "the local backend" },

@@ -20,6 +20,7 @@ from arkor_dev import __version__
 from arkor_dev.backend.client import Backend, ProjectCalls, sign_in_config
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import ArkorError
+from arkor_dev.contract.extras import install_command
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
@@ -167,8 +168,8 @@ def _cluster(settings: Settings) -> Iterator[Check]:
     if (address := cluster_of(settings)) is None:
         return
     if importlib.util.find_spec("ray") is None:
-        text = f"{address} needs Ray, which this Python does not have."
-        yield Check("Cluster", "fail", text, "pip install 'arkor-dev[ray]'")
+        text = f"{address} needs Ray, which is not installed."
+        yield Check("Cluster", "fail", text, install_command("ray"))
     else:
         step = f"What it has: arkor-dev cluster status {address}"
         yield Check("Cluster", "ok", f"{address}, Ray {_version('ray')}.", step)

@@ -1,9 +1,10 @@
-"""How far a backend has come with what goes on after its answer, on one line of a terminal."""
+"""Progress of work that goes on after the backend has answered, on one line of a terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from arkor_dev.cli.commands.local import size
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 LOOK_SECONDS: Final = 0.5
-"""How long to wait between two looks."""
+"""Pause between two polls."""
+LINE_SECONDS: Final = 15.0
+"""Pause between two lines about the same piece of work, where no terminal can redraw one."""
 
 
 def progress_words(told: Mapping[str, Any], doing: str) -> str:
-    """How far it has come, by its ``state`` and ``progress``; ``doing`` until that is known."""
+    """Return the progress in words, by ``state`` and ``progress``; ``doing`` until there is some."""
     progress = told.get("progress")
     if not isinstance(progress, dict):
         return "Waiting: a job is training" if told.get("state") == "waiting" else doing
@@ -38,15 +41,26 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 @contextlib.contextmanager
 def shown_progress() -> Iterator[Callable[[str], None]]:
-    """A function that shows words in place of those before; nothing where standard error is no terminal."""
-    said = ""
+    """Yield a function that shows words in place of the last ones on standard error.
+
+    Where that is no terminal, each piece of work is a line, and every so often another one. Empty words clear
+    the line.
+    """
+    said, label, moment = "", "", 0.0
 
     def show(words: str) -> None:
-        nonlocal said
-        if words != said and sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{words}")
+        nonlocal said, label, moment
+        if sys.stderr.isatty():
+            if words != said:
+                sys.stderr.write(f"\r\x1b[K{words}")
+                sys.stderr.flush()
+                said = words
+            return
+        now, begins = time.monotonic(), words.partition(": ")[0]
+        if words and (begins != label or now - moment >= LINE_SECONDS):
+            sys.stderr.write(f"{words}\n")
             sys.stderr.flush()
-            said = words
+            label, moment = begins, now
 
     try:
         yield show

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import FLAG, Rule
+from arkor_dev.contract.rules import FLAG, Rule, text_line
 
 from .setting import LOCAL, Setting
 
 ROWS: Final = (
+    Setting(
+        key="method",
+        field="method",
+        label="Training method",
+        help="How the model learns from the rows: sft is supervised fine-tuning.",
+        rule=text_line(40, "a training method's name"),
+        style="text",
+        group="data",
+        default="sft",
+        where=LOCAL,
+    ),
     Setting(
         key="train_on_responses_only",
         aliases=("assistant_only_loss",),

@@ -16,22 +16,32 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Pace:
-    """Loss and speed since the last report; evaluation and saving do not count as training time."""
+    """Loss and speed since the last report; evaluation and saving do not count as training time.
+
+    ``figures`` are the training method's own, a value a step.
+    """
 
     losses: list[float] = field(default_factory=list)
+    figures: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
     samples: int = 0
     tokens: int = 0
 
+    def note(self, figures: Mapping[str, float]) -> None:
+        """Add a step's own figures."""
+        for name, value in figures.items():
+            self.figures.setdefault(name, []).append(value)
+
     def report(self) -> dict[str, float]:
-        """Mean loss, and samples and tokens (padding left out) a second; starts anew."""
+        """Mean loss and figures, and samples and tokens (padding left out) a second; starts anew."""
         seconds = max(self.seconds, 1e-9)
         row = {
             "loss": sum(self.losses) / len(self.losses),
+            **{name: sum(values) / len(values) for name, values in self.figures.items()},
             "samplesPerSecond": self.samples / seconds,
             "tokensPerSecond": self.tokens / seconds,
         }
-        self.losses, self.seconds, self.samples, self.tokens = [], 0.0, 0, 0
+        self.losses, self.figures, self.seconds, self.samples, self.tokens = [], {}, 0.0, 0, 0
         return row
 
 

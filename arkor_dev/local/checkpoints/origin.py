@@ -96,8 +96,9 @@ def hash_of_rows(*parts: Sequence[Any]) -> str:
     for rows in parts:
         digest.update(f"{len(rows)} rows\n".encode())
         for row in rows:
-            digest.update(array("i", row.ids).tobytes())
-            digest.update(array("i", row.labels).tobytes())
+            for sequence in row.sequences:
+                digest.update(array("i", sequence.ids).tobytes())
+                digest.update(array("i", sequence.labels).tobytes())
     return digest.hexdigest()
 
 

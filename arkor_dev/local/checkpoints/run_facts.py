@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from .origin import facts_of
@@ -20,6 +21,7 @@ def metadata_of(run: Any) -> dict[str, Any]:
         "trainableParameters": sum(weight.numel() for weight in run.trainable),
         "model": run.base_name,
         "settings": dict(run.settings),
+        **({"figures": [asdict(figure) for figure in run.method.figures]} if run.method.figures else {}),
         **({"modelNote": run.base_note} if run.base_note else {}),
         **facts_of(run.origin()),
     }

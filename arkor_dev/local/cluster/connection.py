@@ -11,6 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement.address import AUTO, host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -19,7 +20,6 @@ from . import access
 if TYPE_CHECKING:
     from pathlib import Path
 
-INSTALL: Final = "pip install 'arkor-dev[ray]'"
 NAMESPACE: Final = "arkor-dev"
 ATTEMPTS: Final = 3
 """How often to try while the head's server for this client dies at its start; a failure takes some 40 s."""
@@ -35,7 +35,8 @@ def connect(address: str, code: Path | None = None) -> None:
     try:
         import ray
     except ImportError:
-        raise JobFailure(f"A cluster needs Ray, which this Python does not have: {INSTALL}") from None
+        how = install_command("ray")
+        raise JobFailure(f"A cluster needs Ray, which is not installed. Install it with: {how}") from None
     if code:
         # Ray puts this process's working directory first on the path of nodes that have one of the same name.
         empty = code.parent / "empty"

@@ -33,7 +33,14 @@ ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
 """Open views at most; the least recently used one is closed for a new one."""
-SHAPING: Final = ("model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "maxLength")
+SHAPING: Final = (
+    "method",
+    "model",
+    "datasetSource",
+    "trainOnResponsesOnly",
+    "completionOnlyLoss",
+    "maxLength",
+)
 """The settings on which a row's tokens depend. No other setting reaches the process, so that changing one
 needs no other view.
 """

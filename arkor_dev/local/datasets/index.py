@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.reader import Place, open_data
 from arkor_dev.data.rows import RowError
+from arkor_dev.data.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,10 @@ class Index:
 
     def raw(self, number: int, size: int) -> str:
         """Return a row as written in its file, up to ``size`` characters."""
-        raw = self.data.found(self._place(number)).record.raw
+        found = self.data.found(self._place(number))
+        raw = found.record.raw
+        if isinstance(raw, list) and isinstance(found.container, Table):
+            return found.container.written(raw)[:size]
         if isinstance(raw, tuple):  # of a JSON list: its bytes, and the line where they begin
             raw = raw[0]
         if isinstance(raw, bytes):

@@ -12,7 +12,8 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling.chat_template import render
-from arkor_dev.local.training.rows.encoding import IGNORED, coded, rendered
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.rows.encoding import coded
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.rows.encoding import Coded
+    from arkor_dev.local.training.methods.interface import Method
+    from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
 SHOWN: Final = 4_000
 """Tokens of one row that are shown individually."""
@@ -100,12 +102,12 @@ class TokenizedRow:
         return counts
 
 
-def tokenize_row(tokenizer: Any, row: Row, responses_only: bool, last_only: bool) -> TokenizedRow:
+def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
-    found, missed = rendered(tokenizer, row, responses_only, last_only)
+    found, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
     for rendering in found:
-        code = coded(tokenizer, row, rendering, responses_only)
+        code = coded(tokenizer, row, rendering, encoding.responses_only)
         ranges, left_out = _messages_in(row, code)
         parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
         lost = [message for message in lost if message in left_out]

@@ -19,6 +19,8 @@ from .tokens import special_ids, special_pattern, tokenize_row, told
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetFound, DatasetLengths, DatasetRow, DatasetTokens
     from arkor_dev.data.reader import Item
+    from arkor_dev.local.training.methods.interface import Method
+    from arkor_dev.local.training.rows.encoding import Encoding
 
     from .index import Index
     from .tokens import TokenizedRow
@@ -33,9 +35,8 @@ class Reading:
     """How training would read the rows: the tokenizer, what is learned of them, where they are truncated."""
 
     tokenizer: Any
-    responses_only: bool
-    last_only: bool
-    max_length: int
+    method: Method
+    encoding: Encoding
     context: int
 
 
@@ -93,12 +94,12 @@ class View:
             "rows": indexed if self.index.complete else None,
             "indexed": indexed,
             "read": read,
-            "maxLength": reading and reading.max_length,
+            "maxLength": reading and reading.encoding.longest,
             "context": reading and reading.context,
             "tokens": self._tokens,
             "learned": self._learned_tokens,
             "roles": self._roles,
-            "findings": self._findings.told(reading.max_length) if reading else [],
+            "findings": self._findings.told(reading.encoding.longest) if reading else [],
         }
 
     def lengths(self) -> DatasetLengths:
@@ -202,9 +203,7 @@ class View:
         if self.reading is None:
             return None
         try:
-            return tokenize_row(
-                self.reading.tokenizer, item.row, self.reading.responses_only, self.reading.last_only
-            )
+            return tokenize_row(self.reading.tokenizer, item.row, self.reading.method, self.reading.encoding)
         except JobFailure as failure:
             return str(failure)
 
@@ -221,8 +220,8 @@ class View:
         else:
             assert what is not None
             length, learned = what.length, what.learned
-            weight = max(0, length - reading.max_length)
-            flags = flags_of(what, reading.max_length, self._specials, self._special_ids)
+            weight = max(0, length - reading.encoding.longest)
+            flags = flags_of(what, reading.encoding.longest, self._specials, self._special_ids)
             self._counts.add(length, what.runs(), what.first)
             self._tokens += what.tokens
             self._learned_tokens += learned

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling import lean_transformers
 from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.datasets import fetched
+from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
@@ -123,7 +125,8 @@ class DatasetWorker:
 
         source, scratch = message["config"]["datasetSource"], Path(message["scratch"])
         try:
-            files = fetched(source, Path(message["project"]), scratch, progress)
+            forms = method(JobSettings(message["config"]).get("method")).forms
+            files = fetched(source, Path(message["project"]), scratch, progress, forms)
         except JobFailure as failure:
             self._fail(number, str(failure))
         else:
@@ -151,9 +154,10 @@ class DatasetWorker:
             view.read_by(
                 Reading(
                     self._tokenizers[path],
-                    settings.get("trainOnResponsesOnly"),
-                    settings.get("completionOnlyLoss"),
-                    min(settings.get("maxLength", default_length(likely_device())), context),
+                    method(settings.get("method")),
+                    Encoding.of(
+                        settings, min(settings.get("maxLength", default_length(likely_device())), context)
+                    ),
                     context,
                 )
             )

@@ -46,9 +46,10 @@ class BaseLosses:
         for batch in batches:
             digest.update(f"\n{len(batch)} rows".encode())
             for row in batch:
-                digest.update(f"\n{len(row.ids)} tokens ".encode())
-                digest.update(array("i", row.ids).tobytes())
-                digest.update(array("i", row.labels).tobytes())
+                for sequence in row.sequences:
+                    digest.update(f"\n{len(sequence.ids)} tokens ".encode())
+                    digest.update(array("i", sequence.ids).tobytes())
+                    digest.update(array("i", sequence.labels).tobytes())
         return digest.hexdigest()[:32]
 
     def answers_key(self, prompts: Sequence[Sequence[int]], longest: int) -> str:

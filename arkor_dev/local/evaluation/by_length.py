@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from arkor_dev.local.modeling.example import Example
+
     Measure = Callable[[Sequence[Any]], list[tuple[float, int]]]
     """Of each row its summed cross entropy and how many tokens that is of."""
 
 
-def together(examples: Sequence[Any], size: int, tokens: int | None = None) -> list[list[int]]:
-    """Batches of at most ``size`` places of ``examples``, rows of like length together: little is padding.
+def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = None) -> list[list[int]]:
+    """Return batches of at most ``size`` indices of ``lengths``, of like lengths together: little is padding.
 
     With ``tokens``, a batch has so many at most, its padding included; a row that has more is alone.
     """
-    order = sorted(range(len(examples)), key=lambda place: -len(examples[place].ids))
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batches, start = list[list[int]](), 0
     while start < len(order):
-        longest = max(1, len(examples[order[start]].ids))
+        longest = max(1, lengths[order[start]])
         count = size if tokens is None else min(size, max(1, tokens // longest))
         batches.append(order[start : start + count])
         start += count
     return batches
+
+
+def lengths_of(examples: Sequence[Example]) -> list[int]:
+    """Return how many tokens each example has."""
+    return [example.tokens for example in examples]
 
 
 def measured(
@@ -31,10 +38,10 @@ def measured(
 ) -> list[tuple[float, int]]:
     """What ``measure`` gives of each of ``examples``, in their order; computed in batches of like length.
 
-    ``size`` and ``tokens`` bound a batch, as in :func:`together`.
+    ``size`` and ``tokens`` bound a batch, as in :func:`batches_by_length`.
     """
     found: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
-    for places in together(examples, size, tokens):
+    for places in batches_by_length(lengths_of(examples), size, tokens):
         for place, each in zip(places, measure([examples[place] for place in places]), strict=True):
             found[place] = each
     return found

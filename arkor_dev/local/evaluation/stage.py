@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answers.asking import NOBODY, Stopped
-from .by_length import together
+from .by_length import batches_by_length, lengths_of
 from .by_row import by_row
 from .overall import TASK, overall
 from .paired import compare, noise_floor
@@ -37,6 +37,7 @@ holds for its way back, so that a run takes the most memory while it trains."""
 MOST_ROWS: Final = 1000
 AGAIN: Final = 32
 """Held-out rows that the base is measured on again, at most."""
+DRY: Final = "Dry run: every stage works. So few rows and steps say nothing about the adapter's quality."
 TEXT: Final = 1000
 """Characters of a question or an answer that are kept."""
 CONVERSATION: Final = 4000
@@ -53,11 +54,21 @@ class Own(Protocol):
     @property
     def count(self) -> int: ...
 
+    def cost(self) -> Cost:
+        """What measuring it with one model takes."""
+
     def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
         """Each row's figure; raises :class:`Stopped`, and :class:`JobFailure` where there is none."""
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> Any:
         """The contract's figures of both models; ``margin`` is the least difference in loss that matters."""
+
+
+class Cost(NamedTuple):
+    """``read`` tokens of rows, and for each batch of answers how many there are, and of how many tokens."""
+
+    read: int
+    written: Sequence[tuple[int, int]] = ()
 
 
 class Judged(NamedTuple):
@@ -71,10 +82,14 @@ class Judged(NamedTuple):
 
 @dataclass
 class _Set:
-    """Examples, their batches, and the mean losses a token of their rows that are known of both models."""
+    """Examples, their batches, and the mean losses of their rows that are known of both models.
+
+    ``general``: they are measured by cross entropy, whatever the training method is.
+    """
 
     examples: Sequence[Any]
     batches: list[list[int]]
+    general: bool = False
     adapter: list[float] | None = None
     base: list[float] | None = None
     base_of_examples: list[float] | None = None
@@ -95,10 +110,9 @@ class _Set:
         found = self.in_order(losses)
         if not any(example.same_row for example in self.examples):
             return found
-        tokens = [_learned(example) for example in self.examples]
-        return by_row(
-            self.examples, [(loss * count, count) for loss, count in zip(found, tokens, strict=True)]
-        )
+        weights = [example.weight for example in self.examples]
+        sums = [(loss * weight, weight) for loss, weight in zip(found, weights, strict=True)]
+        return by_row(self.examples, sums)
 
     def take_base(self, losses: Sequence[float]) -> None:
         """Note the base's losses, batch after batch."""
@@ -114,11 +128,15 @@ class Stage:
 
     ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
     the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
-    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. ``progress`` hears
+    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. A ``dry`` run gets
+    no verdict. ``progress`` hears
     of the rows of both models that are done, ``cancelled`` is asked between batches. ``called`` is what the
     rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
     is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
     format would, for the noise floor.
+
+    From :meth:`prepare` on ``to_read`` is how many tokens still have to be read, and ``to_write`` has the
+    batches of answers that still have to be written, as in `Cost`.
     """
 
     rows: Sequence[Row]
@@ -137,10 +155,39 @@ class Stage:
     own: Sequence[Own] = ()
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
+    dry: bool = False
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
+    to_read: int = 0
+    to_write: list[tuple[int, int]] = field(default_factory=list)
+    _sets: list[_Set] = field(default_factory=list)
     _done: int = 0
     _total: int = 0
+
+    def prepare(self) -> None:
+        """Find out what is known already, and what has to be measured."""
+        held = self._held = _Set(self.held_out, batches_by_length(lengths_of(self.held_out), self.batch))
+        batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
+        general = self._general = _Set(self.general, batches, general=True)
+        self._sets = [each for each in (held, general) if each.examples]
+        held.adapter = list(self.known) if self.known is not None else None
+        for each in self._sets:
+            if found := self.kept.get(each.laid) if self.kept else None:
+                each.take_base(found)
+        self._places, again = again_of(self.held_out, self.batch)
+        self._kept_again = self.kept.again() if self.kept else None
+        floor = self._floor = _Set([self.held_out[place] for place in self._places], again)
+        if found := self._kept_again.get(floor.laid) if self._kept_again else None:
+            floor.base_of_examples = floor.in_order(found)
+        passes = [(each, (each.adapter is None) + (each.base is None)) for each in self._sets]
+        passes.append((floor, int(floor.base_of_examples is None)))
+        self._total = sum(times * len(each.examples) for each, times in passes)
+        self._total += 2 * sum(own.count for own in self.own) + self.answered.total
+        self._costs = {own.name: own.cost() for own in self.own}
+        self.to_read = sum(times * tokens_of(each.examples) for each, times in passes)
+        self.to_read += 2 * sum(cost.read for cost in self._costs.values())
+        self.to_write = [batch for cost in self._costs.values() for batch in (*cost.written, *cost.written)]
+        self.to_write += self.answered.batches
 
     def run(self, adapter: Model, base: AbstractContextManager[Model]) -> Judged:
         """Measure both models and compare them.
@@ -149,31 +196,17 @@ class Stage:
         where not all of it is known. Raises :class:`Stopped`, and :class:`JobFailure` where a loss is no
         number.
         """
-        held = _Set(self.held_out, together(self.held_out, self.batch))
-        general = _Set(self.general, together(self.general, TOGETHER, PADDED))
-        sets = [each for each in (held, general) if each.examples]
-        held.adapter = list(self.known) if self.known is not None else None
-        for each in sets:
-            if found := self.kept.get(each.laid) if self.kept else None:
-                each.take_base(found)
-        places, again = again_of(self.held_out, self.batch)
-        kept_again = self.kept.again() if self.kept else None
-        floor = _Set([self.held_out[place] for place in places], again)
-        if found := kept_again.get(floor.laid) if kept_again else None:
-            floor.base_of_examples = floor.in_order(found)
-        self._total = sum(
-            len(each.examples) * ((each.adapter is None) + (each.base is None)) for each in sets
-        )
-        self._total += len(floor.examples) * (floor.base_of_examples is None)
-        self._total += 2 * sum(own.count for own in self.own) + self.answered.total
-        for each in sets:
+        if not self._sets:
+            self.prepare()
+        held, general, floor = self._held, self._general, self._floor
+        for each in self._sets:
             if each.adapter is None:
                 each.adapter = each.by_row(self._losses(adapter, each))
         scores = [(own, self._own(own, adapter)) for own in self.own]
         self._answer(self.answered.of_adapter, adapter)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
-            missing = [each for each in sets if each.base is None]
+            missing = [each for each in self._sets if each.base is None]
             needed = missing or floor.base_of_examples is None or self.own or self.answered.needs_base
             model = stack.enter_context(base) if needed else adapter
             for each in missing:
@@ -184,15 +217,15 @@ class Stage:
                 with self.remeasuring(model) as anew:
                     losses = self._losses(anew, floor)
                 floor.base_of_examples = floor.in_order(losses)
-                if kept_again:
-                    kept_again.keep(floor.laid, losses)
+                if self._kept_again:
+                    self._kept_again.keep(floor.laid, losses)
             for own, figures in scores:
                 before = None if figures is None else self._own(own, model)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
             self._answer(self.answered.of_base, model)
         measured = held.base_of_examples or []
-        noise = noise_floor([measured[place] for place in places], floor.base_of_examples or [])
+        noise = noise_floor([measured[place] for place in self._places], floor.base_of_examples or [])
         judged = self._judged(held.base or [], held.adapter or [], general, noise)
         if pairs:
             margin = judged.evaluation["margin"]
@@ -212,25 +245,32 @@ class Stage:
         except JobFailure as failure:
             self.failed(own.name, str(failure))
             return None
+        finally:
+            self.to_read -= self._costs[own.name].read
+            for batch in self._costs[own.name].written:
+                self.to_write.remove(batch)
 
     def _answer(self, answer: Callable[[Model, Callable[[], bool]], int], model: Model) -> None:
         if count := answer(model, self.cancelled):
             self._done += count
+            self.to_write.remove(self.answered.batches[0])
             self.progress("Evaluating", self._done, self._total, "rows")
 
     def _judged(self, before: list[float], held: list[float], general: _Set, noise: float) -> Judged:
         margin = max(self.margin, noise)
         task = compare(before, held, self.groups, margin)
-        told = part(self.called, task, beside_base(self.called, task))
+        told = part(self.called, task, beside_base(self.called, task, dry=self.dry))
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:
             compared = compare(general.base, general.adapter, margin=margin)
-            said = beside_base(GENERAL, compared, self.questions, self.answered.length)
+            said = beside_base(GENERAL, compared, self.questions, self.answered.length, dry=self.dry)
             beyond["general"] = part(GENERAL, compared, said, self.questions)
             if answers := self.answered.figures():
                 beyond["general"]["answers"] = answers
         verdict, sentence = overall(task, compared, TASK if self.called == HELD_OUT else f"on {self.called}")
+        if self.dry:
+            verdict, sentence = "unclear", DRY
         evaluation: Evaluation = {
             "verdict": verdict,
             "sentence": sentence,
@@ -243,14 +283,16 @@ class Stage:
         return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
-        """The mean loss a token of each example of a set, batch after batch."""
+        """The mean loss of each example of a set, batch after batch."""
         losses: list[float] = []
         for batch in some.laid:
             if self.cancelled():
                 raise Stopped
             self.progress("Evaluating", self._done, self._total, "rows")
-            losses += [loss / tokens for loss, tokens in model.each(batch)]
+            found = model.cross_entropy(batch) if some.general else model.each(batch)
+            losses += [loss / weight for loss, weight in found]
             self._done += len(batch)
+            self.to_read -= tokens_of(batch)
         if not all(map(math.isfinite, losses)):
             raise JobFailure("The loss of a row is not a number")
         if self._done == self._total:
@@ -262,10 +304,13 @@ class Stage:
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
         for row in self.rows:
-            told = [row.messages, row.tools] if row.text is None else row.text
+            told: Any = [row.messages, row.tools] if row.text is None else row.text
+            if row.extra:
+                told = [told, row.extra]
             texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
         for example in self.held_out:
-            tokens.update(json.dumps([example.ids, example.labels]).encode() + b"\n")
+            for sequence in example.sequences:
+                tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
             "tokens": tokens.hexdigest(),
@@ -278,7 +323,7 @@ class Stage:
         """Each row's figures; of very many those that changed most, for better and for worse."""
         learned: list[int] = []
         for example in self.held_out:
-            learned.append(_learned(example))
+            learned.append(example.learned)
             if example.same_row:
                 learned[-2:] = [sum(learned[-2:])]
         order = sorted(range(len(base)), key=lambda place: adapter[place] - base[place])
@@ -306,7 +351,8 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
     Each row is in a batch with others than before: batches of the same size, moved by half a batch.
     """
     places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
-    order = [place for some in together([held_out[place] for place in places], batch) for place in some]
+    lengths = lengths_of([held_out[place] for place in places])
+    order = [place for some in batches_by_length(lengths, batch) for place in some]
     half = batch // 2
     moved = [order[:half], *(order[start : start + batch] for start in range(half, len(order), batch))]
     return places, [some for some in moved if some]
@@ -331,8 +377,9 @@ def context_of(row: Row) -> dict[str, Any]:
     return {"messages": told if len(json.dumps(told)) <= CONVERSATION else []}
 
 
-def _learned(example: Any) -> int:
-    return sum(label >= 0 for label in example.labels[1:])
+def tokens_of(examples: Sequence[Any]) -> int:
+    """Tokens of encoded rows."""
+    return sum(example.tokens for example in examples)
 
 
 def _content(turn: dict[str, Any]) -> str:

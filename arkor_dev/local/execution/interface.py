@@ -45,7 +45,7 @@ class Worker(Protocol):
     async def stop(self) -> None:
         """End it and everything that it has started, and wait for that."""
 
-    def cause(self, what: str) -> str:
+    def cause(self, what: str, relief: str = ...) -> str:
         """Say why the worker, called ``what``, ended without a final message."""
 
 

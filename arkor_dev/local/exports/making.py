@@ -1,10 +1,14 @@
-"""One export: what was trained is asked and written, read again as other programs do, and asked again."""
+"""One export: written, read again as other programs do, and compared with what was trained.
+
+What is a plain copy (an adapter, or a model that was trained whole) is written first: its files can be used
+while the proof is made.
+"""
 
 from __future__ import annotations
 
 import gc
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cards.writer import describe_merged
@@ -14,7 +18,7 @@ from arkor_dev.local.jobs.whole_folder import MANIFEST, manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
 from .proof import BOUNDS, Questions, proof
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
 
     from .proof import Said
 
@@ -49,7 +53,7 @@ class Making:
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
     of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
-    its base counts ``strength`` times.
+    its base counts ``strength`` times. ``written`` is called with ``{bytes, files}`` once these are in place.
     """
 
     form: str
@@ -60,6 +64,7 @@ class Making:
     target: Path
     progress: Progress
     strength: float = FULL_STRENGTH
+    written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Write and prove it, with ``rows`` of the job's own data: ``{bytes, files, proof}``.
@@ -67,6 +72,8 @@ class Making:
         Raises :class:`JobFailure`, and OSError where the disk refuses.
         """
         self._check_room()
+        if self._is_copy:
+            self._copy()
         rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most so many, from all of it
         self.progress(f"Loading {self.name}", 0, None, "")
         base = load_base(self.base)
@@ -81,16 +88,26 @@ class Making:
         elif self.strength != FULL_STRENGTH:
             AdapterScale(trained, ADAPTER).set(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
-        self.progress("Writing", 0, None, "")
-        self._write(trained, base.tokenizer)
+        if not self._is_copy:
+            self.progress("Writing", 0, None, "")
+            self._write(trained, base.tokenizer)
         base.model = trained = None
         gc.collect()
         asked = [_asked(row) for row in rows if row.text is None]
         of_exported, wrong = self._read_again(questions, of_trained, asked)
-        files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
         found = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
+        return {**self._files(), "proof": found}
+
+    @property
+    def _is_copy(self) -> bool:
+        """Whether the files leave as they are."""
+        return self.form == "adapter" or self.kind != "adapter"
+
+    def _files(self) -> dict[str, Any]:
+        """Return ``{bytes, files}`` of what is in place."""
+        files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
         size = sum(path.stat().st_size for path in self.target.iterdir() if path.name != MANIFEST)
-        return {"bytes": size, "files": files, "proof": found}
+        return {"bytes": size, "files": files}
 
     @property
     def written_as(self) -> str:
@@ -120,13 +137,12 @@ class Making:
                 "make room first"
             )
 
+    def _copy(self) -> None:
+        copy = copy_adapter if self.form == "adapter" else copy_model
+        write_whole(self.target, lambda folder: copy(self.source, folder))
+        self.written(self._files())
+
     def _write(self, trained: Any, tokenizer: Any) -> None:
-        if self.form == "adapter":
-            write_whole(self.target, lambda folder: copy_adapter(self.source, folder))
-            return
-        if self.kind != "adapter":
-            write_whole(self.target, lambda folder: copy_model(self.source, folder))
-            return
         merged, dtype = merge(trained), stored_dtype(self.base)
 
         def write(folder: Path) -> None:
@@ -134,6 +150,7 @@ class Making:
             describe_merged(self.source, folder, self.strength)
 
         write_whole(self.target, write)
+        self.written(self._files())
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:
         tokenizer, longest = base.tokenizer, min(LONGEST, base.context)
@@ -141,7 +158,7 @@ class Making:
         prompts: list[list[int]] = []
         for row in [*rows, *general_questions(2 * ROWS - len(rows))]:
             try:
-                texts.append(encode(tokenizer, row, longest, responses_only=True)[0][-1])
+                texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
                     text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.training.loss import rectangle
-from arkor_dev.local.training.rows.encoding import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.objective import rectangle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,11 +232,20 @@ def proof(
     # A value that is no number is no agreement.
     good = apart <= allowed and sure >= bounds.sure and all(map(math.isfinite, losses.values()))
     verdict = "same" if good and not faults else "differs"
-    sentence = (
-        f"{same} of {total} tokens of its answers agree, loss {losses['exported']:.2f} "
-        f"(trained {losses['trained']:.2f}, base {losses['base']:.2f}): "
-        + ("the same model." if verdict == "same" else "this is another model than the one that was trained.")
+    figures = (
+        f"loss {losses['exported']:.2f} on {len(questions.texts)} texts "
+        f"(trained {losses['trained']:.2f}, base {losses['base']:.2f})"
     )
+    # Greedy answers part where two tokens are about as likely: their count would look like a fault.
+    if verdict == "same":
+        sentence = f"Same as the trained model: {figures}."
+    elif good:
+        sentence = f"Not usable as it is, although the weights are those of the trained model: {figures}."
+    else:
+        sentence = (
+            f"Not the trained model: {apart:.2g} nats per token away from it ({allowed:.2g} allowed), the "
+            f"same choice for {sure:.1%} of the tokens it is sure of ({bounds.sure:.1%} required); {figures}."
+        )
     return {
         "verdict": verdict,
         "sentence": sentence,

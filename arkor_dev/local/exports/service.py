@@ -14,10 +14,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.bodies import LLAMA_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import EXPORT_FORMATS, LLAMA_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.local.gguf.installed import install, lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, why_full_strength_only
 from arkor_dev.local.jobs.job_folder import (
     export_file,
@@ -36,7 +36,7 @@ from arkor_dev.local.workers.process import Child
 from .pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -44,19 +44,34 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Models
 
 WORKER: Final = "arkor_dev.local.exports.worker"
+ADAPTERS: Final = ("adapter", "gguf-lora")
 ATTENDED_SECONDS: Final = 30.0
 """How long an order that somebody attends stays when nobody asks for it."""
 LOOK_SECONDS: Final = 5.0
 
 
-def _refusal(source: Path, form: str, strength: float) -> str | None:
-    """Why what lies in ``source`` cannot leave so, as far as its settings tell. It reads files."""
+def _refusal(
+    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
+) -> str | None:
+    """Return why what lies in ``source`` can't be exported so, as far as its settings tell. Reads files.
+
+    ``config`` is the job's.
+    """
+    if form in LLAMA_FORMATS and (reason := lacking()):
+        return reason
+    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or form in ADAPTERS):
+        return (
+            "This job trained the whole model and has no adapter. Export it as "
+            f"{'merged' if form == 'adapter' else 'gguf'}"
+            f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
+        )
+    if config.get("loadIn4bit") and form != "adapter":
+        return (
+            "This adapter was trained on 4-bit weights: merged into the full ones it would be another model. "
+            "Export the adapter"
+        )
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
-    if kind_of(source) != "adapter":
-        return (
-            "This job has trained the whole model and has no adapter: choose the format gguf, at strength 1"
-        )
     if reason := why_full_strength_only(source):
         what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
         return f"This adapter {what}: {reason}"
@@ -115,12 +130,10 @@ class Exports:
     async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
         """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
-        if form in LLAMA_FORMATS and (reason := lacking()):
-            raise ConflictError(reason)
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
-        if reason := await asyncio.to_thread(_refusal, source, form, strength):
+        if reason := await asyncio.to_thread(_refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
         await asyncio.to_thread(self._sweep, job["id"])
         told: dict[str, Any] = {
@@ -151,6 +164,22 @@ class Exports:
             if isinstance(found, dict) and found.get("id") == export_id:
                 told.append(found)
         return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
+
+    def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
+        """Return each format, with the ``problem`` where the job's result can't leave as it. Reads files."""
+        try:
+            source = saved_folder(self._data, job, None)
+        except (ConflictError, NotFoundError):
+            return []
+        found = []
+        for form in EXPORT_FORMATS:
+            entry = {"format": form}
+            if reason := _refusal(source, job["config"], form):
+                entry["problem"] = reason
+                if form in LLAMA_FORMATS and lacking():
+                    entry["install"] = install()
+            found.append(entry)
+        return found
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
         """One of them; NotFoundError where there is none. Whoever asks attends it."""
@@ -225,8 +254,12 @@ class Exports:
         try:
             order.told |= await self._make(order)
             await self._done(order)
-        except BaseException:
+        except BaseException as fault:
             order.told["state"] = "waiting"  # as long as it has not failed
+            if isinstance(fault, Exception) and order.told.pop("files", None):
+                # What could not be proved is not offered any more.
+                order.told.pop("bytes", None)
+                await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
             raise
         finally:
             order.told.pop("progress", None)
@@ -254,11 +287,6 @@ class Exports:
         config = await self._store.read(Store.config, job_id)
         if config is None:
             raise JobFailure("The job is gone")
-        if config.get("loadIn4bit") and told["format"] != "adapter":
-            raise JobFailure(
-                "This adapter was trained on weights of 4 bits: with the full ones it would be "
-                "another model than the one that was trained. Export adapter"
-            )
 
         pace = Pace()
 
@@ -288,6 +316,8 @@ class Exports:
                 for message in batch:
                     if "progress" in message:
                         tell(message["progress"])
+                    if "written" in message:
+                        told |= {**message["written"], "state": "verifying"}
                     if "error" in message:
                         raise JobFailure(message["error"])
                     if "exported" in message:

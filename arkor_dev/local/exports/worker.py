@@ -30,11 +30,6 @@ class Work:
         """Make what the message asks for; raises :class:`JobFailure`."""
         order = self.link.receive()
         form, kind = order["format"], order["kind"]
-        if form in ("adapter", "gguf-lora") and kind != "adapter":
-            raise JobFailure(
-                "This job has trained the whole model and has no adapter: choose the format "
-                f"{'merged' if form == 'adapter' else 'gguf'}"
-            )
         rows = self._rows(order)
         model = self.link.receive()
         os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
@@ -42,11 +37,16 @@ class Work:
             from .making import Making
         base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
         what = (form, source, kind, base, model["name"], target, self.link.progress, order["strength"])
+
+        def written(files: dict[str, Any]) -> None:
+            self.link.send(written=files)
+
         if form in LLAMA_FORMATS:
             from .llama.making import LlamaMaking
 
-            return LlamaMaking(*what, order["quantization"], Path(order["cache"])).make(rows)
-        return Making(*what).make(rows)
+            how = (order["quantization"], Path(order["cache"]))
+            return LlamaMaking(*what, *how, written=written).make(rows)
+        return Making(*what, written=written).make(rows)
 
     def _rows(self, order: Mapping[str, Any]) -> list[Row]:
         """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""

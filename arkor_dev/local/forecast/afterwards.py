@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.evaluation.by_length import together
+from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
 from arkor_dev.local.training.judging.answers import answers_of
@@ -66,7 +66,7 @@ class Afterwards:
         longest = max(map(len, found))
         step = self._seconds(self._work(rows))
         if time.monotonic() + step > self._deadline:
-            read = step / PASSES / sum(len(row.ids) for row in rows)
+            read = step / PASSES / sum(row.tokens for row in rows)
             return Writing(read, 0.0, WRITTEN * read, longest)
         paces = {1: (0.0, 0.0)}  # the first ones warm up
         for count in (1, FEW, MANY):
@@ -82,7 +82,7 @@ class Afterwards:
     def evaluation(self, writing: Writing | None) -> dict[str, Any]:
         """Seconds of one evaluation, by that of as many held-out rows as there is time for; and the end's."""
         run, held_out = self._run, list(self._run.held_out)
-        places = together(held_out, run.plan.batch_size)
+        places = batches_by_length(lengths_of(held_out), run.plan.batch_size)
         batches = self.batches = [[held_out[place] for place in some] for some in places]
         if not batches:
             return {"evaluation": 0.0, "comparing": None}
@@ -108,7 +108,10 @@ class Afterwards:
             with suppress(JobFailure):  # the run says so, and leaves it out
                 if own.is_loss:
                     rows = own.examples()
-                    laid = [[rows[place] for place in places] for places in together(rows, TOGETHER, PADDED)]
+                    laid = [
+                        [rows[place] for place in places]
+                        for places in batches_by_length(lengths_of(rows), TOGETHER, PADDED)
+                    ]
                     self.batches = [*self.batches, *laid]
                     seconds += 2 * pace * sum(map(self._work, laid))
                 elif writing:
@@ -124,7 +127,10 @@ class Afterwards:
         keys, asked = {0: losses.key(batches), AGAIN: losses.again().key(measured)}, 0.0
         for count in counts if found else ():
             some = fewer(found, count)
-            laid = [[some[place] for place in places] for places in together(some, TOGETHER, PADDED)]
+            laid = [
+                [some[place] for place in places]
+                for places in batches_by_length(lengths_of(some), TOGETHER, PADDED)
+            ]
             keys[len(some)] = losses.key(laid)
             self.batches = [*self.batches, *laid]
             asked = asked or sum(map(self._work, laid)) / len(some)

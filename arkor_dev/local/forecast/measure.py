@@ -103,7 +103,7 @@ class Measuring:
         run.begin()
         beginning = time.monotonic() - began
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
-        self.sizes = sizes_of(run, max(run.train, key=lambda row: len(row.ids)))
+        self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
         # Rows that are to differ at random have no beginning in common.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0
         self.padded, self.shares = bool(run.loss.padded), not (dropout or run.plan.noise)
@@ -154,8 +154,8 @@ class Measuring:
 
     def _rise(self, longest: Batch, until: float) -> bool:
         """Make ever larger parts of the longest batch, and at last the whole; whether it came to that."""
-        row = max(longest, key=lambda example: len(example.ids))
-        parts = [[thinned(row, SMALLEST)], [thinned(row, len(row.ids) // 2)], [row]]
+        row = max(longest, key=lambda example: example.tokens)
+        parts = [[thinned(row, SMALLEST)], [thinned(row, row.tokens // 2)], [row]]
         rest = [example for example in longest if example is not row]
         count = 2
         while count < len(longest):
@@ -196,7 +196,9 @@ class Measuring:
         return Made(work, held, seconds, self.meter.peak())
 
     def _shared(self, batch: Batch) -> int:
-        return shared_beginning([row.ids for row in batch]) if self.shares and not self.padded else 0
+        if self.padded or not self.shares:
+            return 0
+        return shared_beginning([sequence.ids for row in batch for sequence in row.sequences])
 
     def _shape(self, batch: Batch) -> Shape:
         return shape_of(sizes_in(batch), self.padded, self._shared(batch))
@@ -264,8 +266,8 @@ class Measuring:
         except (ValueError, AttributeError):  # an architecture that cannot
             return None, 1.0
         self.sizes = replace(self.sizes, recomputed=True)
-        row = max(longest, key=lambda example: len(example.ids))
-        made = [self._make([[part]]) for part in (thinned(row, len(row.ids) // 2), row)]
+        row = max(longest, key=lambda example: example.tokens)
+        made = [self._make([[part]]) for part in (thinned(row, row.tokens // 2), row)]
         self.sizes = replace(self.sizes, recomputed=False)
         before = [each.seconds for each in self.rising if each.work == self._work([row])]
         slower = made[-1].seconds / before[0] if before else 1.3

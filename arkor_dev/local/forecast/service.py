@@ -19,7 +19,7 @@ from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
@@ -275,7 +275,7 @@ class Forecasts:
                 else:
                     return Measurement.of_json(message["measured"])
         await child.ended()
-        raise JobFailure(child.cause("The measuring process"))
+        raise JobFailure(child.cause("The measuring process", SMALLER))
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.at_hand(config["model"])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.modeling.base_model import bare
+from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.rows.batches import endless
-from arkor_dev.local.training.rows.encoding import IGNORED
 from arkor_dev.local.training.while_training import compute_again
 
 from .lines import Sizes
@@ -19,8 +19,8 @@ from .lines import Sizes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.training.loss import Loss
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.run import Run
 
 FOREKNOWN_STEPS: Final = 512
@@ -38,7 +38,7 @@ Step = list[Batch]
 
 def foreknown(run: Run) -> list[Step]:
     """The run's first steps, as it will make them: an epoch at least, where that is not too long."""
-    mean = sum(len(row.ids) for row in run.train) / len(run.train)
+    mean = sum(row.tokens for row in run.train) / len(run.train)
     count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
     count = max(count, min(run.plan.per_epoch, FOREKNOWN_STEPS))
     return list(itertools.islice(endless(run.train, run.plan, run.plan.order_seed), count))
@@ -46,7 +46,7 @@ def foreknown(run: Run) -> list[Step]:
 
 def sizes_in(batch: Batch) -> list[tuple[int, int]]:
     """Tokens and learned tokens of each row, the longest first."""
-    rows = ((len(row.ids), sum(label != IGNORED for label in row.labels[1:])) for row in batch)
+    rows = ((row.tokens, sum(sequence.learned for sequence in row.sequences)) for row in batch)
     return sorted(rows, reverse=True)
 
 
@@ -57,10 +57,14 @@ def question_of(row: Example) -> list[int]:
 
 
 def thinned(row: Example, tokens: int) -> Example:
-    """About so many of a row's tokens, learned ones among them as before, and one at least."""
-    every = max(1, len(row.ids) // tokens)
-    ids, labels = row.ids[::every], row.labels[::every]
-    return replace(row, ids=ids, labels=[*labels[:-1], ids[-1]])
+    """About so many of a row's tokens, learned ones among them as before, and one at least a sequence."""
+    every = max(1, row.tokens // tokens)
+
+    def part(sequence: Example) -> Example:
+        ids, labels = sequence.ids[::every], sequence.labels[::every]
+        return replace(sequence, ids=ids, labels=[*labels[:-1], ids[-1]])
+
+    return replace(part(row), others=tuple(part(other) for other in row.others))
 
 
 def sizes_of(run: Run, row: Example) -> Sizes:
@@ -89,7 +93,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
     )
 
 
-def _kept(loss: Loss, row: Example) -> tuple[int, int]:
+def _kept(loss: Objective, row: Example) -> tuple[int, int]:
     """Tokens of a row, and bytes of the tensors that its forward pass keeps for the backward pass.
 
     Only the last token is learned, so that the output layer hardly counts. Weights count too, the same for
@@ -102,12 +106,15 @@ def _kept(loss: Loss, row: Example) -> tuple[int, int]:
         kept.append(weakref.ref(tensor))
         return tensor
 
-    row = replace(row, labels=[*[IGNORED] * (len(row.ids) - 1), row.ids[-1]])
+    def last_alone(part: Example) -> Example:
+        return replace(part, labels=[*[IGNORED] * (len(part.ids) - 1), part.ids[-1]])
+
+    row = replace(last_alone(row), others=tuple(last_alone(other) for other in row.others))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         value = loss([row])[0]  # keeps the saved tensors alive
     storages = [tensor.untyped_storage() for each in kept if (tensor := each()) is not None]
     del value
-    return len(row.ids), sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+    return row.tokens, sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
 def _embeddings(model: Any) -> list[Any]:

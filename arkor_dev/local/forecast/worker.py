@@ -80,10 +80,8 @@ class Work:
         measuring = Measuring(run, job["free"], asked + job["seconds"], self._progress)
         long_rows = preparation.train if longest else []
         found = measuring.measure(Path(job["scratch"]), long_rows, preparation)
-        from arkor_dev.local.training.rows.encoding import IGNORED
-
-        lengths = sorted(len(row.ids) for row in rows)
-        learned = sum(label != IGNORED for row in rows for label in row.labels[1:])
+        lengths = sorted(row.tokens for row in rows)
+        learned = sum(sequence.learned for row in rows for sequence in row.sequences)
         return Measurement(
             device=run.base.device,
             loading=ready - asked + encoding * (share - 1) + found.pop("beginning"),
@@ -112,7 +110,7 @@ class Work:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
             if out_of_memory(error):
-                reason = "One row alone takes more memory than is free: choose a smaller model or maxLength"
+                reason = "One row alone exceeds the free memory: choose a smaller model or lower max_length"
             self.link.send(error=reason)
 
 

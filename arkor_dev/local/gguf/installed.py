@@ -7,6 +7,8 @@ import shutil
 import sys
 from typing import Final
 
+from arkor_dev.contract.extras import install_command
+
 PACKAGES: Final = ("llama_cpp", "sentencepiece")
 COMPILERS: Final = ("c++", "g++", "clang++", "cl")
 COMPILER_HOW: Final = {
@@ -17,11 +19,16 @@ COMPILER_HOW: Final = {
 
 
 def lacking() -> str | None:
-    """What is to be done before GGUF files can be made and read here, as sentences; None for nothing."""
+    """Return why GGUF files can't be made and read here, and what helps; None where they can."""
     if all(importlib.util.find_spec(name) for name in PACKAGES):
         return None
-    compiler = "it compiles llama.cpp for some 3 minutes"
+    compiler = "compiling takes about 3 minutes"
     if not any(map(shutil.which, COMPILERS)):
         how = COMPILER_HOW.get(sys.platform, COMPILER_HOW["linux"])
-        compiler += f", and needs a C++ compiler, which this machine lacks ({how})"
-    return f"GGUF needs llama.cpp: pip install 'arkor-dev[gguf]' ({compiler}). Then start arkor-dev again"
+        compiler += f" and needs a C++ compiler, which this machine lacks; {how}"
+    return f"GGUF needs llama.cpp, which is not installed ({compiler}). Install it with: {install()}"
+
+
+def install() -> str:
+    """Return the command that installs llama.cpp into this environment."""
+    return install_command("gguf")

@@ -15,7 +15,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import SMALLER_MODEL, JobFailure
 from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Inference:
                     "The inference process was started again, since another answer could not be stopped: "
                     "send the message again"
                     if stuck
-                    else child.cause("The inference process")
+                    else child.cause("The chat process", SMALLER_MODEL)
                 )
                 answer.messages.put_nowait({"error": reason})
         if waiting:

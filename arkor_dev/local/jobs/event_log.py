@@ -13,6 +13,7 @@ from arkor_dev.contract.events import (
     EVALUATION_COMPLETED,
     SYSTEM_METRICS,
     TRAINING_LOG,
+    TRAINING_PHASE,
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
@@ -101,13 +102,19 @@ class EventLog(Records):
                 if settings is not None:
                     changed = (compact(settings), job_id)
                     self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
+            elif name == TRAINING_PHASE:
+                since = metrics.get("phase", {}).get("since")
+                same = since and metrics["phase"]["name"] == fields["phase"]
+                metrics["phase"] = {"name": fields["phase"], "since": since if same else now()}
             elif name == TRAINING_LOG:
                 metrics.update({key: fields[key] for key in ("step", "loss", "evalLoss") if key in fields})
                 if "evalLoss" in fields:
                     metrics["bestEvalLoss"] = min(
                         fields["evalLoss"], metrics.get("bestEvalLoss", fields["evalLoss"])
                     )
-            elif name == EVALUATION_COMPLETED:
+            if "secondsLeft" in fields and "phase" in metrics:
+                metrics["phase"] |= {"secondsLeft": fields["secondsLeft"], "estimatedAt": now()}
+            if name == EVALUATION_COMPLETED:
                 self._keep_evaluation(job_id, fields["evaluation"])
         self._db.execute("UPDATE jobs SET metrics = ? WHERE id = ?", (compact(metrics), job_id))
 

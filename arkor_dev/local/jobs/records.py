@@ -106,6 +106,9 @@ class Records:
             "completedAt": completed,
             "metrics": json.loads(metrics),
         }
+        phase = job["metrics"].pop("phase", None)
+        if phase and status == "running":
+            job["phase"] = phase
         if error is not None:
             job["error"] = error
         for field, text in zip(("settings", "forecast", "pause", "parent", "evaluation"), kept, strict=True):

@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.local.workers.errors import JobFailure
 
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
@@ -58,7 +59,9 @@ def _four_bit(device: str, dtype: Any) -> dict[str, Any]:
             "leave loadIn4bit out of the trainer"
         )
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise JobFailure("loadIn4bit needs one more package: pip install 'arkor-dev[gpu4bit]'")
+        raise JobFailure(
+            f"4-bit quantization needs one more package. Install it with: {install_command('gpu4bit')}"
+        )
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.extras import install_command
 from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ class Reporting:
         for name in dict.fromkeys([to] if isinstance(to, str) else to or ()):
             if not installed(name):
                 reports.once(
-                    f"Nothing is reported to {name}, which is not installed: pip install 'arkor-dev[{name}]'"
+                    f"Nothing is reported to {name}, which is not installed. Install it with: "
+                    f"{install_command(name)}"
                 )
                 continue
             told = {

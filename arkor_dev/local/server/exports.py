@@ -23,8 +23,10 @@ async def create(request: web.Request) -> web.Response:
 
 @routes.get("/v1/jobs/{id}/exports")
 async def listed(request: web.Request) -> web.Response:
-    job = await job_of(request)
-    return web.json_response({"exports": await asyncio.to_thread(request.app[EXPORTS].list, job["id"])})
+    job, exports = await job_of(request), request.app[EXPORTS]
+    formats = await asyncio.to_thread(exports.formats, job)
+    listed = await asyncio.to_thread(exports.list, job["id"])
+    return web.json_response({"exports": listed, "formats": formats})
 
 
 @routes.get("/v1/jobs/{id}/exports/{export}")

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
-from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_row import rows_in
-from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_folder
+from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 
 from .job_settings import JobSettings
 from .learning_rate import default_rate
+from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
+from .rows.encoding import Encoding
 from .rows.held_out import beside, split
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Preparation:
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
         self.project = Path(job["project"])
-        self.emit, self.progress = heard(emit, job_folder(self.data, self.job_id)), progress
+        self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
+        self.method = method(self.settings.get("method"))
+        self.method.check(self.settings)
         # What is evaluated later, on a file of the project, is not compared with what was trained on.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
@@ -79,7 +82,7 @@ class Preparation:
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
 
         def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
-            return load_rows(source, self.project, folder, self.progress, limit, bad)
+            return load_rows(source, self.project, folder, self.progress, self.method.forms, limit, bad)
 
         rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
         if held_out is None:
@@ -150,14 +153,11 @@ class Preparation:
 
     def encode(self) -> None:
         """Encode the rows as the examples ``train`` and ``held_out``, and count those that were ``cut``."""
-        from .rows.encoding import encode_all
-
-        responses_only = self.settings.get("trainOnResponsesOnly")
-        last_only = self.settings.get("completionOnlyLoss")
+        encoding = Encoding.of(self.settings, self.longest)
         total = len(self.train_rows) + len(self.eval_rows)
 
         def encoded(part: list[Row]) -> Any:
-            return encode_all(self.base.tokenizer, part, self.longest, responses_only, progress, last_only)
+            return self.method.encode_all(self.base.tokenizer, part, encoding, progress)
 
         def progress(done: int) -> None:
             self.progress("Reading the data set", done, total, "rows")
@@ -199,7 +199,7 @@ class Preparation:
         if not group and (self.settings.get("workers") or 1) > 1:
             self.settings.settle("workers", 1)
             self.say(ALONE)
-        tokens = self.plan.batch_size * sum(len(example.ids) for example in self.train) // len(self.train)
+        tokens = self.plan.batch_size * sum(example.tokens for example in self.train) // len(self.train)
         base, kept = self.base, self.data / "number-formats.json"
         choice = self._earlier_choice() or choose(
             base.model, base.device, base.dtype, tokens, self.format, kept
@@ -221,6 +221,7 @@ class Preparation:
             **workers,
         }
         run = make(
+            method=self.method,
             base=base,
             base_name=self.name,
             base_note=self.note,

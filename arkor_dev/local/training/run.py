@@ -1,7 +1,7 @@
 """The training of a causal language model, as a plain loop.
 
 The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
-saved. Loss is the mean cross entropy over completion tokens. Everything random comes from one seed: the
+saved. What the loss is, the training method says (``methods``). Everything random comes from one seed: the
 same job on the same machine gives the same adapter, also where it was interrupted and went on.
 """
 
@@ -24,12 +24,13 @@ from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, 
 from arkor_dev.local.evaluation.by_length import measured
 from arkor_dev.local.evaluation.by_row import by_row, rows_in
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
+from arkor_dev.local.modeling.example import weight_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .loss import Loss
+from .judging.cost import work_of
 from .optimizers import make_optimizer
+from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
-from .rows.encoding import learned_tokens
 from .while_training import add_noise, compute_again
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.checkpoints.resume_points import ResumeOrder
     from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
 
+    from .methods.interface import Method
     from .plan import Plan
-    from .rows.encoding import Example
+    from .run_events import RunEvents
 
 
 class Ending(NamedTuple):
@@ -62,6 +65,7 @@ class Run:
     mean losses of the held-out rows at the last evaluation.
     """
 
+    method: Method
     base: Base
     base_name: str
     base_note: str | None
@@ -73,7 +77,7 @@ class Run:
     four_bit: bool
     seed: int
     settings: Mapping[str, object]
-    emit: Callable[..., None]
+    emit: RunEvents
     cancelled: Callable[[], bool]
     choice: Choice
     step: int = 0
@@ -85,6 +89,7 @@ class Run:
     beside: Callable[..., None] = lambda *_: None
     make_keeper: Callable[..., Keeper] = Keeper
     clock: Stopwatch = field(default_factory=Stopwatch)
+    phases: Phases = field(default_factory=Phases)
     kept_step: int = 0
     row_losses: list[float] = field(default_factory=list)
 
@@ -106,8 +111,7 @@ class Run:
             compute_again(model)
         if plan.noise:
             add_noise(model, plan.noise)
-        facts = (self.base.device, self.choice.dtype, self.train, plan.smoothing)
-        self.loss = Loss(model, *facts, noisy=plan.noise > 0)
+        self.loss = self.method.objective(model, self.base.device, self.choice.dtype, self.train, plan)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
@@ -129,6 +133,8 @@ class Run:
         self.keeper = self.make_keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
         if self.going_on:
             self._go_on(self.going_on)
+        self.phases.work = work_of(self)
+        self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
         if self.base.device == "cpu" and self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
@@ -150,34 +156,43 @@ class Run:
                 except NonFiniteError as fault:
                     steps = self._go_back(fault)
             self.clock.lap("other")
-            self.keeper.point(self.step, self.state)
-            self.clock.lap("save")
-            return self._finish()
+            with self.phases.during(SAVING, always=True):
+                self.keeper.point(self.step, self.state)
+                self.clock.lap("save")
+                return self._finish()
         except NoRoomError as error:
             return self._pause("disk", error)
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         """One step, and what is reported and measured after it."""
         self.clock.lap("data")
+        self.phases.enter(TRAINING)
         plan, pace, began = self.plan, self.pace, time.monotonic()
         step = self.step = self.step + 1
         rate = plan.schedule.rate_at(step) * self.good.factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         pace.losses.append(self.learn(*batches))
-        pace.seconds += time.monotonic() - began
+        pace.note(self.loss.figures())
+        seconds = time.monotonic() - began
+        pace.seconds += seconds
+        self.phases.made(step, seconds)
         pace.samples += sum(len(batch) for batch in batches)
-        pace.tokens += sum(len(row.ids) for batch in batches for row in batch)
+        pace.tokens += sum(row.tokens for batch in batches for row in batch)
         epoch = round(step / plan.per_epoch, 4)
         if step % plan.logging == 0 or step == plan.steps:
             row = {**pace.report(), "learningRate": rate}
             self.last_loss = row["loss"]
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row)
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.left())
         if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
             self.clock.lap("other")
-            self.best.take(step, self.evaluate(), self.trainable)
+            with self.phases.during(EVALUATING):
+                self.best.take(step, self.evaluate(), self.trainable)
             self.clock.lap("eval")
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last)
+            figures = {
+                f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
+            }
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last, **figures)
             self.good.keep(step, self.state)
 
     def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
@@ -186,6 +201,7 @@ class Run:
         began, spent = self.began, self.clock.seconds
         self._take_over(state)
         self.step, self.began, self.clock.seconds = step, began, spent
+        self.phases.start(self.plan, step)
         for name, fields in self.good.slow_down(fault, self.step, lambda: metadata_of(self)):
             self.emit(name, **fields)
         return endless(self.train, self.plan, self.plan.order_seed, self.step)
@@ -265,9 +281,9 @@ class Run:
         self.good.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
-        """One step on ``batches``, by the mean over their learned tokens, in one batch's memory; its loss."""
+        """One step on ``batches``, by the mean over their weights, in one batch's memory; its loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        value = self._gradients(batches, learned_tokens(batches))
+        value = self._gradients(batches, weight_of(batches))
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
@@ -293,10 +309,10 @@ class Run:
         return value
 
     def evaluate(self) -> float:
-        """Mean cross entropy a completion token over every held-out row."""
+        """The mean loss over every held-out row, by their weights: for cross entropy, a learned token's."""
         found = measured(self.loss.each, self.held_out, self.plan.batch_size)
         self.row_losses = by_row(self.held_out, found)
-        return self._finite(sum(loss for loss, _ in found) / sum(tokens for _, tokens in found))
+        return self._finite(sum(loss for loss, _ in found) / sum(weight for _, weight in found))
 
     def save(self, folder: Path) -> None:
         """Write what has learned: an adapter in PEFT's format, or the whole model."""
@@ -317,5 +333,6 @@ class Run:
         self.clock.lap("other")
         check_finite(self.step, self.trainable)
         self.good.keep(self.step, self.state)
-        self.keeper.checkpoint(self.step, self.save_checkpoint)
+        with self.phases.during(SAVING):
+            self.keeper.checkpoint(self.step, self.save_checkpoint)
         self.clock.lap("save")

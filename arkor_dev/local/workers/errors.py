@@ -5,6 +5,11 @@ Any other exception is a bug, and is logged as one.
 
 from __future__ import annotations
 
+TRY_AGAIN = "close other programs and try again"
+SMALLER_MODEL = "close other programs, or choose a smaller model"
+SMALLER = "close other programs, or choose a smaller model, batch_size or max_length"
+"""What helps a process for which memory was too small: any, one that runs a model, one that trains it."""
+
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; it is no error in the program
     """A job, or the preparation of a model, cannot continue; ``str()`` is the reason shown to the user."""

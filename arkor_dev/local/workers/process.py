@@ -12,6 +12,8 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from .errors import TRY_AGAIN
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
@@ -159,15 +161,14 @@ class Child:
         """Whether it was ended by signal 9, which is what a system does when memory runs out."""
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
-    def cause(self, what: str) -> str:
-        """Say why a worker ended without a final message."""
+    def cause(self, what: str, relief: str = TRY_AGAIN) -> str:
+        """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
         status = self._process.returncode
         if self._strange:
             return f"{what} said what is no message, and was ended: {self._strange[:200]}"
         if self.killed:
             return (
-                f"{what} was killed (signal 9), most likely because the machine ran out of memory: "
-                "close other programs, or choose a smaller model, batchSize or maxLength."
+                f"{what} was killed (signal 9), most likely because the machine ran out of memory: {relief}."
             )
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")

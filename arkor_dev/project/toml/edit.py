@@ -11,6 +11,7 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,14 +74,82 @@ def add_to_dataset(text: str, trainer: int, path: str) -> str:
     held = block["dataset"]
     block["dataset"] = [*held, path] if isinstance(held, list) else [held, path]
     for value in _longer(text[pair.value : pair.end], written(path), listed=isinstance(held, list)):
-        result = f"{text[: pair.value]}{value}{text[pair.end :]}"
-        try:
-            says = _same(tomllib.loads(result), wanted)
-        except (ValueError, RecursionError):
-            continue
-        if says and _comments(result) == _comments(text):
-            return result
+        with suppress(EditError):
+            return _checked(f"{text[: pair.value]}{value}{text[pair.end :]}", text, wanted)
     raise EditError
+
+
+def set_dataset(text: str, trainer: int, path: str) -> str:
+    """``text`` with the file ``path`` as the ``dataset`` of its trainer of that number. Raises EditError."""
+    wanted: dict[str, Any] = tomllib.loads(text)
+    wanted["trainer"][trainer]["dataset"] = path
+    return _with_value(text, ("trainer", trainer, "dataset"), path, wanted)
+
+
+def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) -> str:
+    """``text`` with ``columns`` for one source of the ``dataset`` of its trainer of that number.
+
+    ``part`` counts the sources of a list from 0. Raises EditError where the result would not be exactly that.
+    """
+    wanted: dict[str, Any] = tomllib.loads(text)
+    holder: Any = wanted["trainer"][trainer]
+    place: Path = ("trainer", trainer, "dataset")
+    key: str | int = "dataset"
+    if isinstance(holder["dataset"], list):
+        holder, key, place = holder["dataset"], part, (*place, part)
+        if part >= len(holder):
+            raise EditError
+    elif part:
+        raise EditError
+    # A column without a name is a number.
+    mapped = {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in columns.items()}
+    held = holder[key]
+    holder[key] = {**(held if isinstance(held, dict) else {"path": held}), "columns": mapped}
+    try:
+        return _with_value(text, place, holder[key], wanted)
+    except EditError:
+        return _with_line(text, place, mapped, wanted)
+
+
+def _with_value(text: str, at: Path, value: object, wanted: dict[str, Any]) -> str:
+    """``text`` with another value where one is written as a whole."""
+    found = layout(text)
+    pair = next((pair for pair in found.pairs if pair.path == at), None)
+    span = (pair.value, pair.end) if pair else found.members.get(at)
+    if span is None:
+        raise EditError
+    start, end = span
+    return _checked(f"{text[:start]}{written(value, text[start:end])}{text[end:]}", text, wanted)
+
+
+def _with_line(text: str, at: Path, columns: Mapping[str, object], wanted: dict[str, Any]) -> str:
+    """``text`` with the ``columns`` of a source that has a table or dotted keys of its own."""
+    pairs = [pair for pair in layout(text).pairs if pair.path[:-1] == at and pair.braces is None]
+    held = next((pair for pair in pairs if pair.path[-1] == "columns"), None)
+    if held is not None:
+        return _with_value(text, held.path, dict(columns), wanted)
+    if not pairs:
+        raise EditError
+    last = pairs[-1]
+    start = text.rfind("\n", 0, last.start) + 1
+    key = text[last.start : last.key_end]
+    line = f"{text[start : last.start]}{key[: key.rfind('.') + 1]}columns = {written(dict(columns))}"
+    end = text.find("\n", last.end)
+    end = len(text) if end < 0 else end
+    end -= text[end - 1 : end] == "\r"
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    return _checked(f"{text[:end]}{line_end}{line}{text[end:]}", text, wanted)
+
+
+def _checked(result: str, before: str, wanted: dict[str, Any]) -> str:
+    """``result``, where it says what is wanted and has every comment that was there."""
+    try:
+        says = _same(tomllib.loads(result), wanted)
+    except (ValueError, RecursionError):
+        raise EditError from None
+    if not says or _comments(result) != _comments(before):
+        raise EditError
+    return result
 
 
 def _longer(value: str, member: str, *, listed: bool) -> Iterator[str]:

@@ -55,11 +55,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Every header and every pair in the order of the file, and where each inline table opens."""
+    """Every header and pair in the order of the file, where each inline table opens, and the extent of each
+    member of an array.
+    """
 
     headers: list[Header]
     pairs: list[Pair]
     braces: dict[Path, int]
+    members: dict[Path, tuple[int, int]]
 
 
 def layout(text: str) -> Layout:
@@ -85,7 +88,7 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.lines: dict[Path, int] = {}
-        self.layout = Layout([], [], {})
+        self.layout = Layout([], [], {}, {})
         self.arrays: dict[Path, int] = {}
         self._counted = (0, 1)
 
@@ -170,7 +173,9 @@ class _Scanner:
             if braces is not None:
                 self._pair(path, braces)
             else:
-                self._value(self._note((*path, index), self.at))
+                member, start = (*path, index), self.at
+                self._value(self._note(member, start))
+                self.layout.members[member] = (start, start + len(self.text[start : self.at].rstrip(" \t")))
                 index += 1
             self._skip(_BLANK)
             if self.text.startswith(",", self.at):

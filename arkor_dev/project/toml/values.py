@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 SMALL = 1e-3
 """Below this a number is written with an exponent: ``2e-4``."""
 
 
 def written(value: object, before: str = "") -> str:
-    """A flag, number, text or list of them as TOML; ``before`` is the text of the value that it replaces."""
+    """A flag, number, text, list or table as TOML; ``before`` is the text of the value that it replaces."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -22,7 +24,14 @@ def written(value: object, before: str = "") -> str:
             return _text(value, before)
         case list():
             return f"[{', '.join(written(each, before.lstrip('[ ')) for each in value)}]"
+        case dict():
+            pairs = ", ".join(f"{_key(key)} = {written(each)}" for key, each in value.items())
+            return f"{{ {pairs} }}"
     raise TypeError(f"no TOML for {type(value).__name__}")
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _text(key, "")
 
 
 def _number(value: float, before: str) -> str:

@@ -13,6 +13,7 @@ from . import (
     forecasts,
     jobs,
     manifest,
+    project,
     session,
     train,
 )
@@ -27,6 +28,6 @@ def routes() -> list[web.RouteDef]:
     """Every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports,
-        corrections, placement,
+        corrections, placement, project,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

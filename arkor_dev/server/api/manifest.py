@@ -8,8 +8,9 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import changes_fault
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.contract.rules import FILLED, FLAG, Rule
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.forms import COLUMNS as OURS
 from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 from arkor_dev.server.negotiation import has
 
@@ -24,6 +25,33 @@ WRITE = Schema(
     ),
     lambda body: changes_fault(body["settings"]),
 )
+
+COLUMNS = Rule("object", test=lambda value: is_columns(value), noun="an object with a name for each column")
+DATASET = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field("path", FILLED, null=True),
+        Field("part", Rule("whole", 0, 99), null=True),
+        Field("columns", COLUMNS, null=True),
+        Field("preview", FLAG, null=True),
+    ),
+    lambda body: (
+        None
+        if (body.get("path") is None) != (body.get("columns") is None)
+        else "needs either path or columns"
+    ),
+)
+
+
+def is_columns(value: object) -> bool:
+    """Whether ``value`` has a name for each of some of our columns."""
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and value.keys() <= set(OURS)
+        and all(text_line(200).fits(name) for name in value.values())
+    )
 
 
 async def manifest(request: web.Request) -> web.Response:
@@ -52,6 +80,16 @@ async def write(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
+async def dataset(request: web.Request) -> web.Response:
+    """``POST /api/manifest/dataset``: another file, or which columns are which; with ``preview`` only how."""
+    body = await read_object(request, DATASET)
+    change = body.get("path") or (body.get("part") or 0, body["columns"])
+    answer = await request.app[MANIFEST].write_dataset(
+        body["trainer"], body["revision"], change, preview=bool(body.get("preview"))
+    )
+    return web.json_response(answer)
+
+
 async def data(request: web.Request) -> web.Response:
     """``GET /api/manifest/data?trainer=``: what is wrong with its rows, as far as a few seconds go."""
     from arkor_dev.project.data_check import check_in_child  # not on the way to the page's first byte
@@ -64,4 +102,5 @@ ROUTES = [
     web.get("/api/manifest", manifest),
     web.get("/api/manifest/data", data),
     web.post("/api/manifest/settings", write),
+    web.post("/api/manifest/dataset", dataset),
 ]

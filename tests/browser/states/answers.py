@@ -46,7 +46,7 @@ async def changed(scene: Scene) -> None:
 async def live(scene: Scene) -> None:
     job = await answered(scene, running=True)
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_role("heading", name="After step 300").first).to_be_visible(
+    await expect(scene.page.get_by_role("heading", name="Adapter, step 300").first).to_be_visible(
         timeout=PROMPTLY
     )
     await look(scene)
@@ -84,7 +84,7 @@ async def one(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=40, samples=["What is a lighthouse?"])
     answer_prompts(scene.fake, job, 0, ["A lighthouse is a tower."], timestamp=ago(1))
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_role("heading", name="The base model")).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_role("heading", name="Base", exact=True)).to_be_visible(timeout=PROMPTLY)
     await look(scene)
 
 

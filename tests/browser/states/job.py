@@ -60,7 +60,7 @@ async def large(scene: Scene) -> None:
 async def completed(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_text("Adapter and checkpoints")).to_be_attached()
+    await expect(scene.page.get_by_role("region", name="Checkpoints")).to_be_attached()
     await scene.page.get_by_text("Statistics").click()
     await expect(scene.page.locator(".chart-statistics-table")).to_contain_text("400")
 
@@ -70,6 +70,7 @@ async def defaults(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", optim="lion")
     scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
     await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("tab", name="Configuration").click()
     await scene.page.get_by_text("more (defaults)").click()
     await expect(scene.page.get_by_text("NEFTune noise alpha")).to_be_visible()
 
@@ -80,6 +81,7 @@ async def gone(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("button", name="Run again with changes").click()
     await expect(scene.page.get_by_role("alert")).to_contain_text("in arkor.toml")
+    await scene.page.get_by_role("tab", name="Configuration").click()
     await expect(scene.page.locator(".job-facts")).to_contain_text("set by hand")
 
 
@@ -158,6 +160,7 @@ async def forecast(scene: Scene) -> None:
     scene.fake.jobs[job]["forecast"] = {"state": "measured", **FIGURES}
     scene.fake.jobs[job]["metrics"]["peakBytes"] = 1_688_000_000
     await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("tab", name="Configuration").click()
     await expect(scene.page.get_by_text("1.7 GB, took 1.7 GB")).to_be_visible(timeout=PROMPTLY)
 
 

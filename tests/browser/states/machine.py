@@ -49,6 +49,7 @@ async def machine(scene: Scene) -> None:
     sampled(scene.fake, job, begun=400 * PACE, steps=400)
     end(scene.fake, job, "completed", 0, secondsIn=SPENT)
     await scene.go(f"/#/jobs/{job}")
+    await scene.page.get_by_role("tab", name="Machine").click()
     await expect(scene.page.get_by_role("heading", name="Where the time went")).to_be_visible(
         timeout=PROMPTLY
     )
@@ -61,6 +62,7 @@ async def gpu(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=310)
     sampled(scene.fake, job, begun=310 * PACE + 2, steps=310, gpu=True)
     await scene.go(f"/#/jobs/{job}?zoom=60..240")
+    await scene.page.get_by_role("tab", name="Machine").click()
     await expect(scene.page.locator(".job-machine-panel")).to_have_count(7, timeout=PROMPTLY)
     await scene.page.locator(".chart").focus()
     for _ in range(6):

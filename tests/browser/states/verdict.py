@@ -30,6 +30,7 @@ async def judged(scene: Scene, **changes: Any) -> str:
 @state("job-verdict", "Better at the task, worse in general, and how sure that is")
 async def better(scene: Scene) -> None:
     await judged(scene)
+    await scene.page.get_by_text("Details", exact=True).click()
     await expect(scene.page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
 
 
@@ -81,7 +82,7 @@ async def alike(scene: Scene) -> None:
     same |= {"adapter": 2.05, "sentence": "General questions: no difference that matters (less than 0.01)."}
     sentence = "No clear difference at your task (only 12 rows), as good in general."
     await judged(scene, verdict="unclear", sentence=sentence, heldOut=part, general=same)
-    await scene.page.get_by_text("What this means").click()
+    await scene.page.get_by_text("Details", exact=True).click()
 
 
 @state("job-verdict-sets", "The project's own sets, by answers, by a function of its own and by loss")

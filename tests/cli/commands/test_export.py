@@ -49,6 +49,20 @@ async def test_it_writes_the_files_and_says_that_they_are_the_same(
     assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))
 
 
+async def test_the_files_are_there_before_they_are_verified(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    fake_backend.exports.proving = 2
+    said = await command.run(0, "export", job, "--out", str(tmp_path / "out"))
+    assert said.index("sha256") < said.index(f"Verified. {PROOF['sentence']}")
+    fake_backend.exports.failing[job] = "the machine ran out of memory"
+    said = await command.run(2, "export", job, "--out", str(tmp_path / "b"))
+    assert "the machine ran out of memory" in said
+    assert f"The files in {tmp_path / 'b'} have not been verified: do not rely on them." in said
+    assert "Verified." not in said
+    assert {path.name for path in (tmp_path / "b").iterdir()} == set(FILES)
+
+
 @pytest.mark.parametrize(
     ("adapter", "line"),
     [

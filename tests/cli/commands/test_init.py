@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from arkor_dev.cli.commands.init import TEMPLATE, initialize, project_files, run_init
+from arkor_dev.cli.commands.init import run_init
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.project.arkor_toml import load_trainers
+from arkor_dev.project.starter import TEMPLATE, initialize, project_files
 from arkor_dev.project.starter_toml import VALUES, starter_toml
 from arkor_dev.project.starter_typescript import TEMPLATES, starter_typescript
 from arkor_dev.project.typescript import TypeScriptProject as BuiltProject

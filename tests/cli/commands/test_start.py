@@ -19,7 +19,7 @@ from rich.console import Console
 
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
-from arkor_dev.cli.commands.start import run_seeds, run_start
+from arkor_dev.cli.commands.start import run_start
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity import connect
 from arkor_dev.identity.connect import _running_backend
@@ -68,6 +68,7 @@ class Started:
         settings: Settings,
         trainer: str | None = None,
         *,
+        file: str | None = None,
         dry_run: bool = False,
         changes: dict[str, object] | None = None,
         revision: str | None = None,
@@ -78,9 +79,10 @@ class Started:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
         self.task = asyncio.create_task(
-            run_seeds(
+            run_start(
                 settings,
-                seeds,
+                seeds=seeds,
+                file=file,
                 trainer=trainer,
                 dry_run=dry_run,
                 changes=changes,
@@ -273,6 +275,16 @@ async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backen
     assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
 
 
+async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_backend: FakeBackend) -> None:
+    """Cancelled, then deleted, before the command has heard of either."""
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    del fake_backend.jobs[job]
+    fake_backend.cut()
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (3, f"Job {job} was deleted.")
+
+
 async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
@@ -280,7 +292,7 @@ async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBa
     fake_backend.cut()
     code, lines = await started.end()
     assert code == 1
-    assert lines[-1] == "The job can be followed no longer: Not yours."
+    assert lines[-1] == "The job can't be followed any more: Not yours."
     assert lines[0] == f"Started job {job}"
 
 
@@ -523,7 +535,7 @@ async def test_under_local_it_says_so_when_whoever_had_the_backend_has_ended(
     await fake_backend.stop()
     code, lines = await started.end()
     assert (code, lines[0]) == (4, f"Started job {job}")
-    assert "".join(lines).endswith(f"Job {job} goes on by itself when `arkor-dev --local` runs next.")
+    assert "".join(lines).endswith(f"Job {job} resumes by itself when `arkor-dev --local` runs next.")
 
 
 async def test_only_who_trains_nothing_joins_a_backend_that_trains_nothing(
@@ -546,6 +558,50 @@ async def test_what_is_forecast_is_said_in_one_line(
     code, lines = await run.end()
     assert code == 0
     assert lines[1] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
+
+
+async def test_the_estimate_is_measured_before_the_job_is_created(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["forecast"]
+    fake_backend.forecasts.looks = 3
+    fake_backend.created = lambda job: fake_backend.jobs[job].update(forecast=FIGURES)
+    run = Started(settings)
+    fake_backend.finish(await run.job(fake_backend))
+    _, lines = await run.end()
+    assert lines[0].startswith("Estimating time and memory")
+    assert lines[2] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
+    assert sum(fake_backend.forecasts.asked.values()) == 4, "asked until it was measured"
+    # What cannot be measured is no reason not to train.
+    for state in ("failed", "waiting"):
+        fake_backend.add_job("running", name="another")
+        fake_backend.forecasts.state = state
+        run = Started(settings, "second")
+        fake_backend.finish(await run.job(fake_backend))
+        assert (await run.end())[0] == 0
+    for how in ({"dry_run": True}, {"revision": revision(settings.project)}):
+        asked = dict(fake_backend.forecasts.asked)
+        run = Started(settings, **how)
+        fake_backend.finish(await run.job(fake_backend))
+        await run.end()
+        assert fake_backend.forecasts.asked == asked, "a dry run, and one that Studio starts, is not measured"
+
+
+async def test_a_trainer_is_named_without_an_option(
+    settings: Settings, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    (settings.project / "second").mkdir()  # a folder is no entry of a TypeScript project
+    run = Started(settings, file="second")
+    job = await run.job(fake_backend)
+    fake_backend.finish(job)
+    await run.end()
+    assert fake_backend.jobs[job]["name"] == "second"
+    with pytest.raises(ArkorError, match=r'no trainer "thrid". It has: first, second'):
+        await Started(settings, file="thrid").end()
+    with pytest.raises(ArkorError, match="Two trainers are named"):
+        await Started(settings, "first", file="second").end()
+    with pytest.raises(ArkorError, match=r"No such file .*x\.ts"):
+        await Started(settings, file="x.ts").end()
 
 
 async def test_a_pause_that_somebody_has_to_end_ends_the_command(
@@ -583,13 +639,15 @@ async def test_a_job_is_repeated_with_its_settings_and_its_data(
         "seed": 7,
         "unknown": 1,
     }
-    fake_backend.add_job("completed", id="job_old", name="second", config=theirs)
-    started = Started(settings, like="job_o", changes={"loraR": 8})
+    fake_backend.add_job("completed", id="job_old", name="second #4", config=theirs)
+    started = Started(settings, like="second #4", changes={"loraR": 8})
     job = await started.job(fake_backend)
     fake_backend.finish(job)
-    assert (await started.end())[0] == 0
+    code, lines = await started.end()
+    assert code == 0
+    assert lines[:2] == [f"Started job {job}", "Name: second #5"]
     sent = fake_backend.last("POST /v1/jobs").json()
-    assert sent["name"] == "second"
+    assert sent["name"] == "second #5"
     by_hand = sent["config"].pop("setByHand")
     assert sent["config"] == {
         "model": "other",
@@ -608,17 +666,23 @@ async def test_settings_are_repeated_with_the_seeds_that_follow(
     config = {"model": "m", "datasetSource": {"type": "huggingface", "name": "owner/rows"}, "seed": 7}
     fake_backend.add_job("completed", id="job_old", name="first", config=config)
     started = Started(settings, like=like, seeds=2)
-    for count in range(2, 2 + len(sent)):
-
-        def followed(count: int = count) -> bool:
-            return len(fake_backend.jobs) == count and fake_backend.active[STREAM] > 0
-
-        await fake_backend.until(followed, 60)
-        fake_backend.finish(next(reversed(fake_backend.jobs)))
-    assert (await started.end())[0] == 0
+    await started.job(fake_backend)
+    jobs = [job for job in fake_backend.jobs if job != "job_old"]
+    assert len(jobs) == len(sent), "all are created at once: they stay in the queue when this command ends"
+    for number, job in enumerate(jobs):
+        fake_backend.finish(job, "failed" if number else "completed")
+    code, lines = await started.end()
+    assert code == len(jobs) - 1, "the first that is not 0"
+    assert [line for line in lines if line.startswith(("Started job", "Queued,"))] == [
+        f"Started job {jobs[0]}",
+        *(f"Queued, with other seeds: {job}" for job in jobs[1:]),
+        *(f"Started job {job}" for job in jobs[1:]),
+    ]
     created = [seen for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
     configs = [seen.json()["config"] for seen in created]
     assert [config.get("seed", 42) for config in configs] == sent
+    names = [job["name"] for job in fake_backend.jobs.values()]
+    assert names == ["first", "first #2", "first #3"][: len(names)]
 
 
 async def test_a_hidden_token_is_not_trained_with(

@@ -43,8 +43,10 @@ class Terminal(io.StringIO):
         return self.seen
 
 
-@pytest.mark.parametrize(("seen", "written"), [(True, "\r\x1b[Ka\r\x1b[Kb\r\x1b[K"), (False, "")])
-def test_a_line_stands_in_place_of_the_one_before(
+@pytest.mark.parametrize(
+    ("seen", "written"), [(True, "\r\x1b[Ka: 1\r\x1b[Ka: 2\r\x1b[Kb: 1\r\x1b[K"), (False, "a: 1\nb: 1\n")]
+)
+def test_words_replace_those_before_or_each_piece_of_work_is_a_line(
     monkeypatch: pytest.MonkeyPatch, seen: bool, written: str
 ) -> None:
     terminal = Terminal()
@@ -53,7 +55,7 @@ def test_a_line_stands_in_place_of_the_one_before(
 
     def interrupted() -> None:
         with shown_progress() as show:
-            for words in ("a", "a", "b"):
+            for words in ("a: 1", "a: 1", "a: 2", "b: 1"):
                 show(words)
             raise KeyboardInterrupt
 

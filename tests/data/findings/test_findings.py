@@ -64,7 +64,7 @@ def numbers(finding: Finding) -> list[int]:
 
 def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
     assert found(tmp_path, among=300) == {}
-    for path in [*ROOT.glob("examples/*/data/*.jsonl"), *ROOT.glob("arkor_dev/cli/commands/template/data/*")]:
+    for path in [*ROOT.glob("examples/*/data/*.jsonl"), *ROOT.glob("arkor_dev/project/template/data/*")]:
         report = check_data([DataFile(path, path.name)])
         assert report["rows"] > 20
         assert report["findings"] == []

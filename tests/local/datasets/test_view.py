@@ -12,7 +12,9 @@ from arkor_dev.data.reader import DataFile
 from arkor_dev.local.datasets.index import Index
 from arkor_dev.local.datasets.view import Reading, View
 from arkor_dev.local.modeling.chat_template import ready_tokenizer
-from arkor_dev.local.training.rows.encoding import IGNORED, encode
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import CHATML, PHRASE, chats, make_tokenizer
 
@@ -53,7 +55,7 @@ def view_of(tmp_path: Path, tokenizer: Any) -> Iterator[ViewOf]:
         tokenizer.chat_template = template
         view = View(Index([DataFile(path, "d.jsonl")]))
         opened.append(view)
-        view.read_by(Reading(tokenizer, not learn_all, last_only=False, max_length=cut, context=8192))
+        view.read_by(Reading(tokenizer, method("sft"), Encoding(cut, not learn_all), 8192))
         until = time.monotonic() + 30
         while view.busy:
             assert time.monotonic() < until
@@ -87,7 +89,7 @@ def test_what_is_shown_is_what_is_trained(view_of: ViewOf, tokenizer: Any, learn
     for number in range(1, 5):
         row = view.row(number)
         trained = view.index.item(number).row
-        (example,), was_cut = encode(tokenizer, trained, cut, responses_only=not learn_all)  # type: ignore[arg-type]
+        (example,), was_cut = encode(tokenizer, trained, Encoding(cut, responses_only=not learn_all))  # type: ignore[arg-type]
         assert row["ids"][:cut] == example.ids
         assert states(row)[:cut] == [label != IGNORED for label in example.labels]
         assert was_cut == (row["length"] > cut)
@@ -126,7 +128,7 @@ def test_a_cut_is_found_before_the_training_finds_it(view_of: ViewOf, tokenizer:
         (1, "d.jsonl, line 1", TALK[1]["content"])
     ]
     with pytest.raises(JobFailure, match="cuts it before the answer begins"):
-        encode(tokenizer, view.index.item(1).row, first, responses_only=True)  # type: ignore[arg-type]
+        encode(tokenizer, view.index.item(1).row, Encoding(first))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_row_of_several_examples_is_shown_as_it_is_trained(view_of: ViewOf, to
     thought = {"role": "assistant", "content": "<think>Hm.</think>the ledger."}
     view = view_of([{"messages": TALK}, {"messages": [*TALK[:4], thought]}], rewrites)
     row, trained = view.row(1), view.index.item(1).row
-    examples, _ = encode(tokenizer, trained, 512, responses_only=True)  # type: ignore[arg-type]
+    examples, _ = encode(tokenizer, trained, Encoding(512))  # type: ignore[arg-type]
     assert len(examples) == 2
     assert row["examples"] == [len(example.ids) for example in examples]
     assert row["ids"] == [token for example in examples for token in example.ids]
@@ -210,7 +212,7 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     assert view.rows(300, 5)[0]["excerpt"].endswith("?")
     assert view.row(300)["shown"] == 0
     tokenizer.chat_template = CHATML
-    view.read_by(Reading(tokenizer, responses_only=True, last_only=False, max_length=512, context=8192))
+    view.read_by(Reading(tokenizer, method("sft"), Encoding(512), 8192))
     assert view.told()["read"] == 0
     assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
     assert view.find("longest", 0) == {"row": None, "reached": 0}

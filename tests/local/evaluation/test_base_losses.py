@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.evaluation.base_losses import ENTRIES, FILE, MOST_ROWS, BaseLosses, known
+from arkor_dev.local.modeling.example import Example
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 WAY: dict[str, Any] = {"model": "f00d", "format": "float32", "threads": 2, "versions": {"torch": "2.13"}}
 
 
-@dataclass
-class Row:
-    ids: list[int]
-    labels: list[int]
-
-
-BATCHES = [[Row([1, 2, 3], [-100, 2, 3]), Row([4, 5], [-100, 5])], [Row([6, 7], [-100, 7])]]
+BATCHES = [[Example([1, 2, 3], [-100, 2, 3]), Example([4, 5], [-100, 5])], [Example([6, 7], [-100, 7])]]
 LOSSES = [1.25, 0.1 + 0.2, 3e-17]
 
 
@@ -53,13 +47,13 @@ def test_it_is_not_known_for_another_way(tmp_path: Path, other: dict[str, Any]) 
     [
         [[*BATCHES[0], *BATCHES[1]]],
         [BATCHES[1], BATCHES[0]],
-        [[Row([1, 2, 9], [-100, 2, 9]), BATCHES[0][1]], BATCHES[1]],
-        [[Row([1, 2, 3], [1, 2, 3]), BATCHES[0][1]], BATCHES[1]],
+        [[Example([1, 2, 9], [-100, 2, 9]), BATCHES[0][1]], BATCHES[1]],
+        [[Example([1, 2, 3], [1, 2, 3]), BATCHES[0][1]], BATCHES[1]],
         [BATCHES[0]],
     ],
     ids=["together", "order", "tokens", "learned", "fewer"],
 )
-def test_nor_for_other_rows_or_batches(tmp_path: Path, other: list[list[Row]]) -> None:
+def test_nor_for_other_rows_or_batches(tmp_path: Path, other: list[list[Example]]) -> None:
     BaseLosses(tmp_path, WAY).keep(BATCHES, LOSSES)
     assert BaseLosses(tmp_path, WAY).get(other) is None
 
@@ -73,14 +67,14 @@ def test_where_the_way_is_not_known_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_very_many_rows_are_not_kept_and_old_ones_make_room(tmp_path: Path) -> None:
     losses = BaseLosses(tmp_path, WAY)
-    many = [[Row([1, 2], [-100, 2])] * (MOST_ROWS + 1)]
+    many = [[Example([1, 2], [-100, 2])] * (MOST_ROWS + 1)]
     losses.keep(many, [1.0] * (MOST_ROWS + 1))
     assert losses.get(many) is None
     for number in range(ENTRIES + 3):
-        losses.keep([[Row([number, 2], [-100, 2])]], [float(number)])
+        losses.keep([[Example([number, 2], [-100, 2])]], [float(number)])
     assert len(known(tmp_path)) == ENTRIES
-    assert losses.get([[Row([2, 2], [-100, 2])]]) is None
-    assert losses.get([[Row([ENTRIES + 2, 2], [-100, 2])]]) == [ENTRIES + 2.0]
+    assert losses.get([[Example([2, 2], [-100, 2])]]) is None
+    assert losses.get([[Example([ENTRIES + 2, 2], [-100, 2])]]) == [ENTRIES + 2.0]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,21 +13,14 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.answers.asking import Answers, Stopped
 from arkor_dev.local.evaluation.answers.figures import Answered
 from arkor_dev.local.evaluation.base_losses import BaseLosses
-from arkor_dev.local.evaluation.by_length import measured, together
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stage
+from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
+from arkor_dev.local.evaluation.stage import DRY, PADDED, TOGETHER, Stage
+from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Example:
-    ids: list[int]
-    labels: list[int]
-    where: str = ""
-    same_row: bool = False
 
 
 def examples(lengths: Sequence[int], first: int = 0) -> list[Example]:
@@ -54,6 +46,8 @@ class Model:
         self.wide += len(rows) * max(len(row.ids) for row in rows)
         self.batches.append([row.ids[0] for row in rows])
         return [((1 + row.ids[0] / 100 + self.by) * (len(row.ids) - 1), len(row.ids) - 1) for row in rows]
+
+    cross_entropy = each
 
     @contextmanager
     def later(self) -> Iterator[Any]:
@@ -204,10 +198,12 @@ def test_rows_are_measured_in_their_own_order() -> None:
     model = Model(0.0)
     found = measured(model.each, HELD, 3)
     assert [round(100 * (loss / count - 1)) for loss, count in found] == list(range(10))
-    assert sorted(place for places in together(HELD, 3) for place in places) == list(range(10))
-    assert [len(places) for places in together(HELD, 3)] == [3, 3, 3, 1]
-    assert together([], 3) == together([], 3, 10) == []
-    assert [len(places) for places in together(HELD, 3, 80)] == [1, 2, 2, 3, 2]
+    assert sorted(place for places in batches_by_length(lengths_of(HELD), 3) for place in places) == list(
+        range(10)
+    )
+    assert [len(places) for places in batches_by_length(lengths_of(HELD), 3)] == [3, 3, 3, 1]
+    assert batches_by_length([], 3) == batches_by_length([], 3, 10) == []
+    assert [len(places) for places in batches_by_length(lengths_of(HELD), 3, 80)] == [1, 2, 2, 3, 2]
 
 
 def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:
@@ -238,3 +234,10 @@ def test_a_loss_that_is_no_number_is_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match="not a number"):
         stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(Model(0.0), Model(float("nan")).later())
     assert not [path for path in tmp_path.iterdir() if "nan" in path.read_text().lower()]
+
+
+def test_a_dry_run_gets_no_verdict_and_no_advice_on_rows() -> None:
+    judged = stage(dry=True).run(Model(-0.001), Model(0.0).later()).evaluation
+    assert (judged["verdict"], judged["sentence"]) == ("unclear", DRY)
+    for part in (judged["heldOut"], judged["general"]):
+        assert "settle" not in part["sentence"]

@@ -57,7 +57,7 @@ class Elsewhere:
     async def stop(self) -> None:
         self.stopped = True
 
-    def cause(self, what: str) -> str:
+    def cause(self, what: str, relief: str) -> str:
         return f"{what} ended with exit status 3"
 
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from arkor_dev.data.rows import Row
 from arkor_dev.local.exports import writing
 from arkor_dev.local.exports.making import Making
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import chats
 from tests.local.tiny_run import set_up
@@ -45,7 +45,7 @@ def trained(tiny: Path, data: Path, **config: Any) -> Path:
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(tiny)
-    rows = [encode(tokenizer, row, 128, responses_only=True)[0][0] for row in ROWS]
+    rows = [encode(tokenizer, row, Encoding(128))[0][0] for row in ROWS]
     run = set_up(tiny, data, {**CONFIG, **config}, train=rows)
     run.run()
     return data / "jobs" / run.job_id / "final"
@@ -60,6 +60,28 @@ def export(
     source: Path, tiny: Path, target: Path, form: str = "merged", kind: str = "adapter"
 ) -> dict[str, Any]:
     return Making(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
+
+
+def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
+    tiny: Path, adapter: Path, tmp_path: Path
+) -> None:
+    for form, first in (("adapter", True), ("merged", False)):
+        heard: list[str] = []
+
+        def progress(label: str, *_: Any, heard: list[str] = heard) -> None:
+            heard.append(label)
+
+        def written(told: dict[str, Any], form: str = form, heard: list[str] = heard) -> None:
+            heard.append("written")
+            assert {each["name"] for each in told["files"]} <= {
+                path.name for path in (tmp_path / form).iterdir()
+            }
+
+        target = tmp_path / form
+        made = Making(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(ROWS)
+        assert (heard.index("written") == 0) == first
+        assert heard.index("written") < heard.index("Asking what was written")
+        assert made["proof"]["verdict"] == "same"
 
 
 @pytest.mark.usefixtures("all_questions")
@@ -157,7 +179,7 @@ def test_weights_that_are_wrong_are_found(
     monkeypatch.setattr("arkor_dev.local.exports.making.merge", lambda worn: fault(right, worn))
     proof = export(adapter, tiny, tmp_path / "out")["proof"]
     assert proof["verdict"] == "differs", proof
-    assert "another model" in proof["sentence"]
+    assert proof["sentence"].startswith("Not the trained model: ")
 
 
 def changed_template(folder: Path) -> None:

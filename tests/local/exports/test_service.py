@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.exports import service
 from arkor_dev.local.exports.service import Exports, Order
-from arkor_dev.local.jobs.job_folder import export_ids, export_record, exports_folder, final_folder
+from arkor_dev.local.gguf.installed import install
+from arkor_dev.local.jobs.job_folder import (
+    export_folder,
+    export_ids,
+    export_record,
+    exports_folder,
+    final_folder,
+)
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -92,6 +99,35 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
     }
 
 
+async def test_files_whose_proof_fails_are_not_offered_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    order = exports._orders["exp_000000000001"] = Order(
+        {"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"}
+    )
+    folder = export_folder(tmp_path, "job_1", "exp_000000000001")
+    offered: list[Path] = []
+
+    async def make(order: Order) -> dict[str, Any]:
+        folder.mkdir(parents=True)
+        (folder / "a.bin").write_bytes(b"1")
+        order.told |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
+        offered.append(exports.file("job_1", "exp_000000000001", "a.bin"))
+        raise JobFailure("no memory")
+
+    monkeypatch.setattr(exports, "_make", make)
+    async with exports.running(), asyncio.timeout(10):
+        while order.told["state"] != "failed":  # noqa: ASYNC110 - what is told is all that there is to wait for
+            await asyncio.sleep(0.01)
+    assert offered == [folder / "a.bin"]
+    (told,) = exports.list("job_1")
+    assert (told["error"], "files" in told, "bytes" in told) == ("no memory", False, False)
+    assert not folder.exists()
+    with pytest.raises(NotFoundError):
+        exports.file("job_1", "exp_000000000001", "a.bin")
+
+
 async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,8 +194,9 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
     """Its client was killed; one that was ordered on the page goes on."""
     monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(service, "ATTENDED_SECONDS", 0.2)
-    job = {"id": "job_1", "name": "n", "status": "completed"}
+    job = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
     final_folder(tmp_path, "job_1").mkdir(parents=True)
+    (final_folder(tmp_path, "job_1") / "adapter_config.json").write_text("{}")
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
     async with exports.running(), asyncio.timeout(10):
         page = await exports.request(job, {"format": "adapter"})
@@ -169,3 +206,30 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
             exports.get("job_1", attended["id"])
             await asyncio.sleep(0.01)
     assert {each["id"] for each in exports.list("job_1")} == {page["id"], attended["id"]}
+
+
+async def test_a_format_that_cannot_be_says_so_before_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
+    job: dict[str, Any] = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
+    assert exports.formats(job) == [], "nothing has been saved"
+    final = final_folder(tmp_path, "job_1")
+    final.mkdir(parents=True)
+
+    def problems() -> dict[str, str]:
+        return {each["format"]: each["problem"] for each in exports.formats(job) if "problem" in each}
+
+    monkeypatch.setattr(service, "lacking", lambda: None)
+    assert list(problems()) == ["adapter", "gguf-lora"], "of a model that was trained whole"
+    (final / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}')
+    assert problems() == {}
+    job["config"] = {"loadIn4bit": True}
+    assert list(problems()) == ["merged", "gguf", "gguf-lora", "ollama"]
+    job["config"] = {}
+    monkeypatch.setattr(service, "lacking", lambda: "GGUF needs llama.cpp.")
+    assert problems() == dict.fromkeys(("gguf", "gguf-lora", "ollama"), "GGUF needs llama.cpp.")
+    assert [each["install"] for each in exports.formats(job)[2:]] == 3 * [install()]
+    for form, reason in problems().items():
+        with pytest.raises(ConflictError, match=reason):
+            await exports.request(job, {"format": form})

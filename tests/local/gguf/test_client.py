@@ -58,16 +58,18 @@ def test_the_starter_of_the_package_index_has_one_place(tmp_path: Path) -> None:
 
 
 def test_how_to_get_llama_cpp_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "pip" or None)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(sys, "executable", "/home/a b/.venv/bin/python")
+    monkeypatch.setattr(sys, "platform", "linux")
     said = installed.lacking()
     assert said is not None
-    assert "pip install 'arkor-dev[gguf]'" in said
+    assert said.endswith(f"Install it with: {installed.install()}")
     assert "3 minutes" in said
     assert "lacks" not in said
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert "needs a C++ compiler, which this machine lacks (on Debian and Ubuntu: apt install g++ cmake)" in (
+    assert "needs a C++ compiler, which this machine lacks; on Debian and Ubuntu: apt install g++ cmake)" in (
         installed.lacking() or ""
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())

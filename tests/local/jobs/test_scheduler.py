@@ -74,7 +74,8 @@ class Worker:
     async def ended(self) -> int:
         return -9
 
-    def cause(self, what: str) -> str:
+    def cause(self, what: str, relief: str) -> str:
+        assert "batch_size" in relief
         return f"{what} was killed (signal 9)."
 
     async def stop(self) -> None:

@@ -38,7 +38,7 @@ def model_of(name: str, more: dict[str, Any] | None = None) -> Any:
 
 def rows_of(lengths: list[int], alike: int = 0) -> list[Any]:
     """Rows of made-up tokens, the second half learned; the first ``alike`` tokens are the same in all."""
-    from arkor_dev.local.training.rows.encoding import IGNORED, Example
+    from arkor_dev.local.modeling.example import IGNORED, Example
 
     chance = random.Random(3)
     same = [chance.randrange(1, 200) for _ in range(alike)]

@@ -66,12 +66,12 @@ def test_loss_and_gradients_are_those_of_padded_rows(
     import torch
 
     from arkor_dev.local.layers import attention
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.objective import CrossEntropy
 
     model = wearing(model_of(*FAMILIES[family]))
     batch = rows_of(*ROWS[rows])
     loss, count, gradients = known(model, batch)
-    measured = Loss(model, "cpu", torch.float32, batch)
+    measured = CrossEntropy(model, "cpu", torch.float32, batch)
     assert measured.padded is None
     if "sliding_window" not in FAMILIES[family][1]:
         monkeypatch.delattr(attention, "_row_by_row")
@@ -91,7 +91,7 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch
 
     from arkor_dev.local.layers import attention
     from arkor_dev.local.training.adapter import hold_in
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.objective import CrossEntropy
 
     monkeypatch.setattr(attention, "BLOCK", 16)
     batch = rows_of([61, 25, 47], 20)
@@ -102,7 +102,7 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch
         for name, weight in model.named_parameters():
             if "lora" in name:
                 weight.data = weight.data.float()
-        measured = Loss(model, "cpu", dtype, batch)
+        measured = CrossEntropy(model, "cpu", dtype, batch)
         assert measured.padded is None
         measured(batch)[0].backward()
         found[dtype] = taken(model)
@@ -116,13 +116,13 @@ def test_a_model_that_would_mix_rows_gets_them_padded() -> None:
     """Its convolutions look back over a row's beginning."""
     import torch
 
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.objective import CrossEntropy
 
     more = {"layer_types": ["conv", "full_attention", "conv"], "conv_L_cache": 3}
     model = wearing(model_of("Lfm2", more))
     batch = rows_of([41, 9, 30])
     loss, _, gradients = known(model, batch)
-    measured = Loss(model, "cpu", torch.float32, batch)
+    measured = CrossEntropy(model, "cpu", torch.float32, batch)
     assert measured.padded == "its layers do not keep apart rows that lie end to end"
     ours, _ = measured(batch)
     assert float(ours.detach()) == pytest.approx(loss, rel=1e-5)
@@ -137,11 +137,11 @@ def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
     import torch
 
     from arkor_dev.local.layers.attention import Laid
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.objective import CrossEntropy
 
     batch = rows_of([41, 25, 30], 20)
     for dropout, shared in ((0.0, 20), (0.5, 0)):
-        measured = Loss(wearing(model_of("Llama"), lora_dropout=dropout), "cpu", torch.float32, batch)
+        measured = CrossEntropy(wearing(model_of("Llama"), lora_dropout=dropout), "cpu", torch.float32, batch)
         measured(batch)
         assert Laid.line is not None
         assert Laid.line.shared == shared

@@ -12,8 +12,9 @@ pytest.importorskip("jinja2")
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
+from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.template_limits import MEMORY
-from arkor_dev.local.training.rows.encoding import IGNORED, encode
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.resources import peak_memory, reset_peak_memory, resident_memory
 from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
@@ -72,7 +73,7 @@ def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> 
     call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
     talk: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
     row = Row(talk, "d, line 1", tools=[{"name": "look"}])
-    (found,), _ = encode(tokenizer, row, 512, responses_only=True)
+    (found,), _ = encode(tokenizer, row, Encoding(512))
     assert tokenizer.decode(found.ids) == "[look]user:What is a refund?;assistant:<look 1>;"
     assert tokenizer.decode([label for label in found.labels if label != IGNORED]) == "<look 1>;"
 
@@ -83,43 +84,43 @@ def test_a_call_that_the_template_drops_is_not_learned_as_an_end_mark(tokenizer:
     asks: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
     assert learned(tokenizer, [*asks, {"role": "tool", "content": "1"}, TALK[2]]) == [f"{PHRASE}<|im_end|>"]
     with pytest.raises(JobFailure, match="d, line 1: the model's chat template leaves out its tool calls"):
-        encode(tokenizer, Row(asks, "d, line 1"), 512, responses_only=True)
+        encode(tokenizer, Row(asks, "d, line 1"), Encoding(512))
 
 
 @pytest.mark.parametrize("responses_only", [True, False])
 def test_of_a_plain_text_everything_is_learned_and_its_end(tokenizer: Any, responses_only: bool) -> None:
-    (found,), _ = encode(tokenizer, Row([], "d, line 1", text="the ledger."), 512, responses_only)
+    (found,), _ = encode(tokenizer, Row([], "d, line 1", text="the ledger."), Encoding(512, responses_only))
     assert found.labels == found.ids
     assert tokenizer.decode(found.ids) == f"the ledger.{tokenizer.eos_token}"
     ended = Row([], "d, line 1", text=f"the ledger.{tokenizer.eos_token}")
-    assert encode(tokenizer, ended, 512, responses_only)[0] == [found]
+    assert encode(tokenizer, ended, Encoding(512, responses_only))[0] == [found]
 
 
 def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
-    (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
+    (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(512))
     assert not cut
     assert len(example.ids) == len(example.labels)
     assert all(label in (IGNORED, token) for token, label in zip(example.ids, example.labels, strict=True))
     taught = tokenizer.decode([label for label in example.labels if label != IGNORED])
     assert taught == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
-    (last,), _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True, last_only=True)
+    (last,), _ = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(512, last_only=True))
     assert tokenizer.decode([label for label in last.labels if label != IGNORED]) == "the ledger.<|im_end|>"
-    (everything,), _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=False)
+    (everything,), _ = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(512, responses_only=False))
     assert everything.labels == everything.ids == example.ids
 
 
 def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
-    (whole,), _ = encode(tokenizer, Row(TALK, "d, line 1"), 512, responses_only=True)
+    (whole,), _ = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(512))
     first = next(place for place, label in enumerate(whole.labels) if label != IGNORED)
-    (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), first + 1, responses_only=True)
+    (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(first + 1))
     assert cut
     assert (example.ids, example.labels) == (whole.ids[: first + 1], whole.labels[: first + 1])
     with pytest.raises(
         JobFailure, match=rf"d, line 1: {len(whole.ids)} tokens long, and maxLength {first} cuts"
     ):
-        encode(tokenizer, Row(TALK, "d, line 1"), first, responses_only=True)
+        encode(tokenizer, Row(TALK, "d, line 1"), Encoding(first))
 
 
 def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
@@ -128,7 +129,7 @@ def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
         JobFailure,
         match="d, line 9: The model's chat template refuses the conversation: only user and assistant",
     ):
-        encode(tokenizer, Row(TALK, "d, line 9"), 512, responses_only=True)
+        encode(tokenizer, Row(TALK, "d, line 9"), Encoding(512))
 
 
 DOUBLED = "{% set n = namespace(x='xy') %}{% for a in range(40) %}{% set n.x = n.x ~ n.x %}{% endfor %}"

@@ -14,7 +14,8 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import render
-from arkor_dev.local.training.rows.encoding import IGNORED, encode
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 from tests.local.tiny_model import make_tokenizer
 
 FOUND = find_spec("trl")  # its files are read: importing it would take seconds
@@ -84,7 +85,7 @@ def labels_of_trl(tokenizer: Any, talk: list[Any], tools: list[Any]) -> list[str
 
 
 def our_labels(tokenizer: Any, talk: list[Any], tools: list[Any]) -> list[str]:
-    examples, _ = encode(tokenizer, Row(talk, "d, line 1", tools=tools), 10_000, responses_only=True)
+    examples, _ = encode(tokenizer, Row(talk, "d, line 1", tools=tools), Encoding(10_000))
     return [
         text
         for example in examples

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.extras import install_command
 from tests.local.conftest import CONFIG, make_project
 from tests.local.harness import Backend, until
 from tests.local.reporting.stand_ins import HANGS, calls_in, put
@@ -38,7 +39,8 @@ def test_a_job_is_reported_and_ends_although_one_hangs(tmp_path: Path, tiny: Pat
             events = [frame for frame in backend.events(job) if frame.event == "training.message"]
             messages = [frame.json["message"] for frame in events]
             assert messages[0] == (
-                "Nothing is reported to mlflow, which is not installed: pip install 'arkor-dev[mlflow]'"
+                "Nothing is reported to mlflow, which is not installed. Install it with: "
+                + install_command("mlflow")
             )
             where = f"Reported to trackio: the run bot-{job} of tests (trackio show)"
             if where in messages:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.local.jobs.job_folder import report_file
 from arkor_dev.local.reporting import service
 from arkor_dev.local.reporting.service import Report, Reporting, Reports
@@ -149,6 +150,18 @@ async def test_a_run_that_crashed_goes_on_there_with_each_step_once(
     assert bench.said == [WHERE[name]]
 
 
+async def test_the_training_method_s_own_figures_are_reported(bench: Bench, packages: Path) -> None:
+    calls = put(packages, "trackio", BODIES["trackio"])
+    reports = bench.begin("trackio")
+    name, fields = STARTED
+    started = (name, {**fields, "metadata": {**fields["metadata"], "figures": [{"name": "margin"}]}})
+    reports.take([started, ("training.log", {"step": 1, "loss": 8.0, "margin": 0.5, "other": 1})])
+    reports.take([("training.log", {"step": 1, "evalLoss": 2.0, "evalMargin": 0.25})])
+    await bench.end(reports)
+    logged = [call[2] for call in calls_in(calls) if call[0] == "log"]
+    assert logged == [{"train/loss": 8.0, "train/margin": 0.5}, {"eval/loss": 2.0, "eval/margin": 0.25}]
+
+
 async def test_a_run_that_went_back_reports_the_other_figures(bench: Bench, packages: Path) -> None:
     calls = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("trackio")
@@ -229,7 +242,9 @@ async def test_one_that_fails_says_so_once(bench: Bench, packages: Path, body: s
 
 async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, packages: Path) -> None:
     (packages / "wandb").mkdir()  # as W&B leaves one in a project
-    said = "Nothing is reported to wandb, which is not installed: pip install 'arkor-dev[wandb]'"
+    said = (
+        f"Nothing is reported to wandb, which is not installed. Install it with: {install_command('wandb')}"
+    )
     reports = bench.begin("wandb", "wandb")
     assert reports.reports == []
     assert bench.said == [said]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.data.forms import WANTED
+from arkor_dev.data.forms import FORMS, wanted_keys
 from tests.local.harness import SCOPE, TOKEN, Backend, frames_of
 from tests.local.tiny_model import chats, write_jsonl
 from tests.support.hostile_json import VALUES, with_value
@@ -243,7 +243,7 @@ def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
     frames = [frame for frame in backend.events(job) if frame.event != "model.progress"]
     assert [frame.event for frame in frames] == ["training.failed", "end"]
     error = frames[0].json["error"]
-    assert error == f"data/bad.jsonl, line 2: has the keys prompt; wanted {WANTED}"
+    assert error == f"data/bad.jsonl, line 2: has the keys prompt; wanted {wanted_keys(FORMS)}"
     found = backend.job(job)
     assert (found["status"], found["error"]) == ("failed", error)
     listed = backend.call("GET", "/v1/jobs").json["jobs"]

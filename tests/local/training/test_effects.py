@@ -15,7 +15,7 @@ from tests.local.tiny_run import events_of, losses_of, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.run import Run
 
 pytestmark = [
@@ -237,8 +237,8 @@ def test_only_the_newest_checkpoints_are_kept(tiny: Path, tmp_path: Path) -> Non
 
 def test_what_is_learned_of_a_chat_and_how_much_of_it_is_read(tiny: Path, tmp_path: Path) -> None:
     """From a job's config through everything that comes before the first step."""
+    from arkor_dev.local.modeling.example import IGNORED
     from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.rows.encoding import IGNORED
 
     turns = [
         ("user", "Who pays?"),

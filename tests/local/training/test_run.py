@@ -16,7 +16,7 @@ from tests.contract.test_events import CLASSES
 from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
 from tests.local.harness import Backend, frames_of, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
-from tests.local.tiny_run import ROWS, tiny_run
+from tests.local.tiny_run import ROWS, Events, tiny_run
 from tests.support.own_time import OwnTime
 
 if TYPE_CHECKING:
@@ -51,6 +51,19 @@ def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained)
         assert frame.json["type"] == frame.event
         assert frame.json["jobId"] == trained.job
         assert frame.json["timestamp"].endswith("Z")
+
+
+def test_phases_come_in_order_and_the_time_left_counts_what_follows_the_steps(trained: Trained) -> None:
+    phases = [frame.json["phase"] for frame in trained.events if frame.event == "training.phase"]
+    order = [phase for phase, after in zip(phases, [*phases[1:], ""], strict=True) if phase != after]
+    assert order[:3] == ["loading", "sampling", "training"]
+    assert order[-1] == "evaluating", "the comparison with the base"
+    assert {"sampling", "saving"} <= {*order[len(order) - order[::-1].index("training") :]}
+    last = [frame.json for frame in trained.events if frame.event == "training.log" and "loss" in frame.json][
+        -1
+    ]
+    assert last["step"] == STEPS
+    assert last["secondsLeft"] > 0, "evaluating, saving and answering follow"
 
 
 def test_events_have_the_fields_that_the_contract_documents(trained: Trained) -> None:
@@ -241,7 +254,7 @@ def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path)
     }
     plan = Plan.of(JobSettings(config), ROWS, 0)
     plan = replace(plan, schedule=replace(plan.schedule, height=10.0))
-    run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), lambda *_, **__: None)
+    run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), Events())
     with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learningRate 1"):
         run.run()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 
@@ -21,6 +22,8 @@ def main() -> None:
     said = order["say"]
     while said == "no end":
         os.write(1, b"x" * 2**16)
+    if said == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     os.write(1, WORDS[said])
     time.sleep(600)
 

@@ -340,3 +340,48 @@ def test_generated_files(seed: int) -> None:
     assert [each for each in author.comments if after.count(each) != text.count(each)] == []
     # What is asked again changes nothing more.
     assert edit(after, trainer, changes) == after
+
+
+MAPPED = {"prompt": "question", "completion": "the answer"}
+COLUMNS = '{ prompt = "question", completion = "the answer" }'
+
+
+@pytest.mark.parametrize(
+    ("before", "part", "after"),
+    [
+        ('dataset = "a.csv" # mine', 0, f'dataset = {{ path = "a.csv", columns = {COLUMNS} }} # mine'),
+        (
+            'dataset = {path="a.csv", group="id", columns={text="x"}}',
+            0,
+            f'dataset = {{ path = "a.csv", group = "id", columns = {COLUMNS} }}',
+        ),
+        (
+            'dataset = [\n  "b.csv", # one\n  "a.csv" # two\n]',
+            1,
+            f'dataset = [\n  "b.csv", # one\n  {{ path = "a.csv", columns = {COLUMNS} }} # two\n]',
+        ),
+        ('  dataset.path = "a.csv"', 0, f'  dataset.path = "a.csv"\n  dataset.columns = {COLUMNS}'),
+        (
+            '[trainer.dataset] # t\npath = "a.csv"',
+            0,
+            f'[trainer.dataset] # t\npath = "a.csv"\ncolumns = {COLUMNS}',
+        ),
+    ],
+)
+def test_columns_are_written_where_the_data_set_is(before: str, part: int, after: str) -> None:
+    head = '[[trainer]]\nname = "a"\n'
+    for end in ("\n", "\n\n# the end\n", ""):
+        assert editor.set_columns(head + before + end, 0, part, MAPPED) == head + after + end
+        crlf = (head + before + end).replace("\n", "\r\n")
+        assert editor.set_columns(crlf, 0, part, MAPPED) == (head + after + end).replace("\n", "\r\n")
+
+
+def test_a_data_set_is_another_file() -> None:
+    head = '[[trainer]]\nname = "a"\n'
+    assert (
+        editor.set_dataset(f'{head}dataset = "a.csv" # mine\n', 0, "b.csv")
+        == f'{head}dataset = "b.csv" # mine\n'
+    )
+    assert editor.set_dataset(f"{head}dataset = 'a.csv'\n", 0, "b.csv") == f"{head}dataset = 'b.csv'\n"
+    with pytest.raises(EditError):
+        editor.set_dataset(f'{head}dataset = ["a.csv", # mine\n"b.csv"]\n', 0, "c.csv")

@@ -131,14 +131,19 @@ function valueText({ drawn, value }: Hit): string {
 
 /** The smoothed value, or the point's own step where that is not the crosshair's. */
 function detailOf(hit: Hit, here: Hit, smooth: boolean): string {
-  const { step } = hit.drawn.track.rows;
-  if (hit.x !== here.x) return `at step ${number(step.at(hit.row))}`;
+  if (hit.x !== here.x) return `at step ${stepWords(hit)}`;
   return smooth && hit.drawn.series.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
 }
 
-function positionWords({ drawn: { track }, row }: Hit): string[] {
-  const { step, epoch, time } = track.rows;
-  const parts = [`step ${number(step.at(row))}`];
+/** The step as the axis has it. */
+const stepWords = ({ drawn: { track }, row }: Hit): string =>
+  number(track.rows.step.at(row) + (track.shift ?? 0));
+
+function positionWords(hit: Hit): string[] {
+  const { drawn, row } = hit;
+  const { track } = drawn;
+  const { epoch, time } = track.rows;
+  const parts = [`step ${stepWords(hit)}`];
   if (Number.isFinite(epoch.at(row))) parts.push(`epoch ${epoch.at(row).toFixed(2)}`);
   if (Number.isFinite(time.at(row))) {
     if (Number.isFinite(track.origin)) parts.push(elapsed(time.at(row) - track.origin));

@@ -22,10 +22,11 @@ export function useSeries(tracks: readonly Track[], settings: Settings, until?: 
   const lines = tracks.map((track) => {
     // Evaluations and learning rates are never smoothed: that would show values that nobody measured.
     const weight = track.metric === "loss" ? smooth : 0;
-    const key = [track.key, track.metric, settings.x, track.origin, weight].join(" ");
+    const { origin, shift = 0 } = track;
+    const key = [track.key, track.metric, settings.x, origin, shift, weight].join(" ");
     let series = kept.current.get(key);
     if (series === undefined || series.source !== track.rows || series.outdated) {
-      series = new Series(track.rows, track.metric, settings.x, track.origin, weight);
+      series = new Series(track.rows, track.metric, settings.x, origin, weight, shift);
     }
     series.extend();
     used.set(key, series);

@@ -31,6 +31,11 @@ export class Column {
     page[row & MASK] = value;
   }
 
+  /** Whether any row has ever had a value. */
+  get known(): boolean {
+    return this.#pages.length > 0;
+  }
+
   last(): number {
     return this.at(this.rows.length - 1);
   }
@@ -61,6 +66,25 @@ export class Rows {
   readonly lr = new Column(this);
   readonly tokensPerSecond = new Column(this);
   readonly samplesPerSecond = new Column(this);
+  /** The training method's own figures, by their names in `training.log`. */
+  readonly #figures = new Map<string, Column>();
+
+  /** The losses and the learning rate by their names, else a figure of the training method. */
+  column(name: string): Column {
+    if (name === "loss") return this.loss;
+    if (name === "evalLoss") return this.evalLoss;
+    return name === "lr" ? this.lr : this.figure(name);
+  }
+
+  /** A figure of the training method; without any value where no row has one. */
+  figure(name: string): Column {
+    let column = this.#figures.get(name);
+    if (column === undefined) {
+      column = new Column(this);
+      this.#figures.set(name, column);
+    }
+    return column;
+  }
 
   add(
     step: number,
@@ -81,6 +105,7 @@ export class Rows {
     this.lr.set(row, lr);
     this.tokensPerSecond.set(row, tokensPerSecond);
     this.samplesPerSecond.set(row, samplesPerSecond);
+    for (const figure of this.#figures.values()) figure.set(row, NaN);
   }
 
   /** Drops the rows of steps after `step`. */
@@ -101,7 +126,8 @@ export class Rows {
 
   #columns(): Column[] {
     const { step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond } = this;
-    return [step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond];
+    const own = this.#figures.values();
+    return [step, time, epoch, loss, evalLoss, lr, tokensPerSecond, samplesPerSecond, ...own];
   }
 
   #shorten(length: number): void {

@@ -33,6 +33,33 @@ test("rows keep every point; what is no number is a gap, what is absent is nothi
   expect(run.records.length).toBe(8);
 });
 
+test("a training method's own figures are columns of their own, and go with rows that are done again", () => {
+  const run = new Run();
+  const figures = [
+    { name: "margin", label: "Margin", unit: "nats" },
+    { name: "__proto__", label: "x" },
+    { name: "a b", label: "x" },
+    "accuracy",
+    { name: "accuracy" },
+  ];
+  feed(run, "training.log", { step: 0, loss: 3, margin: 9 });
+  feed(run, "training.started", { metadata: { figures } });
+  feed(run, "training.log", { step: 1, loss: 2, margin: 0.5, accuracy: 0.75, other: 1 });
+  feed(run, "training.log", { step: 2, evalLoss: 2, evalMargin: 0.25, evalAccuracy: null });
+  expect(run.figures).toEqual([
+    { name: "margin", label: "Margin", unit: "nats" },
+    { name: "accuracy", label: "accuracy", unit: "" },
+  ]);
+  const { rows } = run;
+  expect(rows.figure("margin").values()).toEqual([NaN, 0.5, NaN]);
+  expect(rows.figure("accuracy").values()).toEqual([NaN, 0.75, NaN]);
+  expect(rows.figure("evalMargin").values()).toEqual([NaN, NaN, 0.25]);
+  expect(rows.figure("evalAccuracy").values()).toEqual([NaN, NaN, Infinity]);
+  rows.cut(1);
+  rows.add(2, 0, 0, 1, NaN, 0, 0, 0);
+  expect(rows.figure("evalMargin").values()).toEqual([NaN, NaN, NaN]);
+});
+
 test("null is absent, but for a row whose only loss it is; what is out of range is a gap beside whatever else", () => {
   const run = new Run();
   for (const more of ["", ',"nested":{}']) {
@@ -359,4 +386,19 @@ test("answers to prompts are kept, and those of later steps go when the run goes
   expect(run.answers.map(({ step }) => step)).toEqual([0, 0, 20, 20]);
   run.clear();
   expect(run.answers).toEqual([]);
+});
+
+test("a phase and the time left are no lines of the log, and end with the run", () => {
+  const run = new Run();
+  const timestamp = "2026-01-01T00:00:10Z";
+  feed(run, "training.phase", { phase: "training", timestamp });
+  feed(run, "training.log", { step: 1, loss: 2, timestamp: "2026-01-01T00:00:12Z", secondsLeft: 40.5 });
+  expect(run.timeLeft).toEqual({ ms: 40_500, from: Date.UTC(2026, 0, 1, 0, 0, 12) });
+  feed(run, "training.phase", { phase: "evaluating", timestamp: "2026-01-01T00:00:50Z", secondsLeft: 5 });
+  feed(run, "training.phase", { phase: "evaluating", timestamp: "2026-01-01T00:00:53Z", secondsLeft: 9 });
+  expect(run.phase).toEqual({ name: "evaluating", since: Date.UTC(2026, 0, 1, 0, 0, 50) });
+  expect(run.timeLeft).toEqual({ ms: 9000, from: Date.UTC(2026, 0, 1, 0, 0, 53) });
+  expect(run.records.length).toBe(1);
+  feed(run, "training.completed", { timestamp });
+  expect([run.phase, run.timeLeft]).toEqual([null, null]);
 });

@@ -18,6 +18,7 @@ import {
   TRAINING_LOG,
   TRAINING_MESSAGE,
   TRAINING_PAUSED,
+  TRAINING_PHASE,
   TRAINING_RESUMED,
   TRAINING_STARTED,
 } from "../contract.gen";
@@ -32,6 +33,7 @@ import {
   LEARNING_RATE,
   LOSS,
   SAMPLES_PER_SECOND,
+  SECONDS_LEFT,
   STEP,
   scanFlat,
   TIMESTAMP,
@@ -56,14 +58,35 @@ export interface Stop {
   message: string;
 }
 
+/** What a running job is doing, by the names of docs/contract.md#phases-and-time-left, and since when. */
+export interface Phase {
+  name: string;
+  since: number;
+}
+
+/** The newest estimate of the time until the job ends, and the moment from which it counts, by the backend's clock. */
+export interface TimeLeft {
+  ms: number;
+  from: number;
+}
+
 export interface Progress {
   label: string;
   done: number;
   total: number | null;
 }
 
+/** A number that the training method reports beside its loss. */
+export interface Figure {
+  name: string;
+  label: string;
+  unit: string;
+}
+
 const utf8 = new TextDecoder();
 const MAX_NAME = 80;
+/** More figures than a person can read. */
+const MAX_FIGURES = 20;
 
 export class Run {
   readonly rows = new Rows();
@@ -92,6 +115,9 @@ export class Run {
   /** The last time that it went on. */
   resumed: Stop | null = null;
   progress: Progress | null = null;
+  /** While it runs, where the backend says so. */
+  phase: Phase | null = null;
+  timeLeft: TimeLeft | null = null;
   /** Whether any row tells an eval loss, be it no number. */
   evaluated = false;
   bestLoss: Best | null = null;
@@ -102,6 +128,11 @@ export class Run {
   behind = 0;
   #heard = false;
   #fields = new Float64Array(FIELDS);
+
+  /** The training method's own figures, in its order. */
+  get figures(): readonly Figure[] {
+    return figuresIn(this.metadata.figures);
+  }
 
   get lastStep(): number {
     return this.rows.step.last();
@@ -131,11 +162,21 @@ export class Run {
       pick(data, fields);
       if (name === "message" && typeof data?.type === "string") name = data.type;
     }
+    const left = fields[SECONDS_LEFT]!;
+    if (left >= 0 && left < Infinity) this.timeLeft = { ms: 1000 * left, from: fields[TIMESTAMP]! };
+    if (name === TRAINING_PHASE) {
+      const phase = String(data?.phase ?? "").slice(0, MAX_NAME);
+      if (phase !== this.phase?.name) this.phase = { name: phase, since: fields[TIMESTAMP]! };
+      return;
+    }
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
     const step = ENDS.has(name) ? Infinity : name === TRAINING_STARTED ? -Infinity : fields[STEP]!;
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
-    if (name === TRAINING_LOG) this.#log(fields);
-    else if (data !== null) this.#other(name, data, fields);
+    if (name === TRAINING_LOG) {
+      this.#log(fields);
+      // Methods with figures of their own pay for them: their rows are parsed as well.
+      if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
+    } else if (data !== null) this.#other(name, data, fields);
   }
 
   /** Notes that the newest row has arrived at `now`, on this machine's clock. */
@@ -166,6 +207,16 @@ export class Run {
     this.#best(step, loss, evalLoss);
   }
 
+  #own(data: JsonObject | null): void {
+    if (data === null || !Number.isFinite(data.step)) return;
+    for (const { name } of this.figures) {
+      for (const field of [name, evalName(name)]) {
+        const value = data[field];
+        if (value !== undefined) this.rows.figure(field).set(this.rows.length - 1, finite(value) ?? Infinity);
+      }
+    }
+  }
+
   #best(step: number, loss: number, evalLoss: number): void {
     if (this.bestLoss === null ? loss < Infinity : loss < this.bestLoss.value)
       this.bestLoss = { value: loss, step };
@@ -189,6 +240,7 @@ export class Run {
         break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
+        Object.assign(this, NO_PHASE);
         break;
       case TRAINING_RESUMED:
         if (Number.isFinite(step)) this.#goOn(stop(data, step), time);
@@ -250,6 +302,7 @@ export class Run {
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
     this.endedAt = time;
+    Object.assign(this, NO_PHASE);
   }
 }
 
@@ -260,8 +313,11 @@ const ENDS: ReadonlySet<string> = new Set([
   TRAINING_PAUSED,
 ]);
 
+const NO_PHASE = { phase: null, timeLeft: null } as const;
+
 /** What is not yet known of a run that goes on. */
 const OPEN = {
+  ...NO_PHASE,
   outcome: null,
   endedAt: NaN,
   error: null,
@@ -282,6 +338,21 @@ const EMPTY = {
   progress: null,
   evaluated: false,
 } as const;
+
+/** The field of a figure on the held-out rows: `evalRewardMargin` for `rewardMargin`. */
+export const evalName = (name: string): string => `eval${name[0]!.toUpperCase()}${name.slice(1)}`;
+
+function figuresIn(value: unknown): Figure[] {
+  if (!Array.isArray(value)) return [];
+  return value
+    .filter((item): item is JsonObject => isObject(item) && /^[a-z]\w{0,39}$/i.test(String(item.name)))
+    .slice(0, MAX_FIGURES)
+    .map(({ name, label, unit }) => ({
+      name: String(name),
+      label: String(label ?? name).slice(0, MAX_NAME),
+      unit: String(unit ?? "").slice(0, MAX_NAME),
+    }));
+}
 
 /** The step of a sample; NaN for one that names none. */
 function stepIn(bytes: Uint8Array): number {

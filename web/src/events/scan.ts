@@ -16,8 +16,9 @@ export const LEARNING_RATE = 3;
 export const EPOCH = 4;
 export const TOKENS_PER_SECOND = 5;
 export const SAMPLES_PER_SECOND = 6;
-export const TIMESTAMP = 7;
-export const FIELDS = 8;
+export const SECONDS_LEFT = 7;
+export const TIMESTAMP = 8;
+export const FIELDS = 9;
 
 /** Names in the order of the indices above. */
 export const FIELD_NAMES = [
@@ -28,6 +29,7 @@ export const FIELD_NAMES = [
   "epoch",
   "tokensPerSecond",
   "samplesPerSecond",
+  "secondsLeft",
   "timestamp",
 ] as const;
 

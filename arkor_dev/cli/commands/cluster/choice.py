@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
 from arkor_dev.project.toml.compute import cluster_of, load_storage
 
@@ -42,8 +43,8 @@ async def need_placement(backend: Backend, settings: Settings, config: dict[str,
         return
     if settings.local:
         raise BadRequestError(
-            f"The cluster {config[CLUSTER]} needs Ray, which this Python does not have: "
-            "pip install 'arkor-dev[ray]'. Or train on this machine: --on here"
+            f"The cluster {config[CLUSTER]} needs Ray, which is not installed. Install it with: "
+            f"{install_command('ray')}\nOr train on this machine: --on here"
         )
     raise BadRequestError(
         f"This backend runs no jobs on the cluster {config[CLUSTER]}: add --local, or leave it out with "

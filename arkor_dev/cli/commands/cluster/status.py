@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement.address import ADDRESS
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
@@ -35,7 +36,7 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
     async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
         if FEATURE not in await features_of(backend):
             raise BadRequestError(
-                "A cluster needs Ray, which this Python does not have: pip install 'arkor-dev[ray]'"
+                f"A cluster needs Ray, which is not installed. Install it with: {install_command('ray')}"
             )
         answer = await backend.get_cluster(question(settings, wanted))
     try:

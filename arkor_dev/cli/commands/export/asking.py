@@ -13,6 +13,7 @@ from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundErr
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from arkor_dev.backend.client import Backend
@@ -66,30 +67,48 @@ def export_in(body: bytes) -> dict[str, Any]:
 
 
 def is_readable(export: dict[str, Any]) -> bool:
-    """Whether what a backend tells of a finished export has the form of one."""
-    size, files, proof = (export.get(name) for name in ("bytes", "files", "proof"))
+    """Return whether a finished export has the form of one."""
+    return _has_files(export) and isinstance(export.get("proof"), dict)
+
+
+def _has_files(export: dict[str, Any]) -> bool:
+    size, files = export.get("bytes"), export.get("files")
     return (
         type(size) is int
         and size >= 0
-        and isinstance(proof, dict)
         and isinstance(files, list)
         and all(isinstance(entry, dict) for entry in files)
     )
 
 
-async def finished(backend: Backend, job_id: str, export_id: str) -> dict[str, Any]:
-    """The export once it is there; raises its failure. Says on a terminal how far it has come."""
+async def finished(
+    backend: Backend,
+    job_id: str,
+    export_id: str,
+    take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
+) -> dict[str, Any]:
+    """Wait for the export with its proof and return it; raises its failure. Shows its progress.
+
+    ``take`` is awaited once with the export when its files are there, before they have been verified.
+    """
     with shown_progress() as show:
         while True:
             export = export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")
+            if take and state in ("verifying", "completed"):
+                if not _has_files(export):
+                    raise BackendError(UNREADABLE)
+                show("")
+                await take(export)
+                take = None
             if state == "completed":
                 if not is_readable(export):
                     raise BackendError(UNREADABLE)
                 return export
             if state == "failed":
                 raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
-            show(progress_words(export, "Exporting"))
+            words = progress_words(export, "Exporting")
+            show(f"Verifying · {words}" if state == "verifying" else words)
             await asyncio.sleep(waiting.LOOK_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What a job has made, for other programs, with the proof that it is the same."""
+"""``arkor-dev export``: a job's result as files for other programs, verified against the trained model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SAME: Final = "same"
 LINE: Final = 400
+UNVERIFIED: Final = "The files in {target} have not been verified: do not rely on them. {why}"
 FOLDER: Final = ".arkor-export-"
 """What the name of a folder begins with in which an export arrives."""
 
@@ -50,10 +52,10 @@ async def run_export(
     quantization: str | None = None,
     strength: float = 1.0,
 ) -> int:
-    """Export ``job`` into the folder ``out``; 1 where what was written is not what was trained.
+    """Export ``job`` into the folder ``out``; return 1 if the files are not the trained model.
 
-    Raises BadRequestError for what is not to be done, and the backend's fault. The folder is there whole or
-    not at all.
+    The folder is there whole or not at all, as soon as the files are written; the proof follows. Raises
+    BadRequestError for what can't be done, and the backend's fault.
     """
     if out is None:
         raise BadRequestError("Say where to write it: arkor-dev export JOB --out FOLDER.")
@@ -64,11 +66,24 @@ async def run_export(
         chosen = choose_job(await jobs_of(backend), job)
         wanted = wanted_of(chosen, form, which, quantization, strength)
         export = await order(backend, chosen["id"], wanted, attended=True)
-        try:
-            export = await finished(backend, chosen["id"], export["id"])
+        there = False
+
+        async def take(export: dict[str, Any]) -> None:
+            nonlocal there
             with _beside(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 _put(folder, target)
+            there = True
+            if not as_json:
+                print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
+
+        try:
+            export = await finished(backend, chosen["id"], export["id"], take)
+        except BaseException as fault:
+            if there:
+                why = one_line(fault.text, LINE) if isinstance(fault, ArkorError) else "It was interrupted."
+                print(UNVERIFIED.format(target=one_line(target, LINE), why=why), file=sys.stderr)  # noqa: T201
+            raise
         finally:
             # What lies here need not lie there too; of one that was interrupted nothing stays.
             with contextlib.suppress(ArkorError):
@@ -82,7 +97,7 @@ async def run_export(
     if as_json:
         print(json.dumps({"export": export, "path": str(target)}, indent=2))  # noqa: T201
     else:
-        lines = _lines(export, proof, target)
+        lines = _proof_lines(proof, same=same)
         if in_ollama is not None:
             lines += ["", one_line(in_ollama, LINE)]
         elif same:
@@ -141,10 +156,8 @@ def _put(folder: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _lines(export: dict[str, Any], proof: dict[str, Any], target: Path) -> list[str]:
+def _file_lines(export: dict[str, Any], target: Path) -> list[str]:
     place = one_line(target, LINE)
-    told = proof.get("faults")
-    faults = told if isinstance(told, list) else []
     step = export.get("step")
     of = "" if step is None else f" of step {one_line(step, 20)}"
     told = export.get("quantization")
@@ -152,7 +165,15 @@ def _lines(export: dict[str, Any], proof: dict[str, Any], target: Path) -> list[
     return [
         f"{place}: {one_line(export.get('format'), 20)}{how}{of}, {size(float(export.get('bytes') or 0))}",
         *_hashes(export),
-        one_line(proof.get("sentence"), 500),
+    ]
+
+
+def _proof_lines(proof: dict[str, Any], *, same: bool) -> list[str]:
+    told = proof.get("faults")
+    faults = told if isinstance(told, list) else []
+    sentence = one_line(proof.get("sentence"), 500)
+    return [
+        f"Verified. {sentence}" if same else f"Do not use these files. {sentence}",
         *(f"  {one_line(fault, 500)}" for fault in faults[:10]),
     ]
 

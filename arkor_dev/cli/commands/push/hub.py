@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.extras import install_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,7 +35,7 @@ LONGEST_NAME: Final = 96
 def require_library() -> None:
     """Raise BadRequestError where the extra is not installed."""
     if importlib.util.find_spec(LIBRARY) is None:
-        raise BadRequestError("To publish on the Hub, run: pip install 'arkor-dev[hub]'")
+        raise BadRequestError(f"Publishing on the Hub needs one more package: {install_command('hub')}")
 
 
 def repository(text: str | None) -> str:

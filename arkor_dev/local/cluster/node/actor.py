@@ -31,6 +31,7 @@ from typing import Any, Final
 import arkor_dev
 from arkor_dev.local.cluster.protocol import CHUNK, RETURNED_FOLDERS, SHA256, file_entry, is_safe_name, proof
 from arkor_dev.local.cluster.storage.node_side import STORE_PACKAGES, NodeStorage
+from arkor_dev.local.workers.errors import SMALLER
 from arkor_dev.local.workers.process import Child
 
 from .job_folders import lock_folder, sweep, user_folder
@@ -279,7 +280,7 @@ class HostedJob:
                 await self._was_polled.wait()
             await asyncio.wait({exited}, timeout=PAUSE_SECONDS)
         await child.ended()
-        self._exit_status = {"killed": child.killed, "cause": child.cause("The training process")}
+        self._exit_status = {"killed": child.killed, "cause": child.cause("The training process", SMALLER)}
         self._has_news.set()
 
     def _add_to_spool(self, lines: list[bytes]) -> bool:

@@ -21,9 +21,14 @@ class Stopped(Exception):  # noqa: N818 - somebody asked for it
 
 
 class Model(Protocol):
-    """What measures rows: of each its summed cross entropy, and how many tokens that is of."""
+    """What measures rows: each one's summed loss and its weight.
+
+    ``each`` is by the training method's own loss; ``cross_entropy`` is of the learned tokens always.
+    """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+    def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
 
 class Answers:
@@ -50,6 +55,8 @@ class Answers:
         self.needs_base = bool(prompts) and self._base is None
         self.total = len(prompts) * (1 + self.needs_base)
         """Answers that are made."""
+        self.batches = [(len(prompts), longest)] * (1 + self.needs_base) if prompts else []
+        """How many answers are written together, and in how many tokens at most, for each model."""
 
     def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
         """Let the adapter answer; how many it has. Raises :class:`Stopped`."""

@@ -53,6 +53,10 @@ class LlamaMaking(Making):
     _scratch: Path = field(default_factory=Path, init=False)
 
     @property
+    def _is_copy(self) -> bool:
+        return False
+
+    @property
     def written_as(self) -> str:
         """By which of the proof's bounds it is measured."""
         return FULL if self.form == "gguf-lora" else self.quantization
@@ -136,12 +140,12 @@ class LlamaMaking(Making):
         return found.said, wrong
 
     def _faults_of_whole(self, trained: Said, said: Said) -> list[str]:
-        """What is wrong with the model before its weights got fewer bits."""
+        """Return what is wrong with the model before quantization."""
         bounds, apart, sure = BOUNDS[FULL], divergence(trained, said), sure_choices(trained, said)
         if apart <= bounds.divergence and sure >= bounds.sure:
             return []
-        fault = f"{apart:.3g} nats a token from the trained one, where {bounds.divergence:g} are allowed."
-        return [f"Already before its weights got fewer bits it was another model: {fault}"]
+        away = f"{apart:.3g} nats per token away from the trained model ({bounds.divergence:g} allowed)"
+        return [f"Before quantization it already was {away}."]
 
     def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
         """The start token that whoever reads the file sets by itself."""
@@ -160,3 +164,4 @@ class LlamaMaking(Making):
                 describe_merged(self.source, folder, self.strength)
 
         write_whole(self.target, write)
+        self.written(self._files())

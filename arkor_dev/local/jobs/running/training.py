@@ -14,7 +14,7 @@ from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import SMALLER, JobFailure
 
 from .preparing import Preparing
 
@@ -169,7 +169,7 @@ class Training:
                 if "waits" in message:
                     return Verdict(WAITS, {"why": message["waits"]})
         await worker.ended()
-        cause: dict[str, Any] = {"error": worker.cause("The training process")}
+        cause: dict[str, Any] = {"error": worker.cause("The training process", SMALLER)}
         return Verdict(CRASHED, {**cause, "outOfMemory": True} if worker.killed else cause)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement.address import ADDRESS
 from arkor_dev.local.server.requests import check_scope
 
@@ -21,7 +22,7 @@ routes = web.RouteTableDef()
 async def look(request: web.Request) -> web.Response:
     check_scope(request)
     if not list(named()):
-        raise NotFoundError("This backend knows no clusters: pip install 'arkor-dev[ray]'")
+        raise NotFoundError(f"Clusters need Ray. Install it with: {install_command('ray')}")
     address = request.query.get("address")
     if not ADDRESS.fits(address):
         raise BadRequestError(f"address must be {ADDRESS.words}")

@@ -1,7 +1,7 @@
 """Training one job in several workers: the same steps as with one, except for the order of summation.
 
 Each worker has all rows of the job in the same order, and computes every ``count``-th row of each batch. A
-step's loss is the mean over the learned tokens of the whole step. Gradients are summed before they are
+step's loss is the mean over the weights of the whole step's rows. Gradients are summed before they are
 clipped, so every worker changes the same weights by the same bits. Only rank 0 reports, evaluates and saves.
 """
 
@@ -16,9 +16,9 @@ import torch
 
 from arkor_dev.local.checkpoints.keeper import Keeper
 from arkor_dev.local.checkpoints.origin import hash_of_rows
+from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import Choice
 from arkor_dev.local.training.adapter import begin_at
-from arkor_dev.local.training.rows.encoding import learned_tokens
 from arkor_dev.local.training.run import Run
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.checkpoints.resume_points import ResumeOrder
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
 
     from .process_group import ProcessGroup
 
@@ -113,10 +113,10 @@ class DistributedRun(Run):
         self._faulty = ()
         mine = [own for batch in batches if (own := batch[self.group.rank :: self.group.count])]
         value = super()._gradients(mine, count)
-        told = torch.tensor([value, learned_tokens(mine)], dtype=torch.float64)
+        told = torch.tensor([value, weight_of(mine)], dtype=torch.float64)
         self.group.sum(told)
-        value, tokens = told.tolist()
-        if tokens != count:
+        value, weight = told.tolist()
+        if weight != count:
             raise JobFailure(OTHER_ROWS)
         value = super()._finite(value, self._faulty)
         self._sum_gradients()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from arkor_dev.local.evaluation.base_losses import BaseLosses
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.evaluation.general import (
     COUNTS,
@@ -13,12 +13,13 @@ from arkor_dev.local.evaluation.general import (
     fewer,
     questions,
 )
-from arkor_dev.local.training.rows.encoding import encode
+from arkor_dev.local.evaluation.stage import tokens_of
+from arkor_dev.local.training.rows.encoding import Encoding, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.training.rows.encoding import Example
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.run import Run
 
 
@@ -26,7 +27,8 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
     """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
     base, dry = run.base, run.settings.get("dryRun")
     asked = questions(DRY if dry else None)
-    found = encoded(asked, lambda row: encode(base.tokenizer, row, base.context, responses_only=True)[0][0])
+    encoding = Encoding(base.context)
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, encoding)[0][0])
     return found, (len(found),) if dry else COUNTS
 
 
@@ -43,17 +45,12 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
     return fewer(found, count), len(found)
 
 
-def work_of(run: Run, general: Sequence[Example]) -> Work:
+def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
     """What the training of ``run`` and its comparison read, in tokens."""
     plan = run.plan
-    unit = plan.packed_to or tokens(run.train) / len(run.train)
+    unit = plan.packed_to or tokens_of(run.train) / len(run.train)
     return Work(
         step=unit * plan.batch_size * plan.accumulation,
-        held_out=tokens(run.held_out),
-        question=tokens(general) / max(1, len(general)),
+        held_out=tokens_of(run.held_out),
+        question=tokens_of(general) / max(1, len(general)),
     )
-
-
-def tokens(rows: Sequence[Any]) -> int:
-    """Tokens of encoded rows."""
-    return sum(len(row.ids) for row in rows)

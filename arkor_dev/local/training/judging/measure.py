@@ -25,7 +25,8 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import hold_in, whole
-from arkor_dev.local.training.loss import Loss
+from arkor_dev.local.training.objective import Objective
+from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answers import answers_of
@@ -51,19 +52,33 @@ class Judging:
         self._job = job_folder(preparation.data, preparation.job_id)
         self._history = History(self._job)
         self._run: Run | None = None
+        self._stage: Stage | None = None
 
-    def follow(self, run: Run) -> Run:
-        """Note each evaluation of ``run``, row by row, as it is reported; returns it."""
-        self._run, run.emit = run, self._note
-        return run
+    def follow(self, run: Run) -> None:
+        """Note each evaluation of ``run``, row by row, as it is reported."""
+        self._run = run
+        run.emit.observers.append(self._note)
+        run.phases.later.append(self._seconds_left)
 
-    def _note(self, name: str, **fields: Any) -> None:
+    def _note(self, name: str, fields: Mapping[str, Any]) -> None:
         if name == TRAINING_LOG and self._run:
             if "loss" in fields:
                 self._history.learned(fields["loss"])
             if "evalLoss" in fields:
                 self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
-        self._emit(name, **fields)
+
+    def _seconds_left(self) -> float:
+        """Seconds that the comparison still takes."""
+        run = self._run
+        if run is None or not run.held_out:
+            return 0.0
+        if self._stage is None:
+            self._stage = _stage(self._preparation, run, self._cancelled, quiet=True)
+            if run.plan.evaluate:  # the last step's evaluation measures the adapter
+                self._stage.known = [0.0] * len(run.held_out)
+            self._stage.prepare()
+        stage, phases = self._stage, run.phases
+        return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
         """Compare, keep and report; false where the job was cancelled meanwhile.
@@ -76,8 +91,10 @@ class Judging:
             return True
         try:
             self._history.end(run.kept_step)
-            stage = _stage(preparation, run, self._cancelled)
+            stage = self._stage = _stage(preparation, run, self._cancelled)
             stage.known = self._history.rows.get(run.kept_step)
+            stage.prepare()
+            run.phases.enter(EVALUATING)
             changed = run.plan.adapter is None or bool(run.begun)
             if changed:
                 run.optimizer.zero_grad(set_to_none=True)
@@ -147,7 +164,16 @@ def base_losses(run: Run) -> BaseLosses:
         return BaseLosses(run.data, {})
     told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
     padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
-    return BaseLosses(run.data, {**told, "fourBit": run.four_bit, "padded": padded, "whole": whole_model})
+    return BaseLosses(
+        run.data,
+        {
+            **told,
+            "method": run.method.name,
+            "fourBit": run.four_bit,
+            "padded": padded,
+            "whole": whole_model,
+        },
+    )
 
 
 def _stage(
@@ -156,11 +182,21 @@ def _stage(
     cancelled: Callable[[], bool],
     count: int | None = None,
     asked: tuple[int, int] | None = None,
+    *,
+    quiet: bool = False,
 ) -> Stage:
-    """All that is measured; ``count`` general questions are asked, and answered are those ``asked``."""
+    """All that is measured; ``count`` general questions are asked, and answered are those ``asked``.
+
+    Where it is only estimated (``quiet``), nothing is said about sets that can't be read.
+    """
 
     def failed(name: str, why: str) -> None:
-        preparation.emit(TRAINING_MESSAGE, message=f"The evaluation {name} could not be made: {why}")
+        if not quiet:
+            preparation.emit(TRAINING_MESSAGE, message=f"The evaluation {name} could not be made: {why}")
+
+    def progress(*now: Any) -> None:
+        preparation.progress(*now)
+        run.phases.update()
 
     general, questions = general_examples(run, count)
     own: Sequence[Own] = ()
@@ -175,20 +211,21 @@ def _stage(
         held_out=run.held_out,
         general=general,
         batch=run.plan.batch_size,
-        progress=preparation.progress,
+        progress=progress,
         cancelled=cancelled,
         kept=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
-        remeasuring=Loss.rounded,
+        remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
+        dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
     )
 
 
-def _wearing(run: Run, folder: Path) -> Loss:
+def _wearing(run: Run, folder: Path) -> Objective:
     """The base of ``run``, which has not begun, with the adapter in ``folder``; as in its training."""
     base = run.base
     if base.device == "cpu":
@@ -198,10 +235,10 @@ def _wearing(run: Run, folder: Path) -> Loss:
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    return Loss(worn, base.device, run.choice.dtype, run.train)
+    return run.method.objective(worn, base.device, run.choice.dtype, run.train, run.plan)
 
 
-def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Loss:
+def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
     """The model in ``folder`` without an adapter, as it is in the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
@@ -209,15 +246,15 @@ def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Loss:
         whole(base.model, run.base_name)
     elif base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
-    return Loss(base.model, base.device, run.choice.dtype, run.train)
+    return run.method.objective(base.model, base.device, run.choice.dtype, run.train, run.plan)
 
 
 @contextmanager
-def _switched_off(loss: Loss) -> Iterator[Loss]:
+def _switched_off(loss: Objective) -> Iterator[Objective]:
     with loss.model.disable_adapter():
         yield loss
 
 
 @contextmanager
-def _fresh(preparation: Preparation, run: Run) -> Iterator[Loss]:
+def _fresh(preparation: Preparation, run: Run) -> Iterator[Objective]:
     yield _loss_of(preparation, run, preparation.path)

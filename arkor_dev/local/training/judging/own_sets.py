@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.groups import groups_of
 from arkor_dev.local.evaluation.answers.asking import Stopped
-from arkor_dev.local.evaluation.by_length import measured, together
+from arkor_dev.local.evaluation.by_length import batches_by_length, measured
 from arkor_dev.local.evaluation.by_row import by_row
 from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, texts_of
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.rows.datasets import load_rows
-from arkor_dev.local.training.rows.encoding import encode_all
+from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.training.samples.budget import MOST_TOKENS
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.run_shapes import EvaluationPart
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.rows.encoding import Example
     from arkor_dev.local.training.run import Run
 
 LOSSES: Final = 1000
@@ -50,9 +51,7 @@ class OwnSet:
     of: int
     run: Run
     project: Path
-    responses_only: bool
-    last_only: bool
-    longest: int
+    encoding: Encoding
     _prompts: list[list[int]] = field(default_factory=list)
 
     @property
@@ -67,7 +66,17 @@ class OwnSet:
     def count(self) -> int:
         return len(self.rows)
 
-    def measure(self, model: Loss, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
+    def cost(self) -> Cost:
+        """What measuring it with one model takes; nothing where it can't be measured."""
+        with suppress(JobFailure):
+            if self.is_loss:
+                return Cost(tokens_of(self.examples()))
+            return Cost(0, [(len(batch), MOST_TOKENS) for batch in self.questions()])
+        return Cost(0)
+
+    def measure(
+        self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
+    ) -> list[float]:
         """The figure of each row by ``model``; ``done`` hears of rows that are.
 
         Raises Stopped, and JobFailure where it cannot be measured.
@@ -86,17 +95,17 @@ class OwnSet:
 
     def examples(self) -> list[Example]:
         """Its rows as tokens, where it is their loss that is measured."""
-        told = (self.longest, self.responses_only, lambda _: None, self.last_only)
-        return encode_all(self.run.base.tokenizer, self.rows, *told)[0]
+        tokenizer = self.run.base.tokenizer
+        return self.run.method.encode_all(tokenizer, self.rows, self.encoding, lambda _: None)[0]
 
     def questions(self) -> list[list[tuple[int, int]]]:
         """The batches that are answered: the tokens of each question, and of the answer that is wanted."""
         tokenizer = self.run.base.tokenizer
-        prompts = [_Prompt(_prompt(tokenizer, row)) for row in self.rows]
+        prompts = [_prompt(tokenizer, row) for row in self.rows]
         wanted = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
         return [
-            [(len(prompts[place].ids), len(wanted[place]) + 1) for place in places]
-            for places in together(prompts, AT_ONCE, ASKED)
+            [(len(prompts[place]), len(wanted[place]) + 1) for place in places]
+            for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, ASKED)
         ]
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
@@ -108,14 +117,16 @@ class OwnSet:
         told = part(self.name, compared, beside_base(self.name, compared, self.of), self.of)
         return {**told, "metric": "loss"}
 
-    def _scores(self, model: Loss, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
+    def _scores(
+        self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
+    ) -> list[float]:
         tokenizer = self.run.base.tokenizer
         ends = end_ids(tokenizer, self.run.base.model)
-        prompts = [_Prompt(_prompt(tokenizer, row)) for row in self.rows]
+        prompts = [_prompt(tokenizer, row) for row in self.rows]
         said: list[str] = [""] * len(prompts)
-        for places in together(prompts, AT_ONCE, ASKED):
+        for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, ASKED):
             watch = Watch(lambda first, each: MOST_TOKENS, stopped)
-            found = answers(model, tokenizer, ends, [prompts[place].ids for place in places], watch)
+            found = answers(model, tokenizer, ends, [prompts[place] for place in places], watch)
             if watch.interrupted:
                 raise Stopped
             for place, answer in zip(places, found, strict=True):
@@ -126,11 +137,6 @@ class OwnSet:
             question, wanted = texts_of(row)
             rows.append({"question": question, "wanted": wanted, "answer": text})
         return scored(self.told, self.project, rows, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    ids: list[int]
 
 
 def _prompt(tokenizer: Any, row: Row) -> list[int]:
@@ -151,7 +157,9 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
     for told in config.get("evaluations") or ():
         source: Any = {"type": "file", "path": told["path"], **how}
         try:
-            every = load_rows(source, preparation.project, scratch, preparation.progress, None)
+            every = load_rows(
+                source, preparation.project, scratch, preparation.progress, run.method.forms, None
+            )
             rows = _some(every, told, run)
         except JobFailure as failure:
             say(str(told["name"]), str(failure))
@@ -163,9 +171,7 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
                 len(every),
                 run,
                 preparation.project,
-                settings.get("trainOnResponsesOnly"),
-                settings.get("completionOnlyLoss"),
-                preparation.longest,
+                Encoding.of(settings, preparation.longest),
             )
         )
     return found

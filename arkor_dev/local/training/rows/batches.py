@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
-
-    from .encoding import Example
 
 Batch = list["Example"]
 """Rows that are computed together."""
@@ -24,8 +23,8 @@ def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
     """All ``rows`` in packs of at most ``tokens``: the longest first, each where it leaves the least room."""
     made: list[Batch] = []
     room: list[tuple[int, int]] = []  # what is left in a pack, and which pack, in ascending order
-    for row in sorted(rows, key=lambda row: -len(row.ids)):
-        size = len(row.ids)
+    for row in sorted(rows, key=lambda row: -row.tokens):
+        size = row.tokens
         place = bisect.bisect_left(room, (size, -1))
         if place < len(room):
             left, number = room.pop(place)
@@ -73,7 +72,7 @@ def _by_length(order: list[Batch], step: int) -> list[Batch]:
     """
 
     def length(unit: Batch) -> int:
-        return sum(len(row.ids) for row in unit)
+        return sum(row.tokens for row in unit)
 
     window = step * max(1, min(SORTED_AT_ONCE, len(order) // (4 * step)))
     sorted_ones: list[Batch] = []

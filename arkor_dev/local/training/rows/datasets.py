@@ -11,8 +11,10 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.data.detect import SUFFIXES
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, Row, RowError
@@ -20,10 +22,11 @@ from arkor_dev.data.sources import SourceError, every_file
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource
+    from arkor_dev.data.forms import Form
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -35,17 +38,25 @@ def load_rows(
     project: Path,
     scratch: Path,
     progress: Progress,
+    forms: Mapping[str, Form],
     limit: int | None,
     bad: list[str] | None = None,
 ) -> list[Row]:
-    """Every row of ``source``, or the first ``limit``, as ``read_rows`` reads them."""
-    return read_rows(fetched(source, project, scratch, progress, limit), limit, bad)
+    """Every row of ``source``, of one of ``forms``, or the first ``limit``, as ``read_rows`` reads them."""
+    return read_rows(fetched(source, project, scratch, progress, forms, limit), limit, bad)
 
 
 def fetched(
-    source: DatasetSource, project: Path, scratch: Path, progress: Progress, limit: int | None = None
+    source: DatasetSource,
+    project: Path,
+    scratch: Path,
+    progress: Progress,
+    forms: Mapping[str, Form],
+    limit: int | None = None,
 ) -> list[DataFile]:
-    """The files of a data set; what is elsewhere is put into ``scratch`` first, of a hub ``limit`` rows.
+    """The files of a data set, with rows of these ``forms``.
+
+    What is elsewhere is put into ``scratch`` first, of a hub ``limit`` rows.
 
     Raises :class:`JobFailure`.
     """
@@ -67,7 +78,7 @@ def fetched(
         return DataFile(path, "the downloaded data set", *how)
 
     try:
-        return every_file(source, project, fetch)
+        return [replace(file, forms=forms) for file in every_file(source, project, fetch)]
     except SourceError as fault:
         raise JobFailure(f"The data set cannot be read: {fault}") from None
 
@@ -143,7 +154,7 @@ def _fetch_from_hub(source: DatasetSource, path: Path, progress: Progress, limit
         import datasets
     except ImportError:
         raise JobFailure(
-            "Data sets of the Hugging Face hub need one more package: pip install 'arkor-dev[hub]'"
+            f"Hugging Face data sets need one more package. Install it with: {install_command('hub')}"
         ) from None
     name, split = source["name"], source.get("split") or "train"
     progress(f"Fetching the data set {name}", 0, None, "rows")

@@ -7,38 +7,35 @@ is masked by position and never by id, because the pad token often equals the en
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.modeling.chat_template import Rendering, renderings
+from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from arkor_dev.data.rows import Row
-
-
-IGNORED: Final = -100
+    from arkor_dev.local.training.job_settings import JobSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A row, or a part of one, as token ids; ``labels`` has the same length, ``IGNORED`` outside the answers.
+class Encoding:
+    """How rows become examples: of ``longest`` tokens at most.
 
-    ``where`` is the row's place in the data, for a person. ``same_row``: the example before it in its list is
-    of the same row.
+    With ``responses_only`` the answers alone are learned, with ``last_only`` only the last one of each row.
     """
 
-    ids: list[int]
-    labels: list[int]
-    where: str = field(default="", compare=False)
-    same_row: bool = field(default=False, compare=False)
+    longest: int
+    responses_only: bool = True
+    last_only: bool = False
 
-
-def learned_tokens(batches: Sequence[Sequence[Example]]) -> int:
-    """How many tokens of ``batches`` are learned."""
-    return sum(label != IGNORED for batch in batches for row in batch for label in row.labels[1:])
+    @classmethod
+    def of(cls, settings: JobSettings, longest: int) -> Encoding:
+        """Return what a job's settings say."""
+        return cls(longest, settings.get("trainOnResponsesOnly"), settings.get("completionOnlyLoss"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +54,19 @@ class Coded:
     spans: list[tuple[int, int]]
 
 
-def rendered(
-    tokenizer: Any, row: Row, responses_only: bool, last_only: bool = False
-) -> tuple[list[Rendering], list[int]]:
+def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
     """The texts that a row is learned from, and the places of the answers that none of them teaches.
 
-    ``last_only``: of the answers the last one alone is learned. Of a plain text everything is, and the end
-    mark behind it, so that the model knows when to stop. Without ``responses_only`` a conversation is one
-    text. Raises :class:`JobFailure` where the template refuses it.
+    Of a plain text everything is learned, and the end mark behind it, so that the model knows when to stop.
+    Without ``responses_only`` a conversation is one text. Raises :class:`JobFailure` where the template
+    refuses it.
     """
     if row.text is not None:
         end = tokenizer.eos_token or ""
         text = row.text if row.text.endswith(end) else row.text + end
         return [Rendering(text, [(0, len(text))])], []
-    found, missed = renderings(tokenizer, row.messages, row.tools, last_only)
-    if not responses_only:
+    found, missed = renderings(tokenizer, row.messages, row.tools, encoding.last_only)
+    if not encoding.responses_only:
         return found[-1:], []
     return [each for each in found if each.spans] or found, missed
 
@@ -93,24 +88,22 @@ def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) 
     return Coded(text, ids, labels, offsets, spans)
 
 
-def encode(
-    tokenizer: Any, row: Row, max_length: int, responses_only: bool, last_only: bool = False
-) -> tuple[list[Example], bool]:
-    """One row as its examples, and whether one of them had to be cut to ``max_length`` tokens.
+def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    """One row as its examples, and whether one of them had to be cut.
 
     Raises :class:`JobFailure` with the row's place when nothing to learn from survives the cut.
     """
     try:
-        found, _ = rendered(tokenizer, row, responses_only, last_only)
+        found, _ = rendered(tokenizer, row, encoding)
     except JobFailure as failure:
         raise JobFailure(f"{row.where}: {failure}") from None
     examples: list[Example] = []
-    longest, beyond = 0, math.inf
+    max_length, longest, beyond = encoding.longest, 0, math.inf
     for rendering in found:
         start = rendering.spans[0][0] if rendering.spans else 0
         if start >= beyond:  # as much precedes it as precedes one that the cut has left nothing of
             continue
-        whole = coded(tokenizer, row, rendering, responses_only)
+        whole = coded(tokenizer, row, rendering, encoding.responses_only)
         longest = max(longest, len(whole.ids))
         labels = whole.labels[:max_length]
         if teaches(labels):
@@ -135,23 +128,3 @@ def encode(
 def teaches(labels: Sequence[int]) -> bool:
     """Whether something is learned from ``labels``: the first token never is, as nothing stands before it."""
     return any(label != IGNORED for label in labels[1:])
-
-
-def encode_all(
-    tokenizer: Any,
-    rows: Sequence[Row],
-    max_length: int,
-    responses_only: bool,
-    progress: Callable[[int], None],
-    last_only: bool = False,
-) -> tuple[list[Example], int]:
-    """The examples of every row, and how many rows were cut; ``progress`` is told of each hundred."""
-    examples: list[Example] = []
-    cuts = 0
-    for number, row in enumerate(rows, 1):
-        parts, cut = encode(tokenizer, row, max_length, responses_only, last_only)
-        examples += parts
-        cuts += cut
-        if number % 100 == 0:
-            progress(number)
-    return examples, cuts

@@ -26,13 +26,14 @@ class SampleBudget:
 
     ``required`` counts the rounds that are answered in any case (base, final adapter), ``optional`` those of
     the checkpoints in between. ``tokens`` is the length limit: None before the first round, then fixed, since
-    answers of different steps are compared. ``spent`` is in seconds.
+    answers of different steps are compared. ``spent`` is in seconds, and ``last`` the part of the last round.
     """
 
     required: int = 0
     optional: int = 0
     tokens: int | None = None
     spent: float = 0.0
+    last: float = 0.0
     _cost: float = 0.0
 
     def limit(self, whole: float, first: float, each: float) -> int:
@@ -56,6 +57,7 @@ class SampleBudget:
     def finish(self, seconds: float, tokens: int, *, required: bool) -> None:
         """Count a round that took ``seconds``, with answers of at most ``tokens``."""
         self.spent += seconds
+        self.last = seconds
         self.tokens = tokens
         if required:
             self.required = max(0, self.required - 1)

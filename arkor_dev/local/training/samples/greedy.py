@@ -16,7 +16,7 @@ from .budget import MOST_TOKENS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.objective import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
 
 
 def answers(
-    loss: Loss, tokenizer: Any, ends: Sequence[int], prompts: Sequence[Sequence[int]], watch: Watch
+    loss: Objective, tokenizer: Any, ends: Sequence[int], prompts: Sequence[Sequence[int]], watch: Watch
 ) -> list[Answer]:
     """What the model of ``loss`` answers to ``prompts``, each its token ids; ``ends`` end an answer."""
     pad = tokenizer.pad_token_id or 0

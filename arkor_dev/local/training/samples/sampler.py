@@ -20,13 +20,14 @@ from arkor_dev.contract.events import (
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
+from arkor_dev.local.training.phases import SAMPLING
 
 from .budget import MINIMUM_SECONDS, SHARE, SampleBudget
 from .greedy import Answer, Watch, answers, switched_off
 from .prompts import prompts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from arkor_dev.local.training.preparation import Preparation
@@ -72,22 +73,23 @@ class Samples:
         self._budget = SampleBudget()
         self._from, self._steps_began, self._passed = 0, began, 0
 
-    def follow(self, run: Run) -> Run:
-        """Take the answers of ``run`` as its events show where it is; returns it."""
+    def follow(self, run: Run) -> None:
+        """Take the answers of ``run`` as its events show where it is."""
         if self._prompts:
-            self._run, self._emit, run.emit = run, run.emit, self._note
-        return run
+            self._run = run
+            run.emit.observers.append(self._note)
+            run.phases.later.append(self._seconds_left)
 
     def end(self) -> bool:
         """Ask what the run has made in the end; false where the job was stopped meanwhile."""
         run = self._run
         if run:
             self._take(run, run.kept_step, "save")
+            self._budget.required = 0
         missing = self._run is not None and self._run.kept_step not in self._sent
         return not (missing and self._stopped())
 
-    def _note(self, name: str, **fields: Any) -> None:
-        self._emit(name, **fields)
+    def _note(self, name: str, fields: Mapping[str, Any]) -> None:
         run = self._run
         if run is None:
             return
@@ -151,6 +153,10 @@ class Samples:
         """Answer all prompts and send the answers, or none of them where the job is stopped meanwhile."""
         if self._stopped():
             return
+        with run.phases.during(SAMPLING, always=True):
+            self._answer(run, step)
+
+    def _answer(self, run: Run, step: int) -> None:
         began, prompts = self._clock(), [prompt.ids for prompt in self._prompts]
         read, tokens = len(prompts) * max(map(len, prompts)), 0
 
@@ -158,6 +164,7 @@ class Samples:
             nonlocal tokens
             whole = self._whole(run, first / read, self._clock() - began)
             tokens = self._budget.limit(whole, first, each)
+            run.phases.written = len(prompts), each
             return tokens
 
         watch = Watch(limit, self._stopped, self._clock)
@@ -171,6 +178,13 @@ class Samples:
             self._emit(SAMPLE_CREATED, step=step, **prompt.told, answer=answer.text[:ANSWER_TEXT], **cut)
         self._sent.add(step)
 
+    def _seconds_left(self) -> float:
+        """Seconds of all rounds that are still to come, each taken to last as long as the one before."""
+        if self._run is None:
+            return 0.0
+        optional = self._budget.affordable(self._whole(self._run)) if self._budget.optional else 0
+        return (self._budget.required + optional) * self._budget.last
+
     def _whole(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
         """Seconds of the work on the job without answers: since it began, and what is still to come.
 
@@ -181,9 +195,9 @@ class Samples:
         done = run.step - self._from
         if done > 0:
             return now - self._began + (plan.steps - run.step) * (now - self._steps_began) / done
-        learned = sum(len(row.ids) for row in run.train) * (plan.steps - run.step) / plan.per_epoch
+        learned = sum(row.tokens for row in run.train) * (plan.steps - run.step) / plan.per_epoch
         evaluations = plan.steps // plan.evaluate + 2 if plan.evaluate else 0
-        held_out = sum(len(row.ids) for row in run.held_out) * evaluations
+        held_out = sum(row.tokens for row in run.held_out) * evaluations
         return now - self._began + SURE * token * (LEARNING * learned + held_out)
 
 

@@ -18,6 +18,7 @@ from arkor_dev.cli import consent
 from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.push import hub as hub_side
 from arkor_dev.cli.commands.push import run
+from arkor_dev.contract.extras import install_command
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.fake_exports import FILES, PROOF
 from tests.support.fake_hub import TOKEN, FakeHub, Repository, fake_hub
@@ -186,7 +187,7 @@ async def test_what_the_hub_refuses_is_said_before_anything_is_made(
     monkeypatch.setenv("HF_ENDPOINT", "http://192.0.2.1")
     assert "HF_ENDPOINT has to begin with https:" in await refused()
     monkeypatch.setattr(hub_side, "LIBRARY", "no_such_library")
-    assert "pip install 'arkor-dev[hub]'" in await refused()
+    assert install_command("hub") in await refused()
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.extras import install_command
+from arkor_dev.data.forms import FORMS
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.rows import MAX_ROW, Row
 from arkor_dev.local.training.rows import datasets
@@ -146,7 +149,7 @@ def test_a_byte_order_mark_blank_lines_and_no_last_newline_are_fine(tmp_path: Pa
 
 
 def load(source: Any, project: Path, limit: int | None = None) -> list[Row]:
-    return load_rows(source, project, project / "scratch", lambda *_: None, limit)
+    return load_rows(source, project, project / "scratch", lambda *_: None, FORMS, limit)
 
 
 def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
@@ -217,7 +220,7 @@ def web() -> Iterator[str]:
 def test_a_blob_is_fetched_with_its_token(tmp_path: Path, web: str) -> None:
     heard: list[tuple[str, float, float | None, str]] = []
     source: DatasetSource = {"type": "blob", "url": f"{web}/data", "token": "t0ken"}
-    rows = load_rows(source, tmp_path, tmp_path / "scratch", lambda *args: heard.append(args), None)
+    rows = load_rows(source, tmp_path, tmp_path / "scratch", lambda *args: heard.append(args), FORMS, None)
     assert [row.where for row in rows] == [
         "the downloaded data set, line 1",
         "the downloaded data set, line 2",
@@ -257,7 +260,7 @@ def test_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def test_the_hub_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(JobFailure, match=r"pip install 'arkor-dev\[hub\]'"):
+    with pytest.raises(JobFailure, match=re.escape(install_command("hub"))):
         load({"type": "huggingface", "name": "a/b"}, tmp_path)
 
 

@@ -11,6 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.local.modeling.example import Example
+from arkor_dev.local.training.phases import Phases
+from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.training.samples import sampler
 from arkor_dev.local.training.samples.budget import (
     MINIMUM_SECONDS,
@@ -50,7 +53,7 @@ class Simulated:
     def go(self, steps: int, save: int) -> list[int]:
         """Make the run; the steps whose answers were sent."""
         plan = SimpleNamespace(steps=steps, save=save, evaluate=save, per_epoch=10)
-        rows = [SimpleNamespace(ids=[1] * 100)]
+        rows = [Example([1] * 100, [1] * 100)]
         self.run = SimpleNamespace(
             plan=plan,
             step=0,
@@ -60,7 +63,8 @@ class Simulated:
             loss=None,
             keeper=SimpleNamespace(has_checkpoint=lambda _: True),
             clock=SimpleNamespace(lap=lambda _: None),
-            emit=lambda name, **fields: self.told.append((name, fields)),
+            phases=Phases(),
+            emit=RunEvents(lambda name, fields: self.told.append((name, dict(fields)))),
         )
         preparation: Any = SimpleNamespace(
             emit=self.run.emit,

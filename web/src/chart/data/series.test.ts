@@ -99,3 +99,17 @@ test("a run that started over makes its lines outdated", () => {
   run.clear();
   expect(line.outdated).toBe(true);
 });
+
+test("a branch begins at the step where it left its parent, on the step axis alone", () => {
+  const run = new Run();
+  feed(run, { step: 1, loss: 3, timestamp: second(5) }, { step: 2, loss: 2, timestamp: second(6) });
+  const xs = (mode: "step" | "elapsed"): number[] => {
+    const line = new Series(run.rows, "loss", mode, Date.parse(second(5)), 0, 20);
+    line.extend();
+    return [...line.raw.xs];
+  };
+  expect([xs("step"), xs("elapsed")]).toEqual([
+    [21, 22],
+    [0, 1000],
+  ]);
+});

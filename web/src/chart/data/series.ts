@@ -10,7 +10,8 @@ import type { Curve } from "./curve";
 import { Smoothing } from "./ema";
 
 export type XMode = "step" | "epoch" | "elapsed" | "wall";
-export type Metric = "loss" | "evalLoss" | "lr";
+/** `loss`, `evalLoss`, `lr`, or a figure of the training method by its name in `training.log`. */
+export type Metric = string;
 
 /** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
 const MAX_PASSES = 40;
@@ -38,13 +39,14 @@ export class Series {
   #generation: number;
   #restarts = 0;
 
-  /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. */
+  /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. `shift`: added to each step. */
   constructor(
     readonly source: Rows,
     readonly metric: Metric,
     readonly mode: XMode,
     readonly origin: number,
     readonly weight: number,
+    readonly shift = 0,
   ) {
     this.#smooth = weight > 0 ? new Smoothing(weight) : null;
     this.#generation = source.generation;
@@ -58,7 +60,7 @@ export class Series {
   }
 
   extend(): void {
-    const column = this.source[this.metric];
+    const column = this.source.column(this.metric);
     const { step } = this.source;
     const { mode } = this;
     const resumes = this.#resumes;
@@ -76,7 +78,7 @@ export class Series {
         continue;
       }
       if (resumes) {
-        const at = mode === "step" ? x : step.at(row);
+        const at = step.at(row);
         if (at < done && !this.#goBack(at)) return this.#startOver();
         done = at;
       }
@@ -153,7 +155,7 @@ export class Series {
   #x(row: number): number {
     const { step, epoch, time } = this.source;
     const at = step.at(row);
-    if (this.mode === "step") return at;
+    if (this.mode === "step") return at + this.shift;
     if (this.mode === "epoch") {
       const told = epoch.at(row);
       if (told - told !== 0) return at * this.#epochs;

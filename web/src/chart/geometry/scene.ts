@@ -121,7 +121,7 @@ export function sceneOf({
     yTicks: low <= high ? ticks : [],
     xTicks: fullRange === EMPTY_RANGE ? [] : xTicks(x, settings, right - left, width, letters),
     ...findGaps(main, x, settings.log),
-    marks: checkpointMarks(checkpoints, x, settings.x, lines[0]?.track.origin ?? NaN),
+    marks: checkpointMarks(checkpoints, x, settings.x, lines[0]?.track),
   };
 }
 
@@ -179,11 +179,11 @@ function checkpointMarks(
   checkpoints: readonly Checkpoint[],
   x: Scale,
   mode: Settings["x"],
-  origin: number,
+  { origin = NaN, shift = 0 }: Partial<Track> = {},
 ): { step: number; x: number }[] {
   const marks: { step: number; x: number }[] = [];
   for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
-    const place = { step, epoch: NaN, elapsed: time - origin, wall: time }[mode];
+    const place = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
     const at = x.map(place);
     if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
       marks.push({ step, x: at });

@@ -1,4 +1,4 @@
-/** One job: its metrics, its chart, its events and its configuration. */
+/** One job: while it runs, its curve; once it is done, its verdict, answers and exports before the curve. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { historyLoaded, useStream } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
@@ -8,18 +8,15 @@ import { jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { announce } from "../../ui/controls/live";
 import { Empty } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
-import { CorrectionsPlace } from "./corrections-place";
-import { JobCurve } from "./curve";
-import { Events } from "./events";
-import { ExportsPlace } from "./exports-place";
-import { Facts } from "./facts";
-import { Head } from "./head";
+import { Checkpoints } from "./checkpoints";
+import { JobCurve, useJobChart } from "./curve";
+import { Figures } from "./figures";
+import { Header } from "./header";
+import { Notes } from "./header/notes";
+import { useRunAgain } from "./header/run-again";
+import { LazyAnswers, LazyCorrections, LazyDetails, LazyExports, LazyVerdict } from "./lazy";
 import { Notices } from "./notices";
-import { useRunAgain } from "./run-again";
-import { Notes } from "./said";
-import { isActive, statusOf } from "./state";
-import { Strip } from "./strip";
-import { VerdictPlace } from "./verdict-place";
+import { isActive, type JobNow, statusOf } from "./state";
 import "./job.css";
 
 const PATIENCE_MS = 150;
@@ -39,36 +36,35 @@ function JobView({ id }: { id: string }) {
   const version = stream.version.value;
   const status = statusOf(job, run);
   const name = displayName(job?.name ?? id);
+  const chart = useJobChart();
   useEffect(() => setTitle(name), [name]);
   useEnding(status, name);
   const again = useRunAgain(job);
   const held = useHeldBack(version === 0 && stream.state.value === "loading");
   if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded)
     return <Missing id={id} />;
+  const now: JobNow = { id, job, run, version, status };
+  const answers = <LazyAnswers key="answers" {...now} chart={chart} />;
   return (
     <article class="job" data-focus-next="h1">
-      <Head id={id} job={job} run={run} version={version} status={status} again={again} />
+      <Header {...now} again={again} />
       <Notices job={job} stream={stream} version={version} status={status} />
-      {!held && (
-        <>
-          <Strip job={job} run={run} version={version} status={status} />
-          <VerdictPlace job={job} run={run} version={version} status={status} />
-          <JobCurve id={id} job={job} run={run} version={version} status={status} />
-          <ExportsPlace job={job} status={status} />
-          <CorrectionsPlace job={job} status={status} />
-          {job && <Notes job={job} />}
-          <div class="job-below">
-            <Events records={run.records} version={version} name={name} />
-            <Facts
-              id={id}
-              job={job}
-              run={run}
-              branch={again.change}
-              version={`${run.startedAt} ${run.checkpoints.length} ${run.artifacts.length}`}
-            />
-          </div>
-        </>
-      )}
+      {!held && [
+        !isActive(status) && <LazyVerdict key="verdict" {...now} />,
+        status === "completed" && [
+          answers,
+          <LazyCorrections key="corrections" job={job} />,
+          <LazyExports key="exports" job={job} />,
+        ],
+        <section key="training" class="job-training" aria-label="Training">
+          <Figures {...now} />
+          <JobCurve {...now} chart={chart} />
+        </section>,
+        status !== "completed" && answers,
+        <Checkpoints key="checkpoints" {...now} branch={again.change} />,
+        job && <Notes key="notes" job={job} />,
+        <LazyDetails key="details" {...now} chart={chart} />,
+      ]}
     </article>
   );
 }

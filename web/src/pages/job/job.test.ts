@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Job } from "../../contract.gen";
 import { Run } from "../../events/run";
-import { eventText } from "./event-text";
+import { eventText } from "./details/event-text";
 import { lastFinite, recentMean, recentSpeed, timeLeft } from "./pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
 

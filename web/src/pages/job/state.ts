@@ -4,6 +4,16 @@ import { TERMINAL } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { time } from "../../lib/format";
 
+/** A job as the parts of its page take it. `version` counts the changes of `run`, which is one object. */
+export interface JobNow {
+  id: string;
+  job: Job | undefined;
+  run: Run;
+  version: number;
+  /** The status as the events and the list together know it. */
+  status: string;
+}
+
 /** How a job ended of which neither the list nor the events tell more than that it did. */
 const ENDED = "ended";
 

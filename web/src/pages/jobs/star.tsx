@@ -5,15 +5,16 @@ import { editJob } from "../../store/jobs";
 import { Button } from "../../ui/controls/button";
 import { say } from "../../ui/controls/live";
 
+export async function toggleStar(job: Job): Promise<void> {
+  try {
+    await editJob(job.id, { starred: !job.starred });
+  } catch (error) {
+    say(`The star was not changed: ${errorText(error)}`);
+  }
+}
+
 /** Marks a job that is worth coming back to. */
 export function StarButton({ job }: { job: Job }) {
-  const toggle = async (): Promise<void> => {
-    try {
-      await editJob(job.id, { starred: !job.starred });
-    } catch (error) {
-      say(`The star was not changed: ${errorText(error)}`);
-    }
-  };
   return (
     <Button
       small
@@ -23,7 +24,7 @@ export function StarButton({ job }: { job: Job }) {
       aria-pressed={job.starred === true}
       aria-label={`Star ${displayName(job.name)}`}
       title={job.starred ? "Remove the star" : "Star"}
-      onClick={() => void toggle()}
+      onClick={() => void toggleStar(job)}
     />
   );
 }

@@ -6,7 +6,7 @@ import { jobHref } from "../../../router";
 import { jobs } from "../../../store/jobs";
 import { isLive, runs } from "../../../store/runs";
 import { StatusDot } from "../../../ui/status";
-import { Standing } from "../../job/standing";
+import { PauseNotice } from "../../job/notices/pause-notice";
 import { statusOf } from "../../job/state";
 import { LiveJob } from "../live";
 import { foundJob } from "../open-run";
@@ -34,7 +34,7 @@ function Told({ job }: { job: Job }) {
         </a>{" "}
         <StatusDot status={status} />
       </h2>
-      <Standing job={job} run={stream.run} status={status} />
+      <PauseNotice job={job} run={stream.run} status={status} />
       <LiveJob id={job.id} job={job}>
         <a class="ui-button" href={jobHref(job.id)}>
           Open job

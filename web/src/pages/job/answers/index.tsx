@@ -1,5 +1,4 @@
-/** How a run's answers to its prompts change, step by step. */
-import type { Signal } from "@preact/signals";
+/** A run's answers to its prompts: of the base, of the adapter at a step, and the wanted one, side by side. */
 import { useMemo, useState } from "preact/hooks";
 import { upperBound } from "../../../chart/data/curve";
 import type { Scene } from "../../../chart/geometry/scene";
@@ -10,26 +9,22 @@ import { number } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
 import { href } from "../../../router";
 import { Range } from "../../../ui/controls/range";
+import type { JobChart } from "../curve";
+import type { JobNow } from "../state";
 import { type Answer, answerAt, newestAt, type Prompt, samplesOf, systemOf } from "./samples";
 import { differences, type Piece } from "./words";
 import "./answers.css";
 
-interface Props {
-  id: string;
-  job: Job | undefined;
-  run: Run;
-  version: number;
-  scene: Signal<Scene | null>;
-  cursor: Signal<Cursor | null>;
-}
-
 const TEXT = 4000;
 
-export function Answers({ id, job, run, scene, cursor }: Props) {
-  const { steps, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
+export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
+  const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
+  // The base has a column of its own; without an adapter's answer yet it has the only one.
+  const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
   // Null follows the newest; a step that is chosen stays while others come.
   const [chosen, choose] = useState<number | null>(null);
-  const pointed = stepAt(scene.value, cursor.value, run);
+  const [compares, setCompares] = useState(false);
+  const pointed = stepAt(chart.scene.value, chart.cursor.value, run);
   const wanted = pointed ?? chosen;
   const step = wanted === null ? steps.at(-1) : newestAt(steps, wanted);
   if (step === undefined) return null;
@@ -39,32 +34,38 @@ export function Answers({ id, job, run, scene, cursor }: Props) {
     <section class="answers" aria-label="Answers">
       <div class="answers-head">
         <h2>Answers</h2>
-        <span class="num answers-step">
-          {nameOf(step)}
-          {pointed !== null && <span class="hint"> at the chart's cursor</span>}
-        </span>
-      </div>
-      {steps.length > 1 && (
-        <div class="answers-slider">
+        {steps.length > 1 && (
+          <span class="num dim">
+            {nameOf(step)}
+            {pointed !== null && <span class="hint"> at the chart's cursor</span>}
+          </span>
+        )}
+        {steps.length > 1 && (
           <Range
+            class="answers-slider"
             min={0}
             max={steps.length - 1}
             step={1}
             value={place}
             label="Step of the answers"
             valueText={nameOf(step)}
-            onInput={(next) => choose(next === steps.length - 1 ? null : steps[next]!)}
+            onInput={(next) => {
+              setCompares(true);
+              choose(next === steps.length - 1 ? null : steps[next]!);
+            }}
           />
-          <div class="answers-ends num" aria-hidden="true">
-            <span>{nameOf(steps[0]!)}</span>
-            <span>{nameOf(steps.at(-1)!)}</span>
-          </div>
-        </div>
-      )}
+        )}
+      </div>
       <ol class="answers-list">
         {prompts.map((prompt) => (
           <li key={prompt.number}>
-            <Asked prompt={prompt} steps={steps} step={step} target={target} />
+            <Asked
+              prompt={prompt}
+              steps={steps}
+              step={step}
+              target={target}
+              marked={compares || pointed !== null}
+            />
           </li>
         ))}
       </ol>
@@ -102,10 +103,13 @@ interface AskedProps {
   steps: readonly number[];
   step: number;
   target: string | null;
+  /** Whether it is marked how the answer differs from the step before: for who looks at one step after another. */
+  marked: boolean;
 }
 
-function Asked({ prompt, steps, step, target }: AskedProps) {
+function Asked({ prompt, steps, step, target, marked }: AskedProps) {
   const [answer, before] = answerAt(prompt, steps, step);
+  const base = prompt.answers.get(0);
   const system = systemOf(prompt.before);
   return (
     <>
@@ -125,17 +129,23 @@ function Asked({ prompt, steps, step, target }: AskedProps) {
       <p class="answers-prompt" dir="auto">
         {cleanBlock(prompt.text, TEXT) || <span class="hint">(no question)</span>}
       </p>
-      <div class={prompt.wanted ? "answers-pair" : ""}>
-        {prompt.wanted && (
-          <div>
-            <h3>Wanted</h3>
-            <p dir="auto">{cleanBlock(prompt.wanted, TEXT)}</p>
-          </div>
-        )}
-        <div>
-          <h3>{step === 0 ? "The base model" : `After step ${number(step)}`}</h3>
-          {answer ? <Said answer={answer} before={before} /> : <p class="hint">It was not asked here.</p>}
-        </div>
+      <div class="answers-columns">
+        {base && <Column name="Base" answer={base} />}
+        {step > 0 &&
+          (answer ? (
+            <Column
+              name={`Adapter, step ${number(step)}`}
+              answer={answer}
+              before={marked ? before : undefined}
+              marked={marked}
+            />
+          ) : (
+            <div>
+              <h3>Adapter, step {number(step)}</h3>
+              <p class="hint">No answer at this step.</p>
+            </div>
+          ))}
+        {prompt.wanted && <Column name="Wanted" answer={{ text: prompt.wanted, truncated: false }} />}
       </div>
       {target !== null && system !== null && prompt.text !== "" && (
         <a
@@ -150,7 +160,14 @@ function Asked({ prompt, steps, step, target }: AskedProps) {
   );
 }
 
-function Said({ answer, before }: { answer: Answer; before: Answer | undefined }) {
+interface ColumnProps {
+  name: string;
+  answer: Answer;
+  before?: Answer | undefined;
+  marked?: boolean;
+}
+
+function Column({ name, answer, before, marked = false }: ColumnProps) {
   const text = cleanBlock(answer.text, TEXT);
   const pieces = useMemo(
     () =>
@@ -163,20 +180,22 @@ function Said({ answer, before }: { answer: Answer; before: Answer | undefined }
     [text, before],
   );
   const unchanged = pieces?.every(({ kind }) => kind === "same");
-  const note = !before ? "" : pieces === null ? "All of it is new." : unchanged ? "As before." : "";
+  const note =
+    !marked || !before ? "" : pieces === null ? "All of it is new." : unchanged ? "Unchanged." : "";
   return (
-    <>
+    <div>
+      <h3>{name}</h3>
       <p dir="auto">
         {pieces ? pieces.map(pieceOf) : text || <span class="hint">(an empty answer)</span>}
         {answer.truncated && (
-          <span class="hint" title="It was cut for its length">
+          <span class="hint" title="Cut at the length limit">
             {" "}
             … (cut)
           </span>
         )}
       </p>
       {note && <p class="hint">{note}</p>}
-    </>
+    </div>
   );
 }
 

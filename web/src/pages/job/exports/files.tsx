@@ -1,4 +1,4 @@
-/** The files of an export, each to be saved from the page. */
+/** The files of an export, to be saved from the page: all of them as one archive, or each by itself. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText, isAbort, request } from "../../../api/client";
 import type { Export, ExportFile } from "../../../contract.gen";
@@ -8,6 +8,7 @@ import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
+import { crc32, ZIP_LIMIT, type ZipEntry, zipOf } from "./zip";
 
 const LIMIT = 200;
 /** Bytes that are asked for at once, so that a cut costs no more than that. */
@@ -28,35 +29,93 @@ export function filesOf(one: Export): ExportFile[] {
     .slice(0, LIMIT);
 }
 
-export function Files({ job, one }: { job: string; one: Export }) {
-  const files = filesOf(one);
+const plain = (name: string): string => clean(name, 120).replace(/[/\\]/g, "-");
+
+interface Saving {
+  /** The file that is being fetched; null for all of them. */
+  name: string | null;
+  done: number;
+}
+
+interface Saver {
+  saving: Saving | null;
+  error: string;
+  /** Fetches a file, or all of them as an archive of this name, and saves it. */
+  save: (file: ExportFile | null, archive: string) => Promise<void>;
+  stop: () => void;
+}
+
+export function useSaver(job: string, one: Export): Saver {
   const [error, setError] = useState("");
-  const [saving, setSaving] = useState<{ name: string; done: number } | null>(null);
-  const stop = useRef(new AbortController());
-  useEffect(() => () => stop.current.abort(), []);
-  const save = async (file: ExportFile): Promise<void> => {
+  const [saving, setSaving] = useState<Saving | null>(null);
+  const abort = useRef(new AbortController());
+  useEffect(() => () => abort.current.abort(), []);
+  const save = async (file: ExportFile | null, archive: string): Promise<void> => {
     setError("");
-    setSaving({ name: file.name, done: 0 });
-    stop.current = new AbortController();
-    const path = `/jobs/${encodeURIComponent(job)}/exports/${encodeURIComponent(one.id)}/files/${encodeURIComponent(file.name)}`;
+    abort.current = new AbortController();
+    const { signal } = abort.current;
+    let before = 0;
+    const told = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
+    told(0);
     try {
-      const whole = await fetched(path, file.bytes, stop.current.signal, (done) =>
-        setSaving({ name: file.name, done }),
-      );
-      saveFile(clean(file.name, 120).replace(/[/\\]/g, "-"), whole);
+      const entries: ZipEntry[] = [];
+      for (const { name, bytes: size } of file ? [file] : filesOf(one)) {
+        const path = `/jobs/${encodeURIComponent(job)}/exports/${encodeURIComponent(one.id)}/files/${encodeURIComponent(name)}`;
+        let crc = 0;
+        const read = async (part: Blob): Promise<void> => {
+          if (!file) crc = crc32(new Uint8Array(await part.arrayBuffer()), crc);
+        };
+        const body = await fetched(path, size, signal, told, read);
+        before += size;
+        entries.push({ name: plain(name), body, crc });
+      }
+      if (file) saveFile(plain(file.name), entries[0]!.body);
+      else saveFile(archive, zipOf(entries));
     } catch (fault) {
-      if (!isAbort(fault)) setError(`${clean(file.name, 120)} could not be fetched: ${errorText(fault)}`);
+      if (!isAbort(fault)) setError(`The files could not be fetched: ${errorText(fault)}`);
     }
     setSaving(null);
   };
+  return { saving, error, save, stop: () => abort.current.abort() };
+}
+
+/** Saves all there is with one press, where an archive of it can be made. */
+export function SaveAll({ one, archive, saver }: { one: Export; archive: string; saver: Saver }) {
+  const files = filesOf(one);
+  const total = files.reduce((sum, file) => sum + file.bytes, 0);
+  const [first, more] = files;
+  if (!first || total >= ZIP_LIMIT) return null;
+  const { saving } = saver;
+  if (saving?.name === null || (more === undefined && saving))
+    return (
+      <>
+        <span class="num exports-quiet">
+          {bytes(saving.done)} of {bytes(total)}
+        </span>
+        <Button small onClick={saver.stop}>
+          Stop
+        </Button>
+      </>
+    );
   return (
-    <details class="chart-statistics">
-      <summary>
-        {files.length} {files.length === 1 ? "file" : "files"}
-      </summary>
+    <Button
+      small
+      icon="download"
+      disabled={saving !== null}
+      onClick={() => void saver.save(more === undefined ? first : null, archive)}
+    >
+      {more === undefined ? "Save" : "Save .zip"} ({bytes(total)})
+    </Button>
+  );
+}
+
+export function Files({ one, saver }: { one: Export; saver: Saver }) {
+  const { saving, error } = saver;
+  return (
+    <>
       {error && <ErrorNote error={error} />}
       <ul class="exports-files">
-        {files.map((file) => (
+        {filesOf(one).map((file) => (
           <li key={file.name}>
             <span class="exports-name" title={clean(file.sha256, 80)}>
               {clean(file.name, 120)}
@@ -67,14 +126,14 @@ export function Files({ job, one }: { job: string; one: Export }) {
                 : bytes(file.bytes)}
             </span>
             {saving?.name === file.name ? (
-              <Button small onClick={() => stop.current.abort()}>
+              <Button small onClick={saver.stop}>
                 Stop
               </Button>
             ) : (
               <Button
                 small
                 disabled={saving !== null}
-                onClick={() => save(file)}
+                onClick={() => void saver.save(file, "")}
                 aria-label={`Save ${clean(file.name, 120)}`}
               >
                 Save
@@ -83,16 +142,17 @@ export function Files({ job, one }: { job: string; one: Export }) {
           </li>
         ))}
       </ul>
-    </details>
+    </>
   );
 }
 
-/** A file in parts, each tried again after a cut. */
+/** A file in parts, each tried again after a cut; `read` is given each part as it came. */
 export async function fetched(
   path: string,
   size: number,
   signal: AbortSignal,
   told: (done: number) => void,
+  read: (part: Blob) => Promise<void> = async () => undefined,
 ): Promise<Blob> {
   const parts: Blob[] = [];
   let done = 0;
@@ -101,8 +161,13 @@ export async function fetched(
       const end = Math.min(size, done + PART) - 1;
       const answer = await request(path, { signal, headers: { Range: `bytes=${done}-${end}` } });
       const part = await answer.blob();
-      if (answer.status === 200) return part; // a backend without ranges gives all of it
+      if (answer.status === 200) {
+        // A backend without ranges gives all of it.
+        await read(part);
+        return part;
+      }
       if (part.size === 0) throw new Error("the backend gave nothing");
+      await read(part);
       parts.push(part);
       done += part.size;
       tries = 0;

@@ -1,10 +1,12 @@
 /** What the job gave, for other programs: its adapter or a merged model, each with the proof that it is the same. */
 
+import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../../actions/actions";
 import { api, errorText, isAbort, request } from "../../../api/client";
 import type { Export, JobConfig } from "../../../contract.gen";
-import { bytes, duration, number } from "../../../lib/format";
+import { fileName } from "../../../lib/download";
+import { bytes, duration, number, plural } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
@@ -14,8 +16,8 @@ import { announce } from "../../../ui/controls/live";
 import { confirm } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { StatusDot } from "../../../ui/status";
-import { Files } from "./files";
-import { Llama, type Wanted } from "./llama";
+import { Files, filesOf, SaveAll, useSaver } from "./files";
+import { Llama, type Problem, Unavailable, type Wanted } from "./llama";
 import { usage } from "./usage";
 import "./exports.css";
 
@@ -39,17 +41,33 @@ export function exportsOf(found: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
+/** Why formats cannot be made here, by format, and the command that changes that. */
+export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
+  const list = isObject(answer) && Array.isArray(answer.formats) ? answer.formats.filter(isObject) : [];
+  return new Map(
+    list
+      .filter(({ problem }) => typeof problem === "string")
+      .map((one) => [
+        clean(one.format, 40),
+        { text: clean(one.problem, 600), install: clean(one.install ?? "", 1000) },
+      ]),
+  );
+}
+
 interface Props {
   id: string;
+  /** The job's name, which the files are saved under. */
+  name: string;
   /** As the backend tells it: of no shape that one could rely on. */
   config: unknown;
   best: number | null;
 }
 
-export function Exports({ id, config, best }: Props) {
+export function Exports({ id, name, config, best }: Props) {
   const settings: Partial<JobConfig> = isObject(config) ? config : {};
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
+  const [problems, setProblems] = useState<ReadonlyMap<string, Problem>>(new Map());
   const [error, setError] = useState("");
   const [asked, ask] = useState(0);
   const waiting = useRef(new Set<string>());
@@ -67,7 +85,9 @@ export function Exports({ id, config, best }: Props) {
     const stop = new AbortController();
     const look = async (): Promise<void> => {
       try {
-        const found = exportsOf(await api<unknown>(path, { signal: stop.signal }));
+        const answer = await api<unknown>(path, { signal: stop.signal });
+        const found = exportsOf(answer);
+        setProblems(problemsOf(answer));
         take(found);
         if (found.some((one) => !isDone(one))) timer = setTimeout(look, LOOK_MS);
       } catch (fault) {
@@ -106,14 +126,14 @@ export function Exports({ id, config, best }: Props) {
     name: "job.export.adapter",
     label: "Export adapter",
     section: "Job",
-    when: () => !busy,
+    when: () => !busy && !problems.has("adapter"),
     run: () => begin({ format: "adapter" }),
   };
   const merged = {
     name: "job.export.merged",
-    label: "Merge into base model",
+    label: "Export merged model",
     section: "Job",
-    when: () => !busy,
+    when: () => !busy && !problems.has("merged"),
     run: () => begin({ format: "merged" }),
   };
   useActions([adapter, merged]);
@@ -124,20 +144,41 @@ export function Exports({ id, config, best }: Props) {
         Every export is reloaded and verified against the trained model.
         {best !== null && ` Step ${number(best)} is exported: it beats the final adapter.`}
       </p>
-      <div class="exports-actions">
-        {[adapter, merged].map(({ name, label, run }) => (
-          <Button key={name} small disabled={busy} onClick={run}>
-            {label}
+      <div class="exports-cards">
+        <Card title="Adapter" hint="The LoRA weights alone, for PEFT and vLLM">
+          <Unavailable id="exports-adapter" problem={problems.get("adapter")} />
+          <Button
+            small
+            disabled={busy || problems.has("adapter")}
+            aria-describedby={problems.has("adapter") ? "exports-adapter" : undefined}
+            onClick={adapter.run}
+          >
+            Export adapter
           </Button>
-        ))}
+        </Card>
+        <Card title="Merged model" hint="Adapter and base as one model, for transformers and vLLM">
+          <Unavailable id="exports-merged" problem={problems.get("merged")} />
+          <Button
+            small
+            disabled={busy || problems.has("merged")}
+            aria-describedby={problems.has("merged") ? "exports-merged" : undefined}
+            onClick={merged.run}
+          >
+            Export merged model
+          </Button>
+        </Card>
+        {features.value.has("gguf") && (
+          <Card title="GGUF" hint="For llama.cpp, LM Studio and Ollama">
+            <Llama busy={busy} begin={begin} problems={problems} />
+          </Card>
+        )}
       </div>
-      {features.value.has("gguf") && <Llama busy={busy} begin={begin} />}
       {error && <ErrorNote error={error} />}
       {list.length > 0 && (
         <ul class="exports-list">
           {list.map((one) => (
             <li key={one.id}>
-              <One job={id} config={settings} one={one} remove={() => remove(one)} />
+              <One job={id} name={name} config={settings} one={one} remove={() => remove(one)} />
             </li>
           ))}
         </ul>
@@ -146,17 +187,34 @@ export function Exports({ id, config, best }: Props) {
   );
 }
 
+function Card({ title, hint, children }: { title: string; hint: string; children: ComponentChildren }) {
+  return (
+    <div class="exports-card">
+      <h3>{title}</h3>
+      <p class="exports-quiet">{hint}</p>
+      {children}
+    </div>
+  );
+}
+
 interface OneProps {
   job: string;
+  name: string;
   config: Partial<JobConfig>;
   one: Export;
   remove: () => Promise<void>;
 }
 
-function One({ job, config, one, remove }: OneProps) {
+function One({ job, name, config, one, remove }: OneProps) {
   const proof = isObject(one.proof) ? one.proof : null;
-  const same = proof?.verdict === "same";
   const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
+  const saver = useSaver(job, one);
+  const files = filesOf(one);
+  const commands: readonly (readonly [program: string, line: string])[] = [
+    ["Terminal", command(job, one)],
+    ...usage(one.format, config),
+    ["The Hub", command(job, one, true)],
+  ];
   return (
     <article class="exports-one" aria-label={NAMES[one.format] ?? clean(one.format, 40)}>
       <header>
@@ -166,19 +224,17 @@ function One({ job, config, one, remove }: OneProps) {
           {one.quantization !== undefined && `, ${clean(one.quantization, 20).toUpperCase()}`}
           {one.strength !== undefined && ` at ${number(100 * one.strength)} %`}
         </h3>
-        {one.bytes !== undefined && <span class="num exports-quiet">{bytes(one.bytes)}</span>}
-        <Button small kind="quiet" onClick={remove}>
-          {isDone(one) ? "Remove" : "Stop"}
-        </Button>
+        <ProofMark one={one} />
+        <span class="exports-actions">
+          <SaveAll one={one} archive={fileName(`${name} ${one.format}`, "zip")} saver={saver} />
+          <Button small kind="quiet" onClick={remove}>
+            {isDone(one) ? "Remove" : "Stop"}
+          </Button>
+        </span>
       </header>
       {one.state === "failed" && <ErrorNote error={clean(one.error, 1000) || "The export failed."} />}
       {!isDone(one) && <Progress one={one} />}
-      {proof && (
-        <p class={same ? "exports-same" : "exports-differs"}>
-          <StatusDot status={same ? "completed" : "failed"} label={same ? "Verified" : "Differs"} />
-          <span>{clean(proof.sentence, 600)}</span>
-        </p>
-      )}
+      {proof && <p class="exports-quiet exports-note">{clean(proof.sentence, 600)}</p>}
       {faults.length > 0 && (
         <ul class="exports-faults">
           {faults.map((fault) => (
@@ -186,26 +242,34 @@ function One({ job, config, one, remove }: OneProps) {
           ))}
         </ul>
       )}
-      {one.state === "completed" && (
-        <>
-          <Files job={job} one={one} />
-          <div class="exports-command">
-            <code>{command(job, one)}</code>
-            <CopyButton text={command(job, one)} label="Copy command" small />
-          </div>
-          {[...usage(one.format, config), ["The Hub", command(job, one, true)] as const].map(
-            ([program, line]) => (
+      {files.length > 0 && (
+        <details class="chart-statistics">
+          <summary>
+            {plural(files.length, "file")}
+            {one.state === "completed" && " and commands"}
+          </summary>
+          <Files one={one} saver={saver} />
+          {one.state === "completed" &&
+            commands.map(([program, line]) => (
               <div class="exports-command" key={program}>
                 <span class="exports-quiet">{program}</span>
                 <code>{line}</code>
                 <CopyButton text={line} label={`Copy command for ${program}`} small />
               </div>
-            ),
-          )}
-        </>
+            ))}
+        </details>
       )}
     </article>
   );
+}
+
+/** What is known of whether it is the trained model: the files may be there before the proof. */
+function ProofMark({ one }: { one: Export }) {
+  if (isObject(one.proof)) {
+    const same = one.proof.verdict === "same";
+    return <StatusDot status={same ? "completed" : "failed"} label={same ? "Verified" : "Differs"} />;
+  }
+  return !isDone(one) && filesOf(one).length > 0 ? <StatusDot status="running" label="Verifying …" /> : null;
 }
 
 /** The terminal's way to the same files, in a folder of one's own, or published. */

@@ -1,6 +1,7 @@
-/** Exports for llama.cpp, LM Studio and Ollama: which file, in how many bits, and how much of the adapter. */
+/** Exports for llama.cpp, LM Studio and Ollama: which file, its quantization, and the strength of the adapter. */
 import { useState } from "preact/hooks";
 import { Button } from "../../../ui/controls/button";
+import { CopyButton } from "../../../ui/controls/copy";
 import { Field } from "../../../ui/controls/switch";
 
 export interface Wanted {
@@ -27,24 +28,42 @@ const QUANTIZATIONS = [
 
 const STRENGTHS = [25, 50, 75, 100, 125, 150];
 
-export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) => void }) {
+/** Why a format cannot be made here. */
+export interface Problem {
+  text: string;
+  /** A command to copy into a terminal, which helps; empty where there is none. */
+  install: string;
+}
+
+interface Props {
+  busy: boolean;
+  begin: (wanted: Wanted) => void;
+  problems: ReadonlyMap<string, Problem>;
+}
+
+export function Llama({ busy, begin, problems }: Props) {
   const [format, setFormat] = useState("gguf");
   const [quantization, setQuantization] = useState("q8_0");
   const [strength, setStrength] = useState(100);
   const whole = format !== "gguf-lora";
+  const problem = problems.get(format);
+  // A missing llama.cpp concerns all of them; else another one may be possible.
+  const none = FORMATS.every(([name]) => problems.has(name));
   return (
-    <details class="exports-llama">
-      <summary>For llama.cpp, LM Studio and Ollama</summary>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          begin({
-            format,
-            ...(whole && { quantization }),
-            ...(strength !== 100 && { strength: strength / 100 }),
-          });
-        }}
-      >
+    <form
+      class="exports-llama"
+      onSubmit={(event) => {
+        event.preventDefault();
+        begin({
+          format,
+          ...(whole && { quantization }),
+          ...(strength !== 100 && { strength: strength / 100 }),
+        });
+      }}
+    >
+      <Unavailable id="exports-why" problem={problem} />
+      <fieldset class="exports-fields" disabled={none}>
+        <legend class="visually-hidden">GGUF file</legend>
         <Field label="What" for="exports-format">
           <select
             id="exports-format"
@@ -59,40 +78,66 @@ export function Llama({ busy, begin }: { busy: boolean; begin: (wanted: Wanted) 
             ))}
           </select>
         </Field>
-        {whole && (
-          <Field label="Quantization" for="exports-bits">
+        <details class="exports-options">
+          <summary>Options</summary>
+          {whole && (
+            <Field label="Quantization" for="exports-bits">
+              <select
+                id="exports-bits"
+                class="ui-input"
+                value={quantization}
+                onChange={(event) => setQuantization(event.currentTarget.value)}
+              >
+                {QUANTIZATIONS.map(([value, label]) => (
+                  <option key={value} value={value}>
+                    {`${value.toUpperCase()}, ${label}`}
+                  </option>
+                ))}
+              </select>
+            </Field>
+          )}
+          <Field label="Adapter strength" for="exports-strength">
             <select
-              id="exports-bits"
+              id="exports-strength"
               class="ui-input"
-              value={quantization}
-              onChange={(event) => setQuantization(event.currentTarget.value)}
+              value={strength}
+              onChange={(event) => setStrength(Number(event.currentTarget.value))}
             >
-              {QUANTIZATIONS.map(([value, label]) => (
-                <option key={value} value={value}>
-                  {`${value.toUpperCase()}, ${label}`}
+              {STRENGTHS.map((percent) => (
+                <option key={percent} value={percent}>
+                  {`${percent} %${percent === 100 ? ", as trained" : ""}`}
                 </option>
               ))}
             </select>
           </Field>
-        )}
-        <Field label="Adapter strength" for="exports-strength">
-          <select
-            id="exports-strength"
-            class="ui-input"
-            value={strength}
-            onChange={(event) => setStrength(Number(event.currentTarget.value))}
-          >
-            {STRENGTHS.map((percent) => (
-              <option key={percent} value={percent}>
-                {`${percent} %${percent === 100 ? ", as trained" : ""}`}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Button small type="submit" disabled={busy}>
-          Export for llama.cpp
-        </Button>
-      </form>
-    </details>
+        </details>
+      </fieldset>
+      <Button
+        small
+        type="submit"
+        disabled={busy || problem !== undefined}
+        aria-describedby={problem ? "exports-why" : undefined}
+      >
+        Export GGUF
+      </Button>
+    </form>
+  );
+}
+
+/** Says why a format cannot be made, with the command that helps; nothing where it can. */
+export function Unavailable({ id, problem }: { id: string; problem: Problem | undefined }) {
+  if (problem === undefined) return null;
+  return (
+    <>
+      <p class="exports-why" id={id}>
+        {problem.text}
+      </p>
+      {problem.install && (
+        <div class="exports-command">
+          <code>{problem.install}</code>
+          <CopyButton text={problem.install} label="Copy the command that installs it" small />
+        </div>
+      )}
+    </>
   );
 }

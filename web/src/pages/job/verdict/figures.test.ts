@@ -24,13 +24,13 @@ describe("the parts of an evaluation", () => {
     };
     expect(partsOf(told)[0]).toMatchObject({
       confidence: 99,
-      base: "3.000",
-      adapter: "2.000",
+      base: "3.00",
+      adapter: "2.00",
       count: "12 held-out rows",
     });
     expect(partsOf(told).map(({ name, mean }) => [name, mean])).toEqual([
       ["Your task", 1.5],
-      ["In general", -0.3],
+      ["General ability", -0.3],
     ]);
   });
 
@@ -104,6 +104,17 @@ describe("the bar's scale", () => {
     expect(places).toEqual([...places].sort((a, b) => a - b));
     expect(places[0]).toBeGreaterThan(0);
     expect(places[3]).toBeLessThan(100);
+  });
+
+  it("keeps zero away from the ends, whichever side all intervals are on", () => {
+    for (const [low, high] of [
+      [1, 2],
+      [-2, -1],
+      [0.001, 50],
+    ] as const) {
+      const zero = scaleOf([{ ...shown, ...difference(low, (low + high) / 2, high) }])(0);
+      expect(Math.min(zero, 100 - zero)).toBeGreaterThanOrEqual(19.99);
+    }
   });
 
   it("stands where nothing differs", () => {

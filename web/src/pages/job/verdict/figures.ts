@@ -1,6 +1,6 @@
 /** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
 import type { Evaluation, EvaluationRow } from "../../../contract.gen";
-import { loss, number } from "../../../lib/format";
+import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { beforeOf, systemOf } from "../answers/samples";
@@ -22,11 +22,13 @@ export interface Part {
   count: string;
 }
 
+export const GENERAL = "General ability";
+
 /** The parts that have a whole interval, the task first. */
 export function partsOf(evaluation: Evaluation): Part[] {
   const sets: readonly [string, string, unknown][] = [
     ["Your task", "held-out row", evaluation.heldOut],
-    ["In general", "question", evaluation.general],
+    [GENERAL, "question", evaluation.general],
   ];
   return sets.flatMap(([name, kind, set]) => {
     const part = isObject(set) ? set : {};
@@ -34,6 +36,7 @@ export function partsOf(evaluation: Evaluation): Part[] {
     const [mean, low, high] = [finite(difference.mean), finite(difference.low), finite(difference.high)];
     if (mean === null || low === null || high === null || low > high) return [];
     const rows = finite(part.rows);
+    const [base, adapter] = losses(finite(part.base), finite(part.adapter));
     return [
       {
         name,
@@ -42,12 +45,20 @@ export function partsOf(evaluation: Evaluation): Part[] {
         low,
         high,
         confidence: finite(part.confidence) ?? 95,
-        base: loss(finite(part.base)),
-        adapter: loss(finite(part.adapter)),
+        base,
+        adapter,
         count: rows === null ? "" : `${number(rows)} ${kind}${rows === 1 ? "" : "s"}`,
       },
     ];
   });
+}
+
+/** Two losses with the decimals that tell them apart, two to four. */
+function losses(...values: [number | null, number | null]): [string, string] {
+  const [one, other] = values.map((value) => value ?? NaN);
+  const digits = [2, 3].find((count) => one!.toFixed(count) !== other!.toFixed(count)) ?? 4;
+  const words = (value: number | undefined): string => number(value, one === other ? 2 : digits);
+  return [words(one), words(other)];
 }
 
 /** What is said of the job's own sets. */
@@ -99,12 +110,20 @@ export function saidOf(sent: unknown): Said[] {
   });
 }
 
-/** The scale that all parts share: zero and every interval are in it, with a little room at both ends. */
+/** The least part of the scale, in percent, on either side of zero: what stands under it is half as wide. */
+const SIDE = 20;
+
+/** The scale that all parts share, in percent: zero and every interval are in it, zero away from both ends. */
 export function scaleOf(parts: readonly Part[]): (value: number) => number {
   const low = Math.min(0, ...parts.map((part) => part.low));
   const high = Math.max(0, ...parts.map((part) => part.high));
   const room = 0.08 * (high - low) || 1;
-  return (value) => (100 * (value - low + room)) / (high - low + 2 * room);
+  const [before, after] = [room - low, room + high];
+  // Either side has at least SIDE of the whole.
+  const least = SIDE / (100 - SIDE);
+  const left = Math.max(before, least * after);
+  const right = Math.max(after, least * before);
+  return (value) => (100 * (value + left)) / (left + right);
 }
 
 export interface Row {

@@ -1,4 +1,4 @@
-/** Whether the adapter is better than its base: the sentence, the intervals, what they mean, and the rows. */
+/** Whether the adapter is better than its base: a tile for the task, one for general ability, the rest behind Details. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
@@ -6,62 +6,103 @@ import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject, type JsonObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
-import { answerFigures, ownSentences, partsOf } from "./figures";
+import { answerFigures, GENERAL, ownSentences, type Part, partsOf } from "./figures";
 import { General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
 import { Rows } from "./rows";
+import "./verdict.css";
 
 const LOOK_MS = 1000;
-const QUIET = { margin: 0, color: "var(--ink-2)", maxWidth: "90ch" };
 
 export function Verdict({ job, answers: samples }: { job: Job; answers: readonly JsonObject[] }) {
   const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : null;
-  const answers = evaluation && answerFigures(evaluation);
-  const version = `${evaluation?.sentence} ${evaluation?.seconds}`;
+  if (!evaluation)
+    return (
+      <section aria-label="Verdict" class="job-verdict">
+        <Ask id={job.id} />
+      </section>
+    );
+  const answers = answerFigures(evaluation);
+  const parts = partsOf(evaluation);
+  const version = `${evaluation.sentence} ${evaluation.seconds}`;
+  const { bestSentence, split } = evaluation;
+  // Where a checkpoint is the better adapter, that is part of the verdict; else it is a detail.
+  const better = evaluation.bestVerdict === "better";
+  const sentences = [better ? "" : bestSentence, split?.sentence, answers?.sentence].filter(Boolean);
   return (
-    <section aria-label="Verdict" style={{ display: "grid", gap: "8px", justifyItems: "start" }}>
-      {evaluation ? (
-        <>
-          <h2>Verdict</h2>
-          <p class="job-verdict">
-            <VerdictMark verdict={evaluation.verdict} label={clean(evaluation.sentence, 600)} />
-          </p>
-          <Intervals job={job} parts={partsOf(evaluation)} margin={finite(evaluation.margin) ?? 0} />
-          {answers && <p style={QUIET}>{answers.sentence}</p>}
-          {ownSentences(evaluation).map((said) => (
-            <p key={said} style={{ ...QUIET, overflowWrap: "anywhere" }}>
-              {said}
+    <section aria-label="Verdict" class="job-verdict">
+      <div class="job-verdict-head">
+        <h2>Verdict</h2>
+        <p class="job-verdict-sentence">
+          <VerdictMark verdict={evaluation.verdict} label={clean(evaluation.sentence, 600)} />
+        </p>
+      </div>
+      {parts.length > 0 && (
+        <div class="job-tiles">
+          {parts.map((part) => (
+            <Tile key={part.name} job={job} part={part} />
+          ))}
+        </div>
+      )}
+      {better && bestSentence && <p class="job-verdict-text">{clean(bestSentence, 600)}</p>}
+      {ownSentences(evaluation).map((sentence) => (
+        <p key={sentence} class="job-verdict-text">
+          {sentence}
+        </p>
+      ))}
+      <div class="job-verdict-more">
+        <Opened title="Details">
+          <Intervals parts={parts} margin={finite(evaluation.margin) ?? 0} />
+          {sentences.map((sentence) => (
+            <p key={sentence} class="job-verdict-text">
+              {clean(sentence, 600)}
             </p>
           ))}
-          {evaluation.bestSentence && <p style={QUIET}>{clean(evaluation.bestSentence, 600)}</p>}
-          {evaluation.split?.sentence && <p style={QUIET}>{clean(evaluation.split.sentence, 600)}</p>}
-          <Opened title="What this means">
-            <Reading evaluation={evaluation} />
-          </Opened>
-          {features.value.has("evaluation") && (
-            <>
-              <Opened title="Held-out rows side by side">
-                <Rows job={job} best={evaluation.bestStep} answers={samples} version={version} />
+          <Reading evaluation={evaluation} />
+        </Opened>
+        {features.value.has("evaluation") && (
+          <>
+            <Opened title="Held-out rows side by side">
+              <Rows job={job} best={evaluation.bestStep} answers={samples} version={version} />
+            </Opened>
+            {answers && (
+              <Opened title="Answers to general questions">
+                <General id={job.id} figures={answers} version={version} />
               </Opened>
-              {answers && (
-                <Opened title="Answers to general questions">
-                  <General id={job.id} figures={answers} version={version} />
-                </Opened>
-              )}
-            </>
-          )}
-        </>
-      ) : (
-        <Ask id={job.id} />
-      )}
+            )}
+          </>
+        )}
+      </div>
     </section>
+  );
+}
+
+/** One part of the verdict: its word, both losses, and how many rows they are of. */
+function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job; part: Part }) {
+  const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
+  return (
+    <div class="job-tile">
+      <p class="job-tile-head">
+        {name} <VerdictMark verdict={verdict} />
+      </p>
+      <p class="job-tile-value num">
+        {base} <span aria-label="to">→</span> {adapter}
+      </p>
+      <p class="job-tile-note num">
+        {count === "" ? "Loss" : `Loss on ${count}`}, lower is better
+        {forgets && (
+          <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
+        )}
+      </p>
+    </div>
   );
 }
 
@@ -69,12 +110,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 function Opened({ title, children }: { title: string; children: ComponentChildren }) {
   const [open, setOpen] = useState(false);
   return (
-    <details
-      class="chart-statistics"
-      style={{ width: "100%" }}
-      open={open}
-      onToggle={(event) => setOpen(event.currentTarget.open)}
-    >
+    <details class="chart-statistics" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{title}</summary>
       {open && children}
     </details>
@@ -150,9 +186,7 @@ function Ask({ id }: { id: string }) {
     <>
       {error && <ErrorNote error={error} />}
       {told ? (
-        <p style={QUIET} class="num">
-          {words}
-        </p>
+        <p class="job-verdict-text num">{words}</p>
       ) : (
         <Button small onClick={() => ask(changed)}>
           {changed ? "Compare all the same" : "Compare with the base model"}

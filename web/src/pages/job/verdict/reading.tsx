@@ -3,8 +3,6 @@ import type { Evaluation } from "../../../contract.gen";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 
-const TEXT = { margin: "4px 0", color: "var(--ink-2)", maxWidth: "90ch" };
-
 export function Reading({ evaluation }: { evaluation: Evaluation }) {
   const { heldOut, general, verdict } = evaluation;
   const [margin, noise] = [finite(evaluation.margin), finite(evaluation.noiseFloor)];
@@ -15,23 +13,23 @@ export function Reading({ evaluation }: { evaluation: Evaluation }) {
       {[heldOut, general].map(
         (part) =>
           isObject(part) && (
-            <p key={part.name} class="num" style={TEXT}>
+            <p key={part.name} class="job-verdict-text num">
               {clean(part.sentence, 600)}
             </p>
           ),
       )}
-      <p style={TEXT}>
+      <p class="job-verdict-text">
         Loss is how surprised a model is by each token of the wanted answer: less is better. Held-out rows are
         rows of your data that the adapter was not trained on; general questions have nothing to do with them.
       </p>
       {margin !== null && (
-        <p style={TEXT}>
+        <p class="job-verdict-text">
           “Better” and “worse” mean that the whole interval lies beyond {margin.toFixed(3)} nats per token.
           {measured}
         </p>
       )}
       {(verdict === "mixed" || verdict === "worse") && (
-        <p style={TEXT}>
+        <p class="job-verdict-text">
           An adapter that answers nothing but your task may well be worse in general. Where it has to answer
           other questions too, train for fewer steps, lower the learning rate, or mix general chats into the
           data.

@@ -1,0 +1,58 @@
+"""What a row becomes for a model: token ids, with the part marked that is learned.
+
+Padding is masked by position and never by id, because the pad token often equals the end token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IGNORED: Final = -100
+"""The label of a token that is not learned, as in torch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row, or a part of one, as token ids; ``labels`` has the same length, ``IGNORED`` outside the answers.
+
+    ``where`` is the row's place in the data, for a person. ``same_row``: the example before it in its list is
+    of the same row. ``others`` are further sequences that the same example is computed from, such as a
+    rejected answer. ``counts`` is its
+    weight in a mean, where that is not the number of its learned tokens.
+    """
+
+    ids: list[int]
+    labels: list[int]
+    where: str = field(default="", compare=False)
+    same_row: bool = field(default=False, compare=False)
+    others: tuple[Example, ...] = ()
+    counts: int | None = None
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        """The example's own sequence, and the others."""
+        return (self, *self.others)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens all sequences have."""
+        return len(self.ids) + sum(len(other.ids) for other in self.others)
+
+    @property
+    def learned(self) -> int:
+        """How many tokens of the example's own sequence are learned."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+    @property
+    def weight(self) -> int:
+        """What its loss counts in a mean over examples."""
+        return self.learned if self.counts is None else self.counts
+
+
+def weight_of(batches: Sequence[Sequence[Example]]) -> int:
+    """Return the summed weight of all examples in ``batches``."""
+    return sum(example.weight for batch in batches for example in batch)

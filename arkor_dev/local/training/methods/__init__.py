@@ -1,0 +1,30 @@
+"""Training methods, one module each.
+
+A module in this package is a method: its name is what ``method`` in arkor.toml selects, and its ``METHOD`` is
+a :class:`~.interface.Method`. Nothing else is needed: the loop, checkpoints, forecast, verdict, samples and
+exports know the interface alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from .interface import Method
+
+
+def names() -> list[str]:
+    """Return the methods' names, in alphabetical order."""
+    return sorted(module.name for module in iter_modules(__path__) if module.name != "interface")
+
+
+def method(name: str) -> Method:
+    """Return the method of that name; raises :class:`JobFailure` where there is none."""
+    if name not in names():
+        raise JobFailure(f"There is no training method {name!r} here. Available: {', '.join(names())}")
+    found: Method = import_module(f"{__name__}.{name}").METHOD
+    return found

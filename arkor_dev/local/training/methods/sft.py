@@ -1,0 +1,44 @@
+"""Supervised fine-tuning: cross entropy over the answers' tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.training.rows.encoding import encode, rendered
+
+from .interface import Method
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.chat_template import Rendering
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import Encoding
+
+
+class SupervisedFineTuning(Method):
+    """Learn the answers of conversations, or plain text. Its loss is the mean over all learned tokens."""
+
+    label = "Supervised fine-tuning"
+
+    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+        """Return a conversation as its chat template renders it; see ``rows.encoding.rendered``."""
+        return rendered(tokenizer, row, encoding)
+
+    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+        """Return one example a rendering; see ``rows.encoding.encode``."""
+        return encode(tokenizer, row, encoding)
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> CrossEntropy:
+        """Return the cross entropy, smoothed while training where the plan says so."""
+        from arkor_dev.local.training.objective import CrossEntropy
+
+        return CrossEntropy(model, device, dtype, examples, plan.smoothing, noisy=plan.noise > 0)
+
+
+METHOD = SupervisedFineTuning()

@@ -1,0 +1,228 @@
+"""What a model is trained to minimise: the base of every method's loss, and cross entropy.
+
+On a CPU the rows of a batch are packed into one sequence (``layers``), where the model's layers allow it:
+nothing is padding. Elsewhere they are side by side, each padded to the longest.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import torch
+
+from arkor_dev.local.layers.attention import Laid
+from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
+from arkor_dev.local.layers.line import lay
+from arkor_dev.local.layers.quicken import alike, lines_up, quicken, stands_apart
+from arkor_dev.local.modeling.base_model import bare
+from arkor_dev.local.modeling.example import IGNORED, Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+PROBE: Final = 24
+"""Tokens of each row that shows whether a model keeps rows apart."""
+
+
+class Objective(ABC):
+    """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
+
+    ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
+    why rows are padded to the longest, or None where they are not.
+
+    A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
+    """
+
+    def __init__(
+        self, model: Any, device: str, dtype: Any, rows: Sequence[Example], *, noisy: bool = False
+    ) -> None:
+        self.model, self.device, self._dtype, self._noisy = model, device, dtype, noisy
+        self._inner = bare(model)
+        self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
+        self._casts = dtype != torch.float32
+        self.padded: str | None = "this device has layers of its own for that"
+        if device == "cpu":
+            self._quicken(rows)
+
+    @abstractmethod
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+        """Return the loss summed over ``rows``, a scalar to derive from, and the sum of their weights."""
+
+    @abstractmethod
+    def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+        """Return each row's summed loss and its weight, measured in evaluation mode without gradients."""
+
+    def figures(self) -> dict[str, float]:
+        """Return the method's own figures since the last call, by the names in ``Method.figures``."""
+        return {}
+
+    def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+        """Return each row's summed cross entropy and its number of learned tokens, whatever the method is.
+
+        General questions are measured by this. Evaluation mode, without gradients.
+        """
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            losses = cross_entropies(*self.logits(rows))
+        self.model.train(training)
+        counts = [row.learned for row in rows]
+        parts = losses.double().split(counts)  # the logits are row by row
+        return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
+
+    def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """Return the learned tokens of ``rows``, after the logits ``[learned, words]`` that foretell them.
+
+        Both are row by row. Logits are computed only at places that are learned: with a
+        vocabulary of tens of thousands, the output layer is a large part of a small model's work.
+        """
+        return self._side_by_side(rows) if self.padded else self._end_to_end(rows)
+
+    @contextmanager
+    def rounded(self) -> Iterator[Self]:
+        """Measure with what every layer gives rounded to bfloat16, as if computed in it.
+
+        A model that computes in bfloat16 or float16 stays as it is: other batches round it in other places.
+        """
+
+        def rounding(_: Any, __: Any, given: Any) -> Any:
+            if isinstance(given, torch.Tensor) and given.dtype == torch.float32:
+                return given.to(torch.bfloat16).float()
+            return None
+
+        exact = self._dtype == torch.float32
+        hooks = [part.register_forward_hook(rounding) for part in self._inner.modules()] if exact else []
+        try:
+            yield self
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def answering(self) -> Iterator[Any]:
+        """The bare model, ready to write answers in the number format of the loss; then it is as it was."""
+        training, in_line = self.model.training, not self.padded
+        self.model.eval()
+        if in_line:
+            stands_apart(self._inner)
+        try:
+            with torch.no_grad(), self._autocast():
+                yield self._inner
+        finally:
+            if in_line:
+                lines_up(self._inner)
+            self.model.train(training)
+
+    def _quicken(self, rows: Sequence[Example]) -> None:
+        """Take the quick layers, and lines where the model answers to them as it does to padded rows."""
+        some = _probe(rows)
+        stands_apart(self._inner)
+        self.model.eval()
+        with torch.no_grad():
+            known = self._side_by_side(some)[0]
+            if quicken(self._inner):
+                self._casts = False
+            self.padded = lines_up(self._inner)
+            if not self.padded and not self._answers_alike(some, known):
+                stands_apart(self._inner)
+                self.padded = "its layers do not keep apart rows that lie end to end"
+        self.model.train()
+
+    def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
+        try:
+            return alike(self._end_to_end(some)[0], known)
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+            return False
+        finally:
+            Laid.line = None
+
+    def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """:meth:`logits` of rows in one packed sequence."""
+        # Rows that share their beginning would share its random numbers too.
+        line = lay([(row.ids, row.labels) for row in rows], IGNORED, share=not self._draws())
+        Laid.line = line
+        extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
+        with self._autocast():
+            logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits
+        logits = logits.squeeze(0)  # as `logits[0]`, whose gradient would be copied into zeros
+        return logits if extra else logits[line.kept], line.targets
+
+    def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """:meth:`logits` of rows as a rectangle, masked where a shorter one is padded."""
+        ids, mask, labels = rectangle(rows)
+        targets = labels[:, 1:]
+        kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self.device)
+        ids, mask, targets = (tensor.to(self.device) for tensor in (ids, mask, targets))
+        extra = {"logits_to_keep": kept} if self._keeps_logits else {}
+        with self._autocast():
+            logits = self.model(input_ids=ids, attention_mask=mask, **extra).logits
+        targets = targets[:, kept]
+        learned = targets != IGNORED
+        return (logits if extra else logits[:, kept])[learned], targets[learned]
+
+    def _draws(self) -> bool:
+        """Whether random numbers are drawn on the way."""
+        return self.model.training and (
+            self._noisy
+            or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
+        )
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self._casts:
+            cast: AbstractContextManager[Any] = torch.autocast(self.device, self._dtype)
+            return cast
+        return nullcontext()
+
+
+class CrossEntropy(Objective):
+    """The cross entropy of the learned tokens. A row's weight is their number.
+
+    While the model trains, ``smoothing`` of each token's probability is spread over all tokens (label
+    smoothing); what is measured apart from training stays comparable.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        device: str,
+        dtype: Any,
+        rows: Sequence[Example],
+        smoothing: float = 0.0,
+        *,
+        noisy: bool = False,
+    ) -> None:
+        super().__init__(model, device, dtype, rows, noisy=noisy)
+        self._smoothing = smoothing
+
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+        """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
+        logits, targets = self.logits(rows)
+        smoothing = self._smoothing if self.model.training else 0.0
+        return summed_cross_entropy(logits, targets, smoothing), len(targets)
+
+    def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+        """Return :meth:`cross_entropy`."""
+        return self.cross_entropy(rows)
+
+
+def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+    """Ids, mask and labels of ``rows`` side by side, each ``[rows, longest]``, in the processor's memory."""
+    ids = torch.zeros(len(rows), max(len(row.ids) for row in rows), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for place, row in enumerate(rows):
+        length = len(row.ids)
+        ids[place, :length] = torch.tensor(row.ids)
+        mask[place, :length] = 1
+        labels[place, :length] = torch.tensor(row.labels)
+    return ids, mask, labels
+
+
+def _probe(rows: Sequence[Example]) -> list[Example]:
+    """Two short rows that begin alike and go on apart, all of whose tokens count."""
+    first, last = rows[0].ids[:PROBE], rows[-1].ids[-PROBE // 4 :]
+    return [Example(ids, ids) for ids in (first, first[: 3 * PROBE // 4] + last[::-1])]

@@ -1,0 +1,97 @@
+"""Data files that a person hands to the page: each becomes a new file in the project's ``data`` folder.
+
+Nothing is overwritten, and no link is followed out of the project. These calls block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.errors import BadRequestError, InternalError
+from arkor_dev.core.slug import slug_of
+from arkor_dev.data.detect import SUFFIXES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER: Final = "data"
+SAME_NAME: Final = 100
+"""Files of one name that are told apart by a number."""
+_NO_LINK: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class NewDataFile:
+    """A new file of the project, to be written and kept; as long as it is not kept, closing deletes it."""
+
+    def __init__(self, project: Path, given: str) -> None:
+        """Create ``data/`` and the file in it, called much as ``given``.
+
+        Raises BadRequestError where ``given`` is no name of a data file, or nothing can be created.
+        """
+        stem, suffix = _split(given)
+        try:
+            with contextlib.suppress(FileExistsError):
+                (project / FOLDER).mkdir(mode=0o755)
+            self._folder = os.open(project / FOLDER, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+        except OSError as fault:
+            linked = " (it is a symlink)" if (project / FOLDER).is_symlink() else ""
+            raise BadRequestError(f"{FOLDER}/ cannot be used{linked}: {fault.strerror}.") from None
+        self._kept = False
+        try:
+            self.name, self._handle = self._create(stem, suffix)
+        except BaseException as fault:
+            os.close(self._folder)
+            if isinstance(fault, OSError):
+                raise BadRequestError(f"No file can be created in {FOLDER}/: {fault.strerror}.") from None
+            raise
+
+    def _create(self, stem: str, suffix: str) -> tuple[str, int]:
+        for number in range(1, SAME_NAME + 1):
+            name = f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}"
+            with contextlib.suppress(FileExistsError):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
+                return name, os.open(name, flags, 0o644, dir_fd=self._folder)
+        raise BadRequestError(f"{FOLDER}/ has {SAME_NAME} files called {stem}{suffix}. Rename yours first.")
+
+    @property
+    def path(self) -> str:
+        """Its path in the project, as a ``dataset`` names it."""
+        return f"{FOLDER}/{self.name}"
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``; raises InternalError where the disk does not take it."""
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._handle, view) :]
+        except OSError as fault:
+            raise InternalError(f"{self.path} cannot be written: {fault.strerror}.") from None
+
+    def keep(self) -> None:
+        """Flush to the disk; from now on closing leaves the file."""
+        os.fsync(self._handle)
+        self._kept = True
+
+    def close(self) -> None:
+        """Close the file, and delete it unless it is to be kept."""
+        os.close(self._handle)
+        if not self._kept:
+            with contextlib.suppress(OSError):
+                os.unlink(self.name, dir_fd=self._folder)
+        os.close(self._folder)
+
+
+def _split(given: str) -> tuple[str, str]:
+    """A name that is safe anywhere, in two: ``("faq", ".csv.gz")``."""
+    name = PureWindowsPath(PurePosixPath(given).name).name
+    packed = ".gz" if name.lower().endswith(".gz") else ""
+    bare = name[: len(name) - len(packed)]
+    suffix = next((each for each in SUFFIXES if bare.lower().endswith(each)), None)
+    if suffix is None or len(bare) == len(suffix):
+        listed = ", ".join(each.removeprefix(".").upper() for each in SUFFIXES)
+        shown = name if len(name) <= SAME_NAME else f"{name[:SAME_NAME]}…"
+        raise BadRequestError(f"{shown!r} is not a data file. Use {listed}, packed as .gz or not.")
+    return slug_of(bare[: -len(suffix)]), suffix + packed

@@ -1,0 +1,102 @@
+"""New projects: the starter, a TypeScript project, or an ``arkor.toml`` for a data file that somebody has.
+
+The starter's chats are plain files in ``template/``, so that they can be read and tested as they are; its
+``arkor.toml`` is made from the table of settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from arkor_dev.contract.errors import ConflictError
+from arkor_dev.core.slug import slug_of
+
+from .node_tools import typescript_sign
+from .starter_toml import starter_toml
+from .starter_typescript import GITIGNORE, starter_typescript
+from .toml.problems import FILE
+
+TEMPLATE: Final = Path(__file__).with_name("template")
+
+
+def project_files() -> dict[Path, bytes]:
+    """The files of a new project, relative to its folder, in a fixed order, and what is in them."""
+    template = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+    return {
+        Path(FILE): starter_toml().encode(),
+        **{path.relative_to(TEMPLATE): path.read_bytes() for path in template},
+    }
+
+
+def initialize(folder: Path, template: str | None = None) -> list[Path]:
+    """Write a new project into ``folder``, creating it where needed; the files written, relative to it.
+
+    With a ``template`` of `starter_typescript` it is a TypeScript project. Nothing is overwritten, and no
+    TypeScript project is given a second way to be trained: ConflictError names what is there already, and
+    then nothing was written.
+    """
+    declared = typescript_sign(folder)
+    if declared is not None:
+        instead = " Studio would use an arkor.toml in its place." if template is None else ""
+        raise ConflictError(
+            f"{folder} is a TypeScript project: {declared}.{instead} Nothing was written. "
+            "Run `arkor-dev start` to train it, or choose another folder: arkor-dev init my-bot",
+        )
+    if template is None:
+        files = project_files()
+    else:
+        files = starter_typescript(template, slug_of(folder.resolve().name))
+        if _exists(folder / GITIGNORE):
+            del files[GITIGNORE]
+        if _exists(folder / FILE):
+            raise ConflictError(
+                f"{FILE} is in {folder} already, and Studio would use it in place of a TypeScript project. "
+                "Nothing was written. Choose an empty folder.",
+            )
+    there = [file.as_posix() for file in files if _exists(folder / file)]
+    if there:
+        is_are = "is" if len(there) == 1 else "are"
+        raise ConflictError(
+            f"{' and '.join(there)} {is_are} in {folder} already. Nothing was written. "
+            "Choose an empty folder, or move them away first.",
+        )
+    written: list[Path] = []
+    try:
+        for file, content in files.items():
+            target = folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as new:
+                written.append(file)
+                new.write(content)
+    except OSError as fault:
+        # Half a project would make the next attempt refuse to go on.
+        for file in written:
+            (folder / file).unlink(missing_ok=True)
+        raise ConflictError(f"{fault.filename or folder} cannot be written ({fault.strerror}).") from None
+    return written
+
+
+def start_from_data(folder: Path, path: str) -> bool:
+    """Write an ``arkor.toml`` that trains on the project's file ``path``; False where there is one already.
+
+    Raises ConflictError for a TypeScript project, and where it cannot be written.
+    """
+    if _exists(folder / FILE):
+        return False
+    if (declared := typescript_sign(folder)) is not None:
+        raise ConflictError(
+            f"{folder} is a TypeScript project: {declared}. Name the file in its trainer: {path}"
+        )
+    try:
+        with (folder / FILE).open("xb") as new:
+            new.write(starter_toml(slug_of(PurePosixPath(path).name.partition(".")[0]), path).encode())
+    except FileExistsError:
+        return False
+    except OSError as fault:
+        raise ConflictError(f"{FILE} cannot be written ({fault.strerror}).") from None
+    return True
+
+
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()

@@ -1,0 +1,73 @@
+"""A project that has nothing to train yet: the starter, or data that a person hands over.
+
+What reads and writes files is imported when it is asked for: it is not on the way to the page's first byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.errors import BadRequestError, SlowRequestError, TooLargeError
+from arkor_dev.server.app_keys import SETTINGS
+
+from .envelope import BODY_TIMEOUT
+
+if TYPE_CHECKING:
+    from arkor_dev.project.new_data import NewDataFile
+
+UPLOAD_LIMIT: Final = 4 * 2**30
+PIECE: Final = 2**20
+
+
+async def starter(request: web.Request) -> web.Response:
+    """``POST /api/project/starter``: write the starter project."""
+    from arkor_dev.project.starter import initialize
+
+    written = await asyncio.to_thread(initialize, request.app[SETTINGS].project)
+    return web.json_response({"files": [path.as_posix() for path in written]})
+
+
+async def data(request: web.Request) -> web.Response:
+    """``POST /api/project/data?name=``: keep the body as a data file, for a first trainer where none is."""
+    from arkor_dev.project.new_data import NewDataFile
+    from arkor_dev.project.starter import start_from_data
+
+    project = request.app[SETTINGS].project
+    file = await asyncio.to_thread(NewDataFile, project, request.query.get("name", ""))
+    try:
+        await _receive(request, file)
+        await asyncio.to_thread(file.keep)
+    finally:
+        await asyncio.to_thread(file.close)
+    created = await asyncio.to_thread(start_from_data, project, file.path)
+    return web.json_response({"path": file.path, "created": created})
+
+
+async def _receive(request: web.Request, file: NewDataFile) -> None:
+    """Write the body into ``file`` as it comes, so that its size is no matter of memory."""
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                piece = await request.content.read(PIECE)
+        except TimeoutError:
+            raise SlowRequestError("The file did not arrive in time.") from None
+        if not piece:
+            break
+        size += len(piece)
+        if size > UPLOAD_LIMIT:
+            raise TooLargeError(
+                f"The file is larger than {UPLOAD_LIMIT >> 30} GiB. Copy it into the project's data folder."
+            )
+        await asyncio.to_thread(file.write, piece)
+    if size == 0:
+        raise BadRequestError("The file is empty.")
+
+
+ROUTES = [
+    web.post("/api/project/starter", starter),
+    web.post("/api/project/data", data),
+]

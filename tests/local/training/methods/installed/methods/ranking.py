@@ -1,0 +1,83 @@
+"""A training method of the tests alone: a good answer is to be likelier than a bad one, by its mean token.
+
+Its loss is a reward model's on the answers' mean log probabilities: ``-log sigmoid(BETA * (good - bad))``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+
+from arkor_dev.data.forms import Content, Form
+from arkor_dev.data.rows import RowError
+from arkor_dev.local.training.methods.interface import Figure, Method
+from arkor_dev.local.training.objective import Objective
+from arkor_dev.local.training.rows.encoding import encode, rendered
+
+BETA = 2.0
+
+
+def read(record: dict[str, Any]) -> Content:
+    """Read ``{"question", "good", "bad"}``, all texts."""
+    if not all(isinstance(record[key], str) for key in ("question", "good", "bad")):
+        raise RowError("question, good and bad must be texts")
+    return Content(_talk(record["question"], record["good"]), extra={"bad": record["bad"]})
+
+
+def _talk(question: str, answer: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+class RankingLoss(Objective):
+    def __init__(self, *model: Any, noisy: bool) -> None:
+        super().__init__(*model, noisy=noisy)
+        self._margins: list[Any] = []
+
+    def _losses(self, rows: Any) -> Any:
+        sequences = [sequence for row in rows for sequence in row.sequences]
+        logits, targets = self.logits(sequences)
+        likely = logits.float().log_softmax(-1).gather(1, targets[:, None]).squeeze(1)
+        means = [part.mean() for part in likely.split([sequence.learned for sequence in sequences])]
+        margins = torch.stack(means[::2]) - torch.stack(means[1::2])
+        self._margins.append(margins.detach())
+        return torch.nn.functional.softplus(-BETA * margins)
+
+    def __call__(self, rows: Any) -> tuple[Any, int]:
+        return self._losses(rows).sum(), len(rows)
+
+    def each(self, rows: Any) -> list[tuple[float, int]]:
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            losses = self._losses(rows).tolist()
+        self.model.train(training)
+        return [(loss, 1) for loss in losses]
+
+    def figures(self) -> dict[str, float]:
+        margins, self._margins = torch.cat(self._margins), []
+        return {"margin": float(margins.mean()), "accuracy": float((margins > 0).float().mean())}
+
+
+class Ranking(Method):
+    label = "Ranking"
+    forms: ClassVar = {"ranking": Form("ranking", ("question", "good", "bad"), read)}
+    figures = (Figure("margin", "Margin", "nats"), Figure("accuracy", "Accuracy"))
+
+    def _both(self, row: Any) -> Any:
+        return row, replace(row, messages=[row.messages[0], {**row.messages[1], "content": row.extra["bad"]}])
+
+    def renderings(self, tokenizer: Any, row: Any, encoding: Any) -> Any:
+        good, bad = (rendered(tokenizer, each, encoding)[0] for each in self._both(row))
+        return good + bad, []
+
+    def encode(self, tokenizer: Any, row: Any, encoding: Any) -> Any:
+        ((good,), cut), ((bad,), cut_too) = (encode(tokenizer, each, encoding) for each in self._both(row))
+        return [replace(good, others=(bad,), counts=1)], cut or cut_too
+
+    def objective(self, model: Any, device: str, dtype: Any, examples: Any, plan: Any) -> RankingLoss:
+        return RankingLoss(model, device, dtype, examples, noisy=plan.noise > 0)
+
+
+METHOD = Ranking()

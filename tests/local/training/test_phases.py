@@ -1,0 +1,100 @@
+"""Phases and the time left: what follows the last step counts from the first estimate on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.training.phases import Phases
+
+
+class Clock:
+    """Seconds that pass only where the test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run_of(steps: int = 40, evaluate: int = 10, save: int = 20) -> tuple[Phases, Clock, list[dict[str, Any]]]:
+    clock, sent = Clock(), list[dict[str, Any]]()
+    phases = Phases(lambda name, **fields: sent.append({"event": name, **fields}), clock)
+    phases.work = Work(step=300, held_out=1000, question=0)
+    plan: Any = SimpleNamespace(steps=steps, evaluate=evaluate, save=save)
+    phases.start(plan, 0)
+    return phases, clock, sent
+
+
+def test_the_estimate_is_right_from_the_first_measured_round_on() -> None:
+    """Steps of 3 s, evaluations of 5 s, checkpoints of 1 s, 20 s of sample answers and comparison."""
+    phases, clock, sent = run_of()
+    assert phases.left() == {}, "nothing is known before the first step"
+    phases.later.append(lambda: 20.0)
+    said: list[tuple[float, float]] = []
+    for step in range(1, 41):
+        phases.enter("training")
+        clock.now += 3
+        phases.made(step, 3)
+        said.append((phases.left()["secondsLeft"], clock.now))
+        for every, phase, seconds in ((10, "evaluating", 5), (20, "saving", 1)):
+            if step % every == 0:
+                with phases.during(phase):
+                    clock.now += seconds
+    with phases.during("saving", always=True):
+        clock.now += 1
+    end = clock.now + 20
+    # Before the first evaluation it is taken for a third of a step on as many tokens: 3 s, and not 5 s.
+    assert said[0][0] == pytest.approx(end - said[0][1], abs=4 * 2 + 3 * 1)
+    assert all(left == pytest.approx(end - moment) for left, moment in said[20:])
+    assert said[-1][0] == 5 + 1 + 1 + 20, "after the last step: evaluation, checkpoint, final files, the rest"
+    assert [each["phase"] for each in sent][:4] == ["training", "evaluating", "training", "evaluating"]
+    assert all(each["event"] == "training.phase" for each in sent)
+
+
+def test_brief_phases_between_steps_are_not_announced() -> None:
+    phases, clock, sent = run_of(steps=100, evaluate=1, save=0)
+    for step in range(1, 100):
+        phases.enter("training")
+        phases.made(step, 1)
+        with phases.during("evaluating"):
+            clock.now += 0.1
+    assert [each["phase"] for each in sent] == ["training", "evaluating", "training"]
+
+
+def test_a_wrong_estimate_is_sent_again() -> None:
+    phases, clock, sent = run_of(steps=1)
+    phases.made(1, 1)
+    left = [40.0]
+    phases.later.append(lambda: left[0])
+    phases.enter("evaluating")
+    said = sent[-1]["secondsLeft"]
+    clock.now += 10
+    left[0] -= 9
+    phases.update()
+    assert len(sent) == 1, "a second more or less is no news"
+    clock.now += 5
+    left[0] -= 20
+    phases.update()
+    assert sent[-1]["secondsLeft"] == pytest.approx(said - 29)
+
+
+def test_a_phase_within_another_counts_for_itself() -> None:
+    """A checkpoint's event has its sample answers follow at once."""
+    phases, clock, _ = run_of(save=1)
+    phases.made(1, 1)
+    with phases.during("saving"):
+        clock.now += 2
+        with phases.during("sampling", always=True):
+            clock.now += 30
+    before = phases.seconds()
+    phases.made(2, 1)
+    with phases.during("saving"):
+        clock.now += 2
+    assert before is not None
+    assert phases.seconds() == pytest.approx(before - 1 - 2)

@@ -1,0 +1,120 @@
+"""``/api/project`` and ``/api/manifest/dataset``: from an empty folder to data that can be trained on."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support.studio import Studio
+
+CSV = b"id,question,answer\n" + b"".join(b"%d,Where is it?,On its way.\n" % n for n in range(60))
+
+
+async def post(studio: Studio, path: str, **body: Any) -> tuple[int, Any]:
+    async with studio.session.post(f"/api/{path}", **body) as answer:
+        return answer.status, await answer.json()
+
+
+async def trainer(studio: Studio) -> tuple[dict[str, Any], str]:
+    """The first trainer, and the file's revision."""
+    async with studio.session.get("/api/manifest") as answer:
+        manifest = await answer.json()
+    return manifest["trainers"][0], manifest["revision"]
+
+
+async def test_the_starter_is_written_once(studio: Studio) -> None:
+    status, written = await post(studio, "project/starter")
+    assert (status, written["files"]) == (200, ["arkor.toml", "data/train.jsonl"])
+    assert (await trainer(studio))[0]["rows"] > 20
+    status, refused = await post(studio, "project/starter")
+    assert status == 409
+    assert "Nothing was written" in refused["error"]
+
+
+async def test_data_with_its_own_columns_is_uploaded_and_mapped(studio: Studio) -> None:
+    project = studio.settings.project
+    status, kept = await post(studio, "project/data?name=C:\\fakepath\\My%20FAQ.CSV", data=CSV)
+    assert (status, kept) == (200, {"path": "data/my-faq.csv", "created": True})
+    assert (project / "data" / "my-faq.csv").read_bytes() == CSV
+    first, revision = await trainer(studio)
+    assert first["name"] == "my-faq"
+    # Not one can be trained on: a start is refused, and what it needs is said.
+    assert (first["rows"], first["unreadable"]) == (0, 60)
+    assert first["problem"].startswith("None of the 60 rows can be trained on. data/my-faq.csv, line 2:")
+    unmapped = first["unmapped"]
+    assert unmapped["columns"] == ["id", "question", "answer"]
+    assert unmapped["rows"][1] == {"id": "1", "question": "Where is it?", "answer": "On its way."}
+    mapping = {"trainer": "my-faq", "revision": revision, "part": 0, "columns": unmapped["suggested"]}
+    status, shown = await post(studio, "manifest/dataset", json={**mapping, "preview": True})
+    assert status == 200
+    line = '{ path = "data/my-faq.csv", columns = { prompt = "question", completion = "answer" } }'
+    assert f"+dataset = {line}" in shown["diff"]
+    assert (await trainer(studio))[1] == revision
+    assert (await post(studio, "manifest/dataset", json=mapping))[0] == 200
+    assert (await post(studio, "manifest/dataset", json=mapping))[0] == 409, "the revision is another by now"
+    first, revision = await trainer(studio)
+    assert first["rows"] == 60
+    assert not first.keys() & {"problem", "flaw", "unreadable", "unmapped"}
+    # The next file has another name, and takes the place of the first where it is asked to.
+    status, kept = await post(studio, "project/data?name=my-faq.csv", data=b"prompt,completion\na,b\n")
+    assert (status, kept) == (200, {"path": "data/my-faq-2.csv", "created": False})
+    another = {"trainer": "my-faq", "revision": revision, "path": kept["path"]}
+    assert (await post(studio, "manifest/dataset", json=another))[0] == 200
+    assert (await trainer(studio))[0]["rows"] == 1
+
+
+async def test_a_table_without_a_header_is_mapped_by_numbers(studio: Studio) -> None:
+    rows = b"Where is my order?,It is on its way to you.\n" * 3
+    await post(studio, "project/data?name=raw.csv", data=rows)
+    first, revision = await trainer(studio)
+    assert first["unmapped"]["suggested"] == {"prompt": "1", "completion": "2"}
+    mapping = {"trainer": "raw", "revision": revision, "columns": first["unmapped"]["suggested"]}
+    assert (await post(studio, "manifest/dataset", json=mapping))[0] == 200
+    assert (await trainer(studio))[0]["rows"] == 3
+
+
+@pytest.mark.parametrize("name", ["", "notes.txt", "..", "../x.exe", ".csv/", "a.csv.zip"])
+async def test_only_data_files_are_kept(studio: Studio, name: str) -> None:
+    assert (await post(studio, "project/data", params={"name": name}, data=CSV))[0] == 400
+    assert not (studio.settings.project / "data").exists()
+
+
+async def test_nothing_leaves_the_project_or_is_left_behind(studio: Studio) -> None:
+    project = studio.settings.project
+    outside = project.parent / "outside"
+    outside.mkdir()
+    (project / "data").symlink_to(outside)
+    status, refused = await post(studio, "project/data?name=../../a.csv", data=CSV)
+    assert status == 400
+    assert "symlink" in refused["error"]
+    (project / "data").unlink()
+    assert (await post(studio, "project/data?name=a.csv", data=b""))[0] == 400
+    assert list(outside.iterdir()) == list((project / "data").iterdir()) == []
+    assert not (project / "arkor.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"path": "data/a.csv", "columns": {"prompt": "a"}},
+        {"columns": {}},
+        {"columns": {"question": "a"}},
+        {"columns": {"prompt": ""}},
+        {"columns": {"prompt": "a\nb"}},
+        {"part": 100, "columns": {"text": "a"}},
+        {"part": 1, "columns": {"text": "question"}},
+        {"path": "../outside.csv"},
+    ],
+)
+async def test_what_is_no_data_set_is_refused(studio: Studio, body: dict[str, Any]) -> None:
+    await post(studio, "project/data?name=a.csv", data=CSV)
+    toml = (studio.settings.project / "arkor.toml").read_text()
+    _, revision = await trainer(studio)
+    asked = {"trainer": "a", "revision": revision, **body}
+    assert (await post(studio, "manifest/dataset", json=asked))[0] == 400
+    assert (studio.settings.project / "arkor.toml").read_text() == toml
+    assert tomllib.loads(toml)["trainer"][0]["dataset"] == "data/a.csv"

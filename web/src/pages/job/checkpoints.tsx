@@ -1,0 +1,189 @@
+/** What the job has saved: its final adapter and its checkpoints, each with its losses and what can be done with it. */
+import { useState } from "preact/hooks";
+import type { Artifact } from "../../contract.gen";
+import type { Rows } from "../../events/rows";
+import { answererOf, bestStep } from "../../lib/best-step";
+import { bytes, loss, number } from "../../lib/format";
+import { clean } from "../../lib/text";
+import { href } from "../../router";
+import { features } from "../../store/features";
+import { Button } from "../../ui/controls/button";
+import { copyText } from "../../ui/controls/copy";
+import { say } from "../../ui/controls/live";
+import { Menu, type MenuItem } from "../../ui/controls/menu";
+import { openCard } from "./card/open";
+import type { JobNow } from "./state";
+
+/** Rows that are shown before somebody asks for all. */
+const AT_REST = 6;
+/** How many rows before the last of a step may hold its eval loss. */
+const NEAR = 4;
+
+interface Props extends JobNow {
+  /** Fills Home's form for a training from a checkpoint. */
+  branch: (step: number) => void;
+}
+
+/** The same question again, so that checkpoints can be told apart. */
+export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
+
+/** One saved thing: `step` is null for one whose step nobody told. */
+interface Saved {
+  name: string;
+  step: number | null;
+  bytes: number | undefined;
+  path: unknown;
+  /** As an address of the Playground names it. */
+  target: string | null;
+  final: boolean;
+}
+
+export function Checkpoints({ id, job, run, branch }: Props) {
+  const [all, setAll] = useState(false);
+  const saved = [...run.artifacts.map((artifact) => finalOf(id, artifact)), ...checkpointsOf(id, run)];
+  if (saved.length === 0) return null;
+  const shown = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
+  const better = bestStep(job);
+  const best = better ?? run.bestEvalLoss?.step;
+  const base = job?.status === "completed" && job.config?.model;
+  return (
+    <section aria-label="Checkpoints" class="job-checkpoints">
+      <h2>Checkpoints</h2>
+      <table class="job-table num">
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col" class="job-table-number job-table-wide">
+              Training loss
+            </th>
+            <th scope="col" class="job-table-number">
+              Eval loss
+            </th>
+            <th scope="col" class="job-table-number job-table-wide">
+              Size
+            </th>
+            <th scope="col">
+              <span class="visually-hidden">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((one) => (
+            <tr key={`${one.name} ${one.step}`}>
+              <th scope="row">
+                {one.name}
+                {one.step !== null && one.step === best && !one.final && (
+                  <span class="job-best">{better === null ? "lowest eval loss" : "best"}</span>
+                )}
+              </th>
+              <td class="job-table-number job-table-wide">{loss(valueAt(run.rows, "loss", one.step))}</td>
+              <td class="job-table-number">{loss(valueAt(run.rows, "evalLoss", one.step))}</td>
+              <td class="job-table-number job-table-wide">{bytes(one.bytes)}</td>
+              <td class="job-table-actions">
+                {one.target !== null && (
+                  <a
+                    href={tryHref(one.target)}
+                    aria-label={`Try ${one.name}`}
+                    title="Open in Playground, with your last question"
+                  >
+                    Try
+                  </a>
+                )}
+                <More
+                  one={one}
+                  items={itemsFor(id, one, {
+                    branch,
+                    blind:
+                      one.final && base
+                        ? href("/blind", { target: `base:${base}`, against: answererOf(job) })
+                        : null,
+                  })}
+                />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {saved.length > shown.length && (
+        <Button small kind="quiet" onClick={() => setAll(true)}>
+          Show all {number(saved.length)}
+        </Button>
+      )}
+    </section>
+  );
+}
+
+function More({ one, items }: { one: Saved; items: readonly MenuItem[] }) {
+  return items.length > 0 ? (
+    <Menu small icon="more" label={`Actions for ${one.name}`} items={items} />
+  ) : (
+    <span class="job-table-none" />
+  );
+}
+
+function itemsFor(
+  id: string,
+  { step, path, final }: Saved,
+  { branch, blind }: { branch: (step: number) => void; blind: string | null },
+): MenuItem[] {
+  const items: MenuItem[] = [];
+  if (!final && step !== null && features.value.has("parent"))
+    items.push({ label: "Branch from here", run: () => branch(step) });
+  if (blind !== null) items.push({ label: "Blind test against the base", href: blind });
+  if (features.value.has("card"))
+    items.push({ label: "Model card", run: () => void openCard(id, final ? undefined : step!) });
+  if (typeof path === "string" && path !== "")
+    items.push({
+      label: "Copy folder path",
+      run: () =>
+        void copyText(path).then((done) => say(done ? "Path copied" : "The browser did not allow copying")),
+    });
+  return items;
+}
+
+function finalOf(id: string, { kind, name, step, bytes: size, path }: Artifact): Saved {
+  const trained = kind === "adapter" || kind === "model";
+  const at = typeof step === "number" ? step : null;
+  const suffix = at === null ? "" : ` (step ${number(at)})`;
+  return {
+    name:
+      trained && (!name || name === kind)
+        ? `Final ${kind}`
+        : `${clean(name ?? kind, 60) || "artifact"}${suffix}`,
+    step: at,
+    bytes: size,
+    path,
+    target: trained ? `final:${id}` : kind === "checkpoint" && at !== null ? `checkpoint:${id}:${at}` : null,
+    final: trained,
+  };
+}
+
+/** The newest first. */
+function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
+  return run.checkpoints.toReversed().map(({ step, artifacts }) => ({
+    name: `Step ${number(step)}`,
+    step,
+    bytes: artifacts[0]?.bytes,
+    path: artifacts[0]?.path,
+    target: `checkpoint:${id}:${step}`,
+    final: false,
+  }));
+}
+
+/** The last value that was logged of a step; the last of all for what has no step. Steps don't decrease. */
+export function valueAt(rows: Rows, field: "loss" | "evalLoss", step: number | null): number {
+  let end = rows.length;
+  if (step !== null) {
+    let low = 0;
+    while (low < end) {
+      const middle = (low + end) >> 1;
+      if (rows.step.at(middle) <= step) low = middle + 1;
+      else end = middle;
+    }
+  }
+  for (let row = end - 1; row >= Math.max(0, end - NEAR); row--) {
+    if (step !== null && rows.step.at(row) !== step) break;
+    if (Number.isFinite(rows[field].at(row))) return rows[field].at(row);
+  }
+  return NaN;
+}

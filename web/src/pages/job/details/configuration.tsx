@@ -1,0 +1,239 @@
+/** The job's configuration, hardware, forecast and ids, and what its result depends on, as definition lists. */
+import type { ComponentChildren } from "preact";
+import type { Forecast, Job } from "../../../contract.gen";
+import type { Run } from "../../../events/run";
+import { HELP, SELDOM } from "../../../help.gen";
+import { now } from "../../../lib/clock";
+import { absolute, bytes, duration, number } from "../../../lib/format";
+import { configOf, settings } from "../../../lib/job-config-text";
+import { isObject } from "../../../lib/json";
+import { clean } from "../../../lib/text";
+import { CopyButton } from "../../../ui/controls/copy";
+import { Skeleton } from "../../../ui/skeleton";
+import { timeLeft } from "../pace";
+import { type JobNow, ranFor, stepsOf } from "../state";
+
+const MOST = 12;
+
+export function Configuration({ id, job, run, version }: JobNow) {
+  return (
+    <div class="job-facts">
+      {job ? (
+        <Settings job={job} />
+      ) : (
+        <Group title="Configuration">
+          <Skeleton />
+        </Group>
+      )}
+      <Hardware run={run} version={version} />
+      {job?.forecast && <Foretold job={job} forecast={job.forecast} run={run} version={version} />}
+      <Group title="Job">
+        <Fact name="Id" value={id} mono copy />
+        {job && (
+          <>
+            <Fact name="Project" value={`${clean(job.orgId, 80)} / ${clean(job.projectId, 80)}`} mono />
+            <Fact name="Created" value={absolute(job.createdAt)} />
+            {job.startedAt && <Fact name="Started" value={absolute(job.startedAt)} />}
+            {job.completedAt && <Fact name="Ended" value={absolute(job.completedAt)} />}
+          </>
+        )}
+      </Group>
+    </div>
+  );
+}
+
+/**
+ * What nobody asked for is a default, and is written more quietly; one that few jobs set is put away. What was
+ * set for this job alone is marked.
+ */
+function Settings({ job }: { job: Job }) {
+  const asked = job.config as unknown as Readonly<Record<string, unknown>>;
+  const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
+  const shown: ComponentChildren[] = [];
+  const away: ComponentChildren[] = [];
+  for (const { field, label, value } of settings(configOf(job))) {
+    const given = asked[field] !== undefined && asked[field] !== null;
+    const byHand = hand.includes(field);
+    (given || !SELDOM.has(field) ? shown : away).push(
+      <Fact
+        key={field}
+        name={label}
+        help={HELP.get(field)}
+        value={value}
+        mark={byHand ? "set by hand" : undefined}
+        title={given ? value : `${value}, the default`}
+        quiet={!given}
+      />,
+    );
+  }
+  return (
+    <Group title="Configuration" more={away}>
+      {shown}
+    </Group>
+  );
+}
+
+interface GroupProps {
+  title: string;
+  children: ComponentChildren;
+  /** Facts that are seen when they are asked for. */
+  more?: readonly ComponentChildren[];
+}
+
+function Group({ title, children, more = [] }: GroupProps) {
+  return (
+    <div class="job-group">
+      <h2>{title}</h2>
+      <dl>{children}</dl>
+      {more.length > 0 && (
+        <details>
+          <summary>{number(more.length)} more (defaults)</summary>
+          <dl>{more}</dl>
+        </details>
+      )}
+    </div>
+  );
+}
+
+interface FactProps {
+  name: string;
+  value: ComponentChildren;
+  /** What the name means. */
+  help?: string | undefined;
+  title?: string;
+  /** What is special about the value, in a word or two. */
+  mark?: string | undefined;
+  quiet?: boolean;
+  mono?: boolean;
+  copy?: boolean;
+}
+
+function Fact({ name, value, help, title, mark, quiet, mono, copy }: FactProps) {
+  return (
+    <div class="job-fact">
+      <dt title={help}>{name}</dt>
+      <dd class={`${mono ? "mono" : "num"}${quiet ? " dim" : ""}`} title={title}>
+        {typeof value === "string" ? clean(value, 300) : value}
+        {mark && <span class="hint">{mark}</span>}
+        {copy && typeof value === "string" && (
+          <CopyButton text={value} label={`Copy ${name.toLowerCase()}`} small />
+        )}
+      </dd>
+    </div>
+  );
+}
+
+const WORDS: readonly (readonly [string, string])[] = [
+  ["device", "Device"],
+  ["dtype", "Precision"],
+  ["trainRows", "Training rows"],
+  ["evalRows", "Eval rows"],
+  ["trainableParameters", "Trainable parameters"],
+];
+
+function Hardware({ run: { metadata } }: { run: Run; version: number }) {
+  const known = WORDS.filter(
+    ([key]) => typeof metadata[key] === "number" || typeof metadata[key] === "string",
+  );
+  if (known.length === 0) return null;
+  return (
+    <Group title="Hardware">
+      {known.map(([key, label]) => {
+        const value = metadata[key];
+        return (
+          <Fact key={key} name={label} value={typeof value === "number" ? number(value) : String(value)} />
+        );
+      })}
+    </Group>
+  );
+}
+
+const HASHES: readonly (readonly [string, string])[] = [
+  ["dataHash", "Data"],
+  ["modelHash", "Model"],
+];
+const HASH_SHOWN = 12;
+
+/** Whether the backend has said anything that the result depends on. */
+export function isReproducible({ run: { metadata } }: JobNow): boolean {
+  return (
+    HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||
+    (isObject(metadata.versions) && Object.keys(metadata.versions).length > 0) ||
+    typeof metadata.threads === "number"
+  );
+}
+
+/** What has to be the same for the same bits to come out, as far as the backend says it. */
+export function Reproducibility({ job, run: { metadata } }: JobNow) {
+  const hashes = HASHES.filter(([key]) => typeof metadata[key] === "string" && metadata[key]);
+  const { versions, threads, processor } = metadata;
+  const seed = job?.settings?.seed ?? (job?.config as { seed?: unknown } | undefined)?.seed;
+  const libraries = isObject(versions) ? Object.entries(versions).slice(0, MOST) : [];
+  return (
+    <div class="job-facts">
+      <p class="job-facts-note hint">
+        The same inputs, seed and libraries give the same adapter, bit for bit, on this kind of processor.
+      </p>
+      <Group title="Inputs">
+        {hashes.map(([key, label]) => (
+          <Fact
+            key={key}
+            name={`${label} hash`}
+            mono
+            value={
+              <>
+                {clean(String(metadata[key]), HASH_SHOWN)}
+                <CopyButton
+                  text={String(metadata[key])}
+                  label={`Copy the ${label.toLowerCase()} hash`}
+                  small
+                />
+              </>
+            }
+          />
+        ))}
+        {typeof seed === "number" && <Fact name="Seed" value={String(seed)} />}
+      </Group>
+      <Group title="Software and processor">
+        {libraries.map(([name, version]) => (
+          <Fact key={name} name={clean(name, 40)} value={clean(String(version), 60)} />
+        ))}
+        {typeof processor === "string" && <Fact name="Processor" value={processor} />}
+        {typeof threads === "number" && <Fact name="Threads" value={number(threads)} />}
+      </Group>
+    </div>
+  );
+}
+
+/** What was forecast when the job was made, beside what came, or is to come at the present pace. */
+function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
+  const { seconds } = forecast;
+  const peak = forecast.memory?.peakBytes;
+  const came = job.metrics?.peakBytes;
+  return (
+    <Group title="Forecast">
+      {typeof seconds === "number" && (
+        <Fact name="Time" value={`${duration(seconds * 1000)}${timeThatCame(job, run)}`} />
+      )}
+      {typeof peak === "number" && (
+        <Fact
+          name="Peak memory"
+          help="The most that the training process held, since its model was loaded"
+          value={`${bytes(peak)}${typeof came === "number" ? `, took ${bytes(came)}` : ""}`}
+        />
+      )}
+      {typeof forecast.learnedTokens === "number" && (
+        <Fact name="Tokens to learn" value={number(forecast.learnedTokens)} />
+      )}
+      {typeof forecast.cutRows === "number" && <Fact name="Rows cut" value={number(forecast.cutRows)} />}
+    </Group>
+  );
+}
+
+function timeThatCame(job: Job, run: Run): string {
+  if (job.status === "completed") return `, took ${duration(ranFor(job, run, 0))}`;
+  if (job.status !== "running") return "";
+  const left = timeLeft(run.rows, stepsOf(job, run).total, now.value - run.behind);
+  const gone = ranFor(job, run, now.value);
+  return "ms" in left && gone !== null ? `, now about ${duration(gone + left.ms)}` : "";
+}

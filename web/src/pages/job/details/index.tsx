@@ -1,0 +1,62 @@
+/** What one looks up about a job: its events, its configuration, how the machine did, what its result depends on. */
+import { useState } from "preact/hooks";
+import { number } from "../../../lib/format";
+import { late } from "../../../lib/late";
+import { displayName } from "../../../lib/text";
+import { Tabs } from "../../../ui/controls/tabs";
+import type { JobChart } from "../curve";
+import { type JobNow, originOf } from "../state";
+import { Configuration, isReproducible, Reproducibility } from "./configuration";
+import { Events } from "./events";
+import "./details.css";
+
+const useMachine = late(() => import("./machine"));
+
+type Tab = "events" | "configuration" | "machine" | "reproducibility";
+
+/** Outlives the page: who reads one job's configuration and goes to the next wants that of the next. */
+let lastTab: Tab = "events";
+
+export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {
+  const { id, job, run, version } = now;
+  const [chosen, choose] = useState<Tab>(lastTab);
+  const measured = run.samples.length > 0 || run.metrics.secondsIn !== undefined;
+  const items: { value: Tab; label: string; count?: string }[] = [
+    { value: "events", label: "Events", count: number(run.records.rows) },
+    { value: "configuration", label: "Configuration" },
+  ];
+  if (measured) items.push({ value: "machine", label: "Machine" });
+  if (isReproducible(now)) items.push({ value: "reproducibility", label: "Reproducibility" });
+  const tab = items.some(({ value }) => value === chosen) ? chosen : "events";
+  const machine = useMachine(tab === "machine");
+  return (
+    <section class="job-details" aria-label="Details">
+      <Tabs
+        label="Details"
+        items={items}
+        value={tab}
+        onChange={(next) => {
+          lastTab = next;
+          choose(next);
+        }}
+      >
+        {tab === "events" && (
+          <Events records={run.records} version={version} name={displayName(job?.name ?? id)} />
+        )}
+        {tab === "configuration" && <Configuration {...now} />}
+        {tab === "machine" && machine && (
+          <machine.Machine
+            run={run}
+            version={version}
+            origin={originOf(job, run)}
+            shift={job?.parent?.step ?? 0}
+            settings={chart.settings}
+            scene={chart.scene}
+            cursor={chart.cursor}
+          />
+        )}
+        {tab === "reproducibility" && <Reproducibility {...now} />}
+      </Tabs>
+    </section>
+  );
+}

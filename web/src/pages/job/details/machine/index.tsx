@@ -1,0 +1,32 @@
+/** What is known of a run beside its losses: the machine's figures over time, and where the time went. */
+import type { Signal } from "@preact/signals";
+import type { Scene } from "../../../../chart/geometry/scene";
+import type { Settings } from "../../../../chart/geometry/settings";
+import type { Cursor } from "../../../../chart/input/cursor";
+import type { Run } from "../../../../events/run";
+import { MachineCharts } from "./charts";
+import { partsOf, TimeBar } from "./time";
+
+interface Props {
+  run: Run;
+  version: number;
+  origin: number;
+  shift: number;
+  settings: Settings;
+  scene: Signal<Scene | null>;
+  cursor: Signal<Cursor | null>;
+}
+
+export function Machine({ scene: drawn, ...props }: Props) {
+  const { run } = props;
+  const parts = partsOf(run.metrics.secondsIn);
+  const scene = drawn.value;
+  return (
+    <>
+      {run.samples.length > 0 && scene !== null && scene.drawn.length > 0 && (
+        <MachineCharts {...props} scene={scene} />
+      )}
+      {parts.length > 0 && <TimeBar parts={parts} />}
+    </>
+  );
+}

@@ -1,0 +1,106 @@
+/** The machine's samples of a run as columns of numbers, and where each stands along the chart's x. */
+import type { XMode } from "../../../../chart/data/series";
+import { Numbers } from "../../../../events/number-array";
+import type { Rows } from "../../../../events/rows";
+import { finite, isObject } from "../../../../lib/json";
+
+export const FIELDS = [
+  "cpu",
+  "processCpu",
+  "memory",
+  "memoryFree",
+  "disk",
+  "gpu",
+  "gpuMemory",
+  "gpuWatts",
+  "gpuCelsius",
+] as const;
+export type Field = (typeof FIELDS)[number];
+
+const utf8 = new TextDecoder();
+
+/** Takes a run's events of this kind as they come; each is read once. Another list than before is another history. */
+export class Samples {
+  /** Milliseconds since 1970. */
+  readonly times = new Numbers();
+  readonly columns = new Map<Field, Numbers>(FIELDS.map((field) => [field, new Numbers()]));
+  #events: readonly Uint8Array[] = [];
+  #taken = 0;
+
+  extend(events: readonly Uint8Array[]): void {
+    if (events !== this.#events) this.#clear();
+    this.#events = events;
+    for (; this.#taken < events.length; this.#taken++) {
+      const data = parsed(events[this.#taken]!);
+      const time = Date.parse(String(data.timestamp));
+      if (time !== time) continue;
+      this.times.push(time);
+      for (const [field, column] of this.columns) column.push(finite(data[field]) ?? NaN);
+    }
+  }
+
+  /** Whether any sample has this figure. */
+  has(field: Field): boolean {
+    return this.columns.get(field)!.view().some(Number.isFinite);
+  }
+
+  #clear(): void {
+    this.#taken = 0;
+    for (const column of [this.times, ...this.columns.values()]) column.clear();
+  }
+}
+
+function parsed(bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const data: unknown = JSON.parse(utf8.decode(bytes));
+    return isObject(data) ? data : {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * The x of each moment, which never decreases. Steps and epochs are between those of the logged rows around it, from 0 at
+ * `startedAt` on (and steps `shift` later); after the last row they go on at its pace, by one row's distance at most.
+ */
+export function placesOf(
+  times: Float64Array,
+  rows: Rows,
+  mode: XMode,
+  origin: number,
+  startedAt: number,
+  shift = 0,
+): Float64Array {
+  if (mode === "wall" || mode === "elapsed")
+    return times.map((time) => (mode === "wall" ? time : time - origin));
+  const known = knots(rows, mode, startedAt);
+  const start = mode === "step" ? shift : 0;
+  const places = new Float64Array(times.length);
+  let knot = 0;
+  let last = -Infinity;
+  for (const [index, time] of times.entries()) {
+    while (knot + 2 < known.length && known[knot + 1]![0] <= time) knot++;
+    last = places[index] = Math.max(last, between(time, known[knot], known[knot + 1]) + start);
+  }
+  return places;
+}
+
+type Knot = readonly [time: number, x: number];
+
+function knots(rows: Rows, mode: "step" | "epoch", startedAt: number): Knot[] {
+  const found: Knot[] = Number.isFinite(startedAt) ? [[startedAt, 0]] : [];
+  for (let row = 0; row < rows.length; row++) {
+    const time = rows.time.at(row);
+    const x = rows[mode].at(row);
+    const [before, least] = found.at(-1) ?? [-Infinity, -Infinity];
+    if (time > before && x > least && Number.isFinite(time - x)) found.push([time, x]);
+  }
+  return found;
+}
+
+function between(time: number, from: Knot | undefined, to: Knot | undefined): number {
+  if (from === undefined) return NaN;
+  if (to === undefined) return from[1];
+  const part = (time - from[0]) / (to[0] - from[0]);
+  return from[1] + Math.min(2, Math.max(0, part)) * (to[1] - from[1]);
+}

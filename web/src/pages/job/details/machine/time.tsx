@@ -1,0 +1,67 @@
+/** Where a finished run's time went, as one bar with words. */
+import type { RunMetrics } from "../../../../contract.gen";
+import { duration } from "../../../../lib/format";
+import { finite, isObject } from "../../../../lib/json";
+
+const PARTS: readonly (readonly [part: string, words: string, tone: string])[] = [
+  ["data", "Reading data", "--series-1"],
+  ["forward", "Forward pass", "--series-5"],
+  ["backward", "Backward pass", "--series-2"],
+  ["optimizer", "Optimizer", "--series-6"],
+  ["eval", "Evaluation", "--series-3"],
+  ["save", "Saving", "--series-4"],
+  ["other", "Everything else", "--line-strong"],
+];
+
+interface Part {
+  words: string;
+  tone: string;
+  seconds: number;
+  share: number;
+}
+
+/** The parts that took any time, in the order of a step; none where nothing is known. */
+export function partsOf(secondsIn: RunMetrics["secondsIn"] | unknown): Part[] {
+  const told = isObject(secondsIn) ? secondsIn : {};
+  const parts = PARTS.map(([part, words, tone]) => ({
+    words,
+    tone,
+    seconds: Math.max(0, finite(told[part]) ?? 0),
+  }));
+  const total = parts.reduce((sum, { seconds }) => sum + seconds, 0);
+  return total > 0 && total < Infinity
+    ? parts.filter(({ seconds }) => seconds > 0).map((part) => ({ ...part, share: part.seconds / total }))
+    : [];
+}
+
+export function percent(share: number): string {
+  return share < 0.005 ? "under 1 %" : `${Math.round(100 * share)} %`;
+}
+
+/** `0.4 s`, `12 s`, `2 min 05 s`. */
+export function spent(seconds: number): string {
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : duration(1000 * seconds);
+}
+
+export function TimeBar({ parts }: { parts: readonly Part[] }) {
+  return (
+    <section class="job-time" aria-label="Where the time went">
+      <h2>Where the time went</h2>
+      <div class="job-time-bar" aria-hidden="true">
+        {parts.map(({ words, tone, share }) => (
+          <span key={words} style={{ flexGrow: share, background: `var(${tone})` }} title={words} />
+        ))}
+      </div>
+      <ul class="num">
+        {parts.map(({ words, tone, seconds, share }) => (
+          <li key={words}>
+            <svg width="10" height="10" aria-hidden="true">
+              <rect width="10" height="10" rx="2" style={{ fill: `var(${tone})` }} />
+            </svg>{" "}
+            {words} <b>{percent(share)}</b> <span class="hint">{spent(seconds)}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

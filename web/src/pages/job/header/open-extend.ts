@@ -1,0 +1,19 @@
+import { h } from "preact";
+import { errorText } from "../../../api/client";
+import type { Job } from "../../../contract.gen";
+import { say } from "../../../ui/controls/live";
+import { floating } from "../../../ui/floating";
+
+/** Opens the dialog of a job's later end; its code comes with it. */
+export async function openExtend(job: Job): Promise<void> {
+  try {
+    const { ExtendDialog } = await import("./extend-dialog");
+    const before = floating.peek();
+    const close = (): void => {
+      floating.value = before;
+    };
+    floating.value = () => h(ExtendDialog, { job, onClose: close });
+  } catch (error) {
+    say(`Studio could not load what extends a job: ${errorText(error)}`);
+  }
+}

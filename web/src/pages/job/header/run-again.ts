@@ -1,0 +1,84 @@
+/** A job once more: the same at once, in Home's form to be changed, or as a branch from one of its checkpoints. */
+import { useState } from "preact/hooks";
+import { errorText } from "../../../api/client";
+import { type Job, SETTINGS, type Trainer } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { displayName } from "../../../lib/text";
+import { go, href } from "../../../router";
+import { loadManifest, manifest, manifestError, trainerOfJob } from "../../../store/manifest";
+import { startTraining } from "../../../store/start-training";
+import { changesFor, draftParent, fillFrom } from "../../../store/trainer-draft";
+import { say } from "../../../ui/controls/live";
+import { confirm } from "../../../ui/dialog";
+import { shownRun, startedRun } from "../../home/open-run";
+
+/** A dry run is a switch beside the button, not a part of the form. */
+const FIELDS = SETTINGS.map(({ field }) => field).filter((field) => field !== "dryRun");
+
+interface Again {
+  /** Fills the form with what the job was asked to do; with a step it begins from the checkpoint of that. */
+  change: (step?: number) => void;
+  /** Starts the same at once. */
+  repeat: () => void;
+  /** Why it could not be done the last time. */
+  error: string | null;
+}
+
+export function useRunAgain(job: Job | undefined): Again {
+  const [error, setError] = useState<string | null>(null);
+  const withTrainer = async (job: Job, use: (trainer: Trainer) => Promise<void>): Promise<void> => {
+    await loadManifest();
+    const trainer = trainerOfJob(job.name);
+    const trouble = manifestError.peek() ?? troubleOf(trainer, job.name);
+    setError(trouble);
+    if (trouble === null && trainer) await use(trainer).catch((fault: unknown) => setError(errorText(fault)));
+  };
+  return {
+    change: (step) => void (job && withTrainer(job, (trainer) => change(job, trainer, step))),
+    repeat: () => void (job && withTrainer(job, (trainer) => repeat(job, trainer))),
+    error,
+  };
+}
+
+async function change(job: Job, trainer: Trainer, step: number | undefined): Promise<void> {
+  const changed = Object.keys(changesFor(trainer)).length > 0 || draftParent(trainer) !== undefined;
+  if (changed && !(await mayReplace(trainer))) return;
+  fillFrom(trainer, job, FIELDS, step === undefined ? undefined : { jobId: job.id, step });
+  if (step !== undefined)
+    say(`The next training begins from step ${number(step)} of ${displayName(job.name)}`);
+  else if (Object.keys(changesFor(trainer)).length === 0) say("The job had the settings that arkor.toml has");
+  go(homeOf(job, trainer));
+}
+
+async function repeat(job: Job, trainer: Trainer): Promise<void> {
+  const text =
+    "It takes the settings, the seed and the data of this job: on the same machine the same comes out. What is set on Home is left as it is.";
+  const title = `Run ${displayName(job.name)} again?`;
+  if (!(await confirm({ title, text, action: "Run training" }))) return;
+  const run = await startTraining(trainer, job.config.dryRun === true, { like: job.id });
+  if (run === null) throw new Error("The project was edited a moment ago. Try again.");
+  shownRun.value = startedRun.value = run;
+  say("Training started");
+  go(homeOf(job, trainer));
+}
+
+function homeOf(job: Job, trainer: Trainer): string {
+  const first = manifest.peek()?.trainers[0]?.name === trainer.name;
+  return href("/", { trainer: first ? null : trainer.name, dry: job.config.dryRun === true ? 1 : null });
+}
+
+function troubleOf(trainer: Trainer | undefined, name: string): string | null {
+  if (manifest.peek()?.source === "typescript")
+    return "This project has its settings in its own code: change them there, then press Run training on Home.";
+  if (!trainer)
+    return `There is no trainer ${displayName(name)} in arkor.toml, so there is no form to fill in.`;
+  return trainer.config ? null : (trainer.problem ?? "This trainer lists no settings.");
+}
+
+function mayReplace({ name }: Trainer): Promise<boolean> {
+  return confirm({
+    title: "Replace the changes on Home?",
+    text: `${displayName(name)} has changes that are not in arkor.toml. This job's settings take their place.`,
+    action: "Replace",
+  });
+}

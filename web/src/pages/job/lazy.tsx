@@ -1,0 +1,62 @@
+/** The parts of the page whose code is loaded for a job that has something to show in them. */
+import type { DatasetSource, Job } from "../../contract.gen";
+import { bestStep } from "../../lib/best-step";
+import { isObject } from "../../lib/json";
+import { late } from "../../lib/late";
+import { displayName } from "../../lib/text";
+import { features } from "../../store/features";
+import type { JobChart } from "./curve";
+import type { JobNow } from "./state";
+
+interface WithChart extends JobNow {
+  chart: JobChart;
+}
+
+const useVerdict = late(() => import("./verdict"));
+const useAnswers = late(() => import("./answers"));
+const useExports = late(() => import("./exports"));
+const useCorrections = late(() => import("./corrections"));
+const useDetails = late(() => import("./details"));
+
+export function LazyVerdict({ job, run, status }: JobNow) {
+  const some =
+    job !== undefined &&
+    (isObject(job.evaluation) || (features.value.has("evaluation") && status === "completed"));
+  const code = useVerdict(some);
+  return job && code ? <code.Verdict key={job.id} job={job} answers={run.answers} /> : null;
+}
+
+export function LazyAnswers(props: WithChart) {
+  const code = useAnswers(props.run.answers.length > 0);
+  return code && <code.Answers {...props} />;
+}
+
+export function LazyExports({ job }: { job: Job | undefined }) {
+  const code = useExports(job !== undefined && features.value.has("exports"));
+  return job && code ? (
+    <code.Exports
+      key={job.id}
+      id={job.id}
+      name={displayName(job.name)}
+      config={job.config}
+      best={bestStep(job)}
+    />
+  ) : null;
+}
+
+/** Whether a data set has `data/corrections.jsonl`. */
+function hasCorrections(source: DatasetSource | undefined): boolean {
+  if (!isObject(source)) return false;
+  if (Array.isArray(source.sources)) return source.sources.some(hasCorrections);
+  return source.type === "file" && ["data/corrections.jsonl", "data", "."].includes(source.path ?? "");
+}
+
+export function LazyCorrections({ job }: { job: Job | undefined }) {
+  const code = useCorrections(hasCorrections(job?.config?.datasetSource));
+  return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
+}
+
+export function LazyDetails(props: WithChart) {
+  const code = useDetails(true);
+  return code && <code.Details {...props} />;
+}
