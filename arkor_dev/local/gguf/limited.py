@@ -100,7 +100,7 @@ def _messages(said: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
             elif len(line) == MESSAGE_LIMIT:
                 raise ValueError("it has no end")
         except (ValueError, RecursionError) as fault:
-            raise JobFailure(f"{doing} said what is no message: {str(fault)[:LINE]}") from fault
+            raise JobFailure(f"{doing} sent an invalid message: {str(fault)[:LINE]}") from fault
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
