@@ -118,6 +118,11 @@ async def test_time_left_is_told_only_where_it_is_known(
         await expect(figure(page, "Time left")).to_contain_text("known after the second step")
         fake_backend.log(job, 5, loss=2.0, timestamp=now.isoformat())
         await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[67] min"))
+        # Where the backend says so, it is that of all that follows the last step, too.
+        fake_backend.emit(
+            job, "training.phase", phase="evaluating", secondsLeft=200, timestamp=now.isoformat()
+        )
+        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"^Time left3 min .*Evaluating"))
 
 
 async def test_a_backend_whose_clock_is_behind_is_not_silent(
