@@ -17,7 +17,7 @@ ANSWER: Final = 600
 
 
 def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
-    """Return a section with the answers of ``step`` to the first few questions, beside the base's, or
+    """Yield a section with the answers of ``step`` to the first few questions, beside the base's, or
     nothing.
 
     A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the

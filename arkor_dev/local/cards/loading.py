@@ -47,7 +47,7 @@ llama-cli -m base.gguf --lora adapter.gguf
 def loading(
     hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
 ) -> Iterator[str]:
-    """Return the section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for
+    """Yield the section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for
     llama.cpp.
     """
     if gguf:

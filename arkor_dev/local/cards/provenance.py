@@ -179,7 +179,7 @@ def _data_files(config: Mapping[str, Any], project: Path) -> Iterator[tuple[str,
 
 
 def _parent(data: Path, job_id: str) -> Iterator[Resource]:
-    """Return the files of the adapter that the job started from, with their job and step."""
+    """Yield the files of the adapter that the job started from, with their job and step."""
     folder = parent_folder(data, job_id)
     with contextlib.suppress(OSError, StatementError):
         made = read_statement(folder)

@@ -210,7 +210,7 @@ def own_words_of(path: Path) -> OwnWords:
     except FileNotFoundError:
         return EMPTY
     except UnicodeDecodeError:
-        raise OSError("it is no text") from None
+        raise OSError("it is not text") from None
 
 
 def _replace(path: Path, text: str, part: Path) -> None:

@@ -65,7 +65,7 @@ class ResumeOrder:
 
 
 def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
-    """Return every point, newest first; at the same step a pause's comes first."""
+    """Yield every point, newest first; at the same step a pause's comes first."""
     kept = [(step, 1, resume_folder(data, job_id, step)) for step in resume_steps(data, job_id)]
     saved = [(step, 0, checkpoint_folder(data, job_id, step)) for step in checkpoint_steps(data, job_id)]
     for step, _, folder in sorted([*kept, *saved], reverse=True):

@@ -92,7 +92,7 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
 
 
 def _name_of(name: str, source: Path, tokenizer: Any) -> str:
-    """Return the model name for the file: by that alone llama.cpp drops spaces after a mark, as Phi 3 does."""
+    """Return llama.cpp's tokens of texts by a file's vocabulary. Raises ValueError for an invalid file."""
     kind = json.loads(read_small(source / "config.json")).get("model_type")
     strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
     return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
