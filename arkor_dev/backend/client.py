@@ -226,7 +226,7 @@ class Backend(ScopedCalls):
     def export_file(
         self, job_id: str, export_id: str, name: str, wanted: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Open one of its files, or of the range ``wanted`` (a ``Range`` header)."""
+        """Open one of its files, or the range ``wanted`` of it (a ``Range`` header)."""
         headers = {"Accept": "application/octet-stream", **({} if wanted is None else {"Range": wanted})}
         return self._stream("GET", "jobs", job_id, "exports", export_id, "files", name, headers=headers)
 
