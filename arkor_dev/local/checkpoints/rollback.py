@@ -53,7 +53,7 @@ class Rollback:
         Back at the beginning a job's log is empty, and is told again which run (``metadata``) that is.
         """
         self.factor = SLOWER
-        message = f"{fault}. It goes on from step {step}, with half the learning rate"
+        message = f"{fault}. Training continues from step {step} with half the learning rate"
         yield TRAINING_RESUMED, {"step": step, "message": message}
         if step == 0:
             yield TRAINING_STARTED, {"metadata": metadata()}
