@@ -9,6 +9,7 @@ Losses are means of the cross entropy a token (natural logarithm), times ISO 860
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ CHAT_DONE: Final = "[DONE]"
 
 ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "cancelled": TRAINING_CANCELLED}
 """The last event of a job by its final status."""
+
+
+FIGURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+MOST_FIGURES: Final = 20
+"""More than a person can read."""
 
 
 class AnyEvent(TypedDict):
@@ -108,6 +114,22 @@ class Figure(TypedDict):
     name: str
     label: str
     unit: str
+
+
+def figure_fields(metadata: object) -> dict[str, str]:
+    """Return the fields of a training method's own figures in ``training.log``, and a tag for each.
+
+    ``{"rewardMargin": "train/rewardMargin", "evalRewardMargin": "eval/rewardMargin"}``. ``metadata`` is that
+    of ``training.started``; names that could not be a field are left out.
+    """
+    listed = metadata.get("figures") if isinstance(metadata, dict) else None
+    found: dict[str, str] = {}
+    for figure in listed[:MOST_FIGURES] if isinstance(listed, list) else []:
+        name = figure.get("name") if isinstance(figure, dict) else None
+        if isinstance(name, str) and FIGURE_NAME.fullmatch(name):
+            found[name] = f"train/{name}"
+            found[f"eval{name[0].upper()}{name[1:]}"] = f"eval/{name}"
+    return found
 
 
 class TrainingStarted(AnyEvent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from io import StringIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from .containers import MOST_PASSED, Record, TooLargeError, endless, too_long
@@ -12,7 +13,7 @@ from .json_text import decoded
 from .rows import MAX_ROW, DataError, RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 NAMES: Final = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
 COLUMNS: Final = 1000
@@ -62,6 +63,12 @@ class Table:
                 "table",
             )
         return {name: cell for name, cell in zip(header, cells, strict=False) if name}
+
+    def written(self, cells: Sequence[str]) -> str:
+        """A row as the file has it, but for spaces and needless quotes."""
+        text = StringIO()
+        csv.writer(text, delimiter=self._delimiter, lineterminator="").writerow(cells)
+        return text.getvalue()
 
     def close(self) -> None:
         """As ``Container.close``."""

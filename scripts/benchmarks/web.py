@@ -59,7 +59,7 @@ TRAINER = '[[trainer]]\nname = "bot"\nmodel = "smollm2-135m-instruct"\ndataset =
 # Tells when Home's first button is there, before the effects of what is drawn: they ask for what comes late.
 STANDS = """
 new MutationObserver((_, observer) => {
-  if (document.querySelector(".home-trainer .ui-button") === null) return;
+  if (document.querySelector(".home-card .ui-button") === null) return;
   observer.disconnect();
   console.debug("stands", performance.now());
 }).observe(document, { childList: true, subtree: true });

@@ -12,7 +12,7 @@ from playwright.async_api import expect
 
 from tests.support.waiting import until
 
-from .steps import hurried, soon, typescript_project
+from .steps import hurried, typescript_project
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator
@@ -55,16 +55,19 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("first")
-        await expect(page.locator(".home-line")).to_contain_text(
-            "tiny · 1 example · 12 steps · from arkor.toml"
+        await expect(page.locator(".home-fact dd")).to_have_text(
+            ["tiny", "LoRA", "1 example", "data/chats.jsonl", "12 steps", "Automatic learning rate"]
         )
-        await expect(page.get_by_role("button", name="Run training: first")).to_be_visible()
+        await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
+        # At rest there is one action, and no field.
+        await expect(page.locator(".home-card").locator("input, select")).to_have_count(1)
+        await expect(page.get_by_role("switch", name="Quick test")).not_to_be_checked()
         docs = page.get_by_role("link", name="Arkor documentation")
         await expect(docs).to_have_attribute("href", "https://docs.arkor.ai")
         await page.locator(".home-choice").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
-        await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 3 epochs")
-        await expect(page.get_by_role("region", name="Settings")).to_contain_text("data/chats.jsonl")
+        await expect(page.locator(".home-facts")).to_contain_text("LoRA rank 16")
+        await expect(page.locator(".home-facts")).to_contain_text("3 epochs")
         await page.reload()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
 
@@ -74,22 +77,32 @@ async def test_run_watch_reload_and_end(
 ) -> None:
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
-        await page.get_by_role("switch", name="Dry run").check()
-        await page.get_by_role("button", name="Start dry run").click()
+        await page.get_by_role("switch", name="Quick test").check()
+        await page.get_by_role("button", name="Start quick test").click()
         link = page.get_by_role("link", name="Open job")
         await expect(link).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs
         await expect(link).to_have_attribute("href", f"#/jobs/{job}")
         assert fake_backend.jobs[job]["config"]["dryRun"] is True
-        output = page.get_by_role("log")
+        # What runs comes first: its figures and its chart, the log folded, and no settings.
+        await expect(page.locator(".home-card")).to_have_count(0)
+        output, log = page.get_by_role("log"), page.get_by_role("button", name="Log")
+        await expect(output).to_have_count(0)
+        await log.click()
         await expect(output).to_contain_text(f"Started job {job}")
         await page.reload()
+        await log.click()
         await expect(output).to_contain_text(f"Started job {job}")
         fake_backend.log(job, step=1, loss=2.5)
         await expect(output).to_contain_text("2.5")
+        await expect(page.locator(".home-metrics")).to_have_text(
+            re.compile("Loss2.5.*Step1.*PhaseTraining.*Time left")
+        )
         fake_backend.finish(job)
         await expect(page.locator(".home-output-state")).to_contain_text("Completed", timeout=START)
-        await expect(page.get_by_role("button", name="Start dry run")).to_be_visible(timeout=START)
+        # A quick test is asked for once: the next press runs all of it.
+        await expect(page.get_by_role("button", name="Run training")).to_be_visible(timeout=START)
+        await expect(page.get_by_role("switch", name="Quick test")).not_to_be_checked()
         await expect(output).not_to_contain_text("exit=")
 
 
@@ -145,24 +158,78 @@ async def test_stopping_to_watch_is_not_cancelling(
         await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_have_count(0)
 
 
-async def test_the_first_visit_teaches_and_notices_the_file(studio: Studio, open_page: OpenPage) -> None:
-    allowed = ["clipboard-read", "clipboard-write"]
-    async with open_page(studio.url, faulty=True, clock=True, permissions=allowed) as page:
+async def test_an_empty_folder_becomes_the_starter_by_one_press(studio: Studio, open_page: OpenPage) -> None:
+    async with open_page(studio.url) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
-        copied = []
-        for name in ("Copy the example", "Copy the row"):
-            await page.evaluate("navigator.clipboard.writeText('')")
-            await page.get_by_role("button", name=name).click()
-            await soon(lambda: page.evaluate("navigator.clipboard.readText()"))
-            copied.append(str(await page.evaluate("navigator.clipboard.readText()")))
-        example, row = copied
-        # What is taught has to work as it is copied.
-        project = studio.settings.project
-        declare(project, example)
-        (project / "data" / "support.jsonl").write_text(row)
+        await page.get_by_role("button", name="Create a starter project").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("my-bot")
+        await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
+
+
+CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
+
+
+async def test_data_with_its_own_columns_is_mapped_where_it_is_found(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tmp_path: Path
+) -> None:
+    (tmp_path / "My FAQ.csv").write_text(CSV)
+    (tmp_path / "notes.txt").write_text("no data")
+    async with open_page(studio.url, faulty=True) as page:
+        await page.get_by_label("Data file").set_input_files(tmp_path / "notes.txt")
+        await expect(page.get_by_role("alert")).to_contain_text("'notes.txt' is not a data file")
+        await page.get_by_label("Data file").set_input_files(tmp_path / "My FAQ.csv")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("my-faq")
+        # None of it can be trained on yet: the press that would fail is none, and the remedy is here.
+        facts = page.locator(".home-facts")
+        await expect(facts).to_contain_text("0 examples")
+        await expect(facts).to_contain_text("60 rows unreadable")
+        await expect(page.get_by_role("button", name="Run training")).to_be_disabled()
+        await expect(page.locator(".map-preview")).to_contain_text("Where is 1?")
+        # By keys alone.
+        await page.get_by_label("Prompt").focus()
+        await page.get_by_label("Prompt").select_option("id")
+        await expect(page.locator(".map-preview")).not_to_contain_text("Where is")
+        await page.get_by_label("Prompt").select_option("answer")
+        await expect(page.get_by_role("button", name="Write to arkor.toml")).to_be_disabled()
+        await page.get_by_label("Prompt").select_option("question")
+        await page.get_by_role("button", name="Write to arkor.toml").focus()
+        await page.keyboard.press("Enter")
+        await expect(facts).to_contain_text("60 examples")
+        await expect(page.locator(".map")).to_have_count(0)
+        await page.get_by_role("button", name="Run training").click()
+        await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
+        ((_, job),) = fake_backend.jobs.items()
+        assert job["config"]["datasetSource"] == {
+            "type": "file",
+            "path": "data/my-faq.csv",
+            "columns": {"prompt": "question", "completion": "answer"},
+        }
+
+
+async def test_a_deleted_data_file_is_told_once(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url, clock=True) as page:
+        await expect(page.locator(".home-facts")).to_contain_text("1 example")
+        (studio.settings.project / "data" / "chats.jsonl").unlink()
         async with hurried(page):
-            await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
-        await expect(page.locator(".home-line")).to_contain_text("1 example")
+            await expect(page.get_by_role("alert")).to_contain_text(
+                '"data/chats.jsonl" is not in the project'
+            )
+        await expect(page.get_by_text("is not in the project")).to_have_count(1)
+        await expect(page.locator(".home")).not_to_contain_text("not set")
+
+
+async def test_rows_that_cannot_be_read_are_skipped_by_a_press(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project)
+    data = studio.settings.project / "data" / "chats.jsonl"
+    data.write_text(f"{data.read_text() * 3}nonsense\n")
+    async with open_page(studio.url) as page:
+        await expect(page.locator(".home-facts")).to_contain_text("3 examples")
+        note = page.locator(".home-note", has_text="can't be read")
+        await expect(note).to_contain_text("1 row can't be read. data/chats.jsonl, line 4: not JSON")
+        await note.get_by_role("button", name="Skip invalid rows").click()
+        await expect(note).to_contain_text("1 row can't be read and will be skipped.")
+        await expect(page.locator(".home-note", has_text="1 change not in arkor.toml")).to_be_visible()
 
 
 async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: OpenPage) -> None:
@@ -402,8 +469,9 @@ async def test_a_forecast_is_measured_cancelled_and_known(
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
         fake_backend.forecasts.state, fake_backend.forecasts.looks = "measured", 0
         await line.get_by_role("button", name="Estimate now").click()
-        await expect(line).to_contain_text("About 1 min 50 s · peak 1.7 GB of 20.1 GB free")
-        await page.get_by_role("switch", name="Dry run").check()
+        await expect(line).to_contain_text("About 1 min 50 s")
+        await expect(line).to_contain_text("peak 1.7 GB of 20.1 GB free")
+        await page.get_by_role("switch", name="Quick test").check()
         await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("dryRun") is True)
 
 

@@ -118,6 +118,11 @@ async def test_time_left_is_told_only_where_it_is_known(
         await expect(figure(page, "Time left")).to_contain_text("known after the second step")
         fake_backend.log(job, 5, loss=2.0, timestamp=now.isoformat())
         await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[67] min"))
+        # Where the backend says so, it is that of all that follows the last step, too.
+        fake_backend.emit(
+            job, "training.phase", phase="evaluating", secondsLeft=200, timestamp=now.isoformat()
+        )
+        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"^Time left3 min .*Evaluating"))
 
 
 async def test_a_backend_whose_clock_is_behind_is_not_silent(
@@ -644,3 +649,25 @@ async def test_a_forecast_stays_beside_what_came(
         facts = page.get_by_role("tabpanel")
         await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
         await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
+
+
+async def test_a_method_s_own_figures_are_curves(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running")
+    figures = [
+        {"name": "margin", "label": "Margin", "unit": "nats"},
+        {"name": "accuracy", "label": "Accuracy"},
+    ]
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 40, "figures": figures})
+    for step in range(1, 9):
+        fake_backend.log(job, step, loss=3 / step, margin=step / 4, accuracy=0.5 + step / 20)
+    fake_backend.emit(job, "training.log", step=8, evalLoss=1, evalMargin=1.5, evalAccuracy=0.75)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        legend = page.get_by_role("group", name="Curves")
+        await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
+        await page.get_by_role("group", name="Value").get_by_text("Margin").click()
+        await expect(legend.get_by_role("button")).to_have_text(["Margin (nats)", "eval Margin (nats)"])
+        await expect(page.get_by_role("application", name=re.compile("^Margin of"))).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("radio", name="Margin")).to_be_checked()

@@ -187,9 +187,10 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
     async with open_page(studio.url, f"/#/jobs/{parent}") as page:
         await page.get_by_role("button", name="Actions for Step 10").click()
         await page.get_by_role("menuitem", name="Branch from here").click()
-        await expect(page.get_by_text("The next run starts from its step 10")).to_be_visible()
+        await expect(page.get_by_text("Starts from step 10 of first")).to_be_visible()
+        await expect(page.get_by_role("button", name="Start from the base model")).to_be_visible()
         await page.reload()
-        await expect(page.get_by_text("The next run starts from its step 10")).to_be_visible()
+        await expect(page.get_by_text("Starts from step 10 of first")).to_be_visible()
         await page.get_by_role("button", name="Run with unsaved changes").click()
         link = page.get_by_role("link", name="Open job")
         await expect(link).to_be_visible(timeout=START)
@@ -212,8 +213,9 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
         await page.locator(".job-line").get_by_role("link", name="first").click()
         await expect(page).to_have_url(re.compile(f"#/jobs/{parent}$"))
         await page.goto(f"{studio.url}/#/")
-        await page.get_by_role("button", name="Start from the base model").click()
-        await expect(page.get_by_text("The next training begins from")).to_have_count(0)
+        # A branch is asked for once: the next press starts from the base model, with the settings that stay.
+        await expect(page.locator(".home-note")).to_contain_text("learning rate not set → 0.001")
+        await expect(page.get_by_text("Starts from step")).to_have_count(0)
 
 
 async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
@@ -223,7 +225,7 @@ async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
     declare(studio.settings.project)
     source = {"type": "huggingface", "name": "owner/rows"}
     config = {"model": "other", "datasetSource": source, "maxSteps": 7, "seed": 3}
-    old = fake_backend.add_job(name="first", config=config)
+    old = fake_backend.add_job(name="first #2", config=config)
     steps(fake_backend, old, 1, 7)
     fake_backend.finish(old)
     async with open_page(studio.url, f"/#/jobs/{old}") as page:
@@ -232,8 +234,9 @@ async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
         await page.get_by_role("dialog").get_by_role("button", name="Run training").click()
         await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
         sent = json.loads(fake_backend.last("POST /v1/jobs").body)
+        assert sent["name"] == "first #3"
         assert {key: value for key, value in sent["config"].items() if key != "setByHand"} == config
-        await expect(page.get_by_text("Filled in from the job")).to_have_count(0)
+        await expect(page.get_by_text("Filled in from")).to_have_count(0)
         job = next(reversed(fake_backend.jobs))
         fake_backend.begin(job)
         fake_backend.finish(job)

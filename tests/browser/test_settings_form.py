@@ -41,6 +41,12 @@ dataset = "data/chats.jsonl"
 """
 
 
+async def opened(page: Page) -> Locator:
+    """The settings, which are closed at rest."""
+    await page.get_by_role("button", name="Edit settings").click()
+    return page.locator(".home-card")
+
+
 def row(page: Page, label: str) -> Locator:
     """The row of one setting."""
     return page.locator(".set-row").filter(has=page.get_by_label(label, exact=True))
@@ -55,15 +61,20 @@ async def test_changed_marked_undone_and_written(studio: Studio, open_page: Open
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
     async with open_page(studio.url) as page:
-        form = page.get_by_role("region", name="Settings")
-        await expect(form).to_contain_text("as in arkor.toml")
+        form = await opened(page)
+        # The few that people change, each with its help while it is used.
+        await expect(form.locator("input[type=text]")).to_have_count(5)
+        await expect(form.locator(".set-help:visible")).to_have_count(0)
+        await page.get_by_label("LoRA rank", exact=True).focus()
+        await expect(form.locator(".set-help:visible")).to_contain_text("Rank of the LoRA matrices.")
         await put(page, "Steps", "60")
         await put(page, "LoRA rank", "16")
         await put(page, "Learning rate", "5e-4")
         await expect(form).to_contain_text("3 changes not in arkor.toml")
         await expect(row(page, "Steps")).to_contain_text("In arkor.toml: 12")
         await expect(row(page, "Learning rate")).to_contain_text("In arkor.toml: not set")
-        await expect(page.locator(".home-line")).to_contain_text("LoRA r 16 on tiny · 1 example · 60 steps")
+        await expect(page.locator(".home-facts")).to_contain_text("LoRA rank 16")
+        await expect(page.locator(".home-facts")).to_contain_text("60 steps")
         await page.get_by_role("button", name="Undo Learning rate").click()
         await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("")
         # The focus stays in the row from which the button has gone.
@@ -80,10 +91,9 @@ async def test_changed_marked_undone_and_written(studio: Studio, open_page: Open
         await dialog.get_by_role("button", name="Write", exact=True).click()
         await expect(dialog).to_have_count(0)
         assert toml.read_text() == TOML.replace("= 12 ", "= 60 ").replace("r = 4", "r = 16")
-        await expect(form).to_contain_text("as in arkor.toml")
-        await expect(page.get_by_label("Steps", exact=True)).to_have_value("60")
         # What the page wrote is no news of somebody's edit.
-        await expect(page.locator(".home-edits")).to_have_count(0)
+        await expect(page.locator(".home-note")).to_have_count(0)
+        await expect(page.get_by_label("Steps", exact=True)).to_have_value("60")
         await page.get_by_role("button", name="Run training").wait_for()
 
 
@@ -91,6 +101,7 @@ async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
     async with open_page(studio.url, faulty=True, clock=True) as page:
+        await opened(page)
         await put(page, "Steps", "60")
         await page.get_by_role("button", name="Write to arkor.toml").click()
         dialog = page.get_by_role("dialog")
@@ -112,12 +123,16 @@ async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_
 async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     async with open_page(studio.url) as page:
+        await opened(page)
         await put(page, "Epochs", "2")
         # Steps and epochs exclude each other, so the file's steps do not count.
         await expect(page.get_by_label("Steps", exact=True)).to_have_value("")
+        await page.get_by_role("button", name="All settings").click()
         await page.locator("summary", has_text="Learning rate and optimizer").click()
         await page.get_by_label("Optimizer", exact=True).select_option("sgd")
         await page.reload()
+        await opened(page)
+        await page.get_by_role("button", name="All settings 1 change").click()
         await expect(page.get_by_label("Epochs", exact=True)).to_have_value("2")
         await expect(page.get_by_label("Optimizer", exact=True)).to_have_value("sgd")
         await page.get_by_role("button", name="Run with unsaved changes").click()
@@ -142,6 +157,7 @@ async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, op
 async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     async with open_page(studio.url) as page:
+        await opened(page)
         rank = page.get_by_label("LoRA rank", exact=True)
         await rank.fill("2000")
         await expect(row(page, "LoRA rank").get_by_role("alert")).to_have_text(
@@ -159,6 +175,7 @@ async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page
         await expect(rank).to_be_focused()
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
         # Two that do not go together, of which the second is in a part that is folded.
+        await page.get_by_role("button", name="All settings").click()
         await page.locator("summary", has_text="Learning rate and optimizer").click()
         await put(page, "Polynomial power", "2")
         power = row(page, "Polynomial power")
@@ -187,11 +204,12 @@ async def test_run_a_job_again_with_changes(
         await page.get_by_role("button", name="Run again with changes").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.002")
+        await page.get_by_role("button", name="All settings").click()
         await expect(page.get_by_label("Batch size", exact=True)).to_have_value("2")
-        form = page.get_by_role("region", name="Settings")
+        form = page.locator(".home-card")
         await expect(form).to_contain_text("2 changes not in arkor.toml")
         await expect(form).to_contain_text(
-            "It was trained on data/old.jsonl; this trainer has data/chats.jsonl."
+            "It was trained on data/old.jsonl; this trainer uses data/chats.jsonl."
         )
         await put(page, "Learning rate", "0.001")
         # What was typed is not lost without a question.
@@ -200,39 +218,29 @@ async def test_run_a_job_again_with_changes(
         question = page.get_by_role("dialog", name="Replace the changes on Home?")
         await question.get_by_role("button", name="Back").click()
         await page.goto(f"{studio.url}/#/?trainer=second")
-        await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.001")
-        await page.get_by_role("button", name="Undo all").click()
-        await expect(form).to_contain_text("as in arkor.toml")
+        await expect(form).to_contain_text("learning rate not set → 0.001")
+        await page.get_by_role("button", name="Reset").click()
+        await expect(page.locator(".home-note")).to_have_count(0)
         await page.goto(f"{studio.url}/#/jobs/{gone}")
         await page.get_by_role("button", name="Run again with changes").click()
         await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml")
 
 
-async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
-    """What runs is on the screen; the settings are one press away, and what differs is said meanwhile."""
+async def test_a_run_takes_the_place_of_the_settings(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    """What runs is on the screen; whoever fills the settings from a job sees them all the same."""
     declare(studio.settings.project, TOML)
     async with open_page(studio.url, height=720, clock=True) as page:
-        form, rank = page.get_by_role("region", name="Settings"), page.get_by_label("LoRA rank", exact=True)
+        card, rank = await opened(page), page.get_by_label("LoRA rank", exact=True)
         await put(page, "LoRA rank", "16")
         await put(page, "Steps", "")
-        assert await form.get_by_role("button", name="Hide settings").count() == 0
         await page.get_by_role("button", name="Run with unsaved changes").click()
-        change = form.get_by_role("button", name="Change settings")
-        await expect(change).to_have_attribute("aria-expanded", "false", timeout=START)
-        await expect(form).to_contain_text("2 changes not in arkor.toml")
-        await expect(form).to_contain_text("Steps not set · LoRA rank 16")
-        await expect(rank).to_have_count(0)
+        await expect(card).to_have_count(0, timeout=START)
         await expect(page.locator(".home-curve")).to_be_in_viewport(ratio=1)
         await page.reload()
-        await expect(change).to_be_visible()
-        await change.focus()
-        await page.keyboard.press("Enter")
-        await expect(rank).to_have_value("16")
-        hide = form.get_by_role("button", name="Hide settings")
-        await expect(hide).to_be_focused()
-        await page.keyboard.press("Enter")
-        await expect(rank).to_have_count(0)
-        # Whoever fills it from another job wants to see it, whatever runs.
+        await expect(page.locator(".home-curve")).to_be_visible()
+        await expect(card).to_have_count(0)
         ended = fake_backend.add_job("completed", name="first", config={"model": "tiny", "loraR": 8})
         await page.goto(f"{studio.url}/#/jobs/{ended}")
         again = page.get_by_role("button", name="Run again with changes")
@@ -241,8 +249,7 @@ async def test_a_run_folds_the_form(studio: Studio, fake_backend: FakeBackend, o
         await again.click()
         await page.get_by_role("dialog").get_by_role("button", name="Replace").click()
         await expect(rank).to_have_value("8")
-        await hide.click()
         # The end of the run moves nothing that is being read.
         fake_backend.finish(next(job for job in fake_backend.jobs if job != ended))
         await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_visible(timeout=START)
-        await expect(change).to_be_visible()
+        await expect(rank).to_have_value("8")

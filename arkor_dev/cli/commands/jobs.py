@@ -233,12 +233,13 @@ async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
 
 
 def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
-    """The job that ``text`` names; raises BadRequestError where that is none, or several."""
+    """The job of this id, beginning of an id, or name; raises BadRequestError for none and for several."""
     if not text:
-        raise BadRequestError(f"Name a job: its id, a prefix of it, or {LATEST}.")
+        raise BadRequestError(f"Name a job: its id, a prefix of it, its name, or {LATEST}.")
     found = [job for job in jobs if job["id"] == text]
     if not found:
         found = jobs[:1] if text == LATEST else [job for job in jobs if job["id"].startswith(text)]
+        found = found or [job for job in jobs if job.get("name") == text]
     if len(found) == 1:
         return found[0]
     if not found:

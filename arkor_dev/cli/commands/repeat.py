@@ -8,6 +8,7 @@ from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.contract.changes import complete
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.run_names import trainer_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
@@ -41,12 +42,13 @@ async def repeated(
     async with joined(settings, lambda _: None, idle=True) as backend:
         job = choose_job(await jobs_of(backend), like)
     theirs = job["config"] if isinstance(job.get("config"), dict) else {}
-    if trainer is None and all(known["name"] != job.get("name") for known in trainers):
+    own = trainer_of(job.get("name"), [known["name"] for known in trainers])
+    if trainer is None and own is None:
         raise BadRequestError(
             f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml. Name the one that takes "
             f"that job's settings with --trainer."
         )
-    chosen = choose(trainers, trainer or job["name"])
+    chosen = choose(trainers, trainer or own)
     ours: dict[str, Any] = dict(chosen["config"])
     if not _hides_token(theirs):
         ours = {key: value for key, value in ours.items() if key not in DATA}

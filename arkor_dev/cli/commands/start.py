@@ -26,6 +26,7 @@ from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
+from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
@@ -39,6 +40,7 @@ from arkor_dev.project.training_command import OUTDATED
 
 from .cluster.choice import need_placement, placed
 from .data import lines_of
+from .jobs import jobs_of
 from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
 
@@ -137,10 +139,11 @@ async def run_start(
         if not dry_run and revision is None:  # else Studio has shown its own estimate
             with view:
                 await _measure(backend, configs[0], view)
-        made: list[tuple[str, object]] = []
+        made: list[tuple[str, str, object]] = []
         for config in configs:
             try:
-                made.append(await create(backend, settings, chosen, config, begin))
+                name = await _free_name(backend, chosen)
+                made.append((name, *await create(backend, settings, name, config, begin)))
             except ArkorError as fault:
                 if not made:
                     raise
@@ -149,14 +152,16 @@ async def run_start(
                 )
                 break
         codes: list[int] = []
-        for number, (job_id, forecast) in enumerate(made):
+        for number, (name, job_id, forecast) in enumerate(made):
             if number:
                 view = view_for(console, total)
-            tell = functools.partial(notices.take, job_id, chosen["name"])
+            tell = functools.partial(notices.take, job_id, name)
             ending = _ending(backend, job_id, view, yes=yes)
-            later = [each for each, _ in made[number + 1 :]]
+            later = [each for _, each, _ in made[number + 1 :]]
             with view:
                 view.say(f"Started job {job_id}")
+                if name != chosen["name"]:
+                    view.say(f"Name: {one_line(name, 200)}")
                 if later and not number:
                     view.say(f"Queued, with other seeds: {', '.join(later)}")
                 if line := forecast_line(forecast):
@@ -270,16 +275,24 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
                 view.say(*line)
 
 
+async def _free_name(backend: Backend, trainer: Trainer) -> str:
+    """A name that no other job has; the trainer's own where the backend does not list its jobs."""
+    taken: list[object] = []
+    with contextlib.suppress(ArkorError):
+        taken = [job.get("name") for job in await jobs_of(backend)]
+    return free_name(trainer["name"], taken)
+
+
 async def create(
     backend: Backend,
     settings: Settings,
-    trainer: Trainer,
+    name: str,
     config: dict[str, object],
     parent: dict[str, object] | None,
 ) -> tuple[str, object]:
     """The new job's id, and what is forecast of it, where the backend knew that."""
     try:
-        answer = await backend.create_job(trainer["name"], config, parent)
+        answer = await backend.create_job(name, config, parent)
     except BadRequestError as fault:
         source = config.get("datasetSource")
         if isinstance(source, dict) and source.get("type") == "file" and not settings.local:

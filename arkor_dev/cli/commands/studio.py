@@ -11,6 +11,7 @@ import gc
 import signal
 from typing import TYPE_CHECKING
 
+from arkor_dev.cli.banner import banner
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.descriptors import raise_limit
@@ -95,6 +96,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
+            banner(settings, port)
             # Who has waited for the port is served first: loading what only the terminal needs would be felt.
             await asyncio.sleep(0.02)
             terminal = await asyncio.to_thread(_terminal)
@@ -103,7 +105,6 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
             ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
             for notice in pending:
                 terminal.notice(notice)
-            terminal.banner(settings, port)
             if settings.open_browser:
                 await _open(terminal, port)
             say_who = asyncio.create_task(_say_who(app, terminal))

@@ -70,7 +70,7 @@ async def several(scene: Scene) -> None:
     await expect(scene.page.locator(".home-choice")).to_be_visible()
 
 
-@state("home-running", "A training goes on: its curve in a glance, its output below")
+@state("home-running", "A training goes on: its figures and its chart, the log folded")
 async def running(scene: Scene) -> None:
     declare(scene.project, TRAINER)
     scene.fake.add_job(
@@ -87,7 +87,7 @@ async def running(scene: Scene) -> None:
     metrics = {"step": 230, "totalSteps": 400}
     times = {"createdAt": ago(230 * PACE + 3), "startedAt": ago(230 * PACE)}
     scene.fake.jobs[job] |= {"status": "running", "metrics": metrics, **times}
-    await expect(scene.page.locator(".home-curve path")).to_have_count(3, timeout=PROMPTLY)
+    await expect(scene.page.locator(".home-metrics")).to_contain_text("230", timeout=PROMPTLY)
     async with hurried(scene.page, scene.studio):
         await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
 
@@ -122,7 +122,7 @@ async def data_errors(scene: Scene) -> None:
     hostile = "\u202e" + "answer_that_a_machine_has_named_" * 20
     (scene.project / "data" / "support.jsonl").write_text(BAD_ROWS % (hostile, hostile))
     await scene.go("/")
-    await expect(scene.page.locator(".home-edits")).to_contain_text("A row cannot be read")
+    await expect(scene.page.locator(".home-note")).to_contain_text("2 rows can't be read.")
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.get_by_role("dialog")).to_contain_text("1 row is not JSON.", timeout=PROMPTLY)
 
@@ -131,10 +131,10 @@ async def data_errors(scene: Scene) -> None:
 async def edited(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)
     await scene.go("/")
-    await expect(scene.page.locator(".home-line")).to_contain_text("400 steps")
+    await expect(scene.page.locator(".home-facts")).to_contain_text("400 steps")
     (scene.project / "arkor.toml").write_text((TRAINER + SECOND).replace("steps = 400", "steps = 60"))
     await scene.page.get_by_role("button", name="Run training").click()
-    await expect(scene.page.locator(".home-edits")).to_contain_text("steps 400 → 60")
+    await expect(scene.page.locator(".home-note")).to_contain_text("steps 400 → 60")
 
 
 LONG = "a-model-with-a-name-that-somebody-found-meaningful/" * 5
@@ -144,6 +144,8 @@ LONG = "a-model-with-a-name-that-somebody-found-meaningful/" * 5
 async def changed(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)
     await scene.go("/")
+    await scene.page.get_by_role("button", name="Edit settings").click()
+    await scene.page.get_by_role("button", name="All settings").click()
     for label, text in {"Epochs": "2.5", "LoRA rank": "2000", "Base model": LONG}.items():
         await scene.page.get_by_label(label, exact=True).fill(text)
     for group in await scene.page.locator("summary").all():
@@ -159,6 +161,7 @@ async def changed(scene: Scene) -> None:
 async def diff(scene: Scene) -> None:
     declare(scene.project, TRAINER.replace('"data/support.jsonl"', f'"data/support.jsonl" # {LONG}') + SECOND)
     await scene.go("/")
+    await scene.page.get_by_role("button", name="Edit settings").click()
     await scene.page.get_by_label("Steps", exact=True).fill("60")
     await scene.page.get_by_label("LoRA rank", exact=True).fill("32")
     await scene.page.get_by_role("button", name="Write to arkor.toml").click()
@@ -169,6 +172,7 @@ async def diff(scene: Scene) -> None:
 async def refused(scene: Scene) -> None:
     declare(scene.project, TRAINER)
     await scene.go("/")
+    await scene.page.get_by_role("button", name="Edit settings").click()
     await scene.page.get_by_label("Steps", exact=True).fill("60")
     await scene.page.get_by_role("button", name="Write to arkor.toml").click()
     await expect(scene.page.locator(".ui-diff")).to_be_visible()
@@ -183,7 +187,26 @@ async def again(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", loraR=64, datasetSource={"type": "file", "path": f"data/{LONG}"})
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("button", name="Run again with changes").click()
-    await expect(scene.page.locator(".set-origin")).to_contain_text("Filled in from the job")
+    await expect(scene.page.locator(".home-note")).to_contain_text("Filled in from")
+
+
+@state("home-unmapped", "A CSV with columns of its own: which are which is chosen here")
+async def unmapped(scene: Scene) -> None:
+    (scene.project / "data").mkdir()
+    rows = "".join(f"{n},My parcel {n} is late. What now?,Sorry! It is on its way.,2026\n" for n in range(60))
+    (scene.project / "data" / "faq.csv").write_text("id,question,answer,year\n" + rows)
+    (scene.project / "arkor.toml").write_text(TRAINER.replace("support.jsonl", "faq.csv"))
+    await scene.go("/")
+    await expect(scene.page.locator(".map-preview")).to_contain_text("It is on its way")
+
+
+@state("home-settings", "Settings, opened: the few that people change")
+async def settings(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    await scene.go("/")
+    await scene.page.get_by_role("button", name="Edit settings").click()
+    await scene.page.get_by_label("Learning rate", exact=True).fill("5e-4")
+    await expect(scene.page.locator(".home-note")).to_contain_text("1 change not in arkor.toml")
 
 
 @state("home-problem", "A trainer that cannot run as it is")
@@ -252,7 +275,7 @@ async def forecast(scene: Scene) -> None:
     forecasts(scene)
     await scene.go("/")
     await expect(scene.page.locator(".home-forecast")).to_contain_text(
-        "About 1 min 50 s · peak 1.7 GB of 20.1 GB free", timeout=PROMPTLY
+        "peak 1.7 GB of 20.1 GB free · 48.9 MB on disk", timeout=PROMPTLY
     )
 
 

@@ -283,6 +283,23 @@ async def test_figures_are_written_as_csv_and_json_lines(
     assert "cannot be written" in await command.run(2, "jobs", "figures", job, "--out", nowhere)
 
 
+async def test_figures_of_the_training_method_are_columns_too(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job("running", name="a")
+    named = [{"name": "margin"}, {"name": "=x"}, {"name": 3}, None]
+    fake_backend.emit(job, "training.started", metadata={"figures": named})
+    fake_backend.log(job, 1, loss=2.5, margin=0.5, other=7)
+    fake_backend.emit(job, "training.log", step=1, evalLoss=2, evalMargin=0.25)
+    fake_backend.finish(job, "completed")
+    rows = list(csv.DictReader((await command.run(0, "jobs", "figures", job)).splitlines()))
+    assert [(row["loss"], row["margin"], row["evalMargin"]) for row in rows] == [
+        ("2.5", "0.5", ""),
+        ("", "", "0.25"),
+    ]
+    assert rows[0].keys().isdisjoint({"other", "=x"})
+
+
 async def test_a_running_job_s_figures_are_those_so_far(
     command: Command, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -640,13 +640,15 @@ async def test_a_job_is_repeated_with_its_settings_and_its_data(
         "seed": 7,
         "unknown": 1,
     }
-    fake_backend.add_job("completed", id="job_old", name="second", config=theirs)
-    started = Started(settings, like="job_o", changes={"loraR": 8})
+    fake_backend.add_job("completed", id="job_old", name="second #4", config=theirs)
+    started = Started(settings, like="second #4", changes={"loraR": 8})
     job = await started.job(fake_backend)
     fake_backend.finish(job)
-    assert (await started.end())[0] == 0
+    code, lines = await started.end()
+    assert code == 0
+    assert lines[:2] == [f"Started job {job}", "Name: second #5"]
     sent = fake_backend.last("POST /v1/jobs").json()
-    assert sent["name"] == "second"
+    assert sent["name"] == "second #5"
     by_hand = sent["config"].pop("setByHand")
     assert sent["config"] == {
         "model": "other",
@@ -680,6 +682,8 @@ async def test_settings_are_repeated_with_the_seeds_that_follow(
     created = [seen for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
     configs = [seen.json()["config"] for seen in created]
     assert [config.get("seed", 42) for config in configs] == sent
+    names = [job["name"] for job in fake_backend.jobs.values()]
+    assert names == ["first", "first #2", "first #3"][: len(names)]
 
 
 async def test_a_hidden_token_is_not_trained_with(

@@ -28,6 +28,8 @@ export interface Options {
   method?: "GET" | "POST" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   body?: unknown;
+  /** Sent as it is. */
+  file?: Blob;
   signal?: AbortSignal;
   headers?: Record<string, string>;
 }
@@ -51,6 +53,7 @@ export async function request(path: string, options: Options = {}): Promise<Resp
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(options.body);
   }
+  if (options.file) init.body = options.file;
   let response: Response;
   try {
     const url = `/api${path}`;

@@ -26,6 +26,19 @@ it("is silent where the same would be trained, or where nothing was shown before
   expect(changesOf(trainer({}), undefined)).toEqual([]);
 });
 
+it("is silent about settings of a trainer that cannot be read now", () => {
+  const broken = { name: "a", problem: "data/faq.csv is not in the project" } as Trainer;
+  expect(changesOf(trainer({ maxSteps: 40 }), broken)).toEqual([]);
+  expect(changesOf(broken, trainer({ maxSteps: 40 }))).toEqual([]);
+});
+
+it("says what of a data set is new in words, not in JSON", () => {
+  const source = { type: "file", path: "d.jsonl", columns: { prompt: "question", completion: "answer" } };
+  expect(changeWords(changesOf(trainer({}), trainer({ datasetSource: source })))).toBe(
+    "data set path d.jsonl → path d.jsonl, columns (prompt question, completion answer)",
+  );
+});
+
 it("values that only look the same are told apart", () => {
   expect(changeWords(changesOf(trainer({ learningRate: 1e-3 }), trainer({ learningRate: 0.0010004 })))).toBe(
     "learning rate 0.001 → 0.0010004",

@@ -2,7 +2,7 @@
 
 import type { JobConfig, Trainer } from "../contract.gen";
 import { number } from "../lib/format";
-import { settings } from "../lib/job-config-text";
+import { settings, shareable } from "../lib/job-config-text";
 import { clean } from "../lib/text";
 
 export interface Change {
@@ -13,14 +13,14 @@ export interface Change {
 
 const NOTHING = "not set";
 
-/** Empty when both would train the same, or when there was no such trainer before. */
+/** Empty when both would train the same, when there was no such trainer before, or when one cannot be read. */
 export function changesOf(before: Trainer | undefined, after: Trainer | undefined): Change[] {
-  if (!before || !after) return [];
+  if (!before?.config || !after?.config) return [];
   const [old, now] = [valuesOf(before.config), valuesOf(after.config)];
   const changes: Change[] = [];
   for (const key of new Set([...old.keys(), ...now.keys()])) {
     const [was, is] = [old.get(key), now.get(key)];
-    if (was?.raw === is?.raw) continue;
+    if (was?.json === is?.json) continue;
     // Short forms round: where they are the same, the whole values tell.
     const whole = was?.words === is?.words;
     const say = (value: Value | undefined): string =>
@@ -40,18 +40,36 @@ export function changeWords(changes: readonly Change[]): string {
 interface Value {
   label: string;
   words: string;
+  /** All of it: in words that a person reads, and to be compared. */
   raw: string;
+  json: string;
 }
 
 function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   const values = new Map<string, Value>();
+  // What opens a data set's address is shown to nobody.
+  const shown = config && (shareable(config) as unknown as Record<string, unknown>);
   for (const [key, value] of Object.entries(config ?? {})) {
     const [setting] = settings({ [key]: value } as unknown as JobConfig);
-    if (setting)
-      values.set(key, { label: setting.label, words: setting.value, raw: clean(JSON.stringify(value), 200) });
+    if (setting) {
+      const said = shown?.[key];
+      const raw = typeof said === "object" && said !== null ? wholeOf(said) : JSON.stringify(said);
+      const json = JSON.stringify(value);
+      values.set(key, { label: setting.label, words: setting.value, raw: clean(raw, 200), json });
+    }
   }
   return values;
 }
+
+/** All that a list or table says, as arkor.toml writes it: `path data/faq.csv, columns (prompt question)`. */
+function wholeOf(value: object): string {
+  if (Array.isArray(value)) return value.map(partOf).join(", ");
+  const named = Object.entries(value).filter(([key]) => key !== "type");
+  return named.map(([key, part]) => `${key} ${partOf(part)}`).join(", ");
+}
+
+const partOf = (part: unknown): string =>
+  typeof part === "object" && part !== null ? `(${wholeOf(part)})` : String(part);
 
 /** A label inside a sentence; one whose first word has more capitals (LoRA) keeps them. */
 function lowerFirst(label: string): string {

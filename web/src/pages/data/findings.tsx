@@ -32,7 +32,12 @@ interface Props {
   canGoOn: (code: string) => boolean;
   /** What was not looked at, a sentence each. */
   leftOut: readonly string[];
+  /** The one thing that can be done about a finding at once. */
+  remedyOf: (finding: Finding) => Remedy | null;
 }
+
+/** A button, or that it has been pressed. */
+export type Remedy = { label: string; run: () => void } | { done: string };
 
 export function Findings({ findings, all, leftOut, ...rest }: Props) {
   return (
@@ -61,9 +66,11 @@ function One({
   hrefOf,
   next,
   canGoOn,
-}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn">) {
+  remedyOf,
+}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf">) {
   const { level, title, why, fix, rows, count, code } = finding;
   const named = rows.slice(0, MOST_ROWS);
+  const remedy = remedyOf(finding);
   return (
     <li>
       <details class={`data-finding data-finding-${Object.hasOwn(WORDS, level) ? level : "note"}`}>
@@ -73,6 +80,17 @@ function One({
         </summary>
         <p>{clean(why, 500)}</p>
         <p>{clean(fix, 500)}</p>
+        {remedy && (
+          <p class="data-finding-remedy">
+            {"run" in remedy ? (
+              <Button small onClick={remedy.run}>
+                {remedy.label}
+              </Button>
+            ) : (
+              remedy.done
+            )}
+          </p>
+        )}
         <ul class="data-finding-rows">
           {named.map(({ row, where, excerpt }) => (
             <li key={row}>

@@ -1,6 +1,7 @@
 /** The data of a trainer as its model sees it, row by row and token by token. */
 import { useEffect, useMemo } from "preact/hooks";
 import type { DatasetView, JobConfig, Manifest, Trainer } from "../../contract.gen";
+import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
 import { route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
@@ -14,6 +15,7 @@ import { Progress, Shown } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
 
+const useMapping = late(() => import("../mapping"));
 const MANIFEST_MS = 2000;
 
 export default function Data() {
@@ -62,31 +64,30 @@ function body(known: Manifest | null) {
     return (
       <>
         {title}
-        <Empty
-          title={trainer ? "This trainer lists no data." : "There is no trainer yet."}
-          action={
-            <a class="ui-button ui-button-primary" href="#/">
-              Go to Home
-            </a>
-          }
-        >
-          The rows of a trainer are shown here as its model will see them.
-        </Empty>
+        {trainer?.problem !== undefined ? (
+          <ErrorNote title={`${displayName(trainer.name)} can't be read`} error={trainer.problem} />
+        ) : (
+          <Empty
+            title={trainer ? "This trainer lists no data." : "There is no trainer yet."}
+            action={
+              <a class="ui-button ui-button-primary" href="#/">
+                Go to Home
+              </a>
+            }
+          >
+            The rows of a trainer are shown here as its model will see them.
+          </Empty>
+        )}
       </>
     );
   }
-  return <Page key={trainer.name} trainers={known.trainers} trainer={trainer} config={config} />;
+  return <Page key={trainer.name} known={known} trainer={trainer} config={config} />;
 }
 
-function Page({
-  trainers,
-  trainer,
-  config,
-}: {
-  trainers: readonly Trainer[];
-  trainer: Trainer;
-  config: JobConfig;
-}) {
+function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; config: JobConfig }) {
+  const { trainers, revision } = known;
+  const { unmapped } = trainer;
+  const mapping = useMapping(unmapped !== undefined);
   const opened = useMemo(() => new OpenedView(config), []);
   useEffect(() => () => opened.close(), [opened]);
   const wanted = JSON.stringify(config);
@@ -113,6 +114,11 @@ function Page({
         )}
         <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
       </header>
+      {unmapped && mapping && revision !== undefined && (
+        <div class="data-map">
+          <mapping.MapColumns key={unmapped.file} {...{ trainer, unmapped, revision }} />
+        </div>
+      )}
       {error !== null ? (
         <ErrorNote title="The data could not be shown" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (

@@ -2,15 +2,17 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
-import type { DataCheck, DatasetView, Trainer } from "../../contract.gen";
+import type { DataCheck, DatasetView, Finding, Trainer } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
+import { INVALID } from "../../lib/invalid-rows";
 import { clean } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
-import { applySettings } from "../../store/trainer-draft";
+import { applySettings, drafted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
 import { Skeleton } from "../../ui/skeleton";
-import { Findings, merged } from "./findings";
+import { figuresAt, unreadableIn } from "./figures";
+import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
 import { Rows } from "./rows";
 import { Row, rolesOf } from "./tokens";
@@ -59,6 +61,22 @@ export function Shown({
   useEffect(() => () => searching.current?.abort(), []);
 
   const checked = useCheck(trainer, view.state !== "opening");
+  const findings = merged(checked?.findings ?? [], view.findings);
+  const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
+  const skips = drafted(trainer).config?.skipBadRows === true;
+  const longest = lengths ? lengths.rows.length - 1 : 0;
+  const remedyOf = ({ code }: Finding): Remedy | null => {
+    if (code === "wrong-keys" && trainer.unmapped)
+      return { label: "Map columns", run: () => document.getElementById("map-prompt")?.focus() };
+    if (INVALID.has(code))
+      return skips
+        ? { done: "The next run skips them." }
+        : { label: "Skip invalid rows", run: () => applySettings(trainer, { skipBadRows: true }) };
+    const room = Math.min(longest, view.context ?? longest);
+    if ((code === "cut" || code === "answer-cut-away") && room > (view.maxLength ?? room))
+      return { label: `Set max_length to ${number(room)}`, run: () => use(room) };
+    return null;
+  };
   const use = (maxLength: number): void => {
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
@@ -88,7 +106,7 @@ export function Shown({
     }
   };
   // Pressed again, it goes on to the next shorter one.
-  const longest = async (): Promise<void> => {
+  const findLongest = async (): Promise<void> => {
     const after = last.current === chosen ? chosen : 0;
     last.current = await find({ want: "longest" }, "No row is shorter.", after);
   };
@@ -116,7 +134,7 @@ export function Shown({
       label: "Longest row, then the next shorter one",
       keys: "l",
       section: "Data",
-      run: () => void longest(),
+      run: () => void findLongest(),
     },
     { name: "data.cut", label: "Next row that is cut", keys: "x", section: "Data", run: nextCut },
     {
@@ -132,31 +150,42 @@ export function Shown({
     <>
       <Progress view={view} />
       <dl class="data-figures num">
-        <Figure name="Rows" value={view.rows === null ? `${number(view.indexed)}+` : number(view.rows)} />
-        <Figure name="Tokens" value={number(view.tokens)} note={rolesOf(view.roles)} />
+        <Figure
+          name="Rows"
+          value={`${number(figures.rows)}${view.rows === null ? "+" : ""}`}
+          note={figures.without}
+        />
+        <Figure
+          name="Tokens"
+          value={number(figures.tokens)}
+          note={figures.truncated > 0 ? `${number(figures.truncated)} truncated` : rolesOf(view.roles)}
+        />
         <Figure
           name="Learned"
-          value={view.tokens === 0 ? "–" : `${number((100 * view.learned) / view.tokens, 0)} %`}
-          note={plural(view.learned, "token")}
+          value={figures.tokens === 0 ? "–" : `${number((100 * figures.learned) / figures.tokens, 0)} %`}
+          note={plural(figures.learned, "token")}
         />
         <Figure
           name="Mean row"
-          value={view.read === 0 ? "–" : number(Math.round(view.tokens / view.read))}
-          note={lengths ? `longest ${number(lengths.rows.length - 1)}` : ""}
+          value={figures.mean === null ? "–" : number(figures.mean)}
+          note={longest > 0 ? `longest ${number(Math.min(longest, cut))}` : ""}
         />
       </dl>
       <div class="data-overview">
-        {lengths && lengths.read > 0 ? (
+        {lengths && figures.rows > 0 && lengths.read > 0 ? (
           <Histogram view={view} lengths={lengths} cut={cut} onCut={setMoved} onUse={use} />
         ) : (
-          <section class="data-lengths">
-            <h2>Length of the rows, in tokens</h2>
-            <Skeleton lines={4} height={20} />
-          </section>
+          view.state !== "ready" && (
+            <section class="data-lengths">
+              <h2>Length of the rows, in tokens</h2>
+              <Skeleton lines={4} height={20} />
+            </section>
+          )
         )}
         {/* What the check of the rows leaves to the tokenizer is here. */}
         <Findings
-          findings={merged(checked?.findings ?? [], view.findings)}
+          findings={findings}
+          remedyOf={remedyOf}
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
@@ -181,7 +210,7 @@ export function Shown({
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
         />
-        <Button small onClick={() => void longest()} title="Longest row, then the next shorter one (l)">
+        <Button small onClick={() => void findLongest()} title="Longest row, then the next shorter one (l)">
           Longest
         </Button>
         <Button small onClick={nextCut} title="Next truncated row (x)">

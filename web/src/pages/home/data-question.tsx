@@ -2,14 +2,13 @@
 import { api } from "../../api/client";
 import type { DataCheck, Finding, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";
+import { INVALID } from "../../lib/invalid-rows";
 import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
 import { manifest } from "../../store/manifest";
 import type { Changes } from "../../store/trainer-draft";
 import { confirm } from "../../ui/dialog";
 
-/** What a job can leave out (`skipBadRows`). */
-const UNREADABLE = new Set(["not-json", "not-cells", "not-utf8", "too-long", "wrong-keys", "wrong-content"]);
 const SHOWN = 4;
 
 /**
@@ -26,10 +25,10 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
     return {};
   }
   const skips = { ...trainer.config, ...changes }.skipBadRows === true;
-  if (skips) errors = errors.filter(({ code }) => !UNREADABLE.has(code));
+  if (skips) errors = errors.filter(({ code }) => !INVALID.has(code));
   if (errors.length === 0) return {};
   const href = `#/data?trainer=${encodeURIComponent(trainer.name)}`;
-  const unreadable = errors.some(({ code }) => UNREADABLE.has(code));
+  const unreadable = errors.some(({ code }) => INVALID.has(code));
   const sure = await confirm({
     title: `The data of ${displayName(trainer.name)} has errors`,
     text: <Errors errors={errors} />,
@@ -52,7 +51,7 @@ function Errors({ errors }: { errors: readonly Finding[] }) {
     <>
       {errors.slice(0, SHOWN).map(({ code, title, why, rows }) => (
         <span key={code} class="home-error">
-          <strong>{clean(title, 200)}.</strong> {!UNREADABLE.has(code) && clean(why, 300)}
+          <strong>{clean(title, 200)}.</strong> {!INVALID.has(code) && clean(why, 300)}
           {rows[0] && (
             <span class="hint">
               <bdi>{clean(`${rows[0].where}: ${rows[0].excerpt}`, 400)}</bdi>

@@ -1,19 +1,12 @@
+import { useRef, useState } from "preact/hooks";
+import { api, errorText } from "../../api/client";
+import { plural } from "../../lib/format";
+import { reloadManifest } from "../../store/manifest";
+import { Button } from "../../ui/controls/button";
 import { CopyButton } from "../../ui/controls/copy";
-
-const INIT = "arkor-dev init";
-
-const EXAMPLE = `[[trainer]]
-name = "support-bot"
-model = "smollm2-135m-instruct"
-dataset = "data/support.jsonl"
-steps = 40
-learning_rate = 2e-3
-
-[trainer.lora]
-r = 8
-`;
-
-const ROW = `{"messages": [{"role": "user", "content": "Where is my order?"}, {"role": "assistant", "content": "Ahoy. Your order sails today."}]}`;
+import { announce } from "../../ui/controls/live";
+import { ErrorNote } from "../../ui/empty";
+import { DATA_FILES, uploadData } from "./upload";
 
 const TRAINER = `import { createArkor, createTrainer } from "arkor";
 
@@ -27,35 +20,85 @@ const trainer = createTrainer({
 export const arkor = createArkor({ trainer });
 `;
 
-/** Nothing to train yet: what to create, ready to copy. */
+/** Nothing to train yet: a starter, or the person's own data. */
 export function First({ typescript }: { typescript: boolean }) {
-  if (typescript) return <NoExport />;
+  return typescript ? <NoExport /> : <Empty />;
+}
+
+function Empty() {
+  const input = useRef<HTMLInputElement>(null);
+  const [busy, setBusy] = useState<"starter" | "data" | null>(null);
+  const [over, setOver] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const attempt = async (what: "starter" | "data", action: () => Promise<string>): Promise<void> => {
+    setBusy(what);
+    setError(null);
+    try {
+      const said = await action();
+      await reloadManifest();
+      announce(said);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    setBusy(null);
+  };
+  const create = (): Promise<void> =>
+    attempt("starter", async () => {
+      const { files } = await api<{ files: string[] }>("/project/starter", { method: "POST" });
+      return `Starter project created: ${plural(files.length, "file")}`;
+    });
+  const take = (file: File | undefined): Promise<void> | undefined =>
+    file &&
+    attempt("data", async () => {
+      const { path } = await uploadData(file);
+      return `${path} added`;
+    });
   return (
     <div class="home-first">
       <h1 tabIndex={-1} class="home-name">
         Nothing to train yet
       </h1>
-      <p class="home-line">
-        A trainer says which model learns from which examples. This project declares none.
-      </p>
-      <ol class="home-steps">
-        <li>
-          <h2>Let Studio write one</h2>
-          <p class="dim">
-            In the project's folder. It writes a commented arkor.toml and a small data set, ready to run.
-          </p>
-          <Snippet text={INIT} label="Copy the command" />
-        </li>
-        <li>
-          <h2>Or write arkor.toml by hand</h2>
-          <Snippet text={EXAMPLE} label="Copy the example" />
-          <p class="dim">
-            and the examples, one a line, in <code>data/support.jsonl</code>:
-          </p>
-          <Snippet text={ROW} label="Copy the row" />
-        </li>
-      </ol>
-      <p class="hint">This page notices by itself when the file is there.</p>
+      <div class="home-ways">
+        <section class="home-way">
+          <h2>Start from an example</h2>
+          <p class="dim">A commented arkor.toml and a small data set that trains within minutes.</p>
+          <Button kind="primary" busy={busy === "starter"} onClick={() => void create()}>
+            Create a starter project
+          </Button>
+        </section>
+        <section
+          class={over ? "home-way home-drop home-drop-over" : "home-way home-drop"}
+          onDragOver={(event) => {
+            event.preventDefault();
+            setOver(true);
+          }}
+          onDragLeave={() => setOver(false)}
+          onDrop={(event) => {
+            event.preventDefault();
+            setOver(false);
+            void take(event.dataTransfer?.files[0]);
+          }}
+        >
+          <h2>Start from your data</h2>
+          <p class="dim">Drop a CSV, JSON, JSONL or Parquet file here. It is copied into this project.</p>
+          <Button busy={busy === "data"} onClick={() => input.current?.click()}>
+            Use my data
+          </Button>
+          <input
+            ref={input}
+            class="visually-hidden"
+            type="file"
+            tabIndex={-1}
+            aria-label="Data file"
+            accept={DATA_FILES}
+            onChange={(event) => {
+              void take(event.currentTarget.files?.[0]);
+              event.currentTarget.value = "";
+            }}
+          />
+        </section>
+      </div>
+      {error !== null && <ErrorNote title="Nothing was created" error={error} />}
     </div>
   );
 }
@@ -67,21 +110,15 @@ function NoExport() {
       <h1 tabIndex={-1} class="home-name">
         No trainer is exported
       </h1>
-      <p class="home-line">
+      <p class="dim">
         <code>src/arkor/index.ts</code> builds, but exports no trainer. Export one as <code>arkor</code> or as{" "}
         <code>trainer</code>:
       </p>
-      <Snippet text={TRAINER} label="Copy the example" />
-      <p class="hint">This page notices by itself when the file is saved.</p>
-    </div>
-  );
-}
-
-function Snippet({ text, label }: { text: string; label: string }) {
-  return (
-    <div class="home-snippet">
-      <pre tabIndex={0}>{text.trimEnd()}</pre>
-      <CopyButton small text={text} label={label} />
+      <div class="home-snippet">
+        <pre tabIndex={0}>{TRAINER.trimEnd()}</pre>
+        <CopyButton small text={TRAINER} label="Copy the example" />
+      </div>
+      <p class="hint">Reloads automatically when you save.</p>
     </div>
   );
 }

@@ -1,27 +1,31 @@
-/** Where a trainer's forecast stands; its code is loaded where the backend makes forecasts. */
+/** Where a trainer's estimate stands among the facts; its code is loaded where the backend makes estimates. */
 import type { Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { features } from "../../store/features";
 import { placeConfig } from "../../store/place";
-import { applySettings, drafted, draftFaults } from "../../store/trainer-draft";
+import { draftFaults } from "../../store/trainer-draft";
 
 const useForecast = late(() => import("./forecast"));
 
-export function ForecastPlace({ trainer, dryRun }: { trainer: Trainer; dryRun: boolean }) {
+interface Props {
+  trainer: Trainer;
+  quick: boolean;
+  apply: (settings: Readonly<Record<string, unknown>>) => void;
+}
+
+export function ForecastPlace({ trainer, quick, apply }: Props) {
   const named = features.value.has("forecast");
   const code = useForecast(named);
-  const { config } = drafted(trainer);
+  const { config } = trainer;
   if (!named || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
-  // A paragraph from the start on: what is below must not move when the forecast comes.
-  return (
-    <div class="home-forecast">
-      {code && (
-        <code.ForecastLine
-          key={trainer.name}
-          config={{ ...config, ...placeConfig(), ...(dryRun && { dryRun: true }) }}
-          apply={(settings) => applySettings(trainer, settings)}
-        />
-      )}
-    </div>
+  // A column of its own from the start on: nothing may move when the estimate comes.
+  return code ? (
+    <code.ForecastFact
+      key={trainer.name}
+      config={{ ...config, ...placeConfig(), ...(quick && { dryRun: true }) }}
+      apply={apply}
+    />
+  ) : (
+    <dl class="home-fact home-forecast" />
   );
 }

@@ -3,20 +3,20 @@ import { late } from "../../lib/late";
 import { setTitle } from "../../store/document-title";
 import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { poll } from "../../store/poll";
-import { isLive, loadRuns, runs } from "../../store/runs";
+import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { ElsewherePlace } from "./elsewhere-place";
 import { Recent } from "./recent";
 import { RunPanel } from "./run";
-import { Settings, TrainerPanel } from "./trainer";
+import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
 // The styles of the parts that are loaded later come with the page: a request each would cost more than they weigh.
 import "./cluster/cluster.css";
 import "./elsewhere/elsewhere.css";
-import "./forecast/forecast.css";
 import "./form/form.css";
 import "./home.css";
 import "./live.css";
+import "./output.css";
 
 const useFirst = late(() => import("./first"));
 const LIVE_MS = 2000;
@@ -41,17 +41,10 @@ export default function Home() {
   }, [live]);
   return (
     <div class="home" data-focus-next=".home-output .ui-menu button">
-      <section class="home-trainer">
+      <div class="home-main">
         <Project />
-        <ElsewherePlace />
-      </section>
-      {manifest.value && !manifestError.value && (
-        <section class="home-set">
-          <Settings known={manifest.value} />
-        </section>
-      )}
+      </div>
       <Recent />
-      <RunPanel />
     </div>
   );
 }
@@ -68,12 +61,16 @@ function Project() {
           <ErrorNote error={error} details={manifestDetails.value} />
           <p class="hint">Reloads automatically when you save.</p>
         </div>
+        <ElsewherePlace />
+        <RunPanel />
       </>
     );
   }
-  if (known && known.trainers.length > 0) return <TrainerPanel known={known} />;
-  if (!known || !first) {
-    return (
+  const trainer = known && chosenTrainer(known);
+  if (!known || !trainer) {
+    return known && first ? (
+      <first.First typescript={known.source === "typescript"} />
+    ) : (
       <>
         <h1 tabIndex={-1} class="visually-hidden">
           Home
@@ -82,5 +79,16 @@ function Project() {
       </>
     );
   }
-  return <first.First typescript={known.source === "typescript"} />;
+  const live = liveRunOf(trainer, known);
+  const card = <TrainerCard key={trainer.name} known={known} trainer={trainer} live={live} />;
+  const panel = <RunPanel key="run" live={live} typescript={known.source === "typescript"} />;
+  return (
+    <>
+      <TrainerHead known={known} trainer={trainer} />
+      <ElsewherePlace />
+      {/* What runs comes first: until that is known nothing is shown, for it would be seen to move. */}
+      {runs.value === null ? <Skeleton lines={4} height={22} /> : live ? [panel, card] : [card, panel]}
+      <ElsewherePlace paused />
+    </>
+  );
 }

@@ -8,6 +8,9 @@ export const shownRun = signal<string | null>(null);
 /** The run that this tab has started and whose job it has not begun to watch yet. */
 export const startedRun = signal<string | null>(null);
 
+/** The run that Home's own button has started and whose job is not known yet. */
+export const pressedRun = signal<string | null>(null);
+
 /** The job's id as found in the open output, which is sooner than the next list of runs. */
 export const foundJob = signal<string | null>(null);
 

@@ -10,7 +10,6 @@ import { say } from "../../ui/controls/live";
 import { ErrorNote } from "../../ui/empty";
 import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
-import "./output.css";
 
 const MAX_ROWS_SHOWN = 22;
 

@@ -13,7 +13,7 @@ import { startTraining } from "../../store/start-training";
 import { changesFor, drafted, draftRequest } from "../../store/trainer-draft";
 import { announce } from "../../ui/controls/live";
 import { confirm } from "../../ui/dialog";
-import { shownRun, startedRun } from "./open-run";
+import { pressedRun, shownRun, startedRun } from "./open-run";
 
 export const starting = signal(false);
 
@@ -40,7 +40,7 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
     editedMeanwhile.value = run === null;
     if (run === null) announce("The project has changed. Look at the settings, then press again.");
     else {
-      shownRun.value = startedRun.value = run;
+      shownRun.value = startedRun.value = pressedRun.value = run;
       announce("Training started");
     }
   } catch (problem) {

@@ -4,12 +4,15 @@ import { errorText } from "../../api/client";
 import type { TrainingRun } from "../../contract.gen";
 import { now } from "../../lib/clock";
 import { clock, duration, time } from "../../lib/format";
+import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
-import { jobHref } from "../../router";
+import { jobHref, setQuery } from "../../router";
 import { cancelJob, isOver, jobById, jobsState, refreshJobs } from "../../store/jobs";
+import { manifest, trainerNamed } from "../../store/manifest";
 import { RunOutput } from "../../store/output";
 import { ordinal } from "../../store/queue";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
+import { dropParent } from "../../store/trainer-draft";
 import { watch } from "../../store/watch";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
@@ -18,34 +21,45 @@ import { confirm } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/empty";
 import { StatusDot } from "../../ui/status";
 import { WatchButton } from "../job/watch-button";
-import { foundJob, openRun, shownRun, startedRun } from "./open-run";
-import { Output } from "./output";
+import { foundJob, openRun, pressedRun, shownRun, startedRun } from "./open-run";
+
+const useOutput = late(() => import("./output"));
 
 /** Comes with the first command: Home begins without it. */
-const live = signal<typeof import("./live").LiveJob | null>(null);
+const liveJob = signal<typeof import("./live").LiveJob | null>(null);
 
-/** The command that was started, as a terminal, with its job beside it. */
-export function RunPanel() {
-  const run = openRun.value;
-  return run ? <Panel key={run.id} run={run} /> : null;
+interface Props {
+  /** The chosen trainer's command that runs now. */
+  live?: TrainingRun | undefined;
+  /** A command of the project's own, whose author wants to see what it prints. */
+  typescript?: boolean;
 }
 
-function Panel({ run }: { run: TrainingRun }) {
+/** The command that was started: its job's curve, and what it prints, folded. */
+export function RunPanel({ live, typescript = false }: Props) {
+  const run = (shownRun.value === null ? live : undefined) ?? openRun.value;
+  return run ? <Panel key={run.id} run={run} typescript={typescript} /> : null;
+}
+
+function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const [output] = useState(() => new RunOutput(run.id));
   const [error, setError] = useState<string | null>(null);
-  // A run that ended before this visit is collapsed.
-  const [open, setOpen] = useState(isLive(run) || shownRun.value === run.id);
+  // Of a run that ended before this visit only the outcome is shown.
+  const [seen] = useState(isLive(run) || shownRun.value === run.id);
+  const [picked, setPicked] = useState<boolean | null>(null);
   useEffect(() => {
     void import("./live").then(({ LiveJob }) => {
-      live.value = LiveJob;
+      liveJob.value = LiveJob;
     });
     return () => output.close();
   }, [output]);
-  const LiveJob = live.value;
+  const LiveJob = liveJob.value;
   const jobId = output.jobId.value ?? run.jobId;
   const job = jobId ? jobById(jobId) : undefined;
   const ended = output.ending.value !== null || run.state === "ended";
   const gone = jobsState.value.loaded && jobId !== null && job === undefined;
+  const log = picked ?? (seen && (typescript || (ended && !jobId)));
+  const shown = useOutput(log);
   useEffect(() => {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
@@ -61,6 +75,15 @@ function Panel({ run }: { run: TrainingRun }) {
     startedRun.value = null;
     watch(jobId);
   }, [jobId, ended]);
+
+  // A branch, or a quick test, is asked for once: with its job there, the next press is a run like any other.
+  useEffect(() => {
+    if (!jobId || pressedRun.peek() !== run.id) return;
+    pressedRun.value = null;
+    const trainer = trainerNamed(run.trainer ?? undefined, manifest.peek());
+    if (trainer) dropParent(trainer);
+    setQuery({ dry: null });
+  }, [jobId]);
 
   const attempt = async (action: () => Promise<void>, said: string): Promise<void> => {
     setError(null);
@@ -87,55 +110,62 @@ function Panel({ run }: { run: TrainingRun }) {
   };
   const stop = (): Promise<void> =>
     attempt(() => stopRun(run.id), jobId ? "Hidden; the job keeps running" : "The command was stopped");
+  const active = job !== undefined && !isOver(job);
   return (
     <section class="home-output" aria-labelledby="home-output" data-focus-next="a, button">
       <header class="home-output-head">
-        <h2 id="home-output">
-          Output <Command run={run} />
+        <h2 id="home-output" class={ended ? "" : "visually-hidden"}>
+          {ended ? "Last run" : "Running now"} <Command run={run} />
         </h2>
         <State run={run} output={output} />
         <span class="home-output-actions" data-focus-next="a, button">
-          {jobId && ended && gone && <span class="hint">Job deleted</span>}
-          {jobId && ended && !gone && (
-            <a class="ui-button ui-button-small ui-button-plain" href={jobHref(jobId)}>
-              Open job
-            </a>
-          )}
-          <Others run={run} />
-          {!ended && (
-            <Button small kind="quiet" busy={run.state === "stopping"} onClick={() => void stop()}>
-              {jobId ? "Hide (job keeps running)" : "Stop the command"}
+          {jobId && gone && ended && <span class="hint">Job deleted</span>}
+          {jobId ? (
+            !(gone && ended) && (
+              <a
+                class={`ui-button ${ended ? "ui-button-small ui-button-plain" : "ui-button-primary"}`}
+                href={jobHref(jobId)}
+              >
+                Open job
+              </a>
+            )
+          ) : ended ? null : (
+            <Button kind="primary" busy>
+              Starting
             </Button>
           )}
-          {ended && (
+          {active && seen && (
             <Button
-              small
-              kind="quiet"
-              icon={open ? "up" : "down"}
-              aria-expanded={open}
-              onClick={() => setOpen(!open)}
-            >
-              {open ? "Hide output" : "Show output"}
-            </Button>
-          )}
-        </span>
-      </header>
-      {error && <ErrorNote title="The request failed" error={error} />}
-      {jobId && open && LiveJob && !(ended && gone) && (
-        <LiveJob id={jobId} job={job}>
-          {job && !isOver(job) && (
-            <Button
-              kind="danger"
+              small={ended}
               title="Ends the training; saved checkpoints are kept"
               onClick={() => void cancel()}
             >
               Cancel job
             </Button>
           )}
-          {job && !isOver(job) && <WatchButton id={jobId} />}
-        </LiveJob>
-      )}
-      {open && <Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
+          {active && seen && <WatchButton id={job.id} small={ended} />}
+          <Others run={run} />
+        </span>
+      </header>
+      {error && <ErrorNote title="The request failed" error={error} />}
+      {jobId && seen && LiveJob && !(ended && gone) && <LiveJob id={jobId} job={job} />}
+      <div class="home-log">
+        <Button
+          small
+          kind="quiet"
+          icon={log ? "down" : "right"}
+          aria-expanded={log}
+          onClick={() => setPicked(!log)}
+        >
+          Log
+        </Button>
+        {!ended && (
+          <Button small kind="quiet" busy={run.state === "stopping"} onClick={() => void stop()}>
+            {jobId ? "Hide (job keeps running)" : "Stop the command"}
+          </Button>
+        )}
+      </div>
+      {shown && <shown.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
     </section>
   );
 }
@@ -145,7 +175,7 @@ function Command({ run }: { run: TrainingRun }) {
   return (
     <span class="hint">
       <bdi>{displayName(run.trainer ?? run.file ?? "training")}</bdi>
-      {run.dryRun && ", dry run"}
+      {run.dryRun && ", quick test"}
       <span class="visually-hidden">, command {text}</span>
     </span>
   );

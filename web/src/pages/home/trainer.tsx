@@ -1,27 +1,22 @@
-import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+/** The trainer that is chosen: what a press will do, the press, and what stands in its way. */
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
-import { errorText } from "../../api/client";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
-import { number } from "../../lib/format";
-import { summary } from "../../lib/job-config-text";
+import { number, plural } from "../../lib/format";
+import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
-import { href, jobHref, route, setQuery } from "../../router";
+import { href, route, setQuery } from "../../router";
 import { features } from "../../store/features";
-import { jobById } from "../../store/jobs";
 import { editsOf, trainerNamed } from "../../store/manifest";
-import { queueWords } from "../../store/queue";
-import { liveRunOf, runs } from "../../store/runs";
 import { changeWords } from "../../store/trainer-changes";
-import { changesFor, drafted, draftFaults } from "../../store/trainer-draft";
+import { applySettings, changesFor, drafted, draftFaults, formWanted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
 import { Chips, Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
-import { StatusDot } from "../../ui/status";
+import { Changes } from "./changes";
 import { ClusterPlace } from "./cluster-place";
-import { ForecastPlace } from "./forecast-place";
-import { foundJob, openRun } from "./open-run";
+import { Facts } from "./facts";
 import {
   clearStartError,
   confirmAndRun,
@@ -31,162 +26,210 @@ import {
   starting,
 } from "./run-trainer";
 
+const useForm = late(() => import("./form"));
+const useMapping = late(() => import("../mapping"));
 const CHIPS_AT_MOST = 6;
-/** Where a project of the arkor package declares its trainer. */
-const ENTRY = "src/arkor/index.ts";
 
 /** The one in the address, else the first. */
-function chosenTrainer(known: Manifest): Trainer | undefined {
+export function chosenTrainer(known: Manifest): Trainer | undefined {
   return trainerNamed(route.value.query.get("trainer") ?? undefined, known) ?? known.trainers[0];
 }
 
-/** The trainer that is chosen, what it will do, and the button. */
-export function TrainerPanel({ known }: { known: Manifest }) {
-  const trainer = chosenTrainer(known);
-  // A TypeScript trainer says in its own code whether it is a dry run.
-  const dryRun = known.source !== "typescript" && route.value.query.get("dry") === "1";
-  useEffect(() => clearStartError, [trainer?.name]);
-  const live = trainer && liveRunOf(trainer, known);
-  useActions([
-    {
-      name: "train",
-      label: dryRun ? "Start dry run" : "Run training",
-      first: true,
-      run: () => trainer && void confirmAndRun(trainer, dryRun),
-    },
-  ]);
-  if (!trainer) return null;
-  const changed = Object.keys(changesFor(trainer)).length > 0;
-  const faults = draftFaults.value;
+/** The choice among several, and the name of the page. */
+export function TrainerHead({ known, trainer }: { known: Manifest; trainer: Trainer }) {
   return (
-    <>
+    <header class="home-head">
       <Choice trainers={known.trainers} chosen={trainer.name} />
       <h1 tabIndex={-1} class="home-name">
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
-      <p class="home-line">
-        {lineOf(drafted(trainer), known)}
-        {known.source && (
-          <>
-            {" · from "}
-            <code>{known.source === "typescript" ? ENTRY : known.source}</code>
-          </>
-        )}
-        {trainer.config && features.value.has("datasets") && (
-          <>
-            {" · "}
-            <a href={href("/data", { trainer: trainer.name })}>View data</a>
-          </>
-        )}
-      </p>
-      <ForecastPlace trainer={trainer} dryRun={dryRun} />
-      <div class="home-start" data-focus-next="a, button">
-        {live ? (
-          <Live run={live} />
-        ) : (
-          <>
-            <Button
-              kind="primary"
-              class="home-run"
-              busy={starting.value}
-              disabled={trainer.problem !== undefined || faults > 0}
-              aria-describedby={
-                trainer.problem !== undefined ? "home-problem" : faults > 0 ? "home-faults" : undefined
-              }
-              onClick={() => void runTrainer(trainer, dryRun)}
-            >
-              {changed ? "Run with unsaved changes" : dryRun ? "Start dry run:" : "Run training:"}
-              {!changed && <bdi class="ellipsis">{displayName(trainer.name)}</bdi>}
-            </Button>
-            {known.source !== "typescript" && (
-              <Switch
-                checked={dryRun}
-                onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
-                label="Dry run"
-                hint="Few rows, few steps, every stage"
-              />
-            )}
-          </>
-        )}
-      </div>
-      {known.source !== "typescript" && <ClusterPlace />}
-      {faults > 0 && (
-        <p id="home-faults" class="home-edits">
-          Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.
-        </p>
-      )}
-      <Edits trainer={trainer} what={known.source === "arkor.toml" ? "arkor.toml" : "The project"} />
-      {trainer.flaw !== undefined && (
-        <p class="home-edits">
-          <strong>A row cannot be read:</strong> <bdi>{clean(trainer.flaw, 500)}</bdi>
-        </p>
-      )}
-      {trainer.problem !== undefined && (
-        <div id="home-problem">
-          <ErrorNote title="This trainer can't run yet" error={trainer.problem} />
-        </div>
-      )}
-      {startError.value && <ErrorNote title="The training could not be started" error={startError.value} />}
-    </>
+    </header>
   );
 }
 
-/** What was edited since it was first shown or last run; after an attempt to run it, with what to do. */
-function Edits({ trainer, what }: { trainer: Trainer; what: string }) {
+interface Props {
+  known: Manifest;
+  trainer: Trainer;
+  /** Its command that runs now: then there is nothing to press, and only settings to look at. */
+  live: TrainingRun | undefined;
+}
+
+/** The one card; while the trainer runs it is there only for settings that somebody has opened. */
+export function TrainerCard({ known, trainer, live }: Props) {
+  const typescript = known.source === "typescript";
+  // A TypeScript trainer says in its own code whether it is a quick test.
+  const quick = !typescript && route.value.query.get("dry") === "1";
+  const box = useRef<HTMLElement>(null);
+  const [open, setOpen] = useState(formWanted.peek());
+  const [all, setAll] = useState(false);
+  const running = live !== undefined;
+  const before = useRef(running);
+  useEffect(() => clearStartError, [trainer.name]);
+  useEffect(() => {
+    formWanted.value = false;
+  }, []);
+  useLayoutEffect(() => {
+    const begins = running && !before.current;
+    before.current = running;
+    // What somebody types in stays; anything else makes room for the curve.
+    if (begins && !box.current?.querySelector(".set")?.contains(document.activeElement)) setOpen(false);
+  }, [running]);
+  useActions([
+    {
+      name: "train",
+      label: quick ? "Start quick test" : "Run training",
+      first: true,
+      run: () => void confirmAndRun(trainer, quick),
+    },
+  ]);
+  const changed = Object.keys(changesFor(trainer)).length > 0;
+  const editable = trainer.config !== undefined && known.revision !== undefined;
+  // Whether a changed setting is allowed is known by the form alone.
+  const code = useForm(editable && (open || changed));
+  const faults = draftFaults.value;
+  useLayoutEffect(() => {
+    if (faults > 0) setOpen(true);
+  }, [faults > 0]);
+  const blocked = trainer.problem !== undefined || faults > 0;
+  // A box that stays when the card goes: it knows who has the focus next.
+  return (
+    <div class="home-next" data-focus-next=".home-output-actions a, .home-output-actions button">
+      {(!running || open) && (
+        <section ref={box} class="home-card" aria-label="Next run" data-focus-next=".home-run">
+          {trainer.config ? (
+            <Facts trainer={drafted(trainer)} quick={quick} apply={(set) => applySettings(trainer, set)} />
+          ) : (
+            trainer.problem === undefined && <p class="dim">{lineWithout(known)}</p>
+          )}
+          <Changes trainer={trainer} revision={known.revision} faults={faults} />
+          {!running && <Trouble trainer={trainer} revision={known.revision} />}
+          <div class="home-start">
+            {!running && (
+              <Button
+                kind={trainer.problem === undefined ? "primary" : "plain"}
+                class="home-run"
+                busy={starting.value}
+                disabled={blocked}
+                aria-describedby={blocked ? (faults > 0 ? "home-faults" : "home-problem") : undefined}
+                onClick={() => void runTrainer(trainer, quick)}
+              >
+                {quick ? "Start quick test" : changed ? "Run with unsaved changes" : "Run training"}
+              </Button>
+            )}
+            {!running && !typescript && (
+              <Switch
+                checked={quick}
+                onChange={(dry) => setQuery({ dry: dry ? 1 : null })}
+                label="Quick test"
+                hint="A dry run: few rows, few steps, every stage"
+              />
+            )}
+            {editable && (
+              <Button
+                kind="quiet"
+                class="home-edit"
+                icon={open ? "up" : "down"}
+                aria-expanded={open}
+                onClick={() => setOpen(!open)}
+              >
+                {open ? "Hide settings" : "Edit settings"}
+              </Button>
+            )}
+          </div>
+          {!typescript && <ClusterPlace />}
+          {faults > 0 && (
+            <p id="home-faults" class="home-note home-note-warn">
+              Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.
+            </p>
+          )}
+          {!running && <Edits trainer={trainer} />}
+          {startError.value && (
+            <ErrorNote title="The training could not be started" error={startError.value} />
+          )}
+          {code ? (
+            <code.SettingsForm
+              key={trainer.name}
+              trainer={trainer}
+              revision={known.revision!}
+              open={open}
+              all={all}
+              onAll={setAll}
+            />
+          ) : (
+            open && <Skeleton lines={4} height={32} />
+          )}
+        </section>
+      )}
+    </div>
+  );
+}
+
+/** What was edited in the file since it was first shown or last run; after an attempt to run it, with what to do. */
+function Edits({ trainer }: { trainer: Trainer }) {
   const edits = editsOf(trainer);
   if (edits.length === 0 && !editedMeanwhile.value) return null;
   return (
-    <p class={editedMeanwhile.value ? "home-edits home-edits-held" : "home-edits"}>
-      <strong>
-        {what} changed{edits.length > 0 ? ":" : "."}
-      </strong>{" "}
-      {changeWords(edits)}
+    <p class={editedMeanwhile.value ? "home-note home-note-warn" : "home-note"}>
+      <strong>arkor.toml changed{edits.length > 0 ? ":" : "."}</strong> {changeWords(edits)}
       {editedMeanwhile.value &&
-        (edits.length > 0
-          ? ". Nothing was started: press again to train with this."
-          : "Nothing was started: look at it and press again.")}
+        `${edits.length > 0 ? "." : ""} Nothing was started. Run again to train with this.`}
     </p>
   );
 }
 
-/** While it runs, the button leads to its job, once it has one. */
-function Live({ run }: { run: TrainingRun }) {
-  const id = run.jobId ?? (openRun.value?.id === run.id ? foundJob.value : null);
-  if (!id) {
+/** What is wrong with the project or its data, once, with what can be done about it. */
+function Trouble({ trainer, revision }: { trainer: Trainer; revision: string | undefined }) {
+  const { unmapped, problem, flaw, unreadable = 0 } = trainer;
+  const mapping = useMapping(unmapped !== undefined);
+  if (unmapped && revision !== undefined)
     return (
-      <Button kind="primary" class="home-run" busy>
-        Starting
-      </Button>
-    );
-  }
-  const job = jobById(id);
-  return (
-    <>
-      <a class="ui-button ui-button-primary home-run" href={jobHref(id)}>
-        Open job
-      </a>
-      <span class="home-live num">
-        <StatusDot
-          status={job?.status ?? "running"}
-          label={job ? (job.status === "queued" ? queueWords(job) : undefined) : "Started"}
-        />
-        {job?.metrics?.step !== undefined && (
-          <span class="dim">
-            step {number(job.metrics.step)}
-            {job.metrics.totalSteps ? ` / ${number(job.metrics.totalSteps)}` : ""}
-          </span>
+      <div id="home-problem">
+        {mapping ? (
+          <mapping.MapColumns key={unmapped.file} {...{ trainer, unmapped, revision }} />
+        ) : (
+          <Skeleton lines={5} height={24} />
         )}
-      </span>
-    </>
+      </div>
+    );
+  if (problem !== undefined)
+    return (
+      <div id="home-problem">
+        <ErrorNote title="This trainer can't run yet" error={problem} />
+      </div>
+    );
+  if (unreadable === 0 || flaw === undefined) return null;
+  const skips = changesFor(trainer).skipBadRows === true;
+  return (
+    <div class="home-note home-note-warn">
+      <p>
+        <strong>
+          {plural(unreadable, "row")} can't be read{skips ? " and will be skipped." : "."}
+        </strong>{" "}
+        <bdi>{clean(flaw, 500)}</bdi>
+      </p>
+      <p class="home-note-actions">
+        {!skips && (
+          <Button small onClick={() => applySettings(trainer, { skipBadRows: true })}>
+            Skip invalid rows
+          </Button>
+        )}
+        {features.value.has("datasets") && (
+          <a
+            class="ui-button ui-button-small ui-button-quiet"
+            href={href("/data", { trainer: trainer.name })}
+          >
+            View data
+          </a>
+        )}
+      </p>
+    </div>
   );
 }
 
-function lineOf(trainer: Trainer, known: Manifest): string {
-  if (trainer.config) return summary(trainer.config, trainer.rows);
-  if (trainer.problem !== undefined) return "Couldn't read settings";
+function lineWithout(known: Manifest): string {
   return known.source === "typescript"
-    ? "Settings are listed on the job once it has started"
-    : "This trainer lists no settings";
+    ? "Settings are listed on the job once it has started."
+    : "This trainer lists no settings.";
 }
 
 /** A trainer's name in the choice; it says where the trainer cannot run. */
@@ -208,7 +251,7 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
     <div class="home-choice">
       <select
         class="ui-input"
-        aria-label="Trainer"
+        aria-label={`Trainer, one of ${number(trainers.length)}`}
         value={chosen}
         onChange={(event) => choose(event.currentTarget.value)}
       >
@@ -219,35 +262,5 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
         ))}
       </select>
     </div>
-  );
-}
-
-const form = signal<typeof import("./form").SettingsForm | null>(null);
-const formError = signal<string | null>(null);
-
-/** The trainer's settings, to be changed; a project in TypeScript has them in its code. */
-export function Settings({ known }: { known: Manifest }) {
-  const trainer = chosenTrainer(known);
-  const { revision } = known;
-  const any = trainer?.config !== undefined && revision !== undefined;
-  useEffect(() => {
-    if (!any) return;
-    import("./form").then(
-      ({ SettingsForm }) => {
-        form.value = SettingsForm;
-      },
-      (error: unknown) => {
-        formError.value = errorText(error);
-      },
-    );
-  }, [any]);
-  if (!any) return null;
-  const Form = form.value;
-  if (formError.value) return <ErrorNote title="The settings could not be loaded" error={formError.value} />;
-  // What runs decides whether it is open or folded: known only a moment later, it would be seen to fold.
-  return Form && runs.value ? (
-    <Form key={trainer.name} trainer={trainer} revision={revision} />
-  ) : (
-    <Skeleton lines={8} height={18} />
   );
 }

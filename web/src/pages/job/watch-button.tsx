@@ -3,6 +3,8 @@ import { askPermission, canAsk, isWatched, unwatch, watch } from "../../store/wa
 import { Button } from "../../ui/controls/button";
 import { say } from "../../ui/controls/live";
 
+const LABEL = "Notify me when done";
+
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
 const asked = signal(0);
 
@@ -26,17 +28,17 @@ export async function toggleNotify(id: string): Promise<void> {
   );
 }
 
+/** An icon that turns the notification on and off. */
 export function WatchButton({ id, small }: { id: string; small?: boolean }) {
-  const on = notifies(id);
   return (
     <Button
       kind="quiet"
       small={small ?? false}
-      icon={on ? "check" : "bell"}
-      aria-pressed={on}
+      icon="bell"
+      aria-label={LABEL}
+      title={LABEL}
+      aria-pressed={notifies(id)}
       onClick={() => void toggleNotify(id)}
-    >
-      Notify me when done
-    </Button>
+    />
   );
 }

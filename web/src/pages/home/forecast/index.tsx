@@ -2,7 +2,7 @@ import type { Forecast, JobConfig } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
 import { useForecast } from "./use-forecast";
-import { forecastWords, shortage } from "./words";
+import { forecastNotes, shortage, timeWords } from "./words";
 
 interface Props {
   config: JobConfig;
@@ -10,38 +10,53 @@ interface Props {
   apply: (settings: Readonly<Record<string, unknown>>) => void;
 }
 
-/** What a run with `config` would take, and what would fit where it does not. */
-export function ForecastLine({ config, apply }: Props) {
+/** What a run with `config` is estimated to take, and what would fit where it does not. */
+export function ForecastFact({ config, apply }: Props) {
   const { forecast, cancelled, cancel, again } = useForecast(config);
-  if (cancelled) {
-    return (
-      <>
-        No estimate.{" "}
-        <Button small kind="quiet" onClick={again}>
-          Estimate now
-        </Button>
-      </>
-    );
-  }
+  const known = !cancelled && forecast?.state === "measured";
+  return (
+    <>
+      <dl class="home-fact home-forecast num">
+        <dt>Estimate</dt>
+        <dd>{known && typeof forecast.seconds === "number" ? timeWords(forecast.seconds) : "–"}</dd>
+        <dd class="home-fact-note">
+          {cancelled ? (
+            <Button small kind="quiet" onClick={again}>
+              Estimate now
+            </Button>
+          ) : (
+            <Note forecast={forecast} byEpochs={config.maxSteps === undefined} cancel={cancel} />
+          )}
+        </dd>
+      </dl>
+      {known && <Shortage forecast={forecast} apply={apply} />}
+    </>
+  );
+}
+
+function Note({
+  forecast,
+  byEpochs,
+  cancel,
+}: {
+  forecast: Forecast | null;
+  byEpochs: boolean;
+  cancel: () => void;
+}) {
   switch (forecast?.state) {
     case "measured":
-      return (
-        <>
-          <span class="num">{forecastWords(forecast)}</span>
-          <Shortage forecast={forecast} apply={apply} />
-        </>
-      );
+      return <>{forecastNotes(forecast, byEpochs).join(" · ")}</>;
     case "measuring":
       return (
         <>
-          <span class="num">{progressWords(forecast)}</span>{" "}
+          {progressWords(forecast)}{" "}
           <Button small kind="quiet" onClick={cancel}>
             Cancel estimate
           </Button>
         </>
       );
     case "waiting":
-      return <>The estimate runs when no job is training.</>;
+      return <>Available when the machine is idle</>;
     case "failed":
       return <>No estimate: {clean(forecast.error ?? "no reason given", 300)}</>;
   }
@@ -61,14 +76,20 @@ function Shortage({ forecast, apply }: { forecast: Forecast; apply: Props["apply
   if (short === null) return null;
   const fixes = (forecast.fixes ?? []).slice(0, 4);
   return (
-    <span class="home-short" role="status">
-      <strong>Not enough memory.</strong> {short}{" "}
-      {fixes.length > 0 ? "It fits with" : "Choose a smaller model, or close other programs."}
-      {fixes.map(({ settings, words }) => (
-        <Button key={words} small onClick={() => apply(settings)}>
-          {clean(words, 200)}
-        </Button>
-      ))}
-    </span>
+    <div class="home-short home-note home-note-warn" role="status">
+      <p>
+        <strong>Not enough memory.</strong> {short}{" "}
+        {fixes.length > 0 ? "It fits with:" : "Choose a smaller model, or close other programs."}
+      </p>
+      {fixes.length > 0 && (
+        <p class="home-note-actions">
+          {fixes.map(({ settings, words }) => (
+            <Button key={words} small onClick={() => apply(settings)}>
+              {clean(words, 200)}
+            </Button>
+          ))}
+        </p>
+      )}
+    </div>
   );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Forecast } from "../../../contract.gen";
-import { forecastWords, shortage, timeWords } from "./words";
+import { forecastNotes, shortage, timeWords } from "./words";
 
 const FORECAST: Forecast = {
   state: "measured",
@@ -23,17 +23,20 @@ describe("a forecast in words", () => {
     expect(timeWords(4000)).toBe("About 1 h 07 min");
   });
 
-  test("everything that matters is in the line", () => {
-    expect(forecastWords(FORECAST)).toBe(
-      "About 1 min 50 s · peak 1.7 GB of 20.1 GB free · 5,710 tokens to learn · no row cut · 48.9 MB on disk",
-    );
-    expect(forecastWords({ ...FORECAST, lookedAtRows: 50, cutRows: 1200 })).toContain(
-      "about 5,710 tokens to learn · about 1,200 rows cut",
-    );
-    expect(
-      forecastWords({ ...FORECAST, device: { peakBytes: 5e9, freeBytes: null, totalBytes: null } }),
-    ).toContain("peak 5.0 GB · ");
-    expect(forecastWords({ state: "measured" })).toBe("");
+  test("what else matters is in its notes", () => {
+    expect(forecastNotes({ ...FORECAST, steps: 77 }, false)).toEqual([
+      "peak 1.7 GB of 20.1 GB free",
+      "48.9 MB on disk",
+    ]);
+    expect(forecastNotes({ ...FORECAST, steps: 77, lookedAtRows: 50, cutRows: 1200 }, true)).toEqual([
+      "77 steps",
+      "peak 1.7 GB of 20.1 GB free",
+      "48.9 MB on disk",
+      "about 1,200 rows truncated",
+    ]);
+    const device = { peakBytes: 5e9, freeBytes: null, totalBytes: null };
+    expect(forecastNotes({ ...FORECAST, device }, false)[0]).toBe("peak 5.0 GB");
+    expect(forecastNotes({ state: "measured" }, true)).toEqual([]);
   });
 
   test("what is short is named", () => {

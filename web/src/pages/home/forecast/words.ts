@@ -1,6 +1,6 @@
 /** A forecast in words. Pure. */
 import type { Forecast, ForecastMemory } from "../../../contract.gen";
-import { bytes, duration, number, plural } from "../../../lib/format";
+import { bytes, duration, plural } from "../../../lib/format";
 
 /** `About 1 min 50 s`: no more exact than a forecast is. */
 export function timeWords(seconds: number): string {
@@ -17,20 +17,19 @@ export function memoryWords({ peakBytes, freeBytes }: ForecastMemory): string {
 /** What is short where the job would be computed: a GPU's memory, or the machine's. */
 export const tight = (forecast: Forecast): ForecastMemory | undefined => forecast.device ?? forecast.memory;
 
-/** `About 1 min 50 s · peak 1.7 GB of 20.1 GB free · 5,710 tokens to learn · no row cut · 49 MB of checkpoints` */
-export function forecastWords(forecast: Forecast): string {
-  const { seconds, learnedTokens, rows, lookedAtRows, cutRows, diskBytes } = forecast;
+/** `peak 1.7 GB of 20.1 GB free`, `48.9 MB on disk`; and what else a reader would not expect, such as rows cut. */
+export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
+  const { steps, rows, lookedAtRows, cutRows, diskBytes } = forecast;
   const memory = tight(forecast);
-  const parts: string[] = [];
-  if (typeof seconds === "number") parts.push(timeWords(seconds));
-  if (memory) parts.push(memoryWords(memory));
+  const notes: string[] = [];
+  // Who trains by epochs has not said how many steps that is.
+  if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
+  if (memory) notes.push(memoryWords(memory));
+  if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);
   // Of a large data set only a sample was looked at.
   const about = (lookedAtRows ?? 0) < (rows ?? 0) ? "about " : "";
-  if (typeof learnedTokens === "number") parts.push(`${about}${number(learnedTokens)} tokens to learn`);
-  if (typeof cutRows === "number")
-    parts.push(cutRows > 0 ? `${about}${plural(cutRows, "row")} cut` : "no row cut");
-  if (typeof diskBytes === "number") parts.push(`${bytes(diskBytes)} on disk`);
-  return parts.join(" · ");
+  if (typeof cutRows === "number" && cutRows > 0) notes.push(`${about}${plural(cutRows, "row")} truncated`);
+  return notes;
 }
 
 /** Why it does not fit; null where it does, or where nobody can say. */

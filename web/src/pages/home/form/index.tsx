@@ -1,94 +1,82 @@
-/** A trainer's settings, edited in place: what differs from the file is marked, written into it, or undone. */
-import type { ComponentChildren, RefObject } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+/** A trainer's settings, edited in place: the five that people change, and behind one more press all of them. */
+import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
 import { FORM, type FormSetting, GROUPS } from "../../../form.gen";
 import { plural } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
-import { isLive } from "../../../store/runs";
-import {
-  type Changes,
-  changesFor,
-  draftFaults,
-  draftParent,
-  dropDraft,
-  formWanted,
-} from "../../../store/trainer-draft";
+import { type Changes, changesFor, draftFaults } from "../../../store/trainer-draft";
 import { Button } from "../../../ui/controls/button";
-import { announce } from "../../../ui/controls/live";
-import { openRun } from "../open-run";
 import { conflictsIn, problemOf } from "./check";
-import { Origin } from "./origin";
+import { DataSetRow } from "./data-set";
 import { Row, type RowState } from "./row";
-import { WriteSettings } from "./write";
 
-const FIELDS = new Set<string>(FORM.map(({ field }) => field));
+/** Besides the data set. */
+const FEW = new Set<string>(["model", "numTrainEpochs", "maxSteps", "learningRate", "loraR"]);
 
 interface Props {
   trainer: Trainer;
   /** Stands for the file as it was read. */
   revision: string;
+  /** Closed, it only checks what was changed. */
+  open: boolean;
+  /** Whether all settings are shown. */
+  all: boolean;
+  onAll: (all: boolean) => void;
 }
 
-export function SettingsForm({ trainer, revision }: Props) {
-  const [writing, setWriting] = useState(false);
-  const changes = changesFor(trainer);
-  const rows = rowsOf(trainer, changes);
-  const count = Object.keys(changes).length;
+export function SettingsForm({ trainer, revision, open, all, onAll }: Props) {
+  const rows = rowsOf(trainer, changesFor(trainer));
   const faults = rows.filter(({ problem }) => problem !== null).length;
+  const few = rows.filter(({ setting }) => FEW.has(setting.field));
+  const others = rows.filter(({ setting }) => !FEW.has(setting.field));
+  const hidden = others.some(({ problem }) => problem !== null);
   useLayoutEffect(() => {
     draftFaults.value = faults;
     return () => {
       draftFaults.value = 0;
     };
   }, [faults]);
-  const { box, folds, open, setOpen } = useFold(faults > 0);
-  const undoAll = (): void => {
-    dropDraft(trainer);
-    announce("All settings are as in arkor.toml");
-  };
+  useLayoutEffect(() => {
+    if (hidden) onAll(true);
+  }, [hidden]);
+  if (!open) return null;
+  const changed = others.filter((row) => row.changed).length;
   return (
-    <section ref={box} class="set" aria-labelledby="home-settings">
-      <header class="set-head" data-focus-next={open ? ".set-row input" : "button"}>
-        <h2 id="home-settings">Settings</h2>
-        <p class={count > 0 ? "set-state set-state-changed" : "set-state"}>
-          {count > 0 ? `${plural(count, "change")} not in arkor.toml` : "as in arkor.toml"}
-        </p>
-        {!open && count > 0 && <p class="hint set-said">{differing(rows)}</p>}
-        <span class="set-actions">
-          {count > 0 && (
+    <section class="set" aria-label="Settings" data-focus-next=".set-row input">
+      <div class="set-top">
+        <div class="set-few">
+          {few.map((row) => (
             <>
-              <Button small disabled={faults > 0} onClick={() => setWriting(true)}>
-                Write to arkor.toml
-              </Button>
-              <Button small kind="quiet" onClick={undoAll}>
-                Undo all
-              </Button>
+              <Row key={row.setting.field} trainer={trainer} {...row} />
+              {row.setting.field === "model" && <DataSetRow trainer={trainer} revision={revision} />}
             </>
-          )}
-          {folds && (
-            <Button
-              small
-              kind="quiet"
-              icon={open ? "up" : "down"}
-              aria-expanded={open}
-              onClick={() => setOpen(!open)}
-            >
-              {open ? "Hide settings" : "Change settings"}
-            </Button>
-          )}
-        </span>
-      </header>
-      {(open || draftParent(trainer)) && <Origin trainer={trainer} />}
-      {(open ? GROUPS : []).map(({ group, title }) => {
+          ))}
+        </div>
+        <Button
+          small
+          kind="quiet"
+          class="set-more"
+          icon={all ? "up" : "down"}
+          aria-expanded={all}
+          onClick={() => onAll(!all)}
+        >
+          {all ? "Fewer settings" : "All settings"}
+          {!all && changed > 0 && <span class="set-state-changed">{plural(changed, "change")}</span>}
+        </Button>
+      </div>
+      {all && <All trainer={trainer} rows={others} />}
+    </section>
+  );
+}
+
+function All({ trainer, rows }: { trainer: Trainer; rows: RowState[] }) {
+  return (
+    <div class="set-list">
+      {GROUPS.map(({ group, title }) => {
         const own = rows.filter(({ setting }) => setting.group === group);
         if (own.length === 0) return null;
-        const list = own.map((row) => (
-          <>
-            <Row key={row.setting.field} trainer={trainer} {...row} />
-            {row.setting.field === "model" && <Facts config={trainer.config!} />}
-          </>
-        ));
+        const list = own.map((row) => <Row key={row.setting.field} trainer={trainer} {...row} />);
         return group === "usual" ? (
           <div key={group}>{list}</div>
         ) : (
@@ -97,50 +85,8 @@ export function SettingsForm({ trainer, revision }: Props) {
           </Folded>
         );
       })}
-      {writing && (
-        <WriteSettings
-          trainer={trainer}
-          revision={revision}
-          changes={changes}
-          onClose={() => setWriting(false)}
-        />
-      )}
-    </section>
+    </div>
   );
-}
-
-interface Fold {
-  box: RefObject<HTMLElement | null>;
-  /** Whether there is a button for it: from the first run on. */
-  folds: boolean;
-  open: boolean;
-  setOpen: (open: boolean) => void;
-}
-
-/**
- * Whether the form is open. A run that begins folds it, so that its curve is on the screen, but not while it is typed in;
- * the end of a run moves nothing that is being read.
- */
-function useFold(faulty: boolean): Fold {
-  const box = useRef<HTMLElement>(null);
-  const running = openRun.value !== undefined && isLive(openRun.value);
-  const [folds, setFolds] = useState(running);
-  const [open, setOpen] = useState(!running || formWanted.peek());
-  const before = useRef(running);
-  useEffect(() => {
-    formWanted.value = false;
-  }, []);
-  useLayoutEffect(() => {
-    const begins = running && !before.current;
-    before.current = running;
-    if (!begins) return;
-    setFolds(true);
-    if (!box.current?.contains(document.activeElement)) setOpen(false);
-  }, [running]);
-  useLayoutEffect(() => {
-    if (faulty) setOpen(true);
-  }, [faulty]);
-  return { box, folds, open, setOpen };
 }
 
 function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
@@ -179,31 +125,7 @@ function Folded({ title, rows, children }: { title: string; rows: RowState[]; ch
   );
 }
 
-/** The settings that are not as in the file: `Steps 60 · LoRA rank 16` */
-function differing(rows: readonly RowState[]): string {
-  const changed = rows.filter((row) => row.changed);
-  return changed.map(({ setting, value }) => words(setting, value)).join(" · ");
-}
-
 function words({ field, label }: FormSetting, value: unknown): string {
   const [shown] = settings({ [field]: value } as unknown as JobConfig);
   return `${label} ${shown?.value ?? "not set"}`;
-}
-
-/** What the file says besides settings, such as the data set: to read, not to edit. */
-function Facts({ config }: { config: JobConfig }) {
-  return (
-    <>
-      {settings(config)
-        .filter(({ field }) => !FIELDS.has(field))
-        .map(({ field, label, value }) => (
-          <div key={field} class="set-row set-row-text">
-            <span class="set-name">{label}</span>
-            <span class="set-fact">
-              <bdi>{value}</bdi>
-            </span>
-          </div>
-        ))}
-    </>
-  );
 }

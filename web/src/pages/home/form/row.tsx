@@ -1,4 +1,4 @@
-/** One setting: its name, its field, and beside it what it is for, what the file says, or what is wrong. */
+/** One setting: its name, its field, what the file says or what is wrong; what it is for shows while it is used. */
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
 import type { FormSetting } from "../../../form.gen";
@@ -48,26 +48,28 @@ export function Row({ trainer, setting, value, inFile, changed, problem }: RowSt
         faulty={problem !== null}
         onChange={(next) => applySettings(trainer, { [field]: next })}
       />
-      <div class="set-note">
-        <p id={`${id}-help`} class={changed ? "visually-hidden" : ""}>
-          {helpOf(setting)}
-        </p>
-        {problem && (
-          <p id={`${id}-problem`} class="set-problem" role="alert">
-            {problem}
-          </p>
-        )}
-        {changed && (
-          <p class="set-was">
-            <span>
-              In arkor.toml: <bdi>{inFile === null ? "not set" : shown(field, inFile)}</bdi>
-            </span>
-            <Button small kind="quiet" aria-label={`Undo ${label}`} onClick={undo}>
-              Undo
-            </Button>
-          </p>
-        )}
-      </div>
+      {(problem || changed) && (
+        <div class="set-note">
+          {problem && (
+            <p id={`${id}-problem`} class="set-problem" role="alert">
+              {problem}
+            </p>
+          )}
+          {changed && (
+            <p class="set-was">
+              <span>
+                In arkor.toml: <bdi>{inFile === null ? "not set" : shown(field, inFile)}</bdi>
+              </span>
+              <Button small kind="quiet" aria-label={`Undo ${label}`} onClick={undo}>
+                Undo
+              </Button>
+            </p>
+          )}
+        </div>
+      )}
+      <p id={`${id}-help`} class="set-help">
+        {helpOf(setting)}
+      </p>
     </div>
   );
 }
