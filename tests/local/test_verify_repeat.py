@@ -63,7 +63,7 @@ def started(said: str) -> str:
 
 def test_a_job_comes_out_again_bit_for_bit(project: Path) -> None:
     job = started(run(project, 0, "start", "--local"))
-    assert "are what was written" in run(project, 0, "verify", job)
+    assert "match the provenance" in run(project, 0, "verify", job)
     said = run(project, 0, "verify", job, "--repeat")
     assert said.splitlines()[-1] == "Reproduced: the repeated training is the same bit for bit."
 
@@ -75,7 +75,7 @@ def test_a_job_comes_out_again_bit_for_bit(project: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert "adapter_model.safetensors is not what was written" in run(project, 1, "verify", job)
+    assert "adapter_model.safetensors does not match its hash" in run(project, 1, "verify", job)
     (subject,) = [each for each in made["subject"] if each["name"] == weights.name]
     subject["digest"]["sha256"] = hashlib.sha256(content).hexdigest()
     made["predicate"]["buildDefinition"]["internalParameters"]["processor"] = "Another one"
