@@ -156,6 +156,8 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             trainer["unmapped"] = look.unmapped
         if problem is not None:
             trainer["problem"] = problem
+            if look.problem is not None:
+                trainer["needsData"] = True
         elif flaw is not None and not config.get("skipBadRows"):
             trainer["flaw"] = flaw
 

@@ -11,6 +11,7 @@ import { poll } from "../../store/poll";
 import { drafted } from "../../store/trainer-draft";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
+import { UseFile } from "../home/use-file";
 import { Progress, Shown } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
@@ -65,7 +66,11 @@ function body(known: Manifest | null) {
       <>
         {title}
         {trainer?.problem !== undefined ? (
-          <ErrorNote title={`${displayName(trainer.name)} can't be read`} error={trainer.problem} />
+          <ErrorNote title={`${displayName(trainer.name)} can't be read`} error={trainer.problem}>
+            {trainer.needsData && known.revision !== undefined && (
+              <UseFile trainer={trainer} revision={known.revision} />
+            )}
+          </ErrorNote>
         ) : (
           <Empty
             title={trainer ? "This trainer lists no data." : "There is no trainer yet."}
