@@ -124,7 +124,8 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           <mapping.MapColumns key={unmapped.file} {...{ trainer, unmapped, revision }} />
         </div>
       )}
-      {error !== null ? (
+      {/* Of data that has first to be mapped there is nothing else to be said. */}
+      {unmapped && trainer.problem !== undefined ? null : error !== null ? (
         <ErrorNote title="The data could not be shown" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
         <Shown key={view.id} opened={opened} view={view} trainer={trainer} />
