@@ -2,8 +2,8 @@
 
 Weights of the base model are frozen, so that no gradient of theirs is made and no input kept for it.
 Activations are ``[…, size]``, in the number format of the weights; an adapter's weights are float32.
-What goes through an adapter's rank is held as ``[rank, tokens]``: products with so few columns take two to four
-times as long as those with so few rows.
+What goes through an adapter's rank is held as ``[rank, tokens]``: products with so few columns take two to
+four times as long as those with so few rows.
 """
 
 from __future__ import annotations
@@ -123,7 +123,10 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:
-    return [Linear(*tensors[4 * number : 4 * number + 4], scale) for number, scale in enumerate(scales)]
+    parts = (tensors[start : start + 4] for start in range(0, len(tensors), 4))
+    return [
+        Linear(weight, bias, a, b, scale) for (weight, bias, a, b), scale in zip(parts, scales, strict=False)
+    ]
 
 
 def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]:

@@ -103,14 +103,14 @@ def test_every_kind_of_adapter_learns_what_it_learns_in_peft(config: dict[str, A
     """Quick layers take the plain ones, of any rank and in any layers, and leave the others to PEFT."""
     import torch
 
-    from arkor_dev.local.training.loss import Loss
+    from arkor_dev.local.training.objective import CrossEntropy
 
     model = wearing(model_of("Llama", {"mlp_bias": True, "attention_bias": True}), **config)
     batch = rows_of([41, 9, 30])
     loss, _, gradients = known(model, batch)
     with model.disable_adapter():
         base = known(model, batch)[0]
-    measured = Loss(model, "cpu", torch.float32, batch)
+    measured = CrossEntropy(model, "cpu", torch.float32, batch)
     with model.disable_adapter():
         assert float(measured(batch)[0].detach()) == pytest.approx(base, rel=1e-5)
     ours, _ = measured(batch)
