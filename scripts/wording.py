@@ -20,8 +20,8 @@ PHRASES: Final = {
     r"any ?more\b": "no longer",
     r"is asked of\b": "requests",
     r"of one's own\b": "custom, its own",
-    r"(?:is|are|was|were) no (?:JSON|number|path|file|folder|error|list|object|port|link|key|message|model|text|"
-    r"program|hash|name|address|token|row|answer|directory|value)\b": "is not a",
+    r"(?:is|are|was|were) no (?:JSON|number|path|file|folder|error|list|object|port|link|key|message|model|"
+    r"text|program|hash|name|address|token|row|answer|directory|value)\b": "is not a",
     r"(?:what|which|that) is none\b": "invalid",
     r"As (?:`\w+`|``\w+``) has it": "See `…`",
     r"whether (?:there was one|it was there)\b": "return whether it existed",
@@ -29,7 +29,6 @@ PHRASES: Final = {
     r"in vain\b": "without success",
     r"go(?:es|ing)? on from\b": "resumes from, continues from",
     r"as (?:if|though) it were not there": "as if it were missing",
-    r"for a person\.?\"\"\"$": "say what the reader gets",
     r"what (?:is|was) told\b": "the message",
     r"takes? (?:\w+ ){1,3}away\b": "removes",
     r"some \d+ or so": "about",
@@ -38,7 +37,7 @@ PHRASES: Final = {
     r"(?:has|have) the (?:say|word)\b": "decides",
 }
 """Patterns, matched regardless of case, and what to write instead."""
-UNFINISHED: Final = ()
+UNFINISHED: Final[tuple[str, ...]] = ()
 """Folders that are not rewritten yet."""
 SUFFIXES: Final = (".py", ".ts", ".tsx", ".md")
 SKIPPED: Final = ("arkor_dev/static/", "scripts/wording.py", "CHANGES.md")

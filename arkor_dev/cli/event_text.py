@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PACE_ROWS: Final = 30
 OUTLIER: Final = 10
 """A step counts as this many times the usual time at most: a laptop that slept says nothing of the speed."""
-REASONS: Final = {"battery": "the machine runs on its battery; it goes on when it has power again"}
+REASONS: Final = {"battery": "the machine is on battery; the job resumes when it has power again"}
 """Why a job stands, where its event has no words for it."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 600
@@ -101,7 +101,7 @@ class RunLines:
             case events.EVALUATION_COMPLETED:
                 return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
-                return one_line(data.get("message"), 1000) or "(an empty message)"
+                return one_line(data.get("message"), 1000) or "(empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
 
@@ -113,7 +113,7 @@ class RunLines:
         self._times.clear()
         if self.checkpoint is not None and self.checkpoint > (self.step or 0):
             self.checkpoint = None
-        return self._stands("goes on after", data)
+        return self._stands("resumed at", data)
 
     def _stands(self, words: str, data: dict[str, object], otherwise: str = "") -> str:
         message = one_line(data["message"], 1000) if data.get("message") else otherwise
@@ -266,7 +266,7 @@ def forecast_line(forecast: object) -> str | None:
         )
     cut = figure(facts.get("cutRows"))
     if cut:
-        told.append(f"{cut:,.0f} rows cut")
+        told.append(f"{cut:,.0f} rows truncated")
     if facts.get("fits") is False:
         fixes = facts.get("fixes")
         listed = fixes if isinstance(fixes, list) else []
@@ -282,7 +282,7 @@ def waiting_line(waiting: Waiting) -> str:
     if waiting.behind is not None:
         name, job_id = waiting.behind
         line += f", behind {one_line(name, 120)} ({one_line(job_id, 80)})"
-    return f"{line}. The queue is held: let it go on in Studio" if waiting.held else line
+    return f"{line}. The queue is paused: resume it in Studio" if waiting.held else line
 
 
 def ordinal(number: int) -> str:

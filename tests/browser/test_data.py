@@ -182,6 +182,69 @@ async def test_findings_lead_to_their_rows(
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
 
 
+CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
+
+
+async def test_columns_are_mapped_where_the_finding_is(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    (studio.settings.project / "data" / "faq.csv").write_text(CSV)
+    toml.write_text(TRAINER.replace("support.jsonl", "faq.csv"))
+    data[:] = ["has the keys id, question, answer"] * 60
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.locator(".data-figures")).to_contain_text("60 rows invalid")
+        await expect(page.locator(".data-value").first).to_have_text("0")
+        # Nothing is on its way any more.
+        await expect(page.locator(".ui-skeleton")).to_have_count(0)
+        finding = page.locator(".data-finding", has_text="60 rows")
+        await finding.locator("summary").click()
+        await finding.get_by_role("button", name="Map columns").click()
+        await expect(page.get_by_label("Prompt")).to_be_focused()
+        await expect(page.get_by_label("Prompt")).to_have_value("question")
+        await page.get_by_role("button", name="Write to arkor.toml").click()
+        await expect(page.locator(".map")).to_have_count(0)
+    assert 'columns = { prompt = "question", completion = "answer" }' in toml.read_text()
+
+
+async def test_a_data_file_that_is_gone_is_what_is_said(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
+    (studio.settings.project / "data" / "support.jsonl").unlink()
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.get_by_role("alert")).to_contain_text('"data/support.jsonl" is not in the project')
+        await expect(page.locator(".data")).not_to_contain_text("lists no data")
+
+
+async def test_what_a_finding_needs_is_a_press_beside_it(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    path = studio.settings.project / "arkor.toml"
+    path.write_text(path.read_text() + "max_length = 20\n")
+    kinds = ("unreadable", "cut", *(f"other-{n}" for n in range(9)))
+    fake_backend.datasets.findings = [
+        finding(code, "warning", f"3 rows are {code}", [1, 2, 3]) for code in kinds
+    ]
+    async with open_page(studio.url, "/#/data") as page:
+        # All of them are in sight, however many there are.
+        for box in await page.locator(".data-finding").all():
+            await expect(box).to_be_visible()
+        clipped = "() => { const list = document.querySelector('.data-findings ul');"
+        assert await page.evaluate(f"{clipped} return list.scrollHeight === list.clientHeight; }}")
+        unreadable = page.locator(".data-finding", has_text="are unreadable")
+        await unreadable.locator("summary").click()
+        await unreadable.get_by_role("button", name="Skip invalid rows").click()
+        await expect(unreadable).to_contain_text("The next run skips them.")
+        cut = page.locator(".data-finding", has_text="are cut")
+        await cut.locator("summary").click()
+        raise_it = cut.get_by_role("button", name="Set max_length to")
+        longest = int((await raise_it.inner_text()).rpartition(" ")[2])
+        await raise_it.click()
+        await expect(page.locator(".data-losses")).to_contain_text(f"max_length {longest} cuts no row.")
+    sent = fake_backend.last("POST /v1/datasets").json()["config"]
+    assert (sent["skipBadRows"], sent["maxLength"]) == (True, longest)
+
+
 async def test_hostile_rows_do_nothing(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     data[0] = [{"role": "user", "content": HOSTILE}, {"role": "assistant", "content": "z" * 1_000_000}]
     data[1] = "<img src=x onerror=alert(1)>"

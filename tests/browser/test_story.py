@@ -1,8 +1,8 @@
 """The whole story, for real: press Run, watch SmolLM2 learn, and hear that the adapter has learned.
 
 A true daemon, a true training of 135 M parameters on this machine's processor, a true Chromium. The run
-answers no sample prompts and measures the held-out loss once: both take minutes of a busy processor, and tests
-of the tiny model cover them.
+answers no sample prompts and measures the held-out loss once: both take minutes of a busy processor, and
+tests of the tiny model cover them.
 """
 
 from __future__ import annotations

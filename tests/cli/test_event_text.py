@@ -126,8 +126,8 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
             JobEvent("training.paused", {"step": 20, "reason": "disk", "message": "1 GB\nfree"}),
             "paused at step 20: 1 GB free",
         ),
-        (JobEvent("training.resumed", {"step": 20, "message": ""}), "goes on after step 20"),
-        (JobEvent("training.resumed", {"step": "\x1b[31m2"}), "goes on after step 2"),
+        (JobEvent("training.resumed", {"step": 20, "message": ""}), "resumed at step 20"),
+        (JobEvent("training.resumed", {"step": "\x1b[31m2"}), "resumed at step 2"),
         (JobEvent("training.message", {"message": "a\nb"}), "a b"),
         (JobEvent("training.message", {}), "None"),
         (JobEvent("x.y\x1b[1m", {"type": "x", "jobId": "j", "a": "é"}), 'x.y: {"a": "é"}'),
@@ -195,7 +195,7 @@ def test_a_forecast_in_one_line() -> None:
     short = {**forecast, "cutRows": 12, "fits": False, "fixes": [{"words": "a batch\x1b[2Jsize of 1"}, 3]}
     line = forecast_line(short)
     assert line
-    assert "12 rows cut, which does not fit; this would: a batch" in line
+    assert "12 rows truncated, which does not fit; this would: a batch" in line
     assert "\x1b" not in line
     assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
@@ -204,7 +204,7 @@ def test_a_forecast_in_one_line() -> None:
 
 def test_a_held_queue_is_said() -> None:
     assert waiting_line(Waiting(2, ("a", "job_1"), held=True)) == (
-        "Waiting: 2nd in the queue, behind a (job_1). The queue is held: let it go on in Studio"
+        "Waiting: 2nd in the queue, behind a (job_1). The queue is paused: resume it in Studio"
     )
     held = {"position": 1, "behind": None, "held": True}
     assert waiting_of({"status": "queued", "queue": held}) == Waiting(1, None, held=True)

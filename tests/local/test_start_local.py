@@ -31,6 +31,7 @@ steps = {steps}
 log_every = 1
 learning_rate = 1e-2
 eval_split = 0.1
+samples = "off"
 """
 
 

@@ -1272,6 +1272,9 @@ export const SETTINGS: readonly Setting[] = [
   { field: "workers", label: "Workers", style: "count" },
 ];
 
+/** How often the data is trained on where nobody says how long. */
+export const DEFAULT_EPOCHS = 3;
+
 /** Two of which only one can be set: setting either takes the other away. */
 export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [
   ["maxSteps", "numTrainEpochs"],

@@ -295,7 +295,7 @@ class Endpoints:
         """Give each answer when its turn comes; the first that fails ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
-            async with self._line.place(caller.name), self._choice(caller.deployment) as choice:
+            async with self._line.admit(caller.name), self._choice(caller.deployment) as choice:
                 answer = self._engine.events(name, {**ask, "engine": choice.engine})
                 async with contextlib.aclosing(answer) as messages:
                     async for message in messages:

@@ -86,7 +86,7 @@ class Making:
             gc.collect()
             trained = load_base(self.source).model.eval()
         elif self.strength != FULL_STRENGTH:
-            AdapterScale(trained, ADAPTER).turn(self.strength)
+            AdapterScale(trained, ADAPTER).set(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
         if not self._is_copy:
             self.progress("Writing", 0, None, "")

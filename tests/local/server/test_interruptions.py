@@ -33,7 +33,7 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
         assert first.process.wait(30) == 0
         first.stop()
         (told,) = until(lambda: [text for text in said(first) if "The job support-bot" in text])  # noqa: B023
-        if "has not made its first step" not in told:
+        if "has not finished its first step" not in told:
             break
     assert told.startswith("The job support-bot stands after step ")
     step = int(told.split("stands after step ")[1].partition(".")[0])

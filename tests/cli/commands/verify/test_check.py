@@ -69,15 +69,17 @@ async def test_a_job_of_this_machine_and_its_checkpoint(command: Command, settin
     write_folder(final_folder(settings.local_data, "job_a1b"))
     for name in ("job_a1", "job_a1:20", "job_a1:final", "job_a1b"):
         assert "are what was written" in await command.run(0, "verify", name)
-    assert "may be 2 jobs" in await command.run(2, "verify", "job_a")
+    assert "matches 2 jobs" in await command.run(2, "verify", "job_a")
     for name in ("job_a1:30", "job_b", "../x", "job_a1:../x", "*", "job_a1:"):
         assert "No such folder, file or job" in await command.run(2, "verify", name)
 
 
 async def test_without_a_provenance_there_is_nothing_to_check(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "nobody has said what should be in it" in await command.run(2, "verify", str(tmp_path / "empty"))
-    assert "Say what to verify" in await command.run(2, "verify")
+    assert "so there is nothing to check it against" in await command.run(
+        2, "verify", str(tmp_path / "empty")
+    )
+    assert "Name what to verify" in await command.run(2, "verify")
 
 
 async def test_one_that_cannot_be_trusted_is_a_fault(command: Command, folder: Path) -> None:
@@ -92,7 +94,7 @@ async def test_one_that_cannot_be_trusted_is_a_fault(command: Command, folder: P
 
 async def test_what_is_no_longer_itself_is_not_trained_again(command: Command, folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(b"other")
-    assert "It is not trained again" in await command.run(1, "verify", str(folder), "--repeat")
+    assert "Not trained again" in await command.run(1, "verify", str(folder), "--repeat")
 
 
 def test_it_needs_no_training_library(folder: Path) -> None:

@@ -55,7 +55,7 @@ export function LiveJob({
         >
           {total !== null && <progress max={total} value={step ?? 0} aria-label="Steps done" />}
         </Figure>
-        <Figure name="Phase" value={phaseOf(run, status)} words />
+        <Figure name="Phase" value={status === "running" ? phaseWords(run) : statusWord(status)} words />
         {active ? (
           <Left job={job} run={run} total={total} status={status} />
         ) : (
@@ -86,12 +86,6 @@ function waitWords(job: Job | undefined, run: Run, status: string): string {
   return isActive(status)
     ? clean(run.progress?.label, 200) || "The curve begins with the first step."
     : "No step was logged.";
-}
-
-/** What the job does now: its backend's own word for it, else what its status says. */
-function phaseOf(run: Run, status: string): string {
-  if (status !== "running") return statusWord(status);
-  return phaseWords(run);
 }
 
 function Figure({

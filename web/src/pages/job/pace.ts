@@ -77,7 +77,8 @@ const PHASES: Readonly<Record<string, string>> = {
 export function phaseWords({ phase, progress, rows }: Run): string {
   const fetching = clean(progress?.label, 60);
   if (phase === null) return rows.length > 0 ? PHASES[TRAINING]! : fetching || "Starting";
-  return (phase.name === "loading" && fetching) || (PHASES[phase.name] ?? clean(phase.name, 60));
+  if (phase.name === "loading" && fetching) return fetching;
+  return Object.hasOwn(PHASES, phase.name) ? PHASES[phase.name]! : clean(phase.name, 60);
 }
 
 /** Without seconds once minutes are left. */

@@ -1,0 +1,21 @@
+"""Rows as their files have them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arkor_dev.data.reader import DataFile
+from arkor_dev.local.datasets.index import Index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_row_of_a_table_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    for name, between in (("a.csv", ";"), ("b.tsv", "\t")):
+        row = f'1{between}"say ""hi"""{between}on its way'
+        (tmp_path / name).write_text(f"id{between}question{between}answer\n{row}\n")
+        index = Index([DataFile(tmp_path / name, name)])
+        index.step(1)
+        assert index.raw(1, 1000) == row
+        index.close()
