@@ -27,11 +27,11 @@ from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .judging.cost import work_of
+from .final_evaluation.cost import work_of
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
-from .while_training import add_noise, compute_again
+from .training_hooks import add_noise, compute_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
