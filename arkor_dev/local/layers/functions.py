@@ -2,8 +2,8 @@
 
 Weights of the base model are frozen, so that no gradient of theirs is made and no input kept for it.
 Activations are ``[…, size]``, in the number format of the weights; an adapter's weights are float32.
-What goes through an adapter's rank is held as ``[rank, tokens]``: products with so few columns take two to four
-times as long as those with so few rows.
+What goes through an adapter's rank is held as ``[rank, tokens]``: products with so few columns take two to
+four times as long as those with so few rows.
 """
 
 from __future__ import annotations
