@@ -33,7 +33,7 @@ def banner(settings: Settings, port: int) -> None:
         f"{styled('  Studio   ', DIM)}{styled(f'http://localhost:{port}', UNDERLINED)}",
         f"{styled('  Project  ', DIM)}{one_line(settings.project, LONGEST)}",
         f"{styled('  Backend  ', DIM)}{backend}",
-        styled("  Ctrl-C stops it.", DIM),
+        styled("  Press Ctrl-C to stop.", DIM),
     ]
     error = StandardError()
     error.write("\n".join([*lines, ""]))

@@ -172,16 +172,16 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
         await expect(paired.get_by_role("definition")).to_have_text(
             [
                 (
-                    "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows. General questions: its loss rose "
-                    "by 0.93; that of one rose by 0.31."
+                    "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows. "
+                    "General questions: its loss rose by 0.93; that of one rose by 0.31."
                 ),
                 (
-                    "three and one were evaluated on different rows. General questions: its loss rose by 0.31; "
-                    "that of one rose by 0.31."
+                    "three and one were evaluated on different rows. "
+                    "General questions: its loss rose by 0.31; that of one rose by 0.31."
                 ),
             ]
         )
-        row = page.get_by_role("row", name="General ability: change of loss")
+        row = page.get_by_role("row", name="General loss change")
         await expect(row.get_by_role("cell")).to_have_text(["+0.31", "+0.93", "+0.31", "\u2013"])
         await page.goto(f"{studio.url}/#/compare?jobs={one},{four}")
         await expect(page.locator(".chart-curve")).to_have_count(2)

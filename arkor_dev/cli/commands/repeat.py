@@ -45,8 +45,8 @@ async def repeated(
     own = trainer_of(job.get("name"), [known["name"] for known in trainers])
     if trainer is None and own is None:
         raise BadRequestError(
-            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml. Say with "
-            "--trainer which one is to take that job's settings."
+            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml. Name the one that takes "
+            f"that job's settings with --trainer."
         )
     chosen = choose(trainers, trainer or own)
     ours: dict[str, Any] = dict(chosen["config"])
@@ -72,7 +72,7 @@ def _hides_token(config: Mapping[str, object]) -> bool:
 async def parent_of(backend: Backend, text: str) -> dict[str, object]:
     """``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``; BadRequestError where there is none."""
     if "parent" not in await features_of(backend):
-        raise BadRequestError("This backend cannot begin a job with the adapter of another one.")
+        raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")
     step = int(tail) if colon and tail.isascii() and tail.isdecimal() and len(tail) <= 9 else None
     named = name if step is not None or (colon and tail == FINAL) else text

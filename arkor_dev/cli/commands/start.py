@@ -351,21 +351,21 @@ async def _exists(backend: Backend, job_id: str) -> bool:
 async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:
     if not backend.ends_with_launch:
         view.say(
-            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({_studio(settings)}) and "
-            "press Cancel on the job's page.",
+            f"Stopped following; job {job_id} keeps running. To cancel it, open Studio ({_studio(settings)}) "
+            "and press Cancel on the job's page.",
             "yellow",
         )
         return
     if await goes_on_later(backend):
         view.say(
-            f"Job {job_id} pauses: its backend was started for this command and ends with it. It goes on by "
-            f"itself when `{_studio(settings)}` runs next.",
+            f"Job {job_id} is paused: its backend was started for this command and ends with it. It "
+            f"resumes by itself when `{_studio(settings)}` runs next.",
             "yellow",
         )
         return
     view.say(
-        f"Cancelling job {job_id}: its backend was started for this command and ends with it. For a job that "
-        "goes on, keep `arkor-dev --local` open in another terminal.",
+        f"Cancelling job {job_id}: its backend was started for this command and ends with it. To keep jobs "
+        f"running, leave `arkor-dev --local` open in another terminal.",
         "yellow",
     )
     with contextlib.suppress(ArkorError, TimeoutError):
@@ -389,7 +389,7 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> End
             return []
         return [lost(job_id, view.run, "this command")]
 
-    words = Words("", "arkor-dev: interrupted", "The job goes on.")
+    words = Words("", "arkor-dev: interrupted", "The job keeps running.")
     ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
     ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=ask)
     # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.

@@ -51,7 +51,7 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
 async def _show(settings: Settings, port: int) -> int:
     """Say where the Studio is that is open already, and open its page where that is asked for."""
     terminal = _terminal()
-    where = f"Studio is open on this project already: http://localhost:{port}"
+    where = f"Studio is already open on this project: http://localhost:{port}"
     if settings.port is not None and settings.port != port:
         where += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
     terminal.line(where)
@@ -65,7 +65,7 @@ async def _open(terminal: Terminal, port: int) -> None:
     from arkor_dev.cli.browser import open_browser
 
     if not await open_browser(f"http://localhost:{port}"):
-        terminal.line("No browser could be opened. Open the address above in one.")
+        terminal.line("Couldn't open a browser. Open the address above in one.")
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -76,7 +76,7 @@ def _bind(settings: Settings) -> socket.socket:
         if project is None:
             raise
         raise InternalError(
-            f"Port {settings.port} is that of the Studio which is open on {one_line(project, 300)}. "
+            f"Port {settings.port} is used by the Studio that is open on {one_line(project, 300)}. "
             "Choose another with --port, or leave --port out."
         ) from fault
 
@@ -92,7 +92,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         place.told(port)
         gc.freeze()
         gc.enable()
-        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
+        words = Words("Stopping Studio.", "Studio was stopped at once.", "Studio keeps running.")
         ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):

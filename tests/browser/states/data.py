@@ -146,3 +146,16 @@ async def empty(scene: Scene) -> None:
     scene.fake.features = ["datasets"]
     await scene.go("/#/data")
     await expect(scene.page.get_by_text("There is no trainer yet.")).to_be_visible()
+
+
+@state("data-unmapped", "A CSV with columns of its own: which are which is chosen where the rows are")
+async def unmapped(scene: Scene) -> None:
+    shown(
+        scene,
+        ["data/faq.csv: has the keys id, question, answer"] * 60,
+        TRAINER.replace("support.jsonl", "faq.csv"),
+    )
+    rows = "".join(f"{n},My parcel {n} is late. What now?,Sorry! It is on its way.\n" for n in range(60))
+    (scene.project / "data" / "faq.csv").write_text("id,question,answer\n" + rows)
+    await scene.go("/#/data")
+    await expect(scene.page.locator(".map-preview")).to_contain_text("It is on its way")

@@ -169,7 +169,7 @@ async def test_a_job_is_told_where_it_runs(
 async def test_a_cluster_that_the_backend_does_not_know_starts_nothing(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
-    with pytest.raises(ArkorError, match=r"runs no jobs on the cluster 10\.0\.0\.5:6379"):
+    with pytest.raises(ArkorError, match=r"can't run jobs on the cluster 10\.0\.0\.5:6379"):
         await Started(replace(settings, cluster="10.0.0.5:6379")).end()
     assert not fake_backend.jobs
 
@@ -239,7 +239,7 @@ async def test_a_restart_of_the_backend_is_survived(settings: Settings, fake_bac
         "training: 3 steps",
         "step 1/3",
         "connection lost",
-        "connected again",
+        "reconnected",
         "step 2/3",
         "completed",
         f"Job {job} finished with status=completed",
@@ -436,7 +436,8 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
     assert process.returncode == code
     assert err == b""
     assert out.decode().splitlines()[-1] == (
-        f"Stopped watching; job {job} goes on. To cancel it, open Studio (arkor-dev) and press Cancel on the "
+        f"Stopped following; job {job} keeps running. To cancel it, open Studio (arkor-dev) and press "
+        f"Cancel on the "
         "job's page."
     )
     assert fake_backend.jobs[job]["status"] == "queued"
@@ -620,7 +621,7 @@ async def test_a_pause_that_somebody_has_to_end_ends_the_command(
     assert lines[1:] == [
         "step 1/3  loss 2.500",
         "paused at step 1: 1.0 GB are free, 2.0 GB are needed.",
-        "goes on after step 1",
+        "resumed at step 1",
         "step 2/3  loss 2.000",
         "paused at step 2",
         f"Job {job} is paused. Resume with `arkor-dev jobs resume {job}`.",
@@ -729,7 +730,7 @@ async def test_a_job_begins_from_a_checkpoint(
     [
         ("nope", None, "There is no job nope"),
         ("job_old", None, "There is no trainer gone in arkor.toml"),
-        (None, "job_old:20", "cannot begin a job with the adapter"),
+        (None, "job_old:20", "can't start a job from another job's adapter"),
     ],
 )
 async def test_what_there_is_not_starts_nothing(

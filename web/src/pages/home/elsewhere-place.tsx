@@ -5,8 +5,8 @@ import { jobs } from "../../store/jobs";
 
 const useElsewhere = late(() => import("./elsewhere"));
 
-export function ElsewherePlace() {
+export function ElsewherePlace({ paused = false }: { paused?: boolean }) {
   const any = jobs.value.some(({ status }) => status === "running" || status === "paused");
   const code = useElsewhere(any);
-  return code && <code.Elsewhere />;
+  return code && <code.Elsewhere paused={paused} />;
 }

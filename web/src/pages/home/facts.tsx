@@ -1,6 +1,6 @@
 /** What a press will do, in four facts: the model, the data, how long it trains, and what that is estimated to take. */
 import type { ComponentChildren } from "preact";
-import type { JobConfig, Trainer } from "../../contract.gen";
+import { DEFAULT_EPOCHS, type JobConfig, type Trainer } from "../../contract.gen";
 import { modelName, plural } from "../../lib/format";
 import { datasetName, settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
@@ -77,7 +77,7 @@ function how({ fullFineTuning, loraR }: JobConfig): string {
 
 function extent({ maxSteps, numTrainEpochs }: JobConfig): string {
   if (maxSteps !== undefined && maxSteps > 0) return plural(maxSteps, "step");
-  return numTrainEpochs === undefined ? "Default length" : plural(numTrainEpochs, "epoch");
+  return plural(numTrainEpochs ?? DEFAULT_EPOCHS, "epoch");
 }
 
 function rateOf({ learningRate }: JobConfig): string {

@@ -61,6 +61,7 @@ function Project() {
           <ErrorNote error={error} details={manifestDetails.value} />
           <p class="hint">Reloads automatically when you save.</p>
         </div>
+        <ElsewherePlace />
         <RunPanel />
       </>
     );
@@ -84,9 +85,10 @@ function Project() {
   return (
     <>
       <TrainerHead known={known} trainer={trainer} />
+      <ElsewherePlace />
       {/* What runs comes first: until that is known nothing is shown, for it would be seen to move. */}
       {runs.value === null ? <Skeleton lines={4} height={22} /> : live ? [panel, card] : [card, panel]}
-      <ElsewherePlace />
+      <ElsewherePlace paused />
     </>
   );
 }

@@ -11,14 +11,17 @@ import { statusOf } from "../../job/state";
 import { LiveJob } from "../live";
 import { foundJob } from "../open-run";
 
-/** The one that runs, else the newest that stands; none while a command of this launch shows its own. */
-export function Elsewhere() {
+/**
+ * The one that runs, or (`paused`) the newest paused one where none runs; nothing while a command of this launch shows its
+ * own.
+ */
+export function Elsewhere({ paused }: { paused: boolean }) {
   const known = runs.value;
   if (known === null || known.some(isLive)) return null;
   const own = new Set([foundJob.value, ...known.map(({ jobId }) => jobId)]);
   const others = jobs.value.filter(({ id }) => !own.has(id));
-  const job =
-    others.find(({ status }) => status === "running") ?? others.find(({ status }) => status === "paused");
+  const running = others.find(({ status }) => status === "running");
+  const job = paused ? !running && others.find(({ status }) => status === "paused") : running;
   return job ? <Told key={job.id} job={job} /> : null;
 }
 
@@ -36,7 +39,7 @@ function Told({ job }: { job: Job }) {
       </h2>
       <PauseNotice job={job} run={stream.run} status={status} />
       <LiveJob id={job.id} job={job}>
-        <a class="ui-button" href={jobHref(job.id)}>
+        <a class="ui-button ui-button-plain" href={jobHref(job.id)}>
           Open job
         </a>
       </LiveJob>

@@ -1,0 +1,69 @@
+"""The first ten minutes, without a terminal: an empty folder, a person's own CSV, a judged adapter, files.
+
+A true daemon and a true training, of a tiny model.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+import pytest
+from playwright.async_api import expect
+
+from tests.local.conftest import made_once
+from tests.support.daemon import free_port, running_daemon
+
+from .steps import MINUTE, completed, open_job, press_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import OpenPage
+
+CSV = "id;Frage;Antwort\n" + "".join(
+    f"{n};Where is parcel {n}?;Parcel {n} is on its way.\n" for n in range(60)
+)
+
+
+@pytest.mark.slow
+@pytest.mark.beside
+@pytest.mark.browser
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+async def test_from_an_empty_folder_to_an_export(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, open_page: OpenPage
+) -> None:
+    project = tmp_path / "shop"
+    # As a person has it who has fetched a model before.
+    shutil.copytree(made_once(tmp_path_factory), project / "models" / "tiny")
+    (tmp_path / "faq.csv").write_text(CSV)
+    local = ("--local", "--project", str(project))
+    async with (
+        running_daemon(tmp_path / "home", free_port(), *local) as daemon,
+        open_page(daemon.origin) as page,
+    ):
+        await page.get_by_label("Data file").set_input_files(tmp_path / "faq.csv")
+        await page.get_by_label("Prompt").select_option("Frage")
+        await page.get_by_label("Answer").select_option("Antwort")
+        await page.get_by_role("button", name="Write to arkor.toml").click()
+        await expect(page.locator(".home-facts")).to_contain_text("60 examples")
+        await page.get_by_role("button", name="Edit settings").click()
+        await page.get_by_label("Base model").fill("./models/tiny")
+        await page.get_by_label("Steps", exact=True).fill("8")
+        await page.get_by_label("Learning rate").fill("0.01")
+        await page.get_by_role("button", name="Write to arkor.toml").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Write", exact=True).click()
+        await expect(page.locator(".home-facts")).to_contain_text("8 steps")
+        job = await press_run(page)
+        await open_job(page, job)
+        await completed(page)
+        await expect(page.get_by_role("region", name="Verdict")).to_contain_text("Your task", timeout=MINUTE)
+        await page.get_by_role("button", name="Export adapter").click()
+        one = page.get_by_role("article", name="Adapter")
+        async with page.expect_download() as saved:
+            await one.get_by_role("button", name="Save .zip").click(timeout=MINUTE)
+        with ZipFile(await (await saved.value).path()) as archive:
+            assert "adapter_model.safetensors" in archive.namelist()
+        await expect(one).to_contain_text("Verified", timeout=MINUTE)
