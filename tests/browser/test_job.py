@@ -579,6 +579,10 @@ async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
             await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
         await region.get_by_role("button", name="Show all 11").click()
         await expect(rows).to_have_count(11)
+        # On a narrow phone what can be done with the job is one row.
+        await page.set_viewport_size({"width": 360, "height": 800})
+        tops = "(row) => [...row.children].map((one) => Math.round(one.getBoundingClientRect().top))"
+        assert len(set(await page.locator(".job-actions").evaluate(tops))) == 1
 
 
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

@@ -181,7 +181,7 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
                 ),
             ]
         )
-        row = page.get_by_role("row", name="General ability: change of loss")
+        row = page.get_by_role("row", name="General loss change")
         await expect(row.get_by_role("cell")).to_have_text(["+0.31", "+0.93", "+0.31", "\u2013"])
         await page.goto(f"{studio.url}/#/compare?jobs={one},{four}")
         await expect(page.locator(".chart-curve")).to_have_count(2)

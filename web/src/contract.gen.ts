@@ -312,6 +312,7 @@ export interface Trainer {
   rows?: number;
   unreadable?: number;
   problem?: string;
+  needsData?: boolean;
   flaw?: string;
   unmapped?: UnmappedColumns;
 }

@@ -53,7 +53,7 @@ class Rollback:
         A rollback to the beginning empties a job's log, which then needs the run's ``metadata`` again.
         """
         self.factor = SLOWER
-        message = f"{fault}. Resuming from step {step} with half the learning rate"
+        message = f"{fault}. Training continues from step {step} with half the learning rate"
         yield TRAINING_RESUMED, {"step": step, "message": message}
         if step == 0:
             yield TRAINING_STARTED, {"metadata": metadata()}

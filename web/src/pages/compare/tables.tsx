@@ -95,14 +95,14 @@ const signed = (value: number): string =>
 
 const ROWS: readonly Row[] = [
   {
-    label: "Task: change of loss",
+    label: "Task loss change",
     value: ({ job }) => changeOf(job?.evaluation?.heldOut),
     words: signed,
     better: "low",
     optional: true,
   },
   {
-    label: "General ability: change of loss",
+    label: "General loss change",
     value: ({ job }) => changeOf(job?.evaluation?.general),
     words: signed,
     better: "low",
