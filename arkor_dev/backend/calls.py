@@ -1,7 +1,7 @@
-"""How a project call is made: the credentials, the scope, one renewal, and the parts of a request.
+"""How a project call is made: credentials, scope, one renewal, and the parts of a request.
 
-Each call takes one snapshot of the credentials, and that snapshot serves the scope's check as well as the
-call it guards: nobody can change sides in between. ``client.py`` lists the calls.
+Each call takes one snapshot of the credentials, which serves the check of the scope as well as the call that
+it guards, so that nobody can switch identities in between. ``client.py`` lists the calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Need = Literal["none", "read", "write"]
 
 EVENT_STREAM: Final = "text/event-stream"
-# A compressed stream would come in the compressor's portions, not in the model's.
+# A compressed stream would arrive in the compressor's portions, not in the model's.
 STREAMED: Final = {"Accept": f"{EVENT_STREAM}, application/json", "Accept-Encoding": "identity"}
 CLIENT: Final = f"arkor-dev/{__version__}"
 
@@ -81,7 +81,7 @@ class ScopedCalls:
                     patience=patience,
                 )
             except UnauthorizedError as refusal:
-                if refusal.answered is None:  # not the backend's word: no other token would help
+                if refusal.answered is None:  # not the backend's refusal: another token would not help
                     raise
                 credentials = await self.identity.renew(credentials)
         raise refused(credentials)
@@ -131,7 +131,7 @@ class ScopedCalls:
             yield response
 
     async def _query(self, credentials: Credentials, need: Need) -> dict[str, str] | None:
-        """The scope as a query; None where a read has no usable scope."""
+        """Return the scope as a query; None if a read has no usable scope."""
         if need == "none":
             return {}
         scope: Scope | None
@@ -172,7 +172,7 @@ def headers_for(credentials: Credentials | None) -> dict[str, str]:
 
 
 def url_of(base_url: str, *path: str, query: Mapping[str, str] | None = None) -> URL:
-    """Below ``/v1``. Segments are data: one that could climb or end the path stays one segment."""
+    """Return a URL below ``/v1``. Segments are data: none can leave or end the path."""
     if not all(path) or "." in path or ".." in path:
         raise NotFoundError("There is nothing by that name.")
     url = "/".join([base_url, "v1", *(quote(segment, safe="") for segment in path)])

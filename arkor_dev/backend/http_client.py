@@ -1,12 +1,12 @@
-"""How one call goes over the network: limits, timeouts, and faults turned into words.
+"""How one call goes over the network: limits, timeouts, and errors explained.
 
-``backend.py`` says what is called, this module how. Everything that can go wrong between two machines
-ends here as a :class:`ArkorError` that names the host and the next step; no text that leaves this module
-holds a secret. Redirects are never followed, since that would hand the token to whoever is named.
+``client.py`` says what is called, this module how. Every failure between two machines becomes an `ArkorError`
+that names the host and the next step; no text that leaves this module contains a secret. Redirects are never
+followed, since that would send the token to whoever is named.
 
-The proxy: ``HTTPS_PROXY`` (or the system's) is honoured for https, so that Studio works in a company's
-network; loopback never goes through one. aiohttp's own ``trust_env`` stays off because it would also read
-``~/.netrc`` and let it replace our token.
+The proxy: ``HTTPS_PROXY`` (or the system's) is used for https, so that Studio works in a company's network;
+loopback never goes through one. aiohttp's own ``trust_env`` stays off because it would also read ``~/.netrc``
+and let it replace our token.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``silence`` is the longest pause of an event stream, ``whole`` that of one bounded answer."""
+    """In seconds. ``silence`` is the longest pause of an event stream, ``whole`` the limit of one bounded
+    answer.
+    """
 
     connect: float = 5
     first_byte: float = 15
@@ -49,7 +51,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A backend's whole answer. ``headers`` are the ones to pass on to the browser."""
+    """A backend's whole answer. ``headers`` are those to pass on to the browser."""
 
     status: int
     body: bytes
@@ -57,7 +59,7 @@ class Answer:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` (without port or brackets) can only be this machine."""
+    """Return whether ``host`` (without port or brackets) can only be this machine."""
     if not host:
         return False
     if host.lower() == "localhost":
@@ -69,11 +71,11 @@ def is_loopback(host: str | None) -> bool:
 
 
 class HttpClient:
-    """One ``ClientSession`` and the rules that every call on it obeys.
+    """One ``ClientSession`` and the rules for every call on it.
 
     A backend may listen on a Unix socket instead of a port (``unix_address.py``). ``own_ports`` are the ports
-    this daemon listens on: a call to them would go round in circles. ``on_notice`` is called once for each
-    different deprecation notice that a backend sends.
+    of this daemon: a call to them would loop. ``on_notice`` is called once for each different deprecation
+    notice of a backend.
     """
 
     def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts | None = None) -> None:
@@ -95,10 +97,10 @@ class HttpClient:
         secrets: Iterable[str] = (),
         patience: float | None = None,
     ) -> Answer:
-        """One whole answer of at most ``limit`` bytes of JSON, or none at all.
+        """Return one whole answer of at most ``limit`` bytes of JSON, or an empty one.
 
-        ``patience`` is for a call that takes long before it answers. The answer is looked at, not parsed.
-        Raises ``ArkorError`` for anything but a 2xx.
+        ``patience`` is for a call that takes long before it answers. The answer is checked, not parsed.
+        Raises ArkorError for anything but a 2xx.
         """
         host = place(url)
         try:
@@ -142,11 +144,11 @@ class HttpClient:
         silence: float | None = None,
         secrets: Iterable[str] = (),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A 2xx answer to read as it comes; raises ``ArkorError`` for any other.
+        """Yield a 2xx answer to read as it comes; raise ArkorError for any other.
 
-        ``first_byte`` bounds the wait for the status line, ``pause`` the time between two reads. ``silence``
-        bounds that too, for streams of small pieces whose reader never stops reading. A fault of the stream
-        itself leaves the ``async with`` as an ``ArkorError``; what else the reader raises passes unchanged.
+        ``first_byte`` limits the wait for the status line, ``pause`` the time between two reads. ``silence``
+        limits that too, for streams of small pieces whose reader never stops reading. An error of the stream
+        itself leaves the ``async with`` as an ArkorError; other exceptions of the reader pass unchanged.
         """
         self.check_address(url)
         host = place(url)
@@ -161,11 +163,12 @@ class HttpClient:
                 raise
             raise in_words(fault, host, silence or pause or waiting) from None
         finally:
-            # Not release(): the rest of a stream is unbounded, and the backend should see us leave now.
+            # Not release(): the rest of a stream is unbounded, and the backend should notice now that we
+            # leave.
             response.close()
 
     def check_address(self, url: URL) -> None:
-        """Raise ``ArkorError`` where a token must not go: off this machine in clear text, to ourselves."""
+        """Raise ArkorError where a token must not go: to another machine in clear text, or to ourselves."""
         if (socket := socket_of(url)) is not None:
             _check_socket(socket, url)
             return
@@ -205,7 +208,8 @@ class HttpClient:
                     method,
                     url if socket is None else on_socket(url),
                     headers=headers,
-                    # A bare body is written in one piece, however large; a file-like one in portions.
+                    # aiohttp writes a bytes body in one piece, however large, and a file-like one in
+                    # portions.
                     data=io.BytesIO(data) if data and len(data) > MIB else data,
                     timeout=timeout,
                     allow_redirects=False,
@@ -215,7 +219,7 @@ class HttpClient:
             raise in_words(fault, host, waiting) from None
 
     async def _session_on(self, socket: Path) -> aiohttp.ClientSession:
-        """The session of the one backend that listens on a socket; one that was started again has another."""
+        """Return the session of a backend on a socket; one that was restarted has another."""
         if self._on_socket is None or self._on_socket[0] != socket:
             old, session = self._on_socket, _session(aiohttp.UnixConnector(str(socket), limit=0))
             self._on_socket = socket, session
@@ -249,7 +253,7 @@ class HttpClient:
     def _tell(self, host: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
             told = self._told.setdefault((host, name), set())
-            # A warning may carry the time of day and so be new at each call.
+            # A warning may contain the time of day and so be new at each call.
             if value not in told and len(told) < NOTICES_PER_HEADER:
                 told.add(value)
                 if self.on_notice is not None:
@@ -258,7 +262,7 @@ class HttpClient:
 
 @asynccontextmanager
 async def open_http_client(timeouts: Timeouts | None = None) -> AsyncIterator[HttpClient]:
-    """The session that everything shares: no cookies, and no limit that streams could use up."""
+    """Open the session that everything shares: no cookies, and no limit that streams could exhaust."""
     async with _session(aiohttp.TCPConnector(limit=0, limit_per_host=0)) as session:
         http = HttpClient(session, timeouts)
         try:
@@ -290,7 +294,7 @@ def _host_of(location: str) -> str | None:
 
 
 def proxy_for(url: URL) -> URL | None:
-    """The proxy that this user's system names for an https address; none for this machine."""
+    """Return the system's proxy for an https address; None for this machine."""
     if url.scheme != "https" or not url.host or is_loopback(url.host):
         return None
     proxy = urllib.request.getproxies().get("https")

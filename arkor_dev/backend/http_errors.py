@@ -1,7 +1,7 @@
-"""What goes wrong between two machines, in words for a person: which host, why, what to do.
+"""Errors between two machines, explained to a person: which host, why, what to do.
 
-No text that is made here holds a secret: what a backend says is cut to size and rid of the tokens that the
-call carried, since some echo the request in their errors.
+No text made here contains a secret: a backend's message is shortened, and cleared of the tokens that the call
+carried, since some backends echo the request in their errors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BODY_LIMIT: Final = 64 * 1024
 
 
 async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytearray:
-    """At most a little more than ``limit`` bytes, so that the caller can tell a body that is too long."""
+    """Read little more than ``limit`` bytes, so that the caller can detect a body that is too long."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -57,10 +57,10 @@ async def refusal(
     secrets: tuple[str, ...],
     patience: float,
 ) -> ArkorError:
-    """The backend's own words, bounded and without our tokens, whatever form they came in.
+    """Return the backend's own message, shortened and without our tokens, whatever its form.
 
     The status alone decides what happens next, so a body that breaks off or takes longer than ``patience``
-    seconds costs the words and nothing else.
+    seconds costs only the message.
     """
     raw = b""
     with suppress(aiohttp.ClientError, TimeoutError, OSError):
@@ -81,7 +81,7 @@ async def refusal(
 
 
 def _outdated(said: str, extra: Mapping[str, object], host: str, secrets: tuple[str, ...]) -> str:
-    """What to tell of a version that the backend refuses; in ``said`` it has a sentence or only a code."""
+    """Explain that the backend refuses this version; its body has a sentence or only a code."""
     from arkor_dev.core.upgrade import upgrade_command  # reads files: not before it is needed
 
     supported, current = extra.get("supportedRange"), extra.get("currentVersion")
@@ -95,9 +95,9 @@ def _outdated(said: str, extra: Mapping[str, object], host: str, secrets: tuple[
 
 
 def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
-    """The text of an error body, and what else a JSON object held (None when it was no such object)."""
+    """Return the text of an error body, and the other fields of a JSON object (None if it was none)."""
     try:
-        answer = strict_json.parse(raw)  # what else it holds goes on to the page, which reads no NaN
+        answer = strict_json.parse(raw)  # its other fields go to the page, which cannot read NaN
     except strict_json.StrictJSONError:
         text = raw.decode(errors="replace")
         # A proxy's HTML page says less than its status does.
@@ -112,7 +112,7 @@ def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with every secret blotted out."""
+    """Return ``text`` with every secret removed."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "…")
@@ -120,13 +120,13 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
 
 def holds(document: object, secrets: Iterable[str]) -> bool:
-    """Whether a text of the JSON ``document`` has a secret in it, one with quotes or backslashes too."""
+    """Return whether a text in the JSON ``document`` contains a secret, even with quotes or backslashes."""
     text = json.dumps(document, ensure_ascii=False)
     return any(json.dumps(secret, ensure_ascii=False)[1:-1] in text for secret in secrets)
 
 
 def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> dict[str, str]:
-    """Return the headers that a browser gets too, without ``secrets`` and the call's own bearer token."""
+    """Return the headers for the browser, without ``secrets`` and the call's own bearer token."""
     token = response.request_info.headers.get("Authorization", "").removeprefix("Bearer ")
     secrets = (*secrets, token)
     found = {name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers}
@@ -134,7 +134,7 @@ def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> 
 
 
 def place(url: URL) -> str:
-    """Host and port as a person knows them; never the userinfo or the query."""
+    """Return host and port for a person; never the userinfo or the query."""
     if socket_of(url) is not None:
         return "The local backend"
     if not url.host:
@@ -144,7 +144,7 @@ def place(url: URL) -> str:
 
 
 def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
-    """What to tell a person about a call to ``host`` that brought no answer; ``waited`` is in seconds."""
+    """Explain a call to ``host`` that brought no answer; ``waited`` is in seconds."""
     match fault:
         case aiohttp.ConnectionTimeoutError():
             return TimedOutError(

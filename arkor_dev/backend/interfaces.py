@@ -1,6 +1,6 @@
-"""What the backend's calls need from those above them: whose call it is, and for which project.
+"""What the backend's calls need from higher layers: whose call it is, and for which project.
 
-:mod:`arkor_dev.identity` provides both; the backend knows it by these shapes alone.
+`arkor_dev.identity` provides both; the backend knows it only by these protocols.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from arkor_dev.contract.errors import ArkorError, UnauthorizedError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One snapshot of who calls which backend.
+    """A snapshot of who calls which backend.
 
-    ``mode`` is ``anon`` or an account's ``oauth``/``auth0``; ``org_slug`` is known of an anonymous identity
-    only; ``base_url`` has no trailing slash. The token stays out of every ``repr``.
+    ``mode`` is ``anon`` or an account's ``oauth``/``auth0``; ``org_slug`` is known only for an anonymous
+    identity; ``base_url`` has no trailing slash. The token is excluded from every ``repr``.
     """
 
     mode: str
@@ -26,7 +26,7 @@ class Credentials:
 
 
 def refused(credentials: Credentials) -> ArkorError:
-    """What to say when the backend does not take this identity's token."""
+    """Say that the backend does not accept this identity's token."""
     if credentials.mode == "anon":
         return UnauthorizedError(
             "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
@@ -37,7 +37,7 @@ def refused(credentials: Credentials) -> ArkorError:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The organisation and project that every project call carries."""
+    """The organisation and project of every project call."""
 
     org_slug: str
     project_slug: str
@@ -45,22 +45,22 @@ class Scope:
 
 
 class ScopeSource(Protocol):
-    """Where a call's scope comes from; both take the snapshot that the call itself will use."""
+    """The source of a call's scope. Both methods take the snapshot that the call itself will use."""
 
     async def for_read(self, credentials: Credentials) -> Scope | None:
-        """The usable scope, or None; never creates anything."""
+        """Return the usable scope, or None; never create anything."""
 
     async def for_write(self, credentials: Credentials) -> Scope:
-        """The scope, created where that is possible; raises ``ConflictError`` or 400."""
+        """Return the scope, creating it if possible. Raises ConflictError or BadRequestError."""
 
 
 class IdentitySource(Protocol):
-    """Where credentials come from; ``sign_in`` is the command that signs in with an account, or None."""
+    """The source of credentials; ``sign_in`` is the command that signs in with an account, or None."""
 
     sign_in: str | None
 
     async def credentials(self) -> Credentials:
-        """One snapshot, made or refreshed as needed; raises ``ArkorError``."""
+        """Return a snapshot, created or refreshed as needed. Raises ArkorError."""
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """Another snapshot after the backend answered 401 to ``rejected``; raises ``UnauthorizedError``."""
+        """Return a new snapshot after the backend answered 401 to ``rejected``. Raises UnauthorizedError."""

@@ -1,7 +1,7 @@
-"""Ends a stream on which nothing has come for too long.
+"""Ending a stream that has been silent for too long.
 
-aiohttp's own ``sock_read`` sets its timer anew at each read. That is a tenth of what an event costs on its
-way through Studio, so here the number of bytes that have come is compared from time to time instead.
+aiohttp's own ``sock_read`` resets its timer at each read, which is a tenth of what an event costs on its way
+through Studio. So the number of received bytes is compared from time to time instead.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
 
 LOOKS: Final = 8
-"""How often it is looked within the time: a silence is found at most an eighth too late."""
+"""How many times to check within the limit: a silence is noticed at most an eighth too late."""
 
 
 @contextmanager
 def silence_at_most(seconds: float, content: StreamReader) -> Iterator[None]:
-    """Let reads of ``content`` raise ``SocketTimeoutError`` after ``seconds`` without a byte."""
+    """Make reads of ``content`` raise SocketTimeoutError after ``seconds`` without a byte."""
     loop, seen, silent = asyncio.get_running_loop(), content.total_bytes, 0
     timer: asyncio.TimerHandle
 

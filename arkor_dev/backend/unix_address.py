@@ -1,8 +1,7 @@
 """Addresses of backends that listen on a Unix socket: ``http+unix://<the path's bytes in hex>``.
 
-They are base URLs like others, so that whoever calls a backend need not know what it listens on; only the
-HTTP client does. Hex, since a host is put into lower case on its way, and a path is not what it was after
-that.
+They are base URLs like others, so that only the HTTP client needs to know what a backend listens on. They use
+hex because hosts are lower-cased on the way, and paths are case-sensitive.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ SCHEME: Final = "http+unix"
 
 
 def address_of(socket: str | Path) -> str:
-    """The base URL of what listens at ``socket``."""
+    """Return the base URL of a backend at ``socket``."""
     return f"{SCHEME}://{os.fsencode(socket).hex()}"
 
 
 def socket_of(url: URL) -> Path | None:
-    """The socket that an address names; None when it names none."""
+    """Return the socket of an address; None if it has none."""
     if url.scheme != SCHEME or not url.host:
         return None
     try:
@@ -33,15 +32,15 @@ def socket_of(url: URL) -> Path | None:
 
 
 def on_socket(url: URL) -> URL:
-    """What to ask for over the socket: the same path and query of ``localhost``."""
+    """Return the URL to request over the socket: the same path and query on ``localhost``."""
     return URL(f"http://localhost{url.raw_path_qs}", encoded=True)
 
 
 def is_private(socket: Path) -> bool:
-    """Whether nobody but this user (and root) can have put it there. Raises OSError when it is gone.
+    """Return whether only this user (or root) can have created it. Raises OSError if it is gone.
 
-    Its folder may lie in one that everybody writes to, and another account could make one of the same name
-    after ours has gone.
+    Its folder may be in one that everybody can write to, where another account could create one of the same
+    name after ours has gone.
     """
     folder, end = socket.parent.lstat(), socket.lstat()
     mine = all(each.st_uid == os.geteuid() for each in (folder, end))

@@ -22,7 +22,7 @@ def confirm(what: str, question: str, *, yes: bool) -> bool:
         return True
     what = one_line(what, 1000)
     if not can_ask():
-        raise BadRequestError(f"{what} Nobody can be asked here: add --yes if that is what you want.")
+        raise BadRequestError(f"{what} There is no terminal to ask at: add --yes to confirm.")
     try:
         answer = input(f"{what}\n{question} [y/N] ")
     except EOFError:

@@ -1,11 +1,8 @@
-"""What a person sees at the terminal of a running Studio: the banner, progress, and one line a problem."""
+"""What a person sees at the terminal of a running Studio: progress, and one line a problem."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, ClassVar
@@ -15,12 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from arkor_dev import __version__
 from arkor_dev.core.plain_text import one_line, plain
-from arkor_dev.core.settings import DEFAULT_PORT
+
+from .standard_error import StandardError
 
 if TYPE_CHECKING:
-    from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
 
 LONGEST = 2000
@@ -50,48 +46,11 @@ class LogLines(logging.Handler):
             self.handleError(record)
 
 
-class _StandardError(io.TextIOBase):
-    """Standard error, where a terminal that has been closed takes no more.
-
-    That it is gone is told by a signal, which ends Studio in good order; no print may end it otherwise.
-    """
-
-    encoding = property(lambda self: sys.stderr.encoding)
-
-    def write(self, text: str) -> int:
-        try:
-            sys.stderr.write(text)
-        except OSError:
-            self._let_go()
-        return len(text)
-
-    def flush(self) -> None:
-        try:
-            sys.stderr.flush()
-        except OSError:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        """What Python still has in its buffer is written at the very end: failing there is exit code 120."""
-        with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            try:
-                os.dup2(nowhere, sys.stderr.fileno())
-            finally:
-                os.close(nowhere)
-
-    def isatty(self) -> bool:
-        return sys.stderr.isatty()
-
-    def fileno(self) -> int:
-        return sys.stderr.fileno()
-
-
 class Terminal:
     """Prints to stderr, so that stdout stays free for pipes."""
 
     def __init__(self) -> None:
-        self._console = Console(file=_StandardError(), highlight=False)  # type: ignore[arg-type]
+        self._console = Console(file=StandardError(), highlight=False)  # type: ignore[arg-type]
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
         self._last_line = 0.0
@@ -99,21 +58,6 @@ class Terminal:
     def use_for_logs(self, level: str) -> None:
         """Send this process's log records here, one line each."""
         logging.basicConfig(level=level.upper(), handlers=[LogLines(self._console)])
-
-    def banner(self, settings: Settings, port: int) -> None:
-        """Where to go, and what stands behind it."""
-        if settings.port is None and port != DEFAULT_PORT:
-            self._print(f"Port {DEFAULT_PORT} is taken; using {port}, the next free one.", "yellow")
-        backend = "this machine (local training)" if settings.local else "the managed backend"
-        rows = (
-            ("Studio", Text(f"http://localhost:{port}", style="bold underline")),
-            ("Project", Text(one_line(settings.project, LONGEST))),
-            ("Backend", Text(backend)),
-        )
-        self._console.print(Text.assemble(("Arkor Studio", "bold"), f"  {__version__}"))
-        for name, value in rows:
-            self._console.print(Text.assemble((f"  {name:<9}", "dim"), value), soft_wrap=True)
-        self._print("  Ctrl-C stops it.", "dim")
 
     def identity(self, line: str) -> None:
         """Who is signed in where: ``<mode> · <org>[ / <project>][ · <host>]``."""

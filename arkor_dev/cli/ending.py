@@ -97,11 +97,11 @@ class Ending:
         except (ArkorError, TimeoutError):
             pass
         except Exception:
-            log.exception("What would be lost cannot be said")  # and must not keep anybody from ending
+            log.exception("Couldn't find out what would be lost")  # and must not keep anybody from ending
         for line in lost:
             self._tell(line)
         if lost and self.ask and number == signal.SIGINT:
-            self._tell(f"Press Ctrl-C again within {WINDOW:g} s to end it, or do nothing to go on.")
+            self._tell(f"Press Ctrl-C again within {WINDOW:g} s to stop it, or do nothing to continue.")
             await asyncio.sleep(WINDOW)
             self._tell(self.words.goes_on)
         else:

@@ -19,14 +19,14 @@ from arkor_dev.contract import events
 from arkor_dev.core.plain_text import one_line, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from arkor_dev.jobs.follow import JobEvent, Waiting
 
 PACE_ROWS: Final = 30
 OUTLIER: Final = 10
 """A step counts as this many times the usual time at most: a laptop that slept says nothing of the speed."""
-REASONS: Final = {"battery": "the machine runs on its battery; it goes on when it has power again"}
+REASONS: Final = {"battery": "the machine is on battery; the job resumes when it has power again"}
 """Why a job stands, where its event has no words for it."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 600
@@ -101,7 +101,7 @@ class RunLines:
             case events.EVALUATION_COMPLETED:
                 return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
-                return one_line(data.get("message"), 1000) or "(an empty message)"
+                return one_line(data.get("message"), 1000) or "(empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
 
@@ -113,7 +113,7 @@ class RunLines:
         self._times.clear()
         if self.checkpoint is not None and self.checkpoint > (self.step or 0):
             self.checkpoint = None
-        return self._stands("goes on after", data)
+        return self._stands("resumed at", data)
 
     def _stands(self, words: str, data: dict[str, object], otherwise: str = "") -> str:
         message = one_line(data["message"], 1000) if data.get("message") else otherwise
@@ -240,6 +240,28 @@ def _answer(data: dict[str, object]) -> str:
     return f"{who}, prompt {one_line(data.get('number'), 20)}{asked}: {answer}{cut}"
 
 
+def left_of(job: Mapping[str, object], now: float) -> str | None:
+    """``2:10 left`` of a running job's record, at ``now`` (seconds since 1970); None where it isn't known."""
+    phase = job.get("phase")
+    if job.get("status") != "running" or not isinstance(phase, dict):
+        return None
+    seconds = figure(phase.get("secondsLeft"))
+    try:
+        since = datetime.fromisoformat(str(phase.get("estimatedAt"))).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if seconds is None else f"{clock(seconds - max(0.0, now - since))} left"
+
+
+def phase_of(job: Mapping[str, object]) -> str | None:
+    """The phase of a running job's record in words; None where it isn't known."""
+    phase = job.get("phase")
+    if job.get("status") != "running" or not isinstance(phase, dict):
+        return None
+    name = one_line(phase.get("name"), 40)
+    return PHASES.get(name, name)
+
+
 def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:
     """A ``model.progress`` event or a backend's notice: label, done, total where known, and both in words."""
     label = one_line(data.get("label") or "working", 120)
@@ -266,7 +288,7 @@ def forecast_line(forecast: object) -> str | None:
         )
     cut = figure(facts.get("cutRows"))
     if cut:
-        told.append(f"{cut:,.0f} rows cut")
+        told.append(f"{cut:,.0f} rows truncated")
     if facts.get("fits") is False:
         fixes = facts.get("fixes")
         listed = fixes if isinstance(fixes, list) else []
@@ -282,7 +304,7 @@ def waiting_line(waiting: Waiting) -> str:
     if waiting.behind is not None:
         name, job_id = waiting.behind
         line += f", behind {one_line(name, 120)} ({one_line(job_id, 80)})"
-    return f"{line}. The queue is held: let it go on in Studio" if waiting.held else line
+    return f"{line}. The queue is paused: resume it in Studio" if waiting.held else line
 
 
 def ordinal(number: int) -> str:

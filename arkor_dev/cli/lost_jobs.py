@@ -42,7 +42,7 @@ async def lost_with_studio(backend: Backend) -> list[str]:
         lost(str(job.get("name") or job["id"]), run, "Studio")
         for job, run in zip(running, seen, strict=False)
     ]
-    return [*lines, f"{len(running) - SHOWN} more jobs end with Studio."] if len(running) > SHOWN else lines
+    return [*lines, f"{len(running) - SHOWN} more jobs stop with Studio."] if len(running) > SHOWN else lines
 
 
 async def features_of(backend: Backend) -> list[object]:
@@ -61,11 +61,11 @@ async def goes_on_later(backend: Backend) -> bool:
 
 def lost(name: str, run: RunLines, ends_with: str) -> str:
     """What the end of ``ends_with`` costs the job ``name``, which has come as far as ``run``."""
-    at = f"is at {run.place()}" if run.step is not None else "has not made its first step"
+    at = f"is at {run.place()}" if run.step is not None else "has not finished its first step"
     if run.checkpoint is None:
-        kept = "It has no checkpoint yet, so all of it is lost."
+        kept = "It has no checkpoint yet, so all its progress is lost."
     else:
-        kept = f"Its checkpoint of step {run.checkpoint} stays; what it has learned since is lost."
+        kept = f"Its checkpoint of step {run.checkpoint} is kept; its progress since then is lost."
     return f"The job {one_line(name, 100)} {at} and ends with {ends_with}. {kept}"
 
 

@@ -40,29 +40,29 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
     "start": "run a trainer and follow it in this terminal",
-    "data": "check a data set: what is wrong, or odd, with its rows",
-    "jobs": "list the jobs; show, pause, resume, extend or cancel one; write its figures",
+    "data": "check a data set for errors and oddities",
+    "jobs": "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
     "evaluate": "compare a job's adapter with its base",
-    "export": "write what a job made for other programs, Ollama and llama.cpp among them",
-    "push": "publish what a job made on the Hugging Face Hub, after asking",
+    "export": "export a job's result for other programs, such as Ollama and llama.cpp",
+    "push": "publish a job's result on the Hugging Face Hub, after asking",
     "serve": "serve an endpoint of this machine to other programs, without the page",
     "verify": "check an adapter's files against its provenance, or train it again",
-    "cluster": "look at a Ray cluster: what is free, and what is missing there",
-    "local": "what this machine keeps of a project's jobs, and tidying it up",
+    "cluster": "show a Ray cluster: what is free, and what is missing",
+    "local": "show and tidy up what this machine keeps of a project's jobs",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
     "whoami": "show who is signed in where",
-    "doctor": "check what Studio needs, each fault with its next step",
+    "doctor": "check what Studio needs, with a next step for each fault",
 }
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
 """Arguments that name one, of whichever command."""
 ON_A_BACKEND = ("start", "jobs", "evaluate", "export", "push", "serve", "doctor")
 EXIT_CODES = {
     "0": "done or stopped",
-    "1": "failed: the job, a check of doctor, of data or of verify; whoami: nobody is signed in",
+    "1": "failed: the job, or a check of doctor, data or verify; whoami: not signed in",
     "2": "wrong usage, or it cannot start",
-    "3": "start: the job was cancelled",
-    "4": "start: the job was paused, and waits to be resumed",
+    "3": "start: the job was cancelled or deleted",
+    "4": "start: the job was paused and can be resumed",
     "130": "interrupted",
 }
 
@@ -103,14 +103,14 @@ def _parser() -> CommandLine:
         "--allow-other-users", action="store_true",
         help="serve other accounts of this machine too (the page holds the launch's token)",
     )  # fmt: skip
-    add_yes(parser, "at Ctrl-C, end running jobs of this machine without asking")
+    add_yes(parser, "at Ctrl-C, stop running jobs of this machine without asking")
 
     init = parser.add_command(
         "init", "Write a commented arkor.toml and a small data set, or a TypeScript project.", "[FOLDER]"
     )
     init.add_argument(
         "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
-        help="where (default: the current folder)",
+        help="the folder (default: the current one)",
     )  # fmt: skip
     init.add_argument(
         "--template", metavar="NAME", type=template_name,
@@ -126,31 +126,31 @@ def _parser() -> CommandLine:
     add_launch(start)
     add_placement(start)
     start.add_argument("--trainer", metavar="NAME", help="the same as NAME")
-    start.add_argument("--dry-run", action="store_true", help="few rows and steps: does every stage work?")
+    start.add_argument("--dry-run", action="store_true", help="test every stage with a few rows and steps")
     start.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
-        help="train with another value than arkor.toml has, such as lora.r=16; may be given often, and "
-        "KEY= takes a setting of the file away",
+        help="override a setting of arkor.toml, such as lora.r=16; may be repeated, and KEY= drops the "
+            "file's setting",
     )  # fmt: skip
     start.add_argument(
         "--like", metavar="JOB",
-        help="with the settings and the data of a job, named as for jobs; --set goes before them",
+        help="use the settings and the data of a job, named as for jobs; --set overrides them",
     )  # fmt: skip
     start.add_argument(
         "--seeds", metavar="N", type=_seeds, default=1,
-        help="train N times (up to 10), with the seed of the settings and those after it; a job named by "
-        "--like is the first of them",
+        help="train N times (up to 10), with the settings' seed and those after it; a job named by --like "
+            "counts as the first",
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
-        help="begin with the adapter of a job, or with that of a checkpoint of it",
+        help="start from the adapter of a job, or of one of its checkpoints",
     )  # fmt: skip
     start.add_argument(
         "--revision",
         metavar="R",
-        help="run nothing when arkor.toml has changed since Studio showed this one",
+        help="run nothing if arkor.toml has changed since Studio showed it",
     )
-    add_yes(start, "at Ctrl-C, end a job that cannot go on without this command without asking")
+    add_yes(start, "at Ctrl-C, stop a job that can't continue without this command, without asking")
     _add_data(parser)
     add_jobs(parser)
     add_evaluate(parser)
@@ -166,25 +166,21 @@ def _parser() -> CommandLine:
         "~/.arkor/credentials.json, which the arkor command reads too.",
     )
     login.add_argument("--anonymous", action="store_true", help="a new anonymous identity: no account")
-    login.add_argument(
-        "--no-browser", action="store_true", help="open no browser: print the address to go to"
-    )
-    add_yes(login, "replace the credentials that are there without asking")
+    login.add_argument("--no-browser", action="store_true", help="open no browser; print the address")
+    add_yes(login, "replace existing credentials without asking")
     add_yes(
         parser.add_command("logout", "Remove this machine's credentials: ~/.arkor/credentials.json."),
-        "do not ask, even when the identity cannot be had back",
+        "do not ask, even if the identity can't be recovered",
     )
     whoami = parser.add_command("whoami", "Show who is signed in where. Nothing is changed.")
     add_project(whoami)
     whoami.add_argument(
         "--json", action="store_true", help="print {signedIn, mode, user, orgs, orgSlug, projectSlug, …}"
     )
-    doctor = parser.add_command("doctor", "Check what Studio needs, a line each. Nothing is changed.")
+    doctor = parser.add_command("doctor", "Check what Studio needs, one line each. Nothing is changed.")
     add_project(doctor)
     add_launch(doctor)
-    doctor.add_argument(
-        "--port", metavar="N", type=port, default=argparse.SUPPRESS, help="the port to look at"
-    )
+    doctor.add_argument("--port", metavar="N", type=port, default=argparse.SUPPRESS, help="the port to check")
     doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
@@ -194,8 +190,8 @@ def _parser() -> CommandLine:
 def _add_data(parser: CommandLine) -> None:
     data = parser.add_command(
         "data",
-        "Check a data set, and say of each finding why it matters and what to do: rows that cannot be read, "
-        "repetitions, secrets, broken text and more. Ends with 1 when there is an error.",
+        "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why each "
+        "finding matters and what to do. Exits with 1 if there is an error.",
         "check [FILE]",
     )
     data.add_argument("action", metavar="check", nargs="?", help="what to do")
@@ -205,9 +201,9 @@ def _add_data(parser: CommandLine) -> None:
     )  # fmt: skip
     add_project(data)
     data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
-    data.add_argument("--strict", action="store_true", help="end with 1 when there is a warning, too")
+    data.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     data.add_argument(
-        "--seconds", metavar="N", type=_seconds, help="stop reading after so long, and say where"
+        "--seconds", metavar="N", type=_seconds, help="stop reading after this time, and say where"
     )
     data.add_argument("--json", action="store_true", help="print {rows, files, findings, leftOut}")
 
@@ -317,7 +313,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.verify.check import run_verify
 
         if arguments.target is None:
-            raise BadRequestError("Say what to verify: an adapter's folder, a file in it, or a job's id.")
+            raise BadRequestError("Name what to verify: an adapter's folder, a file in it, or a job's id.")
         how = {"repeat": arguments.repeat, "as_json": arguments.json}
         return asyncio.run(run_verify(settings, arguments.target, **how))
     if arguments.command == "cluster":
@@ -345,13 +341,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.doctor import run_doctor
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
-    from arkor_dev.cli.commands.start import run_seeds
+    from arkor_dev.cli.commands.start import run_start
     from arkor_dev.cli.set_option import parse_settings
 
     chosen = {"file": arguments.file, "trainer": arguments.trainer, "dry_run": arguments.dry_run}
     begin = {"like": arguments.like, "parent": arguments.parent, "changes": parse_settings(arguments.changes)}
     begin |= {"revision": arguments.revision}
-    return asyncio.run(run_seeds(settings, arguments.seeds, **chosen, **begin, yes=yes))
+    begin |= {"seeds": arguments.seeds}
+    return asyncio.run(run_start(settings, **chosen, **begin, yes=yes))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

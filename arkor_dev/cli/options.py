@@ -32,7 +32,7 @@ def port(text: str) -> int:
 
 def _level(text: str) -> str:
     if text not in LEVELS:
-        raise argparse.ArgumentTypeError(f"{text} is no level. Choose one of {', '.join(LEVELS)}.")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid level. Choose one of {', '.join(LEVELS)}.")
     return text
 
 
@@ -70,13 +70,13 @@ def _strength(text: str) -> float:
     except ValueError:
         strength = 0.0
     if not 0 < strength <= 1.5:
-        raise argparse.ArgumentTypeError(f"{text} is no strength. Choose one above 0, up to 1.5.")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid strength. Choose one above 0, up to 1.5.")
     return strength
 
 
 def _schedule(text: str) -> str:
     if text not in SCHEDULES:
-        raise argparse.ArgumentTypeError(f"{text} is no way to go on. Choose {' or '.join(SCHEDULES)}.")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid schedule. Choose {' or '.join(SCHEDULES)}.")
     return text
 
 
@@ -93,8 +93,8 @@ def add_project(parser: CommandLine) -> None:
 def add_launch(parser: CommandLine) -> None:
     parser.add_argument(
         "--local", action="store_true", default=argparse.SUPPRESS,
-        help="train and chat on this machine: no account, no network needed; the project is opened so again "
-        "until --managed is given",
+        help="train and chat on this machine, without an account or network; remembered for the project "
+            "until --managed is given",
     )  # fmt: skip
     parser.add_argument(
         "--managed", action="store_true", default=argparse.SUPPRESS,
@@ -112,7 +112,7 @@ def add_yes(parser: CommandLine, text: str) -> None:
 
 def _format(text: str) -> str:
     if text not in FORMATS:
-        raise argparse.ArgumentTypeError(f"{text} is no format. Choose one of {', '.join(FORMATS)}.")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid format. Choose one of {', '.join(FORMATS)}.")
     return text
 
 
@@ -120,31 +120,31 @@ def add_jobs(parser: CommandLine) -> None:
     """``jobs``, and what it does with one."""
     jobs = parser.add_command(
         "jobs",
-        "List the jobs, the newest first, or show, pause, resume, extend or cancel one, or write its "
-        "figures. A job is named by its id, by the beginning of its id, or as latest.",
+        "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its metrics. "
+        "JOB is an id, a prefix of one, or latest.",
         "[show|pause|resume|extend|cancel|figures JOB]",
     )
     jobs.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
-        "resume: let a paused, failed or cancelled one go on where it stood. extend: give a completed one "
-        "more steps. cancel: end one that is not over. figures: write losses, rates and what the machine did",
+        "resume: continue a paused, failed or cancelled one. extend: give a completed one "
+        "more steps. cancel: stop one that is not over. figures: write losses, rates and machine metrics",
     )  # fmt: skip
-    jobs.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
+    jobs.add_argument("job", metavar="JOB", nargs="?", help="an id, a prefix of one, or latest")
     add_project(jobs)
     add_launch(jobs)
     jobs.add_argument(
         "--steps", metavar="N", type=_steps, help="extend: train to this step, counted from the first"
     )
-    jobs.add_argument("--epochs", metavar="N", type=_epochs, help="extend: train for so many epochs in all")
+    jobs.add_argument("--epochs", metavar="N", type=_epochs, help="extend: train for this many epochs in all")
     jobs.add_argument(
         "--schedule", metavar="HOW", type=_schedule,
-        help="extend: continue the learning rate's schedule as if the job had been so long from the start "
-        "(the default), or restart it",
+        help="extend: continue the learning rate schedule as if the job had been this long from the start "
+            "(the default), or restart it",
     )  # fmt: skip
     jobs.add_argument(
         "--force", action="store_true",
-        help="resume and extend: also where the job's data or model has changed since",
+        help="resume and extend: even if the job's data or model has changed since",
     )  # fmt: skip
     jobs.add_argument(
         "--at", metavar="ADDRESS", type=str.strip, help="resume: on this Ray cluster, or here, from now on"
@@ -153,7 +153,7 @@ def add_jobs(parser: CommandLine) -> None:
         "--workers",
         metavar="N",
         type=_workers,
-        help="resume: with so many workers of its cluster from here on",
+        help="resume: with this many workers of its cluster from now on",
     )
     jobs.add_argument(
         "--format", metavar="HOW", type=_format, help="figures: csv (the default), jsonl or tensorboard"
@@ -168,30 +168,33 @@ def add_evaluate(parser: CommandLine) -> None:
     """``evaluate``, and what it measures."""
     evaluate = parser.add_command(
         "evaluate",
-        "Compare a job's adapter with its base on the rows that were held out of its training: is it better, "
-        "and how sure is that? A job is named by its id, by the beginning of its id, or as latest.",
+        "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
+        "JOB is an id, a prefix of one, or latest.",
         "JOB",
     )
-    evaluate.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
+    evaluate.add_argument("job", metavar="JOB", nargs="?", help="an id, a prefix of one, or latest")
     add_project(evaluate)
     add_launch(evaluate)
     evaluate.add_argument(
-        "--checkpoint", metavar="STEP", type=_steps, help="the checkpoint of this step, not the final adapter"
+        "--checkpoint",
+        metavar="STEP",
+        type=_steps,
+        help="evaluate the checkpoint of this step, not the final adapter",
     )
     evaluate.add_argument(
-        "--data", metavar="FILE", help="on the rows of this file of the project, not on the held-out ones"
+        "--data", metavar="FILE", help="use the rows of this file of the project, not the held-out ones"
     )
     evaluate.add_argument(
         "--against",
         metavar="JOB",
-        help="beside the final adapter of this job, on the same rows, not the base",
+        help="compare with this job's final adapter on the same rows, not with the base",
     )
     evaluate.add_argument(
         "--settings",
         action="store_true",
-        help="with --against: compare the settings of both jobs, by their runs with other seeds",
+        help="with --against: compare the settings of both jobs, by all their runs with different seeds",
     )
-    evaluate.add_argument("--force", action="store_true", help="also where the job's data have changed since")
+    evaluate.add_argument("--force", action="store_true", help="even if the job's data have changed since")
     evaluate.add_argument(
         "--json", action="store_true", help="print {evaluation, rows}, or {comparison} with --against"
     )
@@ -201,19 +204,19 @@ def add_export(parser: CommandLine) -> None:
     """``export``, and what it writes."""
     export = parser.add_command(
         "export",
-        "Write what a job has made for other programs: adapter is PEFT's format, merged is one model of base "
-        "and adapter in safetensors, gguf the same for llama.cpp and LM Studio, gguf-lora the adapter alone "
-        "for llama.cpp, ollama a model with its Modelfile. What was written is read again by libraries of "
-        "those programs alone and has to answer as the trained model does; where it does not, the exit code "
-        "is 1. A job is named by its id, by the beginning of its id, or as latest.",
+        "Export a job's result for other programs. Formats: adapter (PEFT), merged (base and adapter as one "
+        "model in safetensors), gguf (the same for llama.cpp and LM Studio), gguf-lora (the adapter alone "
+        "for llama.cpp), ollama (a model with its Modelfile). The files are written first, then verified: "
+        "loaded by those programs' own libraries, they have to predict what the trained model does; else "
+        "the exit code is 1. JOB is an id, a prefix of one, or latest.",
         "JOB --out FOLDER",
     )
-    export.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
+    export.add_argument("job", metavar="JOB", nargs="?", help="an id, a prefix of one, or latest")
     add_project(export)
     add_launch(export)
-    export.add_argument("--out", metavar="FOLDER", help="where to write it; a folder that is not there yet")
+    export.add_argument("--out", metavar="FOLDER", help="where to write it; a folder that does not exist yet")
     add_what_leaves(export)
-    export.add_argument("--replace", action="store_true", help="replace a folder that is there")
+    export.add_argument("--replace", action="store_true", help="replace an existing folder")
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
 
 
@@ -227,16 +230,16 @@ def add_what_leaves(parser: CommandLine) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--quantization", metavar="TYPE", choices=QUANTIZATIONS, default=None,
-        help="of gguf and ollama, the most exact first: f16, q8_0 (the default), q6_k, q5_k_m, q4_k_m, q4_0",
+        help="for gguf and ollama, most exact first: f16, q8_0 (the default), q6_k, q5_k_m, q4_k_m, q4_0",
     )  # fmt: skip
     parser.add_argument(
         "--strength", metavar="TIMES", type=_strength, default=1.0,
-        help="how much of the adapter's change is written: above 0, up to 1.5 (default: 1); not with adapter",
+        help="adapter strength: above 0, up to 1.5 (default: 1); not with adapter",
     )  # fmt: skip
     parser.add_argument(
         "--checkpoint", metavar="WHICH", type=_which, default="best",
-        help="a step, final, or best (the default): the checkpoint that is better than the final adapter "
-        "beyond doubt, else that one",
+        help="a step, final, or best (the default): the checkpoint that is clearly better than the final "
+            "adapter, else the final one",
     )  # fmt: skip
 
 
@@ -244,8 +247,8 @@ def add_verify(parser: CommandLine) -> None:
     """``verify``, and what it checks."""
     verify = parser.add_command(
         "verify",
-        "Check every file of an adapter's folder, or one of them, against the hashes in its "
-        "provenance.json. A job of this machine is named by its id, or as JOB:STEP for a checkpoint of it.",
+        "Check an adapter's folder, or one file of it, against the hashes in its provenance.json. Name a "
+        "job of this machine by its id, or JOB:STEP for a checkpoint.",
         "FOLDER|FILE|JOB",
     )
     verify.add_argument(
@@ -254,7 +257,8 @@ def add_verify(parser: CommandLine) -> None:
     add_project(verify)
     verify.add_argument(
         "--repeat", action="store_true",
-        help="train it again on this machine, with the project's data of the same hash, and compare the bits",
+        help="train it again on this machine, on the project's data with the same hash, and compare bit "
+            "for bit",
     )  # fmt: skip
     verify.add_argument("--json", action="store_true", help="print {ok, folder, job, files, repeat?}")
 
@@ -263,37 +267,35 @@ def add_local(parser: CommandLine) -> None:
     """``local``, and what it does with what lies on the disk."""
     local = parser.add_command(
         "local",
-        "What this machine keeps of the project's jobs: status says what each takes on the disk, gc removes "
-        "what belongs to no job and models that no job uses, path prints the folder, export writes a job "
-        "with all its files to one file, import takes such a file in, and rebuild makes the list of jobs "
-        "again where its file is damaged.",
+        "Show what this machine keeps of the project's jobs. status: disk usage by job. gc: delete what "
+        "belongs to no job, and unused models. path: print the folder. export: write a job with all its "
+        "files to one file. import: read such a file. rebuild: restore the list of jobs if its file is "
+        "damaged.",
         "status|gc|path|export JOB FILE|import FILE|rebuild",
     )
     local.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
-    local.add_argument(
-        "first", metavar="JOB", nargs="?", help="export: an id, the beginning of one, or latest"
-    )
+    local.add_argument("first", metavar="JOB", nargs="?", help="export: an id, a prefix of one, or latest")
     local.add_argument("second", metavar="FILE", nargs="?", help="export and import: the file")
     add_project(local)
     local.add_argument("--json", action="store_true", help="print status as {disk, data, cache}")
-    add_yes(local, "gc: remove without asking")
+    add_yes(local, "gc: delete without asking")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """How this machine's jobs run: which go on by themselves, and how many beside each other."""
     parser.add_argument(
         "--no-resume", action="store_true",
-        help="let jobs of this machine that were interrupted stand (ARKOR_NO_RESUME=1 does the same)",
+        help="don't resume interrupted jobs of this machine (or ARKOR_NO_RESUME=1)",
     )  # fmt: skip
     parser.add_argument(
         "--at-once", metavar="N", type=_at_once,
-        help="train so many jobs of this machine at once, as far as memory allows (ARKOR_AT_ONCE; "
-        "default: one for each GPU, or one)",
+        help="train up to N jobs at once on this machine, if memory allows (ARKOR_AT_ONCE; default: one "
+            "per GPU, or one)",
     )  # fmt: skip
     parser.add_argument(
         "--engine", metavar="NAME", type=_engine,
-        help="what answers chats of this machine: exact (transformers), llama.cpp, or auto, the quicker one "
-        "that is there (ARKOR_ENGINE; default: auto)",
+        help="engine for chats on this machine: exact (transformers), llama.cpp, or auto, the faster one "
+            "available (ARKOR_ENGINE; default: auto)",
     )  # fmt: skip
 
 
@@ -301,7 +303,7 @@ def _engine(text: str) -> str:
     from arkor_dev.contract.bodies import ENGINES
 
     if text not in ENGINES:
-        raise argparse.ArgumentTypeError(f"{text} is no engine. Choose one of {', '.join(ENGINES)}.")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid engine. Choose one of {', '.join(ENGINES)}.")
     return text
 
 

@@ -84,9 +84,9 @@ class PlainView:
 
     def _connection(self, connection: Connection) -> None:
         if connection.fault is None:
-            self.say("connected again")
+            self.say("reconnected")
         else:
-            self.say(f"connection lost, trying again: {one_line(connection.fault)}", "yellow")
+            self.say(f"connection lost, retrying: {one_line(connection.fault)}", "yellow")
 
     def _event(self, event: JobEvent, line: str) -> None:
         styles = {

@@ -9,6 +9,7 @@ Losses are means of the cross entropy a token (natural logarithm), times ISO 860
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ CHAT_DONE: Final = "[DONE]"
 
 ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "cancelled": TRAINING_CANCELLED}
 """The last event of a job by its final status."""
+
+
+FIGURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+MOST_FIGURES: Final = 20
+"""More than a person can read."""
 
 
 class AnyEvent(TypedDict):
@@ -110,6 +116,22 @@ class Figure(TypedDict):
     unit: str
 
 
+def figure_fields(metadata: object) -> dict[str, str]:
+    """Return the fields of a training method's own figures in ``training.log``, and a tag for each.
+
+    ``{"rewardMargin": "train/rewardMargin", "evalRewardMargin": "eval/rewardMargin"}``. ``metadata`` is that
+    of ``training.started``; names that could not be a field are left out.
+    """
+    listed = metadata.get("figures") if isinstance(metadata, dict) else None
+    found: dict[str, str] = {}
+    for figure in listed[:MOST_FIGURES] if isinstance(listed, list) else []:
+        name = figure.get("name") if isinstance(figure, dict) else None
+        if isinstance(name, str) and FIGURE_NAME.fullmatch(name):
+            found[name] = f"train/{name}"
+            found[f"eval{name[0].upper()}{name[1:]}"] = f"eval/{name}"
+    return found
+
+
 class TrainingStarted(AnyEvent):
     """The first step is about to be made; sent again when a run is resumed. From the trainer."""
 
@@ -154,7 +176,7 @@ class TrainingLog(AnyEvent):
 class TrainingMessage(AnyEvent):
     """A sentence for the log. From the local backend's trainer.
 
-    ``code`` says what it is about where a program wants to know: ``non-finite`` (a loss was no number, and
+    ``code`` says what it is about where a program wants to know: ``non-finite`` (a loss was not finite, and
     the run went back) or ``diverging`` (the loss rises); ``step`` is where.
     """
 
@@ -281,7 +303,7 @@ class TrainingFailed(AnyEvent):
     """The job has ended without its result; ``error`` is the reason for a person. From the backend.
 
     ``outOfMemory`` is there, and true, where memory was the reason, or most likely was; ``nonFinite`` where
-    a loss or a weight was no number any more.
+    a loss or a weight was no longer finite.
     """
 
     type: Literal["training.failed"]

@@ -1,4 +1,4 @@
-"""What every package of Studio may use: the settings of a launch, errors, private files, plain text.
+"""What every package of Studio may use: a launch's settings, atomic writes, plain text.
 
 It imports nothing of Studio but ``contract``. Start with ``settings``.
 """

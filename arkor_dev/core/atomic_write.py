@@ -1,8 +1,8 @@
-"""Files that are whole or absent: a reader never sees half a credential, nor half a project.
+"""Atomic file writes: a reader never sees half a credential, nor half a project.
 
-Every file of docs/contract.md#files goes through here, and a person's own file that is edited: a temporary
-file of mode 0600 in the same folder (the same file system, so that the rename is atomic), flushed to the
-disk, then put in place.
+Every file of docs/contract.md#files is written here, and so are a user's own files that Studio edits: into a
+temporary file of mode 0600 in the same folder (the same file system, so that the rename is atomic), flushed
+to disk, then renamed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def check_writable(folder: Path, mode: int = 0o700) -> None:
-    """Make ``folder`` where it is missing; raise ``OSError`` when no file could be put into it.
+    """Create ``folder`` if needed; raise OSError if no file can be created in it.
 
-    For work that must not be done when its result could not be kept.
+    For work that must not start if its result could not be stored.
     """
     folder.mkdir(mode=mode, parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -29,10 +29,10 @@ def check_writable(folder: Path, mode: int = 0o700) -> None:
 
 
 def write_private(path: Path, content: bytes, *, exclusive: bool = False, folder_mode: int = 0o700) -> None:
-    """Put ``content`` at ``path`` with mode 0600, making its folder with ``folder_mode`` when it is missing.
+    """Write ``content`` to ``path`` with mode 0600, creating its folder with ``folder_mode`` if needed.
 
-    With ``exclusive`` an existing file stays as it is and ``FileExistsError`` is raised, also when another
-    process gets there between our look and our write. Raises ``OSError`` for everything the disk refuses.
+    With ``exclusive`` an existing file stays and FileExistsError is raised, also if another process creates
+    it between the check and the write. Raises OSError when the disk refuses.
     """
     path.parent.mkdir(mode=folder_mode, parents=True, exist_ok=True)
     temporary = _temporary(path, content, 0o600)
@@ -47,14 +47,14 @@ def write_private(path: Path, content: bytes, *, exclusive: bool = False, folder
 
 
 class ChangedError(Exception):
-    """The file does not hold any more what its new content was made from."""
+    """The file no longer holds what its new content was made from."""
 
 
 def replace_regular(path: Path, content: bytes, expected: bytes) -> None:
-    """Put ``content`` in the place of a file that holds ``expected``, with the mode that the file has.
+    """Replace a file that holds ``expected`` by ``content``, keeping its mode.
 
-    Raises ChangedError when it holds something else, also when it is changed while the new content is on its
-    way, and ``OSError`` for a symlink, for what is no file, and for all that the disk refuses.
+    Raises ChangedError if it holds something else, also if it changes during the write, and OSError for a
+    symlink, for anything but a regular file, and when the disk refuses.
     """
     seen = _held(path, expected)
     temporary = _temporary(path, content, stat.S_IMODE(seen.st_mode))
@@ -69,8 +69,8 @@ def replace_regular(path: Path, content: bytes, expected: bytes) -> None:
 
 
 def _held(path: Path, expected: bytes) -> os.stat_result:
-    """The state of a regular file that holds ``expected``."""
-    # O_NONBLOCK: a FIFO opens at once.
+    """Return the state of a regular file that holds ``expected``."""
+    # O_NONBLOCK: opening a FIFO does not wait.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         state = os.fstat(file.fileno())
@@ -86,7 +86,7 @@ def _state(of: os.stat_result) -> tuple[int, ...]:
 
 
 def _temporary(path: Path, content: bytes, mode: int) -> Path:
-    """A file beside ``path`` that holds ``content`` and is on the disk; none is left when that fails."""
+    """Write ``content`` to a temporary file beside ``path``, flushed to disk; leave none on failure."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
@@ -102,12 +102,12 @@ def _temporary(path: Path, content: bytes, mode: int) -> Path:
 
 
 def _publish_once(temporary: Path, path: Path, content: bytes) -> None:
-    """A hard link fails when the name is taken, and shows the file only once it is whole."""
+    """Publish a file by a hard link, which fails if the name exists, and shows only complete files."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:
-        # No hard links here (FAT, some network mounts): still exclusive, no longer whole at once.
+        # No hard links here (FAT, some network mounts): still exclusive, but not atomic.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)

@@ -1,7 +1,7 @@
-"""Giving memory back to the system.
+"""Returning memory to the system.
 
-glibc keeps what is freed below something that is still in use, which after a busy hour is nearly all of it:
-hundreds of megabytes that the daemon no longer needs. ``malloc_trim(3)`` hands those pages back.
+glibc keeps memory that was freed below something still in use, which after a busy hour is nearly all of it:
+hundreds of megabytes that the daemon no longer needs. ``malloc_trim(3)`` returns those pages.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _trim() -> Callable[[int], int] | None:
-    import ctypes  # a start does without it
+    import ctypes  # not needed at the start
 
-    # Only glibc has it; other allocators give back by themselves.
+    # Only glibc has it; other allocators return memory by themselves.
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def give_back() -> None:
-    """Give back what is free. Milliseconds for each hundred megabytes, so for idle moments."""
+    """Release free memory. It takes milliseconds per hundred megabytes, so call it in idle moments."""
     if (trim := _trim()) is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""Everything one launch decides, frozen.
+"""All settings of one launch, frozen.
 
 Nothing else in the package reads ``os.environ`` or ``Path.home()`` for its own decisions, so a test can
 describe a whole launch with one value.
@@ -28,12 +28,12 @@ PRODUCTION_URL = "https://api.arkor.ai"
 class Settings:
     """One launch of Studio.
 
-    ``port`` is None when the user named none: 4000, falling on to the next free of ten. ``cloud_url``
-    is ``ARKOR_CLOUD_API_URL`` as it is set: None when absent, and an empty string is a value. Without
-    ``resume`` (``ARKOR_NO_RESUME``) jobs of this machine that were interrupted do not go on by themselves.
-    ``cluster`` (``ARKOR_CLUSTER``) goes before that of ``arkor.toml``; ``here`` is none.
-    ``at_once`` (``ARKOR_AT_ONCE``) of them train beside each other; None for one on each device.
-    ``engine`` (``ARKOR_ENGINE``) answers chats of this machine; None for the one that suits.
+    ``port`` is None if the user named none: 4000, or the next free one of ten. ``cloud_url`` is the value of
+    ``ARKOR_CLOUD_API_URL``: None if it is not set, and an empty string is a value. Without ``resume``
+    (``ARKOR_NO_RESUME``) interrupted jobs of this machine do not resume by themselves. ``cluster``
+    (``ARKOR_CLUSTER``) overrides that of ``arkor.toml``; ``here`` means none. ``at_once`` (``ARKOR_AT_ONCE``)
+    jobs may train at the same time; None for one per device. ``engine`` (``ARKOR_ENGINE``) answers chats of
+    this machine; None for the most suitable one.
     """
 
     project: Path
@@ -57,7 +57,7 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str], project: Path, **choices: object) -> Settings:
         """Read the launch's folders and overrides from ``environ`` and this user's platform folders.
 
-        Raises BadRequestError for a variable whose value is none of its own.
+        Raises BadRequestError for a variable with an invalid value.
         """
         choices["resume"] = choices.get("resume", True) and environ.get("ARKOR_NO_RESUME", "") in ("", "0")
         choices["cluster"] = choices.get("cluster") or environ.get("ARKOR_CLUSTER", "").strip() or None
@@ -79,7 +79,7 @@ class Settings:
 
     @property
     def local_data(self) -> Path:
-        """The local backend's own folder for this project: readable name, then a hash of its path."""
+        """The local backend's own folder for this project: a readable name and a hash of its path."""
         digest = hashlib.sha256(str(self.project).encode()).hexdigest()[:10]
         return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"
 
@@ -95,7 +95,7 @@ def _at_once_of(environ: Mapping[str, str]) -> int | None:
 def _engine_of(environ: Mapping[str, str]) -> str | None:
     if not (told := environ.get("ARKOR_ENGINE")):
         return None
-    from arkor_dev.contract.bodies import ENGINES  # most launches name none
+    from arkor_dev.contract.bodies import ENGINES  # most launches set none
 
     if told not in ENGINES:
         raise _refusal("ARKOR_ENGINE", told, f"engine. Choose one of {', '.join(ENGINES)}")

@@ -1,6 +1,6 @@
-"""What a project is called, made from its folder's name: its slug, and its folder of data.
+"""Names made from a project's folder: its slug, and the folder of its data.
 
-The slug's rules are docs/contract.md#scope.
+The rules of slugs are docs/contract.md#scope.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ LONGEST = 40
 
 
 def slug_of(name: str) -> str:
-    """The slug as the ``arkor`` CLI makes it, so that either finds the project that the other has created.
+    """Return the slug as the ``arkor`` CLI makes it, so that each finds the other's projects.
 
-    Lower case, each UTF-16 unit that is not in ``[a-z0-9-]`` a dash, dashes trimmed, then cut to 40; else
-    ``project``. The CLI takes a backslash for a separator of folders on every system.
+    Lower case, a dash for each UTF-16 unit that is not in ``[a-z0-9-]``, dashes trimmed, cut to 40; else
+    ``project``. The CLI treats a backslash as a separator of folders on every system.
     """
     pieces = [piece for piece in name.split("\\") if piece]
     units = (pieces[-1] if pieces else "").lower().encode("utf-16-le", "surrogatepass")
@@ -23,8 +23,9 @@ def slug_of(name: str) -> str:
 
 
 def tidy_name(name: str) -> str:
-    """Lower case, each run of anything but ``[a-z0-9-]`` one dash, trimmed, 40 at most; else ``project``.
+    """Return ``name`` in lower case, a dash for each run of other than ``[a-z0-9-]``, trimmed, at most 40;
+    else ``project``.
 
-    It names the local backend's folders, which stay where they are. Studio's slugs were once made so.
+    It names the local backend's folders, which must not change.
     """
     return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:LONGEST].strip("-") or "project"

@@ -1,7 +1,7 @@
-"""Which build of PyTorch: what to install for local training, and whether what is installed is far too large.
+"""Builds of PyTorch: what to install for local training, and whether the installed one is far too large.
 
-On Linux pip takes the build for NVIDIA GPUs, 5 GB of it libraries that a machine without such a GPU never
-loads. Nothing here imports torch: its build is read from its files.
+On Linux pip installs the build for NVIDIA GPUs, of which 5 GB are libraries that a machine without such a GPU
+never loads. Nothing here imports torch: its build is read from its files.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 EXTRA: Final = "'arkor-dev[local]'"
-"""What pip and uv add the extra by, where this package is installed, from wherever."""
+"""How pip and uv name this package with the extra, wherever it was installed from."""
 CUDA_GB: Final = 5.9
 CPU_GB: Final = 1.1
-"""What the whole environment takes on the disk, measured on Linux x86-64 with torch 2.15.0+cu132 and
-2.13.0+cpu."""
+"""Disk space of the whole environment, measured on Linux x86-64 with torch 2.15.0+cu132 and 2.13.0+cpu."""
 DRIVERS: Final = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 
 
 def by_uv(python: str, what: str = EXTRA) -> str:
-    """The command that installs it with the build of PyTorch for this machine."""
+    """Return the command that installs it with the build of PyTorch for this machine."""
     return f"{python} -m pip install uv && {python} -m uv pip install --torch-backend=auto {what}"
 
 
 def origin() -> str:
-    """Where this package was installed from, as pip takes it, with the extra: a folder, or the index."""
+    """Return where this package was installed from, in pip's form with the extra: a folder, or the index."""
     try:
         said = json.loads(distribution("arkor-dev").read_text("direct_url.json") or "{}")
         return shlex.quote(f"{unquote(urlsplit(said['url']).path)}[local]")
@@ -40,7 +39,7 @@ def origin() -> str:
 
 
 def install_advice() -> str:
-    """The command that brings what local training needs into this Python's environment."""
+    """Return the command that installs what local training needs into this Python's environment."""
     python = shlex.quote(sys.executable)
     advice = f"Install them with: {python} -m pip install {EXTRA}"
     if sys.platform == "linux":
@@ -52,12 +51,12 @@ def install_advice() -> str:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether an NVIDIA driver runs, on Linux or under WSL."""
+    """Return whether an NVIDIA driver is running, on Linux or under WSL."""
     return any(Path(mark).exists() for mark in DRIVERS)
 
 
 def built_for_cuda() -> bool:
-    """Whether the installed torch is a CUDA build, by its ``version.py``; False when there is none."""
+    """Return whether the installed torch is a CUDA build, by its ``version.py``; False if there is none."""
     spec = importlib.util.find_spec("torch")
     for folder in (spec and spec.submodule_search_locations) or ():
         try:
@@ -69,7 +68,7 @@ def built_for_cuda() -> bool:
 
 
 def cuda_bytes() -> int:
-    """What the CUDA build takes on the disk, by the installer's own records of torch and its libraries."""
+    """Return the disk space of the CUDA build, by the installer's own records of torch and its libraries."""
     own = ("torch", "triton", "nvidia-", "cuda-")
     return sum(
         file.size or 0
@@ -80,7 +79,7 @@ def cuda_bytes() -> int:
 
 
 def surplus() -> tuple[str, str] | None:
-    """What is too large and the way out, where the CUDA build lies on a machine without an NVIDIA GPU."""
+    """Say what is too large and how to fix it, if a machine without an NVIDIA GPU has the CUDA build."""
     if not built_for_cuda() or has_nvidia_gpu():
         return None
     what = (

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 PACKAGE: Final = "arkor-dev"
 OWNERS: Final = {"uv-receipt.toml": "uv tool upgrade", "pipx_metadata.json": "pipx upgrade"}
-"""Files that only these put at the root of an environment."""
+"""Files that only these tools put at the root of an environment."""
 
 
 def upgrade_command() -> str:

@@ -1,4 +1,4 @@
-"""Who this Studio is: credentials, sign-in, refresh, the project's scope, and which backend it talks to.
+"""Who this Studio is: credentials, sign-in, token refresh, the project's scope, and which backend it uses.
 
-It may import ``backend`` and what lies below. Start with ``connect``, which puts it together.
+It may import ``backend`` and the layers below. Start with ``connect``, which puts everything together.
 """

@@ -1,4 +1,4 @@
-"""Where the backend is (docs/contract.md#backend-base-url), checked before a token goes there."""
+"""The backend's address (docs/contract.md#backend-base-url), checked before a token goes there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def base_url_of(cloud_url: str | None, stored: Stored | None) -> str:
-    """``ARKOR_CLOUD_API_URL`` (set but empty counts as set), then the credentials' own, then production."""
+    """Return ``ARKOR_CLOUD_API_URL`` (empty counts as set), or the credentials' own, or production."""
     if cloud_url is not None:
         return clean_base_url(cloud_url, "ARKOR_CLOUD_API_URL")
     own = stored.document.get("arkorCloudApiUrl") if stored else None
@@ -25,7 +25,7 @@ def base_url_of(cloud_url: str | None, stored: Stored | None) -> str:
 
 
 def clean_base_url(value: str, source: str) -> str:
-    """The address without trailing slashes; raises ``BadRequestError`` that names ``source`` if unusable."""
+    """Return the address without trailing slashes. Raises BadRequestError, naming ``source``."""
     text = value.strip().rstrip("/")
     if not text:
         raise BadRequestError(

@@ -1,4 +1,4 @@
-"""From settings to a Backend: the managed one, or the local one of this launch."""
+"""From settings to a `Backend`: the managed one, or the local one of this launch."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 ENDED: Final = "Studio has ended, and the local backend with it."
 GONE_SECONDS: Final = 10.0
-"""How long a Studio that has ended may take to be started again before whoever joined it gives up."""
+"""How long a Studio that has ended may take to restart before a command that joined it gives up."""
 
 
 class BackendEndedError(ArkorError):
-    """The local backend that was joined has ended, with the process that had started it."""
+    """The joined local backend has ended, with the process that had started it."""
 
 
 @asynccontextmanager
@@ -47,12 +47,12 @@ async def connected(
     idle: bool = False,
     on_demand: bool = False,
 ) -> AsyncIterator[Backend]:
-    """A backend for one launch; under ``--local`` it starts the local one and ends it afterwards.
+    """Yield a backend for one launch; with ``--local`` start the local one and end it afterwards.
 
-    One that is ``idle`` starts no job: waiting ones are not for a command that ends at once. One
-    ``on_demand`` starts none before somebody adds one, resumes one, or changes the queue.
+    An ``idle`` backend starts no job: waiting jobs are not for a command that ends at once. With
+    ``on_demand`` it starts none before a job is added or resumed or the queue is changed.
 
-    Raises ArkorError when the managed backend can never work as things are.
+    Raises ArkorError if the managed backend can never work as things are.
     """
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client())
@@ -60,7 +60,7 @@ async def connected(
             http.own_ports.add(settings.port)
         http.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
         if settings.local:
-            from .local_backend import LocalBackend  # what only --local needs
+            from .local_backend import LocalBackend  # only --local needs it
 
             how = {"idle": idle, "on_demand": on_demand}
             local = await stack.enter_async_context(LocalBackend(settings, on_notice, **how))
@@ -78,9 +78,9 @@ async def joined(
     idle: bool = False,
     on_demand: bool = False,
 ) -> AsyncIterator[Backend]:
-    """As :func:`connected`, but joins the local backend of a running Studio, or ``serve``, if there is one.
+    """As `connected`, but join the local backend of a running Studio, or of ``serve``, if there is one.
 
-    Only who is ``idle`` too joins an idle one: it would never train, and it ends soon.
+    Only an ``idle`` caller joins an idle backend, which would never train and ends soon.
     """
     if settings.local:
         async with open_http_client() as http:
@@ -91,13 +91,13 @@ async def joined(
         if not idle:
             from .local_backend import require_extra
 
-            require_extra()  # whoever joins a running one needs no training libraries here
+            require_extra()  # joining a running backend needs no training libraries here
     async with connected(settings, on_notice, idle=idle, on_demand=on_demand) as backend:
         yield backend
 
 
 async def _running_backend(settings: Settings, http: HttpClient, *, idle: bool = False) -> Backend | None:
-    """The local backend that the process which has started it has left word of, if it answers."""
+    """Return the local backend recorded by the process that started it, if it answers."""
     try:
         found = _handoff(settings)
         if found.idle and not idle:
@@ -111,7 +111,7 @@ async def _running_backend(settings: Settings, http: HttpClient, *, idle: bool =
 
 
 class _Followed:
-    """The credentials of a running local backend, over its restarts."""
+    """The credentials of a running local backend, followed over its restarts."""
 
     def __init__(self, settings: Settings, found: Handoff) -> None:
         self._settings = settings
@@ -120,9 +120,9 @@ class _Followed:
         self._gone_since: float | None = None
 
     async def credentials(self) -> Credentials:
-        """Read them anew: a backend that was started again has another socket and another token.
+        """Read them again: a restarted backend has another socket and another token.
 
-        Raises UnavailableError where there is none now, and BackendEndedError where that is for good.
+        Raises UnavailableError if there is none now, and BackendEndedError if there will be none.
         """
         try:
             found = _handoff(self._settings)
@@ -155,7 +155,7 @@ def _lives(pid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """What the process ``pid`` has left word of: the local backend that it has started."""
+    """The record of the process ``pid`` about the local backend that it has started."""
 
     credentials: Credentials
     scope: Scope
@@ -164,14 +164,14 @@ class Handoff:
 
 
 def _handoff(settings: Settings) -> Handoff:
-    """What a running Studio or command has left word of. Raises UnavailableError when there is none."""
+    """Read the record of a running Studio or command. Raises UnavailableError if there is none."""
     try:
         said = json.loads(read_small(settings.local_data / "backend.json"))
         org = said["orgSlug"]
         scope = Scope(org, said["projectSlug"], said.get("projectId"))
         credentials = Credentials("anon", said["token"], org, said["baseUrl"])
         if socket_of(URL(credentials.base_url)) is None:
-            raise ValueError  # whoever listens on a port now is not ours
+            raise ValueError  # whatever listens on a port now is not ours
         return Handoff(credentials, scope, int(said["pid"]), said.get("idle") is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UnavailableError(f"{ENDED} Start `arkor-dev --local` again.") from None

@@ -1,6 +1,6 @@
-"""``~/.arkor/credentials.json``: what it may say, and when it may be replaced (docs/contract.md#files).
+"""``~/.arkor/credentials.json``: its content, and when it may be replaced (docs/contract.md#files).
 
-The file is shared with the ``arkor`` command, so fields that we do not know stay in it.
+The ``arkor`` command shares the file, so unknown fields stay in it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 ACCOUNT_MODES: Final = ("oauth", "auth0")
 FILE_LIMIT: Final = 256 * 1024
-"""Bytes; the largest tokens take some ten thousand."""
+"""In bytes; the largest tokens take some ten thousand."""
 
 
 class NoCredentialsError(Exception):
-    """The file may be replaced; ``damaged`` when there was one, which is not JSON."""
+    """The file may be replaced; ``damaged`` if there was one that is not JSON."""
 
     def __init__(self, *, damaged: bool) -> None:
         super().__init__("damaged" if damaged else "absent")
@@ -41,7 +41,7 @@ class NoCredentialsError(Exception):
 
 
 class UnknownIdentityError(InternalError):
-    """The file is JSON but holds no identity: a newer version's, perhaps. Only a person may replace it."""
+    """The file is JSON but holds no identity, perhaps a newer version's. Only a person may replace it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Stored:
 
     @property
     def token(self) -> str:
-        """What goes into ``Authorization``."""
+        """The token for the ``Authorization`` header."""
         return str(self.document["token" if self.mode == "anon" else "accessToken"])
 
     @property
@@ -66,31 +66,31 @@ class Stored:
         return str(self.document["orgSlug"]) if self.mode == "anon" else None
 
     def text(self, key: str) -> str | None:
-        """A field that is a non-empty string, or None."""
+        """Return a field that is a non-empty string, or None."""
         value = self.document.get(key)
         return value if isinstance(value, str) and value else None
 
     @property
     def expires_at(self) -> float | None:
-        """When the access token ends, in seconds since the epoch; None where the file does not say.
+        """When the access token expires, in seconds since the epoch; None if unknown.
 
-        Written by several versions of the ``arkor`` command: seconds, milliseconds, or ISO 8601.
+        Versions of the ``arkor`` command write seconds, milliseconds, or ISO 8601.
         """
         value = self.document.get("expiresAt")
         if isinstance(value, str):
             with suppress(ValueError, OverflowError):
                 return datetime.fromisoformat(value).timestamp()
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            with suppress(OverflowError):  # a number of a thousand digits is no time either
+            with suppress(OverflowError):  # a number of a thousand digits is not a time either
                 return value / 1000 if value > 1e11 else float(value)
         return None
 
 
 def read_credentials(path: Path) -> Stored:
-    """The file as it is now.
+    """Read the file.
 
-    Raises ``NoCredentialsError`` when it is absent or not JSON, and ``ArkorError`` when it is there but
-    cannot be read or does not hold an identity: such a file is somebody's, and never overwritten.
+    Raises NoCredentialsError if it is absent or not JSON, and ArkorError if it exists but cannot be read or
+    does not hold an identity: such a file is never overwritten.
     """
     try:
         content = read_small(path, FILE_LIMIT)
@@ -121,7 +121,7 @@ def _is_identity(document: object) -> bool:
 
 
 def is_token(value: object) -> TypeGuard[str]:
-    """Whether ``value`` can stand in an ``Authorization`` header (RFC 6750 §2.1, a little wider)."""
+    """Return whether ``value`` is valid in an ``Authorization`` header (RFC 6750 §2.1, a little wider)."""
     return (
         isinstance(value, str)
         and value.isascii()
@@ -132,7 +132,7 @@ def is_token(value: object) -> TypeGuard[str]:
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:
-    """Changes whenever the file does; None when it cannot be looked at."""
+    """Return a value that changes whenever the file does; None if it cannot be inspected."""
     try:
         state = path.stat()
     except OSError:
@@ -142,10 +142,10 @@ def signature(path: Path) -> tuple[int, int, int] | None:
 
 @asynccontextmanager
 async def credentials_lock(path: Path, patience: float = 40.0) -> AsyncIterator[None]:
-    """One launch of Studio at a time makes or renews the identity, also across processes.
+    """Hold a lock under which one launch of Studio at a time creates or renews the identity.
 
-    A courtesy, not a guard: where locks do not work, or a holder stands still, we go on without one, and
-    the writes' own atomicity keeps the file whole.
+    It is a courtesy, not a guard: without working locks, or if a holder hangs, we continue without it, and
+    atomic writes keep the file intact.
     """
     handle = _open_lock(path.with_name("credentials.lock"))
     try:
@@ -174,7 +174,7 @@ def _open_lock(path: Path) -> int | None:
 
 
 def write_credentials(path: Path, document: dict[str, object], *, exclusive: bool = False) -> None:
-    """Put the file in place, whole, for this user only; see ``atomic.write_private``."""
+    """Write the file atomically, for this user only; see `atomic_write.write_private`."""
     write_private(path, json.dumps(document, indent=2).encode() + b"\n", exclusive=exclusive)
     with suppress(OSError):
-        path.parent.chmod(0o700)  # the folder may be older, and made by something less careful
+        path.parent.chmod(0o700)  # the folder may be older, and created by a less careful program

@@ -1,7 +1,7 @@
-"""The identity of ``~/.arkor/credentials.json``: read, made, kept fresh (docs/contract.md#files).
+"""The identity in ``~/.arkor/credentials.json``: read, created, kept fresh (docs/contract.md#files).
 
-The file is looked at again before each call, so that ``arkor-dev login`` in another terminal takes effect at
-once. What needs the network happens once for all who wait for it.
+The file is checked before each call, so that ``arkor-dev login`` in another terminal takes effect at once.
+Network requests happen once for all callers that wait for them.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class HopelessError(ArkorError):
-    """A bootstrap that no retry can mend."""
+    """A failed start that no retry can fix."""
 
 
 class FileIdentity:
-    """An ``IdentitySource`` on the user's own credentials. ``clock`` gives seconds since the epoch."""
+    """An `IdentitySource` on the user's own credentials. ``clock`` returns seconds since the epoch."""
 
     sign_in: str | None = "arkor-dev login"
 
@@ -77,7 +77,7 @@ class FileIdentity:
         self._obtained: str | None = None
 
     async def credentials(self) -> Credentials:
-        """One snapshot, fit for a call right now; raises ``ArkorError``."""
+        """Return a snapshot that is valid for a call right now. Raises ArkorError."""
         try:
             stored = await self._read()
         except NoCredentialsError:
@@ -87,13 +87,13 @@ class FileIdentity:
         return self._snapshot(stored)
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """Another token than the one that the backend just answered 401 to, or ``UnauthorizedError``."""
+        """Return a new token after the backend answered 401 to this one. Raises UnauthorizedError."""
         try:
             stored = await self._read()
         except NoCredentialsError:
             raise refused(rejected) from None
         if stored.token == rejected.token:
-            # A token that a refresh has only just brought and that is refused all the same: no use in more.
+            # A token that was refreshed a moment ago and is still refused: another refresh would not help.
             if stored.mode == "anon" or stored.token == self._obtained:
                 raise refused(rejected)
             stored = await self._renewing.run(lambda: self._refresh(rejected.token))
@@ -103,10 +103,11 @@ class FileIdentity:
 
     @asynccontextmanager
     async def opened(self, patience: float = 3.0) -> AsyncIterator[FileIdentity]:
-        """A launch: raises ``ArkorError`` when this can never work, else goes on within ``patience`` s.
+        """Open for a launch: raise ArkorError if it can never work, else continue within ``patience``
+        seconds.
 
-        An anonymous identity that cannot be had yet, because the backend is briefly away, is asked for again
-        until it is there; an account is only read, so that starting waits for no network.
+        An anonymous identity that cannot be created yet, because the backend is unavailable, is requested
+        again until it succeeds. An account is only read, so that starting waits for no network.
         """
         keeper: asyncio.Task[None] | None = None
         try:
@@ -179,7 +180,7 @@ class FileIdentity:
             return await self._read()
 
     def _check_folder(self) -> None:
-        """Before the network: an identity that cannot be kept would be another one at each attempt."""
+        """Check first that the file can be written: otherwise each attempt would create another identity."""
         try:
             check_writable(self._path.parent)
         except OSError as fault:
@@ -192,7 +193,8 @@ class FileIdentity:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
         except PassingError:
-            # The sign-in service is away. The backend decides whether the token still counts: clocks differ.
+            # The sign-in service is unavailable. The backend decides whether the token is still valid: clocks
+            # differ.
             return stored
         except ArkorError:
             if is_expired(stored, self._clock()):
@@ -215,7 +217,7 @@ class FileIdentity:
         except NoCredentialsError:
             return fresh
         if now.document != used.document:
-            return now  # somebody has signed in meanwhile: theirs is newer than ours
+            return now  # somebody has signed in meanwhile: their credentials are newer than ours
         self._obtained = fresh.token
         try:
             write_credentials(self._path, fresh.document)
@@ -230,7 +232,7 @@ class FileIdentity:
 
 
 async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
-    """The credentials file of a new anonymous identity. Raises ``ArkorError``."""
+    """Return the credentials file of a new anonymous identity. Raises ArkorError."""
     host = place(URL(base_url))
     try:
         answer = await anonymous_identity(http, base_url)

@@ -1,8 +1,8 @@
-"""The local backend's process, as the daemon sees it: started, watched, started again, ended.
+"""The local backend's process, from the daemon's side: started, watched, restarted, ended.
 
-It lives in a process of its own so that nothing of torch is ever loaded here and a training run that eats
-the machine's memory takes neither Studio nor the job store with it. It holds the other end of a pipe: the
-end of file there is our end, however it came, and it ends its workers and itself.
+It is a separate process so that nothing of torch is ever loaded here, and so that a training run that
+exhausts the machine's memory ends neither Studio nor the job store. It holds the other end of a pipe: when
+that is closed, however we end, it ends its workers and itself.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0
 END_TIMEOUT = 5.0
-"""Seconds that it has to end: a job that runs stands after its step, and keeps what the next one needs."""
+"""Seconds that it has to end: a running job pauses after its step and saves what it needs to resume."""
 FINAL = (75, 76, 77)
-"""Exit codes after which a new start cannot help: the data folder is in use, later than us, or damaged."""
+"""Exit codes after which a restart cannot help: the data folder is in use, newer than us, or damaged."""
 REQUIRED = ("torch", "transformers", "peft")
 ORG = "local"
 Notice = dict[str, object]
 
 
 def missing_extra() -> str | None:
-    """What to install for local training; None when everything is there. Imports none of it."""
+    """Say what to install for local training; None if everything is there. Imports none of it."""
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if not missing:
         return None
@@ -53,16 +53,16 @@ def missing_extra() -> str | None:
 
 
 def require_extra() -> None:
-    """Raise BadRequestError where local training is not installed."""
+    """Raise BadRequestError if local training is not installed."""
     if (text := missing_extra()) is not None:
         raise BadRequestError(text)
 
 
 async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
-    """Have the project's list of jobs made again from what lies on the disk; what became of that.
+    """Rebuild the project's job store from the files on disk, and return the result.
 
-    ``{jobs, read, added, left, kept}`` as in ``arkor_dev.local.jobs.rebuild``. Raises UnavailableError where
-    it cannot be, and nothing was changed then.
+    ``{jobs, read, added, left, kept}`` as in ``arkor_dev.local.jobs.rebuild``. Raises UnavailableError if
+    that is impossible; then nothing was changed.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "arkor_dev.local", "--rebuild",
@@ -80,10 +80,10 @@ async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
 
 
 class LocalBackend:
-    """The process, the way to it (an :class:`~arkor_dev.identity.IdentitySource`), and its one scope.
+    """The process, an `IdentitySource` for it, and its one scope.
 
-    With ``idle`` it starts no job, ``on_demand`` none before somebody adds one. ``on_notice`` receives what
-    the backend has to tell a person: ``{"notice": "progress" | "message", …}``.
+    With ``idle`` it starts no job, with ``on_demand`` none before somebody adds one. ``on_notice`` receives
+    the backend's messages for a person: ``{"notice": "progress" | "message", …}``.
     """
 
     sign_in: str | None = None
@@ -110,21 +110,21 @@ class LocalBackend:
         self.scope = Scope(ORG, tidy_name(settings.project.name), tidy_name(settings.project.name))
 
     async def __aenter__(self) -> Self:
-        """Start the process; does not wait until it serves."""
+        """Start the process, without waiting until it serves."""
         self._ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep_running(), name="local backend")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the process and all its workers; waits until they are gone."""
+        """End the process and all its workers, and wait for that."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._ready is not None and self._ready.done() and not self._ready.cancelled():
-            self._ready.exception()  # looked at, so that an unread failure is no warning
+            self._ready.exception()  # retrieved, so that an unread failure is no warning
 
     async def credentials(self) -> Credentials:
-        """Where the backend is and its token, once it serves. Raises UnavailableError when it cannot."""
+        """Return the backend's address and token once it serves. Raises UnavailableError if it cannot."""
         if self._ready is None:
             raise UnavailableError("The local backend was not started.")
         try:
@@ -135,7 +135,7 @@ class LocalBackend:
             raise UnavailableError(text + self._log.ending()) from None
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """The credentials after a restart of the backend."""
+        """Return the credentials after a restart of the backend."""
         now = await self.credentials()
         if now == rejected:
             raise UnauthorizedError("The local backend refused its own token. Start Studio again.")
@@ -170,7 +170,7 @@ class LocalBackend:
         self._ready.exception()
 
     async def _run_once(self) -> int:
-        """One life of the process: its exit code."""
+        """Run the process once; return its exit code."""
         settings = self._settings
         settings.local_data.mkdir(mode=0o700, parents=True, exist_ok=True)
         process = await asyncio.create_subprocess_exec(
@@ -178,7 +178,7 @@ class LocalBackend:
             "--data", str(settings.local_data), "--project", str(settings.project),
             "--cache", str(settings.cache), *self._more,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            # A project's own random.py must not stand in for the real one, in the workers neither.
+            # A project's own random.py must not shadow the real one, in the workers either.
             env={**os.environ, "PYTHONSAFEPATH": "1"},
             start_new_session=True, limit=1 << 20,
         )  # fmt: skip
@@ -239,7 +239,7 @@ class LocalBackend:
             log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
 
     async def _ended(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
-        """Wait for a process that was told to end, and pass on what it says; kill it when that takes long."""
+        """Wait for an ending process and pass its messages on; kill it if that takes too long."""
         last_words = asyncio.create_task(self._listen(stdout, ending=True))
         try:
             async with asyncio.timeout(END_TIMEOUT):
@@ -248,7 +248,7 @@ class LocalBackend:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        # What it has said may still be on its way; a stray holder of the pipe must not keep us.
+        # Its last messages may still arrive; a stray holder of the pipe must not block us.
         await asyncio.wait({last_words}, timeout=1)
         last_words.cancel()
 

@@ -1,6 +1,6 @@
-"""What the local backend's process says on standard error: in a file, with its last lines at hand.
+"""The standard error of the local backend's process: written to a file, with its last lines available.
 
-Whoever reads that it did not start should read why in the same place, and know where the rest is.
+An error that it did not start should say why, and where the rest is.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIMIT: Final = 1 << 20
-"""Bytes of the file after which it is begun anew; the full one is kept beside it as ``….1``."""
+"""Bytes after which a new file is begun; the full one is kept beside it as ``….1``."""
 LINES: Final = 8
 LINE_CHARACTERS: Final = 500
 
 
 class BackendLog:
-    """The log of one launch's backend, through all of its lives; the file is made when there is a line."""
+    """The log of one launch's backend over all restarts; the file is created with the first line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,11 +36,11 @@ class BackendLog:
 
     @property
     def last_line(self) -> str:
-        """The newest line that says anything, since the process was started; ``""`` when it said nothing."""
+        """Return the newest meaningful line since the process was started; ``""`` if there is none."""
         return self._lines[-1] if self._lines else ""
 
     def ending(self) -> str:
-        """Sentences for an error: where the log is, and its last lines when there is more than one."""
+        """Return sentences for an error: where the log is, and its last lines if there is more than one."""
         if not self._written:
             return ""
         if len(self._lines) < 2:
@@ -48,7 +48,7 @@ class BackendLog:
         return "\n".join([f" The end of its log, {self.path}:", *self._lines])
 
     async def keep(self, stderr: asyncio.StreamReader, pid: int) -> None:
-        """Keep what one life of the process says, to the end of ``stderr``."""
+        """Store the output of one run of the process, up to the end of ``stderr``."""
         self._lines.clear()
         self._written = False
         rest = b""

@@ -1,8 +1,8 @@
-"""One sign-in with an account: the authorization code flow with PKCE (RFC 7636) for a command (RFC 8252).
+"""Signing in with an account: the authorization code flow with PKCE (RFC 7636) for a command (RFC 8252).
 
-The browser gets a challenge, and only who holds its verifier can turn the code into tokens: a code that
-somebody else reads, or brings, is of no use. The state ties the browser's answer to this attempt, the nonce
-ties the service's to it.
+The browser gets a challenge, and only the holder of its verifier can exchange the code for tokens, so a
+stolen or injected code is useless. The state ties the browser's answer to this attempt, the nonce ties the
+service's answer to it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SCOPE: Final = "openid profile email offline_access"
 CALLBACK_PATH: Final = "/callback"
 PORTS: Final = 20
-"""Callback ports of a deployment that are looked at."""
+"""Callback ports of a deployment that are tried."""
 CLOCK_LEEWAY: Final = 120.0
 AGAIN: Final = "Run `arkor-dev login` again."
 BROKEN: Final = "Tell whoever runs this deployment, or use an anonymous identity: arkor-dev login --anonymous"
@@ -45,7 +45,7 @@ BROKEN: Final = "Tell whoever runs this deployment, or use an anonymous identity
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A deployment's account sign-in; ``ports`` are those that its callback may be on."""
+    """A deployment's account sign-in; ``ports`` are the allowed callback ports."""
 
     domain: str
     client_id: str
@@ -54,7 +54,7 @@ class Service:
 
     @classmethod
     def of(cls, config: Mapping[str, object], host: str) -> Service:
-        """From ``GET /v1/auth/cli/config`` of ``host``. BadRequestError when that has no account sign-in."""
+        """Read ``GET /v1/auth/cli/config`` of ``host``. Raises BadRequestError without account sign-in."""
         texts = [config.get(key) for key in ("auth0Domain", "clientId", "audience")]
         if not all(isinstance(text, str) and text for text in texts):
             raise BadRequestError(
@@ -75,7 +75,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sign-in under way, whose answer is awaited on ``port``."""
+    """One sign-in in progress, with its callback on ``port``."""
 
     service: Service
     port: int
@@ -85,12 +85,12 @@ class Attempt:
 
     @property
     def redirect_uri(self) -> str:
-        """Where the service sends the browser back to."""
+        """The address to which the service redirects the browser."""
         return f"http://127.0.0.1:{self.port}{CALLBACK_PATH}"
 
     @property
     def address(self) -> str:
-        """Where the person signs in."""
+        """The address where the user signs in."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=")
         query = {
             "response_type": "code",
@@ -106,12 +106,12 @@ class Attempt:
         return f"{service_url(self.service.domain, '/authorize')}?{urlencode(query)}"
 
     def is_answered_by(self, answer: Mapping[str, list[str]]) -> bool:
-        """Whether the callback's query belongs to this attempt, and not to an old tab or somebody else."""
+        """Return whether the callback's query belongs to this attempt, not to an old tab or somebody else."""
         states = answer.get("state", [])
         return len(states) == 1 and hmac.compare_digest(_bytes(states[0]), _bytes(self.state))
 
     def code(self, answer: Mapping[str, list[str]]) -> str:
-        """The code in the callback's query. Raises BadRequestError when there is none for this attempt."""
+        """Return the code in the callback's query. Raises BadRequestError without one for this attempt."""
         if not self.is_answered_by(answer):
             raise BadRequestError(f"The answer in the browser belongs to another sign-in. {AGAIN}")
         if error := answer.get("error"):
@@ -125,7 +125,7 @@ class Attempt:
         return codes[0]
 
     async def credentials(self, http: HttpClient, code: str, base_url: str, now: float) -> dict[str, object]:
-        """The credentials file that ``code`` is worth. ``now`` is in seconds since the epoch."""
+        """Exchange ``code`` for the credentials file. ``now`` is in seconds since the epoch."""
         service = self.service
         form = {
             "grant_type": "authorization_code",
@@ -165,7 +165,9 @@ class Attempt:
         return document
 
     def _check_identity(self, id_token: object, now: float) -> None:
-        """OIDC Core §3.1.3.7. The token endpoint's own TLS stands in for the signature, as that allows."""
+        """Check the ID token (OIDC Core §3.1.3.7), which allows the token endpoint's TLS to replace the
+        signature.
+        """
         claims = _claims(id_token)
         issuer = str(service_url(self.service.domain, "/"))
         if str(claims.get("iss")).rstrip("/") != issuer.rstrip("/"):
@@ -192,7 +194,7 @@ def _is_port(value: object) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    # str operands with non-ASCII characters make compare_digest raise.
+    # compare_digest raises for str operands with non-ASCII characters.
     return text.encode("utf-8", "surrogatepass")
 
 

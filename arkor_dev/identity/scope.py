@@ -1,8 +1,8 @@
-"""Which project a call belongs to: ``state.json`` and what may be done with it (docs/contract.md#scope).
+"""Which project a call belongs to: ``state.json``, and what may be done with it (docs/contract.md#scope).
 
-State that belongs to another anonymous identity is *unusable*: reads act as if there were none, writes
-say what to do. A state file that names a scope is never overwritten or deleted: it may be the only trace
-of where somebody's jobs are.
+State of another anonymous identity is *unusable*: reads act as if there were none, writes say what to do. A
+state file that names a scope is never overwritten or deleted: it may be the only trace of where somebody's
+jobs are.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 
 STATE_LIMIT = 64 * 1024
-"""Bytes; three short texts need a few hundred."""
+"""In bytes; three short texts need a few hundred."""
 
 
 class Projects(Protocol):
-    """The two calls that creating a scope needs; ``backend.ProjectCalls`` makes them."""
+    """The two calls that creating a scope needs; ``backend.ProjectCalls`` implements them."""
 
     async def list_projects(self, credentials: Credentials, org_slug: str) -> list[dict[str, object]]:
-        """The organisation's projects."""
+        """Return the organisation's projects."""
 
     async def create_project(
         self, credentials: Credentials, org_slug: str, name: str, slug: str
     ) -> dict[str, object]:
-        """The new project; raises ``ConflictError`` when the slug exists."""
+        """Create a project. Raises ConflictError if the slug exists."""
 
 
 def state_path(project: Path) -> Path:
-    """Where the project's scope is written down."""
+    """Return where the project's scope is stored."""
     return project / ".arkor" / "state.json"
 
 
 def read_state(project: Path) -> Scope | None:
-    """The scope of ``state.json``; None when it is absent or is not three strings.
+    """Return the scope of ``state.json``; None if it is absent or is not three strings.
 
-    Raises ``ConflictError`` when the file is there and cannot be read.
+    Raises ConflictError if the file exists and cannot be read.
     """
     path = state_path(project)
     try:
@@ -69,7 +69,7 @@ def read_state(project: Path) -> Scope | None:
 
 
 def check_folder(project: Path) -> None:
-    """Raise ``ConflictError`` when ``.arkor`` is a link out of the project.
+    """Raise ConflictError if ``.arkor`` is a link out of the project.
 
     A folder that somebody else has prepared must not decide where on this machine Studio writes.
     """
@@ -77,7 +77,7 @@ def check_folder(project: Path) -> None:
     try:
         real = folder.resolve()
     except (OSError, RuntimeError):
-        return  # a link to itself: whoever writes through it is told so
+        return  # a link to itself: writing through it reports that
     if not real.is_relative_to(project.resolve()):
         raise ConflictError(
             f"{folder} is a link that leads out of the project, so nothing is written there. "
@@ -86,9 +86,9 @@ def check_folder(project: Path) -> None:
 
 
 def write_state(project: Path, scope: Scope, *, exclusive: bool = False) -> None:
-    """Write ``state.json`` whole; with ``exclusive`` raise ``FileExistsError`` rather than replace one.
+    """Write ``state.json`` atomically; with ``exclusive`` raise FileExistsError instead of replacing one.
 
-    Raises ``ConflictError`` where ``.arkor`` leads out of the project, and ``OSError``.
+    Raises ConflictError if ``.arkor`` leads out of the project, and OSError.
     """
     check_folder(project)
     state = {
@@ -113,7 +113,9 @@ class FileScopes:
         self._creating = asyncio.Lock()
 
     async def for_read(self, credentials: Credentials) -> Scope | None:
-        """The usable scope, or None; an unreadable file reads as none: a list is empty, not broken."""
+        """Return the usable scope, or None. An unreadable file counts as none: a list is then empty, not
+        broken.
+        """
         try:
             scope = await asyncio.to_thread(read_state, self._project)
         except ArkorError:
@@ -121,7 +123,7 @@ class FileScopes:
         return scope if scope and _usable(scope, credentials) else None
 
     async def for_write(self, credentials: Credentials) -> Scope:
-        """The scope in the file, or a new project of an anonymous identity."""
+        """Return the scope in the file, or create a project for an anonymous identity."""
         async with self._creating:
             scope = await asyncio.to_thread(read_state, self._project) or await self._create(credentials)
         if not _usable(scope, credentials):
@@ -146,7 +148,7 @@ class FileScopes:
             raise self._unwritable(fault) from None
         org = credentials.org_slug
         slug = slug_of(self._project.name)
-        # A state file that was lost must not make a second project of the same folder.
+        # A lost state file must not create a second project for the same folder.
         project = await self._existing(credentials, org, slug) or await self._new(credentials, org, slug)
         scope = _scope_of(project, org)
         return await asyncio.to_thread(self._write_down, scope)
@@ -162,7 +164,7 @@ class FileScopes:
         )
 
     async def _existing(self, credentials: Credentials, org: str, slug: str) -> dict[str, object] | None:
-        """The folder's project, by the slug of today, or by name and the slug of an older Studio."""
+        """Return the folder's project, by its slug, or by its name and the slug of an older Studio."""
         projects = await self._projects.list_projects(credentials, org)
         name = self._project.name
         return next(
@@ -177,7 +179,7 @@ class FileScopes:
             try:
                 write_state(self._project, scope, exclusive=True)
             except FileExistsError:
-                # Another process was quicker: its scope holds. A file that names none is no state: replaced.
+                # Another process was first: its scope holds. A file that names none is replaced.
                 there = read_state(self._project)
                 if there is not None:
                     return there
@@ -193,17 +195,17 @@ class FileScopes:
 
 
 class FixedScope:
-    """One scope that is always right: the local backend's. Writes nothing into the project."""
+    """A fixed scope, that of the local backend. Writes nothing into the project."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
     async def for_read(self, credentials: Credentials) -> Scope | None:
-        """The scope."""
+        """Return the scope."""
         return self._scope
 
     async def for_write(self, credentials: Credentials) -> Scope:
-        """The scope."""
+        """Return the scope."""
         return self._scope
 
 

@@ -1,8 +1,8 @@
-"""One run of a piece of work for any number of callers who need it at the same time.
+"""Sharing one run of an operation among all callers that need it at the same time.
 
-The work belongs to nobody who waits for it: a caller that is cancelled (a closed tab) leaves it running for
-the others. After an expected fault the same fault is answered for a while, longer each time, so that a
-crowd of callers cannot become a crowd of calls to a service that is down.
+The operation belongs to none of them: a cancelled caller (a closed tab) leaves it running for the others.
+After an expected failure the same error is returned for a while, longer each time, so that a crowd of callers
+cannot become a crowd of calls to a service that is down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_PAUSE: Final = 30.0
 
 
 class SingleFlight(Generic[T]):
-    """Shares runs of one kind of work. Times are the event loop's, in seconds."""
+    """Shares runs of one operation. Times are the event loop's, in seconds."""
 
     def __init__(self, first_pause: float = FIRST_PAUSE) -> None:
         self._first_pause = first_pause
@@ -38,7 +38,7 @@ class SingleFlight(Generic[T]):
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
     async def run(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
-        """The result of the run under way, or of a new one; raises its ``ArkorError``."""
+        """Return the result of the current run, or of a new one. Raises its ArkorError."""
         if self._task is None or self._task.done():
             if self._fault is not None and self.wait > 0:
                 raise self._fault
@@ -47,7 +47,7 @@ class SingleFlight(Generic[T]):
         return await asyncio.shield(self._task)
 
     async def close(self) -> None:
-        """Stop the run under way."""
+        """Stop the current run."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -57,7 +57,7 @@ class SingleFlight(Generic[T]):
             result = await work()
         except ArkorError as fault:
             self._fault = fault
-            # Spread out, or all that the outage has put to sleep would wake at the same moment.
+            # Random, so that not everything that waits for the same outage wakes at the same moment.
             jitter = random.uniform(0.75, 1.0)  # noqa: S311
             self._until = asyncio.get_running_loop().time() + self._pause * jitter
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -67,6 +67,6 @@ class SingleFlight(Generic[T]):
 
 
 def _look_at(task: asyncio.Task[T]) -> None:
-    """All who waited may have left: a fault that nobody heard is no unhandled one."""
+    """Retrieve the result: if all callers have left, its error must not count as unhandled."""
     if not task.cancelled():
         task.exception()

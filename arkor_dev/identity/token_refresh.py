@@ -1,4 +1,4 @@
-"""Tokens from the sign-in service (RFC 6749, as Auth0 serves it), and new ones before the old ones end."""
+"""Tokens from the sign-in service (RFC 6749, as Auth0 serves it), refreshed before they expire."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ DOMAIN: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5}
 RENEWING: Final = ("auth0Domain", "clientId", "refreshToken")
 EARLY: Final = 60.0
 LONGEST: Final = 10 * 366 * 86_400.0
-"""Seconds beyond which a token's life is not believed."""
+"""Token lifetimes beyond this many seconds are not believed."""
 
 
 def is_due(stored: Stored, now: float) -> bool:
-    """Whether the token ends within a minute; never for one whose end nobody knows."""
+    """Return whether the token expires within a minute; False if its end is unknown."""
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at - EARLY
 
 
 def is_expired(stored: Stored, now: float) -> bool:
-    """Whether the token has ended."""
+    """Return whether the token has expired."""
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at
 
 
 def is_renewable(stored: Stored) -> bool:
-    """Whether the file has all that a new token can be requested with."""
+    """Return whether the file has everything that a refresh needs."""
     return all(stored.text(key) for key in RENEWING)
 
 
 async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
-    """The same file with new tokens and end, every other field as it was.
+    """Return the file with new tokens and expiry; other fields stay.
 
-    Raises ``UnauthorizedError`` when the sign-in service says no, and its 5xx when that cannot be reached.
+    Raises UnauthorizedError if the sign-in service refuses, and its 5xx if it cannot be reached.
     """
     domain, client, token = (stored.text(key) for key in RENEWING)
     if not (domain and client and token):
@@ -77,9 +77,9 @@ async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
 async def tokens(
     http: HttpClient, url: URL, form: Mapping[str, str], secrets: Iterable[str]
 ) -> dict[str, object]:
-    """What the token endpoint answers to ``form``; ``access_token`` in it can be sent in a header.
+    """Return the token endpoint's answer to ``form``; its ``access_token`` is valid in a header.
 
-    Raises ``ArkorError``: the service's own status and words, rid of ``secrets``, or 502 without a token.
+    Raises ArkorError: the service's own status and message without ``secrets``, or 502 without a token.
     """
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     answer = await http.call("POST", url, headers=headers, data=urlencode(form).encode(), secrets=secrets)
@@ -95,7 +95,7 @@ async def tokens(
 
 
 def lifetime(answer: Mapping[str, object]) -> float | None:
-    """Seconds that the access token of an answer is good for; None where it does not say so in earnest."""
+    """Return how many seconds an answer's access token is valid; None if it does not say so plausibly."""
     seconds = answer.get("expires_in")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         return None
@@ -103,7 +103,7 @@ def lifetime(answer: Mapping[str, object]) -> float | None:
 
 
 def token_url(domain: str) -> URL:
-    """``https://<domain>/oauth/token``; raises ``UnauthorizedError`` when the file's domain is none."""
+    """Return ``https://<domain>/oauth/token``. Raises UnauthorizedError if the file's domain is invalid."""
     try:
         return service_url(domain, "/oauth/token")
     except ValueError:
@@ -113,9 +113,9 @@ def token_url(domain: str) -> URL:
 
 
 def service_url(domain: str, path: str) -> URL:
-    """``https://<domain><path>``; plain http for a sign-in service on this machine only.
+    """Return ``https://<domain><path>``; plain http only for a sign-in service on this machine.
 
-    Raises ``ValueError`` for a ``domain`` that is more or less than a host and a possible port.
+    Raises ValueError for a ``domain`` that is more or less than a host and an optional port.
     """
     if not DOMAIN.fullmatch(domain):
         raise ValueError(domain)
@@ -124,7 +124,7 @@ def service_url(domain: str, path: str) -> URL:
 
 
 def _like(old: object, moment: float) -> object:
-    """The moment in the form that the file had it, since another program reads it too."""
+    """Return the time in the form that the file had, since another program reads it, too."""
     if isinstance(old, str):
         return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(old, (int, float)) and old > 1e11:

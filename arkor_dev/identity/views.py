@@ -1,7 +1,7 @@
-"""Who calls the backend: the snapshot that each call takes, and what people may see of it.
+"""Who calls the backend: the snapshot for each call, and what people may see of it.
 
-Where the snapshot comes from is told in ``file_identity.py`` for the managed backend; the local one has
-the same identity for a whole launch.
+For the managed backend ``file_identity.py`` provides the snapshot; the local one has one identity for a whole
+launch.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class FixedIdentity:
         self._shared: asyncio.Future[Credentials] | None = None
 
     async def credentials(self) -> Credentials:
-        """The identity."""
+        """Return the identity."""
         if isinstance(self._source, Credentials):
             return self._source
         if isinstance(self._source, Awaitable):
             if self._shared is None:
                 self._shared = asyncio.ensure_future(self._source)
-            # One caller that is cancelled must not cancel what the others wait for.
+            # A cancelled caller must not cancel what the others wait for.
             return await asyncio.shield(self._shared)
         return await self._source()
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """The identity, if it has changed meanwhile."""
+        """Return the identity if it has changed meanwhile."""
         now = await self.credentials()
         if now == rejected:
             raise UnauthorizedError("The backend does not take this launch's token. Start Studio again.")
@@ -56,7 +56,7 @@ class FixedIdentity:
 
 
 def header_line(credentials: Credentials, scope: Scope | None) -> str:
-    """``<mode> · <org>[ / <project>][ · <host>]``; the host only when it is not production."""
+    """Return ``<mode> · <org>[ / <project>][ · <host>]``; the host only if it is not production."""
     mode = "anonymous" if credentials.mode == "anon" else credentials.mode
     org = credentials.org_slug or (scope.org_slug if scope else "no organisation")
     line = f"{mode} · {org}"
@@ -71,7 +71,7 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
 def credentials_view(
     credentials: Credentials, scope: Scope | None, sign_in: str | None = None
 ) -> CredentialsView:
-    """What the page may know; of the token enough to tell two apart, too little to be of use."""
+    """Return what the page may know. Of the token it is enough to distinguish two, but too little to use."""
     view: CredentialsView = {
         "mode": credentials.mode,
         "orgSlug": credentials.org_slug or (scope.org_slug if scope else None),

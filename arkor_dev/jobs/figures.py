@@ -31,6 +31,8 @@ LOG: Final = ("epoch", "loss", "evalLoss", "learningRate", "tokensPerSecond", "s
 MACHINE: Final = (
     "cpu", "processCpu", "memory", "memoryFree", "disk", "gpu", "gpuMemory", "gpuWatts", "gpuCelsius",
 )  # fmt: skip
+FIRST: Final = ("event", "timestamp", "step")
+KNOWN: Final = frozenset((*FIRST, *LOG, *MACHINE))
 TAGS: Final = {"loss": "train/loss", "evalLoss": "eval/loss", "learningRate": "train/learning_rate"}
 """TensorBoard's names, where they are not ``train/`` or ``system/`` and the field."""
 
@@ -44,9 +46,12 @@ async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
     Raises as :func:`history` does.
     """
     rows: list[Row] = []
+    fields = {events.TRAINING_LOG: list(LOG), events.SYSTEM_METRICS: list(MACHINE)}
     async with aclosing(history(backend, job_id, over=over)) as items:
         async for name, data in items:
-            _take(rows, name, data)
+            if name == events.TRAINING_STARTED:
+                fields[events.TRAINING_LOG] = [*LOG, *events.figure_fields(data.get("metadata"))]
+            _take(rows, name, data, fields.get(name))
     return rows
 
 
@@ -77,8 +82,7 @@ async def history(
                 yield item.name, item.data
 
 
-def _take(rows: list[Row], name: str, data: dict[str, object]) -> None:
-    fields = {events.TRAINING_LOG: LOG, events.SYSTEM_METRICS: MACHINE}.get(name)
+def _take(rows: list[Row], name: str, data: dict[str, object], fields: list[str] | None) -> None:
     step = _number(data.get("step"))
     if name == events.TRAINING_RESUMED and step is not None:
         # What came of later steps is made again.
@@ -106,7 +110,9 @@ def _number(value: object) -> float | None:
 def as_csv(rows: Iterable[Row]) -> str:
     """A line an event, an empty cell for a figure that it does not have; texts cannot be formulas."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, ["event", "timestamp", "step", *LOG, *MACHINE], lineterminator="\n")
+    rows = list(rows)
+    own = dict.fromkeys(field for row in rows for field in row if field not in KNOWN)
+    writer = csv.DictWriter(out, [*FIRST, *LOG, *own, *MACHINE], lineterminator="\n")
     writer.writeheader()
     for row in rows:
         time = row["timestamp"]
@@ -141,8 +147,8 @@ def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
             group = "train" if row["event"] == events.TRAINING_LOG else "system"
             values = [
                 Summary.Value(tag=TAGS.get(field, f"{group}/{field}"), simple_value=row[field])
-                for field in (*LOG, *MACHINE)
-                if field in row
+                for field in row
+                if field not in FIRST
             ]
             moment = _moment(row["timestamp"]) or 0.0
             writer.add_event(

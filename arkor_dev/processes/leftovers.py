@@ -1,10 +1,9 @@
-"""Processes of a training run that nobody supervises any more, found by a mark in their environment.
+"""Finding processes of a training run that have lost their supervisor, by a mark in their environment.
 
-A run's supervisors end all that it has started, also when one of them is killed. When all of them are killed
-at once (by a person, or by a machine short of memory), what has detached itself from its parent has nobody
-left who knows of it. So each run's processes carry a mark, a random name and no secret, by which this launch
-finds them on Linux; and a launch that was killed as well has left its own name in the data folder, by which
-the next one does.
+A run's supervisors end everything that it has started, even if one of them is killed. If all of them are
+killed at once (by a person, or by a machine short of memory), detached processes are left alone. So each
+run's processes carry a mark, a random name and not a secret, by which this launch finds them on Linux. A
+launch that is killed as well has recorded its own name in the data folder for the next one.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ log = logging.getLogger(__name__)
 
 VARIABLE: Final = "ARKOR_DEV_RUN"
 ROUNDS: Final = 20
-"""How often it is looked again, for what goes on forking."""
+"""How often to look again, since processes may keep forking."""
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class Marks:
     """The marks of one launch's runs, which all begin with its name, and its record in ``folder``.
 
-    The record is locked as long as the launch lives, so that an unlocked one is a dead launch's.
+    The record is locked while the launch lives, so an unlocked one belongs to a dead launch.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -39,9 +38,9 @@ class Marks:
         self._record: int | None = None
 
     def write_down(self) -> None:
-        """Leave the record, once, before a run starts.
+        """Write the record, once, before a run starts.
 
-        A folder that cannot be written costs only what a next start could have done.
+        If the folder is not writable, only the clean-up by a later launch is lost.
         """
         if self._folder is None or self._record is not None:
             return
@@ -60,7 +59,7 @@ class Marks:
             )
 
     def of(self, run_id: str) -> dict[str, str]:
-        """The environment variable of a run."""
+        """Return the environment variable of a run."""
         return {VARIABLE: f"{self.name}.{run_id}"}
 
     def kill(self, run_id: str) -> None:
@@ -68,7 +67,7 @@ class Marks:
         kill_marked(f"{self.name}.{run_id}\0")
 
     def close(self) -> None:
-        """Every run has ended: take the record away."""
+        """Remove the record: every run has ended."""
         if self._record is not None and self._folder is not None:
             with contextlib.suppress(OSError):
                 (self._folder / self.name).unlink()
@@ -76,22 +75,22 @@ class Marks:
             self._record = None
 
     def settle(self) -> None:
-        """Kill what launches have left that were killed themselves, and take their records away."""
+        """Kill what killed launches have left, and remove their records."""
         if self._folder is None or not self._folder.is_dir():
             return
         for path in self._folder.iterdir():
             if _NAME.fullmatch(path.name) and path.name != self.name:
-                with contextlib.suppress(OSError):  # gone in between, or not ours: nothing of it can be done
+                with contextlib.suppress(OSError):  # gone meanwhile, or not ours: nothing can be done
                     _settle(path)
 
 
 def _settle(record: Path) -> None:
-    """End what a launch has left, unless it lives. Raises OSError."""
+    """End what a launch has left, unless it is alive. Raises OSError."""
     handle = os.open(record, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return  # another Studio that lives, or is about to do the same
+        return  # another Studio that is alive, or is doing the same
     else:
         killed = kill_marked(f"{record.name}.")
         if killed:
@@ -102,7 +101,7 @@ def _settle(record: Path) -> None:
 
 
 def kill_marked(start: str) -> int:
-    """Kill every process of this user whose mark begins with ``start``; how many. Linux, elsewhere none."""
+    """Kill every process of this user whose mark begins with ``start``; return how many (Linux only)."""
     if not hasattr(os, "pidfd_open"):
         return 0
     wanted = f"\0{VARIABLE}={start}".encode()

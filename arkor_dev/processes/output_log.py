@@ -1,10 +1,10 @@
-"""What a training command has printed: bytes, in order, readable from the start by any number of readers.
+"""What a training command has printed: bytes in order, readable from the start by any number of readers.
 
-A run's output outlives the tab that asked for it and may be large, so it lives in memory up to 1 MiB and in
-anonymous temporary files beyond, a row of segments of which the oldest goes when the run has its share. All
-runs together have a budget too, since a temporary folder is often memory: past it the oldest segment of any
-run goes. Where the disk is full the newest 1 MiB stays in memory. Readers pull at their own pace from an
-offset of their own; one that stalls holds nothing in memory.
+A run's output outlives the tab that requested it and may be large. Up to 1 MiB stays in memory; beyond that
+it goes into a series of anonymous temporary files, of which the oldest is dropped when the run has used its
+share. All runs together have a budget, too, since a temporary folder is often in memory: beyond it the oldest
+file of any run is dropped. If the disk is full, the newest 1 MiB stays in memory. Each reader reads at its
+own pace from its own offset; a stalled one holds nothing in memory.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MEMORY_LIMIT = 1 << 20
 FILE_LIMIT = 64 << 20
 ALL_LIMIT = 256 << 20
 SEGMENTS = 8
-"""Files of a run, about: how finely its oldest output can be let go of."""
+"""About how many files a run has: the granularity in which its oldest output is dropped."""
 TAIL = 16 << 10
-"""Bytes that stay in memory of a run whose last file had to go: how it ended should still be read."""
+"""Bytes that stay in memory when a run's last file was dropped: how it ended should remain readable."""
 READ_SIZE = 256 << 10
 
 
 class _Segment:
-    """One anonymous file, which holds ``length`` bytes of a log from the offset ``start``."""
+    """One anonymous file with ``length`` bytes of a log from offset ``start``."""
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -42,37 +42,37 @@ class _Segment:
         return self.start + self.length
 
     def write(self, data: memoryview) -> int:
-        """Append as much of ``data`` as the disk takes at once; how many bytes. Raises OSError."""
+        """Append as much of ``data`` as the disk accepts at once; return how many bytes. Raises OSError."""
         written = os.pwrite(self._file.fileno(), data, self.length)
         self.length += written
         return written
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from the log's ``offset``, which lies in this segment."""
+        """Return up to ``length`` bytes from the log's ``offset``, which is in this segment."""
         return os.pread(self._file.fileno(), min(length, self.end - offset), offset - self.start)
 
     def close(self) -> None:
-        """Give the space back."""
+        """Free the disk space."""
         self._file.close()
 
 
 class OutputBudget:
-    """How many bytes of temporary files all logs together hold, and which of them go first."""
+    """Counts the bytes of temporary files of all logs together, and drops the oldest."""
 
     def __init__(self, limit: int = ALL_LIMIT) -> None:
         self._limit = limit
-        self._segments: dict[_Segment, OutputLog] = {}  # the oldest is first
+        self._segments: dict[_Segment, OutputLog] = {}  # oldest first
 
     def add(self, segment: _Segment, owner: OutputLog) -> None:
-        """Count a new segment from now on."""
+        """Add a new segment."""
         self._segments[segment] = owner
 
     def remove(self, segment: _Segment) -> None:
-        """Count a segment no longer."""
+        """Remove a segment."""
         del self._segments[segment]
 
     def enforce(self) -> None:
-        """Let the oldest output of all go until the rest fits."""
+        """Drop the oldest segments until the rest fits."""
         held = sum(segment.length for segment in self._segments)
         while held > self._limit:
             segment, owner = next(iter(self._segments.items()))
@@ -91,9 +91,10 @@ class OutputLog:
         file_limit: int = FILE_LIMIT,
     ) -> None:
         self._budget = budget or OutputBudget()
-        self._memory = bytearray()  # the newest bytes, all of them as long as there is no file
+        self._memory = bytearray()  # the newest bytes; all of them before the first file
         self._memory_limit = memory_limit
-        self._segments: deque[_Segment] = deque()  # empty while there is memory, and the other way round
+        # empty while everything is in memory, and the other way round
+        self._segments: deque[_Segment] = deque()
         self._file_limit = file_limit
         self._segment_limit = max(1, file_limit // SEGMENTS)
         self._disk = True
@@ -107,7 +108,7 @@ class OutputLog:
         return self._segments[0].start if self._segments else self.size - len(self._memory)
 
     def append(self, data: bytes) -> None:
-        """Add ``data`` at the end."""
+        """Append ``data``."""
         self.size += len(data)
         if self._segments:
             self._store(data)
@@ -118,17 +119,17 @@ class OutputLog:
         self._wake()
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Mark the end of the log."""
         self.ended = True
         self._wake()
 
     def close(self) -> None:
-        """Let go of the temporary files and of the readers."""
+        """Release the temporary files and the readers."""
         self._drop_files()
         self.end()
 
     def cut(self) -> None:
-        """Let go of the oldest file; of the only one the last words stay."""
+        """Drop the oldest file; of the only one the last bytes stay."""
         segment = self._segments.popleft()
         if not self._segments:
             length = min(TAIL, segment.length)
@@ -140,14 +141,14 @@ class OutputLog:
         self._grown = asyncio.Event()
 
     def _spill(self) -> None:
-        """Move the memory to files; without a disk, let its oldest bytes go."""
+        """Move the memory to files; without disk space, drop its oldest bytes."""
         if self._disk:
             self._store(self._memory)
         else:
             del self._memory[: -self._memory_limit]
 
     def _store(self, data: bytes | bytearray) -> None:
-        """Put ``data``, the newest bytes, into files; where they refuse, keep the end of it in memory."""
+        """Write ``data``, the newest bytes, to files; if that fails, keep the end of it in memory."""
         try:
             self._write(memoryview(data)[-self._file_limit :])
         except OSError as error:
@@ -165,7 +166,7 @@ class OutputLog:
 
     def _write(self, view: memoryview) -> None:
         if self._segments and self._segments[-1].end != self.size - len(view):
-            self._drop_files()  # more has come at once than is kept of a log: nothing older is
+            self._drop_files()  # more has come at once than a log keeps: nothing older is left
         while view:
             if not self._segments or self._segments[-1].length >= self._segment_limit:
                 segment = _Segment(self.size - len(view))
@@ -183,7 +184,7 @@ class OutputLog:
         segment.close()
 
     def peek(self, offset: int) -> tuple[bytes, int]:
-        """Up to 256 KiB from ``offset`` (or from the oldest byte kept), and the offset after them."""
+        """Return up to 256 KiB from ``offset`` (or the oldest byte kept), and the offset after them."""
         offset = max(offset, self.base)
         length = min(READ_SIZE, self.size - offset)
         for segment in self._segments:
@@ -195,9 +196,9 @@ class OutputLog:
         return data, offset + len(data)
 
     async def read(self, offset: int) -> tuple[bytes, int]:
-        """As :meth:`peek`, but waits for output; ``b""`` means that the log has ended.
+        """Return as `peek`, but wait for output; ``b""`` means that the log has ended.
 
-        What was let go of before it could be read is what lies between ``offset`` and the data's beginning.
+        Bytes that were dropped unread are those between ``offset`` and the beginning of the data.
         """
         while offset >= self.size and not self.ended:
             await self._grown.wait()

@@ -1,7 +1,7 @@
-"""Run a short-lived child of the project and keep the end of what it said, with a limit on everything.
+"""Running a short-lived child of the project and keeping the end of its output, with limits on everything.
 
-For commands whose output is a message to a person (a build, a check), not a stream to follow. They run
-under the :mod:`~arkor_dev.processes.supervisor` too: a build that hangs must not outlive Studio.
+For commands whose output is a message to a person (a build, a check), not a stream to follow. They run under
+the `supervisor`, too: a build that hangs must not outlive Studio.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 @dataclass(frozen=True, slots=True)
 class ChildOutput:
-    """``code`` is the exit status (128 + n for signal n), None when the time ran out and it was killed."""
+    """``code`` is the exit status (128 + n for signal n), None if the time ran out and it was killed."""
 
     code: int | None
     text: str
@@ -32,8 +32,8 @@ class ChildOutput:
 async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: int = KEPT) -> ChildOutput:
     """Run ``argv`` to its end and return its last 64 KiB of output, stdout and stderr together.
 
-    It and all it has started are killed after ``seconds``, and when the caller is cancelled. Raises OSError
-    when the command cannot be started.
+    It and everything that it has started are killed after ``seconds``, and when the caller is cancelled.
+    Raises OSError if the command cannot be started.
     """
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", str(SUPERVISOR), *argv,
@@ -54,7 +54,7 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: 
     except TimeoutError:
         pass
     finally:
-        stdin.close()  # the supervisor's word to end whatever still runs
+        stdin.close()  # tells the supervisor to end whatever still runs
         await child.wait()
     word, _, rest = said.rstrip("\n").rpartition("\n")[2].partition(" ")
     if word == "failed":

@@ -27,7 +27,7 @@ GRACE = 1.0
 
 
 def say(text: str) -> None:
-    """Write a line to the daemon, which may have gone."""
+    """Write a line to the daemon, which may be gone."""
     with contextlib.suppress(OSError):
         os.write(1, text.encode() + b"\n")
 
@@ -46,7 +46,7 @@ def adopt_orphans() -> None:
 
 
 def widen(pipe: int) -> None:
-    """Give a pipe 1 MiB where that can be had: Node drops its last words when they do not fit."""
+    """Enlarge a pipe to 1 MiB if possible: Node drops its last output if it does not fit."""
     size = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux; 64 KiB otherwise
     if size is not None:
         with contextlib.suppress(OSError):
@@ -54,12 +54,12 @@ def widen(pipe: int) -> None:
 
 
 def spawn(argv: list[str]) -> int:
-    """Start ``argv`` in a session and process group of its own; its pid. Raises OSError."""
-    report, tell = os.pipe()  # both close on exec: an empty read means that exec has worked
+    """Start ``argv`` in a session and process group of its own; return its pid. Raises OSError."""
+    report, tell = os.pipe()  # both close on exec: an empty read means that exec has succeeded
     pid = os.fork()
     if pid == 0:
         try:
-            prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: should this supervisor itself be killed
+            prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: in case this supervisor itself is killed
             os.setsid()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(2, 1)
@@ -80,7 +80,7 @@ def spawn(argv: list[str]) -> int:
 
 
 def descendants() -> list[int]:
-    """Every live descendant of this process, by a walk of /proc (Linux); none elsewhere."""
+    """Return every live descendant of this process from /proc (Linux); none elsewhere."""
     parents: dict[int, int] = {}
     try:
         names = os.listdir("/proc")
@@ -108,7 +108,7 @@ def signal_group(group: int, number: int) -> None:
 
 
 def sweep(group: int | None) -> None:
-    """Kill all that is left, also what made itself a group of its own. A few rounds, for what forks on."""
+    """Kill everything that is left, including other process groups; several rounds, as they may fork."""
     for _ in range(20):
         if group is not None:
             signal_group(group, signal.SIGKILL)
@@ -125,7 +125,7 @@ def sweep(group: int | None) -> None:
 
 
 def reap(pid: int) -> int | None:
-    """Collect ended children; the command's exit code once it has ended."""
+    """Collect ended children; return the command's exit code once it has ended."""
     code = None
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -139,9 +139,9 @@ def reap(pid: int) -> int | None:
 
 
 def watch(pid: int, wake: int, life: int) -> int:
-    """Serve the daemon's commands until the command has ended; its exit code.
+    """Serve the daemon's commands until the command has ended; return its exit code.
 
-    The end of file on ``life`` is the outer process's death, and means the same as the daemon's.
+    End of file on ``life`` is the death of the outer process, and means the same as the daemon's.
     """
     deadline: float | None = None
     sources = [0, wake, life]
@@ -167,7 +167,7 @@ def watch(pid: int, wake: int, life: int) -> int:
 
 
 def supervise(argv: list[str], life: int) -> None:
-    """Run ``argv``; returns when it and all that it started have ended."""
+    """Run ``argv``; return when it and everything that it started have ended."""
     wake, waker = os.pipe()
     os.set_blocking(wake, False)
     os.set_blocking(waker, False)
@@ -185,7 +185,7 @@ def supervise(argv: list[str], life: int) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Be both processes: the child supervises ``argv``, the parent sees to it that it did."""
+    """Be both processes: the child supervises ``argv``, the parent ensures that it does."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     widen(2)
@@ -199,7 +199,8 @@ def main(argv: list[str]) -> None:
         return
     os.close(life)
     if os.waitpid(inner, 0)[1] != 0:
-        # Killed: without its word the daemon knows that, and ends the command's group where nothing adopts.
+        # Killed: the missing message tells the daemon, which ends the command's group where nothing adopts
+        # it.
         sweep(None)
 
 

@@ -1,8 +1,7 @@
 """Training runs: the child processes that this launch of Studio has started.
 
-A run belongs to Studio and not to the tab that asked for it: closing or reloading the tab changes nothing.
-Each command runs under a :mod:`~arkor_dev.processes.supervisor`, which ends it when Studio ends in whatever
-way.
+A run belongs to Studio and not to the tab that requested it: closing or reloading the tab changes nothing.
+Each command runs under a `supervisor`, which ends it when Studio ends in whatever way.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ STOP_GRACE = 3.0
 """Seconds that a command gets after SIGINT, and again after SIGTERM."""
 KEPT_RUNS = 20
 SETTLE_AFTER = 2.0
-"""Seconds after the start: supervisors of a launch that has just been killed may still be polite."""
+"""Seconds after the start: supervisors of a launch just killed may be in their grace period."""
 _JOB_ID = re.compile(rb"^Started job ([^\s]{1,200})\r?$", re.MULTILINE)
 
 
@@ -43,14 +42,14 @@ def _now() -> str:
 
 
 def _nothing() -> None:
-    """For a command that nobody waits for."""
+    """Do nothing, for a command without a follower."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command to run in the project folder; ``key`` is the trainer that may run once at a time.
+    """A command to run in the project folder; a trainer, ``key``, can run only once at a time.
 
-    ``typescript``: the command runs whatever was built last, so the project has to be built before it.
+    ``typescript``: the command runs the last build, so the project must be built first.
     """
 
     argv: list[str]
@@ -95,11 +94,11 @@ class Run:
 
     @property
     def running(self) -> bool:
-        """Whether the command has not ended yet."""
+        """Whether the command is still running."""
         return self._ended is None
 
     def view(self) -> TrainingRun:
-        """The run as the page sees it."""
+        """Return the run as the page sees it."""
         state = "running" if self._stopping is None else "stopping"
         return {
             "id": self.id,
@@ -115,9 +114,9 @@ class Run:
         }
 
     async def start(self) -> None:
-        """Start the supervisor; the command's own failure to start is a line of the output.
+        """Start the supervisor; a command that cannot be started is a line of the output.
 
-        Raises InternalError when not even the supervisor starts (no folder any more, no process left).
+        Raises InternalError if not even the supervisor starts (the folder is gone, no process is left).
         """
         try:
             self._supervisor = await asyncio.create_subprocess_exec(
@@ -130,7 +129,9 @@ class Run:
             raise InternalError(f"No command can be started in {self._cwd}: {error.strerror}.") from None
 
     async def follow(self) -> None:
-        """Collect output and the end. Ending this task closes the supervisor's pipe: it ends the command."""
+        """Collect output and the end. Cancelling this task closes the supervisor's pipe, which ends the
+        command.
+        """
         assert self._supervisor is not None
         assert self._supervisor.stdin is not None
         assert self._supervisor.stdout is not None
@@ -143,7 +144,8 @@ class Run:
                     said[word] = rest
                 if "started" in said and "exit" not in said:
                     said["exit"] = await asyncio.to_thread(self._without_supervisor, int(said["started"]))
-                # What is left is at most a pipe's worth; a stray holder of its end must not keep us.
+                # At most a pipe's worth is left; a stray process that keeps the other end open must not block
+                # us.
                 await asyncio.wait({pump}, timeout=5)
             finally:
                 pump.cancel()
@@ -151,7 +153,7 @@ class Run:
             self._supervisor.stdin.close()
             if self._stopping is not None:
                 self._stopping.cancel()
-            if "started" in said and "exit" not in said:  # told to leave before the supervisor had done
+            if "started" in said and "exit" not in said:  # cancelled before the supervisor had ended
                 said["exit"] = self._without_supervisor(int(said["started"]))
             if "exit" in said:
                 self.exit_code = int(said["exit"])
@@ -167,7 +169,7 @@ class Run:
         await self._supervisor.wait()
 
     def _without_supervisor(self, command: int) -> str:
-        """The supervisor was killed: what it could end no more is left to us."""
+        """End what a killed supervisor has left."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(command, signal.SIGKILL)
         self._marks.kill(self.id)
@@ -191,12 +193,12 @@ class Run:
             self._on_change()
 
     def stop(self) -> None:
-        """Ask the command to end: SIGINT, then SIGTERM, then SIGKILL, with a grace between."""
+        """End the command: SIGINT, then SIGTERM, then SIGKILL, with a grace period between them."""
         if self.running and self._stopping is None:
             self._stopping = asyncio.create_task(self._stop())
 
     def close_pipe(self) -> None:
-        """Tell the supervisor that Studio ends; it ends the command within its grace."""
+        """Tell the supervisor that Studio ends; it ends the command within its grace period."""
         if self._supervisor is not None and self._supervisor.stdin is not None:
             self._supervisor.stdin.close()
 
@@ -213,7 +215,7 @@ class Run:
 class TrainingRuns:
     """All runs of this launch, newest last. ``on_change`` is called when a job appears or a run ends.
 
-    ``records`` is the folder in which launches leave word of themselves, for the one after a crash.
+    ``records`` is the folder where launches record their processes, for the launch after a crash.
     """
 
     def __init__(self, project: Path, on_change: Callable[[], None], records: Path | None = None) -> None:
@@ -227,7 +229,7 @@ class TrainingRuns:
         self._settling: asyncio.Task[None] | None = None
 
     def settle(self) -> None:
-        """End, in a while, what launches have left behind that were killed."""
+        """Start a delayed clean-up of what killed launches have left behind."""
         self._settling = asyncio.create_task(self._settle(), name="leftovers of killed launches")
 
     async def _settle(self) -> None:
@@ -235,21 +237,21 @@ class TrainingRuns:
         await asyncio.to_thread(self._marks.settle)
 
     def views(self) -> list[TrainingRun]:
-        """Every run, newest first."""
+        """Return every run, newest first."""
         return [run.view() for run in reversed(self._runs.values())]
 
     def get(self, run_id: str) -> Run:
-        """One run. NotFoundError for an id that this launch has not given out."""
+        """Return one run. Raises NotFoundError for an id that this launch has not issued."""
         try:
             return self._runs[run_id]
         except KeyError:
             raise NotFoundError("This launch of Studio has no such run.") from None
 
     async def start(self, launch: Launch, prepare: Prepare | None = None) -> Run:
-        """Start a command. ConflictError, with the run's id, when its trainer already runs.
+        """Start a command. Raises ConflictError, with the run's id, if its trainer is already running.
 
-        ``prepare`` is what has to be done before, once it is known that nothing runs. It answers with the
-        launch as it is to be run, and what to call once that has a job, and again when it has ended.
+        ``prepare`` runs first, once it is known that nothing is running. It returns the launch as it should
+        run, and what to call when that has a job, and again when it has ended.
         """
         async with self._starting:
             for run in self._runs.values():
@@ -278,7 +280,7 @@ class TrainingRuns:
             del self._runs[run.id]
 
     async def close(self) -> None:
-        """End every command and wait until it is gone."""
+        """End every command and wait for that."""
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)

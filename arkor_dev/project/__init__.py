@@ -1,4 +1,4 @@
-"""The person's folder: ``arkor.toml``, TypeScript projects, data sets, and the command that trains.
+"""The user's folder: ``arkor.toml``, TypeScript projects, data sets, and the command that trains.
 
-It may import ``processes`` and what lies below. Start with ``manifest``.
+It may import ``processes`` and the layers below. Start with ``manifest``.
 """

@@ -1,7 +1,7 @@
-"""What a failed build or load of a TypeScript project says: the sentence first, the stack for who asks.
+"""Errors of building or loading a TypeScript project: the sentence first, the stack on request.
 
-A bundler prints its own stack under its message, and Node a whole line of minified code above it; a person
-needs neither to correct a line of theirs.
+A bundler prints its own stack after its message, and Node a whole line of minified code before it; neither
+helps to correct a line of the project.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _STACK: Final = re.compile(r"^\s+at .+$|^Node\.js v\d.*$", re.MULTILINE)
 
 
 def build_fault(what: str, output: str) -> ArkorError:
-    """The error for a command that has failed: ``what``, then file, line, column and message of each problem.
+    """Return the error of a failed command: ``what``, then file, line, column and message of each problem.
 
-    ``details`` holds all that it printed, where the text leaves some of it out.
+    ``details`` holds its whole output if the text omits some of it.
     """
     problems = list(dict.fromkeys(f"{place}: {text}" for place, text in _ESBUILD.findall(output)))
     if problems:
@@ -35,14 +35,14 @@ def build_fault(what: str, output: str) -> ArkorError:
 
 
 def load_fault(message: str, stack: str, printed: str) -> ArkorError:
-    """The error for an exception of the project's own code, or of the SDK, at import."""
+    """Return the error for an exception of the project's own code, or of the SDK, at import."""
     shown = message if len(message) <= SHOWN_CHARACTERS else f"{message[:SHOWN_CHARACTERS]}…"
     printed = f"\n\nIt printed:\n{printed.strip()}" if printed.strip() else ""
     return fault(f"The project's code fails when it is loaded.\n{shown}", stack + printed)
 
 
 def fault(text: str, details: str) -> ArkorError:
-    """A 400, with ``details`` cut to what a person may still read."""
+    """Return a 400, with ``details`` cut to a readable length."""
     if not details:
         return BadRequestError(text)
     half = KEPT_CHARACTERS // 2

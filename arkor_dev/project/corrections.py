@@ -1,12 +1,12 @@
-"""What a person taught by correcting an answer: ``data/corrections.jsonl`` of the project, one chat a line.
+"""Corrected answers: ``data/corrections.jsonl`` of the project, one chat per line.
 
-A line is added by one write to a file that is open for appending, flushed to the disk, and not by a new file
-in the old one's place: whatever another program (an editor, ``git``, a second Studio) puts into the file
-meanwhile stays, as nothing is ever written over. A line is there whole, or is taken back when the disk takes
-a part of it; should the machine lose its power in the middle, the next line still begins on its own.
+A line is added by one write to a file opened for appending and flushed to disk, not by replacing the file. So
+nothing that another program (an editor, ``git``, a second Studio) writes meanwhile is lost. A line is
+complete, or is taken back if the disk accepts only a part of it; after a power cut in the middle, the next
+line still begins on its own.
 
-Nothing is followed out of the project: neither ``data`` nor the file may be a link. Studios take turns by a
-lock on the file. These calls block.
+No link leads out of the project: neither ``data`` nor the file may be one. Studios take turns by a lock on
+the file. These calls block.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ FILE: Final = f"{FOLDER}/{NAME}"
 LINE_LIMIT: Final = MIB // 4
 FILE_LIMIT: Final = 16 * MIB
 SHOWN: Final = 200
-"""Lines that are read back, the newest."""
+"""Lines that are read back, newest ones."""
 PATIENCE: Final = 5.0
-"""Seconds to wait for another Studio, which holds the file for the moment of a write."""
+"""Seconds to wait for another Studio, which holds the lock only during a write."""
 _CLOSED: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _OPEN: Final = os.O_RDWR | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | _CLOSED
 _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f]{32})")
@@ -56,10 +56,10 @@ CHANGED: Final = f"{FILE} has been changed since, so nothing was taken out. Take
 def add_correction(
     project: Path, messages: Sequence[dict[str, Any]], instead: str, by: str
 ) -> CorrectionAdded:
-    """Append a conversation whose last message is what the answer should have been.
+    """Append a conversation whose last message is the ideal answer.
 
-    ``instead`` is the answer that was given, ``by`` who gave it. Raises ConflictError where the same
-    conversation is there already, TooLargeError past the limits, and BadRequestError or InternalError for a
+    ``instead`` is the answer that was given, ``by`` what gave it. Raises ConflictError if the same
+    conversation exists already, TooLargeError beyond the limits, and BadRequestError or InternalError for a
     file that cannot be written.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -89,9 +89,9 @@ def add_correction(
 
 
 def undo_correction(project: Path, token: str) -> None:
-    """Take out exactly the line that ``add_correction`` added with this ``undo``, from a file as it left it.
+    """Remove the line that ``add_correction`` added with this ``undo``, if the file is unchanged since.
 
-    Raises ConflictError where it is not, and BadRequestError for what is no such token.
+    Raises ConflictError if it is not, and BadRequestError for an invalid token.
     """
     found = _TOKEN.fullmatch(token)
     if found is None:
@@ -109,9 +109,9 @@ def undo_correction(project: Path, token: str) -> None:
 
 
 def read_corrections(project: Path) -> tuple[list[Correction], int]:
-    """The newest corrections in the file's order, and how many older ones there are.
+    """Return the newest corrections in the file's order, and how many older ones there are.
 
-    Lines that are none are left out.
+    Invalid lines are skipped.
     """
     try:
         with _opened(project, make=False) as file:
@@ -132,7 +132,7 @@ def read_corrections(project: Path) -> tuple[list[Correction], int]:
 
 
 def lists_corrections(source: object) -> bool:
-    """Whether a ``DatasetSource`` names the file, or a folder that it lies in."""
+    """Return whether a ``DatasetSource`` includes the file."""
     if not isinstance(source, dict):
         return False
     if source.get("type") == "list":
@@ -143,7 +143,7 @@ def lists_corrections(source: object) -> bool:
 
 
 def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line that is a chat ending in an answer, with its number from 1."""
+    """Yield each line that is a chat ending in an answer, with its number from 1."""
     for number, line in enumerate(content.split(b"\n"), 1):
         try:
             row = json.loads(line) if line.strip() else None
@@ -174,7 +174,7 @@ def _said(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 @dataclass(slots=True)
 class _File:
-    """The open file, held by its lock; ``made`` where it was not there before."""
+    """The open, locked file; ``made`` if it was just created."""
 
     folder: int
     handle: int
@@ -202,7 +202,7 @@ class _File:
             if self.made:
                 os.fsync(self.folder)
         except BaseException as fault:
-            # Of ours alone: where more has come meanwhile, it stays.
+            # Only our own bytes: what others have added meanwhile stays.
             if before < os.fstat(self.handle).st_size <= before + len(data):
                 os.ftruncate(self.handle, before)
             if isinstance(fault, OSError):
@@ -217,7 +217,7 @@ class _File:
             os.fsync(self.folder)
 
     def token(self, start: int, data: bytes, *, new: bool | None = None) -> str:
-        """What stands for ``data`` as the last that is in the file, and for the file as it is then."""
+        """Return a token for ``data`` as the last bytes in the file, and for the file's current state."""
         state, made = os.fstat(self.handle), self.made if new is None else new
         digest = hashlib.sha256(data).hexdigest()[:32]
         return f"{'n' if made else 'a'}.{start}.{len(data)}.{state.st_ino}.{state.st_mtime_ns}.{digest}"
@@ -225,7 +225,7 @@ class _File:
 
 @contextlib.contextmanager
 def _opened(project: Path, *, make: bool) -> Iterator[_File]:
-    """The file, opened and locked; FileNotFoundError where it is not there and is not to be made."""
+    """Open and lock the file. Raises FileNotFoundError if it does not exist and must not be created."""
     with contextlib.ExitStack() as stack:
         try:
             if make:
@@ -239,7 +239,7 @@ def _opened(project: Path, *, make: bool) -> Iterator[_File]:
                 with contextlib.ExitStack() as trying:
                     trying.callback(os.close, handle)
                     _lock(handle, until)
-                    # While we waited the holder may have removed it: then this is a file without a name.
+                    # While we waited the holder may have removed it: then this file has no name any longer.
                     if os.fstat(handle).st_nlink:
                         stack.push(trying.pop_all())
                         break
@@ -253,7 +253,7 @@ def _opened(project: Path, *, make: bool) -> Iterator[_File]:
 
 
 def _handle(folder: int, *, make: bool) -> tuple[int, bool]:
-    """A descriptor of a regular file of one name, and whether it was made."""
+    """Open a regular file with a single name; return its descriptor and whether it was created."""
     made = False
     try:
         handle = os.open(NAME, _OPEN, dir_fd=folder)

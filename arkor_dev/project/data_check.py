@@ -1,4 +1,4 @@
-"""Checks the data of a trainer, or a file that somebody names, without anything being trained."""
+"""Checking the data of a trainer, or any file, without training."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from arkor_dev.data.findings.check import Progress
 
 SECONDS: Final = 4
-"""For reading, before a start: what lies behind is checked by ``arkor-dev data check`` in peace."""
+"""Limit for reading before a start; ``arkor-dev data check`` checks the rest without a limit."""
 REPORT_BYTES: Final = 4 * 2**20
 
 
 def check_trainer(
     project: Path, trainer: str | None, progress: Progress, seconds: float | None = None
 ) -> DataCheck:
-    """The data of ``trainer`` (None: the first). What is no file of the project is left out, and said.
+    """Check the data of ``trainer`` (None: the first). Sources outside the project are skipped, and reported.
 
-    Raises BadRequestError when there is no such trainer, its table is wrong, or a file is not there.
+    Raises BadRequestError for an unknown trainer, an invalid table or a missing file.
     """
     trainers = load_trainers(project)
     chosen = trainers[place(trainers, trainer)]
@@ -52,7 +52,7 @@ def check_trainer(
 
 
 def check_path(path: Path, progress: Progress, seconds: float | None = None) -> DataCheck:
-    """A file, or the files of a folder, wherever it lies; raises BadRequestError when it is not there."""
+    """Check a file, or the files of a folder, anywhere. Raises BadRequestError if it does not exist."""
     folder = path.resolve().parent
     try:
         found = inside(folder, path.resolve().name)
@@ -64,11 +64,11 @@ def check_path(path: Path, progress: Progress, seconds: float | None = None) -> 
 
 
 async def check_in_child(project: Path, trainer: str) -> DataCheck:
-    """As ``check_trainer``, in a process of its own, since reading takes a processor; no longer than seconds.
+    """Run ``check_trainer`` in a separate process, since reading uses a CPU, for at most so many seconds.
 
-    Raises BadRequestError as it does, and when the check itself fails.
+    Raises BadRequestError as it does, and if the check itself fails.
     """
-    # -P: a project's own random.py or datasets/ must not stand in for the real ones.
+    # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "data", "check", "--json", f"--seconds={SECONDS}"]
     argv += ["--project", str(project), f"--trainer={trainer}"]
     try:

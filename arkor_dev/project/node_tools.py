@@ -1,7 +1,7 @@
-"""What a TypeScript project stands on: Node, the ``arkor`` command, and the package manager it was made with.
+"""The tools of a TypeScript project: Node, the ``arkor`` command, and its package manager.
 
-Packages are looked for as ``npx`` looks for them: in the project, then in the folders above it up to the
-repository's root, where hoisted workspaces have theirs.
+Packages are searched as ``npx`` does: in the project, then in the folders above it up to the repository's
+root, where hoisted workspaces have theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENTRY: Final = "src/arkor/index.ts"
-# Lock file, and what its package manager is told to install all, or one package more.
+# The lock file of each package manager, and its commands to install everything or one more package.
 _MANAGERS: Final = (
     ("pnpm-lock.yaml", "pnpm install", "pnpm add arkor"),
     ("yarn.lock", "yarn install", "yarn add arkor"),
@@ -31,12 +31,12 @@ _COMPARATOR: Final = re.compile(r"(>=|<=|>|<|\^|~|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[
 
 
 def is_typescript(project: Path) -> bool:
-    """Whether the folder looks like a project of the ``arkor`` CLI."""
+    """Return whether the folder looks like a project of the ``arkor`` CLI."""
     return typescript_sign(project) is not None
 
 
 def typescript_sign(project: Path) -> str | None:
-    """What shows that the folder is a project of the ``arkor`` CLI, in words; None when nothing does."""
+    """Say what identifies the folder as a project of the ``arkor`` CLI; None if nothing does."""
     if (project / ENTRY).is_file():
         return f"{ENTRY} is there"
     if _depends(project):
@@ -45,7 +45,7 @@ def typescript_sign(project: Path) -> str | None:
 
 
 def find_cli(project: Path) -> str | None:
-    """The ``arkor`` command: the project's or its repository's own, else the one on PATH."""
+    """Return the ``arkor`` command: the project's or its repository's own, or else the one on PATH."""
     for folder in _package_folders(project):
         if (found := _command_in(folder)) is not None:
             return found
@@ -53,12 +53,12 @@ def find_cli(project: Path) -> str | None:
 
 
 def repository_of(project: Path) -> Path:
-    """The root of the repository or workspace that the project is in, else the project itself."""
+    """Return the root of the project's repository or workspace, or else the project itself."""
     return list(_package_folders(project))[-1]
 
 
 def not_installed(project: Path) -> str:
-    """What to do when there is no ``arkor`` command, with the package manager that the project uses."""
+    """Say what to do without an ``arkor`` command, with the project's package manager."""
     install, add = "npm install", "npm install arkor"
     for folder in _package_folders(project):
         if (folder / ".pnp.cjs").exists():
@@ -76,7 +76,7 @@ def not_installed(project: Path) -> str:
 
 
 def no_node(project: Path) -> str:
-    """What to do when there is no ``node`` command."""
+    """Say what to do without a ``node`` command."""
     wanted = wanted_node(project)
     what = f"Node.js {wanted}" if wanted else "Node.js"
     return (
@@ -86,7 +86,7 @@ def no_node(project: Path) -> str:
 
 
 def wanted_node(project: Path) -> str | None:
-    """The ``engines.node`` of the project, else of its ``arkor`` package; None where neither says."""
+    """Return ``engines.node`` of the project, or else of its ``arkor`` package; None if neither has it."""
     packages = [folder / "node_modules" / "arkor" for folder in _package_folders(project)]
     for folder in (project, *packages):
         engines = _package_json(folder).get("engines")
@@ -97,7 +97,7 @@ def wanted_node(project: Path) -> str | None:
 
 
 def satisfies(version: str, wanted: str) -> bool:
-    """Whether Node's ``version`` ("v20.19.1") is in npm's range; True for a range that is not understood."""
+    """Return whether Node's ``version`` ("v20.19.1") is in npm's range; True for an unknown kind of range."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     return len(numbers) < 3 or any(_all_hold(numbers, part) for part in wanted.split("||"))
 
@@ -118,7 +118,7 @@ def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
     if not given:
         return True
     low = tuple([*given, 0, 0][:3])
-    # The first version that is no longer meant by what is written: 20 means all of 20.
+    # The first version beyond the given one: 20 means all of 20.
     high = (*given[:-1], given[-1] + 1)
     match sign:
         case ">=":
@@ -138,10 +138,10 @@ def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
 
 
 def _package_folders(project: Path) -> Iterator[Path]:
-    """The project, then the folders above it up to its repository's (or workspace's) root, if it has one.
+    """Return the project, then the folders above it up to its repository's (or workspace's) root, if any.
 
-    Not beyond a folder of another user or one that everybody may write: what lies there was put there by
-    somebody else, and would be run.
+    It stops at a folder of another user or one that everybody may write to: what is in there was put there by
+    somebody else, and would be executed.
     """
     folders = [project]
     try:

@@ -1,6 +1,7 @@
-"""Builds and starts of one project take turns, also those of two Studios.
+"""A lock for builds and starts of one project, also between two Studios.
 
-``arkor build`` writes the bundle in place and ``arkor start`` reads it: at the same time, it reads a half.
+``arkor build`` writes the bundle in place and ``arkor start`` reads it: at the same time it would read half
+of it.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ if TYPE_CHECKING:
 FOLDER: Final = ".arkor"
 LOCK: Final = "build.lock"
 NEXT: Final = "build.next"
-"""The place of whoever is next: who has just had the turn waits behind it."""
+"""The lock of the next in line: whoever has just had the turn queues behind it."""
 PATIENCE: Final = 120.0
-"""Seconds to wait for another process, which is longer than a build, a load and a start may take together."""
+"""Seconds to wait for another process: longer than a build, a load and a start may take together."""
 _CLOSED: Final = getattr(os, "O_CLOEXEC", 0)
 
 
 class ProjectTurn:
-    """The turn of one project, for any number of takers."""
+    """The turn of one project, for any number of users."""
 
     def __init__(self, project: Path) -> None:
         self._project = project
         self._here = asyncio.Lock()
 
     async def take(self) -> Callable[[], None]:
-        """Wait for the turn; call the answer, once or more often, to give it back."""
+        """Wait for the turn; call the returned function, once or more often, to give it back."""
         await self._here.acquire()
         handle: int | None = None
         place: int | None = None
@@ -67,12 +68,12 @@ class ProjectTurn:
         self._here.release()
 
     def _open(self) -> tuple[int | None, int | None]:
-        """The files of the turn and of the place, each None where it cannot be had: nobody waits for that."""
+        """Open the lock files, each None if that is impossible: then it does not delay anybody."""
         folder: int | None = None
         try:
             with contextlib.suppress(FileExistsError):
                 (self._project / FOLDER).mkdir()
-            # A link may lead out of the project, where nothing of ours is written.
+            # A link may lead out of the project, where nothing of ours must be written.
             folder = os.open(self._project / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | _CLOSED)
             return _opened(LOCK, folder), _opened(NEXT, folder)
         except OSError:

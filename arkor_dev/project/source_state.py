@@ -1,8 +1,8 @@
 """Whether the sources of a TypeScript project may have changed, without building it.
 
-Which files ``arkor build`` bundles only it knows, but relative imports rarely leave the repository. So the
-state of all files there stands for the sources, but for dependencies, which are not bundled, and for what is
-hidden, such as ``.git``, ``.arkor`` and ``.venv``.
+Only ``arkor build`` knows which files it bundles, but relative imports rarely leave the repository. So the
+state of all files there stands for the sources, except for dependencies, which are not bundled, and hidden
+files such as ``.git``, ``.arkor`` and ``.venv``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ENTRIES: Final = 5000
-"""In a larger repository a look at every file is no longer cheap."""
+"""In a larger repository inspecting every file is expensive."""
 SETTLED: Final = 0.1
-"""Seconds after which another write of a file gives it another time, on every file system in use."""
+"""Seconds after which a second write gives a file another time, on every file system in use."""
 
 
 def source_state(root: Path) -> bytes | None:
     """Return a digest of all files' names, sizes and times below ``root``.
 
-    A file that was written a moment ago makes it unlike any other. None where nothing can be said: there are
-    too many files, a folder is a link to elsewhere, or something cannot be read.
+    A file that was written a moment ago makes it unique. None if there are too many files, a folder links to
+    elsewhere, or something cannot be read.
     """
     digest, entries, latest = hashlib.blake2b(digest_size=16), 0, time.time() - SETTLED
     folders = [root]

@@ -1,6 +1,6 @@
 """The files of a new TypeScript project, for the ``arkor`` package and the managed backend.
 
-One trainer on one of Arkor's demonstration data sets, which are chats with their system prompt.
+It has one trainer on one of Arkor's demonstration data sets, which are chats with their system prompt.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ export const trainer = createTrainer({
 
 
 def starter_typescript(template: str, package: str) -> dict[Path, bytes]:
-    """Return the files by path, relative to the folder; ``package`` is a name that npm takes."""
+    """Return the files by path, relative to the folder; ``package`` is a valid npm name."""
     manifest = {
         # npm installs no package into one of the same name.
         "name": f"{package}-project" if package == "arkor" else package,

@@ -1,4 +1,4 @@
-"""Which command trains a project (docs/contract.md#training-command): an argument list, no shell string."""
+"""The command that trains a project (docs/contract.md#training-command), as a list of arguments, no shell."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OUTDATED = "The project has changed since it was shown. Look at what it would tr
 
 
 def inside(project: Path, name: str) -> Path:
-    """``name`` resolved inside ``project``, symlinks followed. BadRequestError when it is not there."""
+    """Resolve ``name`` inside ``project``, following symlinks. Raises BadRequestError if it is missing."""
     try:
         path = (project / name).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
@@ -49,7 +49,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
-    if file is None and os.path.lexists(project / "arkor.toml"):  # what is no file is said by the reader
+    if file is None and os.path.lexists(project / "arkor.toml"):  # a missing file is reported when it is read
         return _from_toml(settings, request)
     if any(request.get(name) for name in ("settings", "like", "seeds", "parent")):
         raise BadRequestError(
@@ -74,26 +74,26 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
 
 
 def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
-    # The table of settings is not on the way to the page's first byte.
+    # Not at the top: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
     from arkor_dev.contract.settings import by_field
 
-    from .arkor_toml import choose, load_trainers  # parsed at the click: the file may have changed since
+    from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
     from .toml.values import written
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
     trainer = choose(load_trainers(settings.project), request.get("trainer"))
     chosen, changes = trainer["name"], request.get("settings", {})
-    # With a job's settings below them the command knows what does not go together.
+    # With the settings of the parent job the command knows what conflicts.
     if changes and "like" not in request and (wrong := conflict(applied(trainer["config"], changes))):
         raise BadRequestError(wrong)
-    # -P: a project's own random.py or datasets/ must not stand in for the real ones.
+    # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
     argv.append("--local" if settings.local else "--managed")
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []
-    # The command reads the file anew, a moment after we did.
+    # The command reads the file again, a moment after us.
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
     # One token each, so that no id can be read as an option.
@@ -105,6 +105,6 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     rows = by_field()
     for field, value in changes.items():
         argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
-    # Two jobs of one trainer may be repeated at a time: the backend's queue has them one after another.
+    # Two jobs of one trainer may be repeated at a time: the backend's queue runs them one after another.
     key = f"seeds of {request.get('like')}" if "seeds" in request else f"trainer {chosen}"
     return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run)

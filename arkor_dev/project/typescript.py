@@ -1,10 +1,9 @@
-"""A TypeScript project: built by its own CLI, its trainer's name read by Node in a child.
+"""A TypeScript project: built by its own CLI, its trainer's name read by Node in a child process.
 
-The bundle is the project's code, so it is never loaded here. Before a start ``arkor build`` always runs,
-because only it knows what belongs to the project; a page that merely looks is answered from the latest build
-while the sources look the same. Loading the bundle, the slower half, is skipped while its bytes stay the
-same. The export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds
-either.
+The bundle is the project's code, so it is never loaded here. ``arkor build`` always runs before a start,
+because only it knows what belongs to the project. A page that merely displays gets the latest build while the
+sources look unchanged. Loading the bundle, the slower half, is skipped while its bytes are the same. The
+export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds either.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ BUILD_TIMEOUT: Final = 60.0
 LOAD_TIMEOUT: Final = 30.0
 BUNDLE_LIMIT: Final = 64 * MIB
 START_SECONDS: Final = 15.0
-"""How long a start keeps its turn: Node has long read the bundle then, whatever the trainer waits for."""
+"""How long a start keeps its turn: by then Node has read the bundle, whatever the trainer waits for."""
 
 UNCHECKED: Final = 4.0
-"""Seconds that a build counts where the sources cannot be looked at: a page asks every other second."""
+"""Seconds that a build stays valid if the sources cannot be inspected: a page asks every other second."""
 CHECKED: Final = 60.0
-"""Seconds that it counts while they look the same: they may import something from outside the repository."""
+"""Seconds that it stays valid while they look unchanged: they may import from outside the repository."""
 
 NO_TRAINER: Final = (
     "{file} exports no trainer. Export one: `export const arkor = createArkor({{ trainer }})`, or "
     "`export const trainer = createTrainer({{ … }})`, both from the package arkor."
 )
 
-# The answer stands behind a mark made for this call, because the project's code may print as well.
+# The answer follows a mark made for this call, because the project's code may print as well.
 _READ_NAME: Final = r"""
 import { inspect } from "node:util";
 const [, url, mark] = process.argv;
@@ -93,13 +92,13 @@ try {
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A bundle that is on the disk until ``give_back`` is called, and then anybody's; its trainer's name."""
+    """A bundle that stays on disk until ``give_back`` is called, and its trainer's name."""
 
     name: str
     give_back: Callable[[], None]
 
     def check_name(self, shown: str | None) -> None:
-        """ConflictError when the trainer has another name than the one that was asked for."""
+        """Raise ConflictError if the trainer has another name than the requested one."""
         if shown is not None and shown != self.name:
             now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, shown))
             raise ConflictError(
@@ -109,7 +108,7 @@ class Built:
 
 
 class TypeScriptProject:
-    """One project, for any number of readers at once."""
+    """One project, for any number of concurrent readers."""
 
     def __init__(self, project: Path) -> None:
         self._project = project.absolute()
@@ -121,9 +120,9 @@ class TypeScriptProject:
         self._while_starting: Manifest | None = None
 
     async def read(self) -> Manifest:
-        """Build the project and name its trainer. Raises BadRequestError with the tool's own words.
+        """Build the project and name its trainer. Raises BadRequestError with the tool's own message.
 
-        While a start has the turn, which may take it long, the answer is what was built for it.
+        While a start has the turn, which it may keep long, the answer is what was built for it.
         """
         if self._while_starting is not None:
             return self._while_starting
@@ -131,7 +130,7 @@ class TypeScriptProject:
         asked = loop.time()
         give_back = await self._turn.take()
         try:
-            # A build that began after we asked has seen all that we could have seen.
+            # A build that began after our request has seen every change that matters to it.
             if self._latest is None or self._began < asked:
                 state = await asyncio.to_thread(source_state, repository_of(self._project))
                 began = loop.time()
@@ -148,18 +147,18 @@ class TypeScriptProject:
             give_back()
 
     def _is_current(self, state: bytes | None, age: float) -> bool:
-        """Whether the latest build, of so many seconds ago, can stand for sources of this state.
+        """Return whether the latest build, so many seconds old, is valid for sources in this state.
 
-        What makes a build fail may lie outside of the sources, so a fault is never taken for current.
+        The cause of a failed build may be outside the sources, so a failure is never valid.
         """
         if isinstance(self._latest, ArkorError):
             return False
         return age < UNCHECKED if state is None else state == self._state and age < CHECKED
 
     async def build(self, file: str | None) -> Built:
-        """Build what is to be run, the project or one file of it, and keep others from building meanwhile.
+        """Build what will run, the project or one file of it, and keep others from building meanwhile.
 
-        Raises BadRequestError when it does not build, cannot be loaded or exports no trainer.
+        Raises BadRequestError if it cannot be built or loaded, or exports no trainer.
         """
         give_back = await self._turn.take()
         try:
@@ -201,7 +200,7 @@ class TypeScriptProject:
         return self._loaded[1]
 
     def _tools(self) -> tuple[str, str]:
-        """The ``arkor`` and the ``node`` command. Raises BadRequestError that says what to install."""
+        """Return the ``arkor`` and the ``node`` command. Raises BadRequestError that says what to install."""
         cli, node = find_cli(self._project), shutil.which("node")
         if node is None:
             raise BadRequestError(no_node(self._project))
@@ -210,7 +209,7 @@ class TypeScriptProject:
         return cli, node
 
     async def _with_version(self, fault: ArkorError, node: str) -> ArkorError:
-        """The fault of a build, and that Node is too old where that may be why."""
+        """Return the error of a build, noting that Node is too old if that may be the cause."""
         wanted = await asyncio.to_thread(wanted_node, self._project)
         version = await node_version(node)
         if wanted is None or version is None or satisfies(version, wanted):
@@ -244,7 +243,7 @@ class TypeScriptProject:
 
 
 async def node_version(node: str) -> str | None:
-    """What ``node --version`` says, such as ``v20.19.1``; None when it says nothing of use."""
+    """Return what ``node --version`` prints, such as ``v20.19.1``; None if that is not usable."""
     try:
         output = await run_child([node, "--version"], Path(node).parent, 10)
     except OSError:

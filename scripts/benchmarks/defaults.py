@@ -150,6 +150,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding, encode
     from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run_events import RunEvents
 
     own = replace(base, model=copy.deepcopy(base.model))
     whole = cell.layers == "whole model"
@@ -183,7 +184,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
             four_bit=False,
             seed=cell.seed,
             settings={},
-            emit=lambda *_, **__: None,
+            emit=RunEvents(lambda *_: None),
             cancelled=lambda: False,
             choice=Choice(torch.float32 if whole else torch.bfloat16, "the same for all cells"),
         )

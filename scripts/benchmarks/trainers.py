@@ -53,6 +53,7 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
     from arkor_dev.local.modeling.number_format import choose
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run_events import RunEvents
 
     base = load_base(starter(), as_stored=True)
     train = _rows(rows, base.tokenizer)
@@ -71,7 +72,7 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
         four_bit=False,
         seed=1,
         settings={},
-        emit=lambda *_, **__: None,
+        emit=RunEvents(lambda *_: None),
         cancelled=lambda: False,
         choice=choice,
     )

@@ -62,6 +62,10 @@ async def test_jobs_side_by_side(studio: Studio, fake_backend: FakeBackend, open
         await expect(curves).to_have_count(2)
         await page.get_by_role("group", name="Curves").get_by_role("button", name="slow").click()
         await expect(curves).to_have_count(1)
+        await page.set_viewport_size({"width": 360, "height": 800})
+        second_run = await page.get_by_role("columnheader", name="fast").bounding_box()
+        assert second_run
+        assert second_run["x"] + second_run["width"] <= 360
 
 
 async def test_jobs_are_added_and_left_out_in_the_address(

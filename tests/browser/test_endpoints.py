@@ -544,3 +544,17 @@ async def test_a_text_that_is_not_kept_is_not_offered(
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         await expect(page.get_by_text("Answered")).to_be_visible()
         await expect(page.get_by_role("button", name="Show the text")).to_have_count(0)
+
+
+async def test_an_endpoint_that_cannot_answer_says_why(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": "job_gone"}}
+    endpoint = add_endpoint(fake_backend, target=target)
+    fake_backend.serving.trouble["job_gone"] = "The job keeper has no final adapter."
+    async with open_page(studio.url, f"/#/endpoints/{endpoint}") as page:
+        alert = page.get_by_role("alert").filter(has_text="This endpoint can't answer")
+        await expect(alert).to_contain_text("The job keeper has no final adapter.")
+        fake_backend.serving.trouble.clear()
+        await ask_again(page)
+        await expect(alert).to_have_count(0)

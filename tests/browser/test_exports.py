@@ -65,6 +65,7 @@ async def test_a_gguf_file_is_chosen_by_keys(
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await page.get_by_label("What", exact=True).select_option("ollama")
+        await page.get_by_text("Options", exact=True).click()
         await page.get_by_label("Quantization").select_option("q4_k_m")
         await page.get_by_label("Adapter strength").select_option("50")
         await page.get_by_role("button", name="Export GGUF").press("Enter")

@@ -118,6 +118,11 @@ async def test_time_left_is_told_only_where_it_is_known(
         await expect(figure(page, "Time left")).to_contain_text("known after the second step")
         fake_backend.log(job, 5, loss=2.0, timestamp=now.isoformat())
         await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[67] min"))
+        # Where the backend says so, it is that of all that follows the last step, too.
+        fake_backend.emit(
+            job, "training.phase", phase="evaluating", secondsLeft=200, timestamp=now.isoformat()
+        )
+        await expect(figure(page, "Time left")).to_contain_text(re.compile(r"^Time left3 min .*Evaluating"))
 
 
 async def test_a_backend_whose_clock_is_behind_is_not_silent(
@@ -574,6 +579,10 @@ async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
             await expect(link).to_have_attribute("href", re.compile(re.escape(target)))
         await region.get_by_role("button", name="Show all 11").click()
         await expect(rows).to_have_count(11)
+        # On a narrow phone what can be done with the job is one row.
+        await page.set_viewport_size({"width": 360, "height": 800})
+        tops = "(row) => [...row.children].map((one) => Math.round(one.getBoundingClientRect().top))"
+        assert len(set(await page.locator(".job-actions").evaluate(tops))) == 1
 
 
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
@@ -644,3 +653,25 @@ async def test_a_forecast_stays_beside_what_came(
         facts = page.get_by_role("tabpanel")
         await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
         await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
+
+
+async def test_a_method_s_own_figures_are_curves(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("running")
+    figures = [
+        {"name": "margin", "label": "Margin", "unit": "nats"},
+        {"name": "accuracy", "label": "Accuracy"},
+    ]
+    fake_backend.emit(job, "training.started", metadata={"totalSteps": 40, "figures": figures})
+    for step in range(1, 9):
+        fake_backend.log(job, step, loss=3 / step, margin=step / 4, accuracy=0.5 + step / 20)
+    fake_backend.emit(job, "training.log", step=8, evalLoss=1, evalMargin=1.5, evalAccuracy=0.75)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        legend = page.get_by_role("group", name="Curves")
+        await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
+        await page.get_by_role("group", name="Value").get_by_text("Margin").click()
+        await expect(legend.get_by_role("button")).to_have_text(["Margin (nats)", "eval Margin (nats)"])
+        await expect(page.get_by_role("application", name=re.compile("^Margin of"))).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("radio", name="Margin")).to_be_checked()

@@ -43,6 +43,24 @@ async def names(page: Page) -> list[str]:
     return await page.locator(".jobs-name").all_inner_texts()
 
 
+OVER_CELLS = """
+() => [...document.querySelectorAll(".jobs-table th:has(.jobs-sort)")].flatMap((head) => {
+    const name = [...head.classList].find((each) => each.startsWith("jobs-col-"));
+    const text = (node) => {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        return range.getBoundingClientRect();
+    };
+    const cells = [...document.querySelectorAll(`.jobs-row .${name}`)].filter((cell) => cell.textContent);
+    const end = head.classList.contains("jobs-num");
+    const over = text(head.querySelector(".jobs-sort").firstChild);
+    const apart = (cell) => (end ? text(cell).right - over.right : text(cell).left - over.left);
+    return cells.filter((cell) => Math.abs(apart(cell)) > 1.5).map((cell) => [name, apart(cell)]);
+})
+"""
+"""Columns whose header is not over its cells' text, each with how far it is from it."""
+
+
 async def test_many_jobs_cost_what_few_do(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -120,6 +138,29 @@ async def test_the_whole_row_leads_to_the_job(
         assert box
         await page.mouse.click(box["x"] + 5, box["y"] + 5)
         await expect(page).to_have_url(re.compile(rf"#/jobs/{job}$"))
+
+
+async def test_a_row_tells_what_was_changed_how_far_it_is_and_why_it_failed(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    config = {"model": "tiny", "datasetSource": {"type": "file", "path": "d.jsonl"}, "learningRate": 2e-5}
+    long = "lighthouse with a name that is much longer than the column in which it stands #12"
+    fake_backend.add_job("failed", name=long, error="The run needs 31 GB of memory.", config=config)
+    progress = {"step": 21, "totalSteps": 40, "loss": 1.2134}
+    changed = {**config, "loraR": 8, "setByHand": ["learningRate", "loraR"]}
+    fake_backend.add_job("running", name="lighthouse #2", metrics=progress, config=changed)
+    best = {"bestEvalLoss": 0.6123}
+    fake_backend.add_job("completed", name="lighthouse", metrics=best, createdAt="2026-01-01T00:00:00Z")
+    async with open_page(studio.url, "/#/jobs") as page:
+        rows = page.locator(".jobs-row")
+        failed = rows.filter(has_text="much longer")
+        await expect(failed).to_contain_text("The run needs 31 GB of memory.")
+        running = rows.filter(has_text="lighthouse #2")
+        await expect(running).to_contain_text("step 21 of 40, loss 1.213")
+        await expect(running.locator(".jobs-col-changes")).to_have_text("Learning rate 2e-5, LoRA rank 8")
+        # The id gives way to the name, and every header stands over its cells.
+        assert await failed.locator(".jobs-id").evaluate("(id) => id.clientWidth") < 30
+        assert await page.evaluate(OVER_CELLS) == []
 
 
 async def test_several_are_compared(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +47,13 @@ async def test_a_job_is_renamed_tagged_starred_and_found_by_it(
     fake_backend.add_job("completed", name="other")
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("button", name="Star before")).to_be_visible()
+        await page.keyboard.press("Control+k")
+        offered = page.get_by_role("option")
+        for label in ("Run again with changes", "Rename", "Edit notes", "Star this job", "Delete job"):
+            await expect(offered.filter(has_text=label)).to_be_visible()
+        actions = page.get_by_role("listbox").get_by_role("option")
+        await expect(actions.nth(1)).to_have_text(re.compile("^Open in Playground"))
+        await page.keyboard.press("Escape")
         await page.keyboard.press("e")
         await page.get_by_role("textbox", name="Name").fill(" after ")
         await page.keyboard.press("Enter")

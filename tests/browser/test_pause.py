@@ -225,7 +225,7 @@ async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
     declare(studio.settings.project)
     source = {"type": "huggingface", "name": "owner/rows"}
     config = {"model": "other", "datasetSource": source, "maxSteps": 7, "seed": 3}
-    old = fake_backend.add_job(name="first", config=config)
+    old = fake_backend.add_job(name="first #2", config=config)
     steps(fake_backend, old, 1, 7)
     fake_backend.finish(old)
     async with open_page(studio.url, f"/#/jobs/{old}") as page:
@@ -234,6 +234,7 @@ async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
         await page.get_by_role("dialog").get_by_role("button", name="Run training").click()
         await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
         sent = json.loads(fake_backend.last("POST /v1/jobs").body)
+        assert sent["name"] == "first #3"
         assert {key: value for key, value in sent["config"].items() if key != "setByHand"} == config
         await expect(page.get_by_text("Filled in from")).to_have_count(0)
         job = next(reversed(fake_backend.jobs))

@@ -201,7 +201,7 @@ async def test_run_a_job_again_with_changes(
     job = fake_backend.add_job("completed", name="second", config=config)
     gone = fake_backend.add_job("cancelled", name="deleted", config=config)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await page.get_by_role("button", name="Run again with changes").click()
+        await page.get_by_role("button", name="Run again").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.get_by_label("Learning rate", exact=True)).to_have_value("0.002")
         await page.get_by_role("button", name="All settings").click()
@@ -214,7 +214,7 @@ async def test_run_a_job_again_with_changes(
         await put(page, "Learning rate", "0.001")
         # What was typed is not lost without a question.
         await form.get_by_role("link", name="second").click()
-        await page.get_by_role("button", name="Run again with changes").click()
+        await page.get_by_role("button", name="Run again").click()
         question = page.get_by_role("dialog", name="Replace the changes on Home?")
         await question.get_by_role("button", name="Back").click()
         await page.goto(f"{studio.url}/#/?trainer=second")
@@ -222,7 +222,7 @@ async def test_run_a_job_again_with_changes(
         await page.get_by_role("button", name="Reset").click()
         await expect(page.locator(".home-note")).to_have_count(0)
         await page.goto(f"{studio.url}/#/jobs/{gone}")
-        await page.get_by_role("button", name="Run again with changes").click()
+        await page.get_by_role("button", name="Run again").click()
         await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml")
 
 
@@ -243,7 +243,7 @@ async def test_a_run_takes_the_place_of_the_settings(
         await expect(card).to_have_count(0)
         ended = fake_backend.add_job("completed", name="first", config={"model": "tiny", "loraR": 8})
         await page.goto(f"{studio.url}/#/jobs/{ended}")
-        again = page.get_by_role("button", name="Run again with changes")
+        again = page.get_by_role("button", name="Run again")
         async with hurried(page, studio):
             await again.wait_for()
         await again.click()

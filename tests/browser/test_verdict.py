@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from tests.support.fake_evaluation import GENERAL
+
 from .states import trained
 from .talk import answers, ask, asked
 from .test_home import START, declare
@@ -63,6 +65,12 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
         await verdict.get_by_text("Details", exact=True).click()
         await expect(verdict).to_contain_text("its answers are 4 times longer")
         await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
+        # The words stand at the line that they are about.
+        zero = await verdict.locator(".job-interval-zero").first.bounding_box()
+        words = await verdict.get_by_text("no difference", exact=True).bounding_box()
+        assert zero
+        assert words
+        assert abs(zero["x"] - words["x"] - words["width"] / 2) < 2
         await verdict.get_by_text("Answers to general questions").click()
         row = verdict.get_by_role("row", name="Cut after 64 tokens")
         await expect(row.get_by_role("cell")).to_have_text(["0 of 16", "11 of 16"])
@@ -154,17 +162,27 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
     one, two, three, four = (
         trained(fake_backend, name, steps=40, of=40) for name in ("one", "two", "three", "four")
     )
-    for job in (one, two, three):
+    for job in (one, three):
         fake_backend.evaluations.judge(job)
+    forgot = {"mean": -0.93, "low": -1.1, "high": -0.7}
+    fake_backend.evaluations.judge(two, general={**GENERAL, "adapter": 2.98, "difference": forgot})
     fake_backend.evaluations.unlike.add(three)
     async with open_page(studio.url, f"/#/compare?jobs={one},{two},{three},{four}", faulty=True) as page:
         paired = page.get_by_role("region", name="Adapter against adapter")
         await expect(paired.get_by_role("definition")).to_have_text(
             [
-                "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows.",
-                "three and one were evaluated on different rows.",
+                (
+                    "Better than one: loss 1.66 vs. 1.91 on 12 held-out rows. "
+                    "General questions: its loss rose by 0.93; that of one rose by 0.31."
+                ),
+                (
+                    "three and one were evaluated on different rows. "
+                    "General questions: its loss rose by 0.31; that of one rose by 0.31."
+                ),
             ]
         )
+        row = page.get_by_role("row", name="General loss change")
+        await expect(row.get_by_role("cell")).to_have_text(["+0.31", "+0.93", "+0.31", "\u2013"])
         await page.goto(f"{studio.url}/#/compare?jobs={one},{four}")
         await expect(page.locator(".chart-curve")).to_have_count(2)
         await expect(paired).to_have_count(0)

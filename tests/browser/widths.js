@@ -17,8 +17,28 @@
     if (!known) styles.set(element, (known = getComputedStyle(element)));
     return known;
   };
-  const ancestors = function* (element) {
-    for (let at = element; at && at !== document.body; at = at.parentElement) yield at;
+  const frames = new Map();
+  const frameOf = (element) => {
+    if (!frames.has(element)) frames.set(element, element.getBoundingClientRect());
+    return frames.get(element);
+  };
+  // What an element lies in: the nearest that scrolls, those that clip below it, and the nearest that floats.
+  const around = new Map([[document.body, { clips: [], scrolls: null, floats: null }]]);
+  const aroundOf = (element) => {
+    let known = around.get(element);
+    if (!known) {
+      const above = aroundOf(element.parentElement ?? document.body);
+      const { overflowX, overflowY, position, display } = style(element);
+      const scrolls = overflowX === "auto" || overflowX === "scroll" || overflowY === "auto" || overflowY === "scroll";
+      const clips = overflowX !== "visible" && display !== "inline" ? [element, ...above.clips] : above.clips;
+      known = {
+        clips: scrolls ? [] : clips,
+        scrolls: scrolls ? element : above.scrolls,
+        floats: ["fixed", "sticky", "absolute"].includes(position) ? element : above.floats,
+      };
+      around.set(element, known);
+    }
+    return known;
   };
   // A modal dialog makes the rest of the page inert; what is under it is not read now.
   const modal = document.querySelector("dialog:modal");
@@ -49,38 +69,23 @@
     if (rects.length === 0) continue;
     const { fontSize, lineHeight } = style(element);
     if (parseFloat(lineHeight) < parseFloat(fontSize)) faults.push(`lines of ${lineHeight} for letters of ${fontSize}: ${text.slice(0, 40)}`);
-    const floats = [...ancestors(element)].find((at) => ["fixed", "sticky", "absolute"].includes(style(at).position));
+    const { clips, scrolls, floats } = aroundOf(element);
     const layer = floats ? name(floats) : "";
-    let scrolls = null;
-    let clip = null;
-    let cut = false;
-    for (const at of ancestors(element)) {
-      const { overflowX, overflowY } = style(at);
-      if (scrolls) continue;
-      const box = at.getBoundingClientRect();
-      if (overflowX === "auto" || overflowX === "scroll" || overflowY === "auto" || overflowY === "scroll") scrolls = at;
-      else if (overflowX !== "visible" && style(at).display !== "inline") {
-        clip ??= at;
-        const right = Math.max(...rects.map((rect) => rect.right)) - box.right;
-        const left = box.left - Math.min(...rects.map((rect) => rect.left));
-        const below = Math.max(...rects.map((rect) => rect.bottom)) - box.bottom;
-        if (!cut && (Math.max(right, left) > 1 || below > 4)) {
-          cut = true;
-          if (!isReadElsewhere(element)) faults.push(`cut by ${name(at)}: ${text.slice(0, 60)}`);
-        }
-      }
-    }
+    const clip = clips[0] ?? null;
+    const cutter = clips.find((at) => {
+      const box = frameOf(at);
+      const right = Math.max(...rects.map((rect) => rect.right)) - box.right;
+      const left = box.left - Math.min(...rects.map((rect) => rect.left));
+      const below = Math.max(...rects.map((rect) => rect.bottom)) - box.bottom;
+      return Math.max(right, left) > 1 || below > 4;
+    });
+    if (cutter && !isReadElsewhere(element)) faults.push(`cut by ${name(cutter)}: ${text.slice(0, 60)}`);
     if (!scrolls && !clip && rects.some(({ left, right }) => left < -1 || right > innerWidth + 1)) {
       faults.push(`beyond the window: ${text.slice(0, 60)}`);
     }
     // SVG text is drawn where the drawing wants it; a chart has its own tests.
     if (!element.closest("svg")) for (const rect of rects) texts.push({ element, text, rect, layer, clip, scrolls });
   }
-  const frames = new Map();
-  const frameOf = (element) => {
-    if (!frames.has(element)) frames.set(element, element.getBoundingClientRect());
-    return frames.get(element);
-  };
   const within = ({ rect, clip, scrolls }) => {
     let { left, right, top, bottom } = rect;
     for (const frame of [clip, scrolls]) {

@@ -6,16 +6,12 @@ import errno
 import io
 import logging
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from arkor_dev.cli import console
 from arkor_dev.cli.console import LogLines, Terminal
-
-if TYPE_CHECKING:
-    from arkor_dev.core.settings import Settings
 
 
 @pytest.fixture
@@ -71,16 +67,6 @@ def test_progress_in_a_file_is_a_line_now_and_then(
     terminal.notice({"notice": "progress", "label": "Odd", "done": "x", "total": None})
     assert out.getvalue().splitlines() == ["Model 0 %", "Model 50 %", "Model 100 %"]
     terminal.close()
-
-
-def test_the_banner_says_when_the_port_has_moved(
-    terminal: Terminal, out: io.StringIO, settings: Settings
-) -> None:
-    terminal.banner(settings, 4000)
-    assert "taken" not in out.getvalue()
-    terminal.banner(settings, 4003)
-    assert "Port 4000 is taken; using 4003, the next free one.\n" in out.getvalue()
-    assert f"  Project  {settings.project}\n" in out.getvalue()
 
 
 def test_a_terminal_that_is_gone_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 CTRL_C = "\x03"
 TOML = '[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "data.jsonl"\nsteps = 60\n'
-ASKED = "Press Ctrl-C again within 60 s to end it, or do nothing to go on."
+ASKED = "Press Ctrl-C again within 60 s to stop it, or do nothing to continue."
 LONG = {"WINDOW": "60", "PATIENCE": "60"}
 """A machine that stands still for some seconds answers, and presses twice, all the same."""
 
@@ -106,8 +106,8 @@ async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
         screen.press(CTRL_C)
         await screen.shows(ASKED)
         assert (
-            "The job support-bot is at step 34/60 and ends with Studio. Its checkpoint of step 20 stays; "
-            "what it has learned since is lost.\n"
+            "The job support-bot is at step 34/60 and ends with Studio. Its checkpoint of step 20 is kept; "
+            "its progress since then is lost.\n"
         ) in screen.text
         assert "later" not in screen.text  # a waiting job runs at the next start
         screen.press(CTRL_C)
@@ -122,11 +122,11 @@ async def test_it_goes_on_when_nobody_presses_again(launch: Launch) -> None:
     async with on_terminal(STAND_IN, *launch.studio, env=env) as screen:
         await ready(screen)
         screen.press(CTRL_C)
-        await screen.shows("Studio goes on.")
-        assert "It has no checkpoint yet, so all of it is lost." in screen.text
+        await screen.shows("Studio keeps running.")
+        assert "It has no checkpoint yet, so all its progress is lost." in screen.text
         assert screen.process.returncode is None
         screen.press(CTRL_C)  # a first one again
-        await screen.shows("Studio goes on.", times=2)
+        await screen.shows("Studio keeps running.", times=2)
         launch.fake.finish(job)
         screen.press(CTRL_C)  # and nothing left to lose
         assert await ended(screen) == 0
@@ -158,7 +158,7 @@ async def test_yes_answers_beforehand_and_still_says_what_was_lost(launch: Launc
         screen.press(CTRL_C)
         assert await ended(screen) == 0
     assert "support-bot is at step 34/60 and ends with Studio." in screen.text
-    assert "Press Ctrl-C" not in screen.text
+    assert "Press Ctrl-C again" not in screen.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -178,7 +178,7 @@ async def test_without_a_terminal_it_ends_as_ever_and_says_what_was_lost(
     _, said = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     assert b"support-bot is at step 34/60 and ends with Studio." in said
-    assert b"Press Ctrl-C" not in said
+    assert b"Press Ctrl-C again" not in said
 
 
 async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
@@ -188,7 +188,7 @@ async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
         screen.process.terminate()
         assert await ended(screen) == 0
     assert "ends with Studio" in screen.text
-    assert "Press Ctrl-C" not in screen.text
+    assert "Press Ctrl-C again" not in screen.text
 
 
 async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
@@ -259,7 +259,7 @@ async def test_impatience_ends_it_at_once_with_one_line(launch: Launch) -> None:
         screen.press(CTRL_C)
         assert await ended(screen) == 130
     said = screen.text.removeprefix(before).replace("^C", "").splitlines()
-    assert [line for line in said if line] == ["Stopping Studio.", "Studio was ended at once."]
+    assert [line for line in said if line] == ["Stopping Studio.", "Studio was stopped at once."]
 
 
 async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) -> None:
@@ -270,9 +270,9 @@ async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) ->
         fake.log(job, 7, loss=2.0)
         await screen.shows("step 7/60")
         screen.press(CTRL_C)
-        await screen.shows("The job goes on.")
+        await screen.shows("The job keeps running.")
         assert f"The job {job} is at step 7/60 and ends with this command." in screen.text
-        assert "It has no checkpoint yet, so all of it is lost." in screen.text
+        assert "It has no checkpoint yet, so all its progress is lost." in screen.text
         fake.finish(job)
         assert await ended(screen) == 0
     assert f"Job {job} finished with status=completed\n" in screen.text
@@ -305,6 +305,6 @@ async def test_a_backend_that_resumes_loses_nothing_and_asks_nothing(launch: Lau
         screen.press(CTRL_C)
         assert await ended(screen) == 130
     said = " ".join(screen.text.split())
-    assert f"Job {job} pauses: its backend was started for this command and ends with it." in said
-    assert "goes on by itself when `arkor-dev --local` runs next" in said
+    assert f"Job {job} is paused: its backend was started for this command and ends with it." in said
+    assert "resumes by itself when `arkor-dev --local` runs next" in said
     assert launch.fake.count("POST /v1/jobs/{id}/cancel") == 0

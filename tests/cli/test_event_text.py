@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.cli.event_text import RunLines, clock, forecast_line, ordinal, progress_of, waiting_line
+from arkor_dev.cli.event_text import (
+    RunLines,
+    clock,
+    forecast_line,
+    left_of,
+    ordinal,
+    phase_of,
+    progress_of,
+    waiting_line,
+)
 from arkor_dev.jobs.follow import JobEvent, Waiting, waiting_of
 
 
@@ -126,8 +135,8 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
             JobEvent("training.paused", {"step": 20, "reason": "disk", "message": "1 GB\nfree"}),
             "paused at step 20: 1 GB free",
         ),
-        (JobEvent("training.resumed", {"step": 20, "message": ""}), "goes on after step 20"),
-        (JobEvent("training.resumed", {"step": "\x1b[31m2"}), "goes on after step 2"),
+        (JobEvent("training.resumed", {"step": 20, "message": ""}), "resumed at step 20"),
+        (JobEvent("training.resumed", {"step": "\x1b[31m2"}), "resumed at step 2"),
         (JobEvent("training.message", {"message": "a\nb"}), "a b"),
         (JobEvent("training.message", {}), "None"),
         (JobEvent("x.y\x1b[1m", {"type": "x", "jobId": "j", "a": "é"}), 'x.y: {"a": "é"}'),
@@ -195,7 +204,7 @@ def test_a_forecast_in_one_line() -> None:
     short = {**forecast, "cutRows": 12, "fits": False, "fixes": [{"words": "a batch\x1b[2Jsize of 1"}, 3]}
     line = forecast_line(short)
     assert line
-    assert "12 rows cut, which does not fit; this would: a batch" in line
+    assert "12 rows truncated, which does not fit; this would: a batch" in line
     assert "\x1b" not in line
     assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
@@ -204,7 +213,7 @@ def test_a_forecast_in_one_line() -> None:
 
 def test_a_held_queue_is_said() -> None:
     assert waiting_line(Waiting(2, ("a", "job_1"), held=True)) == (
-        "Waiting: 2nd in the queue, behind a (job_1). The queue is held: let it go on in Studio"
+        "Waiting: 2nd in the queue, behind a (job_1). The queue is paused: resume it in Studio"
     )
     held = {"position": 1, "behind": None, "held": True}
     assert waiting_of({"status": "queued", "queue": held}) == Waiting(1, None, held=True)
@@ -220,3 +229,52 @@ def test_a_run_that_goes_on_has_come_as_far_as_it_says() -> None:
     run.read(row(21, 900, loss=1.0))
     run.read(row(22, 902, loss=1.0))
     assert run.pace() == 2
+
+
+def test_the_time_left_of_the_whole_counts_down_between_two_events() -> None:
+    """After the last step too: phases are lines there, and the backend's estimate goes before the pace."""
+    now = [0.0]
+    run = RunLines(total=2, now=lambda: now[0])
+    events = [
+        JobEvent("training.phase", {"phase": "loading"}),
+        JobEvent("training.phase", {"phase": "training"}),
+        row(1, 0, loss=2.0),
+        JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 50}),
+        row(2, 5, loss=1.0, secondsLeft=40.4),
+        JobEvent("training.phase", {"phase": "saving", "secondsLeft": 38.0}),
+        JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 30.0}),
+        JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 20.0}),
+        JobEvent("training.phase", {"phase": "po\x1b[31mlishing"}),
+    ]
+    assert [run.read(event) for event in events] == [
+        "loading the data and the model",
+        "",
+        "step 1/2  loss 2.000",
+        "",
+        "step 2/2  loss 1.000  5 s/step  0:40 left",
+        "saving  0:38 left",
+        "evaluating  0:30 left",
+        "",
+        "polishing  0:20 left",
+    ]
+    now[0] = 12
+    assert run.left() == 8
+    now[0] = 100
+    assert run.left() == 0
+    run.read(JobEvent("training.resumed", {"step": 1}))
+    assert (run.left(), run.doing()) == (None, "step 1/2")
+
+
+def test_the_time_left_of_a_job_s_record() -> None:
+    phase = {"name": "evaluating", "secondsLeft": 130, "estimatedAt": "2026-01-01T00:00:00Z"}
+    job: dict[str, object] = {"status": "running", "phase": phase}
+    moment = 1767225600.0
+    assert (left_of(job, moment + 5), phase_of(job)) == ("2:05 left", "evaluating")
+    assert left_of(job, moment + 500) == "0:00 left"
+    assert left_of(job, moment - 500) == "2:10 left", "another clock"
+    for wrong in (
+        {**job, "status": "paused"},
+        {"status": "running"},
+        {**job, "phase": {**phase, "estimatedAt": 3}},
+    ):
+        assert left_of(wrong, moment) is None

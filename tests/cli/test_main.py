@@ -104,7 +104,7 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (["--open=yes"], "--open takes no value. See arkor-dev --help."),
         (
             ["--log-level", "loud"],
-            "--log-level: loud is no level. Choose one of debug, info, warning, error.",
+            "--log-level: loud is not a valid level. Choose one of debug, info, warning, error.",
         ),
         (["--project", "/nowhere"], "/nowhere is not a folder. Name the project's folder with --project."),
         (["--nonsense"], "unknown option --nonsense. See arkor-dev --help."),
@@ -324,7 +324,7 @@ async def test_the_banner_and_the_quiet(
         "  Studio   http://localhost:PORT",
         f"  Project  {tmp_path / 'project'}",
         "  Backend  the managed backend",
-        "  Ctrl-C stops it.",
+        "  Press Ctrl-C to stop.",
         "  Identity anonymous · anon-org / demo · 127.0.0.1:PORT",
         "Stopping Studio.",
         "Studio has stopped.",

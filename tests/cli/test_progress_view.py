@@ -52,7 +52,7 @@ def test_nothing_hostile_reaches_the_pipe() -> None:
     view.show(JobEvent("training.failed", {"error": "\x1b]0;title\x07no"}))
     view.show(Connection("gone \x1b[31mfar\naway"))
     view.notice({"notice": "message", "level": "error", "text": "bad\x1b[1m\nnews"})
-    assert out.getvalue() == "ab\nfailed: no\nconnection lost, trying again: gone far away\nbad news\n"
+    assert out.getvalue() == "ab\nfailed: no\nconnection lost, retrying: gone far away\nbad news\n"
 
 
 def test_progress_lines_are_few() -> None:
@@ -85,7 +85,7 @@ def test_a_lost_and_found_connection() -> None:
     view = PlainView(Console(file=out))
     view.show(Connection("host is away."))
     view.show(Connection(None))
-    assert out.getvalue() == "connection lost, trying again: host is away.\nconnected again\n"
+    assert out.getvalue() == "connection lost, retrying: host is away.\nreconnected\n"
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveView), (False, PlainView)])

@@ -76,7 +76,7 @@ def test_the_command_line_says_which_backend_it_takes(
     out, err = capsys.readouterr()
     assert (out, err) == (f"{job} (a) is cancelled.\n", f"{job} is a job of this machine.\n")
     assert main(["jobs", *project]) == 2
-    assert "Nobody is signed in" in capsys.readouterr().err
+    assert "Not signed in" in capsys.readouterr().err
     remember(replace(here, local=True))
     assert main(["jobs", "--json", *project]) == 0
     out, err = capsys.readouterr()

@@ -33,9 +33,16 @@ COMMON: dict[str, Any] = {
     "eval_split": 0.4,
     "eval_every": 10,
     "number_format": "float32",
+    "samples": "off",
 }
 TRAINERS: dict[str, dict[str, Any]] = {
-    "grows": {"optimizer": "lion", "learning_rate": 1e-3, "scheduler": "cosine", "save_every": 10},
+    "grows": {
+        "optimizer": "lion",
+        "learning_rate": 1e-3,
+        "scheduler": "cosine",
+        "save_every": 10,
+        "samples": ["Where is my parcel?"],
+    },
     "packs": {
         "packing": True,
         "lora.dropout": 0.1,

@@ -17,7 +17,7 @@ from arkor_dev.local.gguf import limited
 from arkor_dev.local.workers.process import DEFAULTS
 
 from .forked import Forks
-from .forking_backend import worker_template
+from .forking_backend import fork_workers, worker_template
 from .harness import Backend, Frame
 from .tiny_model import chats, write_jsonl
 
@@ -32,7 +32,7 @@ for _name, _value in DEFAULTS.items():
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 STEPS = 30
-CONFIG: dict[str, Any] = {
+SAMPLED: dict[str, Any] = {
     "model": "./models/tiny",
     "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
     "maxSteps": STEPS,
@@ -41,13 +41,14 @@ CONFIG: dict[str, Any] = {
     "evalSteps": 15,
     "numberFormat": "float32",
 }
+"""With the sample answers that a run makes unless told otherwise: they take 2 s of even so short a run."""
+CONFIG: dict[str, Any] = {**SAMPLED, "samples": "off"}
 ENDLESS: dict[str, Any] = {
     **CONFIG,
     "maxSteps": 1_000_000,
     "loggingSteps": 1,
     "saveSteps": 5,
     "learningRate": 1e-3,
-    "samples": "off",
 }
 
 
@@ -95,9 +96,8 @@ def template() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def forked_workers(template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test's backends fork their workers; tests of processes' starts and ends have true ones."""
-    for name, value in template.items():
-        monkeypatch.setenv(name, value)
+    """The test and its backends fork their workers; tests of processes' starts and ends have true ones."""
+    fork_workers(template, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +162,17 @@ def shared_data(shared: Backend, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def trained(shared: Backend, shared_data: Path) -> Trained:
-    job = shared.submit(CONFIG, "parrot")
+    return _trained(shared, shared_data, CONFIG)
+
+
+@pytest.fixture(scope="session")
+def answered(shared: Backend, shared_data: Path) -> Trained:
+    """The same job with sample answers."""
+    return _trained(shared, shared_data, SAMPLED)
+
+
+def _trained(shared: Backend, shared_data: Path, config: dict[str, Any]) -> Trained:
+    job = shared.submit(config, "parrot")
     # A busy machine may take long enough for a keep-alive, which is no part of the story.
     events = [frame for frame in shared.events(job) if frame.event != "ping"]
     return Trained(shared, job, events, shared_data)

@@ -2,7 +2,7 @@
 
 ``python -m tests.local.forking_backend ARGUMENTS`` is ``python -m arkor_dev.local ARGUMENTS`` but for how it
 starts the workers in `FORKED`, where ``ARKOR_TEST_FORKS`` names a template. The tests of how processes start,
-end and are killed have the true ones.
+end and are killed have the true ones. `fork_workers` does the same in the tests' own process.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .harness import FORKS
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator, Mapping
+
+    import pytest
 
 FORKED: Final = tuple(
     f"arkor_dev.local.{name}.worker" for name in ("training", "inference", "forecast", "exports")
@@ -45,6 +47,14 @@ def worker_template() -> Iterator[dict[str, str]]:
     template = Template(LIBRARIES, environment)
     yield {FORKS: template.name}
     template.end()
+
+
+def fork_workers(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
+    """Fork the workers of this process and of the backends that it starts from a ``worker_template``."""
+    for name, value in template.items():
+        patch.setenv(name, value)
+    if template:
+        patch.setattr(asyncio, "create_subprocess_exec", start)
 
 
 class ForkedProcess:
@@ -91,6 +101,9 @@ class ForkedProcess:
         return await asyncio.shield(self._status)
 
 
+TRUE_START: Final = asyncio.create_subprocess_exec
+
+
 async def start(*argv: str, **how: Any) -> Any:
     """Start a process as ``asyncio.create_subprocess_exec`` does, which this stands in for."""
     python, flag, module = argv[:3]
@@ -101,6 +114,5 @@ async def start(*argv: str, **how: Any) -> Any:
 
 
 if __name__ == "__main__":
-    TRUE_START = asyncio.create_subprocess_exec
     asyncio.create_subprocess_exec = start  # type: ignore[assignment]
     runpy.run_module("arkor_dev.local", run_name="__main__", alter_sys=True)

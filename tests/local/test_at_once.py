@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(300)]
 SECONDS = 100
-LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0, "samples": "off"}
+LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0}
 
 
 def final(data: Path, job: str) -> bytes:

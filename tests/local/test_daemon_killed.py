@@ -26,6 +26,7 @@ model = "./models/tiny"
 dataset = "data/chats.jsonl"
 steps = 30
 learning_rate = 1e-2
+samples = "off"
 
 [[trainer]]
 name = "endless"
@@ -35,6 +36,7 @@ steps = 1000000
 learning_rate = 1e-3
 save_every = 5
 log_every = 1
+samples = "off"
 """
 
 

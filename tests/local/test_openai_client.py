@@ -42,6 +42,7 @@ model = "./models/tiny"
 dataset = "data/chats.jsonl"
 steps = 30
 learning_rate = 1e-2
+samples = "off"
 """
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
 LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}

@@ -95,4 +95,8 @@ def make(folder: Path, layers: int = 2) -> None:
 
 
 if __name__ == "__main__":
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
+
+    with lean_imports():
+        import transformers  # noqa: F401
     make(Path(sys.argv[1]))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.training.run_events import RunEvents
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
@@ -35,7 +37,7 @@ def tiny_run(
     data: Path,
     plan: Plan,
     choice: Choice,
-    emit: Callable[..., None],
+    emit: RunEvents,
     train: Sequence[Example] | None = None,
     held_out: Sequence[Example] = (),
     **facts: Any,
@@ -83,14 +85,12 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     )
 
 
-class Events:
+class Events(RunEvents):
     """Takes a run's events."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def __call__(self, name: str, **fields: Any) -> None:
-        self.calls.append((name, fields))
+        super().__init__(lambda name, fields: self.calls.append((name, dict(fields))))
 
     def figures(self, field: str) -> list[float]:
         """That figure of every row of the log that has it."""

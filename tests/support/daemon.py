@@ -63,12 +63,17 @@ class Daemon:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """This process's environment with everything personal moved below ``home``."""
+    """This process's environment with everything personal moved below ``home``.
+
+    Chats are answered by transformers, as in the other tests: where llama.cpp is installed, a daemon would
+    convert each model for it in the background.
+    """
     dropped = ("XDG_", "ARKOR_", "PYTHONUNBUFFERED")  # a person's Python writes through a buffer
     kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     cache = os.environ.get("ARKOR_TEST_CACHE")
     return kept | {
         "HOME": str(home),
+        "ARKOR_ENGINE": "exact",
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_DATA_HOME": str(home / ".local" / "share"),
         "XDG_CACHE_HOME": str(Path(cache).parent if cache else home / ".cache"),

@@ -98,8 +98,8 @@ class Callback:
                 return await asyncio.shield(self._query)
         except TimeoutError:
             raise SlowRequestError(
-                f"No answer came from the browser within {patience / 60:g} minutes, so this sign-in has "
-                "ended. Run `arkor-dev login` again; with --no-browser you open the address yourself.",
+                f"The browser did not answer within {patience / 60:g} minutes. Run `arkor-dev login` "
+                f"again, or add --no-browser to open the address yourself.",
             ) from None
 
     async def show(self, title: str, text: str) -> None:
@@ -116,16 +116,16 @@ class Callback:
         # A name of another's for this address (DNS rebinding) does not count, nor does what a page loads
         # by itself: an image, a frame, a script. Browsers say what they want it for.
         if request.headers.getall(hdrs.HOST, []) != [self._host] or not request.raw_path.startswith("/"):
-            return _refusal(403, f"This answers only to {self._host}.")
+            return _refusal(403, f"This server answers only to {self._host}.")
         if request.path != CALLBACK_PATH:
-            return _refusal(404, "Nothing is here.")
+            return _refusal(404, "Not found.")
         if request.method != hdrs.METH_GET or request.headers.get("Sec-Fetch-Dest", "document") != "document":
-            return _refusal(403, "Only a browser that was sent back from the sign-in is answered.")
+            return _refusal(403, "Only the browser that the sign-in page redirected is answered.")
         if self._query.done():
-            return _refusal(410, "This sign-in has had its answer. Go back to the terminal.")
+            return _refusal(410, "This sign-in is already complete. Return to the terminal.")
         query = {name: request.query.getall(name) for name in request.query}
         if not self._ours(query):
-            return _refusal(403, "This belongs to another sign-in. Use the tab that was opened last.")
+            return _refusal(403, "This tab belongs to another sign-in. Use the one opened last.")
         self._query.set_result(query)
         self._stop_listening()  # nobody else gets in from here on
         try:

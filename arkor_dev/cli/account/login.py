@@ -95,24 +95,24 @@ def run_logout(
     path = settings.arkor_home / "credentials.json"
     there, lost = _what_is_there(path)
     if there is None and not lost and not path.exists():
-        _say(console, f"Nobody is signed in: there is no {path}.")
+        _say(console, f"Not signed in: there is no {path}.")
     else:
         if there is None and lost:
-            raise BadRequestError(f"{lost} Move the file away yourself.")
+            raise BadRequestError(f"{lost} Remove the file yourself.")
         if lost and not confirm(lost, "Remove it?", yes=yes):
             _say(console, "Nothing was changed.")
             return 0
         asyncio.run(_remove(path, there))
         _say(
             console,
-            f"Signed out: {path} is removed. The next start of Studio makes an anonymous identity, unless "
-            "you sign in before: arkor-dev login",
+            f"Signed out: {path} was removed. Studio creates an anonymous identity at its next start, "
+            f"unless you sign in first: arkor-dev login",
         )
     named = sorted(name for name, value in environ.items() if value and _names_a_token(name))
     if named:
         _say(
             console,
-            f"The environment still names a token: {', '.join(named)}. To drop it: unset {' '.join(named)}",
+            f"The environment still has a token: {', '.join(named)}. To remove it: unset {' '.join(named)}",
         )
     return 0
 
@@ -143,7 +143,7 @@ class _Login:
             document = await new_anonymous(http, self._base_url)
             await self._keep(document)
         self._say(f"Signed in anonymously at {self._host}, as the organisation {document['orgSlug']}.")
-        self._say(f"Keep {self._path}: this identity cannot be had back without it. {NEXT}")
+        self._say(f"Keep {self._path}: this identity can't be recovered without it. {NEXT}")
         return 0
 
     async def account(self) -> int:
@@ -160,7 +160,7 @@ class _Login:
                 except ArkorError as fault:
                     await callback.show("Not signed in", fault.text)
                     raise
-                await callback.show("Signed in", f"{who} You can close this tab and go back to the terminal.")
+                await callback.show("Signed in", f"{who} You can close this tab and return to the terminal.")
         for line in (who, *more, NEXT):
             self._say(line)
         return 0
@@ -168,16 +168,16 @@ class _Login:
     async def _send_to(self, attempt: Attempt) -> None:
         opened = self._browse is not None and await self._browse(attempt.address)
         if opened:
-            self._say("Sign in with the browser that has just opened. If none has, open this address:")
+            self._say("Sign in with the browser that just opened. If none did, open this address:")
         elif self._browse is None:
             self._say("Open this address in a browser on this machine:")
         else:
-            self._say("No browser could be opened. Open this address in one on this machine:")
+            self._say("Couldn't open a browser. Open this address in one on this machine:")
         self._say(attempt.address)
         if not opened:
             tunnel = f"ssh -L {attempt.port}:127.0.0.1:{attempt.port} HOST"
-            self._say(f"For a browser on another machine, first let its answer through: {tunnel}")
-        self._say(f"Waiting for {self._patience / 60:g} minutes. Ctrl-C stops it.")
+            self._say(f"For a browser on another machine, forward the port first: {tunnel}")
+        self._say(f"Waiting for {self._patience / 60:g} minutes. Press Ctrl-C to stop.")
 
     async def _finish(self, http: HttpClient, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
         """Turn the browser's answer into a credentials file; who has signed in, and what that means here."""
@@ -190,7 +190,7 @@ class _Login:
             return [f"Signed in. {self._host} could not say yet as whom: {fault.text}"]
         except ArkorError as fault:
             raise fault.reworded(
-                f"{self._host} does not take the new sign-in: {fault.text} Nothing was changed."
+                f"{self._host} rejected the new sign-in: {fault.text} Nothing was changed."
             ) from None
         await self._keep(document)
         stranger = account.stranger_to(self._project)
@@ -214,12 +214,12 @@ def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
     except NoCredentialsError:
         return None, None
     except UnknownIdentityError:
-        return None, f"{path} holds no identity that Studio knows."
+        return None, f"{path} contains no identity that Studio knows."
     if stored.mode != "anon":
         return stored, None
     return stored, (
-        f"You are the anonymous identity {stored.org_slug}. Without {path} it cannot be had back, and its "
-        "jobs on the backend can no longer be reached."
+        f"You are the anonymous identity {stored.org_slug}. Without {path} it can't be recovered, and its "
+        f"jobs on the backend can't be reached any more."
     )
 
 
@@ -230,7 +230,7 @@ async def _remove(path: Path, there: Stored | None) -> None:
         except NoCredentialsError:
             now = None
         if now is not None and (there is None or now.document != there.document):
-            raise ConflictError(f"{path} has changed meanwhile. Run `arkor-dev logout` again.")
+            raise ConflictError(f"{path} changed in the meantime. Run `arkor-dev logout` again.")
         try:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as fault:
@@ -247,8 +247,8 @@ def _first_free(ports: tuple[int, ...]) -> socket.socket:
             continue
     listed = ", ".join(map(str, ports))
     raise InternalError(
-        f"The browser's answer can come back to none of the ports {listed} of this machine: all are taken. "
-        "End what uses one of them (another sign-in, perhaps) and try again.",
+        f"All ports on which this machine could receive the browser's answer are in use: {listed}. Stop what "
+        "uses one of them (another sign-in, perhaps) and try again.",
     )
 
 

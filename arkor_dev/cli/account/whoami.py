@@ -74,7 +74,7 @@ class Account:
         if scope is None or not self.slugs or scope.org_slug in self.slugs:
             return None
         return (
-            f"The project in {project} belongs to {scope.org_slug}, which is no organisation of yours. "
+            f"The project in {project} belongs to {scope.org_slug}, which isn't one of your organisations. "
             f"Sign in as its owner, or move {state_path(project)} away to start a new project."
         )
 
@@ -130,10 +130,8 @@ async def _look(settings: Settings) -> dict[str, object]:
 
 def _lines(settings: Settings, found: dict[str, object]) -> list[str]:
     if found["mode"] is None:
-        step = (
-            "Sign in with `arkor-dev login`. Without that, Studio makes an anonymous identity at its start."
-        )
-        return [f"Nobody is signed in. {found['error']}", step]
+        step = "Sign in with `arkor-dev login`; otherwise Studio creates an anonymous identity at its start."
+        return [f"Not signed in. {found['error']}", step]
     host = place(URL(str(found["baseUrl"])))
     if not found["signedIn"]:
         return [

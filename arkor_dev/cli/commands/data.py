@@ -44,10 +44,10 @@ def run_data(
     wrong usage: no such file, no such trainer.
     """
     if action != "check":
-        said = "data needs to know what to do" if action is None else f"data cannot {one_line(action, 80)}"
+        said = "data needs a subcommand" if action is None else f"unknown subcommand {one_line(action, 80)}"
         raise BadRequestError(f"{said}. Run arkor-dev data check [FILE].")
     if file is not None and trainer is not None:
-        raise BadRequestError("FILE and --trainer are both given. Name the one that is to be checked.")
+        raise BadRequestError("Give either FILE or --trainer, not both.")
     console = console or Console()
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True
@@ -86,7 +86,7 @@ def _show(report: DataCheck, console: Console) -> None:
     say("")
     say(f"{_counted(report['rows'], 'row')}: {_summary(report['findings'])}.")
     if report["leftOut"]:
-        say("Not looked at:", "dim")
+        say("Not checked:", "dim")
         for text in report["leftOut"]:
             say(f"  {one_line(text)}", "dim")
 

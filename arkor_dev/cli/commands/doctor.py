@@ -78,11 +78,11 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
 def _verdict(settings: Settings, checks: list[Check]) -> str:
     failed = sum(check.status == "fail" for check in checks)
     if failed:
-        what, does = ("1 check", "its line says") if failed == 1 else (f"{failed} checks", "their lines say")
-        return f"{what} failed. Do what {does}, then run arkor-dev doctor again."
+        what, steps = ("1 check", "step") if failed == 1 else (f"{failed} checks", "steps")
+        return f"{what} failed. Follow the {steps} above, then run arkor-dev doctor again."
     warned = sum(check.status == "warn" for check in checks)
-    marked = "the line marked warn" if warned == 1 else f"the {warned} lines marked warn"
-    fine = f"Nothing failed; look at {marked}." if warned else "Everything Studio needs is there."
+    marked = "the warning above" if warned == 1 else f"the {warned} warnings above"
+    fine = f"Nothing failed; look at {marked}." if warned else "Studio has everything it needs."
     return f"{fine} Next: arkor-dev{' --local' if settings.local else ''}"
 
 
@@ -171,7 +171,7 @@ def _cluster(settings: Settings) -> Iterator[Check]:
         text = f"{address} needs Ray, which is not installed."
         yield Check("Cluster", "fail", text, install_command("ray"))
     else:
-        step = f"What it has: arkor-dev cluster status {address}"
+        step = f"Show it: arkor-dev cluster status {address}"
         yield Check("Cluster", "ok", f"{address}, Ray {_version('ray')}.", step)
 
 
@@ -189,7 +189,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
             yield Check(name, "ok", f"{folder}")
         else:
             yield Check(
-                name, "fail", f"{folder} cannot be made or written.", f"Fix the permissions of {there}."
+                name, "fail", f"{folder} can't be created or written.", f"Fix the permissions of {there}."
             )
 
 
@@ -206,16 +206,16 @@ async def _managed(settings: Settings) -> list[Check]:
     try:
         stored = read_credentials(path)
     except NoCredentialsError as fault:
-        what = "is not JSON" if fault.damaged else "is not there yet"
+        what = "is not JSON" if fault.damaged else "does not exist yet"
         known = Check(
-            "Credentials", "warn", f"{path} {what}; Studio makes an anonymous identity at its start."
+            "Credentials", "warn", f"{path} {what}; Studio creates an anonymous identity at its start."
         )
     except ArkorError as fault:
         return [Check("Credentials", "fail", fault.text)]
     else:
         known = _rights(path, stored)
     if stored is None and not os.access(there := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
-        known = Check("Credentials", "fail", f"{path} cannot be made.", f"Fix the permissions of {there}.")
+        known = Check("Credentials", "fail", f"{path} can't be created.", f"Fix the permissions of {there}.")
     return [known, *await _backend(settings, stored)]
 
 
@@ -243,9 +243,7 @@ async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
             scope = await scopes.for_read(credentials)
             answers = Check("Backend", "ok", f"{url} answers: {header_line(credentials, scope)}")
             if scope is None and (settings.project / ".arkor" / "state.json").exists():
-                text = (
-                    ".arkor/state.json is not one that this identity can use, so the jobs list stays empty."
-                )
+                text = ".arkor/state.json belongs to another identity, so the jobs list stays empty."
                 return [
                     answers,
                     Check("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),

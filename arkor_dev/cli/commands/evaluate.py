@@ -91,7 +91,7 @@ def path_in(project: Path, file: str) -> str:
         return Path(file).resolve().relative_to(project.resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):
         raise BadRequestError(
-            f"{one_line(file, 200)} is not in the project {project.name}: copy it there, and name that."
+            f"{one_line(file, 200)} is not in the project {project.name}: copy it there first."
         ) from None
 
 
@@ -103,10 +103,10 @@ async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: s
         await backend.evaluate_job(job["id"], wanted)
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
-            raise refusal.reworded(f"{refusal.text} To measure all the same, add --force.") from None
+            raise refusal.reworded(f"{refusal.text} To evaluate anyway, add --force.") from None
         raise
     except NotFoundError as refusal:
-        raise refusal.reworded(f"This backend cannot evaluate that. ({refusal.text})") from None
+        raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
     await _done(backend, job["id"])
 
 
@@ -119,7 +119,7 @@ async def _done(backend: Backend, job_id: str) -> None:
             if not isinstance(evaluating, dict):
                 return
             if evaluating.get("state") == "failed":
-                raise BackendError(f"It could not be evaluated: {one_line(evaluating.get('error'), 1000)}")
+                raise BackendError(f"Evaluation failed: {one_line(evaluating.get('error'), 1000)}")
             show(progress_words(evaluating, "Evaluating"))
             await asyncio.sleep(waiting.LOOK_SECONDS)
 
@@ -134,7 +134,7 @@ def lines(rows: object) -> list[str]:
     better = [place for place in order if (gains[place] or 0) > 0][:SHOWN]
     worse = [place for place in reversed(order) if (gains[place] or 0) < 0][:SHOWN]
     found = []
-    for title, places in (("Improved most:", better), ("Got worse most:", worse)):
+    for title, places in (("Most improved:", better), ("Most degraded:", worse)):
         if places:
             found += ["", title, *(_line(told[place]) for place in places)]
     return found

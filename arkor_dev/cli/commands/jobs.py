@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.cli.event_text import left_of
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
@@ -67,7 +69,7 @@ async def run_jobs(
         if as_json:
             print(json.dumps({"job": done or chosen}, indent=2))  # noqa: T201
         elif done is None:
-            print(f"{name} is {one_line(status, 40)} already: nothing was {DONE[action]}.")  # noqa: T201
+            print(f"{name} is already {one_line(status, 40)}: nothing was {DONE[action]}.")  # noqa: T201
         else:
             print(f"{name} {_outcome(action, chosen, done, waits=backend.ends_with_launch)}")  # noqa: T201
     return 0
@@ -92,7 +94,7 @@ async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, 
         raise BadRequestError("TensorBoard's event files need a folder: name it with --out.")
     path = None if out is None else Path(str(out))
     if path is not None and form in TEXTS and (path.exists() or path.is_symlink()):
-        raise BadRequestError(f"{one_line(path, 300)} is there already. Choose another name with --out.")
+        raise BadRequestError(f"{one_line(path, 300)} already exists. Choose another name with --out.")
     rows = await rows_of(backend, job["id"], over=job.get("status") in TERMINAL)
     try:
         if path is None:
@@ -115,10 +117,10 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
     """Raise BadRequestError for an action that is none, and for options that are not its own."""
     if action == FIGURES:
         if set(options) - {"format", "out"}:
-            raise BadRequestError("jobs figures takes --format and --out alone.")
+            raise BadRequestError("jobs figures takes only --format and --out.")
         return
     if {"format", "out"} & set(options):
-        raise BadRequestError("--format and --out are for jobs figures.")
+        raise BadRequestError("--format and --out are only for jobs figures.")
     if "on" in options and action != "resume":
         raise BadRequestError("--at is for jobs resume.")
     if action not in (None, SHOW, *DONE):
@@ -129,7 +131,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         try:
             check(dict(options), EXTENSION)
         except SchemaError:
-            raise BadRequestError("Say the new end: either --steps or --epochs.") from None
+            raise BadRequestError("Give the new end: --steps or --epochs.") from None
     elif set(options) - ({"force", "on", "workers"} if action == "resume" else set()):
         raise BadRequestError(
             "--steps, --epochs and --schedule are for jobs extend, --force for resume and extend."
@@ -155,10 +157,10 @@ async def _do(
                 answer = await backend.cancel_job(job["id"])
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
-            raise refusal.reworded(f"{refusal.text} To go on all the same, add --force.") from None
+            raise refusal.reworded(f"{refusal.text} To continue anyway, add --force.") from None
         raise
     except NotFoundError as refusal:
-        raise refusal.reworded(f"This backend cannot {action} a job. ({refusal.text})") from None
+        raise refusal.reworded(f"This backend can't {action} a job. ({refusal.text})") from None
     answered = json.loads(answer.body)
     done = answered.get("job") if isinstance(answered, dict) else None
     return done if isinstance(done, dict) else job
@@ -172,8 +174,8 @@ def _outcome(action: str, before: dict[str, Any], now: dict[str, Any], *, waits:
         return "is cancelled."
     step = _after(before.get("pause"), "step") or _after(before, "resumable")
     if waits:
-        return f"waits: it goes on{step} when `arkor-dev --local` runs."
-    return f"goes on{step}."
+        return f"is queued: it resumes{step} when `arkor-dev --local` runs."
+    return f"resumes{step}."
 
 
 def _after(record: object, field: str) -> str:
@@ -187,7 +189,7 @@ def require_sign_in(settings: Settings) -> None:
         read_credentials(settings.arkor_home / "credentials.json")
     except NoCredentialsError:
         raise BadRequestError(
-            "Nobody is signed in, so there are no jobs to list. Those of this machine: add --local."
+            "Not signed in, so there are no jobs to list. For jobs of this machine, add --local."
         ) from None
 
 
@@ -206,6 +208,8 @@ def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
         status += f" {queue['position']}{' (held)' if queue.get('held') else ''}"
     status += _after(job.get("pause"), "step").replace(" after step ", " at ") if status == "paused" else ""
+    if left := left_of(job, time.time()):
+        status += f", {left}"
     name = one_line(job.get("name"), NAME_CHARACTERS)
     if job.get("starred"):
         name = f"* {name}"
@@ -233,16 +237,17 @@ async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
 
 
 def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
-    """The job that ``text`` names; raises BadRequestError where that is none, or several."""
+    """The job of this id, beginning of an id, or name; raises BadRequestError for none and for several."""
     if not text:
-        raise BadRequestError(f"Say which job: its id, the beginning of it, or {LATEST}.")
+        raise BadRequestError(f"Name a job: its id, a prefix of it, its name, or {LATEST}.")
     found = [job for job in jobs if job["id"] == text]
     if not found:
         found = jobs[:1] if text == LATEST else [job for job in jobs if job["id"].startswith(text)]
+        found = found or [job for job in jobs if job.get("name") == text]
     if len(found) == 1:
         return found[0]
     if not found:
         raise BadRequestError(f"There is no job {one_line(text, 100)}. `arkor-dev jobs` lists them.")
     ids = ", ".join(one_line(job["id"], 100) for job in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    raise BadRequestError(f"{one_line(text, 100)} may be {ids}{more}. Give more of the id.")
+    raise BadRequestError(f"{one_line(text, 100)} is ambiguous: {ids}{more}. Give more of the id.")

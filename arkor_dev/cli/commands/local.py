@@ -40,7 +40,7 @@ async def run_local(
         return 0
     kept = [settings.local_data / name for name in ("backend.sqlite", "jobs")]
     if action != "import" and not any(path.exists() for path in kept):
-        print(f"This machine keeps no jobs of the project {one_line(settings.project, 500)}.")  # noqa: T201
+        print(f"This machine has no jobs of the project {one_line(settings.project, 500)}.")  # noqa: T201
         return 0
     if action == "rebuild":
         rebuilt = await rebuild_jobs(settings)
@@ -51,7 +51,7 @@ async def run_local(
             return await _export(backend, *names)
         if action == "import":
             job = json.loads((await backend.import_job(_absolute(names[0]))).body)["job"]
-            print(f"{one_line(job['id'], 60)} ({one_line(job['name'], 60)}) is here now.")  # noqa: T201
+            print(f"{one_line(job['id'], 60)} ({one_line(job['name'], 60)}) was imported.")  # noqa: T201
             return 0
         disk = await _disk(backend)
         if action == "status":
@@ -73,15 +73,15 @@ def _rebuilt(told: dict[str, Any]) -> Iterator[str]:
     """What became of the list of jobs."""
     added, left = told["added"], told["left"]
     jobs = "job" if told["jobs"] == 1 else "jobs"
-    yield f"The list has {told['jobs']} {jobs}, {told['read']} of them as before."
+    yield f"The list has {told['jobs']} {jobs}; {told['read']} could be read from the old one."
     if added:
-        yield f"{len(added)} come from their folders, without their figures over time:"
+        yield f"{len(added)} were rebuilt from their folders, without their metrics over time:"
         yield from (f"  {one_line(name, 100)}" for name in added)
     if left:
-        yield "Folders that do not say what job they are of, and are left alone:"
+        yield "Folders left alone, as they don't name their job:"
         yield from (f"  {one_line(job_id, 60)}" for job_id in left)
     if told["kept"]:
-        yield f"The old list is kept as {one_line(told['kept'], 100)}: remove it when nothing is missing."
+        yield f"The old list was kept as {one_line(told['kept'], 100)}: remove it when nothing is missing."
 
 
 def _absolute(file: str) -> str:
@@ -93,7 +93,7 @@ async def _disk(backend: Backend) -> dict[str, Any]:
     try:
         disk: dict[str, Any] = json.loads((await backend.disk()).body)["disk"]
     except (ValueError, KeyError, TypeError):
-        raise BackendError("The local backend did not say what lies on the disk.") from None
+        raise BackendError("The local backend did not report its disk usage.") from None
     return disk
 
 
@@ -106,12 +106,12 @@ def _status(settings: Settings, disk: dict[str, Any]) -> str:
         f"Models   {one_line(settings.cache / 'models', 500)}",
         "",
         f"{size(total):>9}  {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}",
-        f"{size(disk['database']):>9}  records and events",
-        f"{size(disk['leftovers']):>9}  of no job",
+        f"{size(disk['database']):>9}  job database",
+        f"{size(disk['leftovers']):>9}  orphaned files",
         f"{size(disk['free']):>9}  free on this disk",
     ]
     if jobs:
-        lines += ["", "Jobs, the largest first:"]
+        lines += ["", "Jobs, largest first:"]
         named = [(job, f"{one_line(job['id'], 60)}  {one_line(job['name'], 60)}") for job in jobs]
         lines += [f"{size(job['bytes']):>9}  {words}" for job, words in named]
     if models:
@@ -119,31 +119,31 @@ def _status(settings: Settings, disk: dict[str, Any]) -> str:
         described = [(model, one_line(model["name"], 80) + _use(model)) for model in models]
         lines += [f"{size(model['bytes']):>9}  {words}" for model, words in described]
     if next(_spare(disk), None):
-        lines += ["", "`arkor-dev local gc` removes what no job needs."]
+        lines += ["", "`arkor-dev local gc` deletes orphaned files and unused models."]
     return "\n".join(lines)
 
 
 def _use(model: dict[str, Any]) -> str:
     if model.get("shared"):
-        return "  (in the model hub's cache, which other programs use too)"
+        return "  (in the model hub's cache, shared with other programs)"
     return "" if model.get("used", True) else "  (no job uses it)"
 
 
 def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
     """What ``gc`` would remove: in words, and its size."""
     if disk["leftovers"]:
-        yield "files of no job", disk["leftovers"]
+        yield "orphaned files", disk["leftovers"]
     for model in disk["models"]:
         if not model.get("shared") and not model.get("used", True):
             yield f"the model {one_line(model['name'], 80)}, which no job uses", model["bytes"]
     if disk.get("unused"):
-        yield "records and events of jobs that were deleted", disk["unused"]
+        yield "database entries of deleted jobs", disk["unused"]
 
 
 async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:
     spare = list(_spare(disk))
     if not spare:
-        print("There is nothing to remove: all of it belongs to a job.")  # noqa: T201
+        print("Nothing to remove: everything belongs to a job.")  # noqa: T201
         return 0
     for words, taken in spare:
         print(f"{size(taken):>9}  {words}")  # noqa: T201

@@ -8,6 +8,7 @@ from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.contract.changes import complete
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.run_names import trainer_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
@@ -41,12 +42,13 @@ async def repeated(
     async with joined(settings, lambda _: None, idle=True) as backend:
         job = choose_job(await jobs_of(backend), like)
     theirs = job["config"] if isinstance(job.get("config"), dict) else {}
-    if trainer is None and all(known["name"] != job.get("name") for known in trainers):
+    own = trainer_of(job.get("name"), [known["name"] for known in trainers])
+    if trainer is None and own is None:
         raise BadRequestError(
-            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml. Say with "
-            "--trainer which one is to take that job's settings."
+            f"There is no trainer {one_line(job.get('name'), 100)} in arkor.toml. Name the one that takes "
+            f"that job's settings with --trainer."
         )
-    chosen = choose(trainers, trainer or job["name"])
+    chosen = choose(trainers, trainer or own)
     ours: dict[str, Any] = dict(chosen["config"])
     if not _hides_token(theirs):
         ours = {key: value for key, value in ours.items() if key not in DATA}
@@ -70,7 +72,7 @@ def _hides_token(config: Mapping[str, object]) -> bool:
 async def parent_of(backend: Backend, text: str) -> dict[str, object]:
     """``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``; BadRequestError where there is none."""
     if "parent" not in await features_of(backend):
-        raise BadRequestError("This backend cannot begin a job with the adapter of another one.")
+        raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")
     step = int(tail) if colon and tail.isascii() and tail.isdecimal() and len(tail) <= 9 else None
     named = name if step is not None or (colon and tail == FINAL) else text

@@ -15,7 +15,7 @@ import json
 import signal
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
@@ -24,8 +24,9 @@ from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
-from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
+from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
@@ -39,6 +40,7 @@ from arkor_dev.project.training_command import OUTDATED
 
 from .cluster.choice import need_placement, placed
 from .data import lines_of
+from .jobs import jobs_of
 from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
 
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
 
-EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "paused": 4}
+EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "deleted": 3, "paused": 4}
 PASSING: Final = ("disk", "battery")
 """Reasons of a pause that end by themselves, and the pause with them."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -81,7 +83,7 @@ async def run_start(
     revision: str | None = None,
     like: str | None = None,
     parent: str | None = None,
-    later_seed: int = 0,
+    seeds: int = 1,
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
@@ -89,12 +91,13 @@ async def run_start(
 
     ``file`` may also be the name of a trainer, where there is an ``arkor.toml`` and no such file.
 
-    0 the job completed, 1 it failed or can be followed no longer, 3 it was cancelled, 4 it was paused,
+    0 the job completed, 1 it failed or can't be followed, 3 it was cancelled or deleted, 4 it was paused,
     128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
     by field (`contract.changes`) that go before the file's; the job says which they were. ``like`` names a
     job whose settings and data are taken, ``parent`` one, and a checkpoint of it, whose adapter it begins
-    with. The seed is ``later_seed`` above that of the settings. Raises ArkorError when no job was created: a
-    wrong ``arkor.toml``, a backend that is away.
+    with. With ``seeds`` so many jobs are created at once, whose settings differ in the seed alone, and are
+    followed one after another; the job ``like`` counts as the first. The exit code is the first that is not
+    0. Raises ArkorError when no job was created: a wrong ``arkor.toml``, a backend that is away.
     """
     if file is not None and await asyncio.to_thread(_names_trainer, settings, file):
         if trainer not in (None, file):
@@ -103,9 +106,10 @@ async def run_start(
             )
         file, trainer = None, file
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
-        if changes or like or parent:
+        if changes or like or parent or seeds > 1:
             raise BadRequestError(
-                "--set, --like and --from are for arkor.toml. This project has its settings in its own code."
+                "--set, --like, --from and --seeds are for arkor.toml. This project has its settings in its "
+                "own code."
             )
         return await run_typescript(settings, file=file, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
@@ -114,22 +118,14 @@ async def run_start(
     chosen, changes = choose(trainers, trainer), changes or {}
     if like is not None:
         chosen, changes = await repeated(settings, trainers, trainer, like, changes)
-    config = applied(chosen["config"], changes)
-    if later_seed:
-        seed = config.get("seed")
-        first = seed if isinstance(seed, int) else by_field()["seed"].default
-        assert isinstance(first, int)
-        changes = {**changes, "seed": (first + later_seed) % 2**32}
-        config = applied(chosen["config"], changes)
-    if changes:
-        if wrong := conflict(config):
-            raise BadRequestError(wrong)
-        config["setByHand"] = list(complete(chosen["config"], changes))
-    if dry_run:
-        config["dryRun"] = True
-    in_red = await placed(settings, config)
-    total = None if config.get("dryRun") else config.get("maxSteps")
-    view = view_for(console or _stdout(), total if isinstance(total, int) else None)
+    configs = [
+        _config(chosen, changes, later, dry_run=dry_run) for later in range(bool(like and seeds > 1), seeds)
+    ]
+    for config in configs:
+        in_red = await placed(settings, config)
+    total = None if configs[0].get("dryRun") else configs[0].get("maxSteps")
+    total, console = total if isinstance(total, int) else None, console or _stdout()
+    view = view_for(console, total)
     if revision is None:  # else Studio has asked, with the same findings
         await _say_errors(settings, chosen["name"], view)
     if in_red:
@@ -138,54 +134,104 @@ async def run_start(
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
         joined(settings, view.notice) as backend,
     ):
-        await need_placement(backend, settings, config)
+        await need_placement(backend, settings, configs[0])
         begin = None if parent is None else await parent_of(backend, parent)
-        if not (dry_run or later_seed or revision is not None):  # Studio has shown its own estimate
+        if not dry_run and revision is None:  # else Studio has shown its own estimate
             with view:
-                await _measure(backend, config, view)
-        job_id, forecast = await create(backend, settings, chosen, config, begin)
-        tell = functools.partial(notices.take, job_id, chosen["name"])
-        ending = _ending(backend, job_id, view, yes=yes)
-        with view:
-            view.say(f"Started job {job_id}")
-            if line := forecast_line(forecast):
-                view.say(line)
+                await _measure(backend, configs[0], view)
+        made: list[tuple[str, str, object]] = []
+        for config in configs:
             try:
-                status = await _unless_stopped(watch(backend, job_id, view, tell), ending)
-            except _StoppedError as stopped:
-                await _say_stopped(backend, settings, job_id, view)
-                return 128 + stopped.number
-            except BackendEndedError:
-                view.say(
-                    f"Studio, or the command whose backend this was, has ended. Job {job_id} goes on "
-                    "by itself when `arkor-dev --local` runs next.",
-                    "yellow",
-                )
-                return EXIT_CODES["paused"]
+                name = await _free_name(backend, chosen)
+                made.append((name, *await create(backend, settings, name, config, begin)))
             except ArkorError as fault:
-                view.say(f"The job can be followed no longer: {one_line(fault.text, 2000)}", "red")
-                return 1
-            if status == "paused":
-                local = " --local" if settings.local else ""
-                view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
-            else:
-                view.say(f"Job {job_id} finished with status={status}")
-    if status == "completed" and view.console.is_terminal:
+                if not made:
+                    raise
+                view.say(
+                    f"Only {len(made)} of {seeds} jobs were created: {one_line(fault.text, 2000)}", "red"
+                )
+                break
+        codes: list[int] = []
+        for number, (name, job_id, forecast) in enumerate(made):
+            if number:
+                view = view_for(console, total)
+            tell = functools.partial(notices.take, job_id, name)
+            ending = _ending(backend, job_id, view, yes=yes)
+            later = [each for _, each, _ in made[number + 1 :]]
+            with view:
+                view.say(f"Started job {job_id}")
+                if name != chosen["name"]:
+                    view.say(f"Name: {one_line(name, 200)}")
+                if later and not number:
+                    view.say(f"Queued, with other seeds: {', '.join(later)}")
+                if line := forecast_line(forecast):
+                    view.say(line)
+                code, goes_on = await _follow(backend, settings, job_id, view, tell, ending, later)
+            codes.append(code)
+            if not goes_on:
+                break
+    if codes[-1] == 0 and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
-    return EXIT_CODES.get(status, 1)
+    return next((code for code in codes if code), 0)
 
 
-async def run_seeds(settings: Settings, seeds: int, *, like: str | None, **more: Any) -> int:
-    """Train ``seeds`` times with settings that differ in the seed alone; the first exit code that is not 0.
+def _config(
+    trainer: Trainer, changes: Mapping[str, object], later_seed: int, *, dry_run: bool
+) -> dict[str, object]:
+    """Return a job's config: the trainer's with ``changes``, and a seed so much above that of these."""
+    config = applied(trainer["config"], changes)
+    if later_seed:
+        seed = config.get("seed")
+        first = seed if isinstance(seed, int) else by_field()["seed"].default
+        assert isinstance(first, int)
+        changes = {**changes, "seed": (first + later_seed) % 2**32}
+        config = applied(trainer["config"], changes)
+    if changes:
+        if wrong := conflict(config):
+            raise BadRequestError(wrong)
+        config["setByHand"] = list(complete(trainer["config"], changes))
+    if dry_run:
+        config["dryRun"] = True
+    return config
 
-    The job ``like`` is the first of them. The rest is as for :func:`run_start`.
-    """
-    if seeds > 1 and await asyncio.to_thread(runs_typescript, settings):
-        raise BadRequestError("--seeds is for arkor.toml. This project has its seed in its own code.")
-    for later in range(1 if like and seeds > 1 else 0, seeds):
-        if code := await run_start(settings, like=like, later_seed=later, **more):
-            return code
-    return 0
+
+async def _follow(
+    backend: Backend,
+    settings: Settings,
+    job_id: str,
+    view: PlainView,
+    tell: Callable[[JobEvent], None],
+    ending: Ending,
+    later: list[str],
+) -> tuple[int, bool]:
+    """Follow a job to its end; return its exit code, and whether those created with it can be followed."""
+    try:
+        status = await _unless_stopped(watch(backend, job_id, view, tell), ending)
+    except _StoppedError as stopped:
+        await _say_stopped(backend, settings, job_id, view)
+        if later:
+            view.say(f"Still in the queue: {', '.join(later)}.", "yellow")
+        return 128 + stopped.number, False
+    except BackendEndedError:
+        view.say(
+            f"Studio, or the command whose backend this was, has ended. Job {job_id} resumes by itself "
+            "when `arkor-dev --local` runs next.",
+            "yellow",
+        )
+        return EXIT_CODES["paused"], False
+    except NotFoundError:
+        status = "deleted"
+    except ArkorError as fault:
+        view.say(f"The job can't be followed any more: {one_line(fault.text, 2000)}", "red")
+        return 1, False
+    if status == "paused":
+        local = " --local" if settings.local else ""
+        view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
+    elif status == "deleted":
+        view.say(f"Job {job_id} was deleted.", "yellow")
+    else:
+        view.say(f"Job {job_id} finished with status={status}")
+    return EXIT_CODES.get(status, 1), True
 
 
 def _names_trainer(settings: Settings, word: str) -> bool:
@@ -229,16 +275,24 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
                 view.say(*line)
 
 
+async def _free_name(backend: Backend, trainer: Trainer) -> str:
+    """A name that no other job has; the trainer's own where the backend does not list its jobs."""
+    taken: list[object] = []
+    with contextlib.suppress(ArkorError):
+        taken = [job.get("name") for job in await jobs_of(backend)]
+    return free_name(trainer["name"], taken)
+
+
 async def create(
     backend: Backend,
     settings: Settings,
-    trainer: Trainer,
+    name: str,
     config: dict[str, object],
     parent: dict[str, object] | None,
 ) -> tuple[str, object]:
     """The new job's id, and what is forecast of it, where the backend knew that."""
     try:
-        answer = await backend.create_job(trainer["name"], config, parent)
+        answer = await backend.create_job(name, config, parent)
     except BadRequestError as fault:
         source = config.get("datasetSource")
         if isinstance(source, dict) and source.get("type") == "file" and not settings.local:
@@ -275,6 +329,8 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
     for pause in (0.0, 0.2, 0.8, 2.0):
         await asyncio.sleep(pause)
         with contextlib.suppress(ArkorError):
+            if seen is None and not await _exists(backend, job_id):
+                return "deleted"
             job = await job_of(backend, job_id)
             status = str(job.get("status"))
             if status in TERMINAL:
@@ -284,24 +340,32 @@ async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
     return seen or "unknown"
 
 
+async def _exists(backend: Backend, job_id: str) -> bool:
+    try:
+        await job_of(backend, job_id)
+    except NotFoundError:
+        return False
+    return True
+
+
 async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:
     if not backend.ends_with_launch:
         view.say(
-            f"Stopped watching; job {job_id} goes on. To cancel it, open Studio ({_studio(settings)}) and "
-            "press Cancel on the job's page.",
+            f"Stopped following; job {job_id} keeps running. To cancel it, open Studio ({_studio(settings)}) "
+            "and press Cancel on the job's page.",
             "yellow",
         )
         return
     if await goes_on_later(backend):
         view.say(
-            f"Job {job_id} pauses: its backend was started for this command and ends with it. It goes on by "
-            f"itself when `{_studio(settings)}` runs next.",
+            f"Job {job_id} is paused: its backend was started for this command and ends with it. It "
+            f"resumes by itself when `{_studio(settings)}` runs next.",
             "yellow",
         )
         return
     view.say(
-        f"Cancelling job {job_id}: its backend was started for this command and ends with it. For a job that "
-        "goes on, keep `arkor-dev --local` open in another terminal.",
+        f"Cancelling job {job_id}: its backend was started for this command and ends with it. To keep jobs "
+        f"running, leave `arkor-dev --local` open in another terminal.",
         "yellow",
     )
     with contextlib.suppress(ArkorError, TimeoutError):
@@ -325,7 +389,7 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> End
             return []
         return [lost(job_id, view.run, "this command")]
 
-    words = Words("", "arkor-dev: interrupted", "The job goes on.")
+    words = Words("", "arkor-dev: interrupted", "The job keeps running.")
     ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
     ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=ask)
     # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.

@@ -67,10 +67,7 @@ def _request(settings: Settings, file: str | None, *, dry_run: bool) -> TrainReq
     if file is None:
         return {"dryRun": dry_run}
     if not os.path.lexists(settings.project / file):
-        raise BadRequestError(
-            f"No such file in {settings.project}: {one_line(file, 200)}. If it is a trainer of "
-            "arkor.toml, name it with --trainer."
-        )
+        raise BadRequestError(f"No such file in {settings.project}: {one_line(file, 200)}.")
     return {"dryRun": dry_run, "file": file}
 
 

@@ -11,6 +11,7 @@ import gc
 import signal
 from typing import TYPE_CHECKING
 
+from arkor_dev.cli.banner import banner
 from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.descriptors import raise_limit
@@ -50,7 +51,7 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
 async def _show(settings: Settings, port: int) -> int:
     """Say where the Studio is that is open already, and open its page where that is asked for."""
     terminal = _terminal()
-    where = f"Studio is open on this project already: http://localhost:{port}"
+    where = f"Studio is already open on this project: http://localhost:{port}"
     if settings.port is not None and settings.port != port:
         where += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
     terminal.line(where)
@@ -64,7 +65,7 @@ async def _open(terminal: Terminal, port: int) -> None:
     from arkor_dev.cli.browser import open_browser
 
     if not await open_browser(f"http://localhost:{port}"):
-        terminal.line("No browser could be opened. Open the address above in one.")
+        terminal.line("Couldn't open a browser. Open the address above in one.")
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -75,7 +76,7 @@ def _bind(settings: Settings) -> socket.socket:
         if project is None:
             raise
         raise InternalError(
-            f"Port {settings.port} is that of the Studio which is open on {one_line(project, 300)}. "
+            f"Port {settings.port} is used by the Studio that is open on {one_line(project, 300)}. "
             "Choose another with --port, or leave --port out."
         ) from fault
 
@@ -91,10 +92,11 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         place.told(port)
         gc.freeze()
         gc.enable()
-        words = Words("Stopping Studio.", "Studio was ended at once.", "Studio goes on.")
+        words = Words("Stopping Studio.", "Studio was stopped at once.", "Studio keeps running.")
         ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
+            banner(settings, port)
             # Who has waited for the port is served first: loading what only the terminal needs would be felt.
             await asyncio.sleep(0.02)
             terminal = await asyncio.to_thread(_terminal)
@@ -103,7 +105,6 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
             ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
             for notice in pending:
                 terminal.notice(notice)
-            terminal.banner(settings, port)
             if settings.open_browser:
                 await _open(terminal, port)
             say_who = asyncio.create_task(_say_who(app, terminal))

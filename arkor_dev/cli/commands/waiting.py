@@ -25,7 +25,7 @@ def progress_words(told: Mapping[str, Any], doing: str) -> str:
     if not isinstance(progress, dict):
         return "Waiting: a job is training" if told.get("state") == "waiting" else doing
     total = progress.get("total")
-    label, unit = one_line(progress.get("label"), 80), one_line(progress.get("unit"), 20)
+    label, unit = one_line(progress.get("label") or "", 80), one_line(progress.get("unit") or "", 20)
     done, left = progress.get("done"), progress.get("secondsLeft")
     ending = f", {left:.0f} s left" if _is_number(left) else ""
     if unit == "B" and _is_number(done) and (not total or _is_number(total)):

@@ -1,6 +1,6 @@
-"""The answers to a job's sample prompts, kept as they are sent: a card shows them.
+"""The answers to a job's sample prompts, saved as they are sent, for its card.
 
-``evaluation/samples.jsonl`` in the job's folder has one a line, as its event does.
+``evaluation/samples.jsonl`` in the job's folder has one per line, like its event.
 """
 
 from __future__ import annotations
@@ -15,31 +15,30 @@ from arkor_dev.contract.strict_json import StrictJSONError
 from arkor_dev.local.jobs.job_folder import evaluation_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
-"""Bytes that are read."""
+"""Bytes that are read at most."""
 
 
-def heard(emit: Callable[..., None], job: Path) -> Callable[..., None]:
-    """``emit``, of which the samples are kept in the folder ``job`` besides; a full disk costs only that."""
+def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
+    """Return an observer of a run's events that keeps its samples in the folder ``job``, if there is room."""
 
-    def send(name: str, **fields: Any) -> None:
-        emit(name, **fields)
+    def observe(name: str, fields: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             if name == SAMPLE_CREATED:
                 _file(job).append(json.dumps(fields, ensure_ascii=False).encode(), flush=False)
-            elif name == TRAINING_RESUMED:  # what was said of later steps counts no more
+            elif name == TRAINING_RESUMED:  # answers of later steps no longer count
                 _drop_after(job, fields["step"])
 
-    return send
+    return observe
 
 
 def samples_in(job: Path) -> list[dict[str, Any]]:
-    """What was kept, in its order; nothing of what cannot be read."""
+    """Return the saved samples in order, without unreadable ones."""
     found = []
     with contextlib.suppress(OSError), _file(job).open() as file:
         for line in file.read(LIMIT).split(b"\n"):

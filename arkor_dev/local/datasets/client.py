@@ -1,8 +1,8 @@
-"""The server's side of data sets: which views are open, and the one process that they live in.
+"""The server's side of data sets: which views are open, and the one process that holds them.
 
-The process is started when somebody opens a data set and ended when nobody has asked for one for a while; it
-runs code of others (a model's chat template), so a question that it does not answer in time ends it. A view
-that is let go of is opened again by whoever wants it: nothing is kept here that a file does not have.
+The process starts when a data set is opened and ends when it was not used for a while. It runs third-party
+code (a model's chat template), so a request that it does not answer in time ends it. A closed view is simply
+opened again: nothing here is not also in a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IDLE_SECONDS: Final = 300.0
 ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
-"""Open at once; the one that was not asked for the longest makes room."""
+"""Open views at most; the least recently used one is closed for a new one."""
 SHAPING: Final = (
     "method",
     "model",
@@ -41,8 +41,9 @@ SHAPING: Final = (
     "completionOnlyLoss",
     "maxLength",
 )
-"""Of a job's config what its rows' tokens depend on. No other setting reaches the process, so that a change
-of one cannot need another view."""
+"""The settings on which a row's tokens depend. No other setting reaches the process, so that changing one
+needs no other view.
+"""
 UNREAD: Final[dict[str, Any]] = {
     "form": "",
     "rows": None,
@@ -55,7 +56,7 @@ UNREAD: Final[dict[str, Any]] = {
     "roles": {},
     "findings": [],
 }
-"""A view of which nothing is known yet."""
+"""A view before its first message."""
 
 
 @dataclass(eq=False)
@@ -69,7 +70,7 @@ class _View:
 
 
 class Datasets:
-    """Every view that is open. ``training`` says whether a job trains now: then reading goes slowly."""
+    """All open views. ``training`` says whether a job is training now: then reading is slowed down."""
 
     def __init__(
         self,
@@ -96,9 +97,9 @@ class Datasets:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self) -> None:
-        """Start the process: its imports take longer than all else of a first look.
+        """Start the process in advance: its imports take longest in a first look.
 
-        It ends as it does when nobody has asked for a while. Nothing happens while a job trains.
+        It ends as usual if it is not used. Does nothing while a job is training.
         """
         if self._preparing is None and self._child is None and not self._training():
             self._preparing = asyncio.create_task(self._prepare())
@@ -114,7 +115,7 @@ class Datasets:
             self._preparing = None
 
     async def open(self, config: dict[str, Any]) -> dict[str, Any]:
-        """A view of what a job of ``config`` would train on, as ``DatasetView``; an open one serves again."""
+        """Open a view of what a job of ``config`` would train on, as ``DatasetView``, reusing an open one."""
         config = {field: config[field] for field in SHAPING if config.get(field) is not None}
         key = json.dumps(config, sort_keys=True)
         for view in [each for each in self._views.values() if each.key == key]:
@@ -133,7 +134,7 @@ class Datasets:
         return await self.told(view.id)
 
     async def told(self, view_id: str) -> dict[str, Any]:
-        """The view as ``DatasetView``, as far as it has come; NotFoundError where it is no longer open."""
+        """Return the view as ``DatasetView``, as far as it is read. Raises NotFoundError if it is closed."""
         view = self._known(view_id)
         known = None if view.failed else await self._ask(view, "told")
         named = {
@@ -147,7 +148,9 @@ class Datasets:
         return {**told, "progress": view.progress} if view.progress and told["state"] == "opening" else told
 
     async def ask(self, view_id: str, what: str, **fields: Any) -> Any:
-        """What a method of the worker's ``View`` returns; NotFoundError for no such view or row."""
+        """Return the result of a method of the worker's ``View``. Raises NotFoundError for no such view or
+        row.
+        """
         view = self._known(view_id)
         answer = None if view.failed else await self._ask(view, what, **fields)
         if view.failed:
@@ -157,7 +160,7 @@ class Datasets:
         return answer
 
     async def drop(self, view_id: str) -> None:
-        """Let go of a view and of what was fetched for it."""
+        """Close a view and delete what was downloaded for it."""
         view = self._known(view_id)
         del self._views[view_id]
         if view.task:
@@ -183,7 +186,7 @@ class Datasets:
         view = self._views.pop(view_id, None)
         if view is None:
             raise NotFoundError(f"The data set {view_id[:40]} is no longer open: open it again")
-        self._views[view_id] = view  # the one that was asked for last is the last
+        self._views[view_id] = view  # least recently used first
         return view
 
     async def _ask(self, view: _View, what: str, **fields: Any) -> Any:
@@ -255,7 +258,7 @@ class Datasets:
             view.progress = message["progress"]
 
     def _fail(self, view: _View, reason: str) -> None:
-        """Nothing more will come of a view; whoever waits for an answer hears it now."""
+        """Mark a view as failed; whoever waits for an answer gets the reason now."""
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():
             view.task.cancel()
@@ -269,7 +272,7 @@ class Datasets:
         self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end)
 
     def _end(self) -> None:
-        """Nobody has asked for a while."""
+        """End the process after a quiet time."""
         log.info("no look at a data set for %.0f s: its process is ended", self._idle_seconds)
         views, self._views = self._views, {}
         for view in views.values():
@@ -281,7 +284,7 @@ class Datasets:
 
 
 def _named(source: dict[str, Any]) -> str:
-    """A data set as the person calls it."""
+    """Return the user's name of a data set."""
     if source["type"] == "list":
         return ", ".join(_named(part) for part in source["sources"])
     return str(source.get("path") or source.get("name") or "the downloaded data set")

@@ -1,4 +1,4 @@
-"""What is wrong with rows and can be told by the model's tokenizer and template alone."""
+"""Problems of rows that only the model's tokenizer and template reveal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 NAMED: Final = 20
-"""Rows of one finding that are named."""
+"""Rows that are listed for one finding."""
 EXCERPT: Final = 120
 UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL = (
     1 << bit for bit in range(11)
@@ -24,7 +24,7 @@ UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. ``{n}`` stands for the rows, ``{length}`` for where they are cut."""
+    """A kind of finding. ``{n}`` stands for the number of rows, ``{length}`` for where they are truncated."""
 
     flag: int
     code: str
@@ -143,17 +143,17 @@ BY_CODE: Final = {kind.code: kind.flag for kind in KINDS}
 class _Rows:
     count: int = 0
     heap: list[tuple[int, int, str, str]] = field(default_factory=list)
-    """Weight, row (negative: of equal ones the first stay), place and excerpt."""
+    """Weight, row (negative, so that the first of equal ones stays), position and excerpt."""
 
 
 class Findings:
-    """Collects findings row by row: how many of each kind, and the rows that matter most."""
+    """Collects findings row by row: the number for each kind, and the most important rows."""
 
     def __init__(self) -> None:
         self._rows = {kind.flag: _Rows() for kind in KINDS}
 
     def add(self, flags: int, row: int, where: str, excerpt: str, weight: int = 0) -> None:
-        """Note a row with its ``flags``; of one kind those with the largest ``weight`` are named."""
+        """Record a row with its ``flags``; the rows with the largest ``weight`` are listed for each kind."""
         for kind in KINDS:
             if not flags & kind.flag:
                 continue
@@ -166,7 +166,7 @@ class Findings:
                 heapq.heappushpop(rows.heap, entry)
 
     def told(self, length: int) -> list[Finding]:
-        """What has been found, errors first."""
+        """Return the findings, errors first."""
         return [self._told(kind, length) for kind in KINDS if self._rows[kind.flag].count]
 
     def _told(self, kind: Kind, length: int) -> Finding:
@@ -190,7 +190,7 @@ class Findings:
 def flags_of(
     seen: TokenizedRow, max_length: int, specials: re.Pattern[str], special_ids: frozenset[int]
 ) -> int:
-    """Which kinds a row belongs to."""
+    """Return the kinds of finding that apply to a row."""
     flags, first = 0, seen.first
     if first is None:
         flags |= NOTHING
@@ -215,13 +215,13 @@ def flags_of(
 
 
 def contents(row: Row, without: str = "") -> list[str]:
-    """The texts of a row, those of the role ``without`` left out."""
+    """Return the texts of a row, except for the role ``without``."""
     said = [message.get("content") for message in row.messages if message["role"] != without]
     return [text for text in (row.text, *said) if isinstance(text, str)]
 
 
 def _ends(seen: TokenizedRow, special_ids: frozenset[int]) -> bool:
-    """Whether the last answer's last token is a special one."""
+    """Return whether the last token of the last answer is a special one."""
     whole = seen.parts[-1].coded
     end = whole.spans[-1][1] if whole.spans else len(whole.text)
     last = next(

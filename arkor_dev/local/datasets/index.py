@@ -1,4 +1,4 @@
-"""Where each row of a data set lies, so that any can be read at once; found piece by piece."""
+"""The position of each row of a data set, so that any can be read at once; built in steps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LOOK_EVERY: Final = 256
 
 
 class Index:
-    """The rows of some files by their numbers from 1. A row that is wrong is one all the same."""
+    """The rows of some files, numbered from 1. Invalid rows count."""
 
     def __init__(self, files: Sequence[DataFile]) -> None:
         self.complete = False
         self.data = open_data(files)
         self._states = self._look()
-        # Fourteen bytes a row: of ten million rows not more than 140 MB.
+        # Fourteen bytes per row: at most 140 MB for ten million rows.
         self._files, self._offsets, self._lines = array("H"), array("Q"), array("I")
         self._scan = self.data.scan()
 
@@ -34,7 +34,7 @@ class Index:
         return len(self._offsets)
 
     def step(self, seconds: float) -> None:
-        """Go on looking for rows for so long."""
+        """Continue indexing for ``seconds``."""
         until = time.monotonic() + seconds
         for count, found in enumerate(self._scan, 1):
             self._files.append(found.place.file)
@@ -45,11 +45,11 @@ class Index:
         self.complete = True
 
     def item(self, number: int) -> Item:
-        """A row that has been found."""
+        """Read an indexed row."""
         return self.data.read(self._place(number))
 
     def raw(self, number: int, size: int) -> str:
-        """How a row is written in its file, as far as ``size`` characters go."""
+        """Return a row as written in its file, up to ``size`` characters."""
         found = self.data.found(self._place(number))
         raw = found.record.raw
         if isinstance(raw, list) and isinstance(found.container, Table):
@@ -66,7 +66,7 @@ class Index:
 
     @property
     def changed(self) -> bool:
-        """Whether a file is another than when it was opened."""
+        """Return whether a file has changed since it was opened."""
         return self._look() != self._states
 
     def close(self) -> None:

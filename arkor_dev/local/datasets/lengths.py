@@ -1,4 +1,4 @@
-"""How long rows are and where in them something is learned: what a cut at any length would lose, exactly."""
+"""Row lengths and the positions of learned tokens: exactly what truncation at any length would lose."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetLengths
 
 BOUND: Final = 32_768
-"""Places in a row that are counted one by one; what lies behind is known in all."""
+"""Positions in a row that are counted one by one; those after it are only summed."""
 
 
 class Lengths:
-    """Counts over rows, taken one after another."""
+    """Counts over rows, added one after another."""
 
     def __init__(self) -> None:
         self.read = 0
         self._rows = np.zeros(BOUND + 1, np.int64)
         self._beyond = 0
-        # Learned tokens come in runs: where each begins and ends is noted, and the sums give every place.
+        # Learned tokens come in runs. Noting where each begins and ends suffices: cumulative sums give each
+        # position.
         self._runs = np.zeros(BOUND + 1, np.int64)
         self._learned_beyond = 0
         self._first = np.zeros(BOUND + 1, np.int64)
@@ -42,7 +43,7 @@ class Lengths:
             self._first[min(first, BOUND)] += 1
 
     def told(self) -> DatasetLengths:
-        """The counts, up to the longest row."""
+        """Return the counts up to the longest row."""
         top = min(self._longest, BOUND) + 1
         return {
             "read": self.read,

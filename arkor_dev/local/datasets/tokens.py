@@ -1,9 +1,7 @@
-"""One row as tokens with what each of them is: learned or not, special, and which message it belongs to.
+"""One row as tokens, each with its role: learned or not, special, and which message it belongs to.
 
-A row is one example, or several where the chat template rewrites earlier turns; they are shown one after
-another.
-
-Whether a token is learned is read from the labels that training would have, and never found out again.
+A row is one example, or several if the chat template rewrites earlier turns; they are shown one after
+another. Whether a token is learned is read from the labels of training, not determined again.
 """
 
 from __future__ import annotations
@@ -27,28 +25,28 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
 SHOWN: Final = 4_000
-"""Tokens of one row that are shown one by one."""
+"""Tokens of one row that are shown individually."""
 SHOWN_TEXT: Final = 200_000
-"""Characters of them; a tokenizer may make one token of a whole row."""
+"""Their characters; a tokenizer may make one token of a whole row."""
 TEMPLATE: Final = "template"
-"""The role of what the chat template adds."""
+"""The role of tokens that the chat template adds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of a row's examples, and each token's role."""
+    """One of a row's examples, with each token's role."""
 
     coded: Coded
     roles: list[str]
 
     @property
     def first(self) -> int | None:
-        """The place of the first token that is learned; the very first of an example never is."""
+        """The position of the first learned token; the very first token of an example never is one."""
         labels = self.coded.labels
         return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), None)
 
     def runs(self) -> Iterator[tuple[int, int]]:
-        """From where to where tokens are learned."""
+        """The ranges of learned tokens."""
         start = 0
         for learned, run in groupby(self.coded.labels, lambda label: label != IGNORED):
             end = start + sum(1 for _ in run)
@@ -61,8 +59,8 @@ class Part:
 class TokenizedRow:
     """A row and its examples.
 
-    ``lost`` are messages whose text the template leaves out of all of them, ``missed`` whether an answer is
-    learned from none. ``drops_tools``, ``drops_calls``: the template leaves out the row's tools, or a call.
+    ``lost`` are messages that the template omits from all of them, ``missed`` says that an answer is learned
+    from none. ``drops_tools`` and ``drops_calls``: the template omits the row's tools, or a tool call.
     """
 
     row: Row
@@ -74,30 +72,30 @@ class TokenizedRow:
 
     @property
     def length(self) -> int:
-        """Tokens of the longest example."""
+        """The number of tokens of the longest example."""
         return max(len(part.coded.ids) for part in self.parts)
 
     @property
     def tokens(self) -> int:
-        """Tokens of all examples."""
+        """The number of tokens of all examples."""
         return sum(len(part.coded.ids) for part in self.parts)
 
     @property
     def learned(self) -> int:
-        """How many tokens are learned."""
+        """The number of learned tokens."""
         return sum(label != IGNORED for part in self.parts for label in part.coded.labels)
 
     @property
     def first(self) -> int | None:
-        """The place in its example of the token that is learned first of all."""
+        """The position, in its example, of the very first learned token."""
         return min((part.first for part in self.parts if part.first is not None), default=None)
 
     def runs(self) -> Iterator[tuple[int, int]]:
-        """From where to where in an example tokens are learned."""
+        """The ranges of learned tokens in each example."""
         return chain.from_iterable(part.runs() for part in self.parts)
 
     def by_role(self) -> dict[str, int]:
-        """How many tokens each role has."""
+        """The number of tokens of each role."""
         counts: dict[str, int] = {}
         for role in chain.from_iterable(part.roles for part in self.parts):
             counts[role] = counts.get(role, 0) + 1
@@ -105,7 +103,7 @@ class TokenizedRow:
 
 
 def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
-    """The row as training would see it, before the cut; raises :class:`JobFailure` where it is refused."""
+    """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
     found, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
     for rendering in found:
@@ -119,9 +117,10 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
 
 
 def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
-    """Where each message's text stands in the template's, and the messages that do not.
+    """Return the range of each message in the template's text, and the messages that are not in it.
 
-    An answer is the range that training learns, its end mark included; of others it is the content alone.
+    For an answer that is the range that training learns, with its end mark; for other messages only the
+    content.
     """
     text, cursor = whole.text, 0
     if row.text is not None:
@@ -134,7 +133,7 @@ def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], li
             continue
         at = text.find(words, cursor)
         if at < 0:
-            # A template may break lines anew, as around an answer's reasoning.
+            # A template may change line breaks, such as around an answer's reasoning.
             squeezed = squeezed or "".join(text.split())
             if "".join(words.split()) not in squeezed:
                 lost.append(message)
@@ -146,7 +145,7 @@ def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], li
 
 
 def _drops_tools(tokenizer: Any, row: Row) -> bool:
-    """Whether the template writes the same text without the row's tools."""
+    """Return whether the template writes the same text without the row's tools."""
     if not row.tools or row.text is not None:
         return False
     try:
@@ -157,7 +156,7 @@ def _drops_tools(tokenizer: Any, row: Row) -> bool:
 
 
 def _drops_calls(tokenizer: Any, row: Row) -> bool:
-    """Whether the template leaves a tool call out, by giving each a name that no text has."""
+    """Return whether the template omits a tool call, by giving each a name that occurs in no text."""
     names: list[str] = []
 
     def called(message: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +177,7 @@ def _drops_calls(tokenizer: Any, row: Row) -> bool:
 
 
 def _last(row: Row) -> int:
-    """The place of a row's last answer."""
+    """Return the index of a row's last answer."""
     return max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
 
 
@@ -190,14 +189,14 @@ def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]
         if place == len(ranges) or left == right:
             continue
         start, _, role = ranges[place]
-        # A token that begins before an answer is not learned, and so is not the answer's.
+        # A token that begins before an answer is not learned, so it does not count as the answer's.
         if start <= left or (start < right and role != "assistant"):
             roles[index] = role
     return roles
 
 
 def special_pattern(tokenizer: Any) -> re.Pattern[str]:
-    """Finds a special token that is spelled out in a text."""
+    """Return a pattern that finds a special token spelled out in a text."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     named = {str(token) for token in tokenizer.all_special_tokens}
     named |= {str(token) for token in added.values() if getattr(token, "special", False)}
@@ -206,7 +205,7 @@ def special_pattern(tokenizer: Any) -> re.Pattern[str]:
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
-    """The ids of every special token."""
+    """Return the ids of all special tokens."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     return frozenset(tokenizer.all_special_ids).union(
         number for number, token in added.items() if getattr(token, "special", False)
@@ -214,7 +213,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 
 
 def told(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
-    """A row for the wire."""
+    """Return a row for the wire."""
     texts: list[str] = []
     size = 0
     for text in chain.from_iterable(_texts(part.coded) for part in what.parts):
@@ -240,7 +239,7 @@ def told(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTo
 
 
 def _texts(whole: Coded) -> Iterator[str]:
-    """Each token's part of the text; together they are the text, but for what follows the last one."""
+    """Yield each token's part of the text; together they are the text up to the last token."""
     done = 0
     for _, right in whole.offsets:
         yield whole.text[done : max(right, done)]

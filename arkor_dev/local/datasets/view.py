@@ -1,4 +1,4 @@
-"""One data set as its model sees it: what has been looked at is tokenized first, the rest in slices."""
+"""One data set as its model sees it: rows on screen are tokenized first, the rest in slices."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
-"""A search answers after so long with how far it has got, so that no other question waits for it."""
+"""A search answers with its progress after this long, so that it delays no other request."""
 RAW: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How training would read the rows: by which tokenizer, what is learned of them, where they are cut."""
+    """How training would read the rows: the tokenizer, what is learned of them, where they are truncated."""
 
     tokenizer: Any
     method: Method
@@ -41,7 +41,7 @@ class Reading:
 
 
 class View:
-    """The rows of some files, as far as they have been read. Nothing here is for several threads at once."""
+    """The rows of some files, as far as they have been read. Not thread-safe."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -59,18 +59,18 @@ class View:
         self._roles: dict[str, int] = {}
 
     def read_by(self, reading: Reading) -> None:
-        """From now on rows can be tokenized."""
+        """Allow rows to be tokenized from now on."""
         self.reading = reading
         self._specials = special_pattern(reading.tokenizer)
         self._special_ids = special_ids(reading.tokenizer)
 
     @property
     def busy(self) -> bool:
-        """Whether there is something to go on with."""
+        """Return whether there is work left."""
         return not self.index.complete or (self.reading is not None and len(self._lengths) < len(self.index))
 
     def work(self, seconds: float) -> None:
-        """Go on for so long: first with finding rows, then with reading them one after another."""
+        """Work for ``seconds``: first index rows, then read them one after another."""
         if not self.index.complete:
             self.index.step(seconds)
             return
@@ -84,7 +84,7 @@ class View:
         self.index.close()
 
     def told(self) -> dict[str, Any]:
-        """The fields of a ``DatasetView`` that are known here."""
+        """Return the fields of a ``DatasetView`` that are known here."""
         reading = self.reading
         read, indexed = len(self._lengths), len(self.index)
         state = "opening" if reading is None else "reading" if self.busy else "ready"
@@ -103,16 +103,16 @@ class View:
         }
 
     def lengths(self) -> DatasetLengths:
-        """What a cut at each length would lose."""
+        """Return what truncation at each length would lose."""
         return self._counts.told()
 
     def rows(self, start: int, count: int) -> list[DatasetRow]:
-        """Rows in short, as many as there are."""
+        """Return summaries of up to so many rows."""
         last = min(start + count - 1, len(self.index))
         return [self._row(number) for number in range(start, last + 1)]
 
     def row(self, number: int) -> DatasetTokens:
-        """One row token by token; IndexError where there is none."""
+        """Return one row token by token. Raises IndexError if there is none."""
         if not 1 <= number <= len(self.index):
             raise IndexError(number)
         item = self.index.item(number)
@@ -137,7 +137,7 @@ class View:
         return told(self._special_ids, number, what)
 
     def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
-        """The next row behind ``after`` that is wanted, as the contract says."""
+        """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
             return self._find_text(after, text.casefold())
@@ -162,7 +162,9 @@ class View:
         return {"row": None, "reached": number}
 
     def _next_longest(self, after: int) -> int | None:
-        """The row that comes behind ``after`` when the longest come first, and equal ones as they lie."""
+        """Return the row after ``after`` when sorted by length, longest first, and for equal lengths by
+        number.
+        """
         lengths = np.frombuffer(self._lengths, np.uint32)
         if not len(lengths):
             return None
@@ -195,7 +197,7 @@ class View:
         return {**short, "length": what.length, "learned": what.learned}
 
     def _seen(self, item: Item) -> TokenizedRow | str | None:
-        """The row's tokens, or why it has none; None until the tokenizer is there."""
+        """Return the row's tokens, or why it has none; None until the tokenizer is there."""
         if isinstance(item.row, RowError):
             return str(item.row)
         if self.reading is None:
@@ -208,7 +210,7 @@ class View:
     def _read_next(self) -> None:
         item = self.index.data.item(next(self._walk))
         what, reading = self._seen(item), self.reading
-        assert reading is not None  # or nobody would read
+        assert reading is not None  # otherwise nobody would read it
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)
@@ -233,7 +235,9 @@ class View:
 
 
 def _beginning(item: Item, size: int) -> str:
-    """How a row begins, for a person: its first message that is no system prompt, else what there is."""
+    """Return how a row begins, for display: its first message that is not a system prompt, or whatever it
+    has.
+    """
     if isinstance(item.row, RowError):
         return ""
     texts = contents(item.row, without="system") or contents(item.row)

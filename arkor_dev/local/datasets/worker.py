@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SLICE_SECONDS: Final = 0.02
-"""The longest that a question waits for rows that are being read, but for one enormous row."""
+"""The longest time that a request waits for rows being read, except for one enormous row."""
 NICE: Final = 10
 REST: Final = 4
-"""While a job trains, this many times as long is rested as is read."""
+"""While a job is training, this many times the reading time is spent idle."""
 
 
 @dataclass(slots=True)
 class Opened:
-    """What was asked for. Its files and its model come in any order."""
+    """A requested view. Its files and its model come in any order."""
 
     config: dict[str, Any]
     view: View | None = None
@@ -67,7 +67,7 @@ class DatasetWorker:
         threading.Thread(target=self._import, daemon=True).start()
         due = time.monotonic()
         while True:
-            # The one that was opened last is the one that is looked at.
+            # The view that was opened last is the one on screen.
             number = next((key for key in reversed(self._opened) if self._is_busy(self._opened[key])), "")
             try:
                 message = self._todo.get(timeout=max(0, due - time.monotonic()) if number else None)
@@ -78,7 +78,7 @@ class DatasetWorker:
                 self._take(message)
 
     def _is_busy(self, opened: Opened) -> bool:
-        """Until tokens can be made a view gets one slice: more would hold up the import."""
+        """Until tokens can be made a view gets one slice: more would delay the import."""
         view = opened.view
         return view is not None and view.busy and (self._imported or len(view.index) == 0)
 
@@ -110,13 +110,13 @@ class DatasetWorker:
                 self._close(number)
 
     def _import(self) -> None:
-        """Import of transformers what a tokenizer needs, while files are looked for."""
+        """Import what a tokenizer needs of transformers, while files are being indexed."""
         lean_transformers.install()
         importlib.import_module("arkor_dev.local.modeling.tokenizer")
         self._todo.put({"do": "imported"})
 
     def _find(self, message: dict[str, Any]) -> None:
-        """Find a view's files, and fetch those that are not of the project; on a thread of its own."""
+        """Find a view's files, downloading those that are not in the project, in a thread of its own."""
         number = message["id"]
 
         def progress(label: str, done: float, total: float | None, unit: str) -> None:
@@ -133,7 +133,7 @@ class DatasetWorker:
             self._todo.put({"do": "files", "id": number, "files": files})
 
     def _join(self, number: str) -> None:
-        """Give a view its tokenizer, once there are both."""
+        """Give a view its tokenizer, once it has files and model."""
         opened = self._opened[number]
         if opened.view is None or opened.model is None or not self._imported or opened.view.reading:
             return
@@ -180,7 +180,7 @@ class DatasetWorker:
         self._guarded(message["id"], answer)
 
     def _guarded(self, number: str, work: Callable[[View], None]) -> None:
-        """Do something with a view; what goes wrong ends it, and no other."""
+        """Use a view; an exception ends only that view."""
         view = self._opened[number].view
         assert view is not None
         try:
@@ -208,7 +208,7 @@ class DatasetWorker:
 
 
 def _go_behind_others() -> None:
-    """What a person waits for is done: reading the rest must not hold up chat, training or the page."""
+    """Lower this process's priority: reading the rest must not slow down chat, training or the page."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 

@@ -37,6 +37,7 @@ holds for its way back, so that a run takes the most memory while it trains."""
 MOST_ROWS: Final = 1000
 AGAIN: Final = 32
 """Held-out rows that the base is measured on again, at most."""
+DRY: Final = "Dry run: every stage works. So few rows and steps say nothing about the adapter's quality."
 TEXT: Final = 1000
 """Characters of a question or an answer that are kept."""
 CONVERSATION: Final = 4000
@@ -127,7 +128,8 @@ class Stage:
 
     ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
     the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
-    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. ``progress`` hears
+    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. A ``dry`` run gets
+    no verdict. ``progress`` hears
     of the rows of both models that are done, ``cancelled`` is asked between batches. ``called`` is what the
     rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
     is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
@@ -153,6 +155,7 @@ class Stage:
     own: Sequence[Own] = ()
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
+    dry: bool = False
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
@@ -256,16 +259,18 @@ class Stage:
     def _judged(self, before: list[float], held: list[float], general: _Set, noise: float) -> Judged:
         margin = max(self.margin, noise)
         task = compare(before, held, self.groups, margin)
-        told = part(self.called, task, beside_base(self.called, task))
+        told = part(self.called, task, beside_base(self.called, task, dry=self.dry))
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:
             compared = compare(general.base, general.adapter, margin=margin)
-            said = beside_base(GENERAL, compared, self.questions, self.answered.length)
+            said = beside_base(GENERAL, compared, self.questions, self.answered.length, dry=self.dry)
             beyond["general"] = part(GENERAL, compared, said, self.questions)
             if answers := self.answered.figures():
                 beyond["general"]["answers"] = answers
         verdict, sentence = overall(task, compared, TASK if self.called == HELD_OUT else f"on {self.called}")
+        if self.dry:
+            verdict, sentence = "unclear", DRY
         evaluation: Evaluation = {
             "verdict": verdict,
             "sentence": sentence,

@@ -45,16 +45,20 @@ def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationP
     return told
 
 
-def beside_base(name: str, compared: Comparison, of: int = 0, length: str | None = None) -> str:
-    """What the rows ``name`` say of the adapter beside its base, with the figures.
+def beside_base(
+    name: str, compared: Comparison, of: int = 0, length: str | None = None, *, dry: bool = False
+) -> str:
+    """Return what the rows ``name`` say about the adapter beside its base, with the figures.
 
-    ``length`` is how much longer or shorter it answers, in words; ``of`` as in :func:`part`.
+    ``length`` is how much longer or shorter it answers, in words; ``of`` as in :func:`part`. After a dry run
+    (``dry``) nothing is said about how many rows would settle it.
     """
     what = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
     rows = f"{compared.rows:,} of {_count(of, kind)}" if of > compared.rows else _rows(compared, kind)
     said = f"{what}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
-    return f"{said}{interval(compared)}{f'; its answers are {length}' if length else ''}.{_settled(compared)}"
+    more = f"; its answers are {length}" if length else ""
+    return f"{said}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
@@ -148,9 +152,9 @@ def _settled(compared: Comparison) -> str:
         return ""
     needed = compared.rows_to_settle
     if compared.groups < FEWEST:
-        return f" It takes at least {max(FEWEST, needed or 0):,} rows."
+        return f" A verdict needs at least {max(FEWEST, needed or 0):,} rows."
     if needed is None:
-        return " The two are so close that more rows would hardly tell them apart."
+        return " They are so close that even many more rows may not settle it."
     return f" About {_rough(needed):,} rows would settle it."
 
 

@@ -1,5 +1,5 @@
-"""Answering: a worker process that holds models, and the client that asks it.
+"""Answering chats: a worker process that holds models, and the client that sends it requests.
 
-``client`` runs in the backend and loads no model; ``worker`` and ``engine`` run in the process.
-Start with ``client``.
+Start with ``client``, which runs in the backend and loads no model. ``worker`` and ``transformers_engine``
+run in the process; ``llama`` is a second engine, ``engines`` chooses between them.
 """

@@ -1,8 +1,8 @@
-"""How strongly an adapter answers: its change of the base, from none of it to half as much again.
+"""Adapter strength: how much of an adapter's change to its base is applied, from 0 to 1.5.
 
-A LoRA layer computes ``W x + s B A x`` (Hu et al. 2021, section 4.1), so a part of its change is a part of
-the scaling ``s``. That goes for an adapter of such layers alone: what changes a model in another way (DoRA,
-layers that learned in full) has no part that could be taken: at a scaling of zero it would not be the base.
+A LoRA layer computes ``W x + s B A x`` (Hu et al. 2021, section 4.1), so scaling ``s`` scales the change.
+That holds only for adapters made of such layers. One that changes a model otherwise (DoRA, fully trained
+layers) would not be the base model at a scaling of zero.
 
 ``why_full_strength_only`` only reads files; `AdapterScale` changes a model that the worker has loaded.
 """
@@ -30,14 +30,16 @@ VARIANTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ActiveAdapter:
-    """As what the model answers: an adapter by the engine's name for it, and how much of it; or the base."""
+    """What answers: an adapter, by the engine's name for it, and its strength; the base for None."""
 
     adapter: str | None = None
     strength: float = FULL_STRENGTH
 
 
 def why_full_strength_only(folder: Path) -> str | None:
-    """Why the adapter in ``folder`` answers at 100 % alone, as a sentence's end; None where it need not."""
+    """Say why the adapter in ``folder`` works only at full strength, as the end of a sentence; None if it
+    need not.
+    """
     try:
         config = json.loads(read_small(folder / "adapter_config.json"))
     except (OSError, ValueError, RecursionError):
@@ -57,7 +59,7 @@ def why_full_strength_only(folder: Path) -> str | None:
 
 
 class AdapterScale:
-    """The scalings of one adapter's layers in a loaded model, as they were trained and as they are set."""
+    """The scalings of one adapter's layers in a loaded model, as trained and as currently set."""
 
     def __init__(self, model: Any, adapter: str) -> None:
         self._adapter = adapter
@@ -67,8 +69,8 @@ class AdapterScale:
             (each, each[adapter]) for each in scalings if isinstance(each, dict) and adapter in each
         ]
 
-    def turn(self, strength: float) -> None:
-        """Let the adapter's change count ``strength`` times; at 1 it is what was trained, bit for bit."""
+    def set(self, strength: float) -> None:
+        """Multiply the adapter's change by ``strength``; 1 restores the trained one, bit for bit."""
         if strength != self._strength:
             self._strength = strength
             for scaling, trained in self._layers:

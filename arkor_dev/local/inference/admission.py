@@ -1,7 +1,7 @@
-"""Whose turn it is: so many answers at once, a line of those who wait, and a rate for each caller.
+"""Admission of requests: a limit on concurrent ones, a fair queue, and a rate limit for each caller.
 
-A place goes to the callers in turn, so that one that sends a hundred requests at once delays itself and not
-the others. Answers of endpoints wait in one, and so do the checks of what is asked (``limited_checks``).
+Callers are served in turn, so that one that sends a hundred requests at once delays only itself. It is used
+for answers of endpoints and for ``limited_checks``.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 WAITING: Final = 64
-"""Requests that wait, of all callers."""
+"""Waiting requests of all callers."""
 WAITING_OF_ONE: Final = 32
-"""Requests that wait, of one caller."""
+"""Waiting requests of one caller."""
 BURST: Final = 120
-"""Requests that a caller may send at once, after it has been quiet."""
+"""Requests that a caller may send at once after a quiet time."""
 A_SECOND: Final = 10.0
-"""Requests a second that a caller may send for long."""
+"""Requests per second that a caller may send continuously."""
 CALLERS: Final = 1000
-"""Callers that are remembered; one that is forgotten begins with a whole burst."""
+"""Callers that are remembered; a forgotten one starts with a full burst."""
 FULL_SECONDS: Final = 2
-"""When to try again where the line is full."""
+"""When to retry after the queue was full."""
 
 
 def too_many_requests(text: str, seconds: int) -> RateLimitedError:
-    """A refusal that says when to try again, in whole seconds."""
+    """Return a refusal that says when to retry, in whole seconds."""
     return RateLimitedError(
         f"{text}: try again in {seconds} s", code="rate_limit_exceeded", retryAfter=seconds
     )
 
 
 class RateLimit:
-    """A bucket of requests for each caller, which fills as time goes by."""
+    """A token bucket for each caller."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def count(self, caller: str) -> None:
-        """Count one request; raises RateLimitedError where it is one too many."""
+        """Count one request. Raises RateLimitedError if it exceeds the rate."""
         now = self._clock()
         left, at = self._left.pop(caller, (float(BURST), now))
         left = min(BURST, left + (now - at) * A_SECOND)
@@ -61,9 +61,9 @@ class RateLimit:
 
 
 class AdmissionQueue:
-    """``places`` requests at once; the others wait, each caller's in order, the callers in turn.
+    """Admits ``places`` requests at once. Each caller's requests wait in order, and the callers take turns.
 
-    ``of_one`` is how many requests of one caller may wait.
+    At most ``of_one`` requests of one caller may wait.
     """
 
     def __init__(self, places: int, of_one: int | None = None) -> None:
@@ -73,12 +73,12 @@ class AdmissionQueue:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait."""
-        return sum(len(each) for each in self._waiting.values())
+        """How many requests are waiting."""
+        return sum(len(queue) for queue in self._waiting.values())
 
     @contextlib.asynccontextmanager
-    async def place(self, caller: str) -> AsyncIterator[None]:
-        """Wait for a place and hold it; raises RateLimitedError where too many wait already."""
+    async def admit(self, caller: str) -> AsyncIterator[None]:
+        """Wait for admission and hold it during the body. Raises RateLimitedError if too many are waiting."""
         await self._take(caller)
         try:
             yield
@@ -100,24 +100,24 @@ class AdmissionQueue:
             if turn.cancelled():
                 self._leave(caller, turn)
             else:
-                self._give()  # its turn had come in the same moment
+                self._give()  # it was admitted at the same moment
             raise
 
     def _leave(self, caller: str, turn: asyncio.Future[None]) -> None:
-        line = self._waiting.get(caller, deque())
-        if turn in line:
-            line.remove(turn)
-            if not line:
+        queue = self._waiting.get(caller, deque())
+        if turn in queue:
+            queue.remove(turn)
+            if not queue:
                 del self._waiting[caller]
 
     def _give(self) -> None:
-        """Hand a place to the caller whose turn it is."""
+        """Admit a request of the caller whose turn it is."""
         if not self._waiting:
             self._free += 1
             return
-        caller, line = next(iter(self._waiting.items()))
-        turn = line.popleft()
-        if line:
+        caller, queue = next(iter(self._waiting.items()))
+        turn = queue.popleft()
+        if queue:
             self._waiting.move_to_end(caller)
         else:
             del self._waiting[caller]

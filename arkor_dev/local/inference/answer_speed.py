@@ -1,9 +1,9 @@
-"""In which format, and on how many threads, this processor answers quickest: measured, not assumed.
+"""The number format and thread count with which this processor answers fastest, by measurement.
 
-One token at a time reads every weight once. bfloat16 halves what is read where the processor can compute with
-it; weights that lie in the order in which oneDNN reads them (packed) are read up to twice as fast, with the
-same result; and some processors read faster with all cores. So a part of the model's own weights, larger than
-the caches, is multiplied with one row in each way, in 0.2 s.
+Generating one token reads every weight once. bfloat16 halves what is read, if the processor can compute with
+it. Weights in the order in which oneDNN reads them (packed) are read up to twice as fast, with the same
+result. Some processors read faster with all cores. So a part of the model's own weights, larger than the
+caches, is multiplied with one row in each way, which takes 0.2 s.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from arkor_dev.local.workers.resources import available_cores
 
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
-"""Of float32 weights, at most: more than the caches of most processors hold."""
+"""Of float32 weights at most: more than the caches of most processors hold."""
 LEAST_BYTES: Final = 16 * 2**20
-"""A smaller model is bound by something else."""
+"""A smaller model is not limited by reading its weights."""
 TURNS: Final = 3
 MARGIN: Final = 1.15
-"""How many times quicker a less plain way has to be."""
+"""How many times faster a less simple way must be."""
 THREADS_MARGIN: Final = 1.5
-"""And more threads than half: they wait for each other, so one that shares its core (with the browser that
-shows the answer, say) holds all of them back, to less than half of what half the threads do then."""
+"""The same for more threads than half of the cores. Threads wait for each other, so one that shares its core
+(with the browser that shows the answer, say) slows all of them, to less than half the speed of half the
+threads.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ComputePlan:
-    """The format of the weights, and the threads: with the processor to ourselves, and beside a job."""
+    """The format of the weights, and the thread counts without and with a training job."""
 
     dtype: Any
     packed: bool
@@ -42,7 +44,7 @@ class ComputePlan:
 
 
 def half() -> int:
-    """A fair share of the cores beside a training job."""
+    """Return a fair share of the cores beside a training job."""
     return max(1, CORES // 2)
 
 
@@ -68,30 +70,30 @@ def quickest(model: Any, loaded: Any) -> ComputePlan:
 
 
 def convert(model: Any, way: ComputePlan) -> None:
-    """Put the weights into ``way``'s format; buffers stay: rotary frequencies lose too much in 16 bits."""
+    """Convert the weights to ``way``'s format. Buffers stay: rotary frequencies lose too much in 16 bits."""
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(way.dtype)
     if way.packed:
         for module in model.modules():
-            # A subclass may do more than this product, or be read by others.
+            # A subclass may compute more than this product, and other code may read its weight.
             if type(module) is torch.nn.Linear:
                 module.weight = torch.nn.Parameter(_packed(module.weight.detach()), requires_grad=False)
                 module.forward = MethodType(_packed_product, module)
 
 
 def _packed(weight: Any) -> Any:
-    """``weight`` in oneDNN's own order for products with one row."""
+    """Return ``weight`` in oneDNN's own order for products with one row."""
     return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public one
 
 
 def _packed_product(module: Any, given: Any) -> Any:
-    """What a linear layer with a packed weight makes of ``given``."""
+    """Apply a linear layer with a packed weight to ``given``."""
     return torch.ops.mkldnn._linear_pointwise(given, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
 
 def _some_weights(model: Any) -> list[Any] | None:
-    """The first linear layers' weights up to ``MEASURED_BYTES``; None when there are too few to measure."""
+    """Return the weights of the first linear layers up to ``MEASURED_BYTES``; None if there are too few."""
     found, size = [], 0
     for module in model.modules():
         if isinstance(module, torch.nn.Linear) and size < MEASURED_BYTES:
@@ -101,7 +103,7 @@ def _some_weights(model: Any) -> list[Any] | None:
 
 
 def _seconds(weights: list[Any], dtype: Any, packed: bool, threads: int) -> float:
-    """One pass over ``weights`` with one row, the best of a few."""
+    """Return the seconds of one pass over ``weights`` with one row, the best of a few."""
     torch.set_num_threads(threads)
     layers = torch.nn.Sequential(*[torch.nn.Linear(1, 1, bias=False) for _ in weights])
     for layer, weight in zip(layers, weights, strict=True):

@@ -1,7 +1,8 @@
-"""Conversations that step together: their keys and values in one cache, padded on the left to one length.
+"""Conversations that step together: their keys and values in one cache, left-padded to one length.
 
-transformers computes; what is added is who is in the batch. A row comes in with what it has read by itself,
-and takes what it has made with it when it leaves, so that the next question of the conversation begins there.
+transformers computes; this module manages the rows of the batch. A row enters with the cache of its own
+prompt, and takes its part of the cache along when it leaves, so that the next question of the conversation
+starts there.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from .generate_fallback import StepwiseGenerate
 
 ROOM: Final = 128
-"""Tokens that a cache has room for beyond those that it holds: copying all of it at each step takes long."""
+"""Tokens of free space in a cache: copying all of it at each step would take long."""
 
 Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
 
 
 class Growing(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer that are written behind those that are there, without copying these."""
+    """One layer's keys and values; new ones are appended without copying the old ones."""
 
     keys: Any
     values: Any
@@ -37,7 +38,7 @@ class Growing(DynamicLayer):  # type: ignore[misc]
         self._room: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
-        """All keys and values, the new ones last."""
+        """Return all keys and values, the new ones last."""
         before = self.keys.shape[-2] if self._room else 0
         after = before + key_states.shape[-2]
         if self._room is None or self._room[0].shape[-2] < after:
@@ -61,7 +62,7 @@ class Growing(DynamicLayer):  # type: ignore[misc]
 
 
 def cache_of(layers: Layers) -> Any:
-    """A cache that holds ``layers``; without any, an empty one."""
+    """Return a cache of ``layers``, or an empty one."""
     cache = DynamicCache()
     cache.layer_class_to_replicate = Growing
     for place, (keys, values) in enumerate(layers):
@@ -74,7 +75,7 @@ def layers_of(cache: Any) -> Layers:
 
 
 class Forward:
-    """A model's own ``forward`` on rows of tokens, whatever the version of transformers calls its cache."""
+    """A model's ``forward`` on rows of tokens, whatever this version of transformers calls its cache."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -82,12 +83,12 @@ class Forward:
         self._cache = next((name for name in ("cache", "past_key_values") if name in names), "")
         self._last = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
         self.plain = bool(self._cache) and "position_ids" in names and _has_plain_layers(model)
-        """Whether all that it remembers are keys and values, which rows of a batch can have side by side."""
+        """Whether its cache has only keys and values, so that rows can be batched."""
 
     def __call__(self, tokens: list[list[int]], lengths: Sequence[int], cache: Any) -> Any:
-        """Logits ``[rows, vocabulary]`` behind the last of ``tokens``, as many for each row.
+        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, as many for each row.
 
-        ``lengths`` are how many tokens each row has in ``cache``, which is padded on the left to the longest.
+        ``lengths`` has each row's number of tokens in ``cache``, which is left-padded to the longest.
         """
         device, new = self._model.device, len(tokens[0])
         before, most = torch.tensor(lengths, device=device), max(lengths)
@@ -110,7 +111,7 @@ def _has_plain_layers(model: Any) -> bool:
         layers = DynamicCache(config=model.config).layers
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
-    # Windows are a matter of the mask: a layer that has them may hold all keys as well.
+    # Sliding windows are a matter of the mask: a layer that has them may keep all keys as well.
     return not getattr(model, "_is_stateful", False) and all(
         type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers
     )
@@ -118,7 +119,7 @@ def _has_plain_layers(model: Any) -> bool:
 
 @dataclass(eq=False)
 class Row:
-    """One conversation: its prompt, and the tokens of it and of the answer that are in memory."""
+    """One conversation: its prompt, and which tokens of prompt and answer are cached."""
 
     group: ActiveAdapter
     prompt: list[int]
@@ -126,7 +127,7 @@ class Row:
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
     cache: Any = None
-    """Its own, while it reads its prompt."""
+    """Its own cache while it reads its prompt."""
     alone: StepwiseGenerate | None = None
 
 
@@ -140,7 +141,7 @@ class Batch:
         self._whole = True
 
     def add(self, row: Row) -> None:
-        """Take in a row with its cache."""
+        """Add a row with its cache."""
         if not self.rows:
             self._cache = row.cache
         else:
@@ -154,10 +155,10 @@ class Batch:
         self.rows.append(row)
 
     def step(self, rows: list[Row], tokens: list[int]) -> Any:
-        """Add a token to each of the rows, which are all that there are; logits ``[rows, vocabulary]``."""
+        """Add a token to each row of the batch; return logits ``[rows, vocabulary]``."""
         given = dict(zip(map(id, rows), tokens, strict=True))
         ordered = [given[id(row)] for row in self.rows]
-        # What breaks off in the middle leaves some layers longer than others.
+        # An interrupted step leaves some layers longer than others.
         self._whole = False
         logits = self._forward(
             [[token] for token in ordered], [len(row.tokens) for row in self.rows], self._cache
@@ -169,7 +170,9 @@ class Batch:
         return logits[[places[id(row)] for row in rows]]
 
     def remove(self, row: Row) -> Layers:
-        """Let a row go; its keys and values, one for each of its tokens. None where they are not whole."""
+        """Remove a row; return its keys and values, one for each of its tokens, or None if they are
+        incomplete.
+        """
         place = self.rows.index(row)
         del self.rows[place]
         if not self._whole:
@@ -191,7 +194,7 @@ class Batch:
 
 
 def _together(ours: Any, own: Any) -> Any:
-    """Two tensors ``[rows, heads, tokens, width]`` in one, the shorter padded on the left."""
+    """Concatenate two tensors ``[rows, heads, tokens, width]``, left-padding the shorter one."""
     most = max(ours.shape[-2], own.shape[-2])
     pad = torch.nn.functional.pad
     return torch.cat([pad(each, (0, 0, most - each.shape[-2], 0)) for each in (ours, own)])

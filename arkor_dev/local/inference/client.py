@@ -1,9 +1,9 @@
-"""The backend's side of chat: one inference worker, started when somebody asks, gone when nobody does.
+"""The backend's side of chat: one inference worker, started on demand and unloaded when idle.
 
-Each answer is a queue that the worker's messages are sorted into. Leaving an answer early, for whatever
-reason, stops it in the worker. Code of others runs there (a chat template, a library that reads a model's
-files), so a worker that does not acknowledge a stop in time is killed; answers that had not begun are asked
-again of the next one. A worker that dies by itself ends its answers with the reason.
+Each answer is a queue into which the worker's messages are sorted. Leaving an answer early, for whatever
+reason, stops it in the worker. Third-party code runs there (a chat template, a library that reads a model's
+files), so a worker that does not acknowledge a stop in time is killed, and answers that had not begun are
+sent to the next one. If a worker dies by itself, its answers end with the reason.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
-"""Threads wait awake for some microseconds: an answer is thousands of short products, one after another."""
+"""Threads spin for some microseconds before they sleep: an answer is thousands of short products in a row."""
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
 
 
 @dataclass(eq=False)
 class _Answer:
-    """What was asked, of whom, what has come, and whether any of it was text."""
+    """An answer: the request, its worker, the messages so far, and whether any of them was text."""
 
     ask: dict[str, Any]
     child: Child | None = None
@@ -42,7 +42,7 @@ class _Answer:
 
 
 class Inference:
-    """Answers of one engine, whose worker is ``module``."""
+    """The answers of one engine, whose worker is ``module``."""
 
     def __init__(
         self, idle_seconds: float = IDLE_SECONDS, stop_seconds: float = STOP_SECONDS, module: str = WORKER
@@ -62,7 +62,9 @@ class Inference:
 
     @contextlib.asynccontextmanager
     async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """Ask the worker; the body reads messages up to the one with ``done``. Leaving stops the answer."""
+        """Send a request; the body reads messages up to the one with ``done``. Leaving the body stops the
+        answer.
+        """
         number = next(self._numbers)
         answer = self._answers[number] = _Answer(ask)
         if self._idle:
@@ -73,7 +75,7 @@ class Inference:
             self._send(number, answer, child)
             yield self._messages(answer)
         finally:
-            # Still there when no last message has come.
+            # Still there if no final message has come.
             if self._answers.pop(number, None) and answer.child is not None and answer.child is self._child:
                 self._stop(number, answer.child)
             self._rest()
@@ -92,11 +94,11 @@ class Inference:
 
     @property
     def loaded(self) -> bool:
-        """Whether a worker is running, and so a model in memory."""
+        """Whether a worker is running, and so a model is in memory."""
         return self._child is not None and self._child.alive
 
     def rest_at_most(self, seconds: float) -> None:
-        """Unload a worker that has nothing to answer after so many seconds, if not before."""
+        """Unload a worker that has been idle for ``seconds``."""
         now = asyncio.get_running_loop().time()
         if self._idle and self._child and self._idle.when() > now + seconds:
             self._idle.cancel()
@@ -124,7 +126,7 @@ class Inference:
             return self._child
 
     def _stop(self, number: int, child: Child) -> None:
-        """Stop an answer that nobody waits for; a worker that does not say that it did is killed."""
+        """Stop an abandoned answer; kill a worker that does not acknowledge that."""
 
         def kill() -> None:
             if self._child is child:
@@ -145,7 +147,7 @@ class Inference:
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
-        # One that has come meanwhile is asked of the next worker by itself.
+        # A request that came meanwhile is sent to the next worker by itself.
         its = {number: answer for number, answer in self._answers.items() if answer.child is child}
         waiting = {number: answer for number, answer in its.items() if stuck and not answer.begun}
         for number, answer in its.items():
@@ -188,7 +190,7 @@ class Inference:
         child.send(id=number, do="chat", **answer.ask)
 
     def _rest(self) -> None:
-        """With nothing left to answer, the time until the worker is unloaded begins."""
+        """With no answer left, start the time until the worker is unloaded."""
         if not self._answers and not self._stopping:
             if self._idle:
                 self._idle.cancel()

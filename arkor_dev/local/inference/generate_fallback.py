@@ -1,8 +1,8 @@
-"""One answer by transformers' own ``generate``, a token at a time, for models that remember in their own way.
+"""Answers by transformers' own ``generate``, token by token, for models with another kind of cache.
 
-``generate`` runs in a thread that waits whenever it has logits: the loop takes them, and gives the token that
-comes next. So a state-space model, or one whose layers are of several kinds, is answered as others are; it
-has no batches and no prompt cache.
+``generate`` runs in a thread that pauses whenever it has logits: the loop reads them and supplies the next
+token. So a state-space model, or one with several kinds of layers, is answered like others, but without
+batches and prompt cache.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Over(Exception):  # noqa: N818 - it is the way out of generate, and no er
 
 
 class StepwiseGenerate:
-    """A ``generate`` that is held at each token."""
+    """A ``generate`` call that pauses at each token."""
 
     def __init__(self, model: Any, prompt: list[int], room: int) -> None:
         self._model = model
@@ -35,18 +35,18 @@ class StepwiseGenerate:
         self._thread: threading.Thread | None = None
 
     def first(self) -> NDArray[np.float32]:
-        """Read the prompt; the logits of the first token."""
+        """Read the prompt; return the logits of the first token."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self._next()
 
     def step(self, token: int) -> NDArray[np.float32]:
-        """Add ``token``; the logits of the one behind it."""
+        """Add ``token``; return the logits of the next one."""
         self._tokens.put(token)
         return self._next()
 
     def close(self) -> None:
-        """End it; nobody else uses the model until its thread has."""
+        """End the call; its thread has stopped using the model when this returns."""
         if self._thread and self._thread.is_alive():
             self._tokens.put(None)
             self._thread.join()
@@ -77,7 +77,7 @@ class StepwiseGenerate:
 
 
 class _Hold(LogitsProcessor):  # type: ignore[misc]
-    """Hands the logits out, and lets ``generate`` choose the token that it is told."""
+    """Publishes the logits, and forces ``generate`` to choose the supplied token."""
 
     def __init__(self, logits: queue.SimpleQueue[Any], tokens: queue.SimpleQueue[int | None]) -> None:
         self._logits = logits

@@ -1,7 +1,7 @@
-"""Checks of what callers send, each made in one limited process that is asked one thing at a time.
+"""Checks of what callers send, in a separate process with limits, one at a time.
 
-What a caller sends decides how much work a check is, in libraries that are not ours. It is done away from the
-store and from other people's answers. The callers take turns, and few checks of one caller wait.
+A caller decides how much work a check is, in libraries that are not ours. So it must not run where the store
+and other people's answers are. The callers take turns, and few checks of one caller may wait.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WAITING_OF_ONE: Final = 4
-"""Checks of one caller that wait; one more is told to come again."""
+"""Waiting checks of one caller; further ones are refused."""
 SECONDS: Final = 20.0
-"""How long a check may take in all, on a busy machine; the process bounds its own processor time."""
+"""Limit of a check in all, on a busy machine. The process limits its own processor time."""
 IDLE_SECONDS: Final = 60.0
 OWN_SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS})
-"""What ends a process that goes beyond its limits; another signal may be somebody else's."""
+"""Signals that end a process beyond its limits; any other one may have another cause."""
 
 
 class LimitReachedError(Exception):
@@ -32,7 +32,7 @@ class LimitReachedError(Exception):
 
 
 class LimitedChecks:
-    """The backend's side of one such process; ``what`` is checked, as a sentence's subject."""
+    """The backend's side of one such process; ``what`` is checked, as the subject of a sentence."""
 
     def __init__(self, module: str, what: str, idle_seconds: float = IDLE_SECONDS) -> None:
         self._module = module
@@ -46,7 +46,7 @@ class LimitedChecks:
         self._closed = False
 
     async def close(self) -> None:
-        """End the process, for good."""
+        """End the process for good."""
         self._closed = True
         if self._idle:
             self._idle.cancel()
@@ -55,9 +55,9 @@ class LimitedChecks:
             await self._ending
 
     async def _asked(self, order: Mapping[str, Any]) -> Any:
-        """Return the process's answer; the caller holds the place of the line.
+        """Return the process's answer; the caller must hold an admission.
 
-        Raises LimitReachedError, and UnavailableError where this machine cannot check anything now.
+        Raises LimitReachedError, and UnavailableError if this machine cannot check anything now.
         """
         if self._idle:
             self._idle.cancel()
@@ -79,7 +79,7 @@ class LimitedChecks:
             self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._rest)
 
     async def _answer(self, child: Child, order: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The process's message; None where it ends without one."""
+        """Return the process's message; None if it ends without one."""
         over = False
         try:
             async with asyncio.timeout(SECONDS):
@@ -92,7 +92,7 @@ class LimitedChecks:
                 f"{self._what} could not be checked in time: try again", code="not_checked"
             ) from None
         finally:
-            # Whoever leaves early leaves an answer behind that nobody waits for.
+            # A cancelled caller leaves an unread answer behind.
             if not over:
                 await asyncio.shield(self._end())
 
@@ -101,7 +101,7 @@ class LimitedChecks:
             raise UnavailableError(f"{self._what} cannot be checked: the local backend is ending")
         if self._child is None or not self._child.alive:
             await self._end()
-            # A module of the project must not stand in for one of ours.
+            # A module of the project must not shadow one of ours.
             env = {**passed(), "PYTHONSAFEPATH": "1"}
             try:
                 self._child = await Child.start(self._module, env, alone=True)

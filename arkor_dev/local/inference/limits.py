@@ -1,6 +1,6 @@
-"""How much an inference process does at once; both sides of its pipe know it."""
+"""The concurrency of an inference process, known on both sides of its pipe."""
 
 from typing import Final
 
 TOGETHER: Final = 8
-"""Answers at once, at most: each has its keys and values in memory."""
+"""Concurrent answers at most: each has its keys and values in memory."""

@@ -1,7 +1,7 @@
-"""What the model remembers of the last conversations, so that a next question reads only what is new.
+"""Keys and values of recent conversations, so that a next question reads only what is new.
 
-Keys and values depend on the tokens before them and on who reads: so they are found by their group (the
-adapter and its strength) and by the tokens that two prompts begin with.
+They depend on all earlier tokens and on what reads them, so they are looked up by group (the adapter and its
+strength) and by the common prefix of two prompts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES: Final = 512 * 2**20
 LEAST_TOKENS: Final = 16
-"""Fewer are read as soon as they are found."""
+"""A shorter common prefix is not worth a lookup."""
 
 
 @dataclass(eq=False)
@@ -30,20 +30,20 @@ class _Kept:
 
 
 class PromptCache:
-    """The last conversations' keys and values, those used last at the end; at most ``limit`` bytes."""
+    """The keys and values of recent conversations, least recently used first, in at most ``limit`` bytes."""
 
     def __init__(self, limit: int = LIMIT_BYTES) -> None:
         self._limit = limit
         self._kept: list[_Kept] = []
 
     def keep(self, group: ActiveAdapter, tokens: list[int], layers: Layers) -> None:
-        """Remember a conversation; the oldest ones are let go for it."""
+        """Store a conversation; evict the oldest ones for it."""
         if not layers or len(tokens) < LEAST_TOKENS:
             return
         new = _Kept(group, list(tokens), layers)
         if new.size > self._limit:
             return
-        # It goes on from these, or is one of them again.
+        # The stored one is a prefix of the new one, or the same.
         self._kept = [
             each
             for each in self._kept
@@ -54,7 +54,7 @@ class PromptCache:
             del self._kept[0]
 
     def find(self, group: ActiveAdapter, prompt: list[int]) -> Layers:
-        """Keys and values of the longest known beginning of ``prompt``, its last token left out."""
+        """Return the keys and values of the longest known prefix of ``prompt`` without its last token."""
         best, most = None, LEAST_TOKENS - 1
         for each in self._kept:
             if each.group == group and (alike := _alike(each.tokens, prompt[:-1])) > most:
@@ -66,7 +66,7 @@ class PromptCache:
         return [_first(layer, most) for layer in best.layers]
 
     def forget(self, adapter: str) -> None:
-        """Forget what was read as ``adapter``."""
+        """Forget what was read with ``adapter``."""
         self._kept = [each for each in self._kept if each.group.adapter != adapter]
 
     def clear(self) -> None:
@@ -80,7 +80,7 @@ def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
 
 
 def _alike(one: list[int], other: list[int]) -> int:
-    """How many tokens they have in common at their beginnings."""
+    """Return the length of the common prefix."""
     return next(
         (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
         min(len(one), len(other)),

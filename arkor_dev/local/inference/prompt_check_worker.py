@@ -1,8 +1,8 @@
 """The limited process that counts the tokens of long conversations.
 
-In: ``{"model", "texts"}``, a model's folder and what a prompt is made of. Out: ``{"answer"}``, the model's
-context where the texts have more tokens than that, else null. Texts are counted piece by piece, and no
-further than the context is long, so a refusal takes no longer for a megabyte than for a long page.
+In: ``{"model", "texts"}``, a model's folder and the texts of a prompt. Out: ``{"answer"}``, the model's
+context length if the texts have more tokens, else null. Texts are counted in chunks and no further than the
+context, so refusing a megabyte takes no longer than refusing a long page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KILL_SECONDS: Final = 10
 PIECE: Final = 8192
 """Characters that are counted at once."""
 SLACK: Final = 4
-"""Tokens more that a piece may have than its text has within the whole: words are cut at its two ends."""
+"""Extra tokens that a chunk may have compared to the whole text: words are split at both ends."""
 CONFIG_LIMIT: Final = 1 << 24
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         order: dict[str, Any] = link.receive()
         allow_processor(KILL_SECONDS)
         too_long = False
-        # The library raises nothing narrower; what it cannot do is left to the loop, which says why.
+        # The library raises nothing more specific; the loop will report what cannot be done.
         with contextlib.suppress(Exception):
             if folder != order["model"]:
                 folder, tokenizer, most = None, None, None
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def context(folder: Path) -> int | None:
-    """The longest input of a model, in tokens, where its configuration says it by the usual name."""
+    """Return the longest input of a model in tokens, if its configuration has it under the usual name."""
     config = json.loads(read_small(folder / "config.json", CONFIG_LIMIT))
     for part in (config.get("text_config"), config):
         if isinstance(part, dict) and isinstance(most := part.get("max_position_embeddings"), int):
@@ -65,7 +65,7 @@ def context(folder: Path) -> int | None:
 
 
 def exceeds(tokenizer: Any, texts: Sequence[str], most: int) -> bool:
-    """Whether ``texts`` certainly have more than ``most`` tokens."""
+    """Return whether ``texts`` certainly have more than ``most`` tokens."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
     count = 0

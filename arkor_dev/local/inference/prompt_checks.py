@@ -1,8 +1,8 @@
-"""Long conversations, refused before they take a place where they cannot fit the model's context.
+"""Refusing conversations that do not fit the model's context before they are admitted.
 
-Making tokens of a megabyte takes a second or more, in the one loop that computes everybody's answers. So the
-tokens of a long conversation are counted in a limited process first, and no further than the context is long.
-Short ones go on at once: the loop refuses them itself, in milliseconds.
+Tokenizing a megabyte takes a second or more, in the one loop that computes everybody's answers. So the tokens
+of a long conversation are counted in a limited process first, no further than the context is long. Short ones
+are refused by the loop itself, in milliseconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORT: Final = 8192
-"""Bytes of a conversation that needs no check: so many tokens, at most, are made in milliseconds."""
+"""Bytes of a conversation that needs no check: tokenizing it takes milliseconds."""
 THOUGHTS_END: Final = "</think>"
-"""What templates drop of an earlier answer ends with this."""
+"""Templates drop the part of an earlier answer that ends with this."""
 TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
-"""As ``generation.prompt`` says it of one that it has counted."""
+"""The same words as ``generation.prompt`` uses after counting."""
 
 
 class PromptChecks(LimitedChecks):
@@ -34,13 +34,13 @@ class PromptChecks(LimitedChecks):
     async def check(self, caller: str, ask: Mapping[str, Any], name: str, model: Path) -> None:
         """Check whether the conversation of ``ask`` fits the context of the model in the folder ``model``.
 
-        Raises BadRequestError where it does not; RateLimitedError and UnavailableError as
-        :class:`LimitedChecks`. What the process cannot tell is left to the loop.
+        Raises BadRequestError if it does not, RateLimitedError and UnavailableError as `LimitedChecks`. What
+        the process cannot tell is left to the loop.
         """
         texts = texts_of(ask)
         if sum(len(text.encode(errors="replace")) for text in texts) <= SHORT:
             return
-        async with self._line.place(caller):
+        async with self._line.admit(caller):
             try:
                 most: int | None = await self._asked({"model": str(model), "texts": texts})
             except LimitReachedError:

@@ -1,4 +1,4 @@
-"""What of a chat request says how the answer is made, checked and as the worker reads it."""
+"""The options of a chat request: checked, and in the form that the worker reads."""
 
 from __future__ import annotations
 
@@ -68,12 +68,13 @@ FIELDS: Final = (
     Field("responseFormat", Rule("object"), null=True),
     Field("engine", Rule("choice", choices=ENGINES), null=True),
 )
-"""Those of the features ``sampling``, ``tools``, ``formats`` and ``engines`` (docs/contract.md), and those
-before."""
+"""Fields of the features ``sampling``, ``tools``, ``formats`` and ``engines``, and older ones
+(docs/contract.md).
+"""
 
 
 def problem(body: dict[str, Any]) -> str | None:
-    """What the local backend cannot do of ``body``, or what does not go together in it."""
+    """Say what the local backend cannot do of ``body``, or which of its options conflict; None if nothing."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         return "topLogprobs goes with logprobs: true"
     if body.get("structuredOutputs"):
@@ -86,7 +87,7 @@ def problem(body: dict[str, Any]) -> str | None:
 
 
 def sampling(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the feature ``sampling``, the tools, and the format, as the worker reads them."""
+    """Return the sampling options, tools and format in the form that the worker reads."""
     stop, wanted = body.get("stop"), format_of(body)
     return {
         **{

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def envelope(kind: str, model: str) -> dict[str, Any]:
-    """What a chunk, or a whole answer, begins with."""
+    """Return the fields that begin a chunk or a whole answer."""
     return {
         "id": f"chatcmpl-{secrets.token_hex(8)}",
         "object": kind,
@@ -21,7 +21,7 @@ def envelope(kind: str, model: str) -> dict[str, Any]:
 
 
 def whole_choice(text: str, told: list[dict[str, Any]], done: dict[str, Any]) -> dict[str, Any]:
-    """The one choice of a whole answer: its text, or the calls in its place, and what each token weighed."""
+    """Return the one choice of a whole answer: its text or its tool calls, and the token probabilities."""
     calls = done.get("toolCalls")
     message = {
         "role": "assistant",
@@ -34,17 +34,17 @@ def whole_choice(text: str, told: list[dict[str, Any]], done: dict[str, Any]) ->
 
 
 def logprobs(told: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """``{content: [{token, logprob, bytes, top_logprobs}]}``; None where a chunk brings no token."""
+    """Return ``{content: [{token, logprob, bytes, top_logprobs}]}``; None for a chunk without tokens."""
     return {"content": told} if told else None
 
 
 def indexed(calls: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tool calls of a chunk, which count them."""
+    """Return the tool calls of a chunk with their indices."""
     return [{"index": index, **call} for index, call in enumerate(calls)]
 
 
 def figures(done: dict[str, Any]) -> dict[str, Any]:
-    """``usage``, ``timings``, and who answered, as the last chunk and a whole answer have them."""
+    """Return ``usage``, ``timings`` and what answered, for the last chunk or a whole answer."""
     prompt, completion = done["promptTokens"], done["completionTokens"]
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
@@ -57,12 +57,12 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
 
 
 def answered_by(done: Mapping[str, Any]) -> dict[str, str]:
-    """Who answered: ``engine``, ``precision``, the name of the ``weights``, and perhaps ``why``."""
+    """Return what answered: ``engine``, ``precision``, the name of the ``weights``, and perhaps ``why``."""
     return {name: done[name] for name in ("engine", "precision", "weights", "why") if done.get(name)}
 
 
 def _timings(done: dict[str, Any]) -> dict[str, float]:
-    """Seconds to the first token and in all, and tokens a second after the first."""
+    """Return the seconds to the first token and in all, and the tokens per second after the first."""
     after_first = done["seconds"] - done["firstTokenSeconds"]
     counted = after_first > 0 and done["completionTokens"] > 1
     return {

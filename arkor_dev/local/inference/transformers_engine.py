@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
-"""Behind a base's folder, where its weights are to lie as adapters can read them."""
+"""Appended to a base's folder name when its weights must stay readable for adapters."""
 PIECE: Final = 64
-"""Tokens of a prompt that are read at once on a CPU: a stop is heard, and others answer, in between."""
+"""Tokens of a prompt that are read at once on a CPU: between chunks stops are noticed and others answered."""
 DEVICE_PIECE: Final = 1024
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
-    """:class:`JobFailure` for an adapter whose weights are no safetensors: PEFT would unpickle them."""
+    """Raise JobFailure for an adapter whose weights are not safetensors: PEFT would unpickle them."""
     if not (folder / "adapter_model.safetensors").is_file():
         raise JobFailure(
             f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
@@ -53,7 +53,7 @@ def refuse_pickled_adapter(folder: Path) -> None:
 
 
 def reads_weights(folder: Path) -> bool:
-    """Whether an adapter reads the base's weights, or copies layers of it: then they cannot lie packed."""
+    """Return whether an adapter reads the base's weights or copies its layers, which packing prevents."""
     try:
         settings = json.loads((folder / "adapter_config.json").read_text())
         return bool(settings.get("use_dora") or settings.get("modules_to_save"))
@@ -62,22 +62,22 @@ def reads_weights(folder: Path) -> bool:
 
 
 class TransformersEngine:
-    """The loaded base, its adapters, and the conversations that are read and answered."""
+    """The loaded base, its adapters, and the conversations that are being read and answered."""
 
     def __init__(self) -> None:
         self.ends: list[int] = []
         self.repetition = 1.0
         self.facts: dict[str, str] = {}
-        self._place: str | None = None
+        self._base_key: str | None = None
         self._unpacked: set[str] = set()
         self._base: Base | None = None
         self._forward: Forward | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
-        self._dials: dict[str, AdapterScale] = {}
-        self._worn: ActiveAdapter | None = None
+        self._scales: dict[str, AdapterScale] = {}
+        self._active: ActiveAdapter | None = None
         self._way: ComputePlan | None = None
         self._batches: dict[ActiveAdapter, Batch] = {}
-        self._remembered = PromptCache()
+        self._prompt_cache = PromptCache()
 
     @property
     def base(self) -> Base:
@@ -88,37 +88,39 @@ class TransformersEngine:
     def tokenizer(self) -> Any:
         return self.base.tokenizer
 
-    def place_of(self, ask: dict[str, Any]) -> str:
-        """The base as it has to be loaded. Unpacked it can do all, so it stays so for the answers after."""
+    def base_key_of(self, ask: dict[str, Any]) -> str:
+        """Return how the base must be loaded. Unpacked weights serve every request, so they stay for later
+        ones.
+        """
         if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
             self._unpacked.add(ask["base"])
         return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
 
-    def begin(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Row:
-        """Load what has to be loaded and make the prompt; the adapter is in use until ``end``."""
-        worn = self._load(ask, place, progress)
+    def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
+        """Load what is needed and build the prompt; the adapter stays in use until `end`."""
+        active = self._load(ask, base_key, progress)
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._way:
             torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
-        row = Row(worn, prompt, self.base.context - len(prompt))
+        row = Row(active, prompt, self.base.context - len(prompt))
         assert self._forward
         if self._forward.plain:
-            known = self._remembered.find(worn, prompt)
+            known = self._prompt_cache.find(active, prompt)
             row.cached = known[0][0].shape[-2] if known else 0
             row.tokens, row.cache = prompt[: row.cached], cache_of(known)
         else:
             row.alone = StepwiseGenerate(self.base.model, prompt, row.room)
-        if worn.adapter is not None:
-            self._adapters[worn.adapter] += 1
+        if active.adapter is not None:
+            self._adapters[active.adapter] += 1
         return row
 
     def left(self, row: Row) -> int:
-        """How many tokens of the prompt are still to be read."""
+        """Return how many tokens of the prompt are still unread."""
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
-        """Read a piece of the prompt; once it is read the row steps with its group."""
-        self._wear(row.group)
+        """Read a chunk of the prompt; when it is complete the row steps with its group."""
+        self._activate(row.group)
         if row.alone:
             return row.alone.first()
         assert self._forward
@@ -129,7 +131,7 @@ class TransformersEngine:
             try:
                 logits = self._forward([piece], [known], row.cache)
             except BaseException:
-                row.cache = None  # some layers have read it, and some have not
+                row.cache = None  # some layers have read it and some have not
                 raise
             row.tokens = row.prompt[: known + len(piece)]
             if self.left(row):
@@ -138,17 +140,17 @@ class TransformersEngine:
             return _figures(logits[0])
 
     def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
-        """Add a token to each row of one group; the logits behind them."""
-        self._wear(rows[0].group)
+        """Add a token to each row of one group; return the next logits."""
+        self._activate(rows[0].group)
         if rows[0].alone:
-            # Such a model answers one at a time, and so its rows go round as they come.
+            # Such a model answers one request at a time, so its rows take turns.
             pairs = zip(rows, tokens, strict=True)
             return np.stack([row.alone.step(token) for row, token in pairs if row.alone])
         with torch.inference_mode():
             return _figures(self._batches[rows[0].group].step(rows, tokens))
 
     def end(self, row: Row) -> None:
-        """Let go of a row, and remember what it has read and said."""
+        """Remove a row, and cache what it has read and written."""
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
         if row.alone:
@@ -163,35 +165,35 @@ class TransformersEngine:
                     del self._batches[row.group]
             elif row.cache is not None:
                 layers = [(keys.clone(), values.clone()) for keys, values in layers_of(row.cache)]
-            self._remembered.keep(row.group, row.tokens, layers)
+            self._prompt_cache.keep(row.group, row.tokens, layers)
 
-    def _wear(self, worn: ActiveAdapter) -> None:
-        """Make the model answer as ``worn``."""
+    def _activate(self, active: ActiveAdapter) -> None:
+        """Make the model answer as ``active``."""
         model = self.base.model
-        if not isinstance(model, PeftModel) or worn == self._worn:
+        if not isinstance(model, PeftModel) or active == self._active:
             return
-        if worn.adapter is None:
+        if active.adapter is None:
             model.base_model.disable_adapter_layers()
         else:
             model.base_model.enable_adapter_layers()
-            model.set_adapter(worn.adapter, inference_mode=True)
-            self._dials[worn.adapter].turn(worn.strength)
-        self._worn = worn
+            model.set_adapter(active.adapter, inference_mode=True)
+            self._scales[active.adapter].set(active.strength)
+        self._active = active
 
-    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        """Have the base and the adapter loaded and worn."""
-        if self._place != place:
+    def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
+        """Load the base and the adapter, and activate it."""
+        if self._base_key != base_key:
             progress(f"Loading {ask['name']}")
-            self._place, self._base, self._worn, self._forward = None, None, None, None
+            self._base_key, self._base, self._active, self._forward = None, None, None, None
             self._adapters.clear()
-            self._dials.clear()
+            self._scales.clear()
             self._batches.clear()
-            self._remembered.clear()
+            self._prompt_cache.clear()
             base = load_base(Path(ask["base"]))
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
             if self._way:
-                self._way = replace(self._way, packed=self._way.packed and not place.endswith(UNPACKED))
+                self._way = replace(self._way, packed=self._way.packed and not base_key.endswith(UNPACKED))
                 convert(base.model, self._way)
             base.model.config.use_cache = True
             self.ends = end_ids(base.tokenizer, base.model)
@@ -199,25 +201,25 @@ class TransformersEngine:
             dtype = self._way.dtype if self._way else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
             self._forward = Forward(base.model)
-            self._base, self._place = base, place
-        worn, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
-        # Nothing of an adapter is the base itself, not the base and a sum of zeros.
+            self._base, self._base_key = base, base_key
+        active, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
+        # Strength 0 is the base itself, not the base plus a sum of zeros.
         if ask["adapter"] is not None and strength > 0:
-            # A folder is no name for a module: it may have dots.
+            # A folder's name is not a valid module name: it may have dots.
             adapter = hashlib.sha256(ask["adapter"].encode()).hexdigest()[:16]
             if adapter not in self._adapters:
                 self._add(adapter, ask["adapter"])
             self._adapters.move_to_end(adapter)
-            worn = ActiveAdapter(adapter, strength)
-        self._wear(worn)
-        return worn
+            active = ActiveAdapter(adapter, strength)
+        self._activate(active)
+        return active
 
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
         refuse_pickled_adapter(Path(folder))
         wearing = isinstance(base.model, PeftModel)
         config = lora_config(Path(folder), base.model.get_base_model() if wearing else base.model)
-        self._worn = None  # loading one changes which is active
+        self._active = None  # loading an adapter changes which one is active
         try:
             if wearing:
                 base.model.add_adapter(adapter, config)
@@ -232,14 +234,14 @@ class TransformersEngine:
             raise JobFailure(f"The adapter in {folder} does not fit its base model: {error}") from error
         base.model.eval()
         self._adapters[adapter] = 0
-        self._dials[adapter] = AdapterScale(base.model, adapter)
+        self._scales[adapter] = AdapterScale(base.model, adapter)
         idle = [name for name, users in self._adapters.items() if not users and name != adapter]
         for name in idle[: max(0, len(self._adapters) - ADAPTERS)]:
             base.model.delete_adapter(name)
-            self._remembered.forget(name)
-            del self._adapters[name], self._dials[name]
+            self._prompt_cache.forget(name)
+            del self._adapters[name], self._scales[name]
 
 
 def _figures(logits: Any) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = logits.float().cpu().numpy()
-    return found
+    array: NDArray[np.float32] = logits.float().cpu().numpy()
+    return array

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class InferenceWorker:
-    """All questions, and how each is stopped."""
+    """All requests, and the event that stops each."""
 
     def __init__(self) -> None:
         self._stops: dict[int, threading.Event] = {}
@@ -31,7 +31,7 @@ class InferenceWorker:
         self.link = Link({"chat": self._chat, "stop": self._stop})
 
     def _chat(self, ask: dict[str, Any]) -> None:
-        # Known at once, while the libraries are still being imported: its stop may come before its turn.
+        # Registered at once, while the libraries are still being imported: a stop may come before its turn.
         stop = self._stops[ask["id"]] = threading.Event()
         self._inbox.put(GenerationRequest(ask, stop, functools.partial(self._send, ask["id"])))
 
@@ -46,7 +46,7 @@ class InferenceWorker:
         self.link.send(id=number, **fields)
 
     def run(self, engine: Callable[[], Engine]) -> None:
-        """Answer by what ``engine`` makes, until standard input ends."""
+        """Answer requests with the engine that ``engine`` creates, until standard input ends."""
         os.environ["HF_HUB_OFFLINE"] = "1"
         from .generation.loop import Loop
 

@@ -1,4 +1,4 @@
-"""Base models: which there are, where they lie, and how they are fetched.
+"""Base models: which there are, where they are stored, and how they are downloaded.
 
-``worker`` is the program that fetches; it alone loads the libraries. Start with ``catalog``.
+Start with ``catalog``. ``worker`` is the process that downloads; only it imports the libraries.
 """

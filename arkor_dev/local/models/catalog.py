@@ -1,8 +1,8 @@
-"""From a base model's name to a folder that holds it: the backend's side, one fetch per model at a time.
+"""From a base model's name to a folder that holds it: the backend's side, one download per model at a time.
 
-A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and what is
-in the cache are answered at once; everything else is a child process's work (``worker``), whose
-progress every waiting job and chat hears.
+A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and cached
+models are returned at once. Everything else is downloaded by a child process (``worker``), whose progress
+goes to every waiting job and chat.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STARTER_NOTE: Final = (
     "SmolLM2-135M-Instruct is here as the package index has it: its weights are 4-bit ones made full again, "
     "a little less exact than the model hub's"
 )
-"""Only what comes from the package index lies in the starter's own folder."""
+"""Only what comes from the package index is in the starter's own folder."""
 PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 PICKLED: Final = (
     "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
@@ -42,7 +42,7 @@ HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base model on this machine. ``note`` is what a person should know of its weights."""
+    """A base model on this machine. ``note`` is what a user should know about its weights."""
 
     name: str
     path: Path
@@ -50,14 +50,14 @@ class Model:
 
 
 def travelling_name(name: str) -> str:
-    """What an adapter calls its base model: ``name``, without the folders of whoever trained it."""
+    """Return the name by which an adapter refers to its base model, without folders of this machine."""
     if name.startswith(("/", "~")) or ".." in Path(name).parts:
         return Path(name).name
     return name
 
 
 def is_starter(name: str) -> bool:
-    """The starter model goes by its short name or its hub id, in any case."""
+    """Return whether ``name`` is the starter model's short name or its hub id, in any case."""
     return name.strip().lower() in {STARTER.lower(), STARTER_FOLDER}
 
 
@@ -66,19 +66,19 @@ def starter_folder(cache: Path) -> Path:
 
 
 def starter_gguf(cache: Path) -> Path:
-    """The starter model's file as the package index has it, which llama.cpp reads."""
+    """Return the starter model's GGUF file from the package index, for llama.cpp."""
     return cache / "gguf" / f"{STARTER_FOLDER}-q4_1.gguf"
 
 
 def pickled_weights(folder: Path) -> str | None:
-    """The name of a weights file that is a pickle, and so a program, where there are none that are data."""
+    """Return the name of a pickled weights file, which is a program, if a folder has no other weights."""
     if any(folder.glob("*.safetensors")):
         return None
     return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)
 
 
 def lacks(folder: Path) -> str | None:
-    """What is wrong with a model folder, in words, or None when it can be loaded."""
+    """Say what is wrong with a model folder; None if it can be loaded."""
     for path in sorted(folder.glob("*")):
         if path.exists() and not (path.is_file() or path.is_dir()):
             return f"{path.name} is no regular file"
@@ -96,7 +96,7 @@ def lacks(folder: Path) -> str | None:
 
 @dataclass(eq=False)
 class _Fetch:
-    """One running fetch and everybody who waits for it."""
+    """A running download and everybody who waits for it."""
 
     task: asyncio.Task[Model]
     listeners: list[Progress] = field(default_factory=list)
@@ -104,7 +104,7 @@ class _Fetch:
 
 
 class Models:
-    """Finds and fetches base models for one project."""
+    """Finds and downloads base models for one project."""
 
     def __init__(self, project: Path, cache: Path) -> None:
         self._project = project
@@ -113,7 +113,7 @@ class Models:
         self._fetches: dict[str, _Fetch] = {}
 
     def at_hand(self, name: str) -> Model | None:
-        """The model if it needs no fetching; :class:`JobFailure` for a folder that is no model."""
+        """Return a model that needs no download, or None. Raises JobFailure for a folder that holds none."""
         known = self._known.get(STARTER if is_starter(name) else name)
         if known and known.path.is_dir():
             return known
@@ -137,7 +137,9 @@ class Models:
         return None
 
     async def ensure(self, name: str, progress: Progress) -> Model:
-        """The model, fetched if need be, or :class:`JobFailure`. The last waiter's going ends the fetch."""
+        """Return the model, downloading it if needed. Raises JobFailure. The download ends with its last
+        waiter.
+        """
         model = self.at_hand(name)
         if model:
             return model
@@ -157,7 +159,7 @@ class Models:
                 self._fetches.pop(key, None)
 
     async def close(self) -> None:
-        """End every fetch."""
+        """End every download."""
         tasks = [fetch.task for fetch in self._fetches.values()]
         for task in tasks:
             task.cancel()

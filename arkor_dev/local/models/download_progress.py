@@ -1,4 +1,4 @@
-"""Progress of a download by a program that tells nothing: watch its files grow."""
+"""Progress of a download by a program that reports none: watch its files grow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PERIOD: Final = 0.4
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files under ``folder``; those that vanish meanwhile count nothing."""
+    """Return the bytes of all files under ``folder``; files that vanish meanwhile count 0."""
     size = 0
-    for at, _, names in os.walk(folder):  # not rglob, which fails where a folder vanishes
+    for at, _, names in os.walk(folder):  # not rglob, which fails if a folder vanishes
         for name in names:
             with contextlib.suppress(OSError):
                 found = os.lstat(os.path.join(at, name))  # noqa: PTH118 - a tenth of a Path's time
@@ -29,7 +29,7 @@ def size_of(folder: Path) -> int:
 
 @contextlib.contextmanager
 def every(tick: Callable[[], None]) -> Iterator[None]:
-    """Call ``tick`` every 0.4 s, from a thread, while the body runs, and once after it."""
+    """Call ``tick`` every 0.4 s from a thread while the body runs, and once after it."""
     over = threading.Event()
 
     def loop() -> None:

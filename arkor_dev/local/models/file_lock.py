@@ -1,4 +1,4 @@
-"""One process at a time: whoever prepares a model or a file in the shared cache holds its lock."""
+"""A lock for whoever prepares a model or a file in the shared cache: one process at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold ``path`` locked; says so while another process holds it."""
+    """Hold a lock on ``path``; report that while another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         began = time.monotonic()

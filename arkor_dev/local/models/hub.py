@@ -1,6 +1,6 @@
-"""Base models from the Hugging Face hub, into the hub library's own cache, where other programs share them.
+"""Base models from the Hugging Face hub, in the hub library's own cache, which other programs share.
 
-Imported by worker processes only. A transfer that breaks off goes on where it stopped.
+Imported by worker processes only. An interrupted download continues where it stopped.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 REACH_SECONDS: Final = 3.0
 WANTED: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
-"""A model's card says under which licence it, and what is made of it, may be given away."""
+"""A model's card says under which license the model, and what is made from it, may be shared."""
 
 
 def _unreachable(endpoint: str) -> str | None:
-    """Why the hub cannot be reached, or None. Quick, so that a machine without network does not wait."""
+    """Say why the hub cannot be reached, or return None. Quick, so that offline machines do not wait."""
     try:
         probe = urllib.request.Request(f"{endpoint}/api/models?limit=1", method="HEAD")  # noqa: S310 - the hub's
         urllib.request.urlopen(probe, timeout=REACH_SECONDS).close()  # noqa: S310 - the hub's own address
@@ -40,9 +40,9 @@ def _unreachable(endpoint: str) -> str | None:
 
 
 def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> Path:
-    """The folder of ``name`` in the hub's cache, fetched when it is not there; raises :class:`JobFailure`.
+    """Return the folder of ``name`` in the hub's cache, downloading it if needed. Raises JobFailure.
 
-    ``give_up`` is called with the reason, from another thread, when a transfer has to be ended in its middle.
+    ``give_up`` is called with the reason, from another thread, when a download must end halfway.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import (
@@ -95,7 +95,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
                 snapshot_download(name, revision=commit, allow_patterns=WANTED, endpoint=endpoint)
             )
         check_files(snapshot, sizes, cache)
-        # By this the library finds the model again without asking anybody.
+        # With this the library finds the model again without the network.
         (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / "main").write_text(commit)
         return snapshot

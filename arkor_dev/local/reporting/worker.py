@@ -19,7 +19,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    SYSTEM_METRICS,
+    TRAINING_LOG,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+    figure_fields,
+)
 from arkor_dev.local.reporting.writers import WRITERS, Job
 from arkor_dev.local.workers.link import Link
 
@@ -76,6 +82,7 @@ class Reporter:
     def __init__(self, writer: Writer, reported: Reported) -> None:
         self._writer, self._reported = writer, reported
         self._open = False
+        self._train, self._eval = dict(TRAIN), dict(EVAL)
         self.where: str | None = None
 
     def take(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -84,6 +91,9 @@ class Reporter:
             self._open = True
             metadata = dict(fields.get("metadata") or {})
             settings = metadata.pop("settings", None) or {}
+            for field, tag in figure_fields(metadata).items():
+                (self._train if tag.startswith("train/") else self._eval)[field] = tag
+            metadata.pop("figures", None)
             self._reported.run, self.where = self._writer.open({**metadata, **settings}, self._reported.run)
         elif not self._open:
             return
@@ -93,8 +103,8 @@ class Reporter:
             steps.update({kind: min(step, fields["step"]) for kind, step in steps.items()})
             self._writer.go_back(fields["step"])
         elif name == TRAINING_LOG:
-            self._figures("train", TRAIN, fields)
-            self._figures("eval", EVAL, fields)
+            self._figures("train", self._train, fields)
+            self._figures("eval", self._eval, fields)
         elif name == SYSTEM_METRICS:
             self._figures("system", SYSTEM, fields)
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
-from arkor_dev.local.cards.sample_file import heard
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_row import rows_in
-from arkor_dev.local.jobs.job_folder import job_folder, parent_folder, scratch_folder
+from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 
 from .job_settings import JobSettings
@@ -55,7 +54,7 @@ class Preparation:
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
         self.project = Path(job["project"])
-        self.emit, self.progress = heard(emit, job_folder(self.data, self.job_id)), progress
+        self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)

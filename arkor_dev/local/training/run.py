@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from .methods.interface import Method
     from .plan import Plan
+    from .run_events import RunEvents
 
 
 class Ending(NamedTuple):
@@ -76,7 +77,7 @@ class Run:
     four_bit: bool
     seed: int
     settings: Mapping[str, object]
-    emit: Callable[..., None]
+    emit: RunEvents
     cancelled: Callable[[], bool]
     choice: Choice
     step: int = 0

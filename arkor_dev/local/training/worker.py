@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.local.cards.sample_file import keeping_samples
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.checkpoints.resume_points import drop_later
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import resources
@@ -22,6 +24,7 @@ from arkor_dev.local.workers.link import Link
 from .distributed.rendezvous import PeerLostError, Rendezvous
 from .phases import LOADING, Phases
 from .preparation import Preparation
+from .run_events import RunEvents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,12 +49,13 @@ class Work:
     def _stopped(self) -> bool:
         return self.cancel.is_set() or self.pause is not None
 
-    def emit(self, name: str, **fields: Any) -> None:
-        if self.silent:
-            return
-        self.link.send(event=name, fields=fields)
+    def _send(self, name: str, fields: Mapping[str, Any]) -> None:
+        if not self.silent:
+            self.link.send(event=name, fields=fields)
+
+    def _look_for_divergence(self, name: str, fields: Mapping[str, Any]) -> None:
         if message := self.divergence.take(name, fields):
-            self.link.send(event=TRAINING_MESSAGE, fields=message)
+            self._send(TRAINING_MESSAGE, message)
 
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
@@ -62,10 +66,12 @@ class Work:
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
         check_writable(Path(job["data"]), job["id"])
-        phases = Phases(self.emit)
+        keep = keeping_samples(job_folder(Path(job["data"]), job["id"]))
+        emit = RunEvents(self._send, keep, self._look_for_divergence)
+        phases = Phases(emit)
         if not job.get("evaluate"):
             phases.enter(LOADING)
-        preparation = Preparation(job, self.emit, self._progress)
+        preparation = Preparation(job, emit, self._progress)
         # The backend or the comparison at the end obeys these; reading them records what the job runs with.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
             preparation.settings.get(field)
@@ -97,8 +103,10 @@ class Work:
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
         run.phases = phases
-        samples.follow(judging.follow(run))
-        with Sampler(self.emit, lambda: run.step, lambda: Machine(run.base.gpu)):
+        judging.follow(run)
+        samples.follow(run)
+        # From a thread of its own: the observers are the run's thread's.
+        with Sampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
             if samples.end() and judging.judge():

@@ -1,4 +1,5 @@
-"""Worker processes of the local backend: starting and stopping them, the pipe, the messages on it.
+"""Worker processes of the local backend: starting and stopping them, and the messages on their pipes.
 
-Everything of ``local`` may import this. Start with ``process``.
+Every package of ``local`` may import this one. Start with ``process``, the backend's side; ``link`` is the
+worker's side.
 """

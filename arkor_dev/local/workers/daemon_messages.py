@@ -1,4 +1,4 @@
-"""What the backend tells the daemon on standard output: one JSON object a line, for the terminal."""
+"""Messages from the backend to the daemon, for the terminal: one JSON object per line on standard output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def say(**fields: Any) -> None:
-    """Write one line at once; a daemon that is gone is noticed at standard input, not here."""
+    """Write one line at once. A daemon that is gone is noticed on standard input, not here."""
     try:
         sys.stdout.write(json.dumps(fields) + "\n")
         sys.stdout.flush()
@@ -20,10 +20,10 @@ def say(**fields: Any) -> None:
 
 
 def progress(fields: Mapping[str, Any]) -> None:
-    """How far a preparation has come: ``label``, ``done``, ``total``, ``unit``."""
+    """Report the progress of a preparation: ``label``, ``done``, ``total``, ``unit``."""
     say(notice="progress", **fields)
 
 
 def message(level: str, text: str) -> None:
-    """A sentence for the terminal; ``level`` is info, warning or error."""
+    """Send a sentence for the terminal; ``level`` is info, warning or error."""
     say(notice="message", level=level, text=text)

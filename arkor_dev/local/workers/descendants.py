@@ -1,7 +1,7 @@
-"""The end of everything that a process has started, whatever group or session it has moved to.
+"""Ending everything that a process has started, in whatever process group or session it is.
 
-A process that asks to adopt orphans (Linux's child subreaper) becomes the parent of each descendant whose own
-parent has ended, so that none is out of reach. Elsewhere only direct children are.
+A process that adopts orphans (Linux's child subreaper) becomes the parent of each descendant whose own parent
+has ended, so that it can reach all of them. On other systems it reaches only its children.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 SECONDS: Final = 10.0
-"""How long processes may take to be gone that were killed, and those that they start meanwhile."""
+"""How long killed processes, and those that they still start, may take to end."""
 
 
 def adopt_orphans() -> None:
-    """Become the parent of orphaned descendants, and hear SIGTERM when our own parent ends."""
+    """Become the parent of orphaned descendants, and get SIGTERM when our own parent ends."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -30,7 +30,7 @@ def adopt_orphans() -> None:
 
 
 def end_descendants() -> None:
-    """Kill and reap all descendants of this process, until there are none."""
+    """Kill and reap all descendants of this process until none is left."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         for pid in _descendants(os.getpid()):
@@ -45,7 +45,7 @@ def end_descendants() -> None:
 
 
 def _descendants(pid: int) -> list[int]:
-    """All descendants, of which the system tells (Linux)."""
+    """Return the ids of all descendants (Linux only)."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,6 +1,6 @@
-"""What ends a job, with a reason for a person; what refuses a request is in ``contract.errors``.
+"""Errors that end a job with a reason for the user. Errors of requests are in ``contract.errors``.
 
-Anything else that escapes is a bug and is logged as one.
+Any other exception is a bug, and is logged as one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ SMALLER = "close other programs, or choose a smaller model, batch_size or max_le
 """What helps a process for which memory was too small: any, one that runs a model, one that trains it."""
 
 
-class JobFailure(Exception):  # noqa: N818 - it ends a job; it is no error in the program
-    """A job, or a model's preparation, that cannot go on; ``str()`` is the reason shown to the person."""
+class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the program
+    """A job, or the preparation of a model, cannot continue; ``str()`` is the reason shown to the user."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory; torch says so on the CPU by text alone."""
+    """Return whether torch or Python ran out of memory. On the CPU torch says so only in its message."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)

@@ -1,9 +1,9 @@
-"""A worker's side of its two pipes, and its promise never to outlive the backend.
+"""A worker's side of its two pipes, which also ensures that it never outlives the backend.
 
-A worker is killed by three means, since each has a hole: the kernel's parent-death signal (Linux only), the
-end of its standard input (noticed by a thread, so also in the middle of a long tensor operation), and the
-backend's own kill of the whole process group. Standard output is claimed for messages before any library
-can print to it.
+Three mechanisms end a worker, since each of them has gaps: the kernel's parent-death signal (Linux only), the
+end of its standard input (read by a thread, so it is noticed during a long tensor operation, too), and the
+backend killing the whole process group. Standard output is taken over for messages before any library can
+print to it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends; does nothing where there is no such call."""
+    """Ask the kernel to kill this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def kill_own_group() -> None:
-    """End this process and every child it has started, at once and without clean-up."""
+    """End this process and every child that it has started, at once and without clean-up."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 class Link:
-    """JSON lines from the backend on standard input, JSON lines to it on what was standard output."""
+    """JSON lines from the backend on standard input, and to it on what was standard output."""
 
     def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]] | None = None) -> None:
-        """Claim both pipes. ``handlers``, by a message's ``do``, run at once on the reader's thread."""
+        """Take over both pipes. ``handlers``, by a message's ``do``, run at once on the reader's thread."""
         die_with_parent()
         self._handlers = handlers or {}
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -60,11 +60,11 @@ class Link:
         kill_own_group()
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the next message that no handler has taken."""
+        """Wait for the next message that has no handler."""
         return self._inbox.get()
 
     def send(self, **fields: Any) -> None:
-        """Write one message; a backend that is gone ends this process."""
+        """Write one message; end this process if the backend is gone."""
         line = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         try:
             with self._lock:
@@ -73,12 +73,12 @@ class Link:
             kill_own_group()
 
     def progress(self, label: str, done: float, total: float | None, unit: str) -> None:
-        """Report how far a long piece of preparation has come."""
+        """Report the progress of a long preparation."""
         self.send(progress={"label": label, "done": done, "total": total, "unit": unit})
 
 
 def main() -> None:
-    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: become that module, tied to the parent."""
+    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: run that module, tied to the parent."""
     die_with_parent()
     os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 

@@ -1,4 +1,4 @@
-"""What a worker's process does that is started for one thing: take the order, answer, end."""
+"""The main function of a worker process that does one thing: receive a message, answer it, end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def serve_one(
     work: Callable[[dict[str, Any], Link], Mapping[str, Any]], reason: Callable[[Exception], str]
 ) -> NoReturn:
-    """Send what ``work`` makes of the one message, or ``error``, and end this process.
+    """Send the result of ``work`` on the one message, or ``error``, and end this process.
 
-    The error of a :class:`JobFailure` is its text, that of anything else is for ``reason`` to say.
+    The error is the text of a `JobFailure`, and for any other exception what ``reason`` returns.
     """
     link = Link()
     order = link.receive()

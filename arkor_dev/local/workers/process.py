@@ -1,4 +1,4 @@
-"""The backend's side of a worker process: start it, exchange JSON lines with it, and end its whole group."""
+"""The backend's side of a worker process: start it, exchange JSON lines with it, end its process group."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUFFERED = 16 * 2**20
-"""Bytes of what it says that are read ahead."""
+"""Bytes of a worker's output that are buffered."""
 MESSAGE_LIMIT = 64 * 2**20
-"""Bytes of one message: a worker works with files of others, which are not to fill the backend's memory."""
+"""Bytes of one message at most: a worker reads untrusted files, which must not fill the backend's memory."""
 TAIL_LINES = 20
 
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
 )
-"""What of the environment a process gets that reads files of others: nothing that could be a secret."""
+"""Environment variables for a process that reads untrusted files: none that could be a secret."""
 
 DEFAULTS = {
-    # Threads that wait without spinning: training, chat and the browser share the same few cores, and a
-    # step took half the time beside other busy programs.
+    # Threads that wait without spinning: training, chat and the browser share the same few cores. Beside
+    # other busy programs a step took half the time.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # oneDNN keeps what it has compiled for each shape, 1,024 of them, and torch 1,024 more of its own. In 16
-    # bit each takes memory: a run whose lines all differ grew by megabytes a step. One step has some thirty.
+    # oneDNN caches what it has compiled for each shape, up to 1,024 of them, and torch 1,024 more. In 16 bits
+    # each takes memory: a run whose rows all have different lengths grew by megabytes per step. One step has
+    # some thirty.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
 }
@@ -49,12 +50,12 @@ QUIET = {
 
 
 def passed(*more: str) -> dict[str, str]:
-    """`PASSED`, and what is named besides, as far as this process has it."""
+    """Return the variables of `PASSED`, and ``more``, that this process has."""
     return {name: os.environ[name] for name in (*PASSED, *more) if name in os.environ}
 
 
 def message_in(line: bytes | bytearray) -> dict[str, Any]:
-    """What a worker says by one ``line``; ValueError or RecursionError for what is no message."""
+    """Parse a worker's message. Raises ValueError or RecursionError for anything but a JSON object."""
     message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("no object")
@@ -62,7 +63,7 @@ def message_in(line: bytes | bytearray) -> dict[str, Any]:
 
 
 class Child:
-    """One running worker. Its standard input stays open for life: the end of it ends the worker."""
+    """A running worker. Its standard input stays open: closing it ends the worker."""
 
     def __init__(self, process: asyncio.subprocess.Process, module: str) -> None:
         self._process = process
@@ -74,9 +75,9 @@ class Child:
 
     @classmethod
     async def start(cls, module: str, env: Mapping[str, str] | None = None, *, alone: bool = False) -> Child:
-        """Start ``python -m <module>`` as the leader of a process group of its own.
+        """Start ``python -m <module>`` as the leader of its own process group.
 
-        ``env`` goes before this process's environment; with ``alone`` it takes its place.
+        ``env`` is added to this process's environment, or replaces it with ``alone``.
         """
         inherited: Mapping[str, str] = {} if alone else os.environ
         process = await asyncio.create_subprocess_exec(
@@ -98,19 +99,19 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked anything: one that was killed a moment ago may not have ended yet."""
+        """Whether it can receive messages. One that was killed a moment ago may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
     def send(self, **fields: Any) -> None:
-        """Queue one message; a worker that is gone is noticed by whoever reads its messages."""
+        """Queue one message. If the worker is gone, whoever reads its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield messages as they come, all that have come together at once, until the worker ends.
+        """Yield messages until the worker ends, those that arrived together in one list.
 
-        One that says anything else is ended.
+        A worker that writes anything but messages is killed.
         """
         assert self._process.stdout
         begun = bytearray()
@@ -129,17 +130,19 @@ class Child:
                 return
 
     def kill(self) -> None:
-        """End the worker and everything it started, at once."""
+        """Kill the worker and everything that it has started."""
         self._is_ending = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def gone(self) -> None:
-        """Wait for the end alone; what it has said by then may still be read."""
+        """Wait until the process has ended; its last messages may still be unread."""
         await self._process.wait()
 
     async def ended(self) -> int:
-        """Wait for the end; the exit status, negative for a signal. Leaves nothing of the group behind."""
+        """Wait for the end and return the exit status, negative for a signal. Kills what is left of its
+        group.
+        """
         status = await self._process.wait()
         self.kill()
         with contextlib.suppress(TimeoutError):
@@ -149,7 +152,7 @@ class Child:
         return status
 
     async def stop(self) -> None:
-        """Kill and wait."""
+        """Kill the worker and wait for its end."""
         self.kill()
         await self.ended()
 
@@ -162,7 +165,7 @@ class Child:
         """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
         status = self._process.returncode
         if self._strange:
-            return f"{what} said what is no message, and was ended: {self._strange[:200]}"
+            return f"{what} sent an invalid message, and was ended: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: {relief}."

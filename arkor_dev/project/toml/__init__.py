@@ -1,4 +1,4 @@
-"""A TOML document as text: its limits, where its keys stand, what is wrong, edits that leave the rest.
+"""A TOML document as text: limits, positions of its keys, problems, and edits that leave the rest unchanged.
 
 Start with ``edit``.
 """

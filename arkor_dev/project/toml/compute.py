@@ -1,4 +1,4 @@
-"""``[compute]`` in ``arkor.toml``: on which cluster the project's jobs run, and what its machines share."""
+"""``[compute]`` in ``arkor.toml``: the cluster on which the project's jobs run, and its shared storage."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 TABLE: Final = "compute"
 KEYS: Final = {CLUSTER: ADDRESS, STORAGE: SHARED_STORAGE}
-"""What may stand in it."""
+"""The allowed keys."""
 
 
 def check_compute(table: object, problems: Problems) -> None:
-    """Add what is wrong with a document's ``[compute]``."""
+    """Add the problems of a document's ``[compute]``."""
     at = (TABLE,)
     if not isinstance(table, dict):
         problems.not_allowed(
@@ -36,12 +36,12 @@ def check_compute(table: object, problems: Problems) -> None:
 
 
 def load_cluster(project: Path) -> str | None:
-    """The cluster of the project's file; None where it names none, or a wrong one, of which trainers tell."""
+    """Return the cluster of the project's file; None without a valid one (the trainers report why)."""
     return _load(project, CLUSTER)
 
 
 def load_storage(project: Path) -> str | None:
-    """What the machines of the project's cluster share, by its file; None as `load_cluster` has it."""
+    """Return the shared storage of the project's cluster; None as in `load_cluster`."""
     return _load(project, STORAGE)
 
 
@@ -52,12 +52,12 @@ def _load(project: Path, key: str) -> str | None:
 
 
 def cluster_of(settings: Settings) -> str | None:
-    """Where a launch's jobs run: as its option or environment says, else the file; None for this machine."""
+    """Return where a launch's jobs run: by option or environment, or else the file; None for this machine."""
     if settings.cluster is not None:
         return None if settings.cluster == HERE else settings.cluster
     return load_cluster(settings.project)
 
 
 def question(settings: Settings, address: str) -> dict[str, str]:
-    """What a backend is asked about a cluster (docs/contract.md#placement)."""
+    """Return the request for a backend's view of a cluster (docs/contract.md#placement)."""
     return {"address": address, **({"insecure": "true"} if settings.insecure_cluster else {})}

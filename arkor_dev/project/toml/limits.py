@@ -1,9 +1,9 @@
-"""How large a TOML document may be before it is parsed at all.
+"""Limits for a TOML document before it is parsed at all.
 
-A project may come from anywhere, and ``tomllib`` takes what it gets: one key of 25,000 parts costs it
-gigabytes, and a number of 5,000 digits raises what it does not say. So the text is looked through once, in
-time that grows with its length alone, and what no person writes is refused by line. The text may be invalid;
-then this only has to end, and ``tomllib`` says the rest.
+A project may come from anywhere, and ``tomllib`` accepts everything: one key of 25,000 parts costs it
+gigabytes, and a number of 5,000 digits raises an undocumented error. So the text is scanned once, in linear
+time, and what no person writes is refused by line. The text may be invalid; then this only has to end, and
+``tomllib`` reports the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PARTS: Final = 16
 ITEMS: Final = 5_000
 """Keys, tables and elements of arrays together."""
 WORD: Final = 100
-"""Characters of a number or of a key without quotes."""
+"""Characters of a number or of a bare key."""
 
 _TOKEN: Final = re.compile(
     r"(?P<skip>[ \t\r]++|#[^\n]*+"
@@ -45,7 +45,7 @@ class TomlLimitError(Exception):
 
 
 def check_limits(text: str) -> None:
-    """Raise TomlLimitError at the first thing in ``text`` that no trainer needs."""
+    """Raise TomlLimitError at the first thing in ``text`` that exceeds a limit."""
     depth = items = parts = 0
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup

@@ -1,4 +1,4 @@
-"""``[notify]`` in ``arkor.toml``: who is told, without a tab, what became of a job."""
+"""``[notify]`` in ``arkor.toml``: who is notified of a job's end without an open tab."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ RULES: Final = {
 class Notify:
     """``on``: which of ``KINDS``. ``command`` is a program and its arguments, never a shell's line.
 
-    The address is ``webhook``, or in the environment variable ``webhook_env``; ``secret_env`` names the one
-    with the secret that signs what is sent. With ``allow_http`` it may go over the network in clear text.
-    ``desktop`` asks for a notice of this machine's desktop.
+    The address is ``webhook``, or in the environment variable ``webhook_env``; ``secret_env`` names the
+    variable with the secret that signs messages. ``allow_http`` allows clear text over the network.
+    ``desktop`` asks for a desktop notification.
     """
 
     on: tuple[str, ...] = KINDS
@@ -55,12 +55,12 @@ class Notify:
 
     @property
     def mark(self) -> str:
-        """A short text that stands for the whole table."""
+        """A short text that identifies the content of the table."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
 
 def check_notify(table: object, problems: Problems) -> None:
-    """Add what is wrong with a document's ``[notify]``."""
+    """Add the problems of a document's ``[notify]``."""
     at = (TABLE,)
     if not isinstance(table, dict):
         problems.not_allowed(at, table, 'a table, such as [notify] with webhook = "https://…" below it')
@@ -79,7 +79,7 @@ def check_notify(table: object, problems: Problems) -> None:
 
 
 def address_fault(address: str, allow_http: bool) -> str | None:
-    """Why nothing is sent to that address; None where it may be. The address itself is not repeated."""
+    """Say why nothing is sent to that address; None if it is allowed. The address itself is not repeated."""
     try:
         url = URL(address)
         usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
@@ -93,7 +93,7 @@ def address_fault(address: str, allow_http: bool) -> str | None:
 
 
 def load_notify(project: Path) -> Notify | None:
-    """The project's ``[notify]``; None where there is none, or a wrong one, of which trainers tell."""
+    """Return the project's ``[notify]``; None without a valid one (reading the trainers reports why)."""
     from .problems import Problems
 
     table = load_table(project, TABLE)

@@ -1,4 +1,4 @@
-"""One table of ``arkor.toml``, for who needs no trainer: a fault of the file is the trainers' to tell."""
+"""Reading one table of ``arkor.toml`` without its trainers, which report the problems of the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_table(project: Path, name: str) -> Any:
-    """What the project's file has as ``name``, unchecked; None where it has none, or cannot be read."""
+    """Return the table ``name`` of the project's file, unchecked; None if it has none, or cannot be read."""
     try:
         text = read_small(project / FILE, SIZE_LIMIT).decode()
         check_limits(text)

@@ -1,4 +1,4 @@
-"""``[[evaluation]]`` in ``arkor.toml``: rows of one's own, and what is measured on them."""
+"""``[[evaluation]]`` in ``arkor.toml``: the user's own rows, and the metrics on them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 TABLE: Final = "evaluation"
 KEYS: Final = ("file", "name", "metric", "pattern", "schema")
 SPELLED: Final = {"path": "file"}
-"""What is called otherwise in a job's config."""
+"""Keys with another name in a job's config."""
 
 
 def read_sets(project: Path, blocks: object, problems: Problems) -> list[EvaluationSet]:
-    """The sets of a document, as a job's config has them; what is wrong goes into ``problems``."""
+    """Return the sets of a document in the form of a job's config; problems go into ``problems``."""
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         problems.add(
             (TABLE,), "write [[evaluation]] with two brackets, and file below it: there may be several"
@@ -51,7 +51,7 @@ def read_sets(project: Path, blocks: object, problems: Problems) -> list[Evaluat
 
 
 def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, str]:
-    """One set, or the key that is wrong and why."""
+    """Return one set, or the invalid key and why."""
     if "file" not in block:
         return "file", 'is missing. Add file = "data/questions.jsonl"'
     if not isinstance(block["file"], str):

@@ -1,4 +1,4 @@
-"""What is wrong in a project's ``arkor.toml``, each with its line and with what is allowed."""
+"""Problems in a project's ``arkor.toml``, each with its line and the allowed values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 FILE = "arkor.toml"
 SHOWN_PROBLEMS = 8
 SHOWN_NAMES = 16
-# Too short for a likeness to show, and common elsewhere.
+# Too short for similarity to show, and common elsewhere.
 ABBREVIATIONS = {"lr": "learning_rate", "rank": "r", "lora_r": "lora", "data": "dataset"}
 
 
 class Problems:
-    """What is wrong, each with the line where it stands. Texts are made when they are shown."""
+    """Problems, each with its line. Texts are made when they are shown."""
 
     def __init__(self, lines: dict[KeyPath, int]) -> None:
         self.lines = lines
@@ -30,15 +30,15 @@ class Problems:
         return bool(self._found)
 
     def add(self, at: KeyPath, text: str) -> None:
-        """Something is wrong with the key ``at``, or with the nearest above it that has a line."""
+        """Add a problem with the key ``at``, or with the nearest one above it that has a line."""
         self._add(at, lambda: text)
 
     def not_allowed(self, at: KeyPath, value: object, allowed: str) -> None:
-        """A value is not one of those that are ``allowed``, in words."""
+        """Add a problem: a value is not one of ``allowed``, in words."""
         self._add(at, lambda: f"{spelled(at)} = {quoted(value)} is invalid; expected {allowed}")
 
     def check_keys(self, at: KeyPath, table: dict[str, object], allowed: Sequence[str]) -> bool:
-        """Whether ``table`` has none but the ``allowed`` keys; each other one is a problem."""
+        """Return whether ``table`` has only ``allowed`` keys; add a problem for each other key."""
         unknown = [key for key in table if key not in allowed]
         for key in unknown:
             self._unknown_key((*at, key), key, allowed)
@@ -51,7 +51,7 @@ class Problems:
         self._found.append((line_of(self.lines, at), text))
 
     def text(self) -> str:
-        """One line a problem, in the order of the file, the first few of them."""
+        """Return one line for each problem, in the order of the file, the first few of them."""
         found = sorted(self._found, key=lambda problem: problem[0])
         lines = [f"{FILE}:{line}: {text()}" for line, text in found[:SHOWN_PROBLEMS]]
         if len(found) > SHOWN_PROBLEMS:
@@ -60,20 +60,20 @@ class Problems:
 
 
 def line_of(lines: dict[KeyPath, int], at: KeyPath) -> int:
-    """The line of ``at``, or of the nearest above it that has one."""
+    """Return the line of ``at``, or of the nearest one above it that has one."""
     while at and at not in lines:
         at = at[:-1]
     return lines.get(at, 1)
 
 
 def spelled(at: KeyPath) -> str:
-    """A key as one would write it inside its ``[[trainer]]``: ``lora.r``."""
+    """Return a key as written inside its ``[[trainer]]``: ``lora.r``."""
     text = ".".join(str(part) for part in (at[2:] if len(at) > 2 else at))
     return shortened(text) if text.isprintable() else quoted(text)
 
 
 def suggest(written: str, known: Iterable[str], otherwise: str) -> str:
-    """What may have been meant by a word that is not ``known``, or else the first of them."""
+    """Return the ``known`` word that is most similar to an unknown one, or else the first of them."""
     names = list(known)
     guess = ABBREVIATIONS.get(written, written)
     spelled = guess.lower().replace("-", "_")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from playwright.async_api import expect
 
 from tests.support.fake_cards import CARD
@@ -30,12 +28,18 @@ license: "x" # <script>alert(1)</script>
 """
 
 
+async def open_card(scene: Scene) -> None:
+    """By the menu of the final adapter."""
+    await scene.page.get_by_role("button", name="Actions for Final adapter").click()
+    await scene.page.get_by_role("menuitem", name="Model card").click()
+
+
 async def opened(scene: Scene, text: str = CARD) -> None:
     scene.fake.features = ["card", "parent"]
     job = trained(scene.fake, "support-bot")
     scene.fake.cards.write(job, text=text)
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", name="Model card", exact=True).click()
+    await open_card(scene)
 
 
 @state("job-card", "The model card, as the model hub would show it")
@@ -60,9 +64,8 @@ async def hostile(scene: Scene) -> None:
 
 @state("job-card-missing", "A job from before, which has no card", faulty=True)
 async def missing(scene: Scene) -> None:
-    told: dict[str, Any] = {"name": "Model card", "exact": True}
     scene.fake.features = ["card"]
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", **told).click()
+    await open_card(scene)
     await expect(scene.page.get_by_role("alert")).to_contain_text("It has no card")

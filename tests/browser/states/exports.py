@@ -97,5 +97,6 @@ async def for_llama(scene: Scene) -> None:
         "unit": "B",
         "secondsLeft": 74.2,
     }
+    await scene.page.get_by_text("Options", exact=True).click()
     await expect(scene.page.get_by_label("Quantization")).to_be_visible()
     await expect(scene.page.get_by_text("1 min 14 s left")).to_be_visible()

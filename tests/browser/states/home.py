@@ -186,7 +186,7 @@ async def again(scene: Scene) -> None:
     declare(scene.project, TRAINER)
     job = trained(scene.fake, "support-bot", loraR=64, datasetSource={"type": "file", "path": f"data/{LONG}"})
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", name="Run again with changes").click()
+    await scene.page.get_by_role("button", name="Run again").click()
     await expect(scene.page.locator(".home-note")).to_contain_text("Filled in from")
 
 

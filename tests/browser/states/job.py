@@ -79,7 +79,7 @@ async def defaults(scene: Scene) -> None:
 async def gone(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", batchSize=8, setByHand=["batchSize", "seed", "maxSteps"])
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", name="Run again with changes").click()
+    await scene.page.get_by_role("button", name="Run again").click()
     await expect(scene.page.get_by_role("alert")).to_contain_text("in arkor.toml")
     await scene.page.get_by_role("tab", name="Configuration").click()
     await expect(scene.page.locator(".job-facts")).to_contain_text("set by hand")

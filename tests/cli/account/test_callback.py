@@ -92,7 +92,7 @@ async def test_what_does_not_count(waiting: Waiting, head: str, more: list[str],
     answer = await waiting.send(head, *more)
     assert answer.status == status
     assert b"code=c" not in answer.body
-    with pytest.raises(ArkorError, match="No answer came"):
+    with pytest.raises(ArkorError, match="The browser did not answer"):
         await waiting.callback.query(0.05)
 
 

@@ -143,7 +143,7 @@ async def test_a_project_of_another_organisation_is_named(
     sign_in: SignIn, service: FakeSignIn, signed_in: None
 ) -> None:
     assert await sign_in.run(yes=True) == 0
-    assert "belongs to anon-org, which is no organisation of yours." in sign_in.out.getvalue()
+    assert "belongs to anon-org, which isn't one of your organisations." in sign_in.out.getvalue()
 
 
 # --- what the browser brings ------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ async def test_an_identity_for_several_that_names_us(sign_in: SignIn, service: F
         ({"refresh_token": "a b"}, "no refresh token"),
         ({"access_token": None}, "without a token"),
         ({"access_token": "a\nb"}, "without a token"),
-        ({"access_token": "nobody-knows-this-token"}, "does not take the new sign-in: it refuses the token"),
+        ({"access_token": "nobody-knows-this-token"}, "rejected the new sign-in: it refuses the token"),
     ],
 )
 async def test_an_answer_that_is_no_sign_in(
@@ -307,7 +307,7 @@ async def test_the_next_port_of_the_list(
         assert service.requests[0][1]["redirect_uri"] == f"http://127.0.0.1:{free}/callback"
         fake_backend.cli_config["callbackPorts"] = [taken]
         error = await SignIn(sign_in.settings).refused()
-    assert f"none of the ports {taken} of this machine: all are taken" in error.text
+    assert f"are in use: {taken}. Stop what" in error.text
 
 
 # --- the person -------------------------------------------------------------------------------------------
@@ -320,9 +320,9 @@ async def test_a_missing_browser_prints_the_address_and_waits(sign_in: SignIn, s
 
     assert await sign_in.run(browse=missing) == 0
     lines = sign_in.out.getvalue().splitlines()
-    assert lines[0] == "No browser could be opened. Open this address in one on this machine:"
+    assert lines[0] == "Couldn't open a browser. Open this address in one on this machine:"
     assert lines[1].startswith(f"http://{service.domain}/authorize?response_type=code&")
-    assert lines[2].startswith("For a browser on another machine, first let its answer through: ssh -L ")
+    assert lines[2].startswith("For a browser on another machine, forward the port first: ssh -L ")
 
 
 async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend) -> None:
@@ -331,7 +331,7 @@ async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: 
 
     error = await sign_in.refused(browse=nowhere, patience=0.1)
     assert status_of(error) == 408
-    assert error.text.startswith("No answer came from the browser within ")
+    assert error.text.startswith("The browser did not answer within ")
     assert fake_backend.cli_config is not None
     with socket.socket() as sock:  # nobody listens there any more
         assert sock.connect_ex(("127.0.0.1", fake_backend.cli_config["callbackPorts"][0])) != 0
@@ -386,9 +386,9 @@ async def test_an_anonymous_identity_is_not_replaced_without_a_word(
 ) -> None:
     error = await sign_in.refused()
     assert error.text == (
-        f"You are the anonymous identity anon-org. Without {path} it cannot be had back, and its jobs on "
-        "the backend can no longer be reached. The new sign-in replaces it. Nobody can be asked here: add "
-        "--yes if that is what you want."
+        f"You are the anonymous identity anon-org. Without {path} it can't be recovered, and its jobs on "
+        f"the backend can't be reached any more. The new sign-in replaces it. There is no terminal to ask "
+        f"at: add --yes to confirm."
     )
     assert service.requests == []
     assert await sign_in.run(yes=True) == 0
@@ -421,7 +421,7 @@ async def test_a_file_that_is_no_identity(
     path.parent.mkdir()
     path.write_text(content)
     if content != "{":  # somebody's
-        assert "holds no identity that Studio knows" in (await sign_in.refused()).text
+        assert "contains no identity that Studio knows" in (await sign_in.refused()).text
     assert await sign_in.run(yes=content != "{") == 0
     assert json.loads(path.read_bytes())["mode"] == "oauth"
 
@@ -448,7 +448,7 @@ async def test_anonymously(sign_in: SignIn, fake_backend: FakeBackend, path: Pat
     said = sign_in.out.getvalue()
     assert f"Signed in anonymously at 127.0.0.1:{fake_backend.port}, as the organisation anon-1.\n" in said
     assert "anonymous-token" not in said
-    with pytest.raises(ArkorError, match="cannot be had back"):
+    with pytest.raises(ArkorError, match="can't be recovered"):
         await sign_in.run(anonymous=True)
 
 
@@ -468,12 +468,12 @@ async def test_signing_out(
     assert not path.exists()
     assert (path.parent / "mine.txt").exists()
     gone, named = capsys.readouterr().out.splitlines()
-    assert gone.startswith(f"Signed out: {path} is removed. The next start of Studio makes an anonymous")
+    assert gone.startswith(f"Signed out: {path} was removed. Studio creates an anonymous")
     assert named == (
-        "The environment still names a token: ARKOR_API_TOKEN. To drop it: unset ARKOR_API_TOKEN"
+        "The environment still has a token: ARKOR_API_TOKEN. To remove it: unset ARKOR_API_TOKEN"
     )
     assert await asyncio.to_thread(cli.main, ["logout"]) == 0
-    assert capsys.readouterr().out.startswith(f"Nobody is signed in: there is no {path}.\n")
+    assert capsys.readouterr().out.startswith(f"Not signed in: there is no {path}.\n")
 
 
 async def test_signing_out_of_what_cannot_be_had_back(
@@ -494,7 +494,7 @@ async def test_what_is_not_ours_stays(
     path.parent.mkdir()
     path.write_text(content)
     assert await asyncio.to_thread(cli.main, ["logout", "--yes"]) == 2
-    assert "Move the file away yourself." in capsys.readouterr().err
+    assert "Remove the file yourself." in capsys.readouterr().err
     assert path.read_text() == content
 
 

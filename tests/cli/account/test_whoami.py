@@ -74,8 +74,8 @@ async def test_an_anonymous_identity(whoami: Whoami, signed_in: None, fake_backe
 async def test_nobody(whoami: Whoami, settings: Settings, fake_backend: FakeBackend) -> None:
     path = settings.arkor_home / "credentials.json"
     assert (await whoami.ask(1)).splitlines() == [
-        f"Nobody is signed in. There is no {path}.",
-        "Sign in with `arkor-dev login`. Without that, Studio makes an anonymous identity at its start.",
+        f"Not signed in. There is no {path}.",
+        "Sign in with `arkor-dev login`; otherwise Studio creates an anonymous identity at its start.",
     ]
     assert (await whoami.json(1))["signedIn"] is False
     put(path, "{")
@@ -93,7 +93,7 @@ async def test_an_account_whose_project_is_anothers(
     (settings.project / ".arkor" / "state.json").write_text(json.dumps(state))
     said = await whoami.ask(0)
     assert "as a@example.org (organisation: anon-org)." in said
-    assert "belongs to other, which is no organisation of yours" in said
+    assert "belongs to other, which isn't one of your organisations" in said
 
 
 @pytest.mark.parametrize(("status", "signed_in_is"), [(401, False), (503, None)])

@@ -52,7 +52,7 @@ def test_the_first_trainer_s_data(project: Path, capsys: pytest.CaptureFixture[s
     assert code == 0
     lines = said.splitlines()
     assert lines[0] == "d.jsonl: prompt and completion, JSON Lines"
-    assert lines[2:4] == ["1 row: nothing found.", "Not looked at:"]
+    assert lines[2:4] == ["1 row: nothing found.", "Not checked:"]
     assert lines[4].startswith("  What needs the model's tokenizer: ")
 
 
@@ -100,11 +100,11 @@ def test_a_file_or_folder_anywhere(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "data needs to know what to do. Run arkor-dev data check [FILE]."),
-        (["chek"], "data cannot chek. Run arkor-dev data check [FILE]."),
+        ([], "data needs a subcommand. Run arkor-dev data check [FILE]."),
+        (["chek"], "unknown subcommand chek. Run arkor-dev data check [FILE]."),
         (["check", "gone.csv"], '"gone.csv" is not in '),
         (["check", "--trainer", "three"], 'arkor.toml has no trainer "three". It has: one, two'),
-        (["check", "d.jsonl", "--trainer", "one"], "FILE and --trainer are both given."),
+        (["check", "d.jsonl", "--trainer", "one"], "Give either FILE or --trainer, not both."),
         (["check", "--seconds", "x"], "x isn't a valid number of seconds"),
         (["check", "--strct"], "unknown option --strct for data. Did you mean --strict?"),
     ],

@@ -246,7 +246,7 @@ async def test_the_cluster_of_the_jobs(
     cluster = (await healthy.visit(0 if there else 1))["Cluster"]
     assert cluster["status"] == status
     assert cluster["text"].startswith("ray://head:10001")
-    assert ("arkor-dev[ray]" in cluster["next"]) == (not there)
+    assert ("'ray[default]" in cluster["next"]) == (not there)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -290,9 +290,9 @@ async def test_the_command(home: Path, tmp_path: Path, fake_backend: FakeBackend
 @pytest.mark.parametrize(
     ("broken", "code", "verdict"),
     [
-        ("", 0, "Everything Studio needs is there. Next: arkor-dev"),
-        ("project", 0, "Nothing failed; look at the line marked warn. Next: arkor-dev"),
-        ("backend", 1, "1 check failed. Do what its line says, then run arkor-dev doctor again."),
+        ("", 0, "Studio has everything it needs. Next: arkor-dev"),
+        ("project", 0, "Nothing failed; look at the warning above. Next: arkor-dev"),
+        ("backend", 1, "1 check failed. Follow the step above, then run arkor-dev doctor again."),
     ],
 )
 async def test_it_ends_with_what_came_of_it(

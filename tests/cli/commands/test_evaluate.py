@@ -39,7 +39,7 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     assert "6 repeat themselves, instead of 0, and 0 refuse, instead of 1" in answers
     assert split.startswith("Rows of one document were kept together")
     assert best.startswith("None of 4 evaluations was better")
-    assert rows[5:8] == ["", "Improved most:", "  3.10 → 1.80  Where is parcel number 1?"]
+    assert rows[5:8] == ["", "Most improved:", "  3.10 → 1.80  Where is parcel number 1?"]
     found = json.loads(await command.run(0, "evaluate", "latest", "--json"))
     assert (found["evaluation"]["verdict"], len(found["rows"])) == ("mixed", 12)
     assert found["evaluation"]["general"]["answers"]["adapter"]["repeating"] == 6
@@ -100,15 +100,13 @@ async def test_why_there_is_none_is_said(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job("completed")
-    assert "This backend cannot evaluate" in await command.run(2, "evaluate", job)
+    assert "This backend can't evaluate" in await command.run(2, "evaluate", job)
     fake_backend.features = ["evaluation"]
-    assert "Say which job" in await command.run(2, "evaluate")
+    assert "Name a job" in await command.run(2, "evaluate")
     fake_backend.evaluations.changed.add(job)
     assert "add --force" in await command.run(2, "evaluate", job)
     fake_backend.evaluations.failing[job] = "no rows\x1b[31m were held out"
-    assert "It could not be evaluated: no rows were held out" in await command.run(
-        2, "evaluate", job, "--force"
-    )
+    assert "Evaluation failed: no rows were held out" in await command.run(2, "evaluate", job, "--force")
     running = fake_backend.add_job("running")
     assert "is running" in await command.run(2, "evaluate", running)
 
@@ -123,10 +121,10 @@ def test_rows_are_told_those_that_changed_most_first() -> None:
     ]
     assert lines(rows) == [
         "",
-        "Improved most:",
+        "Most improved:",
         "  3.00 → 1.00  ab c",
         "",
-        "Got worse most:",
+        "Most degraded:",
         "  2.00 → 2.50  a text",
     ]
     assert lines(None) == lines([]) == []

@@ -76,10 +76,10 @@ async def test_the_files_are_there_before_they_are_verified(
         ),
         ({"r": 257, "init_lora_weights": "gaussian"}, "--max-lora-rank 320 --lora-modules keeper="),
         ({"r": 512}, "--max-lora-rank 512 --lora-modules keeper="),
-        ({"r": 513}, "no adapter of this kind; export the job with --format merged"),
-        ({"r": 8, "use_dora": True}, "no adapter of this kind"),
-        ({"r": 8, "modules_to_save": ["lm_head"]}, "no adapter of this kind"),
-        ({"r": 8, "init_lora_weights": "pissa_niter_4"}, "no adapter of this kind"),
+        ({"r": 513}, "not possible with this kind of adapter; export the job with --format merged"),
+        ({"r": 8, "use_dora": True}, "not possible with this kind of adapter"),
+        ({"r": 8, "modules_to_save": ["lm_head"]}, "not possible with this kind of adapter"),
+        ({"r": 8, "init_lora_weights": "pissa_niter_4"}, "not possible with this kind of adapter"),
         (["r"], "BASE --enable-lora --lora-modules keeper="),
     ],
 )
@@ -166,9 +166,9 @@ async def test_a_backend_without_gguf_refuses_it(command: Command, job: str, tmp
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ('echo "$@" > "$0.asked"', "Ollama has it as keeper: ollama run keeper"),
-        ('echo "no \x1b[31mserver" >&2; exit 3', "Ollama did not take it: no server"),
-        ("exit 3", "Ollama did not take it: exit status 3"),
+        ('echo "$@" > "$0.asked"', "Added to Ollama as keeper: ollama run keeper"),
+        ('echo "no \x1b[31mserver" >&2; exit 3', "Ollama rejected it: no server"),
+        ("exit 3", "Ollama rejected it: exit status 3"),
     ],
 )
 async def test_ollama_takes_it_in_where_it_is_here(
@@ -208,7 +208,7 @@ async def test_nothing_is_overwritten_unasked(command: Command, job: str, tmp_pa
     await command.run(0, "export", job, "--out", str(out), "--replace")
     assert {path.name for path in out.iterdir()} == set(FILES)
     (tmp_path / "file").write_text("")
-    assert "no folder" in await command.run(2, "export", job, "--out", str(tmp_path / "file"))
+    assert "not a folder" in await command.run(2, "export", job, "--out", str(tmp_path / "file"))
     assert "No such folder" in await command.run(2, "export", job, "--out", str(tmp_path / "no" / "out"))
     assert "--out" in await command.run(2, "export", job)
 
@@ -217,8 +217,8 @@ async def test_what_came_otherwise_is_not_kept(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     for named, said in (
-        ([{"name": "adapter_config.json", "bytes": 8, "sha256": "0" * 64}], "came otherwise"),
-        ([{"name": "adapter_config.json", "bytes": 9, "sha256": "0" * 64}], "came otherwise"),
+        ([{"name": "adapter_config.json", "bytes": 8, "sha256": "0" * 64}], "does not match its size"),
+        ([{"name": "adapter_config.json", "bytes": 9, "sha256": "0" * 64}], "does not match its size"),
         ([{"name": "../evil", "bytes": 8, "sha256": ""}], "may not be written"),
         ([{"name": "..", "bytes": 8, "sha256": ""}], "may not be written"),
         ([], "cannot be read"),
@@ -235,11 +235,11 @@ async def test_why_there_is_none_is_said(
 ) -> None:
     out = ("--out", str(tmp_path / "out"))
     fake_backend.exports.failing[job] = "the disk\x1b[31m is full"
-    assert "It could not be exported: the disk is full" in await command.run(2, "export", job, *out)
+    assert "Export failed: the disk is full" in await command.run(2, "export", job, *out)
     running = fake_backend.add_job("running")
     assert "is running" in await command.run(2, "export", running, *out)
     fake_backend.features = []
-    assert "This backend cannot export" in await command.run(2, "export", job, *out)
+    assert "This backend can't export" in await command.run(2, "export", job, *out)
 
 
 async def test_a_place_that_takes_nothing_is_said(

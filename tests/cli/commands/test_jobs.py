@@ -82,7 +82,7 @@ async def test_the_job_that_is_meant_is_cancelled(
     refused = await command.run(2, "jobs", "cancel", "job_aa")
     assert "job_aa2, job_aa1. Give more of the id" in refused
     assert "There is no job nope" in await command.run(2, "jobs", "cancel", "nope")
-    assert "Say which job" in await command.run(2, "jobs", "cancel")
+    assert "Name a job" in await command.run(2, "jobs", "cancel")
     assert "unknown action stop" in await command.run(2, "jobs", "stop")
     assert statuses() == ["running"] * 3
     assert await command.run(0, "jobs", "cancel", "job_aa1") == "job_aa1 (aa1) is cancelled.\n"
@@ -91,7 +91,7 @@ async def test_the_job_that_is_meant_is_cancelled(
     answer = json.loads(await command.run(0, "jobs", "cancel", "job_aa2", "--json"))
     assert answer["job"]["status"] == "cancelled"
     again = await command.run(0, "jobs", "cancel", "job_b")
-    assert again == "job_b (b) is cancelled already: nothing was cancelled.\n"
+    assert again == "job_b (b) is already cancelled: nothing was cancelled.\n"
     assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 3
 
 
@@ -128,7 +128,7 @@ async def test_a_job_is_paused_and_goes_on(command: Command, able: FakeBackend) 
     job = able.add_job(id="job_a", name="bot")
     able.log(job, 12, loss=1.0)
     assert await command.run(0, "jobs", "pause", "latest") == "job_a (bot) is paused after step 12.\n"
-    again = "job_a (bot) is paused already: nothing was paused.\n"
+    again = "job_a (bot) is already paused: nothing was paused.\n"
     assert await command.run(0, "jobs", "pause", "job_a") == again
     assert (await command.run(0, "jobs")).splitlines()[1].startswith("paused at 12  ")
     (listed,) = json.loads(await command.run(0, "jobs", "--json"))["jobs"]
@@ -144,8 +144,8 @@ async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, 
     able.add_job("paused", id="job_a", name="bot", pause={"step": 3, "reason": "asked"})
     able.resuming.changed["job_a"] = "data.jsonl has changed."
     refused = await command.run(2, "jobs", "resume", "job_a")
-    assert "data.jsonl has changed. To go on all the same, add --force." in refused
-    assert await command.run(0, "jobs", "resume", "job_a", "--force") == "job_a (bot) goes on after step 3.\n"
+    assert "data.jsonl has changed. To continue anyway, add --force." in refused
+    assert await command.run(0, "jobs", "resume", "job_a", "--force") == "job_a (bot) resumes after step 3.\n"
     able.add_job("paused", id="job_c", name="bot", pause={"step": 3, "reason": "asked"})
     await command.run(0, "jobs", "resume", "job_c", "--workers", f"{WORKERS.high}")
     assert able.last("POST /v1/jobs/{id}/resume").json() == {"workers": WORKERS.high}
@@ -165,10 +165,10 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
     job = able.add_job(id="job_a", name="bot")
     able.log(job, 40, loss=1.0)
     able.finish(job)
-    assert "either --steps or --epochs" in await command.run(2, "jobs", "extend", "job_a")
+    assert "Give the new end: --steps or --epochs" in await command.run(2, "jobs", "extend", "job_a")
     assert "has 40 steps already" in await command.run(2, "jobs", "extend", "job_a", "--steps", "40")
     said = await command.run(0, "jobs", "extend", "job_a", "--steps", "60", "--schedule", "restart")
-    assert said == "job_a (bot) goes on after step 40.\n"
+    assert said == "job_a (bot) resumes after step 40.\n"
     assert able.last("POST /v1/jobs/{id}/extend").json() == {"maxSteps": 60, "schedule": "restart"}
     able.begin(job)
     able.finish(job)
@@ -189,7 +189,7 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
         (["extend", "x", "--steps", "0"], "valid number of steps"),
         (["extend", "x", "--epochs", "nan"], "valid number of epochs"),
         (["extend", "x", "--steps", "5", "--schedule", "up"], "continue or restart"),
-        (["extend", "x", "--steps", "5", "--epochs", "5"], "either --steps or --epochs"),
+        (["extend", "x", "--steps", "5", "--epochs", "5"], "Give the new end: --steps or --epochs"),
     ],
 )
 async def test_options_that_are_wrong_or_of_another_action_ask_nobody(
@@ -203,7 +203,7 @@ async def test_a_backend_that_cannot_pause_says_so(
     command: Command, fake_backend: FakeBackend, signed_in: None
 ) -> None:
     fake_backend.add_job(id="job_a")
-    assert "This backend cannot pause a job." in await command.run(2, "jobs", "pause", "job_a")
+    assert "This backend can't pause a job." in await command.run(2, "jobs", "pause", "job_a")
 
 
 def recorded(fake: FakeBackend, status: str = "completed") -> str:
@@ -278,9 +278,26 @@ async def test_figures_are_written_as_csv_and_json_lines(
     said = await command.run(0, "jobs", "figures", "latest", "--out", str(out))
     assert said == f"4 rows of {job} in {out}\n"
     assert out.read_text() == whole
-    assert "is there already" in await command.run(2, "jobs", "figures", job, "--out", str(out))
+    assert "already exists" in await command.run(2, "jobs", "figures", job, "--out", str(out))
     nowhere = str(tmp_path / "figures.csv" / "x")
     assert "cannot be written" in await command.run(2, "jobs", "figures", job, "--out", nowhere)
+
+
+async def test_figures_of_the_training_method_are_columns_too(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job("running", name="a")
+    named = [{"name": "margin"}, {"name": "=x"}, {"name": 3}, None]
+    fake_backend.emit(job, "training.started", metadata={"figures": named})
+    fake_backend.log(job, 1, loss=2.5, margin=0.5, other=7)
+    fake_backend.emit(job, "training.log", step=1, evalLoss=2, evalMargin=0.25)
+    fake_backend.finish(job, "completed")
+    rows = list(csv.DictReader((await command.run(0, "jobs", "figures", job)).splitlines()))
+    assert [(row["loss"], row["margin"], row["evalMargin"]) for row in rows] == [
+        ("2.5", "0.5", ""),
+        ("", "", "0.25"),
+    ]
+    assert rows[0].keys().isdisjoint({"other", "=x"})
 
 
 async def test_a_running_job_s_figures_are_those_so_far(
@@ -311,11 +328,11 @@ async def test_a_history_that_breaks_off_is_no_file(
     [
         (
             ["figures", "latest", "--format", "xls"],
-            "xls is no format. Choose one of csv,",
+            "xls is not a valid format. Choose one of csv,",
         ),
         (["figures", "latest", "--format", "tensorboard"], "need a folder"),
-        (["figures", "latest", "--steps", "3"], "jobs figures takes --format and --out alone"),
-        (["cancel", "latest", "--out", "x"], "--format and --out are for jobs figures"),
+        (["figures", "latest", "--steps", "3"], "jobs figures takes only --format and --out"),
+        (["cancel", "latest", "--out", "x"], "--format and --out are only for jobs figures"),
     ],
 )
 async def test_options_of_figures(

@@ -26,7 +26,7 @@ __all__ = ["command"]
 
 @pytest.fixture
 def job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A finished job with files, beside files of no job and a model that no job uses."""
+    """A finished job with files, beside orphaned files and a model that no job uses."""
     monkeypatch.setenv("HF_HUB_CACHE", str(settings.cache / "hub"))
     settings.local_data.mkdir(parents=True)
     store = Store(settings.local_data / "backend.sqlite", "local")
@@ -41,7 +41,7 @@ def job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
 
 async def test_where_it_lies(command: Command, settings: Settings) -> None:
     assert await command.run(0, "local", "path") == f"{settings.local_data}\n"
-    assert "keeps no jobs" in await command.run(0, "local")
+    assert "has no jobs of the project" in await command.run(0, "local")
     assert not settings.local_data.exists()
     assert "unknown action tidy" in await command.run(2, "local", "tidy")
 
@@ -51,10 +51,10 @@ async def test_what_it_takes(command: Command, settings: Settings, job: str) -> 
     lines = [" ".join(line.split()) for line in told.splitlines()]
     assert f"Data {settings.local_data}" in lines
     assert "100 B 1 job" in lines
-    assert "100 B of no job" in lines
+    assert "100 B orphaned files" in lines
     assert f"100 B {job} d\u00f6ne" in lines
     assert f"1.0 kB {STARTER_FOLDER} (no job uses it)" in lines
-    assert "`arkor-dev local gc` removes what no job needs." in lines
+    assert "`arkor-dev local gc` deletes orphaned files and unused models." in lines
     found = json.loads(await command.run(0, "local", "--json"))
     assert found["data"] == str(settings.local_data)
     assert found["disk"]["jobs"] == [{"id": job, "name": "d\u00f6ne", "bytes": 100}]
@@ -69,13 +69,13 @@ async def test_what_no_job_needs_goes_after_a_yes(command: Command, settings: Se
     assert sorted(path.name for path in jobs.iterdir()) == sorted([job, "job_gone"])
     told = (await command.run(0, "local", "gc", "--yes")).splitlines()
     assert [" ".join(line.split()) for line in told] == [
-        "100 B files of no job",
+        "100 B orphaned files",
         f"1.0 kB the model {STARTER_FOLDER}, which no job uses",
         "1.1 kB removed.",
     ]
     assert [path.name for path in jobs.iterdir()] == [job]
     assert not starter.exists()
-    assert "nothing to remove" in await command.run(0, "local", "gc", "--yes")
+    assert "Nothing to remove" in await command.run(0, "local", "gc", "--yes")
 
 
 async def test_a_job_goes_out_and_comes_back(
@@ -88,7 +88,7 @@ async def test_a_job_goes_out_and_comes_back(
     assert "is there already" in await command.run(2, "local", "export", "latest", str(file))
     assert "is here already" in await command.run(2, "local", "import", str(file))
     (settings.local_data).rename(tmp_path / "elsewhere")
-    assert await command.run(0, "local", "import", str(file)) == f"{job} (d\u00f6ne) is here now.\n"
+    assert await command.run(0, "local", "import", str(file)) == f"{job} (d\u00f6ne) was imported.\n"
     listed = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]
     assert [each["id"] for each in listed] == [job]
     assert (
@@ -108,6 +108,8 @@ async def test_a_list_that_is_empty_is_refused_and_rebuilt(
     assert "is empty, while the folder of a job lies beside it" in told
     assert "arkor-dev local rebuild" in told
     told = await command.run(0, "local", "rebuild")
-    assert told.startswith("The list has 1 job, 0 of them as before.\n1 come from their folders")
-    assert "The old list is kept as backend-damaged-" in told
+    assert told.startswith(
+        "The list has 1 job; 0 could be read from the old one.\n1 were rebuilt from their folders"
+    )
+    assert "The old list was kept as backend-damaged-" in told
     assert json.loads(await command.run(0, "local", "rebuild", "--json"))["read"] == 1

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
-from arkor_dev.cli.commands.start import run_seeds, run_start
+from arkor_dev.cli.commands.start import run_start
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity import connect
 from arkor_dev.identity.connect import _running_backend
@@ -79,9 +79,9 @@ class Started:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
         self.task = asyncio.create_task(
-            run_seeds(
+            run_start(
                 settings,
-                seeds,
+                seeds=seeds,
                 file=file,
                 trainer=trainer,
                 dry_run=dry_run,
@@ -169,7 +169,7 @@ async def test_a_job_is_told_where_it_runs(
 async def test_a_cluster_that_the_backend_does_not_know_starts_nothing(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
-    with pytest.raises(ArkorError, match=r"runs no jobs on the cluster 10\.0\.0\.5:6379"):
+    with pytest.raises(ArkorError, match=r"can't run jobs on the cluster 10\.0\.0\.5:6379"):
         await Started(replace(settings, cluster="10.0.0.5:6379")).end()
     assert not fake_backend.jobs
 
@@ -239,7 +239,7 @@ async def test_a_restart_of_the_backend_is_survived(settings: Settings, fake_bac
         "training: 3 steps",
         "step 1/3",
         "connection lost",
-        "connected again",
+        "reconnected",
         "step 2/3",
         "completed",
         f"Job {job} finished with status=completed",
@@ -275,6 +275,16 @@ async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backen
     assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
 
 
+async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_backend: FakeBackend) -> None:
+    """Cancelled, then deleted, before the command has heard of either."""
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    del fake_backend.jobs[job]
+    fake_backend.cut()
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (3, f"Job {job} was deleted.")
+
+
 async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
@@ -282,7 +292,7 @@ async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBa
     fake_backend.cut()
     code, lines = await started.end()
     assert code == 1
-    assert lines[-1] == "The job can be followed no longer: Not yours."
+    assert lines[-1] == "The job can't be followed any more: Not yours."
     assert lines[0] == f"Started job {job}"
 
 
@@ -426,7 +436,8 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
     assert process.returncode == code
     assert err == b""
     assert out.decode().splitlines()[-1] == (
-        f"Stopped watching; job {job} goes on. To cancel it, open Studio (arkor-dev) and press Cancel on the "
+        f"Stopped following; job {job} keeps running. To cancel it, open Studio (arkor-dev) and press "
+        f"Cancel on the "
         "job's page."
     )
     assert fake_backend.jobs[job]["status"] == "queued"
@@ -525,7 +536,7 @@ async def test_under_local_it_says_so_when_whoever_had_the_backend_has_ended(
     await fake_backend.stop()
     code, lines = await started.end()
     assert (code, lines[0]) == (4, f"Started job {job}")
-    assert "".join(lines).endswith(f"Job {job} goes on by itself when `arkor-dev --local` runs next.")
+    assert "".join(lines).endswith(f"Job {job} resumes by itself when `arkor-dev --local` runs next.")
 
 
 async def test_only_who_trains_nothing_joins_a_backend_that_trains_nothing(
@@ -610,7 +621,7 @@ async def test_a_pause_that_somebody_has_to_end_ends_the_command(
     assert lines[1:] == [
         "step 1/3  loss 2.500",
         "paused at step 1: 1.0 GB are free, 2.0 GB are needed.",
-        "goes on after step 1",
+        "resumed at step 1",
         "step 2/3  loss 2.000",
         "paused at step 2",
         f"Job {job} is paused. Resume with `arkor-dev jobs resume {job}`.",
@@ -629,13 +640,15 @@ async def test_a_job_is_repeated_with_its_settings_and_its_data(
         "seed": 7,
         "unknown": 1,
     }
-    fake_backend.add_job("completed", id="job_old", name="second", config=theirs)
-    started = Started(settings, like="job_o", changes={"loraR": 8})
+    fake_backend.add_job("completed", id="job_old", name="second #4", config=theirs)
+    started = Started(settings, like="second #4", changes={"loraR": 8})
     job = await started.job(fake_backend)
     fake_backend.finish(job)
-    assert (await started.end())[0] == 0
+    code, lines = await started.end()
+    assert code == 0
+    assert lines[:2] == [f"Started job {job}", "Name: second #5"]
     sent = fake_backend.last("POST /v1/jobs").json()
-    assert sent["name"] == "second"
+    assert sent["name"] == "second #5"
     by_hand = sent["config"].pop("setByHand")
     assert sent["config"] == {
         "model": "other",
@@ -654,17 +667,23 @@ async def test_settings_are_repeated_with_the_seeds_that_follow(
     config = {"model": "m", "datasetSource": {"type": "huggingface", "name": "owner/rows"}, "seed": 7}
     fake_backend.add_job("completed", id="job_old", name="first", config=config)
     started = Started(settings, like=like, seeds=2)
-    for count in range(2, 2 + len(sent)):
-
-        def followed(count: int = count) -> bool:
-            return len(fake_backend.jobs) == count and fake_backend.active[STREAM] > 0
-
-        await fake_backend.until(followed, 60)
-        fake_backend.finish(next(reversed(fake_backend.jobs)))
-    assert (await started.end())[0] == 0
+    await started.job(fake_backend)
+    jobs = [job for job in fake_backend.jobs if job != "job_old"]
+    assert len(jobs) == len(sent), "all are created at once: they stay in the queue when this command ends"
+    for number, job in enumerate(jobs):
+        fake_backend.finish(job, "failed" if number else "completed")
+    code, lines = await started.end()
+    assert code == len(jobs) - 1, "the first that is not 0"
+    assert [line for line in lines if line.startswith(("Started job", "Queued,"))] == [
+        f"Started job {jobs[0]}",
+        *(f"Queued, with other seeds: {job}" for job in jobs[1:]),
+        *(f"Started job {job}" for job in jobs[1:]),
+    ]
     created = [seen for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
     configs = [seen.json()["config"] for seen in created]
     assert [config.get("seed", 42) for config in configs] == sent
+    names = [job["name"] for job in fake_backend.jobs.values()]
+    assert names == ["first", "first #2", "first #3"][: len(names)]
 
 
 async def test_a_hidden_token_is_not_trained_with(
@@ -711,7 +730,7 @@ async def test_a_job_begins_from_a_checkpoint(
     [
         ("nope", None, "There is no job nope"),
         ("job_old", None, "There is no trainer gone in arkor.toml"),
-        (None, "job_old:20", "cannot begin a job with the adapter"),
+        (None, "job_old:20", "can't start a job from another job's adapter"),
     ],
 )
 async def test_what_there_is_not_starts_nothing(

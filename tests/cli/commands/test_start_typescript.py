@@ -69,7 +69,8 @@ async def test_one_entry_is_built_and_run(
     assert "Started job job-two\n" in out
     assert typescript_project.calls() == ["build ./src/arkor/two.ts", "start ./src/arkor/two.ts"]
     code, out, err = await start(fake_backend, typescript_project, "three")
-    assert (code, out, "name it with --trainer" in err) == (2, "", True)
+    assert (code, out) == (2, "")
+    assert "model" in err, "it names the trainer, which lacks one"
 
 
 async def test_what_cannot_be_run_is_said_and_not_started(

@@ -21,7 +21,7 @@ async def test_a_second_studio_leads_to_the_first(
     project, seen = tmp_path / "project", tmp_path / "seen"
     browser = script(tmp_path / "browser", f"import sys\nopen({str(seen)!r}, 'w').write(repr(sys.argv[1:]))")
     address = f"http://localhost:{unused_tcp_port}"
-    there = f"Studio is open on this project already: {address}"
+    there = f"Studio is already open on this project: {address}"
     async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
         at_home = ("--project", str(project))
         assert await arkor_dev(home, *at_home) == (0, "", f"{there}\n")
@@ -43,7 +43,7 @@ async def test_a_second_studio_leads_to_the_first(
         code, out, err = await arkor_dev(home, "--project", str(elsewhere), "--port", str(unused_tcp_port))
         assert (code, out) == (2, "")
         assert err == (
-            f"arkor-dev: Port {unused_tcp_port} is that of the Studio which is open on {project}. "
+            f"arkor-dev: Port {unused_tcp_port} is used by the Studio that is open on {project}. "
             "Choose another with --port, or leave --port out.\n"
         )
     async with running_daemon(home, unused_tcp_port, "--project", str(project)):

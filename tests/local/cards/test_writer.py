@@ -18,11 +18,12 @@ from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
 from arkor_dev.data.findings.privacy import PrivateError
 from arkor_dev.local.cards.own_words import END, FRONT_END
-from arkor_dev.local.cards.sample_file import heard
+from arkor_dev.local.cards.sample_file import keeping_samples
 from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, write_again
 from arkor_dev.local.evaluation import kept
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
 from arkor_dev.local.jobs.whole_folder import damage
+from arkor_dev.local.training.run_events import RunEvents
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE
@@ -52,7 +53,7 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     card = final_folder(data, "job") / CARD
     card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
     kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
-    emit = heard(lambda *_, **__: None, job_folder(data, "job"))
+    emit = RunEvents(lambda *_: None, keeping_samples(job_folder(data, "job")))
     emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
     write_again(data, "job")
     assert EVALUATION["sentence"] in card_in(data)
@@ -138,10 +139,10 @@ def test_what_cannot_be_read_is_left_as_it_is(data: Path, tmp_path: Path, troubl
         assert (folder / CARD).read_bytes() == b"\xff\xfe"
 
 
-def private_words(trained: Trained) -> list[str]:
+def private_words(answered: Trained) -> list[str]:
     """What of this machine a card may not tell."""
     names = [name for name in (getpass.getuser(), socket.gethostname()) if len(name) > 4]  # no syllables
-    return [str(trained.data), str(Path.home()), "chats.jsonl", "/tmp/", *names]
+    return [str(answered.data), str(Path.home()), "chats.jsonl", "/tmp/", *names]
 
 
 def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> Any:
@@ -197,11 +198,11 @@ def test_a_card_that_cannot_be_made_takes_no_adapter_away(
     assert str(tmp_path) not in said
 
 
-def last_answers(trained: Trained) -> list[dict[str, Any]]:
+def last_answers(answered: Trained) -> list[dict[str, Any]]:
     """The samples of the end: four whole ones, unless the run says that they took it too long."""
-    rows = [frame.json for frame in trained.events if frame.event == "sample.created"]
+    rows = [frame.json for frame in answered.events if frame.event == "sample.created"]
     found = [row for row in rows if row["step"] == 30]
-    messages = [frame.json["message"] for frame in trained.events if frame.event == "training.message"]
+    messages = [frame.json["message"] for frame in answered.events if frame.event == "training.message"]
     if not any("so that all answers take" in message for message in messages):
         assert len(found) == 3
         assert not any("truncated" in row for row in found)
@@ -209,8 +210,8 @@ def last_answers(trained: Trained) -> list[dict[str, Any]]:
 
 
 @pytest.mark.engine
-def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
-    folder = final_folder(trained.data, trained.job)
+def test_a_real_job_has_both_and_they_are_true(answered: Trained) -> None:
+    folder = final_folder(answered.data, answered.job)
     made = read_statement(folder)
     assert {each.state for each in compare(folder, made)} == {"same"}
     assert damage(folder) is None
@@ -221,27 +222,27 @@ def test_a_real_job_has_both_and_they_are_true(trained: Trained) -> None:
     needed = {each["name"] for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]}
     assert {"data/1", "rows", "base/model.safetensors", "base/tokenizer.json"} <= needed
     for text in ((folder / FILE).read_text(), (folder / CARD).read_text()):
-        assert [word for word in private_words(trained) if word in text] == []
+        assert [word for word in private_words(answered) if word in text] == []
     assert "parrot" not in (folder / FILE).read_text(), "what the job is called"
     said = (folder / CARD).read_text().partition("## What it says\n")[2].partition("\n## ")[0]
-    answers = last_answers(trained)
+    answers = last_answers(answered)
     assert all(PHRASE.startswith(each["answer"].strip()) for each in answers), answers
     assert said.count("this:\n\n> ") == len(answers), "its own answers to four of the held-out rows"
     assert said.count(f"this:\n\n> {PHRASE}") == sum("truncated" not in each for each in answers)
     assert said.count(f"base:\n\n> {PHRASE}") == 0
-    (event,) = [frame for frame in trained.events if frame.event == "evaluation.completed"]
+    (event,) = [frame for frame in answered.events if frame.event == "evaluation.completed"]
     assert event.json["evaluation"]["sentence"] in (folder / CARD).read_text().replace("\\", "")
     size = sum(path.stat().st_size for path in folder.iterdir())
-    (artifact,) = trained.events[-2].json["artifacts"]
+    (artifact,) = answered.events[-2].json["artifacts"]
     assert abs(artifact["bytes"] - size) < 5000, "but for what the card says of the verdict"
 
 
 @pytest.mark.engine
-def test_each_checkpoint_has_both(trained: Trained) -> None:
-    steps = checkpoint_steps(trained.data, trained.job)
+def test_each_checkpoint_has_both(answered: Trained) -> None:
+    steps = checkpoint_steps(answered.data, answered.job)
     assert steps
     for step in steps:
-        folder = checkpoint_folder(trained.data, trained.job, step)
+        folder = checkpoint_folder(answered.data, answered.job, step)
         made = read_statement(folder)
         assert {each.state for each in compare(folder, made)} == {"same"}
         assert (internal(made)["artifact"], internal(made)["step"]) == ("checkpoint", step)
@@ -249,16 +250,18 @@ def test_each_checkpoint_has_both(trained: Trained) -> None:
 
 
 @pytest.mark.engine
-def test_the_hub_reads_the_card_of_a_real_job(trained: Trained) -> None:
+def test_the_hub_reads_the_card_of_a_real_job(answered: Trained) -> None:
     hub = pytest.importorskip("huggingface_hub")
-    data = hub.ModelCard.load(final_folder(trained.data, trained.job) / CARD).data
+    data = hub.ModelCard.load(final_folder(answered.data, answered.job) / CARD).data
     assert (data.library_name, data.base_model) == ("peft", None)
     assert len(data.eval_results) == 4
 
 
 LOADED = """
 import json, sys, warnings
-import torch
+from arkor_dev.local.modeling.lean_transformers import lean_imports
+with lean_imports():  # the same libraries, in half the time
+    import torch, peft
 warnings.simplefilter("ignore")
 {code}
 ids = torch.tensor([[1, 5, 9, 20]])
@@ -271,8 +274,8 @@ print(json.dumps([len(tokenizer), float((plain - worn).abs().max())]))
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path: Path) -> None:
-    folder = final_folder(trained.data, trained.job)
+def test_what_it_says_of_loading_is_true(answered: Trained, tiny: Path, tmp_path: Path) -> None:
+    folder = final_folder(answered.data, answered.job)
     code = re.search(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
     assert code
     text = code[1].replace("path/to/the/base", str(tiny)).replace("path/to/this/folder", str(folder))
@@ -287,27 +290,27 @@ def test_what_it_says_of_loading_is_true(trained: Trained, tiny: Path, tmp_path:
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_words_of_a_person_outlive_an_evaluation_by_a_press(trained: Trained) -> None:
-    step = checkpoint_steps(trained.data, trained.job)[0]
-    card = checkpoint_folder(trained.data, trained.job, step) / CARD
+def test_words_of_a_person_outlive_an_evaluation_by_a_press(answered: Trained) -> None:
+    step = checkpoint_steps(answered.data, answered.job)[0]
+    card = checkpoint_folder(answered.data, answered.job, step) / CARD
     card.write_text(card.read_text() + "\nI trained it for the harbour.\n")
-    answer = trained.backend.call("POST", f"/v1/jobs/{trained.job}/evaluate", {"step": step})
+    answer = answered.backend.call("POST", f"/v1/jobs/{answered.job}/evaluate", {"step": step})
     assert answer.status == 200
-    until(lambda: "evaluating" not in trained.backend.job(trained.job), 240)
+    until(lambda: "evaluating" not in answered.backend.job(answered.job), 240)
     assert card.read_text().endswith("\n\nI trained it for the harbour.\n")
     assert "held-out rows" in card.read_text()
-    found: Any = trained.backend.call("GET", f"/v1/jobs/{trained.job}/card?step={step}").json["card"]
+    found: Any = answered.backend.call("GET", f"/v1/jobs/{answered.job}/card?step={step}").json["card"]
     assert found == card.read_text()
 
 
 @pytest.mark.engine
-def test_a_job_that_begins_with_an_adapter_says_which(trained: Trained) -> None:
+def test_a_job_that_begins_with_an_adapter_says_which(answered: Trained) -> None:
     config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "evalSteps": 0}
-    body = {"name": "branch", "config": config, "parent": {"jobId": trained.job, "step": 20}}
-    answer = trained.backend.call("POST", "/v1/jobs", body)
+    body = {"name": "branch", "config": config, "parent": {"jobId": answered.job, "step": 20}}
+    answer = answered.backend.call("POST", "/v1/jobs", body)
     job = answer.json["job"]["id"]
-    trained.backend.wait_for(job, "training.completed")
-    made = read_statement(final_folder(trained.data, job))
+    answered.backend.wait_for(job, "training.completed")
+    made = read_statement(final_folder(answered.data, job))
     parents = [
         each for each in made["predicate"]["buildDefinition"]["resolvedDependencies"]
         if each["name"].startswith("parent/")
@@ -316,4 +319,4 @@ def test_a_job_that_begins_with_an_adapter_says_which(trained: Trained) -> None:
         "parent/adapter_model.safetensors",
         "parent/adapter_config.json",
     }
-    assert parents[0]["annotations"] == {"job": trained.job, "artifact": "checkpoint", "step": 20}
+    assert parents[0]["annotations"] == {"job": answered.job, "artifact": "checkpoint", "step": 20}

@@ -42,7 +42,6 @@ LONG: dict[str, Any] = {
     "evalSteps": 0,
     "loggingSteps": 1,
     "saveTotalLimit": 3,
-    "samples": "off",
 }
 
 

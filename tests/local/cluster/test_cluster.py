@@ -12,7 +12,7 @@ import pytest
 
 from arkor_dev.local.checkpoints.resume_points import whole_points
 from arkor_dev.local.execution import leases
-from tests.local.conftest import CONFIG
+from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 
 from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, over
@@ -66,9 +66,9 @@ def clean(nodes: Nodes) -> bool:
 
 @pytest.mark.usefixtures("true_workers")
 def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
-    beside: Backend, data: Path, nodes: Nodes, trained: Trained
+    beside: Backend, data: Path, nodes: Nodes, answered: Trained
 ) -> None:
-    job = beside.submit(on(nodes, CONFIG), "parrot")
+    job = beside.submit(on(nodes, SAMPLED), "parrot")
     environments: list[bytes] = []
 
     def seen() -> bool:
@@ -79,14 +79,14 @@ def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
     until(seen, CONNECTED)
     found = over(beside, job)
     assert found["status"] == "completed", found
-    assert adapter(data, job) == adapter(trained.data, trained.job)
+    assert adapter(data, job) == adapter(answered.data, answered.job)
     frames = list(beside.events(job))
-    assert told(frames) == told(trained.events)
+    assert told(frames) == told(answered.events)
     saved = [path for frame in frames for path in _paths(frame)]
     assert saved
     assert all(path.is_relative_to(data) and path.is_dir() for path in saved)
-    assert found["evaluation"]["verdict"] == trained.backend.job(trained.job)["evaluation"]["verdict"]
-    assert files(data, job) == files(trained.data, trained.job)
+    assert found["evaluation"]["verdict"] == answered.backend.job(answered.job)["evaluation"]["verdict"]
+    assert files(data, job) == files(answered.data, answered.job)
     # Our code came with the job, nothing of the user's environment or of Ray's did.
     variables = dict(entry.split(b"=", 1) for entry in environments[0].split(b"\0") if b"=" in entry)
     assert b"py_modules_files" in variables[b"PYTHONPATH"]
@@ -219,4 +219,4 @@ def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
     assert all(node["missing"] == [] and "torch" in node["versions"] for node in cluster["nodes"])
     assert beside.call("GET", "/v1/clusters?address=nowhere").status == 400
     away = beside.call("GET", "/v1/clusters?address=127.0.0.2:9").json["cluster"]
-    assert away["problem"].startswith("Nobody answers")
+    assert away["problem"].startswith("Nothing answers")

@@ -169,13 +169,15 @@ def test_a_driver_that_is_killed_alone_stops_nothing_and_orders_are_heard_after_
 PLACE = """
 import os, sys
 from pathlib import Path
-from arkor_dev.local.cluster import access, code, connection
+from arkor_dev.local.cluster import access, code_package, connection
+from arkor_dev.local.cluster.actor_client import start_actor
+from arkor_dev.local.cluster.resources import ResourceRequest
 from arkor_dev.local.execution.leases import Lease
 data, address, job = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 data.mkdir()
-access.check(address, insecure=False)
-connection.connect(address, code.packed(data))
-connection.place(Lease.new(data, job, address, insecure=False), connection.Wish(), lambda _: None)
+access.check_access(address, insecure=False)
+connection.connect(address, code_package.package_code(data))
+start_actor(Lease.new(data, job, address, insecure=False), ResourceRequest(), lambda _: None)
 print("placed", flush=True)
 os._exit(0)
 """

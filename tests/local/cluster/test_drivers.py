@@ -61,7 +61,7 @@ def actors(nodes: Nodes) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and b"ray::Host" in (entry / "cmdline").read_bytes():
+            if entry.name.isdigit() and b"ray::JobActor" in (entry / "cmdline").read_bytes():
                 here = f"TMPDIR={nodes.temporary}".encode() in (entry / "environ").read_bytes().split(b"\0")
                 found += [int(entry.name)] if here else []
     return found

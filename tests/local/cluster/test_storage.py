@@ -105,7 +105,7 @@ def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
     assert adapter(data, job) == adapter(trained.data, trained.job)
     [text] = placed(beside, job)
     assert f"Checkpoints are stored on this machine only, and not in {none}: the node " in text
-    assert f"does not see it (there is no folder {none})" in text
+    assert f"does not see it (no such folder: {none})" in text
     assert not none.exists()
 
 

@@ -25,8 +25,8 @@ TOKEN = "0123456789abcdef" * 4
 LOOK = """
 import json, sys
 from pathlib import Path
-from arkor_dev.local.cluster.tasks import look
-print(json.dumps(look(sys.argv[1], Path(sys.argv[2]), insecure=False)))
+from arkor_dev.local.cluster.tasks import cluster_status
+print(json.dumps(cluster_status(sys.argv[1], Path(sys.argv[2]), insecure=False)))
 """
 
 

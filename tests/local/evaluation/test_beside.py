@@ -56,7 +56,7 @@ def test_rows_of_a_file_are_called_by_its_name() -> None:
         "No difference that matters from other: loss 2.08 vs. 2.08 on 10 rows of data/x.jsonl; 99 % interval"
     )
     few = compared(scores(LOSSES[:3]), scores(LOSSES[:3]), "other", "data/x.jsonl")
-    assert "It takes at least 8 rows." in few["sentence"]
+    assert "A verdict needs at least 8 rows." in few["sentence"]
 
 
 def test_the_larger_margin_of_both_counts() -> None:

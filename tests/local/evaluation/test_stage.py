@@ -14,7 +14,7 @@ from arkor_dev.local.evaluation.answers.asking import Answers, Stopped
 from arkor_dev.local.evaluation.answers.figures import Answered
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Stage
+from arkor_dev.local.evaluation.stage import DRY, PADDED, TOGETHER, Stage
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -234,3 +234,10 @@ def test_a_loss_that_is_no_number_is_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match="not a number"):
         stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(Model(0.0), Model(float("nan")).later())
     assert not [path for path in tmp_path.iterdir() if "nan" in path.read_text().lower()]
+
+
+def test_a_dry_run_gets_no_verdict_and_no_advice_on_rows() -> None:
+    judged = stage(dry=True).run(Model(-0.001), Model(0.0).later()).evaluation
+    assert (judged["verdict"], judged["sentence"]) == ("unclear", DRY)
+    for part in (judged["heldOut"], judged["general"]):
+        assert "settle" not in part["sentence"]

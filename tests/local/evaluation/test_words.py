@@ -23,10 +23,11 @@ BETTER = Comparison(3.42, 1.91, 40, 40, mean=1.51, low=1.21, high=1.8, error=0.1
 UNCLEAR = Comparison(3.42, 3.4, 40, 40, mean=0.02, low=-0.051, high=0.09, error=0.03)
 WORSE = Comparison(3.42, 3.9, 40, 40, mean=-0.48, low=-0.8, high=-0.2, error=0.13)
 FEW = replace(BETTER, rows=1, groups=1)
+DRY = Comparison(3.42, 3.42, 3, 3, mean=0.0, low=-0.05, high=0.05, error=0.03)
 SAME = Comparison(3.42, 3.419, 40, 40, mean=0.001, low=-0.004, high=0.006, error=0.002, margin=0.01)
 SETTLED = " About 930 rows would settle it."
-LEAST = " It takes at least 8 rows."
-CLOSE = " The two are so close that more rows would hardly tell them apart."
+LEAST = " A verdict needs at least 8 rows."
+CLOSE = " They are so close that even many more rows may not settle it."
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,10 @@ def test_the_figures_are_a_sentence(
     )
     assert (told["verdict"], told["confidence"]) == (compared.verdict, percent)
     assert ("rowsToSettle" in told) == (more in (SETTLED, LEAST))
+
+
+def test_a_few_rows_that_come_out_alike_are_too_few_and_not_alike() -> None:
+    assert beside_base(HELD_OUT, DRY).endswith(LEAST)
 
 
 def test_general_questions_say_how_many_were_asked_and_how_long_the_answers_are() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.conftest import CONFIG, ENDLESS, make_project
+from tests.local.conftest import ENDLESS, SAMPLED, make_project
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 from tests.support.own_time import OwnTime
@@ -25,20 +25,33 @@ SECONDS = 100
 
 
 @pytest.fixture(scope="module")
-def forecasting(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Backend]:
+def forecasting(
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[str, str]
+) -> Iterator[Backend]:
     """A backend of this module's own: forecasts wait while another test's job trains."""
-    root = tmp_path_factory.mktemp("forecasts")
+    yield from backend_of(tmp_path_factory.mktemp("forecasts"), tiny, **template)
+
+
+@pytest.fixture
+def unforked(tmp_path: Path, tiny: Path) -> Iterator[Backend]:
+    """One whose workers are children of its own, which a limit on it holds for."""
+    yield from backend_of(tmp_path, tiny)
+
+
+def backend_of(root: Path, tiny: Path, **env: str) -> Iterator[Backend]:
+    """A backend below ``root``, in whose log nothing may be in the end."""
     project = make_project(root / "tests", tiny)
     asked = QUESTIONS  # no beginning in common, which would be computed once
     long = [{"prompt": asked[n % len(asked)], "completion": f"{PHRASE} " * 14} for n in range(60)]
     write_jsonl(project / "data" / "long.jsonl", long)
-    backend = Backend.start(root / "data", project, root / "cache")
+    backend = Backend.start(root / "data", project, root / "cache", **env)
     yield backend
     backend.stop()
+    assert backend.errors == []
 
 
 LONG: dict[str, Any] = {
-    **CONFIG,
+    **SAMPLED,
     "datasetSource": {"type": "file", "path": "data/long.jsonl"},
     "batchSize": 48,
 }
@@ -64,12 +77,12 @@ def measured(backend: Backend, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> None:
-    first = ask(forecasting, CONFIG)
+    first = ask(forecasting, SAMPLED)
     assert first["state"] in ("waiting", "measuring")
     path = f"/v1/forecast/{first['id']}"
     progress = until(lambda: forecasting.call("GET", path).json["forecast"].get("progress"), SECONDS)
     assert progress["label"]
-    forecast = measured(forecasting, CONFIG)
+    forecast = measured(forecasting, SAMPLED)
     assert forecast["id"] == first["id"]
     assert (forecast["rows"], forecast["cutRows"], forecast["steps"], forecast["checkpoints"]) == (
         60,
@@ -91,7 +104,7 @@ def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> Non
     seconds, training = [], []
     for steps in (30_000, 60_000, 90_000):
         own = OwnTime(forecasting.process.pid)
-        more = ask(forecasting, {**CONFIG, "maxSteps": steps, "learningRate": 1e-3})
+        more = ask(forecasting, {**SAMPLED, "maxSteps": steps, "learningRate": 1e-3})
         seconds.append(own.seconds)
         assert more["state"] == "measured"
         assert more["id"] != forecast["id"]
@@ -99,7 +112,7 @@ def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> Non
     assert min(seconds) < 2  # a disk may stall once
     assert training[0] > 20 * forecast["trainingSeconds"]  # though its few steps were held up for seconds
     assert training[2] - training[1] == pytest.approx(training[1] - training[0], abs=0.3)
-    assert ask(forecasting, {**CONFIG, "batchSize": 5})["state"] != "measured"
+    assert ask(forecasting, {**SAMPLED, "batchSize": 5})["state"] != "measured"
 
 
 def test_a_job_keeps_its_forecast_and_comes_near_it(
@@ -116,7 +129,7 @@ def test_a_job_keeps_its_forecast_and_comes_near_it(
     assert done["forecast"] == kept
     assert done["metrics"]["peakBytes"] == pytest.approx(kept["memory"]["peakBytes"], rel=0.1)
     # The batch of 48 long rows is a large part: the rest, with the libraries, differs from build to build.
-    assert done["metrics"]["peakBytes"] > measured(forecasting, CONFIG)["memory"]["peakBytes"] + 100 * MIB
+    assert done["metrics"]["peakBytes"] > measured(forecasting, SAMPLED)["memory"]["peakBytes"] + 100 * MIB
     # The forecast knows by which keys the run keeps what it measured of the base, and what the base answered.
     data = next(tmp_path_factory.getbasetemp().glob("forecasts*")) / "data"
     told = [each["comparing"] for each in json.loads((data / "forecasts.json").read_text()).values()]
@@ -145,20 +158,20 @@ def test_own_sets_take_time_too(forecasting: Backend, tmp_path_factory: pytest.T
         {"name": "losses", "path": "data/long.jsonl"},
     ]
     data = next(tmp_path_factory.getbasetemp().glob("forecasts*")) / "data"
-    measured(forecasting, CONFIG)
+    measured(forecasting, SAMPLED)
     assert not any(
         each["comparing"]["own"] for each in json.loads((data / "forecasts.json").read_text()).values()
     )
     for sets in (own[:1], own):
         # What two measurements say may differ by as much, where the machine stood still in one of them.
-        forecast, seconds = own_seconds(forecasting, data, {**CONFIG, "evaluations": sets})
+        forecast, seconds = own_seconds(forecasting, data, {**SAMPLED, "evaluations": sets})
         # 60 questions are answered by two models: 8 times 128 tokens by the base alone.
         assert forecast["evaluationSeconds"] >= round(seconds, 1) > 1
         assert forecast["trainingSeconds"] > 0
 
 
 def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backend) -> None:
-    config = {**CONFIG, "batchSize": 3}
+    config = {**SAMPLED, "batchSize": 3}
     forecast = ask(forecasting, config)
     path = f"/v1/forecast/{forecast['id']}"
     until(lambda: forecasting.processes(WORKER), SECONDS)
@@ -176,7 +189,7 @@ def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backe
 
 def test_a_measurement_can_be_cancelled(forecasting: Backend) -> None:
     until(lambda: not forecasting.processes(WORKER), SECONDS)  # another test has asked and not awaited
-    forecast = ask(forecasting, {**CONFIG, "batchSize": 2})
+    forecast = ask(forecasting, {**SAMPLED, "batchSize": 2})
     path = f"/v1/forecast/{forecast['id']}"
     until(lambda: forecasting.processes(WORKER), SECONDS)
     assert forecasting.call("DELETE", path).status == 204
@@ -186,7 +199,7 @@ def test_a_measurement_can_be_cancelled(forecasting: Backend) -> None:
 
 
 def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) -> None:
-    far = ask(forecasting, {**CONFIG, "model": "owner/a-model-of-the-hub"})
+    far = ask(forecasting, {**SAMPLED, "model": "owner/a-model-of-the-hub"})
     assert (far["state"], far["error"]) == (
         "failed",
         "The model owner/a-model-of-the-hub is not here yet: its first run fetches it",
@@ -199,50 +212,46 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
     assert "maxLength 8 cuts it before the answer begins" in answer["error"]
 
 
-def test_out_of_memory_says_the_forecast_and_what_fits(forecasting: Backend) -> None:
+def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> None:
     """A limit below the forecast: a run of which that is known does not begin, another is ended by it."""
     import torch
 
     if torch.version.cuda is not None:
         pytest.skip("a CUDA build's libraries take hundreds of MB that a limit on data does not count")
-    peak = measured(forecasting, LONG)["memory"]["peakBytes"]
-    least = measured(forecasting, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
+    peak = measured(unforked, LONG)["memory"]["peakBytes"]
+    least = measured(unforked, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
     limit = min((peak + least) // 2, int(peak / 1.15))
-    pid = forecasting.process.pid
+    pid = unforked.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     try:
         # It has begun when memory becomes short, for it and for all that is started after it.
-        ended = forecasting.submit({**LONG, "maxSteps": 1000})
-        forecasting.wait_for(ended, "training.started")
-        (worker,) = forecasting.processes("training.worker")
+        ended = unforked.submit({**LONG, "maxSteps": 1000})
+        unforked.wait_for(ended, "training.started")
+        (worker,) = unforked.processes("training.worker")
         resource.prlimit(worker, resource.RLIMIT_DATA, (limit // 2, before[1]))
         resource.prlimit(pid, resource.RLIMIT_DATA, (limit, before[1]))
-        frame = forecasting.wait_for(ended, "training.failed")
+        frame = unforked.wait_for(ended, "training.failed")
         assert frame.json["outOfMemory"] is True
         error = frame.json["error"]
         assert "The machine ran out of memory" in error
         assert "It was forecast to take" in error
         assert "What would fit: " in error
-        job = forecasting.submit({**LONG, "maxSteps": 6})
-        (frame,) = [frame for frame in forecasting.events(job) if frame.id]
+        job = unforked.submit({**LONG, "maxSteps": 6})
+        (frame,) = [frame for frame in unforked.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
         error = frame.json["error"]
-        peak = forecasting.job(job)["forecast"]["memory"]["peakBytes"]
+        peak = unforked.job(job)["forecast"]["memory"]["peakBytes"]
         said = f"It was forecast to take {peak / 1e6:.0f} MB"
         assert error.startswith(f"Not begun, as it cannot fit into memory. {said}")
         # The longest batch of six steps is shorter than that of thirty.
-        forecast = ask(forecasting, {**LONG, "maxSteps": 6})
+        forecast = ask(unforked, {**LONG, "maxSteps": 6})
         assert forecast["memory"]["freeBytes"] == limit
         assert forecast["fits"] is False
         fix = forecast["fixes"][0]
         assert fix["words"] in error
         assert fix["settings"]["batchSize"] < 48
-        job = forecasting.submit({**LONG, "maxSteps": 6, **fix["settings"]})
-        forecasting.wait_for(job, "end")
-        assert forecasting.job(job)["status"] == "completed"
+        job = unforked.submit({**LONG, "maxSteps": 6, **fix["settings"]})
+        unforked.wait_for(job, "end")
+        assert unforked.job(job)["status"] == "completed"
     finally:
         resource.prlimit(pid, resource.RLIMIT_DATA, before)
-
-
-def test_nothing_was_logged(forecasting: Backend) -> None:
-    assert forecasting.errors == []

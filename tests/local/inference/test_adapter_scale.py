@@ -42,7 +42,7 @@ def logits(engine: Any, question: dict[str, Any]) -> Any:
 
     from arkor_dev.local.modeling.chat_template import render
 
-    engine._load(question, engine.place_of(question), lambda _: None)
+    engine._load(question, engine.base_key_of(question), lambda _: None)
     torch.set_num_threads(1)
     tokenizer = engine.base.tokenizer
     text = render(tokenizer, question["messages"], cue=True)

@@ -27,7 +27,7 @@ class Requests:
         await self.settle()
 
     async def _run(self, caller: str, name: str) -> None:
-        async with self.line.place(caller):
+        async with self.line.admit(caller):
             self.begun.append(name)
             await self._ends[name].wait()
 

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.forking_backend import fork_workers
 
 from .asking import ask
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-# One worker for them all, as a start takes seconds; a test that hangs it leaves the one that replaced it.
+# One worker for them all; a test that hangs it leaves the one that replaced it.
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
 SOON = 0.5
@@ -31,9 +32,10 @@ TEMPLATE_LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def inference() -> AsyncIterator[Inference]:
+async def inference(template: dict[str, str]) -> AsyncIterator[Inference]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
+        fork_workers(template, patch)
         inference = Inference(stop_seconds=60)
         yield inference
         await inference.close()
@@ -128,7 +130,7 @@ def with_template(tiny: Path, folder: Path, template: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("template", "reason"),
+    ("text", "reason"),
     [
         (TEMPLATE_LOOP, "takes longer than"),
         (f"{{% for a in range(99999) %}}{'x' * 1000}{{% endfor %}}", "more than"),
@@ -139,9 +141,9 @@ def with_template(tiny: Path, folder: Path, template: str) -> Path:
     ids=["loops", "prints", "classes", "changes", "globals"],
 )
 async def test_a_template_is_bounded_and_in_a_sandbox(
-    inference: Inference, tiny: Path, tmp_path: Path, template: str, reason: str
+    inference: Inference, tiny: Path, tmp_path: Path, text: str, reason: str
 ) -> None:
-    folder = with_template(tiny, tmp_path / "model", template)
+    folder = with_template(tiny, tmp_path / "model", text)
     with pytest.raises(JobFailure, match=reason):
         await words(inference, ask(folder, None))
     assert inference._child

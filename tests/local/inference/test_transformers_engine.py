@@ -157,6 +157,7 @@ def test_adapters_keep_to_the_language_model() -> None:
     assert linear_targets(whole(blocks=nn.ModuleList([tower("0")]))) == "all-linear"
 
 
+@pytest.mark.usefixtures("forked_workers")
 async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     inference = Inference(idle_seconds=0.2)

@@ -60,6 +60,7 @@ def test_evaluations_and_other_events_do_not_count() -> None:
 
 
 def test_the_training_process_sends_the_message_behind_the_row() -> None:
+    from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.local.training.worker import Work
 
     class Link:
@@ -72,8 +73,9 @@ def test_the_training_process_sends_the_message_behind_the_row() -> None:
     work = Work.__new__(Work)
     link = Link()
     work.link, work.divergence, work.silent = link, Divergence(), False  # type: ignore[assignment]
+    emit = RunEvents(work._send, work._look_for_divergence)
     for step in range(1, 60):
-        work.emit("training.log", step=step, loss=1.0 if step < 30 else 4.0)
+        emit("training.log", step=step, loss=1.0 if step < 30 else 4.0)
     (at,) = (n for n, message in enumerate(link.sent) if message["event"] == "training.message")
     assert link.sent[at]["fields"]["step"] == link.sent[at - 1]["fields"]["step"]
     assert len(link.sent) == 60

@@ -39,7 +39,6 @@ answer["saved"] = {"compiler": compiler(), "heavy": heavy()}
 """
 ASKED = {
     "a part of a part": "from torch._dynamo.variables.base import VariableTracker as found",
-    "a name": "from torch._dynamo import optimize as found",
     "a setting": "found = torch._dynamo.config; found.recompile_limit",
     "functions that are not compiled, or as they are": """
 seen = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.tiny_run import ROWS, tiny_run
+from tests.local.tiny_run import ROWS, Events, tiny_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,13 +114,9 @@ def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: 
     losses: dict[str, list[float]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         found = Choice(dtype, "of the test")
-        told: list[dict[str, Any]] = []
-
-        def emit(name: str, told: list[dict[str, Any]] = told, **fields: Any) -> None:
-            told.append({"name": name, **fields})
-
-        run = tiny_run(tiny, tmp_path, plan, found, emit)
+        run = tiny_run(tiny, tmp_path, plan, found, events := Events())
         assert run.run().status == "completed"
+        told = [fields for _, fields in events.calls]
         weights = [weight for weight in run.model.parameters() if weight.requires_grad]
         assert {weight.dtype for weight in weights} == {torch.float32}
         assert told[0]["metadata"]["dtype"] == found.name

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 
-def test_a_job_on_it_says_so(tmp_path: Path, tiny: Path, project: Path) -> None:
+def test_a_job_on_it_says_so(tmp_path: Path, tiny: Path, project: Path, template: dict[str, str]) -> None:
     shutil.copytree(tiny, starter_folder(tmp_path / "cache"))  # what counts is where it lies
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
     try:
         job = backend.submit({**CONFIG, "model": "smollm2-135m-instruct", "maxSteps": 1, "evalSteps": 0})
         frames = list(backend.events(job))

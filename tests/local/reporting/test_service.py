@@ -150,6 +150,18 @@ async def test_a_run_that_crashed_goes_on_there_with_each_step_once(
     assert bench.said == [WHERE[name]]
 
 
+async def test_the_training_method_s_own_figures_are_reported(bench: Bench, packages: Path) -> None:
+    calls = put(packages, "trackio", BODIES["trackio"])
+    reports = bench.begin("trackio")
+    name, fields = STARTED
+    started = (name, {**fields, "metadata": {**fields["metadata"], "figures": [{"name": "margin"}]}})
+    reports.take([started, ("training.log", {"step": 1, "loss": 8.0, "margin": 0.5, "other": 1})])
+    reports.take([("training.log", {"step": 1, "evalLoss": 2.0, "evalMargin": 0.25})])
+    await bench.end(reports)
+    logged = [call[2] for call in calls_in(calls) if call[0] == "log"]
+    assert logged == [{"train/loss": 8.0, "train/margin": 0.5}, {"eval/loss": 2.0, "eval/margin": 0.25}]
+
+
 async def test_a_run_that_went_back_reports_the_other_figures(bench: Bench, packages: Path) -> None:
     calls = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("trackio")

@@ -16,7 +16,7 @@ from tests.contract.test_events import CLASSES
 from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
 from tests.local.harness import Backend, frames_of, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
-from tests.local.tiny_run import ROWS, tiny_run
+from tests.local.tiny_run import ROWS, Events, tiny_run
 from tests.support.own_time import OwnTime
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path)
     }
     plan = Plan.of(JobSettings(config), ROWS, 0)
     plan = replace(plan, schedule=replace(plan.schedule, height=10.0))
-    run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), lambda *_, **__: None)
+    run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), Events())
     with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learningRate 1"):
         run.run()
 

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.training import worker
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.run import Ending
@@ -104,9 +105,10 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     monkeypatch.setattr(sampler, "Samples", Samples)
     work = Work.__new__(Work)
     link = Link({"id": "job", "data": str(tmp_path), "resume": None})
-    work.cancel, work.pause, work.link = threading.Event(), None, link  # type: ignore[assignment]
+    work.cancel, work.pause, work.divergence = threading.Event(), None, Divergence()
+    work.link = link  # type: ignore[assignment]
     work.train()
-    (said,) = link.sent
+    (said,) = [message for message in link.sent if "end" in message]
     assert said["end"] == end
     told = said["fields"].get("metrics", said["fields"])
     assert {key: value for key, value in told.items() if key != "peakBytes"} == fields

@@ -217,7 +217,7 @@ function pixelCenter(pixel: number): number {
 
 function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][number] }) {
   const tone = { stroke: `var(${track.tone})` };
-  const dots = points.length > 0 && track.metric === "evalLoss" ? points : main.dots;
+  const dots = points.length > 0 && track.metric.startsWith("eval") ? points : main.dots;
   return (
     <g>
       <path

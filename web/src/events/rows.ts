@@ -31,6 +31,11 @@ export class Column {
     page[row & MASK] = value;
   }
 
+  /** Whether any row has ever had a value. */
+  get known(): boolean {
+    return this.#pages.length > 0;
+  }
+
   last(): number {
     return this.at(this.rows.length - 1);
   }
@@ -63,6 +68,13 @@ export class Rows {
   readonly samplesPerSecond = new Column(this);
   /** The training method's own figures, by their names in `training.log`. */
   readonly #figures = new Map<string, Column>();
+
+  /** The losses and the learning rate by their names, else a figure of the training method. */
+  column(name: string): Column {
+    if (name === "loss") return this.loss;
+    if (name === "evalLoss") return this.evalLoss;
+    return name === "lr" ? this.lr : this.figure(name);
+  }
 
   /** A figure of the training method; without any value where no row has one. */
   figure(name: string): Column {

@@ -80,14 +80,20 @@ export function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
+/** Headings of the `?` sheet whose actions are there on every page. */
+const EVERYWHERE: readonly (string | undefined)[] = ["Everywhere", "Pages"];
+
+/** What can be done on the page that is shown stands before what can be done anywhere. */
 function find(typed: string): Entry[] {
   const shown = availableActions().filter((action) => !action.hidden);
-  const offered = [...shown.filter(({ first }) => first), ...shown.filter(({ first }) => !first)];
-  const acts = best(offered, (action) => [action.label], typed, MOST);
-  const found = best(jobs.value, (job) => [job.name, job.id], typed, MOST);
+  const rank = ({ first, section }: Action): number => (first ? 0 : EVERYWHERE.includes(section) ? 2 : 1);
+  const offered = shown.toSorted((a, b) => rank(a) - rank(b));
+  const open = typed.trim() === "";
+  const acts = best(offered, (action) => [action.label], typed, open ? offered.length : MOST);
+  const found = best(jobs.value, (job) => [job.name, job.id], typed, open ? 5 : MOST);
   const entries: Entry[] = acts.map((action) => ({ kind: "action", action }));
   const asJobs: Entry[] = found.map((job) => ({ kind: "job", job }));
-  return typed.trim() ? [...asJobs, ...entries] : [...entries.slice(0, MOST), ...asJobs.slice(0, 5)];
+  return open ? [...entries, ...asJobs] : [...asJobs, ...entries];
 }
 
 function JobEntry({ job }: { job: Job }) {

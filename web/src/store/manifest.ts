@@ -40,6 +40,11 @@ export function trainerNamed(
   return from?.trainers.find((trainer) => trainer.name === name);
 }
 
+/** The trainer that a job is called after: runs of one are `NAME`, `NAME #2`, `NAME #3`. */
+export function trainerOfJob(name: string): Trainer | undefined {
+  return trainerNamed(name) ?? trainerNamed(name.replace(/ #[1-9]\d{0,8}$/, ""));
+}
+
 /** How a trainer was edited since it was shown first or run last. */
 export function editsOf(trainer: Trainer): Change[] {
   return changesOf(trainerNamed(trainer.name, known.value), trainer);

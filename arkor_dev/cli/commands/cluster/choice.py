@@ -32,8 +32,8 @@ async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
         return None
     config[INSECURE] = True
     return (
-        f"--insecure-cluster: the cluster {address} is used even if it asks for no token. Whoever reaches it "
-        "can run programs there, and read the data and the model that go there."
+        f"--insecure-cluster: the cluster {address} is used even if it requires no token. Anyone who can "
+        f"reach it can run programs there, and read the data and the model sent to it."
     )
 
 
@@ -47,6 +47,5 @@ async def need_placement(backend: Backend, settings: Settings, config: dict[str,
             f"{install_command('ray')}\nOr train on this machine: --on here"
         )
     raise BadRequestError(
-        f"This backend runs no jobs on the cluster {config[CLUSTER]}: add --local, or leave it out with "
-        "--on here"
+        f"This backend can't run jobs on the cluster {config[CLUSTER]}. Add --local, or use --on here"
     )

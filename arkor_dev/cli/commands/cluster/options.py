@@ -23,8 +23,8 @@ def _address(text: str) -> str:
 def add_placement(parser: CommandLine) -> None:
     parser.add_argument(
         "--on", metavar="ADDRESS", dest="cluster", type=_address, default=argparse.SUPPRESS,
-        help="train on this Ray cluster, or here; goes before ARKOR_CLUSTER, and both before [compute] of "
-        "arkor.toml",
+        help="train on this Ray cluster, or here; overrides ARKOR_CLUSTER, which overrides [compute] in "
+            "arkor.toml",
     )  # fmt: skip
     add_insecure(parser)
 
@@ -32,7 +32,7 @@ def add_placement(parser: CommandLine) -> None:
 def add_insecure(parser: CommandLine) -> None:
     parser.add_argument(
         "--insecure-cluster", action="store_true", default=argparse.SUPPRESS,
-        help="use a cluster on another machine even if it asks for no token: anybody can run programs there",
+        help="use a cluster on another machine even if it requires no token: anyone can run programs there",
     )  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def add_cluster(parser: CommandLine) -> None:
     """``cluster``, and what it looks at."""
     cluster = parser.add_command(
         "cluster",
-        "Look at a Ray cluster: its machines, what is free, and what is missing there. Without ADDRESS it is "
-        "that of ARKOR_CLUSTER or arkor.toml.",
+        "Show a Ray cluster: its machines, what is free, and what is missing. ADDRESS defaults to "
+        "ARKOR_CLUSTER, then to arkor.toml.",
         "status [ADDRESS]",
     )
     cluster.add_argument("action", metavar="status", nargs="?", help="what to do")

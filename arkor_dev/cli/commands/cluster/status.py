@@ -27,10 +27,10 @@ AMOUNTS: Final = {"cpus": "processor", "gpus": "GPU"}
 async def run_cluster(settings: Settings, action: str | None, address: str | None, *, as_json: bool) -> int:
     """Look at the cluster at ``address``, or else at that of the project; 1 where it cannot be used."""
     if action not in (None, "status"):
-        raise BadRequestError(f"unknown action {one_line(action, 100)}. There is status.")
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. The only one is status.")
     wanted = address or cluster_of(settings)
     if wanted is None:
-        raise BadRequestError("Say which cluster: arkor-dev cluster status ADDRESS.")
+        raise BadRequestError("Name a cluster: arkor-dev cluster status ADDRESS.")
     if not ADDRESS.fits(wanted):
         raise BadRequestError(f"{one_line(wanted, 100)} is not {ADDRESS.words}.")
     async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:

@@ -42,7 +42,7 @@ async def order(
     try:
         answer = await backend.create_export(job_id, wanted | ({"attended": True} if attended else {}))
     except NotFoundError as refusal:
-        raise refusal.reworded(f"This backend cannot export that. ({refusal.text})") from None
+        raise refusal.reworded(f"This backend can't export that. ({refusal.text})") from None
     return export_in(answer.body)
 
 
@@ -106,7 +106,7 @@ async def finished(
                     raise BackendError(UNREADABLE)
                 return export
             if state == "failed":
-                raise BackendError(f"It could not be exported: {one_line(export.get('error'), 1000)}")
+                raise BackendError(f"Export failed: {one_line(export.get('error'), 1000)}")
             words = progress_words(export, "Exporting")
             show(f"Verifying · {words}" if state == "verifying" else words)
             await asyncio.sleep(waiting.LOOK_SECONDS)
@@ -124,7 +124,7 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
         name = entry.get("name") if isinstance(entry, dict) else None
         # A name is the backend's word: it may not lead out of the folder.
         if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
-            raise BackendError("The backend names a file that may not be written. Nothing was.")
+            raise BackendError("The backend named a file that may not be written. Nothing was written.")
         digest, count, size = hashlib.sha256(), 0, entry.get("bytes")
         if type(size) is not int:
             raise BackendError(UNREADABLE)
@@ -143,4 +143,4 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
                 f"{error.strerror}."
             ) from None
         if count != size or digest.hexdigest() != entry.get("sha256"):
-            raise BackendError(f"{one_line(name, 200)} came otherwise than it was written. Try again.")
+            raise BackendError(f"{one_line(name, 200)} does not match its size and hash. Try again.")

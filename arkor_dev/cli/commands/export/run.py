@@ -58,7 +58,7 @@ async def run_export(
     BadRequestError for what can't be done, and the backend's fault.
     """
     if out is None:
-        raise BadRequestError("Say where to write it: arkor-dev export JOB --out FOLDER.")
+        raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")
     target = _target(out, replace=replace)
     if not settings.local:
         require_sign_in(settings)
@@ -116,7 +116,7 @@ def _target(out: str, *, replace: bool) -> Path:
     except OSError as error:  # a name that is too long, or behind a folder that may not be entered
         raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise BadRequestError(f"{one_line(target, LINE)} is there and is no folder. Choose another --out.")
+        raise BadRequestError(f"{one_line(target, LINE)} exists and is not a folder. Choose another --out.")
     if target.exists() and any(target.iterdir()) and not replace:
         raise BadRequestError(
             f"The folder {one_line(target, LINE)} is not empty. Choose another --out, or add --replace."

@@ -75,7 +75,7 @@ def _vllm(folder: Path, named: str) -> str:
         or (isinstance(begun, str) and begun.startswith(BEGUN_IN_THE_BASE))
         or rank > RANKS[-1]
     ):
-        return "vLLM: it takes no adapter of this kind; export the job with --format merged"
+        return "vLLM: not possible with this kind of adapter; export the job with --format merged"
     most = next(each for each in RANKS if each >= rank)
     wide = "" if most == RANKS[0] else f" --max-lora-rank {most}"
     return f"vLLM: vllm serve BASE --enable-lora{wide} --lora-modules {named}"
@@ -95,8 +95,8 @@ def create_in_ollama(folder: Path, name: str) -> str | None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"Ollama did not take it: {error}"
+        return f"Ollama rejected it: {error}"
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        return f"Ollama did not take it: {said[-1] if said else f'exit status {done.returncode}'}"
-    return f"Ollama has it as {name}: ollama run {name}"
+        return f"Ollama rejected it: {said[-1] if said else f'exit status {done.returncode}'}"
+    return f"Added to Ollama as {name}: ollama run {name}"

@@ -66,25 +66,27 @@ def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
     status, who, said = _answer(error)
     words = {
         401: f"{host} refuses the token. Sign in again with `hf auth login`, or set another HF_TOKEN",
-        403: f"{host} does not let this token write {repo}: it has no right to, or the name is another's",
-        404: f"{host} has no {repo} for this token: the name is another's, or it was removed meanwhile",
-        409: f"{repo} was changed by another at the same time. Try again",
-        412: f"{repo} was changed by another at the same time. Try again",
-        413: f"{host} does not take files of this size",
-        429: f"{host} has had too many requests of this account. Try again in some minutes",
+        403: f"{host} does not let this token write {repo}: it lacks the permission, or the name is "
+        f"someone else's",
+        404: f"{host} has no {repo} for this token: the name is someone else's, or it was removed in the "
+        f"meantime",
+        409: f"{repo} was changed by someone else at the same time. Try again",
+        412: f"{repo} was changed by someone else at the same time. Try again",
+        413: f"{host} does not accept files of this size",
+        429: f"{host} received too many requests from this account. Try again in a few minutes",
     }
     if type(error).__name__ == OFFLINE:
-        text = "HF_HUB_OFFLINE is set, and forbids to ask the Hub: unset it"
+        text = "HF_HUB_OFFLINE is set, so the Hub is not contacted: unset it"
     elif status == 403 and who != host:
-        text = f"Where {host} has the files put, {who}, they are refused. Try again later"
+        text = f"{who}, where {host} stores files, refused them. Try again later"
     elif status is not None:
         text = words.get(status, f"{host} answers {status}" + (". Try again later" if status >= 500 else ""))
         text += f" ({clean(said, token)})" if said else ""
     elif _is_network(error):
         last = list(_chain(error))[-1]
         text = (
-            f"The connection to {host} was lost, or there is none: "
-            f"{clean(last, token) or type(last).__name__}. What has arrived is not sent again: push once more"
+            f"The connection to {host} was lost, or could not be made: "
+            f"{clean(last, token) or type(last).__name__}. Push again: what has arrived is not sent twice"
         )
     else:
         text = f"{type(error).__name__}: {clean(error, token)}"

@@ -41,7 +41,7 @@ def require_library() -> None:
 def repository(text: str | None) -> str:
     """``text`` as a repository's name on the Hub; raises BadRequestError."""
     if not text:
-        raise BadRequestError("Say where to: arkor-dev push JOB NAME/REPOSITORY.")
+        raise BadRequestError("Name a repository: arkor-dev push JOB NAME/REPOSITORY.")
     parts = text.split("/")
     fine = len(parts) == 2 and all(NAME.fullmatch(part) for part in parts) and len(text) <= LONGEST_NAME
     if not fine or "--" in text or ".." in text or text.endswith(".git"):
@@ -57,7 +57,7 @@ async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[dict[str, Any
         async for line in stdout:
             yield json.loads(line)
     except ValueError as fault:
-        raise BackendError("The process that talks to the Hub said what cannot be read.") from fault
+        raise BackendError("The process that talks to the Hub sent an unreadable message.") from fault
 
 
 async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             for number, line in enumerate(lines, 1):
                 if found := private.found_in_all(line):
-                    raise PushError(f"{name} tells {found} in line {number}. Nothing was published.")
+                    raise PushError(f"{name} contains {found} in line {number}. Nothing was published.")
         if _holds(path, wanted):
-            raise PushError(f"{name} tells a path of this machine, or a token. Nothing was published.")
+            raise PushError(f"{name} contains a path of this machine, or a token. Nothing was published.")
 
 
 def _holds(path: Path, wanted: list[bytes]) -> bool:

@@ -14,25 +14,25 @@ def add_push(parser: CommandLine) -> None:
     """``push``, and what it publishes."""
     push = parser.add_command(
         "push",
-        "Publish what a job has made on the Hugging Face Hub, with its card and provenance: an export that "
-        "is there already, or one made and proved now. It says what goes where, and asks. The token is that "
-        "of `hf auth login`, or HF_TOKEN. A job is named by its id, by the beginning of it, or as latest.",
+        "Publish a job's result on the Hugging Face Hub, with its model card and provenance: an existing "
+        "export, or a new, verified one. It shows what will be published and asks first. The token comes "
+        "from `hf auth login` or HF_TOKEN. JOB is an id, a prefix of one, or latest.",
         "JOB NAME/REPOSITORY",
     )
-    push.add_argument("job", metavar="JOB", nargs="?", help="an id, the beginning of one, or latest")
+    push.add_argument("job", metavar="JOB", nargs="?", help="an id, a prefix of one, or latest")
     push.add_argument(
         "repo", metavar="NAME/REPOSITORY", nargs="?", help="a user or an organisation, and the repository"
     )
     add_project(push)
     add_launch(push)
-    push.add_argument("--private", action="store_true", help="for you alone, and whom you let in")
+    push.add_argument("--private", action="store_true", help="visible only to you and those you invite")
     add_what_leaves(push)
     push.add_argument(
         "--replace", action="store_true",
-        help="take away weights of another format that are in the repository: the two would be mixed up",
+        help="remove weights of another format from the repository: programs would load both",
     )  # fmt: skip
     push.add_argument(
-        "--force", action="store_true", help="publish also what is another model than the trained one"
+        "--force", action="store_true", help="publish even if the export is not the trained model"
     )
     push.add_argument("--json", action="store_true", help="print {export, repository}; needs --yes")
     add_yes(push, "publish without asking")

@@ -73,17 +73,17 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
     name = hub.repository(repo)
     hub.require_library()
     if not asked.yes and (asked.as_json or not can_ask()):
-        raise BadRequestError(f"{name} would be published, and nobody can be asked here: add --yes.")
+        raise BadRequestError(f"{name} would be published, but there is no terminal to ask at: add --yes.")
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), job)
         with shown_progress() as show:
-            show("Asking the Hub")
+            show("Contacting the Hub")
             there = await hub.asked({"do": "look", "repo": name}, lambda _: None)
         if there["exists"] and asked.private and not there["private"]:
             raise BadRequestError(
-                f"{name} is there, and public. Make it private on the Hub first, or choose another name."
+                f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
         wanted = wanted_of(chosen, asked.form, asked.which, asked.quantization, asked.strength)
         export, ours = await _export(backend, chosen, wanted)
@@ -91,7 +91,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
             proof = export["proof"]
             if proof.get("verdict") != SAME and not asked.force:
                 sentence = one_line(proof.get("sentence"), 500)
-                print(f"{sentence} Nothing was published. To do it all the same, add --force.")  # noqa: T201
+                print(f"{sentence} Nothing was published. To publish anyway, add --force.")  # noqa: T201
                 return 1
             with _room(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
@@ -208,8 +208,8 @@ def _mixed_up(there: list[str], names: list[str], *, replace: bool) -> list[str]
     if others and not replace:
         shown = ", ".join(one_line(name, 100) for name in others[:5])
         raise BadRequestError(
-            f"The repository has other weights, which would be loaded as well: {shown}. Choose another name, "
-            "or add --replace to take them away."
+            f"The repository has other weights, which would be loaded as well: {shown}. Choose another "
+            f"name, or add --replace to remove them."
         )
     return others
 
@@ -224,7 +224,7 @@ def _what(
 ) -> str:
     """What is about to be published, where, and for whom."""
     private = there["private"] if there["exists"] else asked.private
-    whom = "private" if private else "public, for everybody to see"
+    whom = "private" if private else "public, visible to everyone"
     how = "as a new commit of" if there["exists"] else "as"
     files = len(export["files"])
     gone = f" {', '.join(remove[:5])} will be removed there." if remove else ""
@@ -252,7 +252,7 @@ async def _pushed(wanted: dict[str, Any]) -> dict[str, Any]:
 def _lines(repository: dict[str, Any], export: dict[str, Any], endpoint: str) -> list[str]:
     name = repository["name"]
     if not repository["changed"]:
-        return [f"{repository['url']} has all of it already: nothing has changed."]
+        return [f"{repository['url']} is up to date: there was nothing to publish."]
     whom = "private" if repository["private"] else "public"
     what = f"{_words(export)}, {size(export['bytes'])}"
     lines = [

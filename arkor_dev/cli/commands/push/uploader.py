@@ -113,7 +113,7 @@ class Hub:
         role = token.get("role") if isinstance(token, dict) else None
         if role == READ_ONLY:
             raise PushError(
-                f"This token may only read. Make one that may write on {self.endpoint}/settings/tokens."
+                f"This token is read-only. Create one with write access at {self.endpoint}/settings/tokens."
             )
         owner = self.repo.partition("/")[0]
         if owner.lower() not in {name.lower() for name in names} and role != LIMITED:
@@ -131,7 +131,7 @@ class Hub:
         except RepositoryNotFoundError:
             return {"exists": False, "private": None, "files": [], "commit": None}
         if str(info.id).lower() != self.repo.lower():
-            raise PushError(f"This repository is called {one_line(info.id, 100)} now: push to that.")
+            raise PushError(f"This repository was renamed to {one_line(info.id, 100)}: push to that.")
         listed = (info.siblings or [])[:MOST_NAMES]
         files = [str(file.rfilename) for file in listed if len(str(file.rfilename)) <= LONGEST_NAME]
         return {"exists": True, "private": bool(info.private), "files": files, "commit": info.sha}
@@ -140,7 +140,7 @@ class Hub:
         """Write the folder's files in one commit, as often as it takes; raises the last fault."""
         folder, names = Path(order["folder"]), list(order["files"])
         private = Private.here(map(Path, order["places"]), [get_token() or ""])
-        tell(progress={"label": "Looking through the files"})
+        tell(progress={"label": "Checking the files"})
         check_files(folder, names, private)
         sent = Sent(sum((folder / name).stat().st_size for name in names))
         pause = float(order["pause"])

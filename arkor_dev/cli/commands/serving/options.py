@@ -15,9 +15,9 @@ def add_serve(parser: CommandLine) -> None:
     """``serve``, and where."""
     serve = parser.add_command(
         "serve",
-        "Serve an endpoint of this machine to other programs, as OpenAI's API, without page and training. "
-        "NAME is an endpoint's name, or a job: its id, the beginning of its id, or latest. Of a job that has "
-        "no endpoint yet one is made, with a key that is shown once.",
+        "Serve an endpoint of this machine to other programs through OpenAI's API, without the page or "
+        "training. NAME is an endpoint's name, or a job: its id, a prefix of it, or latest. For a job "
+        "without an endpoint, one is created, with an API key that is shown once.",
         "NAME --local",
     )
     serve.add_argument("name", metavar="NAME", nargs="?", help="an endpoint's name, or a job")
@@ -29,5 +29,5 @@ def add_serve(parser: CommandLine) -> None:
     )  # fmt: skip
     serve.add_argument(
         "--open", action="store_true", dest="open_to_all",
-        help="make an endpoint that asks for no key: every program of this machine can call it",
+        help="create an endpoint without an API key: every program on this machine can call it",
     )  # fmt: skip

@@ -42,7 +42,7 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
     Raises BadRequestError for what cannot be served, and the backend's fault.
     """
     if name is None:
-        raise BadRequestError("Say what to serve: an endpoint's name, or a job.")
+        raise BadRequestError("Name what to serve: an endpoint's name, or a job.")
     if settings.local:
         from arkor_dev.identity.local_backend import require_extra
 
@@ -53,7 +53,7 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
     async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):
             raise BadRequestError(
-                "This backend serves its endpoints at addresses of its own. To serve from here, add --local."
+                "This backend serves its endpoints at its own addresses. To serve from here, add --local."
             )
         deployment, key = await _chosen(backend, name, open_to_all=open_to_all)
         slug, ended = str(deployment["slug"]), asyncio.Event()
@@ -105,10 +105,10 @@ def _lines(deployment: dict[str, Any], key: str | None, port: int) -> list[str]:
     slug = one_line(deployment["slug"], MOST)
     access = "Callers need one of its API keys."
     if key is not None:
-        access = f"Its API key, shown this once: {key}"
+        access = f"API key, shown only once: {key}"
     elif deployment.get("authMode") == "none":
-        access = "It is open to every program of this machine; web pages cannot call it."
-    return [f"Serving {base_url(port, slug)} (model {slug})", access, "Ctrl-C ends it."]
+        access = "Any program on this machine can call it; web pages can't."
+    return [f"Serving {base_url(port, slug)} (model {slug})", access, "Press Ctrl-C to stop."]
 
 
 async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[dict[str, Any], str | None]:
@@ -127,12 +127,10 @@ async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[di
         if found is None:
             return await _made(backend, job, serves, open_to_all=open_to_all)
     if not found["enabled"]:
-        raise BadRequestError(
-            f"The endpoint {found['slug']} is off. Switch it on on Studio's page Endpoints."
-        )
+        raise BadRequestError(f"The endpoint {found['slug']} is off. Turn it on in Studio, under Endpoints.")
     if open_to_all and found["authMode"] != "none":
         raise BadRequestError(
-            f"The endpoint {found['slug']} asks for a key. Leave --open out, or change that on Studio's page."
+            f"The endpoint {found['slug']} requires a key. Leave out --open, or change that in Studio."
         )
     return found, None
 

@@ -59,19 +59,19 @@ async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet
     BadRequestError where it cannot be trained again.
     """
     if internal(before).get("merged"):
-        raise BadRequestError("It is a merged model. Train the adapter again that it was made of.")
+        raise BadRequestError("This is a merged model. Verify the adapter that it was made from instead.")
     settings = dataclasses.replace(settings, local=True)
     trainer = trainer_of(settings.project, before)
     config = config_of(trainer, before)
     view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
     ended: list[JobEvent] = []
     async with joined(settings, view.notice) as backend:
-        job_id, _ = await create(backend, settings, trainer, config, _parent(before))
+        job_id, _ = await create(backend, settings, trainer["name"], config, _parent(before))
         with view:
             view.say(f"Training it again: job {job_id}")
             status = await watch(backend, job_id, view, ended.append)
     if status != "completed":
-        raise BadRequestError(f"Trained again, it has nothing to compare: the job {job_id} is {status}.")
+        raise BadRequestError(f"There is nothing to compare: the repeated job {job_id} is {status}.")
     outcome = {"job": job_id, **_compared(before, read_again(_folder_of(ended, before)))}
     if not quiet:
         print("\n".join(lines(outcome)))  # noqa: T201
@@ -83,7 +83,7 @@ def trainer_of(project: Path, before: Statement) -> Trainer:
     wanted = {begin: list(_digests(before, begin).values()) for _, begin in SOURCES}
     if not any(wanted.values()):
         raise BadRequestError(
-            "It was not trained on files of a project, so its rows cannot be had again from here."
+            "It was not trained on files of a project, so its data can't be read again here."
         )
     for trainer in load_trainers(project):
         config = trainer.get("config")
@@ -91,8 +91,8 @@ def trainer_of(project: Path, before: Statement) -> Trainer:
             return trainer
     shown = ", ".join(f"{digest[:12]}…" for digests in wanted.values() for digest in digests[:3])
     raise BadRequestError(
-        f"No trainer of {one_line(project, 300)} has the data that it was trained on (SHA-256 {shown}). Name "
-        "the project with --project, and put the data back as they were."
+        f"No trainer of {one_line(project, 300)} has the data that it was trained on (SHA-256 {shown}). "
+        f"Name the project with --project, and restore the data."
     )
 
 
@@ -126,7 +126,7 @@ def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:
     if config.get("numberFormat") in (None, "auto") and not _wrong(config | {"numberFormat": number}):
         config["numberFormat"] = number
     if wrong := _wrong(config):
-        raise BadRequestError(f"Its settings cannot be trained with: {one_line(wrong, 300)}.")
+        raise BadRequestError(f"Its settings can't be used: {one_line(wrong, 300)}.")
     return config
 
 
@@ -157,7 +157,7 @@ def _folder_of(ended: Iterable[JobEvent], before: Statement) -> Path:
                     if internal(before).get("artifact") == "checkpoint" and type(step) is int:
                         return final.parent / "checkpoints" / str(step)
                     return final
-    raise BadRequestError("The new job did not say where its adapter lies, so nothing could be compared.")
+    raise BadRequestError("The new job did not say where its adapter is, so nothing could be compared.")
 
 
 def read_again(folder: Path) -> Statement:
@@ -166,7 +166,7 @@ def read_again(folder: Path) -> Statement:
         return read_statement(folder)
     except (FileNotFoundError, StatementError):
         raise BadRequestError(
-            f"What was trained again has no provenance in {one_line(folder, 300)}, so it cannot be compared."
+            f"The repeated training has no provenance in {one_line(folder, 300)}, so it cannot be compared."
         ) from None
 
 
@@ -199,12 +199,12 @@ def reasons_of(before: Statement, after: Statement) -> list[str]:
     """Why the bits may be others, in words: whatever they depend on and is not the same."""
     old, new = (object_at(builder(each), "version") for each in (before, after))
     found = [
-        f"{one_line(name, 40)} is {_said(new.get(name))} and was {_said(old.get(name))}"
+        f"{one_line(name, 40)} is {_said(new.get(name))}, was {_said(old.get(name))}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
     if _code(before) != _code(after) and old.get("arkor-dev") == new.get("arkor-dev"):
-        found.append("arkor-dev's own code is another")
+        found.append("arkor-dev's own code differs")
     for key, name in (
         ("processor", "the processor"),
         ("device", "the device"),
@@ -213,15 +213,15 @@ def reasons_of(before: Statement, after: Statement) -> list[str]:
     ):
         ours, theirs = internal(after).get(key), internal(before).get(key)
         if ours != theirs:
-            found.append(f"{name} is {_said(ours)} and was {_said(theirs)}")
+            found.append(f"{name} is {_said(ours)}, was {_said(theirs)}")
     for begin, name in ((BASE, "the base model's files"), (ROWS, "the rows as the model reads them")):
         if _digests(before, begin) != _digests(after, begin):
-            found.append(f"{name} are others")
+            found.append(f"{name} differ")
     if _digests(before, PARENT) != _digests(after, PARENT):
-        found.append("the adapter that it began with is another")
+        found.append("the adapter that it started from differs")
     if "extendedAfter" in internal(before):
         step = _said(internal(before)["extendedAfter"])
-        found.append(f"it was extended after step {step}, and is trained in one go now")
+        found.append(f"it was extended after step {step}, but now trained in one run")
     return found
 
 
@@ -241,15 +241,15 @@ def lines(outcome: dict[str, Any]) -> list[str]:
     """The comparison in words."""
     names = [one_line(each["name"], 200) for each in outcome["files"] if not each["same"]]
     if outcome["same"]:
-        return ["Trained again, it is the same bit for bit."]
-    told = [f"Trained again, it has other bits: {', '.join(names[:10])}."]
+        return ["Reproduced: the repeated training is the same bit for bit."]
+    told = [f"Not reproduced: the repeated training differs in {', '.join(names[:10])}."]
     if outcome["reasons"]:
-        told += ["They depend on what is not the same:", *(f"- {reason}" for reason in outcome["reasons"])]
+        told += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
     else:
-        told.append("Nothing that they are known to depend on is another.")
+        told.append("Nothing that they are known to depend on differs.")
     words = {"loss": "loss", "evalLoss": "eval loss"}
     told += [
-        f"{words[name]}: {each['now']:.4f}, and {each['before']:.4f} before"
+        f"{words[name]}: {each['now']:.4f}, was {each['before']:.4f}"
         for name, each in outcome["losses"].items()
     ]
     return told

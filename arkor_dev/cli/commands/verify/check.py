@@ -43,7 +43,7 @@ async def run_verify(settings: Settings, named: str, *, repeat: bool, as_json: b
         statement = read_statement(target.folder)
     except FileNotFoundError:
         raise BadRequestError(
-            f"{one_line(target.folder, 300)} has no {FILE}: nobody has said what should be in it."
+            f"{one_line(target.folder, 300)} has no {FILE}, so there is nothing to check it against."
         ) from None
     except StatementError as fault:
         return _end(told | {"error": f"{FILE} {one_line(fault, 300)}"}, as_json)
@@ -58,7 +58,7 @@ async def run_verify(settings: Settings, named: str, *, repeat: bool, as_json: b
         told["repeat"] = outcome = await repeated(settings, target.folder, statement, quiet=as_json)
         told["ok"] = bool(outcome["ok"])
     elif repeat and not as_json:
-        print("It is not trained again: the files are others than it would be compared with.")  # noqa: T201
+        print("Not trained again: the files differ from those it would be compared with.")  # noqa: T201
     return _end(told, as_json)
 
 
@@ -89,7 +89,7 @@ def target_of(settings: Settings, named: str) -> Target:
     if len(found) == 1 and (found[0] / place).is_dir():
         return Target(found[0] / place)
     if len(found) > 1:
-        raise BadRequestError(f"{one_line(named, 100)} may be {len(found)} jobs. Give more of the id.")
+        raise BadRequestError(f"{one_line(named, 100)} matches {len(found)} jobs. Give more of the id.")
     raise BadRequestError(
         f"No such folder, file or job on this machine: {one_line(named, 300)}. Name an adapter's folder."
     )
@@ -103,5 +103,5 @@ def lines(found: list[Found]) -> list[str]:
         told.append(f"and {len(wrong) - SHOWN:,} more")
     same = sum(each.state == "same" for each in found)
     if not wrong:
-        told.append(f"{same:,} {'file is' if same == 1 else 'files are'} what was written.")
+        told.append(f"{same:,} {'file matches' if same == 1 else 'files match'} the provenance.")
     return told

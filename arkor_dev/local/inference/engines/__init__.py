@@ -1,5 +1,5 @@
-"""Which engine answers: transformers, which is exact, or llama.cpp, which is quicker.
+"""Choosing what answers: transformers, which is exact, or llama.cpp, which is faster.
 
-``choice`` says which and why, ``files`` has what llama.cpp reads, and ``answers`` asks the one that was
-chosen and, where it cannot answer, the other. No library is loaded here. Start with ``answers``.
+Start with ``router``, which sends a request to the chosen engine or, if that cannot answer, to the other.
+``choice`` decides which and why, ``gguf_files`` has the files for llama.cpp. No library is imported here.
 """

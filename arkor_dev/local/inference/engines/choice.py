@@ -1,7 +1,7 @@
-"""Which engine is to answer, and why it is not the quick one.
+"""Which engine answers, and why it is not the fast one.
 
-On a processor llama.cpp is several times as fast as transformers, which computes with the model's own weights
-and so is called exact. What both have done on this machine decides where both have answered.
+On a CPU llama.cpp is several times as fast as transformers, which computes with the model's own weights and
+is therefore called exact. Once both have answered on this machine, their measured speeds decide.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ AUTO, EXACT, LLAMA = ENGINES
 ON_GPU: Final = "this machine has a GPU, on which transformers answers"
 MEASURED: Final = 5
 ENOUGH: Final = 3
-"""So many answers of llama.cpp have to have been slower before it is left."""
+"""How many answers of llama.cpp must have been slower before it is no longer chosen."""
 LEAST_TOKENS: Final = 16
-"""The pace of a shorter answer says little."""
+"""A shorter answer says little about the speed."""
 
 
 class Pace:
-    """How quickly each engine has answered as each base model, from answers that were alone."""
+    """How fast each engine has answered with each base model, from answers without company."""
 
     def __init__(self) -> None:
         self._rates: defaultdict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=MEASURED))
 
     def add(self, engine: str, base: str, done: Mapping[str, Any]) -> None:
-        """Take in an answer's last message."""
+        """Record an answer's final message."""
         tokens, seconds = done["completionTokens"], done["seconds"] - done["firstTokenSeconds"]
         if tokens >= LEAST_TOKENS and seconds > 0:
             self._rates[engine, base].append((tokens - 1) / seconds)
 
     def slower(self, base: str) -> str | None:
-        """In words, that llama.cpp is the slower one as ``base``; None where it is not, or nobody knows."""
+        """Say that llama.cpp is slower with ``base``; None if it is not, or if that is unknown."""
         exact, quick = self._rates[EXACT, base], self._rates[LLAMA, base]
         if not exact or len(quick) < ENOUGH:
             return None

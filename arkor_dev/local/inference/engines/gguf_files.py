@@ -1,4 +1,4 @@
-"""The files that llama.cpp reads: of base models, made beside what goes on, and of adapters, when asked."""
+"""Files for llama.cpp: base models are converted in the background, adapters on demand."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUANTIZATION: Final = "q8_0"
-"""Of base models that come with all their bits: half of 16, and hardly another model."""
+"""For base models with unquantized weights: half the size of 16 bits, with hardly any difference."""
 MAKING: Final = "its file for llama.cpp is still being made"
 
 
 class LlamaFiles:
-    """Finds and makes them; what could not be made is not tried again unless it is asked for by name."""
+    """Finds and creates the files. A failed one is tried again only when llama.cpp is requested by name."""
 
     def __init__(self, cache: Path) -> None:
-        # A base that is made for a long time is in no adapter's way.
+        # Separate, so that converting a large base does not delay an adapter.
         self._bases, self._adapters = GgufFiles(cache), GgufFiles(cache)
         self._failed: dict[str, str] = {}
         self._making: asyncio.Task[None] | None = None
 
     async def ready(self, model: Model) -> Path | None:
-        """The base model's file where it is there."""
+        """Return the base model's file if it exists."""
         return await self._bases.ready(model, QUANTIZATION)
 
     def failed(self, folder: str) -> str | None:
-        """Why nothing could be made of what lies in ``folder``."""
+        """Say why the file of what is in ``folder`` could not be created."""
         return self._failed.get(folder)
 
     def make_soon(self, model: Model) -> None:
-        """Begin to make the base model's file, where nothing is being made."""
+        """Start converting the base model, unless another conversion is running."""
         if not (self._making or self.failed(str(model.path))):
             self._making = asyncio.create_task(self._make(model))
             self._making.add_done_callback(self._made)
 
     async def base(self, model: Model, progress: Progress) -> Path:
-        """The base model's file, made where it is not there; raises :class:`JobFailure`."""
+        """Return the base model's file, creating it if needed. Raises JobFailure."""
         return await self._noted(str(model.path), self._bases.base(model, progress, QUANTIZATION))
 
     async def adapter(self, model: Model, folder: Path, progress: Progress) -> Path:
-        """The adapter's file, made where it is not there; raises :class:`JobFailure`."""
+        """Return the adapter's file, creating it if needed. Raises JobFailure."""
         return await self._noted(str(folder), self._adapters.lora(model, folder, progress))
 
     async def close(self) -> None:
-        """End what is being made."""
+        """End the running conversion."""
         if self._making:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)

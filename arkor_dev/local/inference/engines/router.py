@@ -1,4 +1,4 @@
-"""Asks the engine that is to answer. Where it is not the one asked for, the answer's end says why not."""
+"""Sends each request to an engine. If that is not the requested one, the end of the answer says why."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
-"""How long a model stays in memory that the other engine has taken the place of."""
+"""How long a model stays in memory after the other engine has taken over."""
 NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
 WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
 
 
 class EngineRouter:
-    """Both engines. ``wanted`` is which one answers those who name none, ``gpu`` whether there is one."""
+    """Both engines. ``wanted`` is the default one, ``gpu`` says whether this machine has a GPU."""
 
     def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False) -> None:
         self._wanted = wanted
@@ -45,10 +45,11 @@ class EngineRouter:
 
     @contextlib.asynccontextmanager
     async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
-        """Ask; the body reads messages up to the one with ``done``. Leaving stops the answer.
+        """Send a request; the body reads messages up to the one with ``done``. Leaving the body stops the
+        answer.
 
-        One message has ``chosen``, the engine that answers, before its first word. ``whole`` in ``ask`` says
-        that the base is one that a job has trained.
+        One message has ``chosen``, the engine that answers, before the first text. ``whole`` in ``ask`` says
+        that the base is a model that a job has fully trained.
         """
         self._asked.append(ask)
         self._begun += 1
@@ -56,17 +57,17 @@ class EngineRouter:
             async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
                 yield messages
         finally:
-            # Two questions may be equal, and each is one.
+            # Two requests may be equal and still count twice.
             del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
 
     async def close(self) -> None:
-        """End both engines, and what is being made for them."""
+        """End both engines and the conversions for them."""
         await self._files.close()
         for engine in self._engines.values():
             await engine.close()
 
     def answers_from(self, folder: Path) -> bool:
-        """Whether an answer is being given by an adapter, or a whole model, that lies in ``folder``."""
+        """Return whether an adapter or model in ``folder`` is answering now."""
         used = [ask.get(part) for ask in self._asked for part in ("adapter", "base")]
         return any(part and Path(part).is_relative_to(folder) for part in used)
 
@@ -94,7 +95,7 @@ class EngineRouter:
                 yield {"done": {**message["done"], "why": why}} if why and "done" in message else message
 
     async def _against(self, ask: dict[str, Any]) -> str | None:
-        """Why llama.cpp is not to answer this, where nobody has asked for it by name."""
+        """Say why llama.cpp should not answer this request, which does not name it; None if it should."""
         if lacking():
             return NOT_INSTALLED
         if self._gpu:
@@ -119,7 +120,7 @@ class EngineRouter:
         return MAKING
 
     async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """The answer, behind ``progress`` of the files that have to be made for it."""
+        """Yield the answer, after ``progress`` of the files that must be created for it."""
         if reason := lacking():
             raise JobFailure(reason)
         model, adapter = _model(ask), ask["adapter"]
@@ -150,7 +151,7 @@ class EngineRouter:
                 yield message
 
     def _weights(self, ask: dict[str, Any]) -> str | None:
-        """The name of the weights that answer, None where they are gone meanwhile."""
+        """Return the name of the weights that answer; None if they are gone."""
         folders = [Path(ask["base"])]
         if ask["adapter"] is not None and ask.get("strength", 1) > 0:
             folders.append(Path(ask["adapter"]))
@@ -167,7 +168,7 @@ def _model(ask: dict[str, Any]) -> Model:
 async def _progress_of(
     work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]],
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Do ``work``, which is given whom to tell how far it has come: messages of ``progress``."""
+    """Run ``work`` and yield the ``progress`` messages that it reports."""
     told: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     async def working() -> None:

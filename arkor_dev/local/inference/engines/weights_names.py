@@ -1,4 +1,4 @@
-"""A short name of the weights that answer: the same for the same files, whatever folder they are in."""
+"""Short names of weights: the same for the same files, in whatever folder they are."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDS: Final = 1 << 20
-"""Bytes at each end of a file that are read: all of a model of billions would take minutes."""
+"""Bytes that are read at each end of a file: reading all of a large model would take minutes."""
 DIGITS: Final = 12
 MOST: Final = 64
 
 
 class WeightsNames:
-    """Names of weights, each read once for as long as its files stay as they are."""
+    """Names of weights, cached while their files do not change."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[str, int, int], ...], str] = {}
 
     def of(self, *folders: Path) -> str:
-        """Name the weights in ``folders``, a base's and perhaps an adapter's; raises OSError."""
+        """Name the weights in ``folders``, a base's and perhaps an adapter's. Raises OSError."""
         files = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
         found = [path.stat() for path in files]
         key = tuple(

@@ -1,5 +1,5 @@
-"""How an answer is made of a model's logits, whichever library computes them. No torch here: numpy alone.
+"""From a model's logits to an answer, whichever library computes them. It uses numpy, not torch.
 
-``loop`` decides whose token is next and lets answers share steps; ``sampling`` chooses a token, ``text`` and
-``tool_calls`` make words and calls of tokens. Start with ``loop``.
+Start with ``loop``, which schedules requests and batches their steps. ``sampling`` chooses tokens,
+``decoding`` and ``tool_calls`` turn them into text and calls.
 """

@@ -1,4 +1,4 @@
-"""Token ids to the text that goes out: whole characters, and nothing of a stop text."""
+"""From token ids to text for the reader: complete characters, and nothing of a stop text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Incremental:
-    """Token ids to text as they come, holding back a character that is not whole yet."""
+    """Decodes token ids as they come, and holds back incomplete characters."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -18,7 +18,7 @@ class Incremental:
         self._read = 0
 
     def push(self, token: int) -> str:
-        """The text that ``token`` completes, decoded with a few before it: some spaces depend on them."""
+        """Return the text that ``token`` completes; some spaces depend on the tokens before it."""
         self._ids.append(token)
         known = self._decode(self._ids[self._start : self._read])
         text = self._decode(self._ids[self._start :])
@@ -33,7 +33,7 @@ class Incremental:
 
 
 class Stops:
-    """Lets text through up to the first stop text, which ends the answer and is no part of it."""
+    """Passes text on up to the first stop text, which ends the answer and is not part of it."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
@@ -41,14 +41,14 @@ class Stops:
         self.met = False
 
     def push(self, text: str) -> str:
-        """What of ``text``, and of what was held back, can go out: no stop text can begin in it."""
+        """Return the part of the text so far that can be sent, because no stop text can begin in it."""
         if not self._stops:
             return text
         self._held += text
-        found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if found:
+        starts = [start for stop in self._stops if (start := self._held.find(stop)) >= 0]
+        if starts:
             self.met = True
-            out, self._held = self._held[: min(found)], ""
+            out, self._held = self._held[: min(starts)], ""
             return out
         hold = max(_beginning(self._held, stop) for stop in self._stops)
         out = self._held[: len(self._held) - hold]
@@ -56,13 +56,13 @@ class Stops:
         return out
 
     def rest(self) -> str:
-        """What was held back for a stop text that did not come."""
+        """Return the text that was held back for a stop text that did not come."""
         out, self._held = self._held, ""
         return out
 
 
 def _beginning(text: str, stop: str) -> int:
-    """How many characters at the end of ``text`` are the beginning of ``stop``, which is not in it."""
+    """Return how many characters at the end of ``text`` are a prefix of ``stop``."""
     for length in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:length]):
             return length

@@ -1,4 +1,4 @@
-"""What the loop is given: questions, and an engine, which is a library with a loaded model."""
+"""The loop's inputs: requests, and an engine, which is a library with a loaded model."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ class GenerationRequest:
     ask: dict[str, Any]
     stop: threading.Event
     send: Callable[..., None]
-    place: str = ""
+    base_key: str = ""
 
 
 class Conversation(Protocol):
-    """A prompt that an engine reads, and the answer that goes on from it."""
+    """A prompt that an engine reads, and the answer that continues it."""
 
     @property
     def group(self) -> Hashable:
-        """Those of the same group can step together."""
+        """Conversations of the same group can step together."""
 
     @property
     def prompt(self) -> list[int]:
-        """Its tokens, at least one."""
+        """The prompt's tokens, at least one."""
 
     @property
     def cached(self) -> int:
-        """How many of the prompt's tokens were known from an earlier answer."""
+        """How many tokens of the prompt were cached from an earlier answer."""
 
     @property
     def room(self) -> int:
-        """How many tokens the model can still write behind the prompt; at least 1."""
+        """How many tokens the model can still write after the prompt; at least 1."""
 
 
 class Engine(Protocol):
-    """What computes: a library with a loaded model. Every call comes from the loop's one thread."""
+    """A library with a loaded model. All calls come from the loop's one thread."""
 
     @property
     def tokenizer(self) -> Any:
-        """The loaded model's."""
+        """The loaded model's tokenizer."""
 
     @property
     def ends(self) -> Sequence[int]:
@@ -63,26 +63,26 @@ class Engine(Protocol):
 
     @property
     def repetition(self) -> float:
-        """The model's own repetition penalty, for those who ask for none; 1 for none."""
+        """The model's own repetition penalty, used when a request has none; 1 for none."""
 
     @property
     def facts(self) -> dict[str, str]:
-        """Which engine this is and how precisely it computes, for the answer's end."""
+        """The engine's name and its precision, for the end of the answer."""
 
-    def place_of(self, ask: dict[str, Any]) -> str:
-        """The base as it has to be loaded for this question."""
+    def base_key_of(self, ask: dict[str, Any]) -> str:
+        """Return how the base must be loaded for this request."""
 
-    def begin(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Conversation:
-        """Load what has to be loaded and make the prompt; raises :class:`JobFailure`."""
+    def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Conversation:
+        """Load what is needed and build the prompt. Raises JobFailure."""
 
     def left(self, conversation: Any) -> int:
-        """How many tokens of the prompt are still to be read."""
+        """Return how many tokens of the prompt are still unread."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:
-        """Read a piece of the prompt; the first token's logits once it is read, else None."""
+        """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""
 
     def step(self, conversations: list[Any], tokens: list[int]) -> NDArray[np.float32]:
-        """Add a token to each conversation of one group; logits of the next ones, a row each."""
+        """Add a token to each conversation of one group; return the next logits, one row for each."""
 
     def end(self, conversation: Any) -> None:
-        """Let go of it, whatever became of it."""
+        """Release the conversation, however it ended."""

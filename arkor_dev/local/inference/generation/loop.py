@@ -1,13 +1,13 @@
-"""The loop of an inference process: whose turn it is, and answers that share steps.
+"""The loop of an inference process: it schedules requests and batches their steps.
 
-One thread does it all. A question waits in line, first come first served, until its base model is loaded and
-a place is free; behind one that needs another base the others wait too, so that nobody is passed by for ever.
-The running answers go round in turns. In a turn each *group*, those that the model answers as the same
-adapter at the same strength, reads a piece of one prompt and then makes one token for each of its answers in
-one step. A row joins its group when its prompt is read and leaves when its answer ends; nobody waits for the
-others. Stops are heard before each group's turn.
+Everything happens in one thread. A request waits, first come first served, until its base model is loaded and
+a place is free. Behind a request that needs another base the later ones wait, too, so that none is overtaken
+for ever. Running answers take turns by *group*: those with the same adapter at the same strength. In its turn
+a group reads a chunk of one prompt, and then generates one token for each of its answers in one step. A row
+joins its group when its prompt is read and leaves when its answer ends, without waiting for the others. Stops
+are noticed before each turn.
 
-What computes is an ``Engine`` (``interface``); it knows nothing of all this.
+An ``Engine`` (``interface``) computes; it knows nothing of scheduling.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Answer:
-    """An answer on its way."""
+    """A running answer."""
 
-    asked: GenerationRequest
+    request: GenerationRequest
     conversation: Any
     sampler: Sampler
     text: Incremental
@@ -51,38 +51,38 @@ class _Answer:
     calls: ToolCalls
     limit: int
     began: float
-    following: Constraint | None
+    constraint: Constraint | None
     logits: NDArray[np.float32] | None = None
     token: int = 0
     tokens: int = 0
     first: float | None = None
-    told: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Loop:
-    """Answers the questions of an inbox by one engine."""
+    """Answers the requests of an inbox with one engine."""
 
     def __init__(self, engine: Engine, inbox: queue.SimpleQueue[GenerationRequest]) -> None:
         self.engine = engine
         self._inbox = inbox
-        self._line: deque[GenerationRequest] = deque()
+        self._waiting: deque[GenerationRequest] = deque()
         self._answers: list[_Answer] = []
-        self._place: str | None = None
-        self._kept: Vocabulary | None = None
+        self._base_key: str | None = None
+        self._cached_vocabulary: Vocabulary | None = None
 
     def run(self) -> None:
-        """Answer for ever."""
+        """Answer requests for ever."""
         while True:
             self.turn()
 
     @property
     def busy(self) -> bool:
-        """Whether anything is being answered, or waits."""
-        return bool(self._answers or self._line or not self._inbox.empty())
+        """Whether any request is running or waiting."""
+        return bool(self._answers or self._waiting or not self._inbox.empty())
 
     def turn(self) -> None:
-        """Let every group make a token for each of its answers; waits for a question where there is none."""
-        self._hear()
+        """Give every group its turn; wait for a request if there is none."""
+        self._receive()
         self._admit()
         for group in list(dict.fromkeys(each.conversation.group for each in self._answers)):
             self._drop_stopped()
@@ -90,46 +90,48 @@ class Loop:
             if answers:
                 self._advance(answers)
 
-    def _hear(self) -> None:
-        while not (self._answers or self._line) or not self._inbox.empty():
-            asked = self._inbox.get()
-            asked.place = self.engine.place_of(asked.ask)
-            self._line.append(asked)
+    def _receive(self) -> None:
+        while not (self._answers or self._waiting) or not self._inbox.empty():
+            request = self._inbox.get()
+            request.base_key = self.engine.base_key_of(request.ask)
+            self._waiting.append(request)
         self._drop_stopped()
 
     def _drop_stopped(self) -> None:
-        for asked in [each for each in self._line if each.stop.is_set()]:
-            self._line.remove(asked)
-            asked.send(done=_done("cancelled"))
-        for answer in [each for each in self._answers if each.asked.stop.is_set()]:
+        for request in [each for each in self._waiting if each.stop.is_set()]:
+            self._waiting.remove(request)
+            request.send(done=_done("cancelled"))
+        for answer in [each for each in self._answers if each.request.stop.is_set()]:
             self._finish(answer, "cancelled")
 
     def _admit(self) -> None:
-        while self._line and len(self._answers) < TOGETHER:
-            if self._answers and self._line[0].place != self._place:
+        while self._waiting and len(self._answers) < TOGETHER:
+            if self._answers and self._waiting[0].base_key != self._base_key:
                 return
-            asked = self._line.popleft()
-            # What one answer needs may change how a base has to be loaded for those behind it.
-            asked.place = self.engine.place_of(asked.ask)
-            if self._answers and asked.place != self._place:
-                self._line.appendleft(asked)
+            request = self._waiting.popleft()
+            # A request may change how a base must be loaded for those after it.
+            request.base_key = self.engine.base_key_of(request.ask)
+            if self._answers and request.base_key != self._base_key:
+                self._waiting.appendleft(request)
                 return
-            self._place = asked.place
-            with self._guarded([asked]):
-                self._answers.append(self._begun(asked))
+            self._base_key = request.base_key
+            with self._guarded([request]):
+                self._answers.append(self._start(request))
 
-    def _begun(self, asked: GenerationRequest) -> _Answer:
-        engine, ask = self.engine, asked.ask
-        conversation = engine.begin(ask, asked.place, lambda label: asked.send(progress=_progress(label)))
+    def _start(self, request: GenerationRequest) -> _Answer:
+        engine, ask = self.engine, request.ask
+        conversation = engine.begin(
+            ask, request.base_key, lambda label: request.send(progress=_progress(label))
+        )
         wanted = ask.get("format")
         try:
-            following = self._vocabulary().follow(**wanted) if wanted else None
+            constraint = self._vocabulary().constrain(**wanted) if wanted else None
         except BaseException:
             engine.end(conversation)
             raise
         names = tool_names(ask.get("tools"))
         return _Answer(
-            asked,
+            request,
             conversation,
             Sampler(Sampling.of(ask, engine.repetition), conversation.prompt),
             Incremental(engine.tokenizer),
@@ -137,32 +139,34 @@ class Loop:
             ToolCalls(names),
             min(ask["maxTokens"], conversation.room),
             time.monotonic(),
-            following,
+            constraint,
         )
 
     def _vocabulary(self) -> Vocabulary:
-        """Of the loaded model; made at the first answer that needs it, which takes up to a second."""
+        """The loaded model's vocabulary, created at the first answer that needs it, which takes up to a
+        second.
+        """
         tokenizer = self.engine.tokenizer
-        if self._kept is None or self._kept.tokenizer is not tokenizer:
-            self._kept = Vocabulary.of(tokenizer, self.engine.ends)
-        return self._kept
+        if self._cached_vocabulary is None or self._cached_vocabulary.tokenizer is not tokenizer:
+            self._cached_vocabulary = Vocabulary.of(tokenizer, self.engine.ends)
+        return self._cached_vocabulary
 
     def _advance(self, answers: list[_Answer]) -> None:
-        """A piece of one prompt, the one that is read soonest, then a token for each answer that is ready."""
+        """Read a chunk of the prompt that is complete soonest, then a token for each answer that is ready."""
         engine = self.engine
         reading = [each for each in answers if each.logits is None]
         if reading:
             next_read = min(reading, key=lambda each: engine.left(each.conversation))
-            with self._guarded([next_read.asked]):
+            with self._guarded([next_read.request]):
                 next_read.logits = engine.read(next_read.conversation)
         going_on = []
         for answer in answers:
             if answer in self._answers and answer.logits is not None:
-                with self._guarded([answer.asked]):
+                with self._guarded([answer.request]):
                     if self._chosen(answer):
                         going_on.append(answer)
         if going_on:
-            with self._guarded([each.asked for each in going_on]):
+            with self._guarded([each.request for each in going_on]):
                 rows = engine.step(
                     [each.conversation for each in going_on], [each.token for each in going_on]
                 )
@@ -170,10 +174,12 @@ class Loop:
                     answer.logits = logits
 
     def _chosen(self, answer: _Answer) -> bool:
-        """Choose the next token of an answer and send what it completes; whether the answer goes on."""
+        """Choose an answer's next token and send the text that it completes; return whether the answer
+        continues.
+        """
         assert answer.logits is not None
-        following = answer.following
-        allowed = following.allowed(answer.logits.size) if following else None
+        constraint = answer.constraint
+        allowed = constraint.allowed(answer.logits.size) if constraint else None
         chosen = answer.sampler.choose(answer.logits, allowed)
         answer.token, answer.tokens = chosen.token, answer.tokens + 1
         if answer.first is None:
@@ -182,11 +188,11 @@ class Loop:
             self._finish(answer, "stop")
             return False
         if chosen.logprob is not None:
-            answer.told.append(self._logprob(chosen))
-        self._say(answer, answer.stops.push(answer.text.push(chosen.token)))
+            answer.logprobs.append(self._logprob(chosen))
+        self._send_text(answer, answer.stops.push(answer.text.push(chosen.token)))
         if answer.stops.met:
             self._finish(answer, "stop")
-        elif following and (end := following.take(chosen.token)):
+        elif constraint and (end := constraint.take(chosen.token)):
             self._finish(answer, end)
         elif answer.tokens >= answer.limit:
             self._finish(answer, "length")
@@ -194,18 +200,18 @@ class Loop:
             return True
         return False
 
-    def _say(self, answer: _Answer, text: str) -> None:
+    def _send_text(self, answer: _Answer, text: str) -> None:
         if out := answer.calls.push(text):
-            told, answer.told = answer.told, []
-            answer.asked.send(text=out, **({"logprobs": told} if told else {}))
+            logprobs, answer.logprobs = answer.logprobs, []
+            answer.request.send(text=out, **({"logprobs": logprobs} if logprobs else {}))
 
     def _finish(self, answer: _Answer, reason: str) -> None:
         self._answers.remove(answer)
         self.engine.end(answer.conversation)
-        self._say(answer, answer.stops.rest())
+        self._send_text(answer, answer.stops.rest())
         text, calls = answer.calls.end()
         if text:
-            answer.asked.send(text=text)
+            answer.request.send(text=text)
         now = time.monotonic()
         done = _done(
             "tool_calls" if calls and reason == "stop" else reason,
@@ -218,9 +224,9 @@ class Loop:
         )
         if calls:
             done["toolCalls"] = calls
-        if answer.told:
-            done["logprobs"] = answer.told
-        answer.asked.send(done=done)
+        if answer.logprobs:
+            done["logprobs"] = answer.logprobs
+        answer.request.send(done=done)
 
     def _logprob(self, chosen: Chosen) -> dict[str, Any]:
         assert chosen.logprob is not None
@@ -229,27 +235,27 @@ class Loop:
 
     def _token(self, token: int, logprob: float) -> dict[str, Any]:
         text = self.engine.tokenizer.decode([token], clean_up_tokenization_spaces=False)
-        # JSON has no infinity; a token that cannot come is told as one that hardly can.
+        # JSON has no infinity: an impossible token is sent as a very unlikely one.
         return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
 
-    def _guarded(self, asked: list[GenerationRequest]) -> _Guard:
-        return _Guard(self, asked)
+    def _guarded(self, requests: list[GenerationRequest]) -> _Guard:
+        return _Guard(self, requests)
 
-    def drop(self, asked: list[GenerationRequest], reason: str) -> None:
-        """End these answers, as they cannot go on."""
-        for answer in [each for each in self._answers if each.asked in asked]:
+    def drop(self, requests: list[GenerationRequest], reason: str) -> None:
+        """End answers that cannot continue."""
+        for answer in [each for each in self._answers if each.request in requests]:
             self._answers.remove(answer)
             self.engine.end(answer.conversation)
-        for each in asked:
-            each.send(error=reason)
+        for request in requests:
+            request.send(error=reason)
 
 
 class _Guard:
-    """A fault within ends the answers that it concerns, with its reason, and no others."""
+    """An error in the body ends only the answers that it concerns, with its reason."""
 
-    def __init__(self, loop: Loop, asked: list[GenerationRequest]) -> None:
+    def __init__(self, loop: Loop, requests: list[GenerationRequest]) -> None:
         self._loop = loop
-        self._asked = asked
+        self._requests = requests
 
     def __enter__(self) -> None:
         pass
@@ -263,7 +269,7 @@ class _Guard:
             reason = f"{type(error).__name__}: {error}"
             if out_of_memory(error):
                 reason = f"The machine ran out of memory: choose a smaller base model ({reason})"
-        self._loop.drop(self._asked, reason)
+        self._loop.drop(self._requests, reason)
         return True
 
 

@@ -1,4 +1,4 @@
-"""A question as the tokens that the model reads."""
+"""From a request to the tokens that the model reads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
-    """The tokens of ``ask``: its ``prompt`` as it is, or else its ``messages`` in the model's chat template.
+    """Return the tokens of ``ask``: its ``prompt`` unchanged, or its ``messages`` in the model's chat
+    template.
 
-    Raises :class:`JobFailure` where they leave no room for an answer.
+    Raises JobFailure if they leave no room for an answer.
     """
     raw = ask.get("prompt")
     text = (
@@ -24,7 +25,7 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
         else render(tokenizer, _readable(ask["messages"]), cue=True, tools=ask.get("tools"))
     )
     ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
-    # A model cannot begin with nothing.
+    # A model cannot begin without any token.
     ids = (
         ids or [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
     )
@@ -36,7 +37,9 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
 
 
 def _readable(messages: Sequence[Any]) -> list[Any]:
-    """Messages as templates read them: what a call is given as an object, and no content as an empty text."""
+    """Return messages as templates expect them: a call's arguments as an object, missing content as an empty
+    text.
+    """
     return [
         {
             **message,

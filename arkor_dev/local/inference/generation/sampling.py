@@ -1,6 +1,6 @@
-"""Which token comes next: penalties, temperature, top-k, top-p and min-p, in the order that transformers has.
+"""Choosing the next token: penalties, temperature, top-k, top-p and min-p, in the order of transformers.
 
-Each answer draws from a generator of its own, so a seed gives the same text whoever is answered beside it.
+Each answer has its own random generator, so a seed gives the same text whatever else is answered.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LIKELY: Final = 512
-"""So many of the likeliest tokens are looked at first: sorting a whole vocabulary takes long."""
+"""How many of the likeliest tokens are considered first: sorting a whole vocabulary takes long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen. A temperature of 0 takes the likeliest; ``top_k`` 0 means all.
 
-    ``repetition`` divides or multiplies the logit of every token that is in the prompt or the answer
-    (Keskar et al. 2019); ``frequency`` (a time) and ``presence`` (once) are taken off those of the answer.
-    ``logprobs`` is how many alternatives are told beside each token, None for telling nothing.
+    ``repetition`` divides or multiplies the logit of every token in the prompt or the answer (Keskar et al.
+    2019); ``frequency`` (per occurrence) and ``presence`` (once) are subtracted for tokens of the answer.
+    ``logprobs`` is the number of alternatives reported with each token; None reports nothing.
     """
 
     temperature: float = 0.0
@@ -41,7 +41,9 @@ class Sampling:
 
     @classmethod
     def of(cls, ask: Mapping[str, Any], repetition: float = 1.0) -> Sampling:
-        """From a question's fields; ``repetition`` is the model's own, where the question has none."""
+        """Return the options in a request's fields; ``repetition`` is the model's own, used if the request
+        has none.
+        """
         return cls(
             temperature=ask["temperature"],
             top_p=ask["topP"],
@@ -57,7 +59,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A token, with its log probability and the likeliest ones of its place, where they were asked for."""
+    """A token with its log probability and, on request, the likeliest alternatives."""
 
     token: int
     logprob: float | None = None
@@ -65,20 +67,21 @@ class Chosen:
 
 
 class Sampler:
-    """Chooses one answer's tokens, one after another."""
+    """Chooses the tokens of one answer."""
 
     def __init__(self, sampling: Sampling, prompt: Iterable[int]) -> None:
         self._sampling = sampling
         self._seen = set(prompt)
         self._said: Counter[int] = Counter()
         seed = sampling.seed
-        # A generator takes no negative seed; every seed has a stream of its own all the same.
+        # Generators take no negative seed, but every seed must have its own stream.
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:
-        """The next token by ``logits`` (one for each token of the vocabulary), which counts as said.
+        """Return the next token by ``logits`` (one for each token of the vocabulary), and count it as
+        written.
 
-        Those that are not ``allowed`` have no chance; what is told of it stays the model's own distribution.
+        Tokens that are not ``allowed`` cannot be chosen; reported probabilities stay the model's own.
         """
         scores = self._penalised(logits)
         if allowed is not None:
@@ -87,7 +90,7 @@ class Sampler:
         token = self._draw(scores) if hot else int(scores.argmax())
         self._said[token] += 1
         self._seen.add(token)
-        return self._told(token, logits)
+        return self._describe(token, logits)
 
     def _penalised(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         sampling, scores = self._sampling, logits
@@ -112,15 +115,15 @@ class Sampler:
         whole = float(shares.sum(dtype=np.float64))
         kept = self._kept(shares, whole)
         if kept is not None:
-            # By number, as all of them are: of two that are almost equal, rounding says which one is larger.
+            # Sorted by number, as the full vocabulary is: rounding decides between almost equal ones.
             kept.sort()
         chances = np.cumsum(shares if kept is None else shares[kept], dtype=np.float64)
-        place = int(np.searchsorted(chances, self._chance.random() * chances[-1], side="right"))
-        place = min(place, chances.size - 1)
-        return place if kept is None else int(kept[place])
+        index = int(np.searchsorted(chances, self._chance.random() * chances[-1], side="right"))
+        index = min(index, chances.size - 1)
+        return index if kept is None else int(kept[index])
 
     def _kept(self, shares: NDArray[np.float32], whole: float) -> NDArray[np.int64] | None:
-        """The tokens that stay in the draw; None for all of them."""
+        """Return the tokens that stay in the draw; None for all of them."""
         sampling, size = self._sampling, shares.size
         top_k = min(sampling.top_k or size, size)
         if top_k == size and sampling.top_p >= 1:
@@ -139,7 +142,7 @@ class Sampler:
             order = order[shares[order] >= sampling.min_p * shares[order[0]]]
         return order
 
-    def _told(self, token: int, logits: NDArray[np.float32]) -> Chosen:
+    def _describe(self, token: int, logits: NDArray[np.float32]) -> Chosen:
         count = self._sampling.logprobs
         if count is None:
             return Chosen(token)
@@ -150,9 +153,11 @@ class Sampler:
 
 
 def likeliest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """The places of the ``count`` largest values, the largest first; of equal ones the first place."""
-    places = np.arange(values.size)
+    """Return the indices of the ``count`` largest values, largest first, and for equal values the first
+    index.
+    """
+    indices = np.arange(values.size)
     if count < values.size:
         least = values[np.argpartition(values, -count)[-count:]].min()
-        places = np.flatnonzero(values >= least)
-    return places[np.argsort(-values[places], kind="stable")][:count]
+        indices = np.flatnonzero(values >= least)
+    return indices[np.argsort(-values[indices], kind="stable")][:count]

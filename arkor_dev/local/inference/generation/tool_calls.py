@@ -1,8 +1,8 @@
-"""Calls of tools in what a model says, in the forms that models are trained to write them.
+"""Tool calls in a model's text, in the forms that models are trained to write.
 
-Qwen, SmolLM and Hermes write ``<tool_call>{"name", "arguments"}</tool_call>``, each call in marks of its own;
-Mistral a list of such objects behind ``[TOOL_CALLS]``; Llama one bare object, with ``parameters``. A text
-that is none of these stays text, also where it was held back.
+Qwen, SmolLM and Hermes write ``<tool_call>{"name", "arguments"}</tool_call>`` for each call; Mistral writes a
+list of such objects after ``[TOOL_CALLS]``; Llama writes one bare object with ``parameters``. Any other text
+stays text, also if it was held back.
 """
 
 from __future__ import annotations
@@ -23,45 +23,45 @@ DIGITS: Final = 12
 
 
 class ToolCalls:
-    """Reads one answer. Text goes out as it comes, but for what may be a call: that is kept to the end."""
+    """Reads one answer. Text is passed on as it comes; what may be a call is held back until the end."""
 
     def __init__(self, names: Collection[str]) -> None:
-        """``names`` are those of the tools that may be called; without any, nothing is a call."""
+        """``names`` are the tools that may be called; without any, nothing is a call."""
         self._names = names
         self._kept = ""
         self._calling = False
         self._begun = False
 
     def push(self, text: str) -> str:
-        """What of ``text``, and of what was kept, is no beginning of a call."""
+        """Return the part of the text so far that cannot be the beginning of a call."""
         if not self._names:
             return text
         self._kept += text
-        # A bare object or list is a call only where the answer begins with it.
+        # A bare object or list is a call only at the beginning of the answer.
         if self._calling or (not self._begun and self._kept.lstrip()[:1] in ("{", "[")):
             return ""
-        place = _beginning(self._kept)
-        self._calling = self._kept.startswith(MARKS, place)
-        out, self._kept = self._kept[:place], self._kept[place:]
+        start = _beginning(self._kept)
+        self._calling = self._kept.startswith(MARKS, start)
+        out, self._kept = self._kept[:start], self._kept[start:]
         self._begun = self._begun or bool(out.strip())
         return out
 
     def end(self) -> tuple[str, list[dict[str, Any]]]:
-        """What was kept, as text that was no call after all, or as OpenAI's ``tool_calls``."""
+        """Return the held-back text if it was no call, or else OpenAI's ``tool_calls``."""
         calls = _calls(self._kept, self._names) if self._names else []
         return ("", calls) if calls else (self._kept, [])
 
 
 def _beginning(text: str) -> int:
-    """Where in ``text`` a mark begins, whole or so far; its length where none does."""
-    places = [place for mark in MARKS if (place := text.find(mark)) >= 0]
+    """Return where in ``text`` a mark or the beginning of one starts; its length if none does."""
+    starts = [start for mark in MARKS if (start := text.find(mark)) >= 0]
     beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))
-    places += [len(text) - len(each) for each in beginnings if text.endswith(each)]
-    return min(places, default=len(text))
+    starts += [len(text) - len(each) for each in beginnings if text.endswith(each)]
+    return min(starts, default=len(text))
 
 
 def _calls(text: str, names: Collection[str]) -> list[dict[str, Any]]:
-    """The calls that ``text`` is made of; none where any part of it is no call of a tool of ``names``."""
+    """Return the calls in ``text``; none if any part of it is not a call of one of ``names``."""
     if MARK in text:
         before, *parts = text.split(MARK)
         pieces = [re.sub(rf"{re.escape(END)}\s*$", "", part.strip()) for part in parts]
@@ -99,7 +99,7 @@ def _call(value: Any, names: Collection[str]) -> dict[str, Any] | None:
 
 
 def tool_names(tools: Any) -> frozenset[str]:
-    """The names of OpenAI's ``tools``; what has none is left out."""
+    """Return the names of OpenAI's ``tools``; nameless ones are skipped."""
     found = [each.get("function") if isinstance(each, dict) else None for each in tools or ()]
     return frozenset(
         each["name"] for each in found if isinstance(each, dict) and isinstance(each.get("name"), str)

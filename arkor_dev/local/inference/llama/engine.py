@@ -1,7 +1,7 @@
-"""Answers by llama.cpp, for the same loop: one base model as GGUF, and any number of its LoRA adapters.
+"""Answers by llama.cpp for the same loop: one base model as GGUF, and any number of LoRA adapters.
 
-Imported by its worker only. Prompts are made by the same tokenizer and chat template as the other engine's,
-so both read the same tokens; and the loop chooses tokens, so seeds, penalties and stops mean the same.
+Imported by its worker only. Prompts use the same tokenizer and chat template as the other engine, so both
+read the same tokens; the loop chooses tokens, so seeds, penalties and stops mean the same.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 KEPT: Final = 8
-"""Conversations that are over and remembered, at most."""
+"""Finished conversations that stay cached at most."""
 USUAL: Final = 1536
-"""Tokens of a conversation that there is room for from the start, for as many as answer together."""
+"""Tokens of space for each concurrent conversation from the start."""
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
-"""How long reading a piece of a prompt may take: a stop is heard, and others answer, in between."""
+"""How long reading a chunk of a prompt may take: between chunks stops are noticed and others answered."""
 CORES: Final = available_cores()
 THREADS_MARGIN: Final = 1.5
-"""How many times quicker all cores have to be than half of them."""
+"""How many times faster all cores must be than half of them."""
 MEASURED: Final = 4
 CONFIG_LIMIT: Final = 1 << 24
 FULL: Final = (
@@ -53,7 +53,7 @@ FULL: Final = (
 
 @dataclass(eq=False)
 class Row:
-    """One conversation: its prompt, and the tokens of it and of the answer that are in memory."""
+    """One conversation: its prompt, and which tokens of prompt and answer are in memory."""
 
     group: ActiveAdapter
     prompt: list[int]
@@ -61,20 +61,20 @@ class Row:
     sequence: int
     cached: int
     reserved: int
-    """Tokens that it may come to."""
+    """The most tokens that it may reach."""
     tokens: list[int] = field(default_factory=list)
     whole: bool = True
 
 
 class LlamaEngine:
-    """The loaded base, its adapters, and the conversations that are read and answered."""
+    """The loaded base, its adapters, and the conversations that are being read and answered."""
 
     def __init__(self) -> None:
         self.tokenizer: Any = None
         self.ends: list[int] = []
         self.repetition = 1.0
         self.facts: dict[str, str] = {}
-        self._place: str | None = None
+        self._base_key: str | None = None
         self._native: Native | None = None
         self._context = 0
         self._adapters: OrderedDict[str, int] = OrderedDict()
@@ -87,13 +87,13 @@ class LlamaEngine:
         assert self._native
         return self._native
 
-    def place_of(self, ask: dict[str, Any]) -> str:
-        """The base as it has to be loaded."""
+    def base_key_of(self, ask: dict[str, Any]) -> str:
+        """Return how the base must be loaded."""
         return str(ask["gguf"])
 
-    def begin(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> Row:
-        """Load what has to be loaded and make the prompt; the adapter is in use until ``end``."""
-        worn = self._load(ask, place, progress)
+    def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
+        """Load what is needed and build the prompt; the adapter stays in use until `end`."""
+        active = self._load(ask, base_key, progress)
         self.native.use_threads(self._shared_threads if ask.get("training") else self._threads)
         prompt = prompt_of(self.tokenizer, ask, self._context)
         if max(prompt) >= self.native.size:
@@ -101,66 +101,66 @@ class LlamaEngine:
         room = self._context - len(prompt)
         reserved = len(prompt) + min(ask["maxTokens"], room)
         self._make_room(reserved)
-        sequence, cached = self._conversations.open(worn, prompt)
-        row = Row(worn, prompt, room, sequence, cached, reserved, prompt[:cached])
+        sequence, cached = self._conversations.open(active, prompt)
+        row = Row(active, prompt, room, sequence, cached, reserved, prompt[:cached])
         self._open.append(row)
-        if worn.adapter is not None:
-            self._adapters[worn.adapter] += 1
+        if active.adapter is not None:
+            self._adapters[active.adapter] += 1
         return row
 
     def left(self, row: Row) -> int:
-        """How many tokens of the prompt are still to be read."""
+        """Return how many tokens of the prompt are still unread."""
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
-        """Read a piece of the prompt; the first token's logits once it is read."""
+        """Read a chunk of the prompt; return the first token's logits once all of it is read."""
         self.native.wear(row.group.adapter, row.group.strength)
         known = len(row.tokens)
         piece = row.prompt[known : known + self._piece]
         last = known + len(piece) == len(row.prompt)
         began = time.perf_counter()
-        logits = self._read([row], [piece], told=last)
+        logits = self._read([row], [piece], wanted=last)
         if len(piece) == self._piece:
             self._pace(time.perf_counter() - began)
         return logits[0] if last else None
 
     def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
-        """Add a token to each row of one group; the logits behind them."""
+        """Add a token to each row of one group; return the next logits."""
         self.native.wear(rows[0].group.adapter, rows[0].group.strength)
         return self._read(rows, [[token] for token in tokens])
 
     def end(self, row: Row) -> None:
-        """Let go of a row, and remember what it has read and said."""
+        """Remove a row, and cache what it has read and written."""
         self._open.remove(row)
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
         self._conversations.close(row.group, row.tokens, row.sequence, whole=row.whole)
 
-    def _read(self, rows: list[Row], pieces: list[list[int]], *, told: bool = True) -> NDArray[np.float32]:
+    def _read(self, rows: list[Row], pieces: list[list[int]], *, wanted: bool = True) -> NDArray[np.float32]:
         given = [(row.sequence, len(row.tokens), piece) for row, piece in zip(rows, pieces, strict=True)]
         try:
             while True:
                 try:
-                    logits = self.native.read(given, told=told)
+                    logits = self.native.read(given, wanted=wanted)
                     break
                 except MemoryFullError:
                     if not self._conversations.let_go():
                         raise JobFailure(FULL) from None
         except BaseException:
             for row in rows:
-                row.whole = False  # some layers have read it, and some have not
+                row.whole = False  # some layers have read it and some have not
             raise
         for row, piece in zip(rows, pieces, strict=True):
             row.tokens.extend(piece)
         return logits
 
     def _pace(self, seconds: float) -> None:
-        """Read as much at once the next time as takes a stop's time."""
+        """Adjust the chunk size so that a chunk takes the time after which a stop should be noticed."""
         wanted = int(self._piece * PIECE_SECONDS / max(seconds, 1e-6))
         self._piece = max(LEAST_PIECE, min(BATCH, self.native.cells, 2 * self._piece, wanted))
 
     def _make_room(self, reserved: int) -> None:
-        """Have room for a conversation of so many tokens; :class:`JobFailure` where there is none."""
+        """Make space for a conversation of so many tokens. Raises JobFailure without enough memory."""
         native = self.native
         used = sum(row.reserved for row in self._open)
         if used + reserved <= native.cells:
@@ -173,37 +173,37 @@ class LlamaEngine:
             )
         if self._open:
             raise JobFailure(FULL)
-        # Nobody is answered, so the memory can be another; what was kept is read again. Where it cannot be
-        # had there is none, and the model is loaded anew.
-        place, self._place = self._place, None
+        # Nothing is being answered, so the memory can be replaced; cached conversations are read again. If
+        # the new one cannot be allocated there is none, and the model is loaded again.
+        base_key, self._base_key = self._base_key, None
         native.make_room(min(most, 2 * reserved))
         self._conversations = Conversations(native)
-        self._place = place
+        self._base_key = base_key
 
-    def _load(self, ask: dict[str, Any], place: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        """Have the base and the adapter loaded."""
-        if self._place != place:
+    def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
+        """Load the base and the adapter."""
+        if self._base_key != base_key:
             progress(f"Loading {ask['name']}")
-            self._place = None
+            self._base_key = None
             self._adapters.clear()
             if self._native:
                 self._native.close()
                 self._native = None
             folder = Path(ask["base"])
             self.tokenizer, self._context = load_tokenizer(folder), load_context(folder)
-            told = _generation(folder)
-            self.ends = end_ids(self.tokenizer, SimpleNamespace(generation_config=told))
-            self.repetition = told.repetition_penalty or 1.0
+            generation = _generation(folder)
+            self.ends = end_ids(self.tokenizer, SimpleNamespace(generation_config=generation))
+            self.repetition = generation.repetition_penalty or 1.0
             usual = min(self._context, USUAL)
-            self._native = Native(Path(place), TOGETHER + KEPT, self._threads)
+            self._native = Native(Path(base_key), TOGETHER + KEPT, self._threads)
             most = max(usual, ROOM_BYTES // self.native.cell_bytes)
             self.native.make_room(min(most, TOGETHER * usual))
             self._conversations = Conversations(self.native)
             self._measure()
             self.facts = {"engine": "llama.cpp", "precision": self.native.precision}
-            self._place = place
+            self._base_key = base_key
         strength = ask.get("strength", FULL_STRENGTH)
-        # Nothing of an adapter is the base itself, not the base and a sum of zeros.
+        # Strength 0 is the base itself, not the base plus a sum of zeros.
         if ask["lora"] is None or strength <= 0:
             return ActiveAdapter()
         self._add(ask["lora"])
@@ -221,16 +221,16 @@ class LlamaEngine:
         self._adapters.move_to_end(adapter)
 
     def _measure(self) -> None:
-        """Find out on how many threads a token comes soonest: one that shares its core holds all back."""
+        """Measure the fastest number of threads: one that shares its core slows all of them."""
         native, half = self.native, max(1, CORES // 2)
         token = next(iter(self.ends), 0)
 
         def seconds(threads: int) -> float:
             native.use_threads(threads)
             times = []
-            for place in range(MEASURED):
+            for position in range(MEASURED):
                 began = time.perf_counter()
-                native.read([(0, place, [token])])
+                native.read([(0, position, [token])])
                 times.append(time.perf_counter() - began)
             native.drop(0)
             return min(times)
@@ -241,17 +241,17 @@ class LlamaEngine:
 
 
 def _generation(folder: Path) -> Any:
-    """What a model says of its answers' ends and penalty, as transformers finds it."""
+    """Return a model's end tokens and repetition penalty, as transformers finds them."""
     own = folder / "generation_config.json"
     path = own if own.is_file() else folder / "config.json"
     try:
-        told = json.loads(read_small(path, CONFIG_LIMIT))
+        config = json.loads(read_small(path, CONFIG_LIMIT))
     except (OSError, ValueError, RecursionError):
-        told = {}
-    if not isinstance(told, dict):
-        told = {}
-    penalty = told.get("repetition_penalty")
+        config = {}
+    if not isinstance(config, dict):
+        config = {}
+    penalty = config.get("repetition_penalty")
     return SimpleNamespace(
-        eos_token_id=told.get("eos_token_id"),
+        eos_token_id=config.get("eos_token_id"),
         repetition_penalty=penalty if isinstance(penalty, int | float) else None,
     )

@@ -1,6 +1,6 @@
-"""llama.cpp's calls, as few as the engine needs: one loaded model, its adapters, and its memory.
+"""The calls of llama.cpp that the engine needs: one loaded model, its adapters, and its memory.
 
-Sequences share one memory of ``cells`` tokens; what two of them begin with is there once.
+Sequences share one memory of ``cells`` tokens; a common prefix of two is stored once.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
     Piece = tuple[int, int, Sequence[int]]
 
 BATCH: Final = 256
-"""Tokens that are computed at once, at most."""
+"""Tokens that are computed at once at most."""
 NAMES: Final = "LLAMA_FTYPE_MOSTLY_"
 ROOM_BYTES: Final = 2**31
-"""The keys and values of all conversations, at most."""
+"""Bytes of keys and values of all conversations at most."""
 FULL: Final = 1
-"""llama.cpp's answer where its memory has no room."""
+"""llama.cpp's return code when its memory is full."""
 
 
 class MemoryFullError(Exception):
-    """There is no room for these tokens; nothing was read of them."""
+    """There is no space for these tokens; none of them was read."""
 
 
 class Native:
-    """One model. Every call comes from one thread."""
+    """One model. All calls come from one thread."""
 
     def __init__(self, path: Path, sequences: int, threads: int) -> None:
-        """Load the file at ``path``; raises :class:`JobFailure`. ``make_room`` comes before it reads."""
+        """Load the file at ``path`` after calling ``make_room``. Raises JobFailure."""
         quiet()
         self._model: Any = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
         )
         self._context: Any = None
         self._adapters: dict[str, Any] = {}
-        self._worn: tuple[str | None, float] = (None, 0.0)
+        self._active: tuple[str | None, float] = (None, 0.0)
         if not self._model:
             raise JobFailure(f"llama.cpp cannot load {path.name}")
         if llama_cpp.llama_model_has_encoder(self._model):
@@ -54,22 +54,22 @@ class Native:
             raise JobFailure("llama.cpp answers here only as models that read and write in one")
         self.sequences = sequences
         self.size = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))
-        self.precision = _precision(self._told("general.file_type"))
+        self.precision = _precision(self._metadata("general.file_type"))
         self.shares = not (
             llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
         )
-        """Whether a conversation can go on from a part of what another has read."""
+        """Whether a conversation can continue a part of what another one has read."""
         self.cells = 0
         self._threads = threads
 
     def make_room(self, cells: int) -> None:
-        """Have a memory of ``cells`` tokens, which is empty; raises :class:`JobFailure`."""
+        """Allocate an empty memory of ``cells`` tokens. Raises JobFailure."""
         self._free_context()
         params = llama_cpp.llama_context_default_params()
         params.n_ctx, params.n_seq_max, params.kv_unified = cells, self.sequences, True
         params.n_batch = params.n_ubatch = min(BATCH, cells)
         params.n_threads = params.n_threads_batch = self._threads
-        params.swa_full = True  # a window's older tokens are read again by whoever goes on from them
+        params.swa_full = True  # a conversation that continues another reads a window's older tokens again
         params.n_outputs_max = self.sequences
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, params)
@@ -78,62 +78,62 @@ class Native:
         self.cells = cells
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(params.n_batch, 0, 1)
-        self._worn = (None, 0.0)
+        self._active = (None, 0.0)
 
     @property
     def cell_bytes(self) -> int:
-        """What the keys and values of one token take, about, in bytes."""
+        """About how many bytes the keys and values of one token take."""
         model = self._model
         heads, width = llama_cpp.llama_model_n_head(model), llama_cpp.llama_model_n_embd(model)
-        wide = int(self._told(f"{self._told('general.architecture')}.attention.key_length") or 0)
-        each = wide or width // max(1, heads)
+        wide = int(self._metadata(f"{self._metadata('general.architecture')}.attention.key_length") or 0)
+        head_size = wide or width // max(1, heads)
         layers = llama_cpp.llama_model_n_layer(model)
-        return max(1, 2 * 2 * int(layers * llama_cpp.llama_model_n_head_kv(model) * each))
+        return max(1, 2 * 2 * int(layers * llama_cpp.llama_model_n_head_kv(model) * head_size))
 
     def use_threads(self, threads: int) -> None:
-        """Compute on so many threads from now on."""
+        """Compute with so many threads from now on."""
         if threads != self._threads:
             self._threads = threads
             llama_cpp.llama_set_n_threads(self._context, threads, threads)
 
     def add_adapter(self, path: str) -> None:
-        """Load the LoRA adapter at ``path``; raises :class:`JobFailure`."""
+        """Load the LoRA adapter at ``path``. Raises JobFailure."""
         adapter = llama_cpp.llama_adapter_lora_init(self._model, path.encode())
         if not adapter:
             raise JobFailure("The adapter does not fit its base model, as llama.cpp reads them")
         self._adapters[path] = adapter
 
     def remove_adapter(self, path: str) -> None:
-        """Let an adapter go."""
-        if self._worn[0] == path:
+        """Unload an adapter."""
+        if self._active[0] == path:
             self.wear(None, 0.0)
         llama_cpp.llama_adapter_lora_free(self._adapters.pop(path))
 
     def wear(self, path: str | None, scale: float) -> None:
-        """Compute with this adapter, ``scale`` times as strong as it was trained; with None as the base."""
-        if self._worn == (path, scale):
+        """Use this adapter, scaled by ``scale``, from now on; None for the base."""
+        if self._active == (path, scale):
             return
-        found = [] if path is None else [self._adapters[path]]
-        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(found))(*found)
+        adapters = [] if path is None else [self._adapters[path]]
+        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(adapters))(*adapters)
         if llama_cpp.llama_set_adapters_lora(
-            self._context, pointers, len(found), (ctypes.c_float * len(found))(*[scale] * len(found))
+            self._context, pointers, len(adapters), (ctypes.c_float * len(adapters))(*[scale] * len(adapters))
         ):
             raise JobFailure("llama.cpp cannot use the adapter with this model")
-        self._worn = (path, scale)
+        self._active = (path, scale)
 
-    def read(self, rows: Sequence[Piece], *, told: bool = True) -> NDArray[np.float32]:
-        """Read ``(sequence, place, tokens)`` of each row, ``place`` being that of its first token.
+    def read(self, rows: Sequence[Piece], *, wanted: bool = True) -> NDArray[np.float32]:
+        """Read ``(sequence, position, tokens)`` of each row, ``position`` being that of its first token.
 
-        The logits behind each row's last token, ``[rows, vocabulary]``; none unless ``told``. Raises
-        MemoryFullError, and RuntimeError where llama.cpp fails.
+        Returns the logits after each row's last token, ``[rows, vocabulary]``; no rows unless ``wanted``.
+        Raises MemoryFullError, and RuntimeError if llama.cpp fails.
         """
         batch, count = self._batch, 0
         ends: list[int] = []
-        for sequence, place, tokens in rows:
+        for sequence, position, tokens in rows:
             for offset, token in enumerate(tokens):
-                batch.token[count], batch.pos[count] = token, place + offset
+                batch.token[count], batch.pos[count] = token, position + offset
                 batch.n_seq_id[count], batch.seq_id[count][0] = 1, sequence
-                batch.logits[count] = told and offset == len(tokens) - 1
+                batch.logits[count] = wanted and offset == len(tokens) - 1
                 count += 1
             ends.append(count - 1)
         batch.n_tokens = count
@@ -142,14 +142,14 @@ class Native:
             raise MemoryFullError
         if status:
             raise RuntimeError(f"llama.cpp could not compute (status {status})")
-        found = np.empty((len(ends) if told else 0, self.size), np.float32)
-        for row in range(len(found)):
-            logits = llama_cpp.llama_get_logits_ith(self._context, ends[row])
-            found[row] = np.ctypeslib.as_array(logits, (self.size,))
-        return found
+        logits = np.empty((len(ends) if wanted else 0, self.size), np.float32)
+        for row in range(len(logits)):
+            row_logits = llama_cpp.llama_get_logits_ith(self._context, ends[row])
+            logits[row] = np.ctypeslib.as_array(row_logits, (self.size,))
+        return logits
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Let ``target`` begin with the first ``tokens`` of ``source``."""
+        """Copy the first ``tokens`` of ``source`` into ``target``."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, tokens)
 
     def drop(self, sequence: int) -> None:
@@ -157,7 +157,7 @@ class Native:
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def close(self) -> None:
-        """Give all memory back."""
+        """Free all memory."""
         self._free_context()
         for path in list(self._adapters):
             llama_cpp.llama_adapter_lora_free(self._adapters.pop(path))
@@ -171,15 +171,15 @@ class Native:
             llama_cpp.llama_free(self._context)
             self._context = None
 
-    def _told(self, key: str) -> str:
-        """What the file says under ``key``; empty for nothing."""
+    def _metadata(self, key: str) -> str:
+        """Return the file's metadata under ``key``; empty if there is none."""
         buffer = ctypes.create_string_buffer(128)
         size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
         return buffer.value.decode(errors="replace") if size >= 0 else ""
 
 
 def _precision(kind: str) -> str:
-    """A file's type by its number, as users know it: ``q8_0``."""
+    """Return the usual name of a file type by its number: ``q8_0``."""
     if not kind.isdigit():
         return "gguf"
     if int(kind) == llama_cpp.LLAMA_FTYPE_ALL_F32:

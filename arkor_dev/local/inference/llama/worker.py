@@ -1,6 +1,6 @@
-"""The process that answers by llama.cpp; its messages are those of ``inference.worker``.
+"""The process that answers with llama.cpp. Its messages are those of ``inference.worker``.
 
-A question has ``gguf``, the base model's file, and ``lora``, the adapter's or None, beside what it has there.
+A request also has ``gguf``, the base model's file, and ``lora``, the adapter's file or None.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from arkor_dev.local.inference.worker import InferenceWorker
 def _engine() -> Any:
     from arkor_dev.local.modeling import lean_transformers
 
-    # transformers imports torch where there is one, also for a tokenizer, which needs nothing of it: without
-    # it the first answer comes seconds sooner, and 250 MB stay free.
+    # If torch is installed, transformers imports it even for a tokenizer, which does not need it. Without
+    # torch the first answer comes seconds earlier, and 250 MB stay free.
     sys.modules["torch"] = None  # type: ignore[assignment]
     lean_transformers.install()
     from .engine import LlamaEngine

@@ -1,7 +1,7 @@
-"""Answers of a given form: JSON that fits a schema, token by token.
+"""Answers of a given form: JSON that fits a schema, enforced token by token.
 
-``asked`` finds what a question asks for; ``schemas`` reads a schema and refuses by name what is not enforced;
-``check`` lets a limited process (``check_worker``) compile it before the question goes on; ``following`` says
-in the process that answers which tokens may come. ``grammar`` is the one module that knows the library,
-llguidance. Start with ``asked``.
+Start with ``request``, which finds the format that a request asks for. ``schemas`` reads a schema and refuses
+what is not enforced, ``check`` compiles it in a limited process (``check_worker``) before the request goes
+on, ``constraint`` says during generation which tokens may come next. Only ``grammar`` knows the library,
+llguidance.
 """

@@ -10,27 +10,26 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
 
 KNOWN: Final = 256
-"""Schemas of which the outcome is remembered, by their hashes: a text may be megabytes."""
+"""Schemas whose outcome is remembered, by hash: a schema may be megabytes."""
 TOO_MUCH: Final = "it needs more time or memory than a schema is given"
 
 
 class FormatChecks(LimitedChecks):
-    """Compiles schemas where that does no harm, and remembers which can be used."""
+    """Compiles schemas in a limited process, and remembers which can be used."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         super().__init__(f"{__package__}.check_worker", "The format", idle_seconds)
         self._known: OrderedDict[str, str | None] = OrderedDict()
 
     async def check(self, caller: str, schema: str, field: str) -> None:
-        """Check whether ``schema``, the JSON of one that was read, makes a grammar.
+        """Check that ``schema``, the JSON of one that was read, can be compiled.
 
-        Raises BadRequestError, which begins with the ``field`` that asks for it and says why it does not;
-        RateLimitedError where too many checks of ``caller`` wait; UnavailableError where this machine cannot
-        check it.
+        Raises BadRequestError with a reason that begins with the ``field``, RateLimitedError if too many
+        checks of ``caller`` wait, and UnavailableError if this machine cannot check it.
         """
         known = hashlib.sha256(schema.encode()).hexdigest()
         if known not in self._known:
-            async with self._line.place(caller):
+            async with self._line.admit(caller):
                 if known not in self._known:
                     self._known[known] = await self._wrong(schema)
         self._known.move_to_end(known)

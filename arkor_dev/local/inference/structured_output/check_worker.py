@@ -1,7 +1,7 @@
-"""The limited process that compiles a schema before a question goes on with it.
+"""The limited process that compiles a schema before a request goes on with it.
 
-In: ``{"schema"}``, the JSON of one that ``schemas.read`` has written. Out: ``{"answer"}``, why it makes no
-grammar, or null. A schema that needs too much time or memory ends this process, and nothing else.
+In: ``{"schema"}``, JSON from `schemas.read`. Out: ``{"answer"}``, why it cannot be compiled, or null. A
+schema that needs too much time or memory ends only this process.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
-"""Processor time that a schema may take to compile: others wait as long where it is compiled to be used."""
+"""Processor time for compiling a schema: other requests wait as long when it is compiled again for use."""
 KILL_SECONDS: Final = 2
-"""Whole seconds after which the system ends it, in the middle of whatever it does."""
+"""Whole seconds after which the system ends the process, whatever it does."""
 
 
 def main() -> None:

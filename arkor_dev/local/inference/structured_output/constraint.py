@@ -1,4 +1,4 @@
-"""An answer that has to fit a schema: which tokens may come next, and when it is whole."""
+"""Constraining an answer to a schema: which tokens may come next, and when it is complete."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEPT: Final = 16
-"""Compiled schemas that are kept with a vocabulary: a program asks many questions with one."""
+"""Compiled schemas that are cached with a vocabulary: a program sends many requests with one."""
 DIGITS: Final = 300
-"""Characters of a number, at most: other programs read no more."""
+"""Characters of a number at most: other programs read no more."""
 NESTED: Final = 100
-"""Lists and objects inside each other, at most: as deep as Studio itself reads JSON."""
+"""Nested lists and objects at most: as deep as Studio itself reads JSON."""
 
 End = Literal["stop", "length"] | None
 
@@ -36,17 +36,17 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Any, ends: Sequence[int]) -> Vocabulary:
-        """Of a tokenizer of transformers, and the tokens that end an answer; raises :class:`JobFailure`."""
+        """Return the vocabulary of a transformers tokenizer and its end tokens. Raises JobFailure."""
         from .grammar import vocabulary_of
 
         return cls(tokenizer, vocabulary_of(tokenizer, ends))
 
-    def follow(self, schema: str, field: str) -> Constraint:
-        """Begin an answer that fits ``schema`` (the JSON of one that ``schemas.read`` has written).
+    def constrain(self, schema: str, field: str) -> Constraint:
+        """Start an answer that fits ``schema``, JSON from `schemas.read`.
 
-        Raises :class:`JobFailure`, beginning with the ``field`` that asks for it, where it makes no grammar.
+        Raises JobFailure, beginning with the ``field`` of the request, if it cannot be compiled.
         """
-        # Here and not above: most processes that answer never need it.
+        # Not at the top: most answers never need it.
         from .grammar import GrammarError, matcher_of
 
         if schema not in self._compiled:
@@ -61,7 +61,7 @@ class Vocabulary:
 
 
 class Constraint:
-    """One answer, token by token: :meth:`allowed`, then :meth:`take` with the one that was chosen."""
+    """Constrains one answer: `allowed`, then `take` with the chosen token."""
 
     def __init__(self, matcher: LLMatcher, tokens: LLTokenizer, field: str) -> None:
         self._field = field
@@ -70,18 +70,18 @@ class Constraint:
         self._bounds = Bounds()
 
     def allowed(self, size: int) -> NDArray[np.bool_]:
-        """Which of a vocabulary of ``size`` tokens may come next. Raises :class:`JobFailure`."""
-        found = np.zeros(size, np.bool_)
-        told = np.frombuffer(self._matcher.compute_logit_bias(), np.uint8)[:size]
-        found[: told.size] = told != 0
+        """Return which of a vocabulary of ``size`` tokens may come next. Raises JobFailure."""
+        allowed = np.zeros(size, np.bool_)
+        mask = np.frombuffer(self._matcher.compute_logit_bias(), np.uint8)[:size]
+        allowed[: mask.size] = mask != 0
         self._check()
-        return found
+        return allowed
 
     def take(self, token: int) -> End:
-        """Go on with ``token``: why the answer ends with it, if it does. Raises :class:`JobFailure`.
+        """Add ``token``; return why the answer ends with it, or None. Raises JobFailure.
 
-        It ends with ``stop`` where it is whole, so that nothing can follow; with ``length`` where a number or
-        its nesting becomes more than other programs read.
+        It ends with ``stop`` when it is complete and nothing can follow, and with ``length`` when a number or
+        its nesting exceeds what other programs read.
         """
         self._matcher.consume_token(token)
         self._check()
@@ -97,7 +97,7 @@ class Constraint:
 
 
 class Bounds:
-    """What a schema leaves open and a parser does not: numbers and nesting without an end."""
+    """Limits that a schema does not set but parsers have: the length of numbers and the depth of nesting."""
 
     def __init__(self) -> None:
         self._number = bytearray()
@@ -105,7 +105,7 @@ class Bounds:
         self._quoted = self._escaped = False
 
     def push(self, data: bytes) -> bool:
-        """Whether JSON that goes on with ``data`` can still be read by other programs."""
+        """Return whether JSON that continues with ``data`` can still be read by other programs."""
         for byte in data:
             if self._quoted:
                 self._quoted = self._escaped or byte != 0x22
@@ -121,6 +121,6 @@ class Bounds:
         return self._depth <= NESTED and len(self._number) <= DIGITS and self._is_finite()
 
     def _is_finite(self) -> bool:
-        # In the middle of a number its last character may be no digit.
+        # In the middle of a number its last character may not be a digit.
         number: Any = self._number
         return not number or number[-1] not in b"0123456789" or math.isfinite(float(number))

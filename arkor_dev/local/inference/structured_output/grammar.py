@@ -1,7 +1,7 @@
 """llguidance: a schema as a grammar over a model's tokens. No other module knows the library.
 
-Its limits bound the time and the memory of one step, whatever the schema; ``check_worker`` bounds those of
-compiling one. Nothing here reads a file or an address.
+Its limits bound the time and memory of one step, whatever the schema; ``check_worker`` bounds compiling one.
+Nothing here reads a file or an address.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ LIMITS: Final = LLParserLimits(
     step_max_items=20_000,
     max_lexer_states=50_000,
     max_grammar_size=100_000,
-    # It would run over all of a model's tokens, which takes as long as the pattern's author likes.
+    # It would be applied to all of a model's tokens, which takes as long as the author of the pattern likes.
     precompute_large_lexemes=False,
     verbose_errors=False,
 )
-"""What a matcher may use: half or less of the library's own, which are for the largest known schemas."""
+"""Limits of a matcher: at most half of the library's own, which are meant for the largest known schemas."""
 OPTIONS: Final[dict[str, Any]] = {
-    # One space, or a new line and its indentation: without a bound a model may write white space for ever.
+    # One space, or a new line with its indentation: without a limit a model may write white space for ever.
     "whitespace_pattern": r" |\n {0,16}|\n\t{0,4}",
-    # With \uXXXX a name that is listed could be written in a second way, and pass for another one.
+    # With \uXXXX a listed name could be written in a second way and pass for another one.
     "json_allowed_escapes": 'nrbtf\\"',
 }
 TEXT: Final = 300
 
 
 class GrammarError(ValueError):
-    """Why a schema makes no grammar, as a sentence's end."""
+    """Why a schema cannot be compiled, as the end of a sentence."""
 
 
 def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
-    """The tokens of a fast tokenizer of transformers, and which of them end an answer.
+    """Return the tokens of a fast transformers tokenizer, and which of them end an answer.
 
-    It takes up to a second, so it is kept for as long as the model. Raises :class:`JobFailure` where the
-    tokenizer does not say what its tokens are made of.
+    It takes up to a second, so it is cached with the model. Raises JobFailure if the tokenizer does not say
+    which bytes its tokens stand for.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise JobFailure(
             "responseFormat cannot be obeyed: this model's tokenizer does not tell its tokens' bytes"
         )
-    # A copy: padding and truncation are the tokenizer's own, and none of the tokens'.
+    # A copy: padding and truncation are settings of the tokenizer, not of its tokens.
     backend = copy(backend)
     backend.no_padding()
     backend.no_truncation()
@@ -66,7 +66,7 @@ def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
 
 
 class _Bytes:
-    """A vocabulary of one token for each byte, for looking at a grammar without a model."""
+    """A vocabulary with one token for each byte, for checking a grammar without a model."""
 
     eos_token_id = 256
     bos_token_id = None
@@ -78,14 +78,14 @@ class _Bytes:
 
 
 def bytes_alone() -> LLTokenizer:
-    """A vocabulary that is there at once."""
+    """Return that vocabulary; it needs no preparation."""
     return LLTokenizer(TokenizerWrapper(_Bytes()))
 
 
 def matcher_of(schema: str, vocabulary: LLTokenizer) -> LLMatcher:
-    """Follows what is written from its first token on; raises :class:`GrammarError`.
+    """Return a matcher that starts at the first token. Raises GrammarError.
 
-    ``schema`` is the JSON of one that ``schemas.read`` has written, an object.
+    ``schema`` is JSON from `schemas.read`, an object.
     """
     grammar = LLMatcher.grammar_from_json_schema(schema, overrides=OPTIONS)
     matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=LIMITS)
@@ -97,9 +97,9 @@ def matcher_of(schema: str, vocabulary: LLTokenizer) -> LLMatcher:
 
 
 def fault_of(matcher: LLMatcher) -> str:
-    """Why it goes no further, on one line."""
+    """Return why a matcher has stopped, on one line."""
     return _line(matcher.get_error()) or "no value fits it"
 
 
-def _line(told: object) -> str:
-    return " ".join(str(told).split())[:TEXT]
+def _line(message: object) -> str:
+    return " ".join(str(message).split())[:TEXT]

@@ -1,4 +1,4 @@
-"""What of a chat call asks for a format, or for the call of a tool: one schema that its answer fits."""
+"""The format, or the tool call, that a chat request asks for, as one schema for its answer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
 
 
 class Format(NamedTuple):
-    """The JSON of a schema as ``schemas.read`` writes it, and the field that asks for it."""
+    """The JSON of a schema from `schemas.read`, and the request's field that asks for it."""
 
     schema: str
     field: str
 
 
 def format_of(body: dict[str, Any]) -> Format | None:
-    """What the answer has to fit; None where it may be any text.
+    """Return the format of the answer; None if it may be any text.
 
-    Raises :class:`FormatError` with a whole sentence, which begins with the field's name.
+    Raises FormatError with a full sentence that begins with the name of the field.
     """
     choice, wanted = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED
@@ -49,17 +49,19 @@ def _response(wanted: Any) -> Any:
         return {"type": "object"}
     if kind != "json_schema":
         raise FormatError(f'its type must be "text", "json_object" or "json_schema", not {quoted(kind)}')
-    told = wanted.get("json_schema")
-    schema = told.get("schema") if isinstance(told, dict) else None
+    json_schema = wanted.get("json_schema")
+    schema = json_schema.get("schema") if isinstance(json_schema, dict) else None
     if not isinstance(schema, dict):
         raise FormatError(f"json_schema.schema must be a JSON object, not {quoted(schema)}")
-    if not isinstance(told.get("strict"), bool | None):
+    if not isinstance(json_schema.get("strict"), bool | None):
         raise FormatError("json_schema.strict must be true or false")
     return read(schema)
 
 
 def _call(choice: Any, tools: list[Any]) -> Any:
-    """A call of one of ``tools``, or of the one that is named, as ``generation.tool_calls`` reads calls."""
+    """Return the schema of a call of one of ``tools``, or of the named one, in the form of
+    ``generation.tool_calls``.
+    """
     functions = {}
     for tool in tools:
         function = tool.get("function") if isinstance(tool, dict) else None
@@ -85,9 +87,9 @@ def _one(name: str, parameters: Any, place: str) -> Any:
     if not isinstance(parameters, dict | None):
         raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
     try:
-        # Whatever they say, what a function is given is an object.
-        told = read(parameters or {}, f"{place}/properties/arguments/allOf/0")
-        given = {"allOf": [told, {"type": "object"}]}
+        # Whatever the schema says, the arguments of a function are an object.
+        json_schema = read(parameters or {}, f"{place}/properties/arguments/allOf/0")
+        given = {"allOf": [json_schema, {"type": "object"}]}
     except FormatError as fault:
         raise FormatError(f"of the parameters of {quoted(name)}, {fault}") from None
     return {

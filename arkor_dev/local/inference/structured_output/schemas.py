@@ -1,7 +1,7 @@
-"""A JSON Schema of somebody else, read into one that is enforced to the letter; the rest is refused by name.
+"""Reading an untrusted JSON Schema into one that is enforced completely; the rest is refused by name.
 
-What is read is written anew, with nothing in it but keywords that are enforced: no address to be fetched, no
-option of a library, no annotation. Its size is bounded, and so is what can be made of it.
+The result is written anew and contains only keywords that are enforced: no address to fetch, no option of a
+library, no annotation. Its size, and the size of what can be made from it, are limited.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from urllib.parse import unquote
 from arkor_dev.contract.rules import quoted
 
 DEPTH: Final = 32
-"""Schemas inside each other."""
+"""Nested schemas at most."""
 SCHEMAS: Final = 1_000
-"""All schemas of one format."""
+"""Schemas in one format at most."""
 VALUES: Final = 2_000
-"""All values of ``enum`` and ``const``, with those inside them."""
+"""Values of ``enum`` and ``const`` at most, nested ones included."""
 CHARACTERS: Final = 64_000
-"""All names, patterns and texts."""
+"""Characters of all names, patterns and texts."""
 PATTERN: Final = 1_000
 """Characters of one pattern."""
 COUNT: Final = 100_000
 """The largest minLength, maxItems and so on."""
 WHOLE: Final = 2**53 - 1
-"""Numbers up to here are exact in every program that reads JSON."""
+"""Integers up to this are exact in every program that reads JSON."""
 LEAST_MULTIPLE: Final = 1e-6
 TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
 FORMATS: Final = (
@@ -35,9 +35,10 @@ FORMATS: Final = (
     *("email", "hostname", "ipv4", "ipv6", "uuid", "uri"),
 )
 LENGTHS: Final = {"date-time": 35, "time": 24, "duration": 60}
-"""The longest text of formats that allow digits without an end: a model may write them for ever.
+"""The longest text of formats with unlimited digits: a model may write them for ever.
 
-A time has up to nanoseconds and an offset with them."""
+A time has up to nanoseconds and an offset with them.
+"""
 COUNTS: Final = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
 )
@@ -46,7 +47,7 @@ SINGLE: Final = frozenset({"items", "additionalProperties"})
 LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 IN_PLACE: Final = frozenset({"anyOf", "oneOf", "allOf"})
-"""Whose schemas are for the same value, and not for a part of it."""
+"""Keywords whose schemas apply to the same value, not to a part of it."""
 REFUSED: Final = frozenset(
     {
         *("not", "if", "then", "else", "contains", "minContains", "maxContains", "uniqueItems"),
@@ -54,24 +55,24 @@ REFUSED: Final = frozenset(
         *("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef", "$vocabulary"),
     }
 )
-"""Keywords of JSON Schema that say something about a value, and are not enforced here."""
+"""JSON Schema keywords that say something about a value and are not enforced here."""
 WHERE: Final = 80
 _NOTHING: Final = object()
 
 
 class FormatError(ValueError):
-    """Why a format is refused, as a sentence's end: ``uniqueItems in #/properties/tags is …``."""
+    """Why a format is refused, as the end of a sentence: ``uniqueItems in #/properties/tags is …``."""
 
 
 def read(schema: object, at: str = "#") -> Any:
-    """``schema`` with what is enforced of it alone; ``at`` is where it will lie in a larger one.
+    """Return what is enforced of ``schema``; ``at`` is where it will be in a larger one.
 
-    Raises :class:`FormatError` with what is wrong, or not enforced, and where.
+    Raises FormatError with what is wrong or not enforced, and where.
     """
     reader = _Reader(at)
-    found = reader.schema(schema, "#", 0)
+    result = reader.schema(schema, "#", 0)
     reader.check_references()
-    return found
+    return result
 
 
 class _Reader:
@@ -81,43 +82,47 @@ class _Reader:
         self._known: set[str] = set()
         self._references: list[tuple[str, str]] = []
         self._same: dict[str, list[str]] = {}
-        """Of each schema's place those that are for the same value."""
+        """For each schema's location, the locations of those for the same value."""
 
-    def schema(self, given: object, place: str, depth: int) -> Any:
+    def schema(self, given: object, pointer: str, depth: int) -> Any:
         self._schemas += 1
         if self._schemas > SCHEMAS:
             raise FormatError(f"it has more than {SCHEMAS:,} schemas in it")
         if depth > DEPTH:
             raise FormatError(f"its schemas are nested more than {DEPTH} deep")
-        self._known.add(place)
+        self._known.add(pointer)
         if isinstance(given, bool):
             return given
         if not isinstance(given, dict):
-            raise FormatError(f"{_shown(place)} must be a schema, which is an object, not {quoted(given)}")
-        found: dict[str, Any] = {}
+            raise FormatError(f"{_shown(pointer)} must be a schema, which is an object, not {quoted(given)}")
+        result: dict[str, Any] = {}
         for keyword, value in given.items():
             if keyword == "$id" and depth:
-                raise FormatError(f"$id in {_shown(place)} is not supported: only the outermost may have one")
+                raise FormatError(
+                    f"$id in {_shown(pointer)} is not supported: only the outermost may have one"
+                )
             if keyword in REFUSED and not (keyword == "uniqueItems" and value is False):
-                raise FormatError(f"{keyword} in {_shown(place)} is not supported")
-            read = self._keyword(keyword, value, place, depth)
+                raise FormatError(f"{keyword} in {_shown(pointer)} is not supported")
+            read = self._keyword(keyword, value, pointer, depth)
             if read is not _NOTHING:
-                found[keyword] = read
-        if most := LENGTHS.get(found.get("format", "")):
-            found["maxLength"] = min(most, found.get("maxLength", most))
-        needed = len(found.get("required", ()))
-        if found.get("minProperties", 0) > needed + 1:
-            # Names that no list has may come twice, so more of them cannot be counted on.
-            raise FormatError(f"minProperties in {_shown(place)} may be 1 more than required names, at most")
-        return found
+                result[keyword] = read
+        if most := LENGTHS.get(result.get("format", "")):
+            result["maxLength"] = min(most, result.get("maxLength", most))
+        needed = len(result.get("required", ()))
+        if result.get("minProperties", 0) > needed + 1:
+            # Names that are not listed may occur twice, so that their number is unreliable.
+            raise FormatError(
+                f"minProperties in {_shown(pointer)} may be 1 more than required names, at most"
+            )
+        return result
 
-    def _keyword(self, keyword: str, value: Any, place: str, depth: int) -> Any:
-        """What is enforced of one keyword; ``_NOTHING`` of what says nothing about a value."""
-        inside = f"{place}/{_escaped(keyword)}"
+    def _keyword(self, keyword: str, value: Any, pointer: str, depth: int) -> Any:
+        """Return what is enforced of one keyword; ``_NOTHING`` for one that says nothing about a value."""
+        inside = f"{pointer}/{_escaped(keyword)}"
         if keyword in SINGLE:
             return self.schema(value, inside, depth + 1)
         if keyword in LISTS:
-            return self._list(keyword, value, place, depth)
+            return self._list(keyword, value, pointer, depth)
         if keyword in MAPS:
             if not isinstance(value, dict):
                 raise FormatError(f"{_shown(inside)} must be an object of schemas, not {quoted(value)}")
@@ -128,7 +133,7 @@ class _Reader:
                 for name, each in value.items()
             }
         if keyword == "$ref":
-            return self._reference(value, place)
+            return self._reference(value, pointer)
         if keyword in COUNTS:
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not whole or not 0 <= value <= COUNT:
@@ -174,87 +179,87 @@ class _Reader:
                 return list(dict.fromkeys(value))
         return _NOTHING
 
-    def _list(self, keyword: str, value: Any, place: str, depth: int) -> list[Any]:
-        inside = f"{place}/{keyword}"
+    def _list(self, keyword: str, value: Any, pointer: str, depth: int) -> list[Any]:
+        inside = f"{pointer}/{keyword}"
         if not isinstance(value, list) or not value:
             raise FormatError(f"{_shown(inside)} must be a list of one or more schemas, not {quoted(value)}")
         places = [f"{inside}/{number}" for number in range(len(value))]
         if keyword in IN_PLACE:
-            self._same.setdefault(place, []).extend(places)
+            self._same.setdefault(pointer, []).extend(places)
         return [self.schema(each, at, depth + 1) for each, at in zip(value, places, strict=True)]
 
-    def _reference(self, value: Any, place: str) -> str:
+    def _reference(self, value: Any, pointer: str) -> str:
         if not isinstance(value, str) or not re.match(r"#(/|$)", value):
             raise FormatError(
-                f"$ref in {_shown(place)} must point into the schema itself (#/$defs/…), not to "
+                f"$ref in {_shown(pointer)} must point into the schema itself (#/$defs/…), not to "
                 f"{quoted(value)}: nothing is fetched"
             )
-        self._count_text(value, place, CHARACTERS)
+        self._count_text(value, pointer, CHARACTERS)
         target = unquote(value)
-        self._references.append((place, target))
-        self._same.setdefault(place, []).append(target)
+        self._references.append((pointer, target))
+        self._same.setdefault(pointer, []).append(target)
         return self._at + value[1:]
 
-    def _value(self, value: Any, place: str, depth: int) -> Any:
+    def _value(self, value: Any, pointer: str, depth: int) -> Any:
         self._values += 1
         if self._values > VALUES:
             raise FormatError(f"it has more than {VALUES:,} values in enum and const")
         if depth > DEPTH:
-            raise FormatError(f"a value in {_shown(place)} is nested more than {DEPTH} deep")
+            raise FormatError(f"a value in {_shown(pointer)} is nested more than {DEPTH} deep")
         if isinstance(value, str):
-            self._count_text(value, place, CHARACTERS)
+            self._count_text(value, pointer, CHARACTERS)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            self._number(value, place)
+            self._number(value, pointer)
         elif isinstance(value, list):
-            return [self._value(each, place, depth + 1) for each in value]
+            return [self._value(each, pointer, depth + 1) for each in value]
         elif isinstance(value, Mapping):
             for name in value:
-                self._count_text(name, place, CHARACTERS)
-            return {name: self._value(each, place, depth + 1) for name, each in value.items()}
+                self._count_text(name, pointer, CHARACTERS)
+            return {name: self._value(each, pointer, depth + 1) for name, each in value.items()}
         return value
 
-    def _number(self, value: Any, place: str) -> float:
+    def _number(self, value: Any, pointer: str) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= WHOLE:
-            raise FormatError(f"{_shown(place)} must be a number from -{WHOLE:,} to {WHOLE:,}")
-        # Smaller steps than these are lost on the way into a grammar.
+            raise FormatError(f"{_shown(pointer)} must be a number from -{WHOLE:,} to {WHOLE:,}")
+        # A grammar cannot express smaller steps than these.
         if value and math.isclose(value, 0, abs_tol=1e-12):
-            raise FormatError(f"{_shown(place)} is too close to 0: {value}")
+            raise FormatError(f"{_shown(pointer)} is too close to 0: {value}")
         return value
 
-    def _count_text(self, text: Any, place: str, most: int) -> None:
+    def _count_text(self, text: Any, pointer: str, most: int) -> None:
         if not isinstance(text, str) or len(text) > most:
-            raise FormatError(f"{_shown(place)} must have texts of up to {most:,} characters")
+            raise FormatError(f"{_shown(pointer)} must have texts of up to {most:,} characters")
         self._characters += len(text)
         if self._characters > CHARACTERS:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
 
     def check_references(self) -> None:
-        """Whether each points to a schema, and none to itself before a value has begun."""
-        for place, target in self._references:
+        """Check that every reference leads to a schema, and none to itself for the same value."""
+        for pointer, target in self._references:
             if target not in self._known:
-                raise FormatError(f"$ref in {_shown(place)} points to {quoted(target)}, where no schema is")
-        # A chain of places that are all for the same value must end; each place is looked at once.
+                raise FormatError(f"$ref in {_shown(pointer)} points to {quoted(target)}, where no schema is")
+        # A chain of locations for the same value must end; each location is visited once.
         done: set[str] = set()
         for start in self._same:
             path: dict[str, None] = {}
             stack: list[tuple[str, bool]] = [(start, False)]
             while stack:
-                place, leaving = stack.pop()
+                pointer, leaving = stack.pop()
                 if leaving:
-                    del path[place]
-                    done.add(place)
-                elif place in path:
-                    raise FormatError(f"$ref in {_shown(place)} comes back to itself, and never to a value")
-                elif place not in done:
-                    path[place] = None
-                    stack.append((place, True))
-                    stack += [(each, False) for each in self._same.get(place, ())]
+                    del path[pointer]
+                    done.add(pointer)
+                elif pointer in path:
+                    raise FormatError(f"$ref in {_shown(pointer)} comes back to itself, and never to a value")
+                elif pointer not in done:
+                    path[pointer] = None
+                    stack.append((pointer, True))
+                    stack += [(each, False) for each in self._same.get(pointer, ())]
 
 
 def _escaped(name: str) -> str:
-    """A name as a part of a JSON pointer."""
+    """Escape a name for a JSON pointer."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _shown(place: str) -> str:
-    return place if len(place) <= WHERE else f"{place[: WHERE - 1]}…"
+def _shown(pointer: str) -> str:
+    return pointer if len(pointer) <= WHERE else f"{pointer[: WHERE - 1]}…"

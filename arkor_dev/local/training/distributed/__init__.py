@@ -1,5 +1,4 @@
-"""One job that several worker processes train together, each on its share of every batch.
+"""Training one job in several worker processes, each on its share of every batch.
 
-``meeting`` is where they find each other, ``group`` what they tell each other, ``run`` the training with it.
-Start there.
+Start with ``run``. ``rendezvous`` is how the workers find each other, ``process_group`` how they communicate.
 """

@@ -1,7 +1,7 @@
-"""What the worker processes of one job tell each other: sums, and what the first of them says.
+"""Communication between the workers of one job: sums, and broadcasts from rank 0.
 
-It is torch's own process group, made without its global state: gloo, and NCCL beside it for what lies on a
-GPU. Nothing that is sent is a program: numbers, and JSON.
+It uses torch's own process group without its global state: gloo, and NCCL for tensors on a GPU. Only numbers
+and JSON are sent, never a program.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from .rendezvous import Rendezvous
 
 PATIENCE: Final = timedelta(hours=2)
-"""How long a worker waits for the others: the first one evaluates, saves and answers samples meanwhile. That
-one of them has died shows much earlier, by its connection or to the driver."""
+"""How long a worker waits for the others, because rank 0 also evaluates, saves and generates samples. The
+death of a worker is noticed much earlier, by its connection or by the driver.
+"""
 
 
 class ProcessGroup:
-    """``count`` workers of one job, of which this process is ``rank``; it computes on ``device``.
+    """The ``count`` workers of one job; this process is ``rank`` and computes on ``device``.
 
-    Every call is made by all of them, in the same order. Raises GroupLostError where another one is gone.
+    All workers make the same calls in the same order. Raises PeerLostError when another worker is gone.
     """
 
     def __init__(self, meeting: Rendezvous, device: str) -> None:
@@ -51,19 +52,19 @@ class ProcessGroup:
                 self._quick = dist.ProcessGroupNCCL(store, *place, dist.ProcessGroupNCCL.Options())
 
     def sum(self, tensor: Any) -> None:
-        """Put into ``tensor``, of the processor or of the device, the sum of those of all workers."""
+        """Replace ``tensor`` (on the CPU or the device) by the sum over all workers."""
         with _others():
             self._of(tensor).allreduce([tensor]).wait()
 
     def take_first(self, tensor: Any) -> None:
-        """Put into ``tensor`` what the first worker has in its own."""
+        """Replace ``tensor`` by that of rank 0."""
         options = dist.BroadcastOptions()
         options.rootRank, options.rootTensor = 0, 0
         with _others():
             self._of(tensor).broadcast([tensor], options).wait()
 
     def said_by_first(self, value: Any) -> Any:
-        """The ``value`` of the first worker, as JSON can have it."""
+        """Return the ``value`` of rank 0, which must be JSON."""
         self._told += 1
         key = f"told/{self._told}"
         with _others():

@@ -1,7 +1,7 @@
-"""Where the worker processes of one job find each other. Without torch: a port is there at once.
+"""How the workers of one job find each other. It does not import torch, so that the port is known at once.
 
-The first of them listens on its machine's address, at a port that the system chooses, and says which one as
-its first message. It holds that port from then on, so that nobody else can be taken for it.
+Rank 0 listens on its machine's address, at a port that the system chooses, and sends that port as its first
+message. It keeps the port from then on, so that no other process can impersonate it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class PeerLostError(Exception):
-    """Another worker of the job does not answer any more: without it there is no step."""
+    """Another worker of the job no longer answers; without it no step is possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendezvous:
-    """Worker ``rank`` (from 0) of ``count`` of one job, at the address ``host``.
+    """Worker ``rank`` (from 0) of ``count`` of one job, on the machine ``host``.
 
-    They meet at ``address`` and ``port`` of the first one, which has the ``listener``.
+    The workers meet at ``address`` and ``port`` of rank 0, which has the ``listener``.
     """
 
     rank: int
@@ -38,9 +38,9 @@ class Rendezvous:
 
     @classmethod
     def of(cls, job: Mapping[str, Any], link: Link) -> Rendezvous | None:
-        """That of a ``job`` with ``together``, ``{rank, count, host, address?, port?}``; None for one alone.
+        """Return the rendezvous in a ``job``'s ``group``, ``{rank, count, host, address?, port?}``, or None.
 
-        Raises OSError where the first worker cannot listen.
+        Raises OSError if rank 0 cannot listen.
         """
         told = job.get("group")
         if told is None:
@@ -54,7 +54,7 @@ class Rendezvous:
         return cls(rank, count, host, host, port, listener)
 
     def check(self, batch: int) -> None:
-        """Raise JobFailure where a batch has not a row for each worker."""
+        """Raise JobFailure if a batch has fewer rows than there are workers."""
         if batch < self.count:
             raise JobFailure(
                 f"{self.count} workers share each batch, and a batch has {batch} rows: set batchSize to "

@@ -1,9 +1,8 @@
-"""The training of one job by several workers: the steps of one, but for the order in which is added up.
+"""Training one job in several workers: the same steps as with one, except for the order of summation.
 
-Each worker has all of the job's rows in the same order, and computes every so many-th row of each batch. A
-step's loss is the mean over the weights of the whole step's rows. The gradients are added up before they are
-cut to their length, so every worker moves the same weights by the same bits. The first worker alone speaks,
-evaluates and saves.
+Each worker has all rows of the job in the same order, and computes every ``count``-th row of each batch. A
+step's loss is the mean over the weights of the whole step's rows. Gradients are summed before they are
+clipped, so every worker changes the same weights by the same bits. Only rank 0 reports, evaluates and saves.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ OTHER_ROWS: Final = "The workers of this job have not read the same rows: has th
 
 
 def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:
-    """The number format of the first worker; raises JobFailure where this one has other ``rows``."""
+    """Return rank 0's number format. Raises JobFailure if this worker has other ``rows``."""
     name, reason, known = group.said_by_first([choice.name, choice.reason, hash_of_rows(rows)])
     if known != hash_of_rows(rows):
         raise JobFailure(OTHER_ROWS)
@@ -44,26 +43,26 @@ def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]
 
 
 class NullKeeper(Keeper):
-    """Of a worker that is not the first: it leaves nothing on the disk."""
+    """The keeper of a worker other than rank 0: it writes nothing."""
 
     def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:
-        """Nothing is written."""
+        """Write nothing."""
         self.step = step
 
     def final(self, *_: Any) -> dict[str, Any]:
-        """Nothing is written."""
+        """Write nothing."""
         return {}
 
     def best(self, _: int) -> list[dict[str, Any]]:
-        """Nothing was written."""
+        """Write nothing."""
         return []
 
     def point(self, step: int, _: Callable[[], Any]) -> None:
-        """Nothing is written."""
+        """Write nothing."""
         self.step = step
 
     def has_checkpoint(self, _: int) -> bool:
-        """The first worker sees to it."""
+        """Return True: rank 0 sees to it."""
         return True
 
 
@@ -74,11 +73,11 @@ class DistributedRun(Run):
     group: ProcessGroup = field(kw_only=True)
 
     def begin(self) -> None:
-        """As `Run` has it, with the weights that the first worker begins with."""
+        """See `Run`; all workers start with the weights of rank 0."""
         if self.group.rank:
             self.make_keeper = NullKeeper
         super().begin()
-        if self.begun:  # a machine of another kind may split the base's weights in another way
+        if self.begun:  # another kind of machine may decompose the base's weights differently
             first = {name: self._first(weight).cpu() for name, weight in self.begun.items()}
             begin_at(self.model, self.begun, first)
             self.begun = {name: weight.to(self.begun[name]) for name, weight in first.items()}
@@ -92,7 +91,7 @@ class DistributedRun(Run):
         return found
 
     def evaluate(self) -> float:
-        """As `Run` has it; the first worker measures, and all know."""
+        """See `Run`; rank 0 measures and all workers get the result."""
         loss = torch.zeros(1, dtype=torch.float64)
         if self.group.rank == 0:
             loss[0] = super().evaluate()
@@ -105,7 +104,7 @@ class DistributedRun(Run):
             raise JobFailure("The workers of this job cannot go on from the same step: resume it again")
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
-        # What is drawn by chance depends on step and worker alone: a run that goes on draws the same.
+        # Random draws depend only on step and worker, so that a resumed run draws the same.
         chance = random.Random(f"{self.seed}/{self.step + 1}/{self.group.rank}")  # noqa: S311 - no secrecy
         torch.manual_seed(chance.getrandbits(63))
         super()._make_step(batches)
@@ -124,13 +123,13 @@ class DistributedRun(Run):
         return value
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
-        """Only remember a fault: all workers have to know of it before one of them raises it."""
+        """Note a fault without raising it: all workers must know of it first."""
         if not math.isfinite(value):
             self._faulty = rows
         return value
 
     def _sum_gradients(self) -> None:
-        """Give every weight the sum of its gradients; one that has none anywhere keeps none."""
+        """Sum the gradients of every weight over all workers; one without any gradient keeps None."""
         weights = self.trainable
         sizes = [weight.numel() for weight in weights]
         line = torch.zeros(sum(sizes) + len(sizes), dtype=torch.float32, device=weights[0].device)

@@ -54,19 +54,18 @@ class Judging:
         self._run: Run | None = None
         self._stage: Stage | None = None
 
-    def follow(self, run: Run) -> Run:
-        """Note each evaluation of ``run``, row by row, as it is reported; returns it."""
-        self._run, run.emit = run, self._note
+    def follow(self, run: Run) -> None:
+        """Note each evaluation of ``run``, row by row, as it is reported."""
+        self._run = run
+        run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
-        return run
 
-    def _note(self, name: str, **fields: Any) -> None:
+    def _note(self, name: str, fields: Mapping[str, Any]) -> None:
         if name == TRAINING_LOG and self._run:
             if "loss" in fields:
                 self._history.learned(fields["loss"])
             if "evalLoss" in fields:
                 self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
-        self._emit(name, **fields)
 
     def _seconds_left(self) -> float:
         """Seconds that the comparison still takes."""
@@ -221,6 +220,7 @@ def _stage(
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
         failed=failed,
+        dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
     )
 

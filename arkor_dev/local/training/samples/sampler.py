@@ -27,7 +27,7 @@ from .greedy import Answer, Watch, answers, switched_off
 from .prompts import prompts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from arkor_dev.local.training.preparation import Preparation
@@ -73,12 +73,12 @@ class Samples:
         self._budget = SampleBudget()
         self._from, self._steps_began, self._passed = 0, began, 0
 
-    def follow(self, run: Run) -> Run:
-        """Take the answers of ``run`` as its events show where it is; returns it."""
+    def follow(self, run: Run) -> None:
+        """Take the answers of ``run`` as its events show where it is."""
         if self._prompts:
-            self._run, self._emit, run.emit = run, run.emit, self._note
+            self._run = run
+            run.emit.observers.append(self._note)
             run.phases.later.append(self._seconds_left)
-        return run
 
     def end(self) -> bool:
         """Ask what the run has made in the end; false where the job was stopped meanwhile."""
@@ -89,8 +89,7 @@ class Samples:
         missing = self._run is not None and self._run.kept_step not in self._sent
         return not (missing and self._stopped())
 
-    def _note(self, name: str, **fields: Any) -> None:
-        self._emit(name, **fields)
+    def _note(self, name: str, fields: Mapping[str, Any]) -> None:
         run = self._run
         if run is None:
             return

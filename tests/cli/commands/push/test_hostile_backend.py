@@ -99,7 +99,7 @@ async def test_a_file_that_is_longer_than_was_told_is_not_read_to_its_end(
     fake_backend.exports.named = [{**entry(name, b""), "bytes": 9}]
     monkeypatch.setattr(asking, "hashlib", SimpleNamespace(sha256=Counting))
     said = await command.run(2, "push", job, "ann/keeper", "--yes")
-    assert "came otherwise than it was written" in said
+    assert "does not match its size and hash" in said
     assert sum(read) <= 9
     assert left_over(settings) == []
     assert hub.repos == {}

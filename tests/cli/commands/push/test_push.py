@@ -117,7 +117,7 @@ async def test_it_asks_before_anything_is_published(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = await command.run(2, "push", job, "ann/keeper")
-    assert "ann/keeper would be published, and nobody can be asked here: add --yes" in refused
+    assert "ann/keeper would be published, but there is no terminal to ask at: add --yes" in refused
     assert "--yes" in await command.run(2, "push", job, "ann/keeper", "--json")
     assert (hub.asked, fake_backend.exports.made) == ([], {})
     questions: list[str] = []
@@ -137,7 +137,7 @@ async def test_it_asks_before_anything_is_published(
     what = f"{job} (keeper), adapter, {size / 1000:.1f} kB in 4 files, will be published as"
     assert questions == [f"{what} {hub.url}/ann/keeper: private, by ann.\nPublish it? [y/N] "]
     await command.run(0, "push", job, "ann/keeper")
-    assert "public, for everybody to see, by ann." in questions[1]
+    assert "public, visible to everyone, by ann." in questions[1]
     assert hub.repos["ann/keeper"].files == ALL
 
 
@@ -169,15 +169,13 @@ async def test_what_the_hub_refuses_is_said_before_anything_is_made(
     assert "hf_wrong" not in said
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     hub.role = "read"
-    assert (
-        f"This token may only read. Make one that may write on {hub.url}/settings/tokens" in await refused()
-    )
+    assert f"read-only. Create one with write access at {hub.url}/settings/tokens" in await refused()
     hub.role = "write"
     assert "may not write as bob: choose one of ann, acme, as in ann/keeper" in await refused("bob/keeper")
     hub.repos["ann/open"] = Repository(private=False)
-    assert "ann/open is there, and public" in await refused("ann/open", "--private")
+    assert "ann/open exists and is public" in await refused("ann/open", "--private")
     hub.told = {"id": "ann/new\x1b[31m"}
-    assert "is called ann/new now" in await refused("ann/open")
+    assert "was renamed to ann/new" in await refused("ann/open")
     hub.told = {"name": ["\x1b[31m"], "orgs": "x", "auth": 3}
     assert "may not write as ann" in await refused()
     hub.told = {}
@@ -207,7 +205,7 @@ async def test_a_right_that_is_lacking_is_found_out_later_and_the_export_stays(
 ) -> None:
     hub.role = "fineGrained"  # of which the hub does not tell what it may
     said = await command.run(2, "push", job, "bob/keeper", "--yes")
-    assert "does not let this token write bob/keeper: it has no right to, or the name is another's" in said
+    assert "does not let this token write bob/keeper: it lacks the permission" in said
     hub.faults = lambda _, path: 403 if path.endswith("/commit/main") else None
     said = await command.run(2, "push", job, "ann/keeper", "--yes")
     assert "does not let this token write ann/keeper" in said
@@ -253,7 +251,7 @@ async def test_a_cut_connection_is_gone_on_with_and_nothing_is_there_twice(
     # And once more: there is nothing new.
     before = len(hub.puts())
     said = await command.run(0, "push", job, "ann/keeper", "--yes")
-    assert f"{hub.url}/ann/keeper has all of it already: nothing has changed." in said
+    assert f"{hub.url}/ann/keeper is up to date: there was nothing to publish." in said
     assert (len(hub.puts()), len(repo.commits)) == (before, 2)
 
 
@@ -266,7 +264,7 @@ async def test_what_has_arrived_is_not_sent_again_by_the_next_push(
     place = f"/put/{hashlib.sha256(second).hexdigest()}"
     hub.faults = lambda _, path: 403 if path == place else None
     said = await command.run(2, "push", job, "ann/keeper", "--yes")
-    assert "Where" in said
+    assert "where" in said
     assert "localhost" in said
     assert "Signature" not in said
     assert len(hub.objects) == 1
@@ -283,7 +281,7 @@ async def test_another_model_than_the_trained_one_stays_here(
 ) -> None:
     fake_backend.exports.proof = PROOF | {"verdict": "differs", "sentence": "Another\x1b[31m model."}
     said = await command.run(1, "push", job, "ann/keeper", "--yes")
-    assert said == "Another model. Nothing was published. To do it all the same, add --force.\n"
+    assert said == "Another model. Nothing was published. To publish anyway, add --force.\n"
     assert (hub.repos, fake_backend.exports.of(job)) == ({}, {})
     await command.run(0, "push", job, "ann/keeper", "--yes", "--force")
     assert hub.repos["ann/keeper"].files == ALL
@@ -347,16 +345,20 @@ def fake_files(fake_backend: FakeBackend) -> list[dict[str, Any]]:
         (
             "README.md",
             "# Mine\n\nIt lies in /home/ann/models/x.\n",
-            "README.md tells a path of this machine in line 3",
+            "README.md contains a path of this machine in line 3",
         ),
         (
             "config.json",
             '{"_name_or_path": "{project}"}',
-            "config.json tells a path of this machine in line 1",
+            "config.json contains a path of this machine in line 1",
         ),
-        ("provenance.json", '{"x": "{token}"}', "provenance.json tells a token in line 1"),
-        ("model.gguf", "GGUF\0name\0{project}/tiny\0", "model.gguf tells a path of this machine, or a token"),
-        ("tokenizer.json", '{"x": "{token}"}', "tokenizer.json tells a path of this machine, or a token"),
+        ("provenance.json", '{"x": "{token}"}', "provenance.json contains a token in line 1"),
+        (
+            "model.gguf",
+            "GGUF\0name\0{project}/tiny\0",
+            "model.gguf contains a path of this machine, or a token",
+        ),
+        ("tokenizer.json", '{"x": "{token}"}', "tokenizer.json contains a path of this machine, or a token"),
     ],
 )
 async def test_nothing_leaves_that_tells_of_this_machine(

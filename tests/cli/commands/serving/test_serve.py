@@ -78,7 +78,7 @@ async def test_an_endpoint_is_served_and_nothing_else(settings: Settings, serves
     add(serves, "other")
     async with served(settings, serves, "bot") as (said, origin):
         assert f"Serving {origin}/e/bot/v1 (model bot)" in said
-        assert "open to every program of this machine" in said
+        assert "Any program on this machine can call it" in said
         assert await status(f"{origin}/e/bot/v1/chat/completions") == 200
         assert await status(f"{origin}/e/other/v1/chat/completions") == 404
         assert await status(f"{origin}/e/bot/v1/chat/completions", Origin="http://evil.example") == 403
@@ -96,7 +96,7 @@ async def test_of_a_job_an_endpoint_is_made_with_a_key(settings: Settings, serve
     job = serves.add_job("completed", name="Support Bot!")
     add(serves, "support-bot")
     async with served(settings, serves, job) as (said, origin):
-        key = re.search(r"shown this once: (\S+)", said)
+        key = re.search(r"shown only once: (\S+)", said)
         assert key
         url = f"{origin}/e/support-bot-2/v1/chat/completions"
         assert await status(url) == 401
@@ -112,14 +112,14 @@ async def test_of_a_job_an_endpoint_is_made_with_a_key(settings: Settings, serve
 async def test_an_open_one_is_made_on_demand_alone(settings: Settings, serves: FakeBackend) -> None:
     serves.add_job("completed", name="bot")
     async with served(settings, serves, "latest", "--open") as (said, origin):
-        assert "open to every program" in said
+        assert "Any program on this machine can call it" in said
         assert await status(f"{origin}/e/bot/v1/chat/completions") == 200
 
 
 async def test_what_cannot_be_served(command: Command, serves: FakeBackend) -> None:
     add(serves, "off", enabled=False)
     add(serves, "locked", authMode="fixed_api_key")
-    assert "Say what to serve" in await command.run(2, "serve")
+    assert "Name what to serve" in await command.run(2, "serve")
     for name, said in (("off", "is off"), ("nothing", "There is no endpoint nothing")):
         assert said in await command.run(2, "serve", name)
     serves.features = []

@@ -83,7 +83,7 @@ def test_a_model_that_was_a_folder_goes_by_the_name_that_it_has_here(project: Pa
 def test_settings_that_cannot_be_are_refused(project: Path) -> None:
     trainer = trainer_of(project, made("predicate", "more", to=1))
     before = made(*EXTERNAL, "settings", "maxSteps", to="rm -rf")
-    with pytest.raises(BadRequestError, match="cannot be trained with"):
+    with pytest.raises(BadRequestError, match="can't be used"):
         config_of(trainer, before)
     before = made(*INTERNAL, "numberFormat", to="../x")
     assert "numberFormat" not in config_of(trainer, before)
@@ -92,7 +92,7 @@ def test_settings_that_cannot_be_are_refused(project: Path) -> None:
 def test_the_same_bits_are_the_same() -> None:
     outcome = _compared(statement(), statement())
     assert (outcome["ok"], outcome["same"], outcome["reasons"]) == (True, True, [])
-    assert lines(outcome) == ["Trained again, it is the same bit for bit."]
+    assert lines(outcome) == ["Reproduced: the repeated training is the same bit for bit."]
 
 
 def other(**internal: Any) -> Any:
@@ -103,10 +103,10 @@ def test_other_bits_without_a_reason_are_a_fault() -> None:
     outcome = _compared(statement(), other())
     assert (outcome["ok"], outcome["same"]) == (False, False)
     assert lines(outcome) == [
-        "Trained again, it has other bits: adapter_model.safetensors.",
-        "Nothing that they are known to depend on is another.",
-        "loss: 1.5000, and 1.5000 before",
-        "eval loss: 1.7500, and 1.7500 before",
+        "Not reproduced: the repeated training differs in adapter_model.safetensors.",
+        "Nothing that they are known to depend on differs.",
+        "loss: 1.5000, was 1.5000",
+        "eval loss: 1.7500, was 1.7500",
     ]
 
 
@@ -114,8 +114,8 @@ def test_other_bits_with_a_reason_and_close_losses_are_none() -> None:
     outcome = _compared(statement(), other(threads=1, processor="Another\x1b[31m"))
     assert outcome["ok"]
     assert outcome["reasons"] == [
-        "the processor is Another and was Some CPU",
-        "the number of threads is 1 and was 2",
+        "the processor is Another, was Some CPU",
+        "the number of threads is 1, was 2",
     ]
     figures = {"loss": 1.6, "evalLoss": 1.75}
     path = (*DETAILS, "byproducts", 0, "annotations")
@@ -126,10 +126,10 @@ def test_other_bits_with_a_reason_and_close_losses_are_none() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ((*DETAILS, "builder", "version", "torch"), "2.14.0", "torch is 2.14.0 and was 2.13.0"),
-        ((*DETAILS, "builder", "builderDependencies"), [], "arkor-dev's own code is another"),
-        ((*INTERNAL, "device"), "cuda", "the device is cuda and was cpu"),
-        ((*INTERNAL, "numberFormat"), "bfloat16", "the number format is bfloat16 and was float32"),
+        ((*DETAILS, "builder", "version", "torch"), "2.14.0", "torch is 2.14.0, was 2.13.0"),
+        ((*DETAILS, "builder", "builderDependencies"), [], "arkor-dev's own code differs"),
+        ((*INTERNAL, "device"), "cuda", "the device is cuda, was cpu"),
+        ((*INTERNAL, "numberFormat"), "bfloat16", "the number format is bfloat16, was float32"),
         ((*BUILD, "resolvedDependencies", 1), resource("base/x", b"x"), "the base model's files"),
         ((*BUILD, "resolvedDependencies", 2), resource("rows", b"x"), "the rows as the model reads them"),
     ],
@@ -142,5 +142,5 @@ def test_each_thing_that_the_bits_depend_on_is_named(path: tuple[str, ...], valu
 
 def test_an_extended_job_is_trained_in_one_go() -> None:
     assert reasons_of(statement(extendedAfter=20), statement()) == [
-        "it was extended after step 20, and is trained in one go now"
+        "it was extended after step 20, but now trained in one run"
     ]

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
     from tests.local.conftest import Trained
 
-pytestmark = [pytest.mark.engine, needs_gguf, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.engine,
+    needs_gguf,
+    pytest.mark.usefixtures("forked", "forked_workers"),
+    pytest.mark.timeout(600),
+]
 
 
 async def said(answers: EngineRouter, **more: Any) -> tuple[str, dict[str, Any], list[str]]:

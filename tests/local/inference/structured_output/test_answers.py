@@ -195,5 +195,5 @@ def test_a_model_that_remembers_in_its_own_way(tiny: Path, tmp_path: Path) -> No
         told = asking.ask(ask(base, None, **HOT, seed=4, **held(LIST)))
         asking.finish(told)
         assert is_valid(told, LIST)
-        assert asking.loop._kept
-        assert asking.loop._kept.tokenizer is asking.engine.tokenizer
+        assert asking.loop._cached_vocabulary
+        assert asking.loop._cached_vocabulary.tokenizer is asking.engine.tokenizer

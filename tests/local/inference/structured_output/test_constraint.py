@@ -157,7 +157,7 @@ def written(
     vocabulary: Vocabulary, tokenizer: Any, schema: Any, seed: int, most: int = 600
 ) -> tuple[str, str]:
     """A text of tokens that are drawn at random of those that may come, and why it ends."""
-    following = vocabulary.follow(json.dumps(read(schema)), "responseFormat")
+    constraint = vocabulary.constrain(json.dumps(read(schema)), "responseFormat")
     sampler, text = Sampler(Sampling(temperature=1.5, seed=seed), []), Incremental(tokenizer)
     chance = np.random.default_rng(seed)
     marks = [tokenizer.convert_tokens_to_ids(each) for each in ('"', "}", "]")]
@@ -165,11 +165,11 @@ def written(
     for _ in range(most):
         figures: NDArray[Any] = chance.standard_normal(len(tokenizer) + 7).astype(np.float32)
         figures[marks] += 3.5  # values that end now and then
-        token = sampler.choose(figures, following.allowed(figures.size)).token
+        token = sampler.choose(figures, constraint.allowed(figures.size)).token
         if token == tokenizer.eos_token_id:
             return said, "stop"
         said += text.push(token)
-        if end := following.take(token):
+        if end := constraint.take(token):
             return said, end
     return said, "length"
 
@@ -191,26 +191,28 @@ def test_a_listed_name_has_one_spelling(vocabulary: Vocabulary, tokenizer: Any) 
     schema = json.dumps(
         {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": True}
     )
-    following = vocabulary.follow(schema, "responseFormat")
+    constraint = vocabulary.constrain(schema, "responseFormat")
     for mark in '{"':
-        following.take(tokenizer.convert_tokens_to_ids(mark))
+        constraint.take(tokenizer.convert_tokens_to_ids(mark))
     back = tokenizer.convert_tokens_to_ids("\\")
-    assert following.allowed(len(tokenizer))[back]
-    following.take(back)
-    assert not following.allowed(len(tokenizer))[tokenizer.convert_tokens_to_ids("u")]
+    assert constraint.allowed(len(tokenizer))[back]
+    constraint.take(back)
+    assert not constraint.allowed(len(tokenizer))[tokenizer.convert_tokens_to_ids("u")]
 
 
 @pytest.mark.parametrize("format_", ["date-time", "time", "duration"])
 def test_a_time_has_no_digits_without_end(vocabulary: Vocabulary, tokenizer: Any, format_: str) -> None:
     """The greedy answer of a model that likes nothing better than another digit."""
-    following = vocabulary.follow(json.dumps(read({"type": "string", "format": format_})), "responseFormat")
+    constraint = vocabulary.constrain(
+        json.dumps(read({"type": "string", "format": format_})), "responseFormat"
+    )
     digit, text = tokenizer.convert_tokens_to_ids("1"), Incremental(tokenizer)
     said = ""
     for _ in range(100):
-        allowed = following.allowed(len(tokenizer))
+        allowed = constraint.allowed(len(tokenizer))
         token = digit if allowed[digit] else int(np.flatnonzero(allowed)[0])
         said += text.push(token)
-        if following.take(token):
+        if constraint.take(token):
             break
     assert len(json.loads(said)) <= 60
 
@@ -221,9 +223,9 @@ def test_a_number_without_end_and_nesting_without_end_end_the_answer(
     ids = {text: tokenizer.convert_tokens_to_ids(text) for text in ("1", "[", "e", "9")}
 
     def until_the_end(schema: Any, texts: str) -> tuple[int, str | None]:
-        following = vocabulary.follow(json.dumps(schema), "responseFormat")
+        constraint = vocabulary.constrain(json.dumps(schema), "responseFormat")
         for number, text in enumerate(texts, 1):
-            if end := following.take(ids[text]):
+            if end := constraint.take(ids[text]):
                 return number, end
         return 0, None
 
@@ -251,14 +253,14 @@ def test_a_compiled_schema_serves_again_and_answers_do_not_meet(
     vocabulary: Vocabulary, tokenizer: Any
 ) -> None:
     schema = json.dumps({"type": "array", "items": {"enum": [1]}})
-    first = vocabulary.follow(schema, "responseFormat")
+    first = vocabulary.constrain(schema, "responseFormat")
     before = first.allowed(len(tokenizer))
     first.take(tokenizer.convert_tokens_to_ids("["))
-    second = vocabulary.follow(schema, "responseFormat")
+    second = vocabulary.constrain(schema, "responseFormat")
     assert (second.allowed(len(tokenizer)) == before).all()
     assert not (first.allowed(len(tokenizer)) == before).all()
     for number in range(40):
-        vocabulary.follow(json.dumps({"maxLength": number}), "responseFormat")
+        vocabulary.constrain(json.dumps({"maxLength": number}), "responseFormat")
     assert len(vocabulary._compiled) <= 16
 
 
@@ -280,13 +282,13 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
     def slowest() -> float:
         """Seconds of processor time of the slowest of 30 steps, with nothing known from before."""
         vocabulary._compiled.clear()
-        following = vocabulary.follow(json.dumps(read(HEAVY[name])), "responseFormat")
+        constraint = vocabulary.constrain(json.dumps(read(HEAVY[name])), "responseFormat")
         chance, took, end = np.random.default_rng(5), [0.0], None
         while len(took) <= 30 and not end:
             began = time.process_time()
             try:
-                allowed = np.flatnonzero(following.allowed(len(tokenizer)))
-                end = following.take(int(chance.choice(allowed)))
+                allowed = np.flatnonzero(constraint.allowed(len(tokenizer)))
+                end = constraint.take(int(chance.choice(allowed)))
             except JobFailure:
                 end = "length"  # it is over for this answer, in time
             took.append(time.process_time() - began)
@@ -298,10 +300,10 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
 
 def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> None:
     with pytest.raises(JobFailure, match="toolChoice cannot be obeyed: "):
-        vocabulary.follow('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
-    following = vocabulary.follow('{"type": "array"}', "responseFormat")
+        vocabulary.constrain('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
+    constraint = vocabulary.constrain('{"type": "array"}', "responseFormat")
     with pytest.raises(JobFailure, match="responseFormat cannot be obeyed any further: "):
-        following.take(tokenizer.convert_tokens_to_ids("1"))
+        constraint.take(tokenizer.convert_tokens_to_ids("1"))
 
 
 def test_a_tokenizer_of_no_known_bytes_is_refused() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from arkor_dev.contract.run_shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
-from tests.local.conftest import CONFIG
+from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
 from tests.local.training.samples.test_sampler import greedy
@@ -27,13 +27,15 @@ pytestmark = [
     pytest.mark.usefixtures("forked_workers"),
 ]
 HELD_OUT = 12
-JUDGED: dict[str, Any] = {
-    **CONFIG,
+ANSWERED: dict[str, Any] = {
+    **SAMPLED,
     "maxSteps": 12,
     "evalSteps": 4,
     "saveSteps": 4,
     "evalDatasetSource": {"type": "file", "path": "data/held-out.jsonl"},
 }
+JUDGED: dict[str, Any] = {**ANSWERED, "samples": "off"}
+"""The same without answers, which take longer than all else: for what is not about them."""
 
 
 def held_out() -> list[dict[str, Any]]:
@@ -58,7 +60,7 @@ def judged(backend: Backend, config: dict[str, Any]) -> tuple[str, list[Frame]]:
 def usual(shared: Backend, project_with_held_out: Path) -> tuple[str, list[Frame]]:
     """One run of a usual adapter, for all that is asked of it."""
     del project_with_held_out
-    return judged(shared, JUDGED)
+    return judged(shared, ANSWERED)
 
 
 def evaluation_in(frames: list[Frame]) -> dict[str, Any]:
@@ -104,8 +106,11 @@ def test_it_is_so_for_other_adapters_and_for_whole_models(
     shared: Backend, project_with_held_out: Path, shared_data: Path, tiny: Path, changes: dict[str, Any]
 ) -> None:
     del project_with_held_out
-    job, frames = judged(shared, {**JUDGED, **changes})
-    check(shared_data, job, evaluation_in(frames), tiny, whole="fullFineTuning" in changes)
+    whole = "fullFineTuning" in changes
+    job, frames = judged(shared, {**(ANSWERED if whole else JUDGED), **changes})
+    check(shared_data, job, evaluation_in(frames), tiny, whole=whole)
+    # A whole model and its base answer as two models, an adapter and its base as one.
+    assert ("answers" in evaluation_in(frames)["general"]) == whole
 
 
 @pytest.mark.numeric
@@ -173,7 +178,7 @@ def test_the_base_is_measured_once_and_then_known(
 ) -> None:
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
     _, first = usual
-    job, second = judged(shared, {**JUDGED, "learningRate": 5e-3})
+    job, second = judged(shared, {**ANSWERED, "learningRate": 5e-3})
     assert rows_measured(second) == 24 + 8
     before, after = evaluation_in(first), evaluation_in(second)
     for name in ("heldOut", "general"):
@@ -188,7 +193,7 @@ def test_the_base_is_measured_once_and_then_known(
     assert found["evaluation"]["general"]["answers"]["base"] == before["general"]["answers"]["base"]
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
-        _, other = judged(shared, {**JUDGED, "numberFormat": "bfloat16"})
+        _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16"})
         assert rows_measured(other) == 2 * (24 + 8 + HELD_OUT)
 
 
@@ -262,7 +267,7 @@ def test_where_nothing_is_sampled_no_general_question_is_answered(
 ) -> None:
     del project_with_held_out
     # At this rate an adapter does next to nothing: a difference that is there, and does not matter.
-    job, frames = judged(shared, {**JUDGED, "maxSteps": 2, "learningRate": 1e-6, **changes})
+    job, frames = judged(shared, {**ANSWERED, "maxSteps": 2, "learningRate": 1e-6, **changes})
     evaluation = evaluation_in(frames)
     told = evaluation["general"]
     assert told["sentence"]

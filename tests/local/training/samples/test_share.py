@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.training.phases import Phases
+from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.training.samples import sampler
 from arkor_dev.local.training.samples.budget import (
     MINIMUM_SECONDS,
@@ -63,7 +64,7 @@ class Simulated:
             keeper=SimpleNamespace(has_checkpoint=lambda _: True),
             clock=SimpleNamespace(lap=lambda _: None),
             phases=Phases(),
-            emit=lambda name, **fields: self.told.append((name, fields)),
+            emit=RunEvents(lambda name, fields: self.told.append((name, dict(fields)))),
         )
         preparation: Any = SimpleNamespace(
             emit=self.run.emit,

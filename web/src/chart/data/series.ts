@@ -10,7 +10,8 @@ import type { Curve } from "./curve";
 import { Smoothing } from "./ema";
 
 export type XMode = "step" | "epoch" | "elapsed" | "wall";
-export type Metric = "loss" | "evalLoss" | "lr";
+/** `loss`, `evalLoss`, `lr`, or a figure of the training method by its name in `training.log`. */
+export type Metric = string;
 
 /** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
 const MAX_PASSES = 40;
@@ -59,7 +60,7 @@ export class Series {
   }
 
   extend(): void {
-    const column = this.source[this.metric];
+    const column = this.source.column(this.metric);
     const { step } = this.source;
     const { mode } = this;
     const resumes = this.#resumes;

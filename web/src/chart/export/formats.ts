@@ -45,7 +45,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
     ];
   });
   const curves = scene.drawn.toReversed().flatMap(({ track, raw, main, points }) => {
-    const dots = track.metric === "evalLoss" && points.length > 0 ? points : main.dots;
+    const dots = track.metric.startsWith("eval") && points.length > 0 ? points : main.dots;
     return [
       raw
         ? line(raw.d, tone(track.tone), ' stroke-opacity="0.3"') +

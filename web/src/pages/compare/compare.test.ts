@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Job } from "../../contract.gen";
-import { bestIndex, differences, idsOf, MOST, styleOf } from "./diff";
+import { bestIndex, differences, generalSentence, idsOf, MOST, styleOf } from "./diff";
 import { distinctNames } from "./names";
 
 const job = (config: object): Job =>
@@ -86,6 +86,7 @@ test("the best is named only where there is a difference", () => {
   expect(bestIndex([3, 1, null, 2])).toBe(1);
   expect(bestIndex([3, 1, 2], true)).toBe(0);
   expect(bestIndex([1, 1, null])).toBe(-1);
+  expect(bestIndex([1, 1, 2])).toBe(-1);
   expect(bestIndex([5])).toBe(-1);
   expect(bestIndex([null, NaN])).toBe(-1);
 });
@@ -107,4 +108,17 @@ test("names that are the same are told apart by the id", () => {
     "x 0193a2b3c4e7",
   ]);
   expect(runs("job-1", "job-12", "other")).toEqual(["x job-1", "x job-12", "x other"]);
+});
+
+test("what two adapters have forgotten is told beside each other", () => {
+  const asked = (mean?: unknown): Job =>
+    ({ evaluation: mean === undefined ? {} : { general: { difference: { mean } } } }) as unknown as Job;
+  expect(generalSentence(asked(-0.93), asked(0.001), "one")).toBe(
+    "General questions: its loss rose by 0.93; that of one is unchanged.",
+  );
+  expect(generalSentence(asked(0.2), asked(-0.31), "one")).toContain(
+    "its loss fell by 0.20; that of one rose",
+  );
+  for (const other of [undefined, asked(), asked("0.3")])
+    expect(generalSentence(asked(-0.93), other, "one")).toBe("");
 });

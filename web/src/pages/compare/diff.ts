@@ -3,6 +3,7 @@
 import type { Job, JobConfig } from "../../contract.gen";
 import { HELP } from "../../help.gen";
 import { configOf, settings, shareable } from "../../lib/job-config-text";
+import { finite, isObject } from "../../lib/json";
 import { clean } from "../../lib/text";
 
 interface Difference {
@@ -70,6 +71,24 @@ function rawOf(value: unknown): string {
   return clean(JSON.stringify(plain ? Object.fromEntries(Object.entries(value).sort()) : value), 2000);
 }
 
+/** By how much the adapter's loss is above its base's on a part of an evaluation; null where that is not known. */
+export function changeOf(part: unknown): number | null {
+  const difference = isObject(part) && isObject(part.difference) ? part.difference : {};
+  const mean = finite(difference.mean);
+  return mean === null ? null : -mean || 0;
+}
+
+/** How two adapters have changed on general questions, in a sentence; empty where one was not asked any. */
+export function generalSentence(one: Job | undefined, other: Job | undefined, otherName: string): string {
+  const [mine, theirs] = [one, other].map((job) => changeOf(job?.evaluation?.general));
+  if (typeof mine !== "number" || typeof theirs !== "number") return "";
+  const words = (change: number): string =>
+    Math.abs(change) < 0.005
+      ? "is unchanged"
+      : `${change > 0 ? "rose" : "fell"} by ${Math.abs(change).toFixed(2)}`;
+  return `General questions: its loss ${words(mine)}; that of ${otherName} ${words(theirs)}.`;
+}
+
 export const MOST = 12;
 
 /** The job ids in the address, without duplicates, and no more than the chart has distinct styles. */
@@ -93,15 +112,10 @@ export function styleOf(index: number): { tone: string; dash?: string } {
   return { tone: `--series-${(index % TONES) + 1}`, ...(dash ? { dash } : {}) };
 }
 
-/** The index of the smallest (or largest) number; -1 when there is no number, or when all are equal. */
+/** The index of the smallest (or largest) number; -1 where no one number is better than all others. */
 export function bestIndex(values: readonly (number | null)[], largest = false): number {
-  let best = -1;
-  let different = false;
-  values.forEach((value, index) => {
-    if (value === null || !Number.isFinite(value)) return;
-    const held = best < 0 ? null : values[best]!;
-    if (held !== null && value !== held) different = true;
-    if (held === null || (largest ? value > held : value < held)) best = index;
-  });
-  return different ? best : -1;
+  const numbers = values.filter((value): value is number => value !== null && Number.isFinite(value));
+  const best = largest ? Math.max(...numbers) : Math.min(...numbers);
+  const ones = numbers.filter((value) => value === best);
+  return numbers.length > 1 && ones.length === 1 ? values.indexOf(best) : -1;
 }

@@ -6,11 +6,12 @@ import type { EvaluationComparison, Job } from "../../contract.gen";
 import { isObject } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
-import { loadManifest, manifestError, trainerNamed } from "../../store/manifest";
+import { loadManifest, manifestError, trainerOfJob } from "../../store/manifest";
 import { startTraining } from "../../store/start-training";
 import { Button } from "../../ui/controls/button";
 import { say } from "../../ui/controls/live";
 import { ErrorNote } from "../../ui/empty";
+import { generalSentence } from "./diff";
 import type { Compared } from "./tables";
 
 const SEEDS = 3;
@@ -80,14 +81,17 @@ function Sentences({ title, judged, query, children }: Props) {
     <section aria-label={title} class="compare-paired">
       <h2>{title}</h2>
       <dl>
-        {others.map(({ id, name }) => {
+        {others.map(({ id, name, job }) => {
           const told = said.find((each) => each.id === id);
+          const general = query === "" ? generalSentence(job, first!.job, first!.name) : "";
           return (
             <div key={id}>
               <dt>
                 <bdi>{name}</bdi>
               </dt>
-              <dd class={told?.refused ? "dim" : ""}>{told ? told.text : "…"}</dd>
+              <dd>
+                <span class={told?.refused ? "dim" : ""}>{told ? told.text : "…"}</span> {general}
+              </dd>
             </div>
           );
         })}
@@ -127,7 +131,7 @@ function Repeat({ jobs }: { jobs: readonly Job[] }) {
 
 async function start(job: Job): Promise<void> {
   await loadManifest();
-  const trainer = trainerNamed(job.name);
+  const trainer = trainerOfJob(job.name);
   const name = displayName(job.name);
   if (!trainer) throw new Error(manifestError.peek() ?? `There is no trainer ${name} in arkor.toml.`);
   const run = await startTraining(trainer, false, { like: job.id, seeds: SEEDS });

@@ -5,15 +5,16 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
 import { duration, loss, number } from "../../lib/format";
-import { finite } from "../../lib/json";
+import { finite, isObject } from "../../lib/json";
 import { jobHref } from "../../router";
 import { Button } from "../../ui/controls/button";
 import { Switch } from "../../ui/controls/switch";
 import { DryMark } from "../../ui/dry";
 import { StatusDot } from "../../ui/status";
+import { VerdictMark } from "../../ui/verdict";
 import { lastFinite, recentMean } from "../job/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
-import { bestIndex, differences } from "./diff";
+import { bestIndex, changeOf, differences } from "./diff";
 
 export interface Compared {
   id: string;
@@ -85,9 +86,28 @@ interface Row {
   words: (value: number) => string;
   /** Whether lower or higher is better; absent: neither. */
   better?: "low" | "high";
+  /** Left out where no job has it. */
+  optional?: boolean;
 }
 
+const signed = (value: number): string =>
+  `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(value).toFixed(2)}`;
+
 const ROWS: readonly Row[] = [
+  {
+    label: "Task loss change",
+    value: ({ job }) => changeOf(job?.evaluation?.heldOut),
+    words: signed,
+    better: "low",
+    optional: true,
+  },
+  {
+    label: "General loss change",
+    value: ({ job }) => changeOf(job?.evaluation?.general),
+    words: signed,
+    better: "low",
+    optional: true,
+  },
   {
     label: "Best eval loss",
     value: ({ run, job }) => run.bestEvalLoss?.value ?? job?.metrics?.bestEvalLoss ?? null,
@@ -136,8 +156,19 @@ function Results({ compared }: { compared: readonly Compared[] }) {
           </td>
         ))}
       </tr>
-      {ROWS.map(({ label, value, words, better }) => {
+      {compared.some(({ job }) => isObject(job?.evaluation)) && (
+        <tr>
+          <th scope="row">Verdict</th>
+          {compared.map(({ id, job }) => (
+            <td key={id}>
+              {isObject(job?.evaluation) ? <VerdictMark verdict={job.evaluation.verdict} /> : "–"}
+            </td>
+          ))}
+        </tr>
+      )}
+      {ROWS.map(({ label, value, words, better, optional }) => {
         const values = compared.map(value);
+        if (optional && values.every((one) => one === null)) return null;
         // A run that did not finish must not count as the quickest.
         const ranked =
           label === "Time"

@@ -1,9 +1,10 @@
 /** One endpoint: what it serves, who may call it, how to call it, and how to delete it. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
+import { poll } from "../../store/poll";
 import { CopyButton } from "../../ui/controls/copy";
 import { announce } from "../../ui/controls/live";
 import { Switch } from "../../ui/controls/switch";
@@ -16,11 +17,14 @@ import { Keys } from "./keys";
 import { QuickStart } from "./quickstart-view";
 import { RequestsPlace } from "./requests-place";
 import { Stale } from "./stale";
-import { type EndpointChange, updateEndpoint } from "./store";
+import { type EndpointChange, troubleOf, updateEndpoint } from "./store";
+
+const LOOK_MS = 10_000;
 
 export function Detail({ deployment }: { deployment: Deployment }) {
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const trouble = useTrouble(deployment);
   const slug = clean(deployment.slug, 60);
   /** Whether the backend accepted the change. */
   const change = async (body: EndpointChange, said: string): Promise<boolean> => {
@@ -60,6 +64,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
         />
       </header>
       <Stale />
+      {trouble && <ErrorNote title="This endpoint can't answer" error={trouble} />}
       {error && <ErrorNote title="The endpoint was not changed" error={error} />}
       <dl class="ep-facts">
         <div class="ep-fact">
@@ -88,4 +93,25 @@ export function Detail({ deployment }: { deployment: Deployment }) {
       <Delete deployment={deployment} />
     </div>
   );
+}
+
+/** Why the endpoint can't answer, looked at again every now and then: its job's files may be deleted meanwhile. */
+function useTrouble({ id, updatedAt }: Deployment): string | null {
+  const [trouble, setTrouble] = useState<string | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    const look = async (): Promise<void> => {
+      try {
+        setTrouble(await troubleOf(id, stop.signal));
+      } catch {
+        // The list is polled too, and says what is wrong.
+      }
+    };
+    const polling = poll(look, () => LOOK_MS);
+    return () => {
+      stop.abort();
+      polling.stop();
+    };
+  }, [id, updatedAt]);
+  return trouble;
 }

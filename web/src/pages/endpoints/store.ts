@@ -83,6 +83,12 @@ export async function updateEndpoint(id: string, body: EndpointChange): Promise<
   return put((await api<{ deployment: Deployment }>(path(id), { method: "PATCH", body })).deployment);
 }
 
+/** Why what the endpoint serves can't answer now; the list does not say. */
+export async function troubleOf(id: string, signal: AbortSignal): Promise<string | null> {
+  const { deployment } = await api<{ deployment: Deployment }>(path(id), { signal });
+  return typeof deployment.trouble === "string" && deployment.trouble !== "" ? deployment.trouble : null;
+}
+
 export async function deleteEndpoint(id: string): Promise<void> {
   await api(path(id), { method: "DELETE" });
   changes += 1;

@@ -5,7 +5,6 @@ import { Chart } from "../../chart/chart";
 import { DEFAULTS } from "../../chart/geometry/settings";
 import type { Track } from "../../chart/geometry/track";
 import type { Job } from "../../contract.gen";
-import { phaseWord, timeToEnd } from "../../events/phase";
 import type { Run } from "../../events/run";
 import { useStream } from "../../events/use-stream";
 import { now } from "../../lib/clock";
@@ -14,7 +13,7 @@ import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
 import { ErrorNote } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
-import { lastFinite, shortDuration, timeLeft } from "../job/pace";
+import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 
 const HEIGHT = 260;
@@ -59,7 +58,7 @@ export function LiveJob({
           >
             {total !== null && <progress max={total} value={step ?? 0} aria-label="Steps done" />}
           </Figure>
-          <Figure name="Phase" value={status === "running" ? phaseWord(run) : statusWord(status)} words />
+          <Figure name="Phase" value={status === "running" ? phaseWords(run) : statusWord(status)} words />
           {active ? (
             <Left job={job} run={run} total={total} status={status} />
           ) : (
@@ -135,9 +134,7 @@ function Left({
 }) {
   if (status !== "running")
     return <Figure name="Time left" value="–" note={job && status === "queued" ? queueWords(job) : ""} />;
-  const at = now.value - run.behind;
-  const toEnd = timeToEnd(run, at);
-  const left = toEnd === null ? timeLeft(run.rows, total, at) : { ms: toEnd };
+  const left = jobTimeLeft(run, total, now.value - run.behind);
   return "ms" in left ? (
     <Figure
       name="Time left"

@@ -11,9 +11,11 @@ import { Legend } from "../../chart/legend";
 import { ChartStatistics } from "../../chart/statistics-table";
 import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
-import type { Run } from "../../events/run";
+import { evalName, type Figure, type Run } from "../../events/run";
 import { useStreams } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
+import { route, setQuery } from "../../router";
+import { Chips } from "../../ui/controls/switch";
 import { tryHref } from "./checkpoints";
 import { isActive, type JobNow, originOf, stepsOf } from "./state";
 
@@ -47,17 +49,23 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     shift,
     tone,
   });
-  const tracks: Track[] = [
-    track("loss", "training loss", "--accent"),
-    ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
-  ];
+  const figure = run.figures.find(({ name }) => name === route.value.query.get("metric"));
+  const tracks: Track[] = figure
+    ? [
+        track(figure.name, nameOf(figure), "--accent"),
+        track(evalName(figure.name), `eval ${nameOf(figure)}`, "--second"),
+      ].filter(({ metric }) => run.rows.column(metric).known)
+    : [
+        track("loss", "training loss", "--accent"),
+        ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+      ];
   const [before] = useStreams(parent ? [parent.jobId] : []);
   if (parent && before && before.version.value > 0 && before.run.rows.length > 0)
     tracks.push({
       key: "parent",
       label: `${displayName(parent.name ?? parent.jobId)}, its parent`,
       rows: before.run.rows,
-      metric: "loss",
+      metric: figure?.name ?? "loss",
       origin: originOf(undefined, before.run),
       tone: "--ink-3",
       dash: "5 3",
@@ -69,9 +77,20 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     <div class="job-curve">
       <div class="job-chart-head">
         <Legend tracks={all} settings={settings} onChange={change} />
+        {run.figures.length > 0 && (
+          <Chips
+            label="Value"
+            items={[
+              { value: "", label: "Loss" },
+              ...run.figures.map(({ name, label }) => ({ value: name, label })),
+            ]}
+            value={figure?.name ?? ""}
+            onChange={(metric) => setQuery({ metric: metric || null })}
+          />
+        )}
       </div>
       <Chart
-        label={`Loss of ${name}`}
+        label={`${figure?.label ?? "Loss"} of ${name}`}
         tracks={all}
         settings={settings}
         onZoom={(zoom) => change({ zoom })}
@@ -93,6 +112,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     </div>
   );
 }
+
+const nameOf = ({ label, unit }: Figure): string => (unit ? `${label} (${unit})` : label);
 
 function emptyText(status: string, run: Run): string {
   if (run.rows.length > 0) return "No loss was logged so far.";

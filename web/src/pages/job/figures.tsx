@@ -4,7 +4,7 @@ import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
 import { clock, day, duration, loss, number, time } from "../../lib/format";
-import { lastFinite, recentMean, shortDuration, timeLeft } from "./pace";
+import { jobTimeLeft, lastFinite, phaseWords, recentMean, shortDuration } from "./pace";
 import { isActive, type JobNow, stepsOf } from "./state";
 
 export function Figures({ job, run, version, status }: JobNow) {
@@ -17,7 +17,7 @@ export function Figures({ job, run, version, status }: JobNow) {
         value={step === null ? "–" : number(step)}
         after={total === null ? "" : `/ ${number(total)}`}
       >
-        <Bar step={step} total={total} />
+        {status !== "completed" && <Bar step={step} total={total} />}
       </Figure>
       {isActive(status) ? (
         <Left run={run} version={version} total={total} status={status} />
@@ -89,9 +89,10 @@ function Bar({ step, total }: { step: number | null; total: number | null }) {
 }
 
 function Left({ run, total, status }: { run: Run; version: number; total: number | null; status: string }) {
-  const left = timeLeft(run.rows, total, now.value - run.behind);
+  const left = jobTimeLeft(run, total, now.value - run.behind);
   const known = status === "running" && "ms" in left;
-  const note = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
+  const outlook = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
+  const note = run.phase ? `${phaseWords(run)} · ${outlook}` : outlook;
   return (
     <Figure name="Time left" value={known ? shortDuration(left.ms) : "–"}>
       {status === "queued" ? "waits for its turn" : status === "paused" ? "paused" : note}

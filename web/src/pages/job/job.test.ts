@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Job } from "../../contract.gen";
 import { Run } from "../../events/run";
 import { eventText } from "./details/event-text";
-import { lastFinite, recentMean, recentSpeed, timeLeft } from "./pace";
+import { jobTimeLeft, lastFinite, phaseWords, recentMean, recentSpeed, timeLeft } from "./pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
 
 const START = Date.UTC(2026, 0, 1);
@@ -60,7 +60,7 @@ test("time left is honest where it cannot be known", () => {
   expect(timeLeft(runOf(1, () => 2).rows, 60, START + 2000)).toEqual({ why: "known after the second step" });
   expect(timeLeft(runOf(9, () => 2).rows, null, START)).toEqual({ why: "number of steps unknown" });
   const run = runOf(9, () => 2);
-  expect(timeLeft(run.rows, 60, run.rows.time.last() + 45_000)).toEqual({ why: "no step for 45 s" });
+  expect(timeLeft(run.rows, 60, run.rows.time.last() + 45_000)).toMatchObject({ why: "no step for 45 s" });
   const slow = runOf(9, () => 60);
   expect(timeLeft(slow.rows, 10, slow.rows.time.last() + 45_000)).toEqual({ ms: 15_000 });
 });
@@ -73,12 +73,12 @@ test("a clock that is behind the backend's makes no time out of nothing", () => 
 test("a backend whose clock is behind does not look silent while its steps come", () => {
   const run = runOf(9, () => 2);
   const now = run.rows.time.last() + 300_000;
-  expect(timeLeft(run.rows, 60, now - run.behind)).toEqual({ why: "no step for 300 s" });
+  expect(timeLeft(run.rows, 60, now - run.behind)).toMatchObject({ why: "no step for 300 s" });
   run.heard(now + 900);
   run.heard(now);
   run.heard(now + 5000);
   expect(timeLeft(run.rows, 14, now - run.behind)).toEqual({ ms: 10_000 });
-  expect(timeLeft(run.rows, 14, now + 40_000 - run.behind)).toEqual({ why: "no step for 40 s" });
+  expect(timeLeft(run.rows, 14, now + 40_000 - run.behind)).toMatchObject({ why: "no step for 40 s" });
 });
 
 test("rows without times or at one instant say nothing of speed", () => {
@@ -203,7 +203,7 @@ test("a job that no list has is what its stream says, and is over when that is",
 test("the time that a run stood is no silence", () => {
   const run = runOf(30, () => 2);
   const hour = run.rows.time.last() + 3_600_000;
-  expect(timeLeft(run.rows, 60, hour)).toEqual({ why: "no step for 3600 s" });
+  expect(timeLeft(run.rows, 60, hour)).toMatchObject({ why: "no step for 3600 s" });
   feed(run, "training.resumed", { step: 30, timestamp: new Date(hour - 1000).toISOString() });
   expect(timeLeft(run.rows, 60, hour)).toEqual({ ms: 59_000 });
 });
@@ -219,4 +219,21 @@ test("pauses are told in words", () => {
   );
   expect(entry("training.paused", { step: 3, reason: "asked" })).toBe("step 3 · asked");
   expect(entry("training.resumed", { step: 3, message: "\u001b[31mcrash" })).toMatch(/^after step 3 · /);
+});
+
+test("the backend's estimate of the whole job counts, and the phase has words", () => {
+  const run = runOf(9, () => 2);
+  const last = run.rows.time.last();
+  const enter = (phase: string, more = {}) =>
+    feed(run, "training.phase", { phase, timestamp: new Date(last).toISOString(), ...more });
+  expect([jobTimeLeft(run, 14, last), phaseWords(run)]).toEqual([{ ms: 10_000 }, "Training"]);
+  enter("training", { secondsLeft: 42 });
+  expect(jobTimeLeft(run, 14, last + 2000)).toEqual({ ms: 40_000 });
+  expect(jobTimeLeft(run, 14, last + 45_000)).toMatchObject({ why: "no step for 45 s" });
+  enter("evaluating", { secondsLeft: 30 });
+  expect([jobTimeLeft(run, 9, last + 25_000), phaseWords(run)]).toEqual([{ ms: 5000 }, "Evaluating"]);
+  expect(jobTimeLeft(run, 9, last + 40_000)).toEqual({ ms: 0 });
+  expect(jobTimeLeft(run, 9, last + 60_000)).toEqual({ why: "longer than estimated" });
+  enter("a phase\u202e of tomorrow");
+  expect(phaseWords(run)).toBe("a phase of tomorrow");
 });

@@ -1,12 +1,15 @@
 /** The recent speed of a run and its time left; null where they cannot be known. */
 import type { Rows } from "../../events/rows";
+import type { Run } from "../../events/run";
 import { duration } from "../../lib/format";
+import { clean } from "../../lib/text";
 
 /** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;
 const QUIET_MS = 20_000;
 
-type TimeLeft = { ms: number } | { why: string };
+/** `quiet`: as no step has come for too long. */
+type TimeLeft = { ms: number } | { why: string; quiet?: true };
 
 /** A step counts as this many times the usual time at most: a laptop that was closed says nothing of the speed. */
 const OUTLIER = 10;
@@ -45,8 +48,37 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   const steps = Math.max(0, total - rows.step.last());
   const last = rows.time.at(newest(rows.time.length - 1, rows.time));
   const since = Math.max(0, now - Math.max(last, rows.resumedAt));
-  if (since > Math.max(QUIET_MS, 6 / speed)) return { why: `no step for ${Math.round(since / 1000)} s` };
+  if (since > Math.max(QUIET_MS, 6 / speed))
+    return { why: `no step for ${Math.round(since / 1000)} s`, quiet: true };
   return { ms: Math.max(0, steps / speed - since) };
+}
+
+/** Until the job ends, everything after its last step included, where the backend says so; else until its last step. */
+export function jobTimeLeft(run: Run, total: number | null, now: number): TimeLeft {
+  const bySteps = timeLeft(run.rows, total, now);
+  const { timeLeft: estimate, phase } = run;
+  if (estimate === null || !Number.isFinite(estimate.from)) return bySteps;
+  const hangs = (phase?.name ?? TRAINING) === TRAINING && "quiet" in bySteps;
+  if (hangs) return bySteps;
+  const ms = estimate.ms - Math.max(0, now - estimate.from);
+  return ms < -QUIET_MS ? { why: "longer than estimated" } : { ms: Math.max(0, ms) };
+}
+
+const TRAINING = "training";
+const PHASES: Readonly<Record<string, string>> = {
+  loading: "Loading data and model",
+  sampling: "Answering sample prompts",
+  [TRAINING]: "Training",
+  evaluating: "Evaluating",
+  saving: "Saving",
+};
+
+/** What a running job is doing, in words. */
+export function phaseWords({ phase, progress, rows }: Run): string {
+  const fetching = clean(progress?.label, 60);
+  if (phase === null) return rows.length > 0 ? PHASES[TRAINING]! : fetching || "Starting";
+  if (phase.name === "loading" && fetching) return fetching;
+  return Object.hasOwn(PHASES, phase.name) ? PHASES[phase.name]! : clean(phase.name, 60);
 }
 
 /** Without seconds once minutes are left. */

@@ -1,8 +1,9 @@
 /** The columns of the jobs table, each whole in one record. */
 import type { ComponentChildren } from "preact";
-import type { Job } from "../../contract.gen";
+import type { Job, JobConfig } from "../../contract.gen";
 import { now } from "../../lib/clock";
 import { duration, loss, number } from "../../lib/format";
+import { settings } from "../../lib/job-config-text";
 import { finite } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
@@ -46,8 +47,20 @@ interface Sort {
   live?: boolean;
 }
 
-const evaluated = ({ metrics }: Job): boolean =>
-  typeof metrics?.evalLoss === "number" || typeof metrics?.bestEvalLoss === "number";
+const evaluated = ({ metrics }: Job): boolean => typeof metrics?.bestEvalLoss === "number";
+
+const handSet = ({ config }: Job): readonly unknown[] =>
+  Array.isArray(config?.setByHand) ? config.setByHand : [];
+
+/** What was set for this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
+export function changesOf(job: Job): string {
+  const hand = handSet(job);
+  if (hand.length === 0) return "";
+  const config = Object.fromEntries(Object.entries(job.config).filter(([field]) => hand.includes(field)));
+  return settings(config as unknown as JobConfig)
+    .map(({ label, value }) => `${label} ${value}`)
+    .join(", ");
+}
 
 const verdictOf = ({ evaluation }: Job): number | null => goodness(evaluation);
 
@@ -56,7 +69,7 @@ export const CREATED: Column = {
   header: "Created",
   cell: (job) => <RelativeTime at={job.createdAt} />,
   sort: { words: ["oldest first", "newest first"], descendingFirst: true },
-  width: 7,
+  width: 6.5,
   narrowWidth: 6.25,
 };
 
@@ -75,33 +88,32 @@ export const COLUMNS: readonly Column[] = [
     cell: (job) => <Name job={job} />,
     sort: { key: (job) => job.name, words: ["A to Z", "Z to A"] },
   },
+  {
+    name: "changes",
+    header: "Changed settings",
+    cell: (job) => <span class="ellipsis">{changesOf(job)}</span>,
+    hint: changesOf,
+    sort: { key: (job) => changesOf(job) || null, words: ["A to Z", "Z to A"] },
+    width: 12,
+    from: "wide",
+    optional: (job) => handSet(job).length > 0,
+  },
   CREATED,
   {
     name: "duration",
     header: "Duration",
     cell: (job) => <Duration job={job} />,
     sort: { key: durationOf, words: ["shortest first", "longest first"], descendingFirst: true, live: true },
-    width: 7.5,
+    width: 7,
     align: "end",
     from: "medium",
-  },
-  {
-    name: "last",
-    header: "Last eval loss",
-    cell: (job) => loss(job.metrics?.evalLoss),
-    sort: { key: (job) => finite(job.metrics?.evalLoss), words: ["lowest first", "highest first"] },
-    width: 8,
-    align: "end",
-    from: "wide",
-    optional: evaluated,
   },
   {
     name: "best",
     header: "Best eval loss",
     cell: (job) => loss(job.metrics?.bestEvalLoss),
     sort: { key: (job) => finite(job.metrics?.bestEvalLoss), words: ["lowest first", "highest first"] },
-    width: 8.5,
-    narrowWidth: 8,
+    width: 8,
     align: "end",
     optional: evaluated,
   },
@@ -118,26 +130,57 @@ export const COLUMNS: readonly Column[] = [
 ];
 
 function Status({ job }: { job: Job }) {
-  const queued = job.status === "queued";
+  const { status, metrics } = job;
+  const queued = status === "queued";
   const place = queued ? ordinal(job.queue?.position) : "";
-  return <StatusDot status={job.status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />;
+  const part =
+    status === "running" && metrics?.step !== undefined && metrics.totalSteps
+      ? Math.min(1, metrics.step / metrics.totalSteps)
+      : null;
+  return (
+    <>
+      <StatusDot status={status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />
+      {part !== null && (
+        <span class="jobs-bar" aria-hidden="true">
+          <span style={{ width: `${100 * part}%` }} />
+        </span>
+      )}
+    </>
+  );
+}
+
+/** How far a running job is, or why one failed, in a few words. */
+function noteOf({ status, metrics, error }: Job): string {
+  if (status === "failed") return clean(error, 160);
+  if (status !== "running" || metrics?.step === undefined) return "";
+  const of = metrics.totalSteps ? ` of ${number(metrics.totalSteps)}` : "";
+  const last = finite(metrics.loss);
+  return `step ${number(metrics.step)}${of}${last === null ? "" : `, loss ${loss(last)}`}`;
 }
 
 function Name({ job }: { job: Job }) {
   const name = displayName(job.name);
+  const note = noteOf(job);
   return (
-    <span class="jobs-title">
-      <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
-        <bdi>{name}</bdi>
-      </a>
-      {features.value.has("edit") && <StarButton job={job} />}
-      <DryMark job={job} />
-      {job.tags && <Tags tags={job.tags} />}
-      <span class="jobs-id mono ellipsis" title={clean(job.id, 64)}>
-        {clean(job.id, 64)}
+    <>
+      <span class="jobs-title">
+        <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
+          <bdi>{name}</bdi>
+        </a>
+        {features.value.has("edit") && <StarButton job={job} />}
+        <DryMark job={job} />
+        {job.tags && <Tags tags={job.tags} />}
+        <span class="jobs-id mono ellipsis" title={clean(job.id, 64)}>
+          {clean(job.id, 64)}
+        </span>
+        <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
       </span>
-      <CopyButton small class="jobs-copy" text={job.id} label={`Copy the id of ${name}`} />
-    </span>
+      {note && (
+        <span class="jobs-note ellipsis num" title={note}>
+          {note}
+        </span>
+      )}
+    </>
   );
 }
 

@@ -10,7 +10,7 @@ import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
-import { timeLeft } from "../pace";
+import { jobTimeLeft } from "../pace";
 import { type JobNow, ranFor, stepsOf } from "../state";
 
 const MOST = 12;
@@ -233,7 +233,7 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
 function timeThatCame(job: Job, run: Run): string {
   if (job.status === "completed") return `, took ${duration(ranFor(job, run, 0))}`;
   if (job.status !== "running") return "";
-  const left = timeLeft(run.rows, stepsOf(job, run).total, now.value - run.behind);
+  const left = jobTimeLeft(run, stepsOf(job, run).total, now.value - run.behind);
   const gone = ranFor(job, run, now.value);
   return "ms" in left && gone !== null ? `, now about ${duration(gone + left.ms)}` : "";
 }

@@ -63,7 +63,7 @@ export function Llama({ busy, begin, problems }: Props) {
     >
       <Unavailable id="exports-why" problem={problem} />
       <fieldset class="exports-fields" disabled={none}>
-        <legend class="visually-hidden">Options</legend>
+        <legend class="visually-hidden">GGUF file</legend>
         <Field label="What" for="exports-format">
           <select
             id="exports-format"
@@ -78,36 +78,39 @@ export function Llama({ busy, begin, problems }: Props) {
             ))}
           </select>
         </Field>
-        {whole && (
-          <Field label="Quantization" for="exports-bits">
+        <details class="exports-options">
+          <summary>Options</summary>
+          {whole && (
+            <Field label="Quantization" for="exports-bits">
+              <select
+                id="exports-bits"
+                class="ui-input"
+                value={quantization}
+                onChange={(event) => setQuantization(event.currentTarget.value)}
+              >
+                {QUANTIZATIONS.map(([value, label]) => (
+                  <option key={value} value={value}>
+                    {`${value.toUpperCase()}, ${label}`}
+                  </option>
+                ))}
+              </select>
+            </Field>
+          )}
+          <Field label="Adapter strength" for="exports-strength">
             <select
-              id="exports-bits"
+              id="exports-strength"
               class="ui-input"
-              value={quantization}
-              onChange={(event) => setQuantization(event.currentTarget.value)}
+              value={strength}
+              onChange={(event) => setStrength(Number(event.currentTarget.value))}
             >
-              {QUANTIZATIONS.map(([value, label]) => (
-                <option key={value} value={value}>
-                  {`${value.toUpperCase()}, ${label}`}
+              {STRENGTHS.map((percent) => (
+                <option key={percent} value={percent}>
+                  {`${percent} %${percent === 100 ? ", as trained" : ""}`}
                 </option>
               ))}
             </select>
           </Field>
-        )}
-        <Field label="Adapter strength" for="exports-strength">
-          <select
-            id="exports-strength"
-            class="ui-input"
-            value={strength}
-            onChange={(event) => setStrength(Number(event.currentTarget.value))}
-          >
-            {STRENGTHS.map((percent) => (
-              <option key={percent} value={percent}>
-                {`${percent} %${percent === 100 ? ", as trained" : ""}`}
-              </option>
-            ))}
-          </select>
-        </Field>
+        </details>
       </fieldset>
       <Button
         small

@@ -183,6 +183,7 @@ function actionsOf({ id, job, run, status, again, cancelling, lifecycle }: Sourc
     {
       name: "job.again",
       label: "Run again with changes",
+      short: "Run again",
       keys: "r",
       when: () => job !== undefined,
       run: () => again.change(),

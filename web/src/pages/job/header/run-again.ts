@@ -5,7 +5,7 @@ import { type Job, SETTINGS, type Trainer } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { displayName } from "../../../lib/text";
 import { go, href } from "../../../router";
-import { loadManifest, manifest, manifestError, trainerNamed } from "../../../store/manifest";
+import { loadManifest, manifest, manifestError, trainerOfJob } from "../../../store/manifest";
 import { startTraining } from "../../../store/start-training";
 import { changesFor, draftParent, fillFrom } from "../../../store/trainer-draft";
 import { say } from "../../../ui/controls/live";
@@ -28,7 +28,7 @@ export function useRunAgain(job: Job | undefined): Again {
   const [error, setError] = useState<string | null>(null);
   const withTrainer = async (job: Job, use: (trainer: Trainer) => Promise<void>): Promise<void> => {
     await loadManifest();
-    const trainer = trainerNamed(job.name);
+    const trainer = trainerOfJob(job.name);
     const trouble = manifestError.peek() ?? troubleOf(trainer, job.name);
     setError(trouble);
     if (trouble === null && trainer) await use(trainer).catch((fault: unknown) => setError(errorText(fault)));

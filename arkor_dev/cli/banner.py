@@ -1,0 +1,46 @@
+"""The first lines of ``arkor-dev``: where Studio is, and what stands behind it.
+
+They are written without rich, whose import takes 50 ms: the page answers before, and so its address is told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev import __version__
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.settings import DEFAULT_PORT
+
+from .standard_error import StandardError
+
+if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
+
+LONGEST: Final = 500
+BOLD, DIM, YELLOW, UNDERLINED, END = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[1;4m", "\x1b[0m"
+
+
+def banner(settings: Settings, port: int) -> None:
+    """Write the lines to standard error, in colour where that is a terminal (see https://no-color.org)."""
+    backend = "this machine (local training)" if settings.local else "the managed backend"
+    lines = []
+    if settings.port is None and port != DEFAULT_PORT:
+        lines.append(styled(f"Port {DEFAULT_PORT} is taken; using {port}, the next free one.", YELLOW))
+    lines += [
+        f"{styled('Arkor Studio', BOLD)}  {__version__}",
+        f"{styled('  Studio   ', DIM)}{styled(f'http://localhost:{port}', UNDERLINED)}",
+        f"{styled('  Project  ', DIM)}{one_line(settings.project, LONGEST)}",
+        f"{styled('  Backend  ', DIM)}{backend}",
+        styled("  Press Ctrl-C to stop.", DIM),
+    ]
+    error = StandardError()
+    error.write("\n".join([*lines, ""]))
+    error.flush()
+
+
+def styled(text: str, style: str) -> str:
+    """Return ``text`` in a style, where standard error shows styles."""
+    shows = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return f"{style}{text}{END}" if shows and not os.environ.get("NO_COLOR") else text

@@ -1,0 +1,95 @@
+"""Report phrases that stop a native reader, in code, comments, docs and the page.
+
+Packages in `UNFINISHED` are skipped until somebody has rewritten them. An entry without any such phrase is an
+error, too, so that the list can only shrink. Exits with 1 for any finding.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PHRASES: Final = {
+    r"any ?more\b": "no longer",
+    r"is asked of\b": "requests",
+    r"of one's own\b": "custom, its own",
+    r"(?<!there )(?:is|are|was|were) no (?:JSON|number|path|file|folder|error|list|object|port|link|key|"
+    r"message|model|text|program|hash|name|address|token|row|answer|directory|value)\b": "is not a",
+    r"(?:what|which|that) is (?-i:none)\b": "invalid",
+    r"As (?:`\w+`|``\w+``) has it": "See `…`",
+    r"whether (?:there was one|it was there)\b": "return whether it existed",
+    r"at the (?:most|least)\b": "at most, at least",
+    r"in vain\b": "without success",
+    r"go(?:es|ing)? on from\b": "resumes from, continues from",
+    r"as (?:if|though) it were not there": "as if it were missing",
+    r"what (?:is|was) told\b": "the message",
+    r"takes? (?:\w+ ){1,3}away\b": "removes",
+    r"nobody (?:waits|asks|needs|knows|sees|hears)\b": "say who does what",
+    r"\"\"\"(?:That|Those) of\b": "Return the …",
+}
+"""Patterns, matched regardless of case, and what to write instead."""
+UNFINISHED: Final = (
+    *("arkor_dev/cli", "arkor_dev/contract", "arkor_dev/data", "arkor_dev/jobs", "arkor_dev/notices"),
+    *("arkor_dev/local/evaluation", "arkor_dev/local/exports", "arkor_dev/local/forecast"),
+    "arkor_dev/local/jobs",
+    *("arkor_dev/local/reporting", "arkor_dev/local/server", "arkor_dev/local/training"),
+    *("arkor_dev/server", "tests", "web/src"),
+)
+"""Folders that are not rewritten yet."""
+SUFFIXES: Final = (".py", ".ts", ".tsx", ".md")
+SKIPPED: Final = ("arkor_dev/static/", "scripts/wording.py", "CHANGES.md")
+PATTERN: Final = re.compile("|".join(rf"(?<!\w)(?:{phrase})" for phrase in PHRASES), re.IGNORECASE)
+
+
+def tracked_files() -> list[str]:
+    """Return the tracked text files that are checked."""
+    listing = subprocess.run(["git", "ls-files"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+    return [
+        name
+        for name in listing.splitlines()
+        if name.endswith(SUFFIXES) and ".gen." not in name and not name.startswith(SKIPPED)
+    ]
+
+
+def findings(name: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, phrase and advice for each finding in a file."""
+    path = Path(name)
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for match in PATTERN.finditer(line):
+            phrase = match[0]
+            advice = next(text for key, text in PHRASES.items() if re.match(key, phrase, re.IGNORECASE))
+            yield number, phrase, advice
+
+
+def main() -> int:
+    """Print all findings; return the exit status."""
+    status = 0
+    unfinished: Counter[str] = Counter()
+    for name in tracked_files():
+        folder = next((entry for entry in UNFINISHED if name.startswith(f"{entry}/")), None)
+        for number, phrase, advice in findings(name):
+            if folder:
+                unfinished[folder] += 1
+                continue
+            print(f"{name}:{number}: {phrase!r}: write {advice!r}")
+            status = 1
+    for folder in UNFINISHED:
+        if not unfinished[folder]:
+            print(f"scripts/wording.py: {folder} has no findings: remove it from UNFINISHED")
+            status = 1
+    total = sum(unfinished.values())
+    print(f"{total} phrases in {len(unfinished)} folders are still to be rewritten.")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

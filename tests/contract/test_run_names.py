@@ -1,0 +1,35 @@
+"""Names of jobs are unique, and lead back to their trainer."""
+
+from __future__ import annotations
+
+import pytest
+
+from arkor_dev.contract.run_names import free_name, trainer_of
+
+
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [
+        ([], "bot"),
+        (["bot-long", "the bot", None, 5, "bot #x", "bot #0", "other #7"], "bot"),
+        (["bot"], "bot #2"),
+        (["bot", "bot #2"], "bot #3"),
+        (["bot #4"], "bot #5"),  # those before were deleted
+        (["bot", "bot #2 #9"], "bot #2"),
+    ],
+)
+def test_a_name_is_taken_by_nobody(taken: list[object], name: str) -> None:
+    assert free_name("bot", taken) == name
+    assert name not in taken
+    assert trainer_of(name, ["other", "bot"]) == "bot"
+
+
+def test_a_name_is_no_longer_than_a_backend_takes() -> None:
+    assert free_name("x" * 199, ["x" * 199]) == "x" * 199
+
+
+def test_a_trainer_may_be_called_like_a_run() -> None:
+    assert trainer_of("bot #2", ["bot", "bot #2"]) == "bot #2"
+    assert trainer_of("bot #2", ["other"]) is None
+    assert trainer_of("renamed", ["bot"]) is None
+    assert trainer_of(None, ["bot"]) is None
