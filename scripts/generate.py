@@ -173,7 +173,7 @@ def _settings() -> str:
             "];\n",
             "/** How often the data is trained on where nobody says how long. */",
             f"export const DEFAULT_EPOCHS = {json.dumps(settings.by_field()['numTrainEpochs'].default)};\n",
-            "/** Two of which only one can be set: setting either takes the other away. */",
+            "/** Two of which only one can be set: setting either removes the other. */",
             'export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [',
             *(f"  {json.dumps(pair)}," for pair in ONE_OF),
             "];\n",

@@ -164,7 +164,7 @@ class Backend(ScopedCalls):
     def events(
         self, job_id: str, last_event_id: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Yield the job's SSE stream after ``last_event_id``. Raises TimedOutError after 60 s of silence."""
+        """Open the job's SSE stream after ``last_event_id``. Raises TimedOutError after 60 s of silence."""
         headers = {"Accept": EVENT_STREAM}
         # An id that no header can carry: then the stream begins at the start, and the reader drops repeats.
         if last_event_id is not None and last_event_id.isprintable():
@@ -174,7 +174,7 @@ class Backend(ScopedCalls):
         )
 
     def chat(self, body: bytes | Mapping[str, object]) -> AbstractAsyncContextManager[ClientResponse]:
-        """Yield a model's answer as it comes, SSE or JSON; leaving the context ends the upstream call."""
+        """Open a model's answer as it comes, SSE or JSON; leaving the context ends the upstream call."""
         data = body if isinstance(body, bytes) else json_bytes(body)
         patience = self.http.timeouts.chat
         return self._stream(
@@ -226,7 +226,7 @@ class Backend(ScopedCalls):
     def export_file(
         self, job_id: str, export_id: str, name: str, wanted: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Yield the bytes of one of its files, or of the range ``wanted`` (a ``Range`` header)."""
+        """Open one of its files, or the range ``wanted`` of it (a ``Range`` header)."""
         headers = {"Accept": "application/octet-stream", **({} if wanted is None else {"Range": wanted})}
         return self._stream("GET", "jobs", job_id, "exports", export_id, "files", name, headers=headers)
 

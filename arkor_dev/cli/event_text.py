@@ -19,7 +19,7 @@ from arkor_dev.contract import events
 from arkor_dev.core.plain_text import one_line, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from arkor_dev.jobs.follow import JobEvent, Waiting
 
@@ -238,6 +238,28 @@ def _answer(data: dict[str, object]) -> str:
     answer = one_line(data.get("answer") or "", ANSWER_LIMIT) or "(empty answer)"
     cut = " …" if data.get("truncated") is True and not answer.endswith("…") else ""
     return f"{who}, prompt {one_line(data.get('number'), 20)}{asked}: {answer}{cut}"
+
+
+def left_of(job: Mapping[str, object], now: float) -> str | None:
+    """``2:10 left`` of a running job's record, at ``now`` (seconds since 1970); None where it isn't known."""
+    phase = job.get("phase")
+    if job.get("status") != "running" or not isinstance(phase, dict):
+        return None
+    seconds = figure(phase.get("secondsLeft"))
+    try:
+        since = datetime.fromisoformat(str(phase.get("estimatedAt"))).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if seconds is None else f"{clock(seconds - max(0.0, now - since))} left"
+
+
+def phase_of(job: Mapping[str, object]) -> str | None:
+    """The phase of a running job's record in words; None where it isn't known."""
+    phase = job.get("phase")
+    if job.get("status") != "running" or not isinstance(phase, dict):
+        return None
+    name = one_line(phase.get("name"), 40)
+    return PHASES.get(name, name)
 
 
 def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:

@@ -204,11 +204,11 @@ def add_export(parser: CommandLine) -> None:
     """``export``, and what it writes."""
     export = parser.add_command(
         "export",
-        "Write what a job has made for other programs: adapter is PEFT's format, merged is one model of base "
-        "and adapter in safetensors, gguf the same for llama.cpp and LM Studio, gguf-lora the adapter alone "
-        "for llama.cpp, ollama a model with its Modelfile. What was written is read again by libraries of "
-        "those programs alone and has to answer as the trained model does; where it does not, the exit code "
-        "is 1. A job is named by its id, by the beginning of its id, or as latest.",
+        "Export a job's result for other programs. Formats: adapter (PEFT), merged (base and adapter as one "
+        "model in safetensors), gguf (the same for llama.cpp and LM Studio), gguf-lora (the adapter alone "
+        "for llama.cpp), ollama (a model with its Modelfile). The files are written first, then verified: "
+        "loaded by those programs' own libraries, they have to predict what the trained model does; else "
+        "the exit code is 1. JOB is an id, a prefix of one, or latest.",
         "JOB --out FOLDER",
     )
     export.add_argument("job", metavar="JOB", nargs="?", help="an id, a prefix of one, or latest")

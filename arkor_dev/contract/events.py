@@ -176,7 +176,7 @@ class TrainingLog(AnyEvent):
 class TrainingMessage(AnyEvent):
     """A sentence for the log. From the local backend's trainer.
 
-    ``code`` says what it is about where a program wants to know: ``non-finite`` (a loss was no number, and
+    ``code`` says what it is about where a program wants to know: ``non-finite`` (a loss was not finite, and
     the run went back) or ``diverging`` (the loss rises); ``step`` is where.
     """
 
@@ -303,7 +303,7 @@ class TrainingFailed(AnyEvent):
     """The job has ended without its result; ``error`` is the reason for a person. From the backend.
 
     ``outOfMemory`` is there, and true, where memory was the reason, or most likely was; ``nonFinite`` where
-    a loss or a weight was no number any more.
+    a loss or a weight was no longer finite.
     """
 
     type: Literal["training.failed"]

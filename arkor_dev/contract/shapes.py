@@ -251,7 +251,8 @@ class UnmappedColumns(TypedDict):
 class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
-    ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file.
+    ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file. With
+    ``needsData`` another data set is all that it takes.
     ``rows`` can be trained on and ``unreadable`` ones cannot, as far as a quick look went; ``flaw`` is the
     reason of the first of those, unless they are to be skipped.
     """
@@ -261,6 +262,7 @@ class Trainer(TypedDict):
     rows: NotRequired[int]
     unreadable: NotRequired[int]
     problem: NotRequired[str]
+    needsData: NotRequired[bool]
     flaw: NotRequired[str]
     unmapped: NotRequired[UnmappedColumns]
 

@@ -22,6 +22,6 @@ def _trim() -> Callable[[int], int] | None:
 
 
 def give_back() -> None:
-    """Return free memory. It takes milliseconds per hundred megabytes, so call it in idle moments."""
+    """Release free memory. It takes milliseconds per hundred megabytes, so call it in idle moments."""
     if (trim := _trim()) is not None:
         trim(0)

@@ -1,7 +1,7 @@
 """Finding processes of a training run that have lost their supervisor, by a mark in their environment.
 
 A run's supervisors end everything that it has started, even if one of them is killed. If all of them are
-killed at once (by a person, or by a machine short of memory), nobody knows about detached processes. So each
+killed at once (by a person, or by a machine short of memory), detached processes are left alone. So each
 run's processes carry a mark, a random name and not a secret, by which this launch finds them on Linux. A
 launch that is killed as well has recorded its own name in the data folder for the next one.
 """

@@ -91,7 +91,7 @@ class OutputLog:
         file_limit: int = FILE_LIMIT,
     ) -> None:
         self._budget = budget or OutputBudget()
-        self._memory = bytearray()  # the newest bytes; all of them while there is no file
+        self._memory = bytearray()  # the newest bytes; all of them before the first file
         self._memory_limit = memory_limit
         # empty while everything is in memory, and the other way round
         self._segments: deque[_Segment] = deque()

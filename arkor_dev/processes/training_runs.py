@@ -42,7 +42,7 @@ def _now() -> str:
 
 
 def _nothing() -> None:
-    """For a command that nobody waits for."""
+    """Do nothing, for a command without a follower."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,7 @@ class _TableReader:
         self.problems = Problems(lines)
         self.written: dict[str, KeyPath] = {}
         """Where each setting stands, by its field."""
+        self.without_data = False
 
     def read(self, block: dict[str, object]) -> Trainer:
         """The trainer, with a ``problem`` and nothing to run when its table is wrong."""
@@ -176,7 +177,11 @@ class _TableReader:
             )
         if self.problems:
             shown = str(name) if named else f"(trainer {cast('int', at[-1]) + 1})"
-            return {"name": shown, "problem": self.problems.text()}
+            text = self.problems.text()
+            trainer: Trainer = {"name": shown, "problem": text}
+            if self.without_data and "\n" not in text:
+                trainer["needsData"] = True
+            return trainer
         return {"name": str(name), "config": cast("JobConfig", config)}
 
     def _settings(self, at: KeyPath, block: dict[str, object], table: str, config: dict[str, object]) -> None:
@@ -231,6 +236,7 @@ class _TableReader:
         except SourceError as fault:
             place = at if fault.key is None else (*at, fault.key)
             self.problems.add(place, f"{spelled(place)}: {fault}")
+            self.without_data = at[-1] == "dataset"
             return None
 
 

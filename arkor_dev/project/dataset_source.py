@@ -135,6 +135,8 @@ class DataLook:
     problem: str | None = None
     flaw: str | None = None
     unmapped: UnmappedColumns | None = None
+    readable: frozenset[str] = frozenset()
+    """The names of files of which a row can be trained on."""
 
 
 def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
@@ -156,6 +158,8 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             trainer["unmapped"] = look.unmapped
         if problem is not None:
             trainer["problem"] = problem
+            if look.problem is not None:
+                trainer["needsData"] = True
         elif flaw is not None and not config.get("skipBadRows"):
             trainer["flaw"] = flaw
 
@@ -188,7 +192,9 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
     if look.unmapped is not None:
         name = look.unmapped["file"]
         part = next(number for number, file in numbered if file.name == name)
-        look = replace(look, unmapped={**look.unmapped, "part": part})
+        # Columns are those of a whole folder: another of its files would be lost.
+        mixed = any(number == part and file.name in look.readable for number, file in numbered)
+        look = replace(look, unmapped=None if mixed else {**look.unmapped, "part": part})
     return look if all(part["type"] == "file" for part in parts) else replace(look, rows=None)
 
 
@@ -272,8 +278,12 @@ class _Unreadable:
 
     def look(self) -> DataLook:
         """What is known of them."""
-        unmapped = None if self.file in self.readable else unmapped_columns(self.file, self.records)
-        return DataLook(unreadable=self.count, flaw=self.flaw, unmapped=unmapped)
+        return DataLook(
+            unreadable=self.count,
+            flaw=self.flaw,
+            unmapped=None if self.file in self.readable else unmapped_columns(self.file, self.records),
+            readable=frozenset(self.readable),
+        )
 
 
 def unmapped_columns(file: str, records: Sequence[Mapping[str, object]]) -> UnmappedColumns | None:

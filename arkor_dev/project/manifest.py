@@ -42,7 +42,7 @@ class ManifestReader:
     async def read(self) -> Manifest:
         """The manifest; raises BadRequestError with a text for the person who wrote the project.
 
-        A folder that is no project yet is no error: it has no trainers and no ``source``.
+        A folder that is not a project yet is fine: it has no trainers and no ``source``.
         """
         return await asyncio.to_thread(self._from_toml) or await self._from_typescript()
 

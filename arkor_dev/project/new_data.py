@@ -29,7 +29,7 @@ class NewDataFile:
     def __init__(self, project: Path, given: str) -> None:
         """Create ``data/`` and the file in it, called much as ``given``.
 
-        Raises BadRequestError where ``given`` is no name of a data file, or nothing can be created.
+        Raises BadRequestError where ``given`` is not the name of a data file, or nothing can be created.
         """
         stem, suffix = _split(given)
         try:

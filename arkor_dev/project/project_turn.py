@@ -68,7 +68,7 @@ class ProjectTurn:
         self._here.release()
 
     def _open(self) -> tuple[int | None, int | None]:
-        """Open the lock files, each None if that is impossible: then nobody waits for it."""
+        """Open the lock files, each None if that is impossible: then it does not delay anybody."""
         folder: int | None = None
         try:
             with contextlib.suppress(FileExistsError):

@@ -110,7 +110,7 @@ def looped(
 def adapter(model: Path, tokens: int, folder: str) -> dict[str, Any]:
     """An adapter of the model, as large as the example's, with weights that change what it says.
 
-    Where there is no model it is the tests' tiny one, which is made as well.
+    Without a model it is the tests' tiny one, which is made as well.
     """
     from arkor_dev.local.modeling.lean_transformers import lean_imports
 

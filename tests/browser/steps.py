@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import shutil
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -30,6 +29,7 @@ QUESTION = "The parcel came with a broken mug. What can I do?"
 MINUTE = 60_000
 HURRY_STEP = 0.05
 HURRY_TIMES = 10
+JOB_SAYS = "(text) => new RegExp(text).test(document.querySelector('.job')?.textContent)"
 COPIED = "async (text) => (await navigator.clipboard.readText()) === text"
 """Whether the clipboard holds this: a page says that something is copied before the browser has done it."""
 
@@ -75,12 +75,17 @@ async def open_job(page: Page, job_id: str) -> None:
 
 async def first_loss(page: Page) -> None:
     """Wait on the job's page for the first step that was trained."""
-    await expect(page.locator(".job")).to_contain_text(re.compile(r"[1-9]\d*\s*/\s*40"), timeout=4 * MINUTE)
+    await _job_says(page, r"[1-9]\d*\s*/\s*40", 4 * MINUTE)
 
 
 async def completed(page: Page) -> None:
     """Wait on the job's page for the end of the training."""
-    await expect(page.locator(".job")).to_contain_text("Completed", timeout=5 * MINUTE)
+    await _job_says(page, "Completed", 5 * MINUTE)
+
+
+async def _job_says(page: Page, pattern: str, ms: float) -> None:
+    """Wait until the job's page has text like ``pattern``; look twice a second: it may take minutes."""
+    await page.wait_for_function(JOB_SAYS, arg=pattern, polling=500, timeout=ms)
 
 
 async def go_to(page: Page, name: str) -> None:

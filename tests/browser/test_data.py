@@ -190,13 +190,9 @@ async def test_columns_are_mapped_where_the_finding_is(
 ) -> None:
     toml = studio.settings.project / "arkor.toml"
     (studio.settings.project / "data" / "faq.csv").write_text(CSV)
-    toml.write_text(TRAINER.replace("support.jsonl", "faq.csv"))
-    data[:] = ["has the keys id, question, answer"] * 60
+    both = 'dataset = ["data/support.jsonl", "data/faq.csv"]'
+    toml.write_text(TRAINER.replace('dataset = "data/support.jsonl"', both))
     async with open_page(studio.url, "/#/data") as page:
-        await expect(page.locator(".data-figures")).to_contain_text("60 rows invalid")
-        await expect(page.locator(".data-value").first).to_have_text("0")
-        # Nothing is on its way any more.
-        await expect(page.locator(".ui-skeleton")).to_have_count(0)
         finding = page.locator(".data-finding", has_text="60 rows")
         await finding.locator("summary").click()
         await finding.get_by_role("button", name="Map columns").click()
@@ -204,7 +200,24 @@ async def test_columns_are_mapped_where_the_finding_is(
         await expect(page.get_by_label("Prompt")).to_have_value("question")
         await page.get_by_role("button", name="Write to arkor.toml").click()
         await expect(page.locator(".map")).to_have_count(0)
-    assert 'columns = { prompt = "question", completion = "answer" }' in toml.read_text()
+    columns = 'columns = { prompt = "question", completion = "answer" }'
+    assert f'["data/support.jsonl", {{ path = "data/faq.csv", {columns} }}]' in toml.read_text()
+    # Where no row can be read before, there is nothing but the mapping.
+    toml.write_text(TRAINER.replace("support.jsonl", "faq.csv"))
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.get_by_label("Prompt")).to_be_visible()
+        await expect(page.locator(".data-figures, .ui-skeleton")).to_have_count(0)
+
+
+async def test_nothing_is_awaited_where_no_row_can_be_read(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    data[:] = ["not JSON"] * 60
+    fake_backend.datasets.findings = [finding("unreadable", "error", "60 rows", [1, 2, 3], 60)]
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.locator(".data-figures")).to_contain_text("60 rows invalid")
+        await expect(page.locator(".data-value").first).to_have_text("0")
+        await expect(page.locator(".ui-skeleton")).to_have_count(0)
 
 
 async def test_a_data_file_that_is_gone_is_what_is_said(
@@ -227,8 +240,7 @@ async def test_what_a_finding_needs_is_a_press_beside_it(
     ]
     async with open_page(studio.url, "/#/data") as page:
         # All of them are in sight, however many there are.
-        for box in await page.locator(".data-finding").all():
-            await expect(box).to_be_visible()
+        await expect(page.locator(".data-finding")).to_have_count(len(kinds))
         clipped = "() => { const list = document.querySelector('.data-findings ul');"
         assert await page.evaluate(f"{clipped} return list.scrollHeight === list.clientHeight; }}")
         unreadable = page.locator(".data-finding", has_text="are unreadable")

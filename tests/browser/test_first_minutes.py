@@ -1,4 +1,4 @@
-"""The first ten minutes, without a terminal: an empty folder, a person's own CSV, a judged adapter, its files.
+"""The first ten minutes, without a terminal: an empty folder, a person's own CSV, a judged adapter, files.
 
 A true daemon and a true training, of a tiny model.
 """

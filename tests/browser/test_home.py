@@ -217,6 +217,12 @@ async def test_a_deleted_data_file_is_told_once(studio: Studio, open_page: OpenP
             )
         await expect(page.get_by_text("is not in the project")).to_have_count(1)
         await expect(page.locator(".home")).not_to_contain_text("not set")
+        # The remedy is beside it.
+        rows = studio.settings.project.parent / "new.jsonl"
+        rows.write_text(f"{json.dumps(ROW)}\n" * 2)
+        await page.get_by_label("Data file").set_input_files(rows)
+        await page.get_by_role("dialog").get_by_role("button", name="Write", exact=True).click()
+        await expect(page.locator(".home-facts")).to_contain_text("2 examples")
 
 
 async def test_rows_that_cannot_be_read_are_skipped_by_a_press(studio: Studio, open_page: OpenPage) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.cli.event_text import RunLines, clock, forecast_line, ordinal, progress_of, waiting_line
+from arkor_dev.cli.event_text import (
+    RunLines,
+    clock,
+    forecast_line,
+    left_of,
+    ordinal,
+    phase_of,
+    progress_of,
+    waiting_line,
+)
 from arkor_dev.jobs.follow import JobEvent, Waiting, waiting_of
 
 
@@ -220,3 +229,52 @@ def test_a_run_that_goes_on_has_come_as_far_as_it_says() -> None:
     run.read(row(21, 900, loss=1.0))
     run.read(row(22, 902, loss=1.0))
     assert run.pace() == 2
+
+
+def test_the_time_left_of_the_whole_counts_down_between_two_events() -> None:
+    """After the last step too: phases are lines there, and the backend's estimate goes before the pace."""
+    now = [0.0]
+    run = RunLines(total=2, now=lambda: now[0])
+    events = [
+        JobEvent("training.phase", {"phase": "loading"}),
+        JobEvent("training.phase", {"phase": "training"}),
+        row(1, 0, loss=2.0),
+        JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 50}),
+        row(2, 5, loss=1.0, secondsLeft=40.4),
+        JobEvent("training.phase", {"phase": "saving", "secondsLeft": 38.0}),
+        JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 30.0}),
+        JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 20.0}),
+        JobEvent("training.phase", {"phase": "po\x1b[31mlishing"}),
+    ]
+    assert [run.read(event) for event in events] == [
+        "loading the data and the model",
+        "",
+        "step 1/2  loss 2.000",
+        "",
+        "step 2/2  loss 1.000  5 s/step  0:40 left",
+        "saving  0:38 left",
+        "evaluating  0:30 left",
+        "",
+        "polishing  0:20 left",
+    ]
+    now[0] = 12
+    assert run.left() == 8
+    now[0] = 100
+    assert run.left() == 0
+    run.read(JobEvent("training.resumed", {"step": 1}))
+    assert (run.left(), run.doing()) == (None, "step 1/2")
+
+
+def test_the_time_left_of_a_job_s_record() -> None:
+    phase = {"name": "evaluating", "secondsLeft": 130, "estimatedAt": "2026-01-01T00:00:00Z"}
+    job: dict[str, object] = {"status": "running", "phase": phase}
+    moment = 1767225600.0
+    assert (left_of(job, moment + 5), phase_of(job)) == ("2:05 left", "evaluating")
+    assert left_of(job, moment + 500) == "0:00 left"
+    assert left_of(job, moment - 500) == "2:10 left", "another clock"
+    for wrong in (
+        {**job, "status": "paused"},
+        {"status": "running"},
+        {**job, "phase": {**phase, "estimatedAt": 3}},
+    ):
+        assert left_of(wrong, moment) is None

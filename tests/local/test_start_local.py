@@ -69,12 +69,13 @@ def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
         out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
     lines = out.splitlines()
-    job = re.fullmatch(r"Started job (\S+)", lines[0])
+    assert lines[0].startswith("Estimating time and memory"), "measured before the job is created"
+    job = re.search(r"^Started job (\S+)\nForecast: about \d:\d\d, peak ", out, re.MULTILINE)
     assert job
     assert lines[-1] == f"Job {job[1]} finished with status=completed"
     text = "\n".join(lines)
     assert re.search(r"training: \S+, on \S+ \S+, 54 rows to train on, 6 held out, 4 steps", text)
-    assert re.search(r"step 4/4  loss \d+\.\d{3}  lr \S+  \S+ s/step  0:00 left", text)
+    assert re.search(r"step 4/4  loss \d+\.\d{3}  lr \S+  \S+ s/step  \d:\d\d left", text)
     assert re.search(r"step 4/4  eval \d+\.\d{3}", text)
     assert re.search(r"completed: loss \S+, eval loss \S+, best eval loss \S+, 4 steps in 0:\d\d", text)
     assert not (project / ".arkor").exists()
@@ -88,7 +89,7 @@ def test_ctrl_c_lets_a_job_stand_that_goes_on_later(project: Path, tmp_path: Pat
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (130, "")
-    said = re.search(r"^Job (\S+) pauses: its backend was started for this command", out, re.MULTILINE)
+    said = re.search(r"^Job (\S+) is paused: its backend was started for this command", out, re.MULTILINE)
     assert said
     until(lambda: not processes_of(project))
     listed = subprocess.run(

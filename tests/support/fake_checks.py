@@ -8,7 +8,7 @@ import re
 from typing import Any, NoReturn
 
 ROLES = ("system", "user", "assistant", "tool")
-SOURCES = {"huggingface": "name", "blob": "url", "file": "path"}
+SOURCES = {"huggingface": "name", "blob": "url", "file": "path", "list": None}
 COUNTS = {
     "maxSteps", "batchSize", "warmupSteps", "loggingSteps", "saveSteps", "evalSteps", "loraR", "maxLength"
 }  # fmt: skip
@@ -85,7 +85,8 @@ def check_config(config: object) -> None:
     source = config.get("datasetSource")
     if not isinstance(source, dict) or source.get("type") not in SOURCES:
         wrong(f"datasetSource has to be of a type of {', '.join(SOURCES)}.")
-    text(source, SOURCES[source["type"]])
+    if (key := SOURCES[source["type"]]) is not None:
+        text(source, key)
     for name in COUNTS:
         whole(config, name, 0 if name in MAY_BE_ZERO else 1)
     for name in NUMBERS:

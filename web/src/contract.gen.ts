@@ -312,6 +312,7 @@ export interface Trainer {
   rows?: number;
   unreadable?: number;
   problem?: string;
+  needsData?: boolean;
   flaw?: string;
   unmapped?: UnmappedColumns;
 }
@@ -1275,7 +1276,7 @@ export const SETTINGS: readonly Setting[] = [
 /** How often the data is trained on where nobody says how long. */
 export const DEFAULT_EPOCHS = 3;
 
-/** Two of which only one can be set: setting either takes the other away. */
+/** Two of which only one can be set: setting either removes the other. */
 export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [
   ["maxSteps", "numTrainEpochs"],
   ["warmupSteps", "warmupRatio"],

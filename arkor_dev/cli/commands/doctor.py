@@ -215,7 +215,7 @@ async def _managed(settings: Settings) -> list[Check]:
     else:
         known = _rights(path, stored)
     if stored is None and not os.access(there := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
-        known = Check("Credentials", "fail", f"{path} cannot be made.", f"Fix the permissions of {there}.")
+        known = Check("Credentials", "fail", f"{path} can't be created.", f"Fix the permissions of {there}.")
     return [known, *await _backend(settings, stored)]
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.cli.event_text import left_of
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
@@ -206,6 +208,8 @@ def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
         status += f" {queue['position']}{' (held)' if queue.get('held') else ''}"
     status += _after(job.get("pause"), "step").replace(" after step ", " at ") if status == "paused" else ""
+    if left := left_of(job, time.time()):
+        status += f", {left}"
     name = one_line(job.get("name"), NAME_CHARACTERS)
     if job.get("starred"):
         name = f"* {name}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.event_text import figure, size_of, verdict_text
+from arkor_dev.cli.event_text import figure, left_of, phase_of, size_of, verdict_text
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_COMPLETED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
@@ -61,7 +62,8 @@ def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     metrics, config = _table(job, "metrics"), _table(job, "config")
     step, total = figure(metrics.get("step")), figure(metrics.get("totalSteps"))
     at = "" if step is None else f", step {step:,.0f}" + ("" if total is None else f" of {total:,.0f}")
-    yield "status", one_line(job.get("status"), 40) + at
+    phase = [words for words in (phase_of(job), left_of(job, time.time())) if words]
+    yield "status", ", ".join([one_line(job.get("status"), 40) + at, *phase])
     for label, text in (
         ("why", _table(job, "pause").get("message")),
         ("error", job.get("error")),

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 State = Literal["same", "differs", "missing", "unreadable", "link", "unexpected", "absent"]
 WORDS: Final[dict[State, str]] = {
-    "same": "is what was written",
-    "differs": "is not what was written",
+    "same": "matches its hash",
+    "differs": "does not match its hash",
     "missing": "is missing",
     "unreadable": "cannot be read",
-    "link": "is a link, or lies behind one",
-    "unexpected": "was not there when the folder was written",
-    "absent": "is not here, and need not be",
+    "link": "is a link, or behind one",
+    "unexpected": "was added after the folder was written",
+    "absent": "is absent, and optional",
 }
 SOUND: Final = ("same", "absent")
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY

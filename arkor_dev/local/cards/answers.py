@@ -1,4 +1,4 @@
-"""Answers to the same questions in a card: what was wanted, what the base says, and what this one says."""
+"""Sample answers in a card: the ideal answer, the base's, and this one's."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ ANSWER: Final = 600
 
 
 def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
-    """A section with the answers of ``step`` to the first few questions, beside the base's; none without any.
+    """Yield a section with the answers of ``step`` to the first few questions, beside the base's, or
+    nothing.
 
     A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
-    base's. A question of which something may not be told is left out with its answers.
+    base's. A question with something private is omitted with its answers.
     """
-    if type(step) is not int:  # as a statement of somebody else's may have it
+    if type(step) is not int:  # another program's statement may have it
         return
     asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for sample in samples:

@@ -1,4 +1,4 @@
-"""What a base model's own card says of its licence and languages, read strictly: it is anybody's text."""
+"""License and languages in a base model's own card, which is untrusted text and read strictly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CARD: Final = "README.md"
 LIMIT: Final = 1 << 20
 MOST_LANGUAGES: Final = 50
 STARTER: Final = {"license": "apache-2.0", "language": ["en"]}
-"""As its card on the model hub has it; what comes from the package index comes without."""
+"""As in its card on the model hub; the files of the package index have none."""
 _FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LICENSE: Final = re.compile(r"^license:[ \t]*[\"']?([a-z0-9][a-z0-9.+-]{0,59})[\"']?[ \t]*$", re.MULTILINE)
 _NAME: Final = re.compile(r"^license_name:[ \t]*[\"']?([\w .+()-]{1,80}?)[\"']?[ \t]*$", re.MULTILINE)
@@ -30,9 +30,9 @@ _CODE: Final = re.compile(r"(?<![\w-])[\"']?([a-z]{2,8})[\"']?(?![\w-])")
 
 
 def card_of_base(name: str, folder: Path, project: Path) -> dict[str, Any]:
-    """``{hub, license?, license_name?, license_link?, language?}`` of the base ``name`` in ``folder``.
+    """Return ``{hub, license?, license_name?, license_link?, language?}`` of the base ``name`` in ``folder``.
 
-    ``hub`` says whether the name is one of the model hub's, and not a folder of ``project`` or elsewhere.
+    ``hub`` says whether the name is a model hub's id, and not a folder of ``project`` or elsewhere.
     """
     if is_starter(name):
         return {"hub": True, **STARTER}

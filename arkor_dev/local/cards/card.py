@@ -1,7 +1,7 @@
-"""The model card: what a provenance and an evaluation say, as the Hub's front matter and as Markdown.
+"""The model card: a provenance and an evaluation as the Hub's front matter and as Markdown.
 
-It says what is known and nothing else, also that something is not known. All of it is made of an allow-list
-of fields. A text among them is left out where it would tell of this machine, and is escaped where it stands.
+It says only what is known, including that something is not known. It is made from an allow-list of fields. A
+text among them is omitted if it would reveal this machine, and is escaped for its place.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ TEXT: Final = 300
 SENTENCE: Final = 600
 FEW_ROWS: Final = 100
 TOLD: Final = ("model", "seed", "samples")
-"""Settings that stand elsewhere in a card."""
+"""Settings that a card shows elsewhere."""
 SHORT: Final = 12
-"""Characters of a digest that are shown."""
+"""Characters of a hash that are shown."""
 PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
@@ -48,7 +48,7 @@ def card_of(
     evaluation: Mapping[str, Any] | None = None,
     samples: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The card of what ``made`` tells of: front matter without its fences, an empty line, and the text.
+    """Return the card of ``made``: front matter without its fences, an empty line, and the text.
 
     ``evaluation`` and ``samples`` are the contract's.
     """
@@ -56,7 +56,7 @@ def card_of(
 
 
 class Card:
-    """One card in the making."""
+    """One card being built."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Card:
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
     def text(self) -> str:
-        """All of it."""
+        """Return the whole card."""
         body = [
             f"# {self._title(said=True)}",
             self._beginning(),
@@ -102,7 +102,7 @@ class Card:
         return "\n".join([*front_matter(self._front()), "", "\n\n".join(part for part in body if part)])
 
     def _said(self, value: object, limit: int = TEXT) -> str:
-        """A text of elsewhere as Markdown on one line; empty where it is none, or may not be told."""
+        """Return an untrusted text as Markdown on one line; empty if there is none, or if it is private."""
         if not isinstance(value, str) or self._private.found(value):
             return ""
         return inline(value, limit)
@@ -133,13 +133,13 @@ class Card:
             front["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
         if public := self._public():
             front["datasets"] = public
-        # What was measured was the adapter as it was trained.
+        # The adapter was evaluated at its trained strength.
         if self._strength == 1 and (results := list(self._results(public))):
             front["model-index"] = [{"name": self._title(said=False), "results": results}]
         return front
 
     def _public(self) -> list[str]:
-        """The data sets by name that everybody can read."""
+        """Return the names of the data sets that everybody can read."""
         data = self._external.get("data")
         told = [each.get("name") for each in data if isinstance(each, dict)] if isinstance(data, list) else []
         return list(dict.fromkeys(n for n in told if isinstance(n, str) and HUB_ID.fullmatch(n)))
@@ -271,12 +271,12 @@ class Card:
 
 
 def _count(value: object) -> str:
-    """A whole number as it is written; empty where it is none."""
+    """Return a whole number as written; empty for anything else."""
     return f"{value:,}" if type(value) is int and 0 <= value < 10**15 else ""
 
 
 def _loss(value: object) -> str:
-    """A loss, or a difference of two; empty where it is none."""
+    """Return a loss, or a difference of two; empty for anything else."""
     is_one = isinstance(value, int | float) and is_number(value) and abs(value) < 10**6
     return f"{value:.3f}" if is_one else ""
 

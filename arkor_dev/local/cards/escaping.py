@@ -1,4 +1,4 @@
-"""Text of any kind as text: nothing of it is markup in Markdown or HTML, nor a value's end in YAML."""
+"""Escaping untrusted text: it must not become markup in Markdown or HTML, nor end a value in YAML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNSEEN: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
     r"\ufffe\uffff\ud800-\udfff]"
 )
-"""Controls, separators, what turns the direction of a text, and what is no character of a file."""
+"""Controls, separators, bidirectional controls, and what is not a character of a file."""
 _MARKS: Final = re.compile(r"[\\`*_\[\]|~$]")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BEGINNING: Final = re.compile(r"^(?:[#+=-]|\d{1,9}(?=[.)](?:\s|$)))")
@@ -24,20 +24,20 @@ _LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?=@)", re.IGNORECASE
 
 
 def seen(text: str) -> str:
-    """``text`` without what cannot be seen, its line breaks as line feeds."""
+    """Return ``text`` without invisible characters, its line breaks as line feeds."""
     return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def inline(text: str, limit: int) -> str:
-    """``text`` as one line of Markdown that says it, of at most ``limit`` characters before escaping."""
+    """Return ``text`` as one line of Markdown, of at most ``limit`` characters before escaping."""
     return _escaped(cut(" ".join(seen(text[: 4 * limit]).split()), limit))
 
 
 def quoted(text: str, limit: int) -> list[str]:
-    """``text`` as the lines of a quotation in Markdown."""
+    """Return ``text`` as a block quote in Markdown."""
     lines = [" ".join(line.split()) for line in cut(seen(text[: 4 * limit]).strip(), limit).split("\n")]
     told = [f"> {_escaped(line)}" if line else ">" for line in lines]
-    # A break inside a paragraph would be a space.
+    # A line break inside a paragraph would be a space.
     return [f"{line}\\" if line != ">" and after != ">" else line for line, after in _pairs(told)]
 
 
@@ -53,15 +53,15 @@ def _escaped(line: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """``text`` of at most ``limit`` characters."""
+    """Return ``text`` cut to ``limit`` characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def front_matter(value: Mapping[str, Any]) -> list[str]:
-    """A mapping as lines of YAML; its keys are ours, of letters, digits, ``_`` and ``-``.
+    """Return a mapping as YAML; its keys are ours, of letters, digits, ``_`` and ``-``.
 
-    It may hold scalars, lists and mappings. Every text is quoted, so that none is a date, a number or the end
-    of anything.
+    It may hold scalars, lists and mappings. Every text is quoted, so that none becomes a date or a number, or
+    ends anything.
     """
     lines = []
     for key, each in value.items():
@@ -86,8 +86,8 @@ def _members(members: Sequence[Any]) -> list[str]:
 
 
 def scalar(value: Scalar) -> str:
-    """One value in YAML; of a text its double-quoted form, on one line."""
+    """Return one value in YAML; a text double-quoted on one line."""
     if isinstance(value, str):
-        # JSON's quoting is YAML's, but for characters beyond 16 bits, which stand as they are.
+        # JSON's quoting is YAML's, except that characters beyond 16 bits stay as they are.
         return json.dumps(" ".join(seen(value).split()), ensure_ascii=False)
     return json.dumps(value, allow_nan=False)

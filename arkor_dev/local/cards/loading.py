@@ -1,4 +1,4 @@
-"""How what was made is loaded: what is true of it, as code to copy."""
+"""How to load the result, as code to copy."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ llama-cli -m base.gguf --lora adapter.gguf
 def loading(
     hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
 ) -> Iterator[str]:
-    """The section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for llama.cpp."""
+    """Yield the section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for
+    llama.cpp.
+    """
     if gguf:
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
         yield GGUF_LORA if adapter else GGUF

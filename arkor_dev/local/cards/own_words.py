@@ -1,7 +1,7 @@
-"""What a person wrote into a card, which stays when it is made again.
+"""What the user has written into a card, which is kept when the card is written again.
 
-Ours stands between two marks, in the front matter as in the text, and whatever is outside of them is theirs.
-A key that they set in the front matter goes before ours. Without marks all of a card is theirs.
+Our part is between two marks, in the front matter as in the text; everything outside is theirs. A key that
+they set in the front matter overrides ours. Without marks the whole card is theirs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")
 
 @dataclass(frozen=True, slots=True)
 class OwnWords:
-    """A person's lines of the front matter, and their text ``before`` and ``after`` ours."""
+    """The user's lines of the front matter, and their text ``before`` and ``after`` ours."""
 
     front: str = ""
     before: str = ""
@@ -28,7 +28,7 @@ class OwnWords:
 
     @classmethod
     def of(cls, text: str) -> OwnWords:
-        """Those in the card ``text``."""
+        """Return the user's part of the card ``text``."""
         text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         front, rest = "", text
         if found := _FRONT.match(text):
@@ -38,7 +38,9 @@ class OwnWords:
         return cls(front.strip("\n"), before.strip("\n"), after.strip("\n"))
 
     def around(self, card: str) -> str:
-        """A whole card: ours with theirs around it. ``card`` is front matter, an empty line, and the text."""
+        """Return a whole card: ours with theirs around it. ``card`` is front matter, an empty line, and the
+        text.
+        """
         ours, _, body = card.partition("\n\n")
         keys = {found[1] for line in self.front.split("\n") if (found := _KEY.match(line))}
         front = [FRONT_BEGIN, *_without(ours.split("\n"), keys), FRONT_END]
@@ -53,7 +55,7 @@ EMPTY: Final = OwnWords()
 
 
 def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
-    """What stands before and after the lines ``begin`` to ``end``; with one of them alone nothing is ours."""
+    """Return what is before and after the lines ``begin`` to ``end``; without both nothing is ours."""
     lines = text.split("\n")
     if begin in lines:
         first = lines.index(begin)
@@ -64,7 +66,7 @@ def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
 
 
 def _without(lines: list[str], keys: set[str]) -> list[str]:
-    """Our lines of the front matter without what belongs to ``keys``, which somebody else has set."""
+    """Return our lines of the front matter without ``keys``, which the user has set."""
     told, dropping = [], False
     for line in lines:
         if found := _KEY.match(line):

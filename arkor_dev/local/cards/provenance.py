@@ -1,7 +1,7 @@
-"""The provenance of what a run saves: an in-toto statement, made of named facts alone (docs/provenance.md).
+"""The provenance of a saved result: an in-toto statement made only of named facts (docs/provenance.md).
 
-It is an allow-list: settings that the table knows, digests, numbers and versions. Data files are numbered and
-not named, and no text gets in that ``privacy`` does not let through.
+It is an allow-list: known settings, hashes, numbers and versions. Data files are numbered and not named, and
+every text must pass ``privacy``.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _SHARED: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], moment: Any) -> Statement:
-    """The statement on ``files``, by name with ``bytes`` and ``sha256``.
+    """Return the statement on ``files``, by name with ``bytes`` and ``sha256``.
 
-    ``facts`` are those of the whole run (`facts_of`), and ``moment`` is what differs between what it saves:
-    ``{artifact, step, figures, startedOn, finishedOn}``.
+    ``facts`` are those of the whole run (`facts_of`), ``moment`` differs for each saved folder: ``{artifact,
+    step, figures, startedOn, finishedOn}``.
     """
     subject = [_file(name, entry["sha256"], entry["bytes"], name == STATE) for name, entry in files.items()]
     place = {"artifact": moment["artifact"], "step": moment["step"]}
@@ -83,7 +83,7 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
 def of_export(
     files: Mapping[str, Mapping[str, Any]], source: Statement, told: Mapping[str, Any]
 ) -> Statement:
-    """The statement on ``files`` made of the adapter of ``source``; ``told`` is what that came to."""
+    """Return the statement on ``files`` exported from the adapter of ``source``; ``told`` is the result."""
     build = source["predicate"]["buildDefinition"]
     kept = [each for each in source["subject"] if not each.get("annotations", {}).get("optional")]
     adapter = [{**each, "name": f"adapter/{each['name']}"} for each in kept]
@@ -102,7 +102,7 @@ def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource
 
 
 def settings_told(settings: Mapping[str, Any], private: Private) -> dict[str, Any]:
-    """Those of ``settings`` that the table knows, by field, as far as they may be told."""
+    """Return the known ``settings`` by field, without private ones."""
     told = {}
     for row in SETTINGS:
         value = settings.get(row.field)
@@ -122,7 +122,7 @@ def _may_be_told(value: object, private: Private) -> bool:
 
 
 def data_told(config: Mapping[str, Any], private: Private) -> list[dict[str, Any]]:
-    """Each data set by its kind; one of the hub by its name, if everybody can read it."""
+    """Return each data set by its kind; one of the hub by its name, if everybody can read it."""
     sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
     told = []
     for part in (part for source in sources for part in parts_of(source)):
@@ -138,7 +138,7 @@ def data_told(config: Mapping[str, Any], private: Private) -> list[dict[str, Any
 
 
 def _signed_in() -> bool:
-    """Whether the hub would show this machine what it does not show to everybody."""
+    """Return whether the hub may show this machine more than everybody."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     kept = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
     return any(os.environ.get(name) for name in _SHARED) or kept.exists()
@@ -147,9 +147,9 @@ def _signed_in() -> bool:
 def dependencies(
     config: Mapping[str, Any], project: Path, model: Path, data: Path, job_id: str, rows: Mapping[str, Any]
 ) -> list[Resource]:
-    """What went in: data files by number, the base's files by name, a parent's, and the rows as read.
+    """Return the inputs: data files by number, the base's files by name, a parent's, and the rows as read.
 
-    ``rows`` is ``{sha256, train, heldOut}``. What cannot be read is left out.
+    ``rows`` is ``{sha256, train, heldOut}``. What cannot be read is omitted.
     """
     hashes = FileHashes(data)
     found: list[Resource] = []
@@ -179,7 +179,7 @@ def _data_files(config: Mapping[str, Any], project: Path) -> Iterator[tuple[str,
 
 
 def _parent(data: Path, job_id: str) -> Iterator[Resource]:
-    """The files of the adapter that the job began with, and of which job and step they are."""
+    """Yield the files of the adapter that the job started from, with their job and step."""
     folder = parent_folder(data, job_id)
     with contextlib.suppress(OSError, StatementError):
         made = read_statement(folder)
@@ -197,7 +197,7 @@ def _parent(data: Path, job_id: str) -> Iterator[Resource]:
 
 
 def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
-    """This program, its version and those of the libraries, and a hash of its code."""
+    """Return this program, its version and those of the libraries, and a hash of its code."""
     code = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
     told = {str(name): str(version)[:TEXT] for name, version in versions.items()}
     return {"id": BUILDER, "version": told, "builderDependencies": [code]}
@@ -205,7 +205,7 @@ def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def hash_of_code() -> str:
-    """One SHA-256 of every module that training can go through, by path and content."""
+    """Return one SHA-256 of every module that training can use, by path and content."""
     root, digest = Path(arkor_dev.__file__).parent, hashlib.sha256()
     for part in CODE:
         for path in sorted((root / part).rglob("*.py")):

@@ -1,6 +1,6 @@
-"""The answers to a job's sample prompts, kept as they are sent: a card shows them.
+"""The answers to a job's sample prompts, saved as they are sent, for its card.
 
-``evaluation/samples.jsonl`` in the job's folder has one a line, as its event does.
+``evaluation/samples.jsonl`` in the job's folder has one per line, like its event.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
-"""Bytes that are read."""
+"""Bytes that are read at most."""
 
 
 def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
@@ -31,14 +31,14 @@ def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
         with contextlib.suppress(OSError):
             if name == SAMPLE_CREATED:
                 _file(job).append(json.dumps(fields, ensure_ascii=False).encode(), flush=False)
-            elif name == TRAINING_RESUMED:  # what was said of later steps counts no more
+            elif name == TRAINING_RESUMED:  # answers of later steps no longer count
                 _drop_after(job, fields["step"])
 
     return observe
 
 
 def samples_in(job: Path) -> list[dict[str, Any]]:
-    """What was kept, in its order; nothing of what cannot be read."""
+    """Return the saved samples in order, without unreadable ones."""
     found = []
     with contextlib.suppress(OSError), _file(job).open() as file:
         for line in file.read(LIMIT).split(b"\n"):

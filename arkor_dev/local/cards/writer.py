@@ -1,7 +1,7 @@
-"""Writes a card and a provenance beside what a run saves, and the card again when more is known.
+"""Writing a card and a provenance beside what a run saves, and the card again when more is known.
 
-The provenance is written once, with the files that it is about. The card is made of it, and of what was
-measured since; what a person wrote into it stays. A fault here takes nothing away from what was trained.
+The provenance is written once, with the files that it is about. The card is made from it and from later
+measurements; what the user has written into it is kept. An error here does not affect the training.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     Files = Mapping[str, Mapping[str, Any]]
 
 LIMIT: Final = 1 << 20
-"""Bytes of a card that is read."""
+"""Bytes of a card that are read at most."""
 PART: Final = "card.part"
 
 
 class CardWriter:
-    """Writes both into each folder that one run saves; ``preparation`` is the run's, which is about to begin.
+    """Writes both into each folder that a run saves; ``preparation`` is the run's, which is about to begin.
 
-    Nothing is looked at before the first folder: a forecast saves none.
+    Nothing is read before the first folder: a forecast saves none.
     """
 
     def __init__(self, preparation: Any, run: Any) -> None:
@@ -56,7 +56,7 @@ class CardWriter:
     def __call__(self, folder: Path, files: Files, artifact: str, step: int) -> None:
         """Write both into ``folder``, which has ``files`` of these sizes and hashes.
 
-        ``artifact`` is ``final`` or ``checkpoint``. Raises OSError where the disk refuses.
+        ``artifact`` is ``final`` or ``checkpoint``. Raises OSError when the disk refuses.
         """
         try:
             private = self._private = self._private or _private_of(self._preparation)
@@ -74,7 +74,7 @@ class CardWriter:
             self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-            # A job that was extended writes its folder anew.
+            # A job that was extended writes its folder again.
             before = folder.with_name(folder.name.removesuffix(whole_folder.PART)) / CARD
             words = EMPTY
             with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def _time(moment: datetime) -> str:
 
 
 def _private_of(preparation: Any) -> Private:
-    """What may not be told of this machine, the job's folders and tokens included."""
+    """Return what must not be revealed of this machine, such as the job's folders and tokens."""
     config = preparation.config
     sources = [config.get(name) or {} for name in ("datasetSource", "evalDatasetSource")]
     parts = [part for source in sources for part in (source, *source.get("sources", ()))]
@@ -111,7 +111,7 @@ def _private_of(preparation: Any) -> Private:
 
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
-    """What a provenance says of the whole run, by the parts of its statement."""
+    """Return what a provenance says of the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
     orders = preparation.continuation.orders
     rows = {"sha256": origin.get("rows"), **run.rows}
@@ -147,16 +147,15 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
 
 
 def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
-    """Write both into ``folder``, in which a base with the adapter of ``source`` lies as one model.
+    """Write both into ``folder``, which has a base merged with the adapter of ``source``.
 
-    ``strength`` is how many times the adapter's change counts in it. An adapter that an earlier version has
-    made has no provenance, and nothing is written.
+    ``strength`` is the adapter's strength in it. Nothing is written if the adapter has no provenance.
     """
     _describe(source, folder, {"adapter": False, "merged": True}, strength, EMPTY)
 
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
-    """The same of ``folder``, in which the adapter of ``source`` lies as GGUF; what a person wrote stays."""
+    """Write both into ``folder``, which has the adapter of ``source`` as GGUF; the user's words are kept."""
     words = EMPTY
     with contextlib.suppress(OSError):
         words = own_words_of(source / CARD)
@@ -182,10 +181,9 @@ def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float,
 
 
 def write_again(data: Path, job_id: str, step: int | None = None) -> None:
-    """Make the card of a job's final adapter, or of its checkpoint of ``step``, again of all that is known.
+    """Write the card of a job's final adapter, or of its checkpoint of ``step``, again.
 
-    What a person wrote into it stays. Nothing happens where an earlier version has written the folder, or the
-    disk refuses.
+    The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
     """
     folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
     private = Private.here((data.resolve(),))
@@ -199,24 +197,24 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
 
 
 def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> str:
-    """The card of ``made``, with what the folder ``job`` has of its evaluation and samples."""
+    """Return the card of ``made``, with the evaluation and samples in the folder ``job``."""
     found = kept.read(kept.result_file(job, step))
     evaluation = found.get("evaluation") if isinstance(found, dict) else None
     return card_of(made, private, evaluation, samples_in(job))
 
 
 def own_words_of(path: Path) -> OwnWords:
-    """What a person wrote into a card; raises OSError where that cannot be told."""
+    """Return what the user has written into a card. Raises OSError if that cannot be determined."""
     try:
         return OwnWords.of(read_inside(path.parent, path.name, LIMIT).decode())
     except FileNotFoundError:
         return EMPTY
     except UnicodeDecodeError:
-        raise OSError("it is no text") from None
+        raise OSError("it is not text") from None
 
 
 def _replace(path: Path, text: str, part: Path) -> None:
-    """Put ``text`` at ``path``, whole or not at all; ``part`` lies outside of a folder whose files count."""
+    """Write ``text`` to ``path`` atomically; ``part`` is outside a folder whose files count."""
     try:
         with part.open("w", encoding="utf-8") as file:
             file.write(text)

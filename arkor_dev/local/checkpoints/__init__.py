@@ -1,5 +1,5 @@
-"""Where a run can go on from: what of it lies on the disk, what it holds, and what it depends on.
+"""Resuming a run: its resume points on disk, what they hold, and what the run depends on.
 
-``points`` and ``origin`` need the standard library alone and serve the backend too; ``state`` is for workers.
-Start with ``points``.
+Start with ``resume_points``, which like ``origin`` needs only the standard library and serves the backend,
+too; ``state`` is for workers.
 """

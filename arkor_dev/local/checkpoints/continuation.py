@@ -1,6 +1,6 @@
-"""How a job goes on: from which points, whether data and model are still what they were, and what may differ.
+"""How a job resumes: from which points, whether data and model are unchanged, and what may differ.
 
-Looked at before torch is there, as far as that can be: what cannot go on should say so at once.
+As much as possible is checked before torch is imported, so that a job that cannot resume says so at once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Continuation:
-    """One job's start, the first one or a later one.
+    """One start of a job, the first one or a later one.
 
-    ``orders``, empty at the first start, are ``{why, kept, force?, further?, restart?}``: a sentence for a
-    person; the newest step that it may go on after; whether changed data or model are no matter; the end that
-    it had before a later one; after which step the schedule began anew. ``passed`` are sentences on points
-    that are not whole.
+    ``orders``, empty at the first start, are ``{why, kept, force?, further?, restart?}``: a sentence for the
+    user, the newest step that it may resume from, whether changed data or model are allowed, the end that it
+    had before it was extended, and after which step the schedule began again. ``passed`` are sentences about
+    incomplete points.
     """
 
     job: Mapping[str, Any]
@@ -39,8 +39,8 @@ class Continuation:
         self.orders: Mapping[str, Any] = self.job.get("resume") or {}
         self.points: list[ResumePoint] = []
         data, job_id = Path(self.job["data"]), self.job["id"]
-        # A point that the data base does not know yet was kept in the moment of a crash: what was said of the
-        # steps before it may be lost.
+        # A point that the database does not know was saved at the moment of a crash: events of the steps
+        # before it may be lost.
         newest = self.orders.get("kept", 0)
         for point, wrong in whole_points(data, job_id, newest) if self.orders else ():
             if wrong is None:
@@ -52,22 +52,22 @@ class Continuation:
 
     @property
     def anew(self) -> str | None:
-        """Why a job that was to go on begins anew, for a person; None where it does not."""
+        """Say why a job that was to resume starts again; None if it does not."""
         return f"{self.orders['why']} It begins anew." if self.orders and not self.points else None
 
     @property
     def before(self) -> dict[str, Any]:
-        """What the run depended on before; empty where it begins."""
+        """Return what the run depended on before; empty at its first start."""
         return self.points[0].origin if self.points else {}
 
     @property
     def threads(self) -> int | None:
-        """With how many threads the run was computed before, where this machine has so many."""
+        """Return the number of threads that the run had before, if this machine has as many."""
         threads, there = self.before.get("threads"), os.cpu_count() or 1
         return threads if type(threads) is int and 0 < threads <= there else None
 
     def look_at_files(self, model: Path) -> None:
-        """Begin to hash the files of data and of ``model``, which a large one takes seconds for, once."""
+        """Start hashing the files of data and of ``model``, which takes seconds for a large one, once."""
         job, data = self.job, Path(self.job["data"])
 
         def look() -> None:
@@ -77,15 +77,15 @@ class Continuation:
         self._hashing.start()
 
     def depends_on(self) -> dict[str, Any]:
-        """What the run's bits depend on, once all of it is known."""
+        """Return what the run's bits depend on, once all of it is known."""
         if self._hashing:
             self._hashing.join()
         return self.origin
 
     def going_on(self) -> ResumeOrder | None:
-        """From where the run goes on, None where it begins; needs its ``origin``.
+        """Return from where the run resumes, None for a first start. Requires its ``origin``.
 
-        Raises JobFailure where data or model are not what they were, unless that is no matter.
+        Raises JobFailure if data or model have changed, unless that is allowed.
         """
         if not self.points:
             return None

@@ -1,6 +1,6 @@
-"""The figures that run along with a training: pace and loss since the last report, and the best evaluation.
+"""Running figures of a training: speed and loss since the last report, and the best evaluation.
 
-They belong to what a checkpoint holds. Workers alone import this: it brings torch.
+They are part of a checkpoint. Imported by workers only: it imports torch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Pace:
-    """Loss and speed since the last report; evaluation and saving do not count as training time.
+    """Loss and speed since the last report; evaluating and saving do not count as training time.
 
-    ``figures`` are the training method's own, a value a step.
+    ``figures`` are the training method's own, one value per step.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Pace:
             self.figures.setdefault(name, []).append(value)
 
     def report(self) -> dict[str, float]:
-        """Mean loss and figures, and samples and tokens (padding left out) a second; starts anew."""
+        """Return mean loss and figures, and samples and tokens (without padding) per second; then reset."""
         seconds = max(self.seconds, 1e-9)
         row = {
             "loss": sum(self.losses) / len(self.losses),
@@ -47,9 +47,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Best:
-    """The best evaluation; with ``patience`` its weights too, and when there has been no better for too long.
+    """The best evaluation; with ``patience`` also its weights, and whether there was no better one for too
+    long.
 
-    As in transformers an evaluation is better where the loss is lower by more than ``threshold``.
+    As in transformers an evaluation is better if its loss is lower by more than ``threshold``.
     """
 
     patience: int | None
@@ -61,7 +62,7 @@ class Best:
     weights: list[Any] = field(default_factory=list)
 
     def take(self, step: int, loss: float, weights: Sequence[Any]) -> None:
-        """Note what was measured after ``step``."""
+        """Record the evaluation after ``step``."""
         self.last = loss
         better = self.loss is None or loss < self.loss - self.threshold
         self.worse = 0 if better else self.worse + 1
@@ -72,11 +73,11 @@ class Best:
 
     @property
     def enough(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether patience is exhausted."""
         return self.patience is not None and self.worse >= self.patience
 
     def restore(self, step: int, weights: Sequence[Any]) -> str | None:
-        """Make ``weights`` the best ones, after ``step``; what happened, in words, where they were others."""
+        """Make ``weights`` the best ones, after ``step``; say what happened if they were others."""
         if not self.weights or self.step == step:
             return None
         with torch.no_grad():
@@ -93,13 +94,13 @@ class Best:
 
 
 def figures_of(pace: Pace, best: Best) -> dict[str, Any]:
-    """All figures, as a state keeps them."""
+    """Return all figures in the form of a saved state."""
     kept: dict[str, Pace | Best] = {"pace": pace, "best": best}
     return {key: {each.name: getattr(one, each.name) for each in fields(one)} for key, one in kept.items()}
 
 
 def set_figures(state: Mapping[str, Any], pace: Pace, best: Best) -> None:
-    """Give ``pace`` and ``best`` what ``state`` has kept; what the plan says stays. Raises KeyError."""
+    """Restore ``pace`` and ``best`` from ``state``; what the plan sets stays. Raises KeyError."""
     told: dict[str, Pace | Best] = {"pace": pace, "best": best}
     for key, figures in told.items():
         for each in fields(figures):

@@ -1,4 +1,4 @@
-"""Writes a run's checkpoints, and the points that it can go on from; drops those that are not wanted."""
+"""Writing a run's checkpoints and resume points, and removing those that are no longer needed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 MORE_ROOM: Final = 256 << 20
-"""Bytes that have to be free, beyond those in which a write did not fit, before it is tried again."""
+"""Free bytes required beyond the size of a failed write before it is tried again."""
 
 
 class NoRoomError(Exception):
-    """The disk has too little room to write; ``str()`` says so for a person.
+    """Not enough disk space; ``str()`` says so for the user.
 
-    ``needs`` are the bytes that have to be free before another try makes sense, where that is known.
+    ``needs`` is how many bytes must be free before another attempt makes sense, if known.
     """
 
     def __init__(self, text: str, needs: int | None = None) -> None:
@@ -47,13 +47,13 @@ class NoRoomError(Exception):
 
 
 class Keeper:
-    """What one job leaves on the disk while it trains.
+    """What one job writes to disk while it trains.
 
-    ``limit``: of all checkpoints the newest ones stay, and that of the ``best`` evaluation; None for all.
-    ``emit`` sends an event, ``told`` hears of each step that the job can go on from, and ``origin`` says what
-    the run depends on. ``beside`` writes what travels with an adapter into its folder, told its files,
-    ``final`` or ``checkpoint``, and the step. ``step`` is the newest step to go on from, None before there is
-    one.
+    ``limit``: only the newest checkpoints and that of the ``best`` evaluation stay; None for all. ``emit``
+    sends an event, ``told`` is called with each step that the job can resume from, and ``origin`` says what
+    the run depends on. ``beside`` writes the card and provenance of an adapter into its folder, from its
+    files, ``final`` or ``checkpoint``, and the step. ``step`` is the newest step to resume from, None before
+    the first.
     """
 
     def __init__(
@@ -73,7 +73,9 @@ class Keeper:
         self.step: int | None = None
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Let ``write`` fill a checkpoint: what has learned, and the state beside it. Raises NoRoomError."""
+        """Have ``write`` fill a checkpoint: the trained weights, and the state beside them. Raises
+        NoRoomError.
+        """
         if short := short_of_room(self._data):
             raise NoRoomError(short)
         folder = checkpoint_folder(self._data, self._job, step)
@@ -88,7 +90,7 @@ class Keeper:
         self._keep(step)
 
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
-        """Let ``write`` fill the final folder, with what was learned up to ``step``; its ``Artifact``.
+        """Have ``write`` fill the final folder with the weights after ``step``; return its ``Artifact``.
 
         Raises NoRoomError.
         """
@@ -97,7 +99,7 @@ class Keeper:
         return describe(kind_of(folder), "final", folder, size)
 
     def best(self, kept: int) -> list[dict[str, Any]]:
-        """The contract's ``Artifact`` of the best checkpoint, where it is another than the step ``kept``."""
+        """Return the contract's ``Artifact`` of the best checkpoint, if that is not the step ``kept``."""
         step = self._best.step if self._best else 0
         if step in (0, kept) or not self.has_checkpoint(step):
             return []
@@ -105,7 +107,7 @@ class Keeper:
         return [describe("checkpoint", "best", folder, size_of(folder), step)]
 
     def point(self, step: int, state: Callable[[], Any]) -> None:
-        """Keep the state after ``step``, unless a checkpoint has it already; raises NoRoomError."""
+        """Save the state after ``step``, unless a checkpoint has it already. Raises NoRoomError."""
         if self.step != step:
             folder = resume_folder(self._data, self._job, step)
             self._write(folder, step, lambda folder: write_state(folder, state()))

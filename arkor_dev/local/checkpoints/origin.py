@@ -1,7 +1,7 @@
 """What the bits of a run depend on: data, model, versions, processor and threads, and what of it has changed.
 
-A file is hashed once: its hash is kept by path, size, inode and times, in the data folder. Standard library
-alone, so that the backend can look before a worker is started.
+Each file is hashed once: the hash is cached by path, size, inode and times in the data folder. It uses only
+the standard library, so that the backend can check before a worker starts.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = ("torch", "transformers", "peft")
 MODEL_FILES: Final = (".safetensors", ".json", ".model", ".txt", ".jinja", ".jsonl")
-"""Endings of a model folder's files that count."""
+"""Suffixes of the files of a model folder that count."""
 KEPT: Final = "file-hashes.json"
 KEPT_LIMIT: Final = 2000
 
 
 class FileHashes:
-    """SHA-256 of files, each computed once; kept in the file ``KEPT`` of the data folder."""
+    """SHA-256 of files, each computed once and cached in the file ``KEPT`` of the data folder."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / KEPT
@@ -43,7 +43,7 @@ class FileHashes:
         self._news = False
 
     def of(self, path: Path) -> str:
-        """The hash of a file's content; raises OSError."""
+        """Return the hash of a file's content. Raises OSError."""
         key = str(path)
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
@@ -58,7 +58,7 @@ class FileHashes:
         return digest
 
     def keep(self) -> None:
-        """Write what is new; a full disk only means that it is computed again."""
+        """Save new hashes; on a full disk they are computed again another time."""
         if not self._news:
             return
         newest = dict(list(self._known.items())[-KEPT_LIMIT:])
@@ -71,15 +71,15 @@ class FileHashes:
 
 
 def hash_of_model(folder: Path, hashes: FileHashes) -> str:
-    """One hash of all files that make a model; raises OSError."""
+    """Return one hash of all files of a model. Raises OSError."""
     files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES and path.is_file())
     return _together((path.name, hashes.of(path)) for path in files)
 
 
 def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
-    """One hash of all files of the project that a job trains on and is measured on.
+    """Return one hash of all files of the project that a job trains on and is evaluated on.
 
-    Data from elsewhere is not looked at. Raises OSError, and SourceError for a file that is not there.
+    Data from elsewhere is not hashed. Raises OSError, and SourceError for a missing file.
     """
     sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
     named: list[tuple[str, str]] = []
@@ -91,7 +91,7 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
 
 
 def hash_of_rows(*parts: Sequence[Any]) -> str:
-    """A hash of encoded rows: tokens, and which of them are learned."""
+    """Return a hash of encoded rows: tokens, and which of them are learned."""
     digest = hashlib.sha256()
     for rows in parts:
         digest.update(f"{len(rows)} rows\n".encode())
@@ -107,7 +107,7 @@ def _together(named: Iterable[tuple[str, str]]) -> str:
 
 
 def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> dict[str, str]:
-    """``data`` and ``model``, the hashes of their files; one that cannot be read is left out."""
+    """Return the hashes ``data`` and ``model`` of their files, without those that cannot be read."""
     hashes, found = FileHashes(data), dict[str, str]()
     with contextlib.suppress(OSError, SourceError):
         found["data"] = hash_of_data(config, project, hashes)
@@ -118,7 +118,7 @@ def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> 
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
-    """Versions, processor, device and number of threads."""
+    """Return versions, processor, device and number of threads."""
     versions = {"arkor-dev": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -127,7 +127,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -137,14 +137,14 @@ def processor() -> str:
 
 
 def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's ``RunMetadata`` says of its origin."""
+    """Return what a run's ``RunMetadata`` says about its origin."""
     told = {"rows": "dataHash", "model": "modelHash"}
     alike = ("versions", "threads", "processor")
     return {told.get(key, key): origin[key] for key in (*told, *alike) if key in origin}
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What of a job's data and model is not what it began with; what is not known counts as alike."""
+    """Return what has changed of a job's data and model; unknown parts count as unchanged."""
     words = {
         "data": "the files of its data set have changed",
         "model": "the model's files have changed",
@@ -162,7 +162,7 @@ def _versions(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Why the bits may be others than without the interruption, in words."""
+    """Say why the bits may differ from those of an uninterrupted run."""
     found = changed(before, now)
     old, new = _versions(before), _versions(now)
     for name in ("python", *PACKAGES):

@@ -1,4 +1,4 @@
-"""What can be known before anything is loaded: whether the job could keep what it learns."""
+"""Checks before anything is loaded: could the job save its result?"""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CONTENT: Final = b"\0" * 65_536
 
 
 def check_writable(data: Path, job_id: str) -> None:
-    """Write a file as a checkpoint is written, and take it away. Raises JobFailure where that cannot be.
+    """Write a file the way a checkpoint is written, and remove it. Raises JobFailure if that fails.
 
-    A disk that is full is no reason: the job pauses when it has to save, and goes on when there is room.
+    A full disk is not a failure: the job pauses when it has to save, and resumes when there is space.
     """
     folder = job_folder(data, job_id)
     part, whole = folder / f"{PROBE}{PART}", folder / PROBE

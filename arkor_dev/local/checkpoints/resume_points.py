@@ -1,7 +1,7 @@
-"""The points that a job can go on from: its checkpoints, and what was kept at a pause or at its end.
+"""The points that a job can resume from: its checkpoints, and what was saved at a pause or at its end.
 
-A checkpoint is an adapter that can be talked to, with the state of the training beside it. What is kept at a
-pause or at the end is that state alone. Of all points the newest one that is whole counts.
+A checkpoint is an adapter that can answer, with the training state beside it. A pause or an end saves only
+that state. The newest complete point counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """What a training was after ``step``. ``manifest`` has its ``origin``."""
+    """The training after ``step``. ``manifest`` has its ``origin``."""
 
     step: int
     folder: Path
@@ -38,13 +38,13 @@ class ResumePoint:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What the run depended on; empty where that was not kept."""
+        """What the run depended on; empty if that was not saved."""
         origin = self.manifest.get("origin")
         return origin if isinstance(origin, dict) else {}
 
     @property
     def name(self) -> str:
-        """How a person is told of it."""
+        """The point in words."""
         return (
             f"The {'checkpoint' if self.folder.parent.name == CHECKPOINTS else 'state'} of step {self.step}"
         )
@@ -52,10 +52,10 @@ class ResumePoint:
 
 @dataclass(frozen=True, slots=True)
 class ResumeOrder:
-    """A run goes on from the newest of ``points`` that can be read. ``message`` says why, for a person.
+    """The order to resume from the newest of ``points`` that can be read. ``message`` says why.
 
-    ``passed`` are sentences on points that are not whole. ``further``: the end that it had before it was
-    given a later one.
+    ``passed`` are sentences about incomplete points. ``further`` is the end that the job had before it was
+    extended.
     """
 
     points: Sequence[ResumePoint]
@@ -65,7 +65,7 @@ class ResumeOrder:
 
 
 def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
-    """Every point, the newest first; at the same step what was kept at a pause comes first."""
+    """Yield every point, newest first; at the same step a pause's comes first."""
     kept = [(step, 1, resume_folder(data, job_id, step)) for step in resume_steps(data, job_id)]
     saved = [(step, 0, checkpoint_folder(data, job_id, step)) for step in checkpoint_steps(data, job_id)]
     for step, _, folder in sorted([*kept, *saved], reverse=True):
@@ -75,10 +75,7 @@ def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
 def whole_points(
     data: Path, job_id: str, newest: float = math.inf
 ) -> Iterator[tuple[ResumePoint, str | None]]:
-    """Every point of a job, from that of step ``newest`` back, with what is wrong with it.
-
-    That is None where it is whole.
-    """
+    """Yield a job's points from step ``newest`` back, each with its fault; None for a complete one."""
     for step, folder in _folders(data, job_id):
         if step > newest:
             continue
@@ -92,7 +89,7 @@ def whole_points(
 
 
 def latest(data: Path, job_id: str) -> ResumePoint | None:
-    """The newest point by its manifest alone: whether its files are whole shows when it is read."""
+    """Return the newest point by its manifest alone; whether its files are complete shows when it is read."""
     for step, folder in _folders(data, job_id):
         with contextlib.suppress(NotWholeError):
             manifest = manifest_of(folder)
@@ -102,7 +99,7 @@ def latest(data: Path, job_id: str) -> ResumePoint | None:
 
 
 def drop_later(data: Path, job_id: str, step: int) -> None:
-    """Remove all points after ``step``: the steps up to them are made again."""
+    """Remove all points after ``step``: later steps are computed again."""
     for later in checkpoint_steps(data, job_id):
         if later > step:
             drop_checkpoint(data, job_id, later)
@@ -112,14 +109,14 @@ def drop_later(data: Path, job_id: str, step: int) -> None:
 
 
 def drop_before(data: Path, job_id: str, step: int) -> None:
-    """Remove what was kept at pauses before ``step``, of which there is a point by now."""
+    """Remove what was saved at pauses before ``step``, now that there is a point for it."""
     for earlier in resume_steps(data, job_id):
         if earlier < step:
             drop_resume(data, job_id, earlier)
 
 
 def drop_resume(data: Path, job_id: str, step: int) -> None:
-    """Remove what was kept at a pause after ``step``."""
+    """Remove what was saved at a pause after ``step``."""
     shutil.rmtree(resume_folder(data, job_id, step), ignore_errors=True)
-    with contextlib.suppress(OSError):  # the last one takes the folder with it
+    with contextlib.suppress(OSError):  # the last one removes the folder, too
         resume_folder(data, job_id, step).parent.rmdir()

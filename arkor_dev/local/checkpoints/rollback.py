@@ -1,7 +1,7 @@
-"""What a run does about a loss or a weight that is no number: say where it came from, and go back once.
+"""What a run does about a non-finite loss or weight: say where it came from, and roll back once.
 
-The state to go back to is kept in memory, where the trainer asks for it: after evaluations and checkpoints.
-Workers alone import this: it brings torch.
+The state to return to is kept in memory, saved after evaluations and checkpoints. Imported by workers only:
+it imports torch.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SLOWER: Final = 0.5
-"""By how much the learning rate is less after going back."""
+"""The factor of the learning rate after rolling back."""
 SHOWN_ROWS: Final = 3
 
 
 class NonFiniteError(JobFailure):
-    """A loss or a weight of ``step`` is no number; ``str()`` says what to do about it."""
+    """A loss or a weight of ``step`` is not finite; ``str()`` says what to do about it."""
 
     def __init__(self, text: str, step: int) -> None:
         super().__init__(text)
@@ -33,7 +33,7 @@ class NonFiniteError(JobFailure):
 
 
 class Rollback:
-    """The last good state of a run, and the one way back to it. Rates are multiplied by ``factor``."""
+    """The last good state of a run, to which it can return once; then rates are multiplied by ``factor``."""
 
     def __init__(self, wanted: bool) -> None:
         self.factor = 1.0
@@ -41,19 +41,19 @@ class Rollback:
         self._good: tuple[int, dict[str, Any]] | None = None
 
     def keep(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
-        """Remember the state after ``step``, unless nobody will ever go back to it."""
+        """Keep the state after ``step``, unless the run will never return to it."""
         if self._wanted and self.factor == 1:
             self._good = (step, copy.deepcopy(state()))
 
     def slow_down(
         self, fault: NonFiniteError, step: int, metadata: Callable[[], dict[str, Any]]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Lower the rates from here on; the events that tell of going back to ``step``.
+        """Lower the learning rates from now on; yield the events of the rollback to ``step``.
 
-        Back at the beginning a job's log is empty, and is told again which run (``metadata``) that is.
+        A rollback to the beginning empties a job's log, which then needs the run's ``metadata`` again.
         """
         self.factor = SLOWER
-        message = f"{fault}. It goes on from step {step}, with half the learning rate"
+        message = f"{fault}. Training continues from step {step} with half the learning rate"
         yield TRAINING_RESUMED, {"step": step, "message": message}
         if step == 0:
             yield TRAINING_STARTED, {"metadata": metadata()}
@@ -97,7 +97,7 @@ def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, int]]) -> boo
 
 
 def check_finite(step: int, weights: Iterable[Any]) -> None:
-    """Raise NonFiniteError where a weight is no number any more: what is kept has to be of use."""
+    """Raise NonFiniteError if a weight is not finite: what is saved must be usable."""
     if not all(bool(torch.isfinite(weight).all()) for weight in weights):
         raise NonFiniteError(
             f"Non-finite weights after step {step}: lower learningRate or max_grad_norm",

@@ -1,4 +1,4 @@
-"""What is said of a run when it begins: the contract's ``RunMetadata``."""
+"""The contract's ``RunMetadata``: the facts of a run that is about to start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .origin import facts_of
 
 
 def metadata_of(run: Any) -> dict[str, Any]:
-    """The facts of a ``training.run.Run`` that has made its model."""
+    """Return the facts of a ``training.run.Run`` that has created its model."""
     return {
         "totalSteps": run.plan.steps,
         "epochs": round(run.plan.steps / run.plan.per_epoch, 4),

@@ -1,7 +1,7 @@
-"""The state of a training as it is kept: all that the next step depends on.
+"""The saved state of a training: everything that the next step depends on.
 
-Weights, optimizer, scaler and figures are the run's; the random numbers are the process's. What is read back
-is data and never a program (``weights_only``). Workers alone import this: it brings torch.
+Weights, optimizer, scaler and figures belong to the run, random number generators to the process. It is read
+as data, never as a program (``weights_only``). Imported by workers only: it imports torch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The state in ``folder``, its tensors in the processor's memory; raises StateError."""
+    """Read the state in ``folder``, its tensors on the CPU. Raises StateError."""
     try:
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a file may be anything, and the library raises what it likes
@@ -47,9 +47,9 @@ def read_state(folder: Path) -> dict[str, Any]:
 def take_newest(
     going_on: ResumeOrder, take_over: Callable[[Mapping[str, Any]], None]
 ) -> tuple[int, list[str]]:
-    """Let ``take_over`` have the newest state that it takes: its step, and sentences on those passed over.
+    """Give ``take_over`` the newest state that it accepts; return its step, and sentences on rejected ones.
 
-    The step is 0 where it takes none.
+    The step is 0 if it accepts none.
     """
     passed = list(going_on.passed)
     for point in going_on.points:
@@ -63,7 +63,7 @@ def take_newest(
 
 
 def random_states(device: str) -> dict[str, Any]:
-    """Where every generator of random numbers stands."""
+    """Return the states of all random number generators."""
     version, numbers, gauss = random.getstate()
     states: dict[str, Any] = {"python": [version, list(numbers), gauss], "torch": torch.get_rng_state()}
     if (numpy := sys.modules.get("numpy")) is not None:
@@ -77,7 +77,7 @@ def random_states(device: str) -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any], device: str) -> None:
-    """Let every generator go on from where it stood. One of another device stays as it is."""
+    """Restore the states of all random number generators. One of another device keeps its state."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(states["torch"])
@@ -91,7 +91,7 @@ def set_random_states(states: Mapping[str, Any], device: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What of a training moves from step to step: the weights that learn, by name, and what moves them."""
+    """What changes from step to step: the trained weights by name, optimizer, scaler and figures."""
 
     weights: Mapping[str, Any]
     optimizer: Any
@@ -99,7 +99,7 @@ class Parts:
     device: str
 
     def state(self) -> dict[str, Any]:
-        """All of it, and where the random numbers stand."""
+        """Return all of it, with the random number generators."""
         return {
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
             "optimizer": self.optimizer.state_dict(),
@@ -108,7 +108,7 @@ class Parts:
         }
 
     def take_over(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``; raises StateError where it is not of this run."""
+        """Restore ``state``. Raises StateError if it is not of this run."""
         try:
             kept = state["weights"]
             check_weights(kept, self.weights)

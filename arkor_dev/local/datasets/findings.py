@@ -215,7 +215,7 @@ def flags_of(
 
 
 def contents(row: Row, without: str = "") -> list[str]:
-    """Yield the texts of a row, except for the role ``without``."""
+    """Return the texts of a row, except for the role ``without``."""
     said = [message.get("content") for message in row.messages if message["role"] != without]
     return [text for text in (row.text, *said) if isinstance(text, str)]
 

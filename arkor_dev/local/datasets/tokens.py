@@ -239,7 +239,7 @@ def told(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTo
 
 
 def _texts(whole: Coded) -> Iterator[str]:
-    """Return each token's part of the text; together they are the text up to the last token."""
+    """Yield each token's part of the text; together they are the text up to the last token."""
     done = 0
     for _, right in whole.offsets:
         yield whole.text[done : max(right, done)]

@@ -1,6 +1,6 @@
-"""Endpoints of this machine: what is served under which name, to whom, how much at once, and the log of it.
+"""Endpoints of this machine: what is served under which name, to whom, how much at once, and the request log.
 
-``deployments`` and ``requests`` are their tables in the jobs' data base, ``openai`` reads and writes OpenAI's
-forms, and ``service`` is all of it for the routes (``server/endpoints``). ``inference.line`` says whose turn
-it is.
+``service`` is all of it for the routes (``server/endpoints``). ``deployments`` and ``requests`` are their
+tables in the jobs' database, ``openai`` and ``answers`` read and write OpenAI's forms, and
+``inference.admission`` queues requests.
 """

@@ -1,4 +1,4 @@
-"""Answers in OpenAI's form: whole, and as the chunks of a stream; no text is in them but the model's."""
+"""Answers in OpenAI's form, whole and as the chunks of a stream; all text in them is the model's."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ COMPLETION: Final = "completions"
 
 @dataclass
 class Choice:
-    """One of a request's answers, as far as it has come. ``done`` is the engine's last word on it."""
+    """One of a request's answers so far. ``done`` is the engine's final message."""
 
     text: str = ""
     tokens: list[Any] = field(default_factory=list)
     done: dict[str, Any] | None = None
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Take in one message of the engine."""
+        """Add one message of the engine."""
         self.text += message.get("text", "")
         self.done = message.get("done", self.done)
         self.tokens += _tokens(message)
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The tools that it calls, known at its end."""
+        """The tool calls, known at the end of the answer."""
         return list((self.done or {}).get("toolCalls") or ())
 
 
 def fingerprint(by: Mapping[str, Any] | None) -> str | None:
-    """OpenAI's ``system_fingerprint``: engine, number format and weights, as far as they are known."""
+    """Return OpenAI's ``system_fingerprint``: engine, number format and weights, as far as known."""
     if not by or "engine" not in by:
         return None
     return "_".join(["fp", *(by[name] for name in ("engine", "precision", "weights") if by.get(name))])
 
 
 class Form:
-    """How one request's answers are written: ``model`` is what the caller knows it by.
+    """How one request's answers are written: ``model`` is the name that the caller knows.
 
-    ``by`` is who has answered before, None where that is not known.
+    ``by`` is what has answered before, None if unknown.
     """
 
     def __init__(self, call: str, model: str, by: Mapping[str, Any] | None = None) -> None:
@@ -59,7 +59,7 @@ class Form:
         }
 
     def whole(self, choices: list[Choice]) -> dict[str, Any]:
-        """The answer to a request that asked for no stream."""
+        """Return the answer to a request without a stream."""
         self._note(*(choice.done for choice in choices))
         written = [self._whole(number, choice) for number, choice in enumerate(choices)]
         return {**self._envelope, "object": self._kind, "choices": written, "usage": usage(choices)}
@@ -76,11 +76,11 @@ class Form:
         return self._choice(number, told, choice.tokens, (choice.done or {}).get("reason"))
 
     def begin(self, number: int) -> dict[str, Any] | None:
-        """The chunk before the first word, which says whose it is; a bare text has none."""
+        """Return the chunk before the first text, which names the role; a bare completion has none."""
         return self._chunk(number, {"role": "assistant", "content": ""}) if self._chat else None
 
     def part(self, number: int, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The chunk of one message of the engine, its last one included."""
+        """Return the chunk of one message of the engine, including the final one."""
         delta: dict[str, Any] = {"content": message["text"]} if "text" in message else {}
         done = message.get("done", {})
         self._note(done)
@@ -89,11 +89,11 @@ class Form:
         return self._chunk(number, delta, _tokens(message), done.get("reason"))
 
     def end(self, choices: list[Choice]) -> dict[str, Any]:
-        """The chunk with what was used, behind all others, for who has asked for it."""
+        """Return the chunk with the usage after all others, for callers that requested it."""
         return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": usage(choices)}
 
     def _note(self, *ends: Mapping[str, Any] | None) -> None:
-        """Name who has answered, once an end says so."""
+        """Record what has answered, once a final message says so."""
         for done in ends:
             self._envelope["system_fingerprint"] = fingerprint(done) or self._envelope["system_fingerprint"]
 
@@ -115,12 +115,12 @@ class Form:
 
 
 def _tokens(message: Mapping[str, Any]) -> list[Any]:
-    """The probabilities that come with a message; those that no text was sent for yet come with the last."""
+    """Return the probabilities of a message; those of unsent text come with the final one."""
     return list(message.get("logprobs") or message.get("done", {}).get("logprobs") or ())
 
 
 def usage(choices: list[Choice]) -> dict[str, Any]:
-    """OpenAI's ``usage``: what was asked counts once, each answer's tokens count."""
+    """Return OpenAI's ``usage``: the prompt counts once, and each answer's tokens count."""
     ended = [choice.done for choice in choices if choice.done]
     prompt = max((done["promptTokens"] for done in ended), default=0)
     completion = sum(done["completionTokens"] for done in ended)

@@ -1,7 +1,7 @@
-"""Deployments and their keys in the jobs' data base; each function is a call for ``AsyncStore``.
+"""Deployments and their keys in the jobs' database; each function is a call for ``AsyncStore``.
 
-A key is 32 random bytes, so a plain SHA-256 of it tells nothing: nobody can try them all, and no slow hash is
-needed for each request. Hashes are compared in constant time.
+A key is 32 random bytes, so a plain SHA-256 of it is safe: nobody can try them all, and requests need no slow
+hash. Hashes are compared in constant time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 KEY_MARK: Final = "ak-"
 PREFIX: Final = 10
-"""Characters of a key that are shown: the mark, and 7 that leave 36 unknown."""
+"""Characters of a key that are shown: the prefix, and 7 that leave 36 unknown."""
 MOST_DEPLOYMENTS: Final = 100
 MOST_KEYS: Final = 100
 COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
 RESTART: Final = frozenset({"target", "enabled", "engine"})
-"""With a change of these an engine is chosen anew."""
+"""When one of these changes, the engine is chosen again."""
 NOT_KEPT: Final = "disabled"
 OVERWRITTEN: Final = "PRAGMA secure_delete = ON"
-"""What is deleted from now on is overwritten on the disk, not only given back."""
+"""From now on deleted content is overwritten on disk, not only released."""
 LOG_TOO: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Else the log of writes would hold what was deleted until it is full."""
+"""Otherwise the write-ahead log would hold deleted content until it is full."""
 
 
 class Key(NamedTuple):
@@ -46,7 +46,7 @@ class Key(NamedTuple):
 
 
 def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
-    """The contract's ``Deployment``."""
+    """Return the contract's ``Deployment``."""
     identity, slug, target, auth, enabled, retention, days, created, updated, engine, answered = row
     deployment = {
         "id": identity,
@@ -73,7 +73,7 @@ def _one(store: Store, db: sqlite3.Connection, column: str, value: str) -> dict[
 
 
 def listing(store: Store) -> list[dict[str, Any]]:
-    """All deployments, the oldest first."""
+    """Return all deployments, oldest first."""
     rows = store.reading.execute(f"SELECT {COLUMNS} FROM deployments ORDER BY created, id")  # noqa: S608 - constant text
     return [_shape(store, row) for row in rows.fetchall()]
 
@@ -87,7 +87,7 @@ def by_slug(store: Store, slug: str) -> dict[str, Any] | None:
 
 
 def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
-    """A new deployment of a body as the contract's ``CREATE``. No chat is kept unless it is said."""
+    """Create a deployment from the contract's ``CREATE``. Chats are not kept unless it says so."""
     db, identity = store.writing, f"dep_{secrets.token_hex(6)}"
     retention = body.get("runRetentionMode") or NOT_KEPT
     facts = (body["slug"], compact(body["target"]), body["authMode"], body.get("enabled", True), retention)
@@ -109,7 +109,7 @@ def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Change what a body as the contract's ``UPDATE`` says, and nothing else; the deployment."""
+    """Change what the contract's ``UPDATE`` says, and nothing else; return the deployment."""
     changes: dict[str, Any] = {"updated": now()}
     if "target" in body:
         changes["target"] = compact(body["target"])
@@ -131,7 +131,7 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
 
 
 def was_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
-    """Keep who answers a deployment, where that is not known yet."""
+    """Record what answers a deployment, if that is not known yet."""
     store.writing.execute(
         "UPDATE deployments SET answered = ? WHERE id = ? AND answered IS NULL",
         (compact(answered_by), deployment),
@@ -139,7 +139,7 @@ def was_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) 
 
 
 def remove(store: Store, deployment: str) -> None:
-    """Take a deployment away, with its keys and with all that is known of its requests."""
+    """Delete a deployment with its keys and everything about its requests."""
     db = store.writing
     db.execute(OVERWRITTEN)
     with transaction(db):
@@ -153,7 +153,7 @@ def remove(store: Store, deployment: str) -> None:
 
 
 def keys(store: Store, deployment: str) -> list[dict[str, Any]]:
-    """The contract's ``DeploymentKey`` of each, the oldest first, without a plaintext."""
+    """Return the contract's ``DeploymentKey`` of each, oldest first, without a plaintext."""
     rows = store.reading.execute(
         """SELECT id, label, prefix, created, used FROM endpoint_keys WHERE deployment = ?
             ORDER BY created, id""",
@@ -168,7 +168,7 @@ def _key_shape(identity: str, label: str, prefix: str, created: str, used: str |
 
 
 def issue(store: Store, deployment: str, label: str) -> dict[str, Any]:
-    """A new key, with its ``plaintext``: it is not kept, so it is told here and never again."""
+    """Create a key and return it with its ``plaintext``, which is not stored and never returned again."""
     db, plaintext = store.writing, KEY_MARK + secrets.token_urlsafe(32)
     key = _key_shape(f"key_{secrets.token_hex(6)}", label, plaintext[:PREFIX], now(), None)
     with transaction(db):
@@ -183,7 +183,7 @@ def issue(store: Store, deployment: str, label: str) -> dict[str, Any]:
 
 
 def revoke(store: Store, deployment: str, key: str) -> bool:
-    """Take a key away; whether there was one."""
+    """Delete a key; return whether it existed."""
     done = store.writing.execute(
         "DELETE FROM endpoint_keys WHERE deployment = ? AND id = ?", (deployment, key)
     )
@@ -191,7 +191,7 @@ def revoke(store: Store, deployment: str, key: str) -> bool:
 
 
 def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
-    """Which of a deployment's keys this is; all of them are looked at, however early one fits."""
+    """Return which of a deployment's keys this is; all of them are compared, even after a match."""
     hashed = _hash(plaintext)
     rows = store.reading.execute(
         "SELECT id, prefix, hash FROM endpoint_keys WHERE deployment = ?", (deployment,)
@@ -204,7 +204,7 @@ def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
 
 
 def was_used(store: Store, key: str) -> None:
-    """Note that a key was used now."""
+    """Record that a key was used now."""
     store.writing.execute("UPDATE endpoint_keys SET used = ? WHERE id = ?", (now(), key))
 
 

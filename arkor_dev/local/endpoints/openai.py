@@ -1,6 +1,6 @@
-"""Requests in OpenAI's form, read into the contract's chat call; what cannot be obeyed is refused by name.
+"""Requests in OpenAI's form, converted to the contract's chat call; unsupported options are refused by name.
 
-A setting that is left out, null or neutral (a penalty of 0) counts as not said, since clients send such ones.
+A missing, null or neutral option (a penalty of 0) counts as not set, since clients send such ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FIELDS: Final = {
     "tool_choice": "toolChoice",
     "response_format": "responseFormat",
 }
-"""OpenAI's name, or vLLM's where OpenAI has none, and the contract's."""
+"""OpenAI's name, or vLLM's if OpenAI has none, and the contract's."""
 NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -59,11 +59,11 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "best_of": (1,),
     "suffix": ("",),
 }
-"""Values with which a setting is as if it were not there."""
+"""Values with which an option has no effect."""
 IGNORED: Final = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "stream_options"}
 )
-"""What says nothing about the answer itself."""
+"""Options that do not affect the answer itself."""
 OWN: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
 CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "logprobs", "top_logprobs"})
 
@@ -99,7 +99,7 @@ _CONTEXT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A request that was read: the contract's chat call, but for who answers, and how to answer it."""
+    """A parsed request: the contract's chat call without its target, and how to answer it."""
 
     chat: dict[str, Any]
     answers: int
@@ -107,15 +107,15 @@ class ChatRequest:
     usage: bool
 
     def own(self, number: int) -> dict[str, Any]:
-        """Return what one of its answers, from 0, has for itself: a seed, the same one every time."""
+        """Return what is specific to answer ``number`` (from 0): a seed, the same one every time."""
         seed = self.chat.get("seed")
         return {} if seed is None else {"seed": seed + number}
 
 
 def read_chat(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
-    """A body of ``chat/completions``; ``known`` are the fields that the chat call has here.
+    """Parse a body of ``chat/completions``; ``known`` are the fields that the chat call has here.
 
-    Raises BadRequestError, with the ``param`` that is at fault, and NotFoundError for another model.
+    Raises BadRequestError with the ``param`` at fault, and NotFoundError for another model.
     """
     checked = _checked(body, CHAT)
     _check_model(checked, slug)
@@ -124,7 +124,7 @@ def read_chat(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
 
 
 def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
-    """A body of ``completions``: a text that is continued as it stands, as :func:`read_chat`."""
+    """Parse a body of ``completions``, a text to continue, as `read_chat`."""
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
     prompt = checked["prompt"]
@@ -140,9 +140,9 @@ def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatReque
 
 
 def context_fault(text: str) -> BadRequestError | None:
-    """What to tell a caller whose conversation is too long, by the engine's own words; None for others.
+    """Explain to a caller that the conversation is too long, from the engine's own message; None for others.
 
-    It begins as OpenAI's does: clients with a second model for long ones know it by these words.
+    It begins as OpenAI's does: clients with a second model for long conversations look for these words.
     """
     found = _CONTEXT.match(text)
     if found is None:
@@ -156,9 +156,9 @@ def context_fault(text: str) -> BadRequestError | None:
 
 
 def template_fault(text: str) -> BadRequestError | None:
-    """What to tell a caller whose conversation the model's template refuses; None for other faults.
+    """Explain to a caller that the model's template refuses the conversation; None for other errors.
 
-    Most refuse roles out of order. What exactly a template says is for its owner.
+    Most refuse roles out of order. The template's own message is for the owner.
     """
     if not text.startswith(REFUSAL):
         return None
@@ -166,12 +166,12 @@ def template_fault(text: str) -> BadRequestError | None:
 
 
 def format_fault(text: str) -> BadRequestError | None:
-    """What to tell a caller whose format cannot be held to, by the engine's own words; None for others."""
+    """Explain that the format cannot be enforced, from the engine's own message; None for other errors."""
     return renamed(text) if _FORMAT.match(text) else None
 
 
 def renamed(text: str) -> BadRequestError:
-    """A refusal of the chat call, with the name that its caller knows for the field."""
+    """Return a refusal of the chat call with the field's name as the caller knows it."""
     names = {ours: theirs for theirs, ours in FIELDS.items() if theirs != "max_completion_tokens"}
     field, _, rest = text.partition(" ")
     name = names.get(field, field)
@@ -201,7 +201,7 @@ def _check_model(body: Mapping[str, Any], slug: str) -> None:
 
 
 def _said(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that say something."""
+    """Return the options that are set."""
     return {
         name: value
         for name, value in body.items()
@@ -236,7 +236,7 @@ def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str])
 
 
 def _message(message: object, place: str) -> dict[str, Any]:
-    """One of OpenAI's messages as the contract has it: its parts joined, a developer's word the system's."""
+    """Return an OpenAI message in the contract's form: its parts joined, a developer's role as system."""
     if not isinstance(message, dict):
         raise _refused(place, f"{place} must be a JSON object, not {quoted(message)}")
     role, content = message.get("role"), message.get("content")

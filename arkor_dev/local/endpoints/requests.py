@@ -1,7 +1,7 @@
-"""The log of what callers asked: figures of each request, and its text as long as the deployment keeps it.
+"""The request log: figures of each request, and its text as long as the deployment keeps it.
 
-Figures are bounded by number. A text is kept only where its deployment says so, is not shown a moment longer
-than that (whoever reads looks at its age), and is overwritten on the disk when it goes.
+The number of figures is bounded. A text is kept only if its deployment says so, is not shown a moment longer
+than that (reading checks its age), and is overwritten on disk when it is deleted.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.store import Store
 
 MOST: Final = 10_000
-"""Requests of one deployment whose figures stay."""
+"""Requests of one deployment whose figures are kept."""
 MOST_TEXT: Final = 256 << 10
 """Characters of one request's text; a longer one is not kept."""
 MOST_TEXTS: Final = 256 << 20
-"""Characters of all texts; the oldest go first."""
+"""Characters of all texts; the oldest are deleted first."""
 PAGE: Final = 50
 COUNTED: Final = 1000
 FAULT: Final = 400
@@ -37,7 +37,7 @@ COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first,
 
 @dataclass
 class Request:
-    """One request as it goes on; seconds from its arrival. ``said`` is its text, for those that keep it."""
+    """A request in progress; times are seconds from its arrival. ``said`` is its text, if that is kept."""
 
     deployment: str
     call: str
@@ -55,7 +55,7 @@ class Request:
 
 
 def add(store: Store, request: Request) -> None:
-    """Keep a request that is over, with its text where its deployment keeps any; none of one that is gone."""
+    """Store a finished request, with its text if its deployment keeps any, unless that was deleted."""
     db = store.writing
     with transaction(db):
         found = db.execute("SELECT retention FROM deployments WHERE id = ?", (request.deployment,)).fetchone()
@@ -82,7 +82,7 @@ def add(store: Store, request: Request) -> None:
 
 
 def forget_texts(store: Store) -> int:
-    """Take away each text that its deployment does not keep, or not any more; how many went."""
+    """Delete each text that its deployment does not keep, or no longer keeps; return how many."""
     db, gone = store.writing, 0
     db.execute(OVERWRITTEN)
     with transaction(db):
@@ -114,7 +114,7 @@ def _forget_oldest(db: sqlite3.Connection, characters: int) -> int:
 
 
 def _kept_since(retention: str, days: int | None) -> str:
-    """Texts of requests from before this moment are not kept."""
+    """Return the time before which texts are not kept."""
     if retention == "unlimited":
         return ""
     if retention != "days" or days is None:
@@ -127,7 +127,7 @@ def _kept_since(retention: str, days: int | None) -> str:
 
 
 def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> dict[str, Any]:
-    """The contract's ``EndpointRequests``: those before the request of this number, or the newest."""
+    """Return the contract's ``EndpointRequests``: those before the request of this number, or the newest."""
     rows = store.reading.execute(
         f"""SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq < ?
             ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text
@@ -138,7 +138,7 @@ def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> 
 
 
 def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, Any] | None:
-    """The contract's ``EndpointRequest``, with its text where that is kept."""
+    """Return the contract's ``EndpointRequest``, with its text if that is kept."""
     row = store.reading.execute(
         f"SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq = ?",  # noqa: S608 - constant text
         (deployment["id"], number),
@@ -150,7 +150,7 @@ def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, A
 
 
 def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str, Any], str | None]:
-    """A request on the wire, and its text where that is kept."""
+    """Return a request for the wire, with its text if that is kept."""
     number, at, call, status, key, stream, prompt, completion, first, seconds, error, said = row
     since = _kept_since(deployment["runRetentionMode"], deployment.get("runRetentionDays"))
     said = said if at >= since else None
@@ -171,7 +171,7 @@ def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str,
 
 
 def _totals(store: Store, deployment: str) -> dict[str, Any]:
-    """The contract's ``EndpointTotals``."""
+    """Return the contract's ``EndpointTotals``."""
     rows = store.reading.execute(
         """SELECT status, prompt, completion, seconds FROM endpoint_requests WHERE deployment = ?
             ORDER BY seq DESC LIMIT ?""",
@@ -192,7 +192,7 @@ def _totals(store: Store, deployment: str) -> dict[str, Any]:
 
 
 def _at(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest figure that this share of them does not exceed."""
+    """Return the smallest figure that this share of them does not exceed."""
     if not ordered:
         return None
     return ordered[math.ceil(share * len(ordered)) - 1]

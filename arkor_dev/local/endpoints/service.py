@@ -1,8 +1,8 @@
-"""Serving deployments: who may ask, when it is their turn, what is written down of it, and the end of it.
+"""Serving deployments: authentication, admission, logging, and ending requests.
 
-An answer holds its place in the line for as long as the engine works at it, and not for as long as its reader
-takes. A request ends with its caller: who leaves, whose key is revoked or whose endpoint goes is answered no
-further, waiting or not.
+An answer holds its place for as long as the engine works on it, not for as long as its reader takes. A
+request ends with its caller: if that leaves, if its key is revoked or its endpoint is deleted, the request
+ends, waiting or not.
 """
 
 from __future__ import annotations
@@ -42,44 +42,44 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEFT_TO_OTHERS: Final = 2
-"""Answers at once that are not for endpoints: two columns of the playground always find a place."""
+"""Concurrent answers that are reserved for others: two columns of the playground always get a place."""
 FORGET_SECONDS: Final = 600.0
-"""How often texts are looked for that are not kept any more; nobody is shown them meanwhile."""
+"""How often to look for texts that are no longer kept; nobody is shown them meanwhile."""
 USED_SECONDS: Final = 30.0
-"""How exactly it is known when a key was last used."""
+"""The precision of a key's last use."""
 REFUSALS_SECONDS: Final = 1.0
-"""A deployment's refusals are written down at most so often: a flood of them must not fill the log."""
+"""A deployment's refusals are logged at most this often: a flood of them must not fill the log."""
 NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees why on Studio's page Endpoints."
 
 
 class Engine(Protocol):
-    """What answers: :class:`~arkor_dev.local.server.chat.Chat`."""
+    """What answers: `arkor_dev.local.server.chat.Chat`."""
 
     async def check_target(self, body: dict[str, Any]) -> None:
-        """Raise ArkorError where what a chat call names cannot answer now."""
+        """Raise ArkorError if the target of a chat call cannot answer now."""
 
     async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
-        """What a chat call of ``caller`` asks the engine for; raises ArkorError."""
+        """Return the engine's request for a chat call of ``caller``. Raises ArkorError."""
 
     def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """The answer's messages; raises JobFailure."""
+        """Yield the answer's messages. Raises JobFailure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks what: a deployment, and the key that it was asked with, where it needs one."""
+    """A deployment and the key of its caller, if it needs one."""
 
     deployment: Mapping[str, Any]
     key: deployments.Key | None
 
     @property
     def name(self) -> str:
-        """By which callers are told apart; all of an open endpoint are one."""
+        """The caller's identity for admission; all callers of an open endpoint are one."""
         return self.key.id if self.key else str(self.deployment["id"])
 
 
 class _EngineChoice:
-    """The engine of a deployment, None where it is not known yet."""
+    """The engine of a deployment, None while it is not known."""
 
     def __init__(self, engine: str | None = None) -> None:
         self.engine = engine
@@ -87,7 +87,7 @@ class _EngineChoice:
 
     @contextlib.asynccontextmanager
     async def finding(self) -> AsyncIterator[None]:
-        """Where the engine is not known: let nobody else in until it is, or the body has failed."""
+        """While the engine is unknown, admit nobody else until it is known or the body has failed."""
         await self._finding.acquire()
         if self.engine is not None:
             self._finding.release()
@@ -98,7 +98,7 @@ class _EngineChoice:
                 self._finding.release()
 
     def settle(self, engine: str) -> None:
-        """Keep to ``engine`` from now on."""
+        """Use ``engine`` from now on."""
         if self.engine is None:
             self.engine = engine
             if self._finding.locked():
@@ -106,7 +106,7 @@ class _EngineChoice:
 
 
 class CallerFault(Exception):  # noqa: N818 - a fault's other form
-    """A fault as the caller is told of it, beside what its owner is told."""
+    """An error as the caller sees it, beside what the owner sees."""
 
     def __init__(self, fault: ArkorError, why: str) -> None:
         super().__init__(why)
@@ -114,9 +114,9 @@ class CallerFault(Exception):  # noqa: N818 - a fault's other form
 
 
 class Endpoints:
-    """The deployments of one project, served; ``together`` is how many answers the engine gives at once.
+    """The served deployments of one project; ``together`` is the engine's number of concurrent answers.
 
-    ``launched`` is the engine that the launch has named for those who name none.
+    ``launched`` is the launch's default engine.
     """
 
     def __init__(self, store: AsyncStore, engine: Engine, together: int, launched: str = AUTO) -> None:
@@ -132,7 +132,7 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Take texts away when their time is up, while the block runs."""
+        """Delete texts when their time is up, while the block runs."""
 
         over = asyncio.Event()  # a cancellation alone can be lost within a write (Python 3.11's wait_for)
 
@@ -153,30 +153,30 @@ class Endpoints:
             await asyncio.gather(task, return_exceptions=True)
 
     async def forget_texts(self) -> None:
-        """Take away what is not kept, or not any more."""
+        """Delete texts that are not kept, or no longer kept."""
         with contextlib.suppress(ArkorError):  # a disk that cannot be written: it is tried again
             await self.store.request(requests.forget_texts)
 
     async def check_target(self, target: Mapping[str, Any]) -> None:
-        """Raise ConflictError, with the code ``target_unavailable``, where ``target`` cannot answer now."""
+        """Raise ConflictError, with the code ``target_unavailable``, if ``target`` cannot answer now."""
         if trouble := await self.trouble(target):
             raise ConflictError(trouble, code=UNAVAILABLE_TARGET)
 
     async def trouble(self, target: Mapping[str, Any]) -> str | None:
-        """Return why ``target`` cannot answer now, as a sentence; None where it can."""
+        """Say why ``target`` cannot answer now; None if it can."""
         try:
             await self._engine.check_target(_who(target))
         except ArkorError as fault:
             return fault.text
         return None
 
-    # Who may ask
+    # Authentication
 
     async def caller(self, slug: str, key: str | None) -> Caller:
-        """Who asks the deployment ``slug`` with this key.
+        """Return the caller of the deployment ``slug`` with this key.
 
-        Raises NotFoundError where there is none, or it is off, ForbiddenError for a missing or wrong key, and
-        RateLimitedError for one that asks too often.
+        Raises NotFoundError if it does not exist or is off, ForbiddenError for a missing or wrong key, and
+        RateLimitedError for too many requests.
         """
         found = await self.store.read(deployments.by_slug, slug)
         if found is None or not found["enabled"]:
@@ -209,7 +209,7 @@ class Endpoints:
         self.keep(requests.Request(deployment, "", status=status, error=text))
 
     def keep(self, request: Request) -> None:
-        """Write down a request that is over."""
+        """Log a finished request."""
         if request.status >= requests.FAULT:
             now = time.monotonic()
             if now - self._refused.get(request.deployment, -REFUSALS_SECONDS) < REFUSALS_SECONDS:
@@ -218,7 +218,7 @@ class Endpoints:
         self.store.post(requests.add, request)
 
     def cut(self, whose: Callable[[Caller], bool]) -> None:
-        """End the requests of these callers, those that wait too."""
+        """End the requests of these callers, including waiting ones."""
         for task, caller in self._running.items():
             if whose(caller):
                 task.cancel()
@@ -229,9 +229,9 @@ class Endpoints:
     async def answers(
         self, caller: Caller, asked: ChatRequest
     ) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
-        """The messages of a request's answers, each with its answer's number; leaving ends them.
+        """Yield the messages of a request's answers, each with its answer's number; leaving ends them.
 
-        Entering waits for nothing but the check of what is asked. Faults are :class:`CallerFault`.
+        Entering only checks the request. Errors are raised as `CallerFault`.
         """
         who = _who(caller.deployment["target"])
         try:
@@ -252,9 +252,10 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def _choice(self, deployment: Mapping[str, Any]) -> AsyncIterator[_EngineChoice]:
-        """Which engine answers: the one that a person or the launch has named, or that has answered so far.
+        """Return which engine answers: the user's or the launch's choice, or the one that has answered so
+        far.
 
-        Where none has, one answer at a time finds out, and the others wait until it has.
+        If none has, one answer at a time finds out, and the others wait for it.
         """
         if deployment["engine"] != AUTO or self._launched != AUTO:
             named = deployment["engine"] if deployment["engine"] != AUTO else self._launched
@@ -292,7 +293,7 @@ class Endpoints:
         asks: list[tuple[str, dict[str, Any]]],
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None],
     ) -> None:
-        """Give each answer when its turn comes; the first that fails ends the others."""
+        """Run each answer when it is admitted; the first that fails ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
             async with self._line.admit(caller.name), self._choice(caller.deployment) as choice:
@@ -316,14 +317,14 @@ class Endpoints:
 
 
 def _who(target: Mapping[str, Any]) -> dict[str, Any]:
-    """Who answers, in the words of the chat call."""
+    """Return the target in the fields of the chat call."""
     if target["kind"] == "adapter":
         return {"adapter": target["adapter"]}
     return {"baseModel": target["baseModel"]}
 
 
 def caller_fault(fault: BaseException) -> CallerFault:
-    """A fault as a caller is told of it: no path of this machine, nothing of a job but what was asked for."""
+    """Return an error as a caller may see it: no path of this machine, and nothing else about a job."""
     if isinstance(fault, ArkorError) and "code" in fault.extra:
         return CallerFault(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):

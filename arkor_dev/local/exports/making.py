@@ -79,7 +79,7 @@ class Making:
         base = load_base(self.base)
         base.model.eval()
         questions = self._questions(base, rows)
-        of_base = self._ask("the base", questions, base.model)
+        of_base = self._ask("the base model", questions, base.model)
         trained = wearing(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
             base.model = None  # the two need not fit into the memory together
@@ -120,7 +120,7 @@ class Making:
         """What the exported model says to the questions, and sentences on what is wrong besides."""
         del trained
         exported, tokenizer = read_plainly(self.form, self.target, self.base)
-        said = self._ask("what was written", questions, exported)
+        said = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return said, []
         return said, faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, asked)
@@ -171,7 +171,7 @@ class Making:
 
     def _ask(self, whom: str, questions: Questions, model: Any) -> Said:
         return questions.ask(
-            model, lambda done, total: self.progress(f"Asking {whom}", done, total, "questions")
+            model, lambda done, total: self.progress(f"Testing {whom}", done, total, "questions")
         )
 
 

@@ -1,6 +1,6 @@
-"""Models and adapters as GGUF files, which llama.cpp reads, made once and kept in the cache.
+"""Models and adapters as GGUF files for llama.cpp, created once and kept in the cache.
 
-``client`` is the backend's side, ``worker`` the process that makes one file: it fetches llama.cpp's own
-converters (``converters``) and lets them run in a limited child process (``limited``, ``convert``).
-Whether the extra ``[gguf]`` is there says ``installed``. Start with ``making``.
+Start with ``making``. ``client`` is the backend's side, ``worker`` the process that creates one file: it
+downloads llama.cpp's own converters (``converters``) and runs them in a limited child process (``limited``,
+``convert``). ``installed`` says whether the extra ``[gguf]`` is installed.
 """

@@ -1,4 +1,4 @@
-"""The backend's side: GGUF files of base models and adapters, made once by a worker and kept in the cache."""
+"""The backend's side: GGUF files of base models and adapters, created once by a worker and cached."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ WORKER: Final = "arkor_dev.local.gguf.worker"
 
 
 class GgufFiles:
-    """Finds and makes them. Whoever stops waiting ends what was being made for it."""
+    """Finds and creates them. Cancelling a caller ends what was being created for it."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._making = asyncio.Lock()
 
     async def ready(self, model: Model, quantization: str) -> Path | None:
-        """The base model's file where it is there already."""
+        """Return the base model's file if it exists."""
         with suppress(OSError):
             place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
             return place if place.is_file() else None
         return None
 
     async def base(self, model: Model, progress: Progress, quantization: str = "f16") -> Path:
-        """The base model as GGUF; raises :class:`JobFailure`.
+        """Return the base model as GGUF. Raises JobFailure.
 
-        The starter model of the package index is its own file of 4 bits, whatever the ``quantization``.
+        For the starter model of the package index that is its own 4-bit file, whatever the ``quantization``.
         """
         place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
         return await self._made(place, model, progress, quantization=quantization, adapter=None)
 
     async def lora(self, model: Model, adapter: Path, progress: Progress) -> Path:
-        """The adapter as GGUF, at llama.cpp's scale of 1 as it was trained; raises :class:`JobFailure`."""
+        """Return the adapter as GGUF, trained strength at llama.cpp's scale of 1. Raises JobFailure."""
         place = await asyncio.to_thread(lora_place, adapter, model.path, self._cache)
         return await self._made(place, model, progress, adapter=str(adapter))
 

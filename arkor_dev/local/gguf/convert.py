@@ -1,7 +1,7 @@
-"""The limited child process that makes one GGUF file, with llama.cpp's own converters or its quantiser.
+"""The limited child process that creates one GGUF file, with llama.cpp's own converters or its quantizer.
 
-What the converters leave out, or would say otherwise than the training did, is set: the way to split text
-where they do not know the tokenizer, the chat template, the start token and every token that ends an answer.
+What the converters omit, or write differently from the training, is set here: the pre-tokenizer if they do
+not know the tokenizer, the chat template, the start token and every token that ends an answer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 PROBE: Final = [{"role": "user", "content": "Hello"}]
 PHI: Final = "phi-3"
 PIECES: Final = "llama"
-"""llama.cpp's name of SentencePiece's kind of vocabulary."""
+"""llama.cpp's name of a SentencePiece vocabulary."""
 
 
 def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
-    """A model in transformers' format, whole, as a GGUF file of 16 bit."""
+    """Convert a complete model in transformers' format to a 16-bit GGUF file."""
     source, target = Path(order["source"]), Path(order["target"])
     script = _script(Path(order["converters"]), "convert_hf_to_gguf")
     tokenizer, ends = _tokenizer_of(source)
@@ -44,7 +44,7 @@ def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
 
 
 def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
-    """A LoRA adapter in PEFT's format as a GGUF file, that counts ``strength`` times."""
+    """Convert a LoRA adapter in PEFT's format to a GGUF file, scaled by ``strength``."""
     from .lora import plain_adapter
 
     adapter = plain_adapter(Path(order["source"]), scratch / "adapter", float(order["strength"]))
@@ -60,7 +60,7 @@ def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
 
 
 def _script(folder: Path, name: str) -> Any:
-    """A converter as a module, with the ``gguf`` package that it was written for."""
+    """Import a converter with the ``gguf`` package that it was written for."""
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
     with lean_imports():
         return __import__(name)
@@ -78,7 +78,7 @@ def _main(script: Any, arguments: list[str]) -> None:
 
 
 def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
-    """The tokenizer as the training has it, and the tokens that end an answer."""
+    """Return the tokenizer as used in training, and the tokens that end an answer."""
     from arkor_dev.local.modeling.chat_template import end_ids
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
@@ -92,14 +92,14 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
 
 
 def _name_of(name: str, source: Path, tokenizer: Any) -> str:
-    """The name in the file: by that alone llama.cpp drops the spaces behind a mark, as Phi 3 does."""
+    """Return llama.cpp's tokens of texts by a file's vocabulary. Raises ValueError for an invalid file."""
     kind = json.loads(read_small(source / "config.json")).get("model_type")
     strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
     return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
 
 
 def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
-    """Have the converter write what the training's tokenizer does."""
+    """Make the converter write what the training's tokenizer does."""
     import gguf
     from conversion import TextModel
 
@@ -125,7 +125,7 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
         tell(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in both), kinds.BOOL)
         if isinstance(tokenizer.chat_template, str):
             tell(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)
-        # llama.cpp has two places for tokens that end an answer.
+        # llama.cpp has two fields for tokens that end an answer.
         ordered = sorted(ends, key=lambda token: token != tokenizer.eos_token_id)
         for key, token in zip((keys.EOS_ID, keys.EOT_ID), ordered, strict=False):
             tell(key, token, kinds.UINT32)
@@ -160,7 +160,7 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
 
 
 def _vocabulary_alone(model: Any, path: Path) -> Path:
-    """A file of what the converter knows of ``model``, but for the weights."""
+    """Write a file of what the converter knows about ``model``, except for the weights."""
     import gguf
 
     writer, target = model.gguf_writer, model.fname_out
@@ -174,7 +174,9 @@ def _vocabulary_alone(model: Any, path: Path) -> Path:
 
 
 def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
-    """llama.cpp's tokens of texts by a file's vocabulary; ValueError where it cannot read the file."""
+    """Return llama.cpp's tokens of texts by a file's vocabulary. Raises ValueError if it cannot read the
+    file.
+    """
     from .llama_vocabulary import quiet, vocabulary_of
 
     quiet()
@@ -185,7 +187,7 @@ def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
 def _tried(
     model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, Any], digest: str | None
 ) -> str:
-    """The way to split text by which llama.cpp makes this tokenizer's tokens; raises :class:`JobFailure`."""
+    """Return the pre-tokenizer with which llama.cpp makes this tokenizer's tokens. Raises JobFailure."""
     from .splitting import way_of
 
     def written(name: str) -> Path:

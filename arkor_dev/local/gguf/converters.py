@@ -1,7 +1,7 @@
-"""llama.cpp's own converters: out of the source distribution of llama-cpp-python, fetched once and checked.
+"""llama.cpp's own converters from the source distribution of llama-cpp-python, downloaded once and checked.
 
-The installed package has the compiled library alone. Files of GGUF stay readable for later versions, so the
-converters are those of one version, whichever of the extra's range is installed.
+The installed package has only the compiled library. Later versions still read older GGUF files, so the
+converters are of one version, whichever version of the extra is installed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ TOP: Final = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
 FILES: Final = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "LICENSE")
 FOLDERS: Final = ("conversion/", "gguf-py/gguf/")
 MOST_BYTES: Final = 2**26
-"""What the files wanted of the archive may come to: they are some 3 MB."""
+"""Limit for the extracted files, which have some 3 MB."""
 
 
 def converters(cache: Path, progress: Progress) -> Path:
-    """The folder with the converters, in ``cache``; raises :class:`JobFailure`."""
+    """Return the folder of the converters in ``cache``. Raises JobFailure."""
     folder = cache / f"llama.cpp-{VERSION}"
     with locked(cache / f".{folder.name}.lock", progress):
         if folder.is_dir():
@@ -52,7 +52,7 @@ def converters(cache: Path, progress: Progress) -> Path:
 
 
 def unpack(archive: Path, folder: Path, top: str) -> None:
-    """Write the converters, which lie under ``top``, into ``folder``; raises :class:`JobFailure`."""
+    """Extract the converters, which are under ``top``, into ``folder``. Raises JobFailure."""
     count = 0
     with tarfile.open(archive) as source:
         for member in source:

@@ -1,4 +1,4 @@
-"""Whether llama.cpp is here (extra ``[gguf]``), and how to get it. It loads nothing."""
+"""Whether llama.cpp is installed (extra ``[gguf]``), and how to install it. It imports nothing of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child process for one piece of work with files of others: limited in time and memory, without secrets."""
+"""A child process for one task with untrusted files: limited in time and memory, without secrets."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ LINE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a child may take, in seconds, and the private memory that it may have, in bytes."""
+    """Limits of a child: seconds, and bytes of private memory."""
 
     seconds: float
     memory: int
 
     @classmethod
     def of(cls, size: int) -> Limits:
-        """What is enough for weights of ``size`` bytes on a slow machine: some 20 MB a second."""
+        """Return limits for weights of ``size`` bytes on a slow machine: some 20 MB per second."""
         return cls(600 + size / 2e7, 6 * GIB + 3 * size)
 
 
 def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progress, doing: str) -> Any:
-    """Let the program ``module`` do one ``order``: its ``answer``.
+    """Send the program ``module`` one ``order``; return its ``answer``.
 
-    Raises :class:`JobFailure` with the reason that it gave, or how it ended; ``doing`` says what it does.
+    Raises JobFailure with its own reason, or how it ended; ``doing`` names the task.
     """
     late = threading.Event()
     with tempfile.TemporaryFile() as errors:
@@ -92,15 +92,15 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
 
 
 def _messages(said: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
-    """What a child says, up to its end; JobFailure where it says anything but messages."""
+    """Yield a child's messages up to its end. Raises JobFailure for anything but messages."""
     while line := said.readline(MESSAGE_LIMIT):
         try:
-            if line.endswith(b"\n"):  # else it has ended in the middle of a word
+            if line.endswith(b"\n"):  # otherwise it ended in the middle of a message
                 yield message_in(line)
             elif len(line) == MESSAGE_LIMIT:
                 raise ValueError("it has no end")
         except (ValueError, RecursionError) as fault:
-            raise JobFailure(f"{doing} said what is no message: {str(fault)[:LINE]}") from fault
+            raise JobFailure(f"{doing} sent an invalid message: {str(fault)[:LINE]}") from fault
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -109,7 +109,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def hold_to(memory: int) -> None:
-    """In the child: have more private memory than ``memory`` bytes refused, where the system can."""
+    """In the child: limit private memory to ``memory`` bytes, where the system can."""
     try:
         import resource
     except ImportError:
@@ -119,7 +119,7 @@ def hold_to(memory: int) -> None:
 
 
 def allow_processor(seconds: int) -> None:
-    """In the child: have the system end it after so many more seconds of a processor, where it can."""
+    """In the child: have the system end it after so many more seconds of processor time, where it can."""
     try:
         import resource
     except ImportError:

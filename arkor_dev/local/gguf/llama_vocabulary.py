@@ -1,6 +1,6 @@
-"""The vocabulary of a GGUF file as llama.cpp has it: it is loaded without the weights.
+"""The vocabulary of a GGUF file in llama.cpp, loaded without the weights.
 
-Imported by child processes only: a file of others is read by native code here.
+Imported by child processes only: native code reads untrusted files here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
 def _unheard(level: int, text: bytes, user_data: Any) -> None:
-    """Takes what llama.cpp would print."""
+    """Swallows what llama.cpp would print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class Vocabulary:
     pointer: Any
 
     def tokens(self, text: str, *, add_special: bool) -> list[int]:
-        """The token ids of a text; marks in it count as marks. ``add_special`` adds start and end tokens."""
+        """Return the token ids of a text; marks in it count as marks. ``add_special`` adds start and end
+        tokens.
+        """
         raw = text.encode()
         room = len(raw) + 16
         found = (llama_cpp.llama_token * room)()
@@ -40,29 +42,29 @@ class Vocabulary:
         return list(found[:count])
 
     def ends(self, token: int) -> bool:
-        """Whether llama.cpp ends an answer with this token."""
+        """Return whether llama.cpp ends an answer with this token."""
         return bool(llama_cpp.llama_vocab_is_eog(self.pointer, token))
 
     @property
     def adds_start(self) -> bool:
-        """Whether llama.cpp sets a start token before every text."""
+        """Whether llama.cpp adds a start token to every text."""
         return bool(llama_cpp.llama_vocab_get_add_bos(self.pointer))
 
     @property
     def template(self) -> str | None:
-        """The chat template that the file has."""
+        """The chat template in the file."""
         told = llama_cpp.llama_model_chat_template(self.model, None)
         return told.decode(errors="replace") if told else None
 
 
 def quiet() -> None:
-    """Have llama.cpp print nothing: its lines are long and for nobody here."""
+    """Keep llama.cpp from printing."""
     llama_cpp.llama_log_set(_unheard, ctypes.c_void_p(0))
 
 
 @contextlib.contextmanager
 def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
-    """The vocabulary of the file at ``path``; raises ValueError where llama.cpp cannot read it."""
+    """Load the vocabulary of the file at ``path``. Raises ValueError if llama.cpp cannot read it."""
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)

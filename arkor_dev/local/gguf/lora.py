@@ -1,7 +1,7 @@
-"""An adapter as llama.cpp understands adapters: one scale for all of its layers.
+"""An adapter in the form of llama.cpp: one scale for all of its layers.
 
-llama.cpp multiplies each layer's change by alpha / rank, and by the scale that is asked for. What PEFT has
-beside that (rank-stabilised LoRA, ranks and alphas of single layers) is put into the weights.
+llama.cpp multiplies each layer's change by alpha / rank and by the requested scale. What PEFT has beside that
+(rsLoRA, ranks and alphas of single layers) is multiplied into the weights.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ CONFIG_LIMIT: Final = 1 << 20
 
 
 def plain_adapter(source: Path, target: Path, strength: float) -> Path:
-    """``source`` itself, or what it comes to at ``strength`` as an adapter of one scale, in ``target``.
+    """Return ``source`` itself, or its equivalent with one scale at ``strength``, written to ``target``.
 
-    Raises :class:`JobFailure` for what is no LoRA adapter, OSError and ValueError for unreadable files.
+    Raises JobFailure for anything but a LoRA adapter, OSError and ValueError for unreadable files.
     """
     config = json.loads(read_small(source / "adapter_config.json", CONFIG_LIMIT))
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
@@ -47,7 +47,7 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
         return source
     for name, scale in scales.items():
         weights[name] = weights[name].float() * (scale * strength)
-    # An alpha of 0 is llama.cpp's word for no scale of the adapter's own.
+    # In llama.cpp an alpha of 0 means that the adapter has no scale of its own.
     told = {**config, "lora_alpha": 0, "rank_pattern": {}, "alpha_pattern": {}, "use_rslora": False}
     target.mkdir(parents=True)
     save_file(
@@ -58,7 +58,7 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
 
 
 def scale_of(config: Mapping[str, Any], layer: str, rank: int) -> float:
-    """How many times PEFT adds a layer's change: alpha over rank, or over its root."""
+    """Return PEFT's factor for a layer's change: alpha over rank, or over its root."""
     patterns = config.get("alpha_pattern") or {}
     alpha = next(
         (value for key, value in patterns.items() if re.fullmatch(rf"(?:.*\.)?(?:{key})", layer)),

@@ -1,7 +1,7 @@
-"""GGUF files, made: of a whole model, of an adapter, and with weights of fewer bits.
+"""Creating GGUF files: of a whole model, of an adapter, and quantized.
 
-Each step is the work of a limited child process (``convert``); what is made is put into its place whole.
-Called by processes that may wait: none of it is for an event loop.
+Each step runs in a limited child process (``convert``), and each file appears complete. These functions
+block, so they must not run in an event loop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CONVERT: Final = "arkor_dev.local.gguf.convert"
 BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
-"""Quantization in a whole file, about; measured."""
+"""Approximate bits per weight of each quantization in a whole file, measured."""
 FULL: Final = "f16"
 KEPT_ADAPTERS: Final = 64
 SPARE: Final = 1.1
@@ -36,7 +36,7 @@ SCRATCH: Final = ".gguf-"
 
 
 def weights_of(folder: Path) -> tuple[int, int]:
-    """How many weights lie in a folder's safetensors, and what these take in bytes."""
+    """Return how many weights are in a folder's safetensors, and their bytes."""
     from safetensors import safe_open
 
     count = size = 0
@@ -52,12 +52,12 @@ def weights_of(folder: Path) -> tuple[int, int]:
 
 
 def file_bytes(count: int, quantization: str) -> int:
-    """What a file of ``count`` weights takes, about."""
+    """Return about how many bytes a file of ``count`` weights takes."""
     return int(count * BITS[quantization] / 8) + 8 * 2**20
 
 
 def need_room(folder: Path, needed: float) -> None:
-    """Raise :class:`JobFailure` where the disk of ``folder`` has not so many bytes free."""
+    """Raise JobFailure if the disk of ``folder`` has fewer bytes free."""
     free = shutil.disk_usage(folder).free
     if free < SPARE * needed:
         raise JobFailure(
@@ -69,7 +69,7 @@ def need_room(folder: Path, needed: float) -> None:
 def make_model(
     source: Path, target: Path, quantization: str, name: str, cache: Path, progress: Progress
 ) -> None:
-    """The model in ``source`` as the file ``target``, whose folder is there; raises :class:`JobFailure`."""
+    """Convert the model in ``source`` to the file ``target``, whose folder exists. Raises JobFailure."""
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as made:
         scratch = Path(made)
         last = convert(source, quantization, name, scratch, cache, progress)
@@ -81,9 +81,9 @@ def make_model(
 def convert(
     source: Path, quantization: str, name: str, scratch: Path, cache: Path, progress: Progress
 ) -> Path:
-    """The model in ``source`` as a file of 16 bit in ``scratch``; raises :class:`JobFailure`.
+    """Convert the model in ``source`` to a 16-bit file in ``scratch``. Raises JobFailure.
 
-    The disk has to have room for it as ``quantization`` as well.
+    The disk must have space for the ``quantization`` as well.
     """
     count, size = weights_of(source)
     need_room(scratch, sum(file_bytes(count, each) for each in {FULL, quantization}))
@@ -96,7 +96,7 @@ def convert(
 
 
 def quantize(whole: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
-    """A file of 16 bit as one of fewer in ``scratch``; raises :class:`JobFailure`."""
+    """Quantize a 16-bit file into ``scratch``. Raises JobFailure."""
     target, size = scratch / "quantized.gguf", whole.stat().st_size
     order = {"source": str(whole), "target": str(target), "type": quantization}
     expected = int(size * BITS[quantization] / BITS[FULL])
@@ -108,9 +108,9 @@ def quantize(whole: Path, quantization: str, scratch: Path, progress: Progress) 
 def make_lora(
     adapter: Path, base: Path, target: Path, strength: float, cache: Path, progress: Progress
 ) -> None:
-    """The adapter of the base model in ``base`` as the file ``target``; raises :class:`JobFailure`.
+    """Convert the adapter of the base model in ``base`` to the file ``target``. Raises JobFailure.
 
-    At the scale of 1 it counts ``strength`` times.
+    It has ``strength`` at llama.cpp's scale of 1.
     """
     folder = converters(cache, progress)
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as made:
@@ -131,10 +131,10 @@ def make_lora(
 def cached_base(
     model: Path, name: str, quantization: str, cache: Path, progress: Progress, *, as_came: bool = True
 ) -> Path:
-    """The base model as GGUF in the cache, made where it is not there; raises :class:`JobFailure`.
+    """Return the base model as GGUF in the cache, creating it if needed. Raises JobFailure.
 
-    The starter model that came from the package index came as GGUF of 4 bits: with ``as_came`` that file it
-    is, whatever the ``quantization``. It splits texts otherwise than the folder that was made of it.
+    The starter model from the package index came as 4-bit GGUF: with ``as_came`` that file is used, whatever
+    the ``quantization``. It tokenizes differently from the folder that was made of it.
     """
     place = base_place(model, quantization, cache, as_came=as_came)
     with locked(place.parent / ".lock", progress):
@@ -151,7 +151,7 @@ def cached_base(
 
 
 def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> Path:
-    """The adapter as GGUF in the cache, made where it is not there; raises :class:`JobFailure`."""
+    """Return the adapter as GGUF in the cache, creating it if needed. Raises JobFailure."""
     place = lora_place(adapter, model, cache)
     with locked(place.parent / ".lock", progress):
         if not place.is_file():
@@ -164,7 +164,7 @@ def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> 
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed has left; the lock is ours, so nobody works on it."""
+    """Remove what a killed process has left; we hold the lock, so nobody is working on it."""
     for path in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -175,7 +175,7 @@ def _work(work: str, order: dict[str, Any], scratch: Path, size: int, progress: 
 
 
 def _watched(path: Path, total: int, label: str, progress: Progress) -> Any:
-    """Tell how far a file has grown as long as the body runs."""
+    """Report the growing size of a file while the body runs."""
 
     def tick() -> None:
         size = path.stat().st_size if path.exists() else 0

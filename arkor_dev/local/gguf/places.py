@@ -1,4 +1,4 @@
-"""Where GGUF files lie in the cache: each under a name that changes with all that it was made of."""
+"""Paths of GGUF files in the cache: each name depends on everything that the file was made of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = 1
-"""Counts up when files are made in another way."""
+"""Increased when files are made differently."""
 CONFIG_LIMIT: Final = 1 << 24
 
 
@@ -23,12 +23,12 @@ def gguf_folder(cache: Path) -> Path:
 
 
 def is_starter_wheel(model: Path, cache: Path) -> bool:
-    """Whether the model in ``model`` came out of the wheel that has it as a GGUF file."""
+    """Return whether the model in ``model`` came from the wheel with its GGUF file."""
     return model == starter_folder(cache) or model == starter_folder(cache).resolve()
 
 
 def base_place(model: Path, quantization: str, cache: Path, *, as_came: bool = True) -> Path:
-    """Where the base model in ``model`` lies as GGUF. Raises OSError where it cannot be looked at.
+    """Return the path of the base model in ``model`` as GGUF. Raises OSError.
 
     The starter model of the package index came as GGUF: ``as_came`` means that file.
     """
@@ -39,12 +39,12 @@ def base_place(model: Path, quantization: str, cache: Path, *, as_came: bool = T
 
 
 def lora_place(adapter: Path, model: Path, cache: Path) -> Path:
-    """Where the adapter in ``adapter`` of the base ``model`` lies as GGUF. Raises OSError."""
+    """Return the path of the adapter in ``adapter`` of the base ``model`` as GGUF. Raises OSError."""
     return gguf_folder(cache) / "lora" / f"{_digest(adapter)}-{_digest(model)}.gguf"
 
 
 def _digest(folder: Path) -> str:
-    """Of the settings in a folder, and of its weights' names, sizes and times: weights are long to read."""
+    """Hash a folder's settings, and its weights' names, sizes and times: reading weights takes long."""
     settings = [
         (path.name, hashlib.sha256(read_small(path, CONFIG_LIMIT)).hexdigest())
         for path in sorted(

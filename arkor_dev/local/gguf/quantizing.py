@@ -1,10 +1,10 @@
-"""The weights of a GGUF file in fewer bits, by llama.cpp's own quantiser.
+"""Quantizing the weights of a GGUF file with llama.cpp's own quantizer.
 
-Rows that do not divide into a K-quant's blocks of 256 get Q5_1 for Q5_K. Its 32 levels lie evenly between the
-least and the greatest weight of a block. Weights that once had 4 bits (Q4_1) lie on 16 levels between the
-same two, and the nearest of the 32 is always further from the middle: so every weight gets larger, and that
-adds up from layer to layer. Q5_0's levels have nothing to do with those 16. Where llama.cpp has taken Q5_1,
-the one of the two that is nearer to the weights is taken.
+For rows that are not divisible into a K-quant's blocks of 256, llama.cpp replaces Q5_K by Q5_1, whose 32
+levels are spaced evenly between the smallest and the largest weight of a block. Weights that once had 4 bits
+(Q4_1) are on 16 levels between the same two, and the nearest of the 32 is always further from the middle: so
+every weight grows, and that adds up from layer to layer. Q5_0's levels are unrelated to those 16. So where
+llama.cpp chose Q5_1, the one of the two that is closer to the weights is used.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROWS: Final = 256
-"""Rows of a tensor that are looked at, evenly from all of it."""
+"""Rows of a tensor that are sampled, evenly spaced."""
 
 
 def quantize(order: Mapping[str, Any], scratch: Path) -> None:
-    """The file ``source`` of 16 bit as ``target`` in ``type``; raises :class:`JobFailure`."""
+    """Quantize the 16-bit file ``source`` to ``target`` as ``type``. Raises JobFailure."""
     del scratch
     source, target = Path(order["source"]), Path(order["target"])
     _by_llama(source, target, order["type"], {})
@@ -33,7 +33,7 @@ def quantize(order: Mapping[str, Any], scratch: Path) -> None:
 
 
 def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -> None:
-    """Write it with the ``types`` of tensors by their names; llama.cpp chooses those that are not named."""
+    """Write it with the ``types`` of tensors by name; llama.cpp chooses the others."""
     import llama_cpp
 
     from .llama_vocabulary import quiet
@@ -43,7 +43,7 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind.upper()}")
     params.nthread = available_cores()
     if types:
-        # Regular expressions, up to one without any.
+        # Regular expressions, terminated by one without any.
         named = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]
         params.tt_overrides = (llama_cpp.llama_model_tensor_override * (len(named) + 1))(*named, (None, 0))
     if llama_cpp.llama_model_quantize(bytes(source), bytes(target), params):
@@ -51,7 +51,8 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
 
 
 def _nearer(source: Path, written: Path) -> dict[str, int]:
-    """The types of all quantised tensors where another than the written one is better; else nothing.
+    """Return the types of all quantized tensors if another one than the written one is better for some; else
+    nothing.
 
     All are named, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
     """
@@ -71,7 +72,7 @@ def _nearer(source: Path, written: Path) -> dict[str, int]:
 
 
 def _error(weights: Any, kind: Any) -> float:
-    """The mean square of what ``weights`` lose as ``kind``."""
+    """Return the mean squared error of ``weights`` as ``kind``."""
     from gguf.quants import dequantize, quantize
 
     return float(((dequantize(quantize(weights, kind), kind) - weights) ** 2).mean())

@@ -1,10 +1,10 @@
-"""Which of llama.cpp's ways to split a text before its merges is a tokenizer's own: tried, not guessed.
+"""Finding llama.cpp's pre-tokenizer for a tokenizer, by trying them.
 
-The converters know a tokenizer by the digest of some tokens, so one of another vocabulary (of a small model,
-or of one that was converted before) is unknown to them although llama.cpp can split as it does. Here a file
-with the vocabulary alone is written for each way, and llama.cpp's tokens of hard texts are compared with its.
-Vocabularies of SentencePiece's kind (Gemma, Llama 2, Mistral, Phi) have one way; there it is tried where a
-space belongs.
+The converters identify a tokenizer by a hash of some tokens, so one with another vocabulary (of a small
+model, or converted before) is unknown to them although llama.cpp can split text as it does. Here a file with
+only the vocabulary is written for each pre-tokenizer, and llama.cpp's tokens of difficult texts are compared
+with the tokenizer's. SentencePiece vocabularies (Gemma, Llama 2, Mistral, Phi) have one way; for these it is
+tried whether a space is added before a text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WAYS: Final = (
     "gpt-2", "smollm", "qwen2", "llama-bpe", "gpt-4o", "tekken", "starcoder", "deepseek-llm", "falcon",
     "mpt", "olmo", "stablelm2", "command-r", "default",
 )  # fmt: skip
-"""llama.cpp's names (tokenizer.ggml.pre), the plainest first."""
+"""llama.cpp's names (tokenizer.ggml.pre), simplest first."""
 TEXTS: Final = (
     "Hello world! It's 2024, isn't it? They'LL pay 1234567 dollars, we've 3 or 33 or 333.",
     "  two spaces\n\n\nthree lines\t\ttabs \n x  \r\n end   ",
@@ -40,11 +40,11 @@ CONVERSATION: Final = (
 )
 ADDED_SCORE: Final = -1000.0
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
-"""llama.cpp's kinds of tokens: for what has none, of no text, and of one that is found before others."""
+"""llama.cpp's token types: for unknown text, of no text, and matched before others."""
 
 
 def likely_first(tokenizer_json: Path) -> list[str]:
-    """All ways, with those that a tokenizer's own description speaks for in front."""
+    """Return all pre-tokenizers, those that the tokenizer's own description suggests first."""
     try:
         text = json.dumps(json.loads(tokenizer_json.read_text()).get("pre_tokenizer") or {})
     except (OSError, ValueError, AttributeError):
@@ -65,10 +65,11 @@ def way_of(
     tokens: Callable[[str, Sequence[str]], list[list[int]]],
     known: str | None = None,
 ) -> str | None:
-    """The first way by which llama.cpp makes the same tokens; where there is none, ``known``.
+    """Return the first one with which llama.cpp makes the same tokens; ``known`` if there is none.
 
-    ``known`` is the converters' own word, which is tried first: a digest can be that of another tokenizer.
-    ``tokens`` are llama.cpp's of some texts by a way; ValueError is for one that llama.cpp does not know.
+    ``known`` is the converters' own choice, which is tried first, although a hash can be that of another
+    tokenizer. ``tokens`` returns llama.cpp's tokens of some texts, and raises ValueError for an unknown
+    pre-tokenizer.
     """
     wanted = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
     for way in [*([known] if known else []), *likely_first(tokenizer_json)]:
@@ -83,7 +84,7 @@ def way_of(
 def with_added_tokens(
     tokenizer: Any, tokens: list[bytes], scores: list[float], kinds: list[int]
 ) -> tuple[list[bytes], list[float], list[int]]:
-    """A vocabulary of SentencePiece's with what was added to it, which transformers keeps elsewhere."""
+    """A SentencePiece vocabulary with its added tokens, which transformers stores elsewhere."""
     for token, added in tokenizer.added_tokens_decoder.items():
         if token < len(tokens) and kinds[token] != UNKNOWN:
             tokens[token], scores[token] = added.content.encode(), ADDED_SCORE
@@ -94,11 +95,11 @@ def with_added_tokens(
 def space_before(
     tokenizer: Any, told: bool, tokens: Callable[[bool, Sequence[str]], list[list[int]]]
 ) -> bool:
-    """Whether llama.cpp is to set a space before a text, by whether it then makes the training's tokens.
+    """Return whether llama.cpp should add a space before a text to make the training's tokens.
 
-    ``told`` is the converters' own word, which holds where neither does. ``tokens`` are llama.cpp's of some
-    texts with such a space, or without. Tokenizers differ in what they do after a mark, such as the start
-    token of a conversation.
+    ``told`` is the converters' own choice, used if neither works. ``tokens`` returns llama.cpp's tokens of
+    some texts with such a space, or without. Tokenizers differ in what they do after a mark, such as the
+    start token of a conversation.
     """
     texts = []
     for messages in (CONVERSATION[:1], CONVERSATION):

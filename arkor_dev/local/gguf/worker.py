@@ -1,4 +1,4 @@
-"""The process that makes one file of the cache and ends."""
+"""The process that creates one file of the cache and ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def made(order: dict[str, Any], link: Link) -> dict[str, str]:
-    """``path``, the file that ``order`` asks for; raises JobFailure."""
+    """Return ``path``, the file that ``order`` requests. Raises JobFailure."""
     model, cache = Path(order["model"]), Path(order["cache"])
     if order["adapter"] is not None:
         path = cached_lora(Path(order["adapter"]), model, cache, link.progress)

@@ -197,9 +197,11 @@ class Scheduler:
                 notices.message("info", text)
             if job and (pause := job.get("pause")):
                 step = (
-                    f"stands after step {pause['step']}" if pause["step"] else "has not made its first step"
+                    f"is paused after step {pause['step']}"
+                    if pause["step"]
+                    else "has not finished its first step"
                 )
-                text = f"The job {job['name']} {step}. It goes on by itself when Studio is opened here again"
+                text = f"The job {job['name']} {step}. It resumes by itself when Studio is opened here again"
                 notices.message("info", text)
 
     async def _run(

@@ -1,7 +1,8 @@
 """Causal attention over rows that lie in one line: each row sees itself alone.
 
-Short rows of like length are computed together. torch's kernel goes forward. Its way back takes longer, in
-bfloat16 four times as long, so the gradients come from products of blocks, which are made anew and not kept.
+Short rows of like length are computed together, from products of blocks: in bfloat16 torch's own kernel takes
+twice as long forward and four times as long backward. Probabilities are kept for the gradients of short rows
+and computed again for those of long ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .line import Line, Together
 
 NAME: Final = "arkor_rows"
@@ -21,8 +24,7 @@ KNOWN: Final = frozenset(
 )
 """What a model may say besides, without asking for another kind of attention."""
 BLOCK: Final = 64
-"""Queries whose gradients are computed at once: what lies after a block is never looked at."""
-_forward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
+"""Queries computed at once: what lies after a block is never looked at."""
 
 
 class Laid:
@@ -83,87 +85,122 @@ def _take(tensor: Any, line: Line, part: tuple[int, int], dim: int = 2) -> Any:
 
 
 def _gather(tensor: Any, group: Together) -> Any:
-    """A group's rows of ``tensor``, ``[1, heads, places, size]``: ``[rows, heads, length, size]``."""
+    """A group's rows of ``tensor``, ``[1, heads, places, size]``: ``[rows, length, heads, size]``."""
     rows = tensor[0].transpose(0, 1).index_select(0, group.places)
-    return rows.view(group.rows, group.length, *rows.shape[1:]).transpose(1, 2)
+    return rows.view(group.rows, group.length, *rows.shape[1:])
 
 
-def _flat(rows: Any) -> Any:
-    """A group's rows as ``[rows times length, heads, size]``."""
-    return rows.transpose(1, 2).flatten(0, 1)
+def _by_head(rows: Any) -> Any:
+    """``[rows, length, heads, size]`` as ``[rows * heads, length, size]``, for batched products."""
+    return rows.transpose(1, 2).reshape(-1, rows.shape[1], rows.shape[3])
 
 
 class _Attend(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, query: Any, key: Any, value: Any, line: Line, scale: float) -> Any:
-        times = query.shape[1] // key.shape[1]
         out = torch.empty_like(query.transpose(1, 2)[0], memory_format=torch.contiguous_format)
-        sums = []
+        saved, counts = [], []
         for group in line.groups:
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
-            k, v = k.repeat_interleave(times, 1), v.repeat_interleave(times, 1)
-            made, logsumexp = _forward(q, k, v, 0.0, True, scale=scale)
-            out.index_copy_(0, group.own, _flat(made).index_select(0, group.taken))
+            k, v = _by_head(k), _by_head(v)
+            made, kept = _attended(q, k, v, scale)
+            out.index_copy_(0, group.own, made.flatten(0, 1).index_select(0, group.taken))
             if group.first is not None:
-                out[: line.shared] = made[group.first, :, : line.shared].transpose(0, 1)
-            sums.append(logsumexp)
-        out = out[None].transpose(1, 2)
-        ctx.save_for_backward(query, key, value, out, *sums)
-        ctx.line, ctx.scale = line, scale
-        return out
+                out[: line.shared] = made[group.first, : line.shared]
+            saved += [q, k, v, *kept]
+            counts.append(3 + len(kept))
+        ctx.save_for_backward(*saved)
+        ctx.line, ctx.scale, ctx.counts = line, scale, counts
+        return out[None].transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-        query, key, value, out, *sums = ctx.saved_tensors
-        shared = ctx.line.shared
-        grads = [torch.zeros_like(tensor.transpose(1, 2)[0]) for tensor in (query, key, value)]
-        lean = (grad * out).sum(-1, keepdim=True, dtype=torch.float32)
-        for group, logsumexp in zip(ctx.line.groups, sums, strict=True):
-            q, k, v, g, low = (_gather(tensor, group) for tensor in (query, key, value, grad, lean))
-            for each in (g, low):
-                each.transpose(1, 2).view(-1, *each.shape[1::2]).index_fill_(0, group.empty, 0)
-            for into, made in zip(grads, _gradients(q, k, v, g, low, logsumexp, ctx.scale), strict=True):
-                flat = _flat(made)
-                into.index_copy_(0, group.own, flat.index_select(0, group.taken))
-                if shared:
-                    into[:shared] += flat.view(group.rows, group.length, *into.shape[1:])[:, :shared].sum(0)
+        line, saved = ctx.line, iter(ctx.saved_tensors)
+        places = line.ids.shape[1]
+        grads: list[Any] = []
+        for group, count in zip(line.groups, ctx.counts, strict=True):
+            q, k, v, *kept = (next(saved) for _ in range(count))
+            g = _gather(grad, group)
+            g.flatten(0, 1).index_fill_(0, group.empty, 0)
+            made = _gradients(q, k, v, g, kept, ctx.scale)
+            grads = grads or [each.new_zeros(places, *each.shape[2:]) for each in made]
+            for into, each in zip(grads, made, strict=True):
+                into.index_copy_(0, group.own, each.flatten(0, 1).index_select(0, group.taken))
+                if line.shared:
+                    into[: line.shared] += each[:, : line.shared].sum(0)
         return (*(each[None].transpose(1, 2) for each in grads), None, None)
 
 
-def _gradients(
-    q: Any, k: Any, v: Any, g: Any, lean: Any, logsumexp: Any, scale: float
-) -> tuple[Any, Any, Any]:
-    """The gradients of rows' queries, keys and values, given that of their output, ``g``.
+def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
+    """Causal attention of queries ``[rows, length, heads, size]``, in their shape.
 
-    ``lean`` is the sum of ``g`` times the output, ``[rows, heads, length, 1]``. They come from products of
-    ``BLOCK`` queries with all keys up to the block's end. The queries of the heads that share a key lie one
-    below another, so that one product serves them.
+    ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result are the blocks' probabilities,
+    kept for the gradients where they take no more memory than twice the queries; else none.
     """
-    rows, heads, length, size = k.shape
-    times = q.shape[1] // heads
-    lean = lean.reshape(rows * heads, times, length, 1)
-    minus = -logsumexp.contiguous().view(rows * heads, times, length, 1)
-    q, g = (tensor.reshape(rows * heads, times, length, size) for tensor in (q, g))
-    k, v = (tensor.reshape(rows * heads, length, size) for tensor in (k, v))
+    out, kept = torch.empty_like(q), []
+    keeps = q.shape[1] <= 2 * q.shape[3]
+    future = _future(q)
+    for start, end in _blocks(q.shape[1]):
+        shares = _probabilities(_block(q, len(k), start, end), k, future, start, end, scale)
+        _put(out, shares @ v[:, :end], start, end)
+        if keeps:
+            kept.append(shares)
+    return out, kept
+
+
+def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float) -> tuple[Any, Any, Any]:
+    """The gradients of queries, keys and values, each ``[rows, length, its heads, size]``.
+
+    ``g`` is the gradient of what `_attended` returned for them, and ``kept`` the probabilities.
+    """
+    rows, length, _, size = q.shape
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-    for start in reversed(range(0, length, BLOCK)):
-        end = min(start + BLOCK, length)
-        block = (rows * heads, times, end - start)
-        some, wanted = (tensor[:, :, start:end].reshape(rows * heads, -1, size) for tensor in (q, g))
-        # In place: with a column first, as in `minus + share`, torch takes ten times as long.
-        share = (some @ k[:, :end].transpose(1, 2)).view(*block, end).float()
-        share.mul_(scale).add_(minus[:, :, start:end]).exp_()[..., start:].tril_()
-        fall = (wanted @ v[:, :end].transpose(1, 2)).view(*block, end).float()
-        fall.sub_(lean[:, :, start:end]).mul_(share)
-        fall = fall.to(q.dtype).view(rows * heads, -1, end)
-        share = share.to(q.dtype).view(rows * heads, -1, end)
-        dq[:, :, start:end] = (fall @ k[:, :end]).view(*block, size)
+    future = _future(q)
+    blocks = _blocks(length)
+    for number, (start, end) in reversed(list(enumerate(blocks))):
+        some, wanted = (_block(tensor, len(k), start, end) for tensor in (q, g))
+        shares = kept[number] if kept else _probabilities(some, k, future, start, end, scale)
+        fall = wanted @ v[:, :end].transpose(1, 2)
+        fall = torch.ops.aten._softmax_backward_data(fall, shares, -1, fall.dtype)  # noqa: SLF001
+        _put(dq, fall @ k[:, :end], start, end)
         # The last block sees all keys; those before it add to what it gave.
         beta = 0 if end == length else 1
         dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
-        dv[:, :end].baddbmm_(share.transpose(1, 2), wanted, beta=beta)
-    dq = dq.mul_(scale).view(rows, -1, length, size)
-    return dq, *(each.view(rows, heads, length, size) for each in (dk, dv))
+        dv[:, :end].baddbmm_(shares.transpose(1, 2), wanted, beta=beta)
+    dk, dv = (each.view(rows, -1, length, size).transpose(1, 2) for each in (dk, dv))
+    return dq.mul_(scale), dk, dv
+
+
+def _blocks(length: int) -> list[tuple[int, int]]:
+    return [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
+
+
+def _block(tensor: Any, count: int, start: int, end: int) -> Any:
+    """Queries ``start`` to ``end`` of ``[rows, length, heads, size]``: ``[count, queries, size]``.
+
+    ``count`` is rows times key heads. The queries of the heads that share a key lie one below another, so
+    that one product serves them.
+    """
+    return tensor[:, start:end].transpose(1, 2).reshape(count, -1, tensor.shape[3])
+
+
+def _put(into: Any, block: Any, start: int, end: int) -> None:
+    """Undo `_block`: write it to its queries of ``[rows, length, heads, size]``."""
+    rows, _, heads, size = into.shape
+    into[:, start:end] = block.view(rows, heads, end - start, size).transpose(1, 2)
+
+
+def _future(q: Any) -> Any:
+    """What is added within a block, ``[BLOCK, BLOCK]``, so that a query does not see later keys."""
+    return torch.full((BLOCK, BLOCK), -torch.inf, device=q.device).triu_(1)
+
+
+def _probabilities(some: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
+    """Of each query of a block over the keys up to its end: ``[count, queries, end]``, as ``k``'s numbers."""
+    queries = end - start
+    scores = (some @ k[:, :end].transpose(1, 2)).float().mul_(scale)
+    scores.view(len(k), -1, queries, end)[..., start:].add_(future[:queries, :queries])
+    return scores.softmax(-1).to(k.dtype)
 
 
 AttentionInterface.register(NAME, attend)

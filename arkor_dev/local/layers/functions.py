@@ -2,40 +2,58 @@
 
 Weights of the base model are frozen, so that no gradient of theirs is made and no input kept for it.
 Activations are ``[…, size]``, in the number format of the weights; an adapter's weights are float32.
+What goes through an adapter's rank is held as ``[rank, tokens]``: products with so few columns take two to
+four times as long as those with so few rows.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch.nn import functional
+from transformers.activations import SiLUActivation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-class LoraLinear(torch.autograd.Function):  # type: ignore[misc]
-    """``x W' + bias + scale * x A' B'``; ``a`` and ``b`` learn."""
+class Linear(NamedTuple):
+    """Weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None where it has no adapter."""
+
+    weight: Any
+    bias: Any
+    a: Any
+    b: Any
+    scale: float
+
+
+class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
+    """Several linear layers of one input, ``apply(x, scales, *tensors)``; a tuple of what they give.
+
+    ``tensors`` are weight, bias, ``a`` and ``b`` of each, and ``scales`` theirs; ``a`` and ``b`` learn.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
-        flat = x.reshape(-1, x.shape[-1]).to(weight.dtype)
-        down, up = a.to(weight.dtype), b.to(weight.dtype)
-        low = flat @ down.t()
-        made = functional.linear(flat, weight, bias).addmm_(low, up.t(), alpha=scale)
-        ctx.save_for_backward(flat, weight, down, up, low)
-        ctx.scale = scale
-        return made.view(*x.shape[:-1], -1)
+    def forward(ctx: Any, x: Any, scales: tuple[float, ...], *tensors: Any) -> tuple[Any, ...]:
+        layers = _layers(tensors, scales)
+        flat = x.reshape(-1, x.shape[-1]).to(layers[0].weight.dtype)
+        down, ups, low = _lower(flat, layers)
+        made = [_raise(flat, layer, low_of, up) for layer, low_of, up in zip(layers, low, ups, strict=True)]
+        ctx.save_for_backward(flat, down, *ups, *low, *(layer.weight for layer in layers))
+        ctx.scales = scales
+        return tuple(each.view(*x.shape[:-1], -1) for each in made)
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-        flat, weight, down, up, low = ctx.saved_tensors
-        g = grad.reshape(-1, grad.shape[-1])
-        low_grad = (g @ up).mul_(ctx.scale)
-        up_grad = (g.t() @ low).float().mul_(ctx.scale)
-        down_grad = (low_grad.t() @ flat).float()
-        x_grad = None
-        if ctx.needs_input_grad[0]:
-            x_grad = (g @ weight).addmm_(low_grad, down).view(*grad.shape[:-1], -1)
-        return x_grad, None, None, down_grad, up_grad, None
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        count = len(ctx.scales)
+        flat, down, *rest = ctx.saved_tensors
+        ups, low, weights = rest[:count], rest[count : 2 * count], rest[2 * count :]
+        flat_grads = [grad.reshape(-1, grad.shape[-1]) for grad in grads]
+        x_grad, learned = _gradients(
+            flat, flat_grads, weights, down, ups, low, ctx.scales, ctx.needs_input_grad[0]
+        )
+        return (None if x_grad is None else x_grad.view(*grads[0].shape[:-1], -1), None, *learned)
 
 
 class Norm(torch.autograd.Function):  # type: ignore[misc]
@@ -57,23 +75,120 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
 
 
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
-    """``down(activation(gate(x)) * up(x))``; only the two halves are kept."""
+    """``down(activation(gate(x)) * up(x))``, ``apply(x, activation, scales, *tensors)``.
+
+    ``tensors`` and ``scales`` are those of gate, up and down, as in `LoraLinears`. Kept are the input, both
+    halves and the active one; what goes into ``down`` is made anew.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, gate: Any, up: Any, down: Any, activation: Any) -> Any:
+    def forward(ctx: Any, x: Any, activation: Any, scales: tuple[float, ...], *tensors: Any) -> Any:
+        gate, up, last = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1])
-        a, b = functional.linear(flat, gate), functional.linear(flat, up)
-        ctx.save_for_backward(a, b, gate, up, down)
-        ctx.activation = activation
-        return functional.linear(activation(a) * b, down).view(*x.shape[:-1], -1)
+        down, ups, low = _lower(flat, (gate, up))
+        a, b = (_raise(flat, *each) for each in zip((gate, up), low, ups, strict=True))
+        active = activation(a)
+        inner = active * b
+        last_down, last_ups, last_low = _lower(inner, (last,))
+        made = _raise(inner, last, last_low[0], last_ups[0])
+        weights = (gate.weight, up.weight, last.weight)
+        kept = flat if down is not None else None
+        ctx.save_for_backward(kept, a, b, active, *weights, down, last_down, *ups, *last_ups, *low, *last_low)
+        ctx.activation, ctx.scales = activation, scales
+        return made.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-        a, b, gate, up, down = ctx.saved_tensors
-        inner = grad.reshape(-1, grad.shape[-1]) @ down
-        with torch.enable_grad():
-            a = a.detach().requires_grad_()
-            active = ctx.activation(a)
-            (a_grad,) = torch.autograd.grad(active, a, inner * b)
-        x_grad = (a_grad @ gate).addmm_(inner.mul_(active.detach()), up)
-        return x_grad.view(*grad.shape[:-1], -1), None, None, None, None
+        flat, a, b, active, gate, up, last, down, last_down, *small = ctx.saved_tensors
+        ups, low = small[:3], small[3:]
+        g = grad.reshape(-1, grad.shape[-1])
+        inner = active * b if last_down is not None else None
+        inner_grad, last_learned = _gradients(
+            inner, [g], [last], last_down, ups[2:], low[2:], ctx.scales[2:], wanted=True
+        )
+        a_grad = _through(ctx.activation, a, inner_grad * b)
+        b_grad = inner_grad.mul_(active)
+        x_grad, learned = _gradients(
+            flat,
+            [a_grad, b_grad],
+            [gate, up],
+            down,
+            ups[:2],
+            low[:2],
+            ctx.scales[:2],
+            ctx.needs_input_grad[0],
+        )
+        x_grad = None if x_grad is None else x_grad.view(grad.shape)
+        return (x_grad, None, None, *learned, *last_learned)
+
+
+def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:
+    parts = (tensors[start : start + 4] for start in range(0, len(tensors), 4))
+    return [
+        Linear(weight, bias, a, b, scale) for (weight, bias, a, b), scale in zip(parts, scales, strict=False)
+    ]
+
+
+def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]:
+    """The adapters of ``layers`` in the numbers of ``x``, ``[tokens, size]``, and ``x`` at their ranks.
+
+    That is all ``a`` one below another ``[ranks, size]`` (None without an adapter), each scaled ``b``, and
+    ``[rank, tokens]`` for each: one product serves all that read the same input.
+    """
+    adapted = [layer for layer in layers if layer.a is not None]
+    if not adapted:
+        return None, [None] * len(layers), [None] * len(layers)
+    down = torch.cat([layer.a for layer in adapted]).to(x.dtype)
+    low = iter((down @ x.t()).split([len(layer.a) for layer in adapted]))
+    ups = [None if layer.b is None else (layer.b * layer.scale).to(x.dtype) for layer in layers]
+    return down, ups, [None if layer.a is None else next(low) for layer in layers]
+
+
+def _raise(x: Any, layer: Linear, low: Any, up: Any) -> Any:
+    made = functional.linear(x, layer.weight, layer.bias)
+    return made if low is None else made.addmm_(low.t(), up.t())
+
+
+def _gradients(
+    x: Any,
+    grads: Sequence[Any],
+    weights: Sequence[Any],
+    down: Any,
+    ups: Sequence[Any],
+    low: Sequence[Any],
+    scales: Sequence[float],
+    wanted: bool,
+) -> tuple[Any, list[Any]]:
+    """The gradient of ``x`` where it is ``wanted``, and those of weight, bias, ``a`` and ``b`` of each layer.
+
+    ``grads`` are those of what the layers gave, ``[tokens, size]``; the rest is as `_lower` made it.
+    """
+    x_grad = None
+    if wanted:
+        x_grad = grads[0] @ weights[0]
+        for grad, weight in zip(grads[1:], weights[1:], strict=True):
+            x_grad.addmm_(grad, weight)
+    if down is None:
+        return x_grad, [None] * (4 * len(grads))
+    low_grads = [up.t() @ grad.t() for grad, up in zip(grads, ups, strict=True) if up is not None]
+    low_grad = torch.cat(low_grads) if len(low_grads) > 1 else low_grads[0]
+    if x_grad is not None:
+        x_grad.addmm_(low_grad.t(), down)
+    down_grads = iter((low_grad @ x).float().split([len(each) for each in low_grads]))
+    learned: list[Any] = []
+    for grad, low_of, scale in zip(grads, low, scales, strict=True):
+        if low_of is None:
+            learned += [None] * 4
+        else:
+            up_grad = (low_of @ grad).t().to(torch.float32, memory_format=torch.contiguous_format)
+            learned += [None, None, next(down_grads), up_grad.mul_(scale)]
+    return x_grad, learned
+
+
+def _through(activation: Any, given: Any, grad: Any) -> Any:
+    """The gradient of ``given``, where ``grad`` is that of ``activation(given)``."""
+    if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without computing it again
+        return torch.ops.aten.silu_backward(grad, given)
+    with torch.enable_grad():
+        given = given.detach().requires_grad_()
+        return torch.autograd.grad(activation(given), given, grad)[0]

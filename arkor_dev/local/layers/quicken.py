@@ -8,13 +8,15 @@ import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
 
 from .attention import NAME
-from .functions import GatedMlp, LoraLinear, Norm
+from .functions import GatedMlp, LoraLinears, Norm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 ALIKE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.03}
-"""How far two ways to the same may lie apart, as a part of the whole; rounding is a tenth of it."""
+"""Largest relative difference between two computations of one layer; rounding is a tenth of it."""
+ALIKE_WHOLE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
+"""The same for the logits of a whole model: over 30 layers in bfloat16, rounding alone comes to 0.03."""
 SETS_OWN_MASK: Final = ("attention_chunk_size",)
 """Where a model's configuration has these, some layers see less than all that came before."""
 
@@ -24,15 +26,17 @@ def quicken(model: Any) -> bool:
     learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
     for module in model.modules():
         if _plain_lora(module):
-            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
-            learning -= {id(a), id(b)}
-            module.forward = _lora(module, module.forward)
-        elif any(weight.requires_grad for weight in module.parameters()):
-            continue
-        elif type(module).__name__.endswith("RMSNorm"):
-            _try(module, *_norms(module))
+            learning -= {id(weight) for weight in _adapter(module)}
+            if "forward" not in vars(module):  # else it is one of several that read the same input
+                _compute_together([module])
+        elif same_input := _reads_same(module):
+            _compute_together(same_input)
         elif _gated(module):
             _try(module, _mlp(module))
+        elif type(module).__name__.endswith("RMSNorm") and not any(
+            weight.requires_grad for weight in module.parameters()
+        ):
+            _try(module, *_norms(module))
     return not learning
 
 
@@ -56,12 +60,12 @@ def stands_apart(model: Any) -> None:
         model.set_attn_implementation("sdpa")
 
 
-def alike(one: Any, other: Any) -> bool:
+def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
     """Whether two tensors differ by no more than rounding."""
     if one.shape != other.shape:
         return False
     one, other, dtype = one.float(), other.float(), other.dtype
-    return bool((one - other).norm() <= ALIKE.get(dtype, 0.0) * other.norm())
+    return bool((one - other).norm() <= bounds.get(dtype, 0.0) * other.norm())
 
 
 def _plain_lora(module: Any) -> bool:
@@ -78,15 +82,67 @@ def _plain_lora(module: Any) -> bool:
     )
 
 
-def _lora(module: Any, original: Callable[..., Any]) -> Callable[..., Any]:
-    def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
-        if module.disable_adapters or module.merged:
-            return original(x, *args, **kwargs)
-        base = module.base_layer
-        a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
-        return LoraLinear.apply(x, base.weight, base.bias, a, b, module.scaling["default"])
+def _adapter(module: Any) -> tuple[Any, Any]:
+    return module.lora_A["default"].weight, module.lora_B["default"].weight
 
-    return forward
+
+def _quick(module: Any) -> bool:
+    """Whether it is a frozen linear layer, with a plain adapter or without."""
+    return _plain_lora(module) or (
+        type(module) is torch.nn.Linear and not any(weight.requires_grad for weight in module.parameters())
+    )
+
+
+def _children(module: Any, *names: str) -> list[Any]:
+    """The layers ``NAME_proj`` of ``module``, if it has all of them and each is quick; else none."""
+    layers = [getattr(module, f"{name}_proj", None) for name in names]
+    return layers if all(map(_quick, layers)) else []
+
+
+def _reads_same(module: Any) -> list[Any]:
+    """An attention's projections of the same input, if one of them has an adapter; else none."""
+    layers = _children(module, "q", "k", "v")
+    adapted = any(map(_plain_lora, layers))
+    return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
+
+
+def _bare(layers: Sequence[Any]) -> bool:
+    """Whether adapters are switched off, or already in the base's weights."""
+    return any(_plain_lora(layer) and (layer.disable_adapters or layer.merged) for layer in layers)
+
+
+def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:
+    """Scales, and weight, bias, ``a`` and ``b`` of each, as the functions take them."""
+    scales, tensors = [], []
+    for layer in layers:
+        adapted = _plain_lora(layer)
+        base = layer.base_layer if adapted else layer
+        tensors += [base.weight, base.bias, *(_adapter(layer) if adapted else (None, None))]
+        scales.append(layer.scaling["default"] if adapted else 1.0)
+    return tuple(scales), tensors
+
+
+def _compute_together(layers: Sequence[Any]) -> None:
+    """Let ``layers``, called one after another with the same input, be computed when the first is called."""
+    scales, tensors = _tensors(layers)
+    waiting: dict[int, tuple[Any, Any]] = {}
+
+    def way(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
+            if _bare(layers):
+                return original(x, *args, **kwargs)
+            if number == 0:
+                waiting.update(enumerate((x, made) for made in LoraLinears.apply(x, scales, *tensors)))
+            given, made = waiting.pop(number, (None, None))
+            if given is x:
+                return made
+            alone = tensors[4 * number : 4 * number + 4]
+            return LoraLinears.apply(x, scales[number : number + 1], *alone)[0]
+
+        return forward
+
+    for number, layer in enumerate(layers):
+        layer.forward = way(number, layer.forward)
 
 
 def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
@@ -103,16 +159,17 @@ def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
 
 
 def _gated(module: Any) -> bool:
-    layers = [getattr(module, f"{name}_proj", None) for name in ("gate", "up", "down")]
-    return callable(getattr(module, "act_fn", None)) and all(
-        isinstance(layer, torch.nn.Linear) and layer.bias is None for layer in layers
-    )
+    return callable(getattr(module, "act_fn", None)) and bool(_children(module, "gate", "up", "down"))
 
 
 def _mlp(module: Any) -> Callable[..., Any]:
+    layers, original = _children(module, "gate", "up", "down"), module.forward
+    scales, tensors = _tensors(layers)
+
     def forward(x: Any) -> Any:
-        weights = (module.gate_proj.weight, module.up_proj.weight, module.down_proj.weight)
-        return GatedMlp.apply(x, *weights, module.act_fn)
+        if _bare(layers):
+            return original(x)
+        return GatedMlp.apply(x, module.act_fn, scales, *tensors)
 
     return forward
 

@@ -1,4 +1,4 @@
-"""What is measured of a run beside its losses: where the time goes, and how the machine is doing.
+"""Measurements of a run beside its losses: where the time goes, and the state of the machine.
 
-``stopwatch`` brings torch: worker processes only.
+``stopwatch`` imports torch: worker processes only.
 """

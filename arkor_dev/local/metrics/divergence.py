@@ -1,8 +1,8 @@
-"""Whether a loss runs away, told while there is time to stop.
+"""Detecting a diverging loss while there is time to stop.
 
 The rule: the median of the last ten logged losses is more than 1.5 times the lowest median of ten in a row so
-far, and more than 0.5 above it. A median is not moved by single batches; the distance keeps a loss that is
-nearly nothing from being called bad.
+far, and more than 0.5 above it. Single batches do not move a median; the distance keeps an almost vanishing
+loss from counting as diverging.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ABOVE: Final = 0.5
 
 
 class Divergence:
-    """Looks at a run's events. It speaks once, as the fields of a ``training.message``."""
+    """Watches a run's events. It speaks once, in the fields of a ``training.message``."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=WINDOW)
@@ -33,7 +33,7 @@ class Divergence:
         self._told = False
 
     def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Note an event; the message about it, where the loss has begun to run away with it."""
+        """Record an event; return the message if the loss has begun to diverge with it."""
         loss, step = fields.get("loss"), fields.get("step")
         if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._told:
             return None

@@ -1,10 +1,10 @@
-"""Whether this machine runs on its battery, where it has one and says so."""
+"""Whether this machine runs on its battery, if it has one and reports that."""
 
 from __future__ import annotations
 
 
 def on_battery() -> bool:
-    """True where it is certain: a machine without a battery, or one that tells nothing, is on mains."""
+    """Return True only if that is certain; a machine without a battery, or without a report, is on mains."""
     try:
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 

@@ -1,7 +1,7 @@
-"""Where a run's time goes: a clock whose every lap is counted as one part of the work.
+"""Where a run's time goes: a clock that counts every lap as one part of the work.
 
-Reading a clock takes less than a microsecond. On a CUDA device the processor runs ahead of the GPU, so there
-marks are put into the GPU's own queue and read later, all at once: nothing waits for them.
+Reading a clock takes less than a microsecond. On a CUDA device the CPU runs ahead of the GPU, so marks are
+put into the GPU's own queue and read later, all at once: nothing waits for them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Final
 import torch
 
 PARTS: Final = ("data", "forward", "backward", "optimizer", "eval", "save", "other")
-"""Those of ``secondsIn`` in the contract's ``RunMetrics``."""
+"""The parts of ``secondsIn`` in the contract's ``RunMetrics``."""
 PENDING: Final = 512
-"""So many marks of a GPU wait to be read."""
+"""How many marks of a GPU may be unread."""
 
 
 class Stopwatch:
-    """Counts seconds by part. :meth:`start` begins; each :meth:`lap` ends one part and begins the next.
+    """Counts seconds by part. `start` begins; each `lap` ends one part and begins the next.
 
     ``seconds`` may be set to what an earlier process has counted.
     """
@@ -31,13 +31,13 @@ class Stopwatch:
         self._marks: list[tuple[str, Any]] = []
 
     def start(self, device: str) -> None:
-        """Count from now on, where ``device`` (torch's word) computes."""
+        """Count from now on; ``device`` is torch's name of where the run computes."""
         self._on_gpu = device == "cuda"
         self._last = time.perf_counter()
         self._marks = [("", self._mark())] if self._on_gpu else []
 
     def lap(self, part: str) -> None:
-        """All since the last lap was spent on ``part``."""
+        """Count everything since the last lap as ``part``."""
         if self._on_gpu:
             self._marks.append((part, self._mark()))
             if len(self._marks) >= PENDING:
@@ -48,7 +48,7 @@ class Stopwatch:
             self._last = now
 
     def total(self) -> dict[str, float]:
-        """Seconds by part until the last lap, to the millisecond."""
+        """Return the seconds of each part up to the last lap, in whole milliseconds."""
         if self._marks:
             self._read()
         return {part: round(seconds, 3) for part, seconds in self.seconds.items()}

@@ -1,8 +1,9 @@
-"""How the machine is doing while it trains, sampled every two seconds by a thread of the training process.
+"""The machine's state during training, sampled every two seconds by a thread of the training process.
 
-It is a thread of this process, as that knows the step and the device, and ends with it. A sample reads a few
-files of ``/proc`` and asks the driver of the GPU: about a millisecond, of which the training loop waits for
-the interpreter's lock at most. Nothing that is random is drawn, so the run's bits stay as they are.
+It is a thread of this process because that knows the step and the device, and so that it ends with it. A
+sample reads a few files of ``/proc`` and queries the GPU's driver: about a millisecond, during which the
+training loop waits at most for the interpreter's lock. It draws no random numbers, so the run's bits stay the
+same.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ SECONDS: Final = 2.0
 
 
 class Machine:
-    """Reads figures of this machine and process; a figure that the system does not tell is left out."""
+    """Reads figures of this machine and process; figures that the system does not report are omitted."""
 
     def __init__(self, gpu: int | None = None) -> None:
-        """``gpu``: which NVIDIA GPU computes, as CUDA counts them; None for none."""
+        """``gpu`` is the index of the NVIDIA GPU that computes, as CUDA counts them; None for none."""
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
         self._psutil = psutil
@@ -37,7 +38,7 @@ class Machine:
         self.read()  # rates count from here on
 
     def read(self) -> dict[str, float]:
-        """The figures of ``system.metrics``; shares and rates are those since the call before."""
+        """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
         psutil, figures = self._psutil, dict[str, float]()
         # What another system lacks, or forbids to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
@@ -59,7 +60,7 @@ class Machine:
 
 
 class _Gpu:
-    """One NVIDIA GPU by its driver's library, through ``nvidia-ml-py`` (module ``pynvml``)."""
+    """One NVIDIA GPU, through its driver's library ``nvidia-ml-py`` (module ``pynvml``)."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml = nvml
@@ -67,7 +68,7 @@ class _Gpu:
 
     @classmethod
     def of(cls, index: int) -> _Gpu | None:
-        """None where the package or the driver is missing, or does not know the GPU."""
+        """Open it; None if the package or the driver is missing, or does not know the GPU."""
         try:
             import pynvml as nvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -86,13 +87,13 @@ class _Gpu:
             ("gpuCelsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
         )
         for name, ask in asks:
-            with contextlib.suppress(Exception):  # many a card does not tell its power
+            with contextlib.suppress(Exception):  # many cards do not report their power
                 figures[name] = ask()
         return figures
 
 
 def _physical(index: int) -> int:
-    """The driver's number of the GPU that CUDA calls ``index``: some may be hidden from this process."""
+    """Return the driver's index of the GPU that CUDA calls ``index``: some may be hidden from us."""
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return int(seen[index]) if index < len(seen) and seen[index].strip().isdigit() else index
 
@@ -100,7 +101,7 @@ def _physical(index: int) -> int:
 class Sampler:
     """Sends ``system.metrics`` by ``emit`` every ``seconds`` while its ``with`` block runs; never raises.
 
-    ``step()`` is the step of the moment, ``machine()`` makes what is read.
+    ``step()`` returns the current step, ``machine()`` creates what is read.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """No event comes after this; a reading that hangs is not waited for longer than a moment."""
+        """Stop: no event follows. It waits only a moment for a reading that hangs."""
         self._over.set()
         self._thread.join(1)
 
@@ -133,7 +134,8 @@ class Sampler:
             machine = self._machine()
             due = time.monotonic() + self._seconds
             while not self._over.wait(max(0.0, due - time.monotonic())):
-                due = max(due + self._seconds, time.monotonic())  # a machine that slept owes no samples
+                # a machine that slept does not make up for missed samples
+                due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
                 if not self._over.is_set():
                     self._emit(SYSTEM_METRICS, step=self._step(), **figures)

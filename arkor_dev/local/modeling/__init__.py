@@ -1,4 +1,4 @@
-"""Loading a base model and its chat template, for workers only: training and inference share it.
+"""Loading a base model and its chat template, in workers only: training and inference share it.
 
 Start with ``base_model``.
 """

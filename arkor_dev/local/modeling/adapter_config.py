@@ -1,9 +1,9 @@
-"""The settings of a LoRA adapter in a folder, read so that loading it does no more than its weights say.
+"""The settings of a LoRA adapter in a folder, read so that loading does no more than its weights say.
 
-An adapter's ``adapter_config.json`` may have come with somebody's archive. PEFT runs the regular expressions
-in it, allocates by the ranks in it, and decomposes weights by its way of beginning, before it looks at a
-weight. So what is adapted, and at which rank, is read from the header of the weights instead; the rest is
-checked, and what loading does not need is left out.
+An ``adapter_config.json`` may have come with somebody's archive. Before it looks at a weight, PEFT runs its
+regular expressions, allocates by its ranks, and decomposes weights by its initialization. So the adapted
+layers and their ranks are read from the header of the weights instead; the rest is checked, and what loading
+does not need is dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARTS: Final = re.compile(
 )
 MOST_ALPHA: Final = 1e6
 BEGINNINGS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
-"""How an adapter may have begun: all of it is in its weights. Other ways have changed the base, too."""
+"""Initializations that are contained in the weights. Others have changed the base, too."""
 OTHER_KINDS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
     "layer_replication", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
@@ -39,13 +39,13 @@ OTHER_KINDS: Final = (
 """Settings of PEFT with which a layer computes something else than plain LoRA or DoRA."""
 FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
 NAMES: Final = 64
-"""Layers that were trained whole, by name."""
+"""Fully trained layers, by name."""
 NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
 PATTERNS: Final = 256
 PATTERN: Final = 200
-"""Characters of an expression for layers that have an alpha of their own."""
+"""Characters of an expression for layers with their own alpha."""
 REPEATS: Final = 2
-"""Repetitions in one: it takes at most a cube of a name's length, and nothing grows without a bound."""
+"""Repetitions in one: it takes at most the cube of a name's length, and nothing grows without a limit."""
 SECONDS: Final = 3.0
 """All expressions together."""
 
@@ -53,8 +53,8 @@ SECONDS: Final = 3.0
 def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """Read the adapter in ``folder``: settings of PEFT's ``LoraConfig``, and the shape of each weight.
 
-    The settings name each adapted layer in full. Raises :class:`JobFailure` for an adapter that is not plain
-    LoRA or DoRA, or whose settings do not fit its weights.
+    The settings name each adapted layer in full. Raises JobFailure for an adapter that is not plain LoRA or
+    DoRA, or whose settings do not fit its weights.
     """
     try:
         told = json.loads(read_small(folder / CONFIG, LIMIT))
@@ -100,7 +100,7 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
 def lora_config(folder: Path, model: Any) -> Any:
     """Return the ``LoraConfig`` with which PEFT loads the adapter in ``folder`` onto ``model``.
 
-    Raises :class:`JobFailure` where the two do not fit each other, before anything is allocated.
+    Raises JobFailure if the two do not fit, before anything is allocated.
     """
     from peft import LoraConfig
 
@@ -130,7 +130,7 @@ def lora_config(folder: Path, model: Any) -> Any:
 
 
 def _short(targets: list[str], modules: Mapping[str, Any]) -> list[str]:
-    """The last parts of the names of ``targets`` where they mean the same layers: PEFT finds them sooner."""
+    """Return the last parts of the names of ``targets`` if these identify the same layers, for speed."""
     last = {name.rpartition(".")[2] for name in targets}
     return (
         sorted(last) if len(targets) == sum(name.rpartition(".")[2] in last for name in modules) else targets
@@ -142,7 +142,7 @@ def _unusable(why: str) -> JobFailure:
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each weight, from the header; the library checks it against the file's size."""
+    """Return the shape of each weight from the header; the library checks it against the file's size."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -153,7 +153,7 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """The rank of each adapted layer, by its name in the base."""
+    """Return the rank of each adapted layer, by its name in the base."""
     parts: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
         if (found := PARTS.fullmatch(name.removeprefix(PREFIX))) and not name.endswith(".bias"):
@@ -169,7 +169,7 @@ def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def _width(module: Any, part: str) -> int | None:
-    """How many numbers a part of an adapter takes or gives at this layer; None where it is not known."""
+    """Return the input or output size of an adapter's part at this layer; None if unknown."""
     names = {
         "lora_A": "in_features",
         "lora_B": "out_features",
@@ -194,7 +194,7 @@ def _names(value: object) -> list[str]:
 
 
 def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """The alpha of each of ``modules`` that has one of its own, matched as PEFT matches."""
+    """Yield the alpha of each of ``modules`` with its own, matched as PEFT does."""
     if patterns in (None, {}):
         return
     if not isinstance(patterns, dict) or len(patterns) > PATTERNS:
@@ -211,7 +211,7 @@ def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[s
 
 
 def _pattern(key: str) -> re.Pattern[str]:
-    """A key of ``alpha_pattern``; refused where it may take more than a bounded time."""
+    """Return a key of ``alpha_pattern``; refuse one that may take unlimited time."""
     grouped = re.search(r"\)[*+?{]", key)
     if len(key) > PATTERN or grouped or len(re.findall(r"(?<!\\)[*+?{]", key)) > REPEATS:
         raise _unusable(f"its alpha_pattern has an expression that is too complex: {quoted(key)}")

@@ -1,6 +1,6 @@
-"""Base models in memory: which device and number format, and which layers an adapter goes on.
+"""Base models in memory: their device and number format, and which layers an adapter adapts.
 
-Imported by worker processes only: it brings torch and transformers.
+Imported by worker processes only: it imports torch and transformers.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Base:
     """A base model ready for use, with its tokenizer.
 
-    ``dtype`` is what it computes in, unless the processor is quicker otherwise; ``context`` is the longest
-    input, in tokens.
+    ``dtype`` is what it computes in, unless another format is faster on this processor; ``context`` is the
+    longest input in tokens.
     """
 
     model: Any
@@ -39,12 +39,12 @@ class Base:
 
     @property
     def gpu(self) -> int | None:
-        """Which NVIDIA GPU computes, as CUDA counts them; None for none."""
+        """Return the index of the NVIDIA GPU that computes, as CUDA counts them; None for none."""
         return torch.cuda.current_device() if self.device == "cuda" else None
 
 
 def pick_device() -> tuple[str, Any]:
-    """Where to compute and in what. bfloat16 only where a GPU has it: on most CPUs it is 50 times slower."""
+    """Return the device and number format. bfloat16 only on a GPU: on most CPUs it is 50 times slower."""
     if torch.cuda.is_available():
         return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if torch.backends.mps.is_available():
@@ -75,11 +75,11 @@ def load_base(
     learning: bool = False,
     as_stored: bool = False,
 ) -> Base:
-    """Load the model and tokenizer in ``path``; raises :class:`JobFailure` when they cannot be read.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if they cannot be read.
 
-    On a GPU the weights are in the number format that is ``asked`` for, by torch's name; on a CPU, and where
-    they are ``learning`` themselves, in float32. With ``as_stored`` a CPU holds frozen ones in the file's
-    format: half the memory where that is bfloat16.
+    On a GPU the weights have the number format ``asked``, by torch's name; on a CPU, and if they are
+    ``learning`` themselves, float32. With ``as_stored`` frozen ones stay in the file's format on a CPU: half
+    the memory for bfloat16.
     """
     device, dtype = pick_device()
     if asked and device != "cpu":
@@ -104,21 +104,23 @@ def load_base(
 
 
 def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Lay the last places of several rows side by side: else torch copies the output layer for each row."""
+    """Copy the last positions of several rows side by side: otherwise torch copies the output layer for each
+    row.
+    """
     return tuple(each.contiguous() if isinstance(each, torch.Tensor) else each for each in given)
 
 
 def bare(model: Any) -> Any:
-    """The model itself, without what PEFT puts around it."""
+    """Return the model itself, without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def linear_targets(model: Any) -> str | list[str]:
-    """Return what PEFT should adapt: every linear layer of the language model but its output layer.
+    """Return what PEFT should adapt: every linear layer of the language model except its output layer.
 
-    That is the ends of their names where no other module has such a name. Models with vision or audio towers
-    have the same names there, of classes that PEFT refuses: a pattern keeps to the language model. Else it is
-    PEFT's own "all-linear".
+    These are the last parts of their names if no other module has such a name. Models with vision or audio
+    towers have the same names there, of classes that PEFT refuses: then a pattern selects the language model.
+    Otherwise it is PEFT's own "all-linear".
     """
     head = model.get_output_embeddings()
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]

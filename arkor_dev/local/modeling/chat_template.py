@@ -1,9 +1,9 @@
-"""Conversations as the model's chat template writes them, and the ranges of the assistant's answers in that.
+"""Conversations in the model's chat template, and the ranges of the assistant's answers in the text.
 
-Chat templates carry no marks for the assistant's words, so they are found by rendering growing prefixes of
-the conversation: what the next assistant message adds to the text, after the cue that invites it, is the
-answer. A template that rewrites earlier turns (drops their reasoning, moves an end mark) shows an earlier
-answer as the model gives it only while it is the last message; it is learned from a rendering of its own.
+Chat templates do not mark the assistant's words, so they are found by rendering growing prefixes of the
+conversation: what the next assistant message adds after the generation prompt (the cue) is the answer. A
+template that rewrites earlier turns (drops their reasoning, moves an end mark) shows an earlier answer as the
+model gives it only while it is the last message; that answer is learned from its own rendering.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ PLAIN_TEMPLATE: Final = (
     "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
-"""For base models that come without a chat template of their own."""
+"""For base models without a chat template of their own."""
 REFUSAL: Final = "The model's chat template refuses the conversation"
 PROBE: Final = "\ue000"
 """An answer that begins like no cue: a character that nobody uses."""
 MOST_TEXT: Final = 32 * 2**20
-"""Characters of one conversation's renderings besides the whole one. A conversation that is written anew for
-each of a thousand answers would fill the memory."""
+"""Characters of one conversation's renderings beside the full one. A conversation with a new rendering for
+each of a thousand answers would fill the memory.
+"""
 
 
 def ready_tokenizer(tokenizer: Any) -> Any:
-    """Give ``tokenizer`` the two things that training and chat rely on: a pad token and a chat template."""
+    """Give ``tokenizer`` what training and chat rely on: a pad token and a chat template."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
@@ -42,9 +43,9 @@ def ready_tokenizer(tokenizer: Any) -> Any:
 
 
 def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[Any] | None = None) -> str:
-    """The conversation as the model's template writes it; ``cue`` adds the words that invite an answer.
+    """Return the conversation in the model's template; ``cue`` adds the generation prompt.
 
-    Raises :class:`JobFailure` when the template refuses it, or goes beyond its limits.
+    Raises JobFailure if the template refuses it, or exceeds its limits.
     """
 
     from .template_limits import within_limits  # jinja comes with transformers, and only a worker needs it
@@ -77,12 +78,12 @@ class Rendering:
 def renderings(
     tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any] = (), last_only: bool = False
 ) -> tuple[list[Rendering], list[int]]:
-    """The texts that teach every answer of a conversation, and the places of answers that none of them does.
+    """Return texts that teach every answer of a conversation, and the indices of answers in none of them.
 
-    Each answer stands behind the very text that invites it at inference. The last rendering is that of the
-    whole conversation; it has every answer up to which it equals the rendering of its beginning. An answer
-    that it writes in another way has a rendering of its own before it. ``last_only`` leaves all answers but
-    the last one out. Raises :class:`JobFailure` where the template refuses the whole conversation.
+    Each answer follows exactly the text that precedes it at inference. The last rendering is that of the
+    whole conversation; it teaches every answer up to which it equals the rendering of its prefix. An answer
+    that it renders differently has its own rendering before it. ``last_only`` skips all answers but the last
+    one. Raises JobFailure if the template refuses the whole conversation.
     """
     places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     last = places[-1]
@@ -116,14 +117,14 @@ def renderings(
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
-    """Where the last of ``messages`` begins in its rendering ``after``, behind the cue."""
+    """Return where the last of ``messages`` begins in its rendering ``after``, after the cue."""
     if len(messages) == 1:
         return 0
     before = render(tokenizer, messages[:-1], cue=True, tools=tools)
     if after.startswith(before):
         return len(before)
-    # The cue opens what this answer does not have, as in "<think>". An answer that begins with "<" would
-    # seem to share that with the cue: where another answer leaves the cue tells.
+    # The cue opens something that this answer lacks, such as "<think>". An answer that begins with "<" would
+    # seem to share it with the cue, so look where another answer leaves the cue.
     start = _shared(before, after)
     with suppress(JobFailure):
         probe = render(tokenizer, [*messages[:-1], {"role": "assistant", "content": PROBE}], False, tools)
@@ -132,28 +133,28 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
 
 
 def _shared(one: str, other: str) -> int:
-    """With how many characters both begin."""
+    """Return the length of the common prefix."""
     return next(
         (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
 
 
 def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
-    """Where the answer ``message`` may end in its rendering ``after``: behind all that follows it, first.
+    """Return where the answer ``message`` may end in its rendering ``after``, furthest first.
 
-    Phi-3 closes a text with an end mark of its own, which is gone once the conversation goes on.
+    Phi-3 closes a text with its own end mark, which is gone once the conversation continues.
     """
     stem, mark, said = after.rstrip(), tokenizer.eos_token, str(message.get("content") or "").strip()
     ends = [len(stem)]
     if mark and said and stem.endswith(mark):
         shorter = stem.removesuffix(mark).rstrip()
-        if not shorter.endswith(said):  # or else no end mark would be left
+        if not shorter.endswith(said):  # otherwise no end mark would be left
             ends.append(len(shorter))
     return ends
 
 
 def _says_nothing(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> bool:
-    """Whether the last message is nothing but tool calls, and the template leaves them out."""
+    """Return whether the last message has only tool calls, and the template omits them."""
     *before, message = messages
     if not message.get("tool_calls") or str(message.get("content") or "").strip():
         return False
@@ -165,7 +166,9 @@ def _says_nothing(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any],
 
 
 def end_ids(tokenizer: Any, model: Any) -> list[int]:
-    """The token ids that end an answer: the model's own, and its template's mark after an assistant turn."""
+    """Return the token ids that end an answer: the model's own, and the template's mark after an assistant
+    turn.
+    """
     found = {tokenizer.eos_token_id}
     configured = model.generation_config.eos_token_id
     found.update(configured if isinstance(configured, list) else [configured])

@@ -1,4 +1,4 @@
-"""What a row becomes for a model: token ids, with the part marked that is learned.
+"""What a row becomes for a model: token ids, with the learned part marked.
 
 Padding is masked by position and never by id, because the pad token often equals the end token.
 """
@@ -49,7 +49,7 @@ class Example:
 
     @property
     def weight(self) -> int:
-        """What its loss counts in a mean over examples."""
+        """The weight of its loss in a mean over examples."""
         return self.learned if self.counts is None else self.counts
 
 

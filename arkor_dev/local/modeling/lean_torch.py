@@ -1,9 +1,9 @@
 """torch without its compiler, for a process that compiles nothing.
 
-An optimizer imports the compiler at its first step, only to tell it to keep out, and transformers does so for
-a kind of mask that no usual model has: that takes a second or two of a processor's time in every worker. Here
-a stand-in takes its place and does what is asked of it where nothing is compiled, which is nothing. Whatever
-else is asked loads the real one, as if it had been there from the start.
+An optimizer imports the compiler at its first step, only to disable it, and transformers does so for a kind
+of mask that no common model has. That takes a second or two of processor time in every worker. A stand-in
+replaces it here, and does nothing, which is what the compiler does where nothing is compiled. Any other use
+loads the real one, as if it had been there from the start.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 COMPILER: Final = "torch._dynamo"
 MASKS: Final = f"{COMPILER}._trace_wrapped_higher_order_op"
-"""The part of it of which transformers' masks want one class."""
+"""The part of the compiler from which transformers' masks need one class."""
 MASK: Final = "TransformGetItemToIndex"
 SHARDED: Final = "torch.distributed.tensor"
-"""Tensors that lie on several machines: nothing here has them, and their package brings sympy along."""
+"""Tensors spread over several machines: unused here, and their package imports sympy."""
 _TOLD: Final[list[tuple[str, Any]]] = []
-"""Functions of which the real compiler is told when it comes, and what it is told of each."""
+"""Functions that the real compiler is told about when it is loaded, and what."""
 
 
 def install() -> None:
-    """Import torch, and leave out the compiler until it is asked for.
+    """Import torch, and leave out the compiler until it is used.
 
-    Does nothing where the compiler is there already, or torch is not.
+    Does nothing if the compiler or torch itself is already imported.
     """
     blocked = "torch" in sys.modules and sys.modules["torch"] is None
     if blocked or COMPILER in sys.modules or importlib.util.find_spec("torch") is None:
@@ -52,9 +52,10 @@ def install() -> None:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Look for no garbage in the body, which imports torch: modules are none, and a sixth of the time goes.
+    """Pause garbage collection in the body, which imports torch: modules are never garbage, and it saves a
+    sixth of the time.
 
-    What is there afterwards is never looked at again. Does nothing where torch has been imported before.
+    What exists afterwards is never scanned again. Does nothing if torch was imported before.
     """
     if "torch" in sys.modules:
         yield
@@ -68,12 +69,12 @@ def no_collection() -> Iterator[None]:
 
 
 def put_off() -> bool:
-    """Whether the compiler is left out."""
+    """Return whether the compiler is left out."""
     return isinstance(sys.modules.get(COMPILER), _Compiler)
 
 
 def _real(name: str) -> ModuleType:
-    """The real compiler's module of that name; it is there from here on, in the stand-ins' place."""
+    """Return the real compiler's module of that name, which replaces the stand-ins from here on."""
     if put_off():
         sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, _Finder)]
         for stand_in in (COMPILER, MASKS):
@@ -84,7 +85,7 @@ def _real(name: str) -> ModuleType:
 
 
 def _part_of_distributed(name: str) -> ModuleType:
-    """The package of sharded tensors, which whoever names it takes for imported."""
+    """The package of sharded tensors; whatever names it believes that it is imported."""
     if f"torch.distributed.{name}" != SHARDED:
         raise AttributeError(f"module 'torch.distributed' has no attribute {name!r}")
     return importlib.import_module(SHARDED)
@@ -94,7 +95,7 @@ class _StandIn(ModuleType):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.__spec__ = ModuleSpec(name, None, is_package=True)
-        self.__path__: list[str] = []  # where its parts lie is known to the finder
+        self.__path__: list[str] = []  # the finder knows where its parts are
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -103,13 +104,13 @@ class _StandIn(ModuleType):
 
 
 class _Compiler(_StandIn):
-    """The compiler, as code speaks to it that may be compiled and is not."""
+    """The compiler's interface to code that may be compiled but is not."""
 
     def graph_break(self, *_: Any, **__: Any) -> None:
-        """Tells where compiled code must not go on."""
+        """Marks where compiled code must not continue."""
 
     def disable(self, function: Any = None, recursive: bool = True, **how: Any) -> Any:
-        """``function``, which is never compiled; without one, what makes such a function."""
+        """Return ``function``, which is never compiled; without one, a decorator."""
         if function is None:
             return functools.partial(self.disable, recursive=recursive, **how)
         if not inspect.isroutine(function):
@@ -127,18 +128,18 @@ class _Compiler(_StandIn):
         return uncompiled
 
     def allow_in_graph(self, function: Any) -> Any:
-        """``function``, of which the real one is told once it is there."""
+        """Return ``function``, which the real compiler is told about once it is loaded."""
         _TOLD.append(("allow_in_graph", function))
         return function
 
     def assume_constant_result(self, function: Any) -> Any:
-        """As ``allow_in_graph``."""
+        """See ``allow_in_graph``."""
         _TOLD.append(("assume_constant_result", function))
         return function
 
 
 class _Masks(_StandIn):
-    """Has the one class that is wanted of it; the real one takes its place where it is used."""
+    """Has the one class that is needed; the real module replaces it when used."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -150,7 +151,7 @@ class _Masks(_StandIn):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the parts of the real compiler: who asks for one of them gets all."""
+    """Finds the parts of the real compiler: importing one of them loads all."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -165,7 +166,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loaded(Loader):
-    """Gives a module that is there already."""
+    """Returns a module that is already loaded."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__

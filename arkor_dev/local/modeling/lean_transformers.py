@@ -1,9 +1,9 @@
 """transformers without its list of all models, for a process that needs few of them.
 
-``import transformers`` reads every file of every model, twice, to know which names there are: a second of a
-processor's time in every worker. Here it begins without that list. A name that it does not know is looked for
-by its own reader in the folder that the name begins with (``LlamaConfig`` in ``models/llama``), and in all of
-them only where it is not there. What is found, and how it is imported, is the library's own doing.
+``import transformers`` reads every file of every model, twice, to learn which names exist: a second of
+processor time in every worker. Here it starts without that list. The library's own reader looks for an
+unknown name in the folder that the name begins with (``LlamaConfig`` in ``models/llama``), and in all folders
+only if it is not there. What is found, and how it is imported, is left to the library.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 PACKAGE: Final = "transformers"
 MODELS: Final = f"{PACKAGE}.models"
 READER: Final = f"{PACKAGE}.utils.import_utils"
-"""The library's module that reads which names there are."""
+"""The library's module that lists which names exist."""
 LEFT_OUT: Final = (
     *("is_torch_flex_attn_available", "is_torch_distributed_available"),
     *("is_compiled_module", "has_compiled_regions"),
 )
-"""What says whether there are an attention or a model that is compiled, and models on several machines."""
+"""Modules that check for compiled attention or models, and models on several machines."""
 ADAPTERS: Final = "peft.tuners.tuners_utils"
 UNWRAPPING: Final = "accelerate.utils.other"
-"""What is asked before a model is saved: whether it is compiled, or lies on several machines."""
+"""Checks before a model is saved: whether it is compiled, or spread over several machines."""
 SHARDED: Final = "_torch_supports_distributed"
-"""What says the second of PEFT's adapters."""
+"""The corresponding check of PEFT's adapters."""
 TABLES: Final = ("_class_to_module", "_object_missing_backend", "_import_structure")
-"""Where a package of the library keeps what it knows: by name, by module."""
+"""Where a package of the library stores what it knows: by name, by module."""
 
 
 def install() -> None:
-    """Let transformers be imported without its list of all models, from here on.
+    """Make transformers importable without its list of all models, from here on.
 
-    After `lean_torch.install` also without what needs its compiler or several machines. Does nothing where
-    it is imported already, and where it is built otherwise than is known here.
+    After `lean_torch.install` also without the parts that need its compiler or several machines. Does nothing
+    if it is imported already, or if its structure is unknown.
     """
     if PACKAGE in sys.modules or importlib.util.find_spec(PACKAGE) is None:
         return
@@ -62,7 +62,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def lean_imports() -> Iterator[None]:
-    """Let the body import torch and what is built on it, without what is left out and without collecting."""
+    """Let the body import torch and what is built on it, quickly and without these parts."""
     with lean_torch.no_collection():
         lean_torch.install()
         install()
@@ -70,7 +70,7 @@ def lean_imports() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the library's reader and the modules of two others that ask the same, and nothing else."""
+    """Finds the library's reader and the modules of two others that check the same, and nothing else."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -82,7 +82,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Loads them; lets the reader put off the list of all models, and all leave out what nothing uses."""
+    """Loads them; makes the reader defer the list of all models, and all of them skip unused parts."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -97,7 +97,7 @@ class _Loader(SourceFileLoader):
 
 
 def _put_off(reader: Any) -> None:
-    """Let the library's reader leave out the list, and its packages look for what is not in theirs."""
+    """Make the library's reader skip the list, and its packages search for unknown names."""
     folder = Path(reader.__file__).parents[1] / "models"
     read, library = reader.define_import_structure, reader._LazyModule  # noqa: SLF001
 
@@ -107,7 +107,7 @@ def _put_off(reader: Any) -> None:
         return read(module_path, prefix)
 
     class LazyModule(library):  # type: ignore[misc, valid-type]
-        """A package of the library; that of the models, and the one above it, look for a model's names."""
+        """A package of the library; that of the models and the one above it search for a model's names."""
 
         def __getattr__(self, name: str) -> Any:
             own = vars(self)
@@ -122,7 +122,7 @@ def _put_off(reader: Any) -> None:
             return names
 
         def _look_for(self, name: str) -> None:
-            """Learn what the folders say in which ``name`` may be, until it is known."""
+            """Read the folders that may define ``name``, until it is known."""
             if name.startswith("_") or self._knows(name) or (folder.parent / f"{name}.py").is_file():
                 return  # the last is a module of the library, which Python finds by itself
             letters = _letters(name)
@@ -133,12 +133,12 @@ def _put_off(reader: Any) -> None:
                     return
 
         def _knows(self, name: str) -> bool:
-            """Whether it is a name of the library, or one for which the library takes another."""
+            """Return whether it is a name of the library, or one for which the library uses another."""
             tables = (self._objects, self._modules, *(vars(self)[table] for table in TABLES))
             return any(each in table for table in tables for each in (name, name.removesuffix("Fast")))
 
         def _learn(self, place: Path) -> None:
-            """Take in what the library's reader says of a folder of models."""
+            """Add what the library's reader says about a folder of models."""
             learned: set[Path] = self.__dict__.setdefault("_learned", set())
             if learned & {place, folder}:
                 return

@@ -1,9 +1,9 @@
-"""Which number format a processor trains in: a measurement of some 50 ms, not a rule.
+"""The number format that a processor trains in, by a measurement of some 50 ms.
 
-bfloat16 halves a product's memory and doubles its speed where the processor has instructions for it (AMX,
-AVX512-BF16), and is many times slower where it has none; small models gain nothing from it anywhere. So one
-product of the model's own shape is timed in both formats, forward and backward, with weights that are held
-in them. What was found is kept: the same job on the same machine gives the same adapter.
+bfloat16 halves a product's memory and doubles its speed if the processor has instructions for it (AMX,
+AVX512-BF16), and is many times slower if it has none; small models never gain from it. So one product of the
+model's own shape is timed in both formats, forward and backward. The result is stored: the same job on the
+same machine gives the same adapter.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import torch
 SECONDS: Final = 0.025
 """How long each format is measured."""
 MARGIN: Final = 1.15
-"""How many times quicker bfloat16 has to be."""
+"""How many times faster bfloat16 must be."""
 ROWS: Final = (16, 1024)
-"""Fewest and most rows (tokens) of the product that is timed."""
+"""Fewest and most rows (tokens) of the timed product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The format to compute in (the weights that learn are float32 in any case), and why, in a sentence."""
+    """The number format to compute in (trained weights are always float32), and why, in a sentence."""
 
     dtype: Any
     reason: str
@@ -39,9 +39,10 @@ class Choice:
 
 
 def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None, kept: Path) -> Choice:
-    """The format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens a step.
+    """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens per
+    step.
 
-    ``asked`` is the job's own wish (float32, bfloat16 or float16) or None, ``kept`` the file of earlier
+    ``asked`` is the job's own choice (float32, bfloat16 or float16) or None, ``kept`` the file of earlier
     measurements.
     """
     if device != "cpu":
@@ -66,7 +67,7 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None,
 
 
 def _largest_product(model: Any) -> tuple[int, int] | None:
-    """Inputs and outputs of the largest linear layer, the one to the vocabulary left out."""
+    """Return inputs and outputs of the largest linear layer, except for the output layer."""
     last = model.get_output_embeddings()
     shapes = [
         (module.in_features, module.out_features)
@@ -77,7 +78,7 @@ def _largest_product(model: Any) -> tuple[int, int] | None:
 
 
 def _remembered(kept: Path, rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
-    """``_measure``'s answer for this processor, from the file ``kept`` or else measured and kept there."""
+    """Return ``_measure``'s result for this processor, from the file ``kept`` or a new measurement."""
     machine = [
         _processor(),
         torch.__version__,
@@ -111,7 +112,7 @@ def _keep(kept: Path, key: str, found: tuple[float, float]) -> None:
 
 
 def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
-    """Seconds of one product in float32 and in bfloat16, the best of several by turns."""
+    """Return the seconds of one product in float32 and in bfloat16, the best of several alternating runs."""
     formats = (torch.float32, torch.bfloat16)
     weights = {dtype: torch.randn(outputs, inputs).to(dtype) for dtype in formats}
 
@@ -139,7 +140,7 @@ def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None
 
 
 def _processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,9 +1,9 @@
-"""Chat templates within limits: they are programs that come with a model.
+"""Limits for chat templates, which are programs that come with a model.
 
-transformers runs them in jinja's immutable sandbox, where they reach neither Python nor their arguments'
-insides; but a sandboxed program may still loop for ever, print without end, or make a value that fills the
-memory (``[0] * 2000000000``, and dozens of other ways). Here it has so many seconds, so many characters, and
-so much memory, which the system counts whatever the operation. What no limit reaches (one operation that
+transformers runs them in jinja's immutable sandbox, where they reach neither Python nor the internals of
+their arguments. But a sandboxed program may still loop for ever, print without end, or create a value that
+fills the memory (``[0] * 2000000000``, and dozens of other ways). So its seconds, its characters and its
+memory are limited; the system counts memory whatever the operation. What no limit reaches (one operation that
 takes minutes) is left to whoever may kill the process.
 """
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS: Final = 3.0
-"""For one conversation; a usual template takes a thousandth of a second."""
+"""For one conversation; a common template takes a thousandth of a second."""
 CHARACTERS: Final = 4 * 2**20
 MEMORY: Final = 512 * 2**20
-"""Bytes that the process may grow by meanwhile; other threads hardly allocate then, and need far less."""
+"""Bytes by which the process may grow meanwhile; other threads hardly allocate then."""
 STATM: Final = "/proc/self/statm"
 
 
 class _BoundedTemplate(jinja2.Template):
-    """A template that stops printing after ``CHARACTERS``."""
+    """Stops a template after ``CHARACTERS``."""
 
     def render(self, *args: Any, **more: Any) -> str:
         pieces: list[str] = []
@@ -49,7 +49,7 @@ class _BoundedTemplate(jinja2.Template):
         return "".join(pieces)
 
 
-# The class that transformers makes its environment from; it has no option for this.
+# The class of transformers' environment; transformers has no option for this.
 ImmutableSandboxedEnvironment.template_class = _BoundedTemplate
 
 
@@ -59,7 +59,7 @@ class _TimeUpError(Exception):
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise :class:`_TimeUpError` in this thread when the body takes longer; Python code alone is reached."""
+    """Raise `_TimeUpError` in this thread if the body takes longer; it interrupts only Python code."""
     thread, lock, over = threading.get_ident(), threading.Lock(), False
 
     def interrupt(kind: type[BaseException] | None) -> None:
@@ -85,7 +85,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 @functools.cache
 def _statm(_: int) -> int:
-    """This process's own sizes, which stay open: a data set is rendered row by row."""
+    """This process's own sizes, kept open because a data set is rendered row by row."""
     return os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -111,7 +111,7 @@ def _held() -> Iterator[None]:
 
 
 def within_limits(render: Callable[[], str]) -> str:
-    """What ``render`` returns; :class:`JobFailure` when the template goes beyond a limit."""
+    """Return the result of ``render``. Raises JobFailure if the template exceeds a limit."""
     try:
         with _limited(SECONDS), _held():
             return render()

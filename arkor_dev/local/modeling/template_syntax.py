@@ -1,4 +1,4 @@
-"""Whether a model's chat template can be read at all, told from its files before anything is loaded."""
+"""Whether a model's chat template can be parsed, from its files, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWN_TAG: Final = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
-"""A tag of transformers' own, around what an assistant says; jinja does not know it."""
+"""A tag of transformers' own around the assistant's words; jinja does not know it."""
 LIMIT: Final = 4 * 2**20
 
 
 def check_template(model: Path) -> None:
-    """Raise JobFailure, with the line, for a template that is no template; nothing of it is run."""
+    """Raise JobFailure, with the line, for an invalid template; nothing of it is run."""
     import jinja2
 
     text = _template(model)
@@ -35,7 +35,7 @@ def check_template(model: Path) -> None:
 
 
 def _template(model: Path) -> str | None:
-    """The template in a model's folder; None where there is none, or it is for the tokenizer to find."""
+    """Return the template in a model's folder; None if there is none, or if only the tokenizer finds it."""
     try:
         path = model / "chat_template.jinja"
         if path.is_file():

@@ -1,6 +1,6 @@
-"""What of a model can be known without torch: its tokenizer, how much it takes, and where it is computed.
+"""What can be known of a model without torch: its tokenizer, its longest input, and its device.
 
-Looking at data needs no more than this, in a fraction of the time and memory.
+Inspecting data needs only this, in a fraction of the time and memory.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT: Final = 2048
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
-"""What transformers raises for files that it cannot make a model of."""
+"""What transformers raises for files that it cannot load."""
 CONFIG: Final = "tokenizer_config.json"
 PIECES: Final = "tokenizer.model"
-"""SentencePiece's own file, which llama.cpp's converter reads of Gemma, Llama 2, Mistral and Phi."""
+"""SentencePiece's own file, which llama.cpp's converter needs for Gemma, Llama 2, Mistral and Phi."""
 OF_HERE: Final = (
     "vocab_file",
     "tokenizer_file",
@@ -36,11 +36,11 @@ OF_HERE: Final = (
     "is_local",
     "local_files_only",
 )
-"""What transformers writes into a tokenizer's settings of where it was loaded from."""
+"""Keys in which transformers stores where a tokenizer was loaded from."""
 
 
 def load_tokenizer(path: Path) -> Any:
-    """The tokenizer in ``path``, ready for training and chat; raises :class:`JobFailure`."""
+    """Return the tokenizer in ``path``, ready for training and chat. Raises JobFailure."""
     try:
         tokenizer = ready_tokenizer(
             AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
@@ -52,7 +52,7 @@ def load_tokenizer(path: Path) -> Any:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write what :func:`load_tokenizer` has read into ``folder``, as whole as it came, without its path."""
+    """Write the complete result of `load_tokenizer` into ``folder``, without its path."""
     tokenizer.save_pretrained(str(folder))
     told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     plain = {key: value for key, value in told.items() if key not in OF_HERE}
@@ -64,12 +64,12 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 def context_of(config: Any) -> int:
-    """The longest input of a model, in tokens, by its configuration."""
+    """Return a model's longest input in tokens, by its configuration."""
     return getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
 
 
 def load_context(path: Path) -> int:
-    """The longest input of the model in ``path``, in tokens; raises :class:`JobFailure`."""
+    """Return the longest input of the model in ``path`` in tokens. Raises JobFailure."""
     try:
         return context_of(AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True))
     except UNREADABLE as error:
@@ -77,8 +77,8 @@ def load_context(path: Path) -> int:
 
 
 def unreadable(path: Path, error: Exception) -> JobFailure:
-    """Why a model failed to load: its folder is gone, it names code of its own, or as the library says."""
-    if not path.is_dir():  # the library takes the path for a name on the hub, and says why it is none
+    """Say why a model failed to load: its folder is gone, it needs its own code, or the library's message."""
+    if not path.is_dir():  # the library takes the path for a name on the hub, and says why it is not one
         return JobFailure(
             f"The model's folder {path} no longer exists. If the project was moved or renamed "
             "meanwhile, open Studio where it is now and run the job again"
@@ -97,12 +97,12 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
 
 
 def default_length(device: str) -> int:
-    """The longest row, in tokens, of a job that does not say."""
+    """Return the longest row in tokens for a job without a setting."""
     return 512 if device == "cpu" else 1024
 
 
 def likely_device() -> str:
-    """What ``pick_device`` will find, as far as that can be told without torch: cuda, mps or cpu."""
+    """Return what ``pick_device`` will find, as far as known without torch: cuda, mps or cpu."""
     if sys.platform == "darwin":
         return "mps" if platform.machine() == "arm64" else "cpu"
     if importlib.metadata.version("torch").endswith("+cpu"):

@@ -28,7 +28,7 @@ SLACK: Final = 2**20
 def check_commit(value: object) -> str:
     """Return ``value`` if it is a commit's name; it becomes the name of a folder."""
     if not isinstance(value, str) or not COMMIT.fullmatch(value):
-        raise JobFailure(f"The model hub names a commit {_shown(value)}, which is none: do not use this hub")
+        raise JobFailure(f"The model hub names an invalid commit {_shown(value)}: do not use this hub")
     return value
 
 
@@ -40,9 +40,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
         if field in headers:
             tag = headers[field].removeprefix("W/").strip('"')
             if not TAG.fullmatch(tag):
-                raise JobFailure(
-                    f"The model hub sends an {field} {_shown(tag)}, which is none: do not use this hub"
-                )
+                raise JobFailure(f"The model hub sends an invalid {field} {_shown(tag)}: do not use this hub")
 
 
 def watch_answers() -> None:
@@ -80,7 +78,7 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
     for name, size in sizes.items():
         elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
         if elsewhere or (size is not None and size < 0):
-            raise JobFailure(f"The model hub lists a file {_shown(name)}, which is none: do not use this hub")
+            raise JobFailure(f"The model hub lists an invalid file {_shown(name)}: do not use this hub")
     known = [size for size in sizes.values() if size is not None]
     total = sum(known)
     place = next(folder for folder in (cache, *cache.parents) if folder.is_dir())

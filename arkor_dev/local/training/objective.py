@@ -16,7 +16,7 @@ import torch
 from arkor_dev.local.layers.attention import Laid
 from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
 from arkor_dev.local.layers.line import lay
-from arkor_dev.local.layers.quicken import alike, lines_up, quicken, stands_apart
+from arkor_dev.local.layers.quicken import ALIKE_WHOLE, alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED, Example
 
@@ -134,7 +134,7 @@ class Objective(ABC):
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
         try:
-            return alike(self._end_to_end(some)[0], known)
+            return alike(self._end_to_end(some)[0], known, ALIKE_WHOLE)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
             return False
         finally:

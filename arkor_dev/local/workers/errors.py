@@ -11,7 +11,7 @@ SMALLER = "close other programs, or choose a smaller model, batch_size or max_le
 """What helps a process for which memory was too small: any, one that runs a model, one that trains it."""
 
 
-class JobFailure(Exception):  # noqa: N818 - it ends a job; it is no error in the program
+class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the program
     """A job, or the preparation of a model, cannot continue; ``str()`` is the reason shown to the user."""
 
 

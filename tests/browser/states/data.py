@@ -159,4 +159,3 @@ async def unmapped(scene: Scene) -> None:
     (scene.project / "data" / "faq.csv").write_text("id,question,answer\n" + rows)
     await scene.go("/#/data")
     await expect(scene.page.locator(".map-preview")).to_contain_text("It is on its way")
-    await expect(scene.page.locator(".data-finding")).to_contain_text("60 rows")

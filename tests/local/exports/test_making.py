@@ -80,7 +80,7 @@ def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
         target = tmp_path / form
         made = Making(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(ROWS)
         assert (heard.index("written") == 0) == first
-        assert heard.index("written") < heard.index("Asking what was written")
+        assert heard.index("written") < heard.index("Testing the exported files")
         assert made["proof"]["verdict"] == "same"
 
 

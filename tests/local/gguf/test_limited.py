@@ -54,7 +54,7 @@ def test_too_much_memory_is_refused() -> None:
 def test_what_is_no_message_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limited, "MESSAGE_LIMIT", 2**20)
     for what in ("no JSON", "no object", "no end"):
-        with pytest.raises(JobFailure, match="It said what is no message"):
+        with pytest.raises(JobFailure, match="It sent an invalid message"):
             run(CHILD, {"do": "say", "what": what}, Limits(60, GIB), nothing, "It")
 
 

@@ -264,7 +264,7 @@ async def test_the_end_lets_a_job_stand_and_says_so(
     assert record is not None
     assert (record["status"], record["pause"]) == ("paused", {"step": 7, "reason": "ended"})
     assert await status_of(store, later) == "queued"
-    assert "The job support-bot stands after step 7. It goes on by itself when" in capsys.readouterr().out
+    assert "The job support-bot is paused after step 7. It resumes by itself when" in capsys.readouterr().out
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running(resume=False):
         await trains(store, later)
         assert await status_of(store, job) == "paused"
@@ -518,7 +518,7 @@ async def test_the_end_lets_all_of_them_stand_and_they_go_on(
                 await trains(store, job)
             await until(lambda: [each.trains for each in Worker.started] == [True] * starts, 60)  # noqa: B023
         assert [await status_of(store, job) for job in jobs] == ["paused", "paused"]
-    assert capsys.readouterr().out.count("stands after step 7") == 4
+    assert capsys.readouterr().out.count("is paused after step 7") == 4
 
 
 async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path) -> None:

@@ -263,3 +263,32 @@ def test_of_the_machine_s_samples_a_history_keeps_some_from_the_first_to_the_las
     assert set(after[:-1]) <= set(before)
     assert (after[-1][0], after[-1][1]) == (len(before) + 1, "training.completed")
     assert len(store.events(other, 0, 10**6)) == len(before)  # still running: nothing is taken yet
+
+
+def test_a_running_job_says_its_phase_and_the_time_left(store: Store) -> None:
+    job = new(store)
+    store.start_next()
+    store.append(job, [("training.phase", {"phase": "loading"})])
+    loading = phase_of(store, job)
+    assert (loading["name"], "secondsLeft" in loading) == ("loading", False)
+    store.append(job, [("training.phase", {"phase": "training"}), log(1, loss=2.0, secondsLeft=40.5)])
+    training = phase_of(store, job)
+    assert (training["name"], training["secondsLeft"]) == ("training", 40.5)
+    assert training["estimatedAt"] >= training["since"] >= loading["since"]
+    store.append(job, [("training.phase", {"phase": "evaluating", "secondsLeft": 9.0})])
+    first = phase_of(store, job)
+    store.append(job, [("training.phase", {"phase": "evaluating", "secondsLeft": 12.0})])
+    again = phase_of(store, job)
+    assert (again["since"], again["secondsLeft"]) == (first["since"], 12.0), "the same phase, estimated anew"
+    (listed,) = json.loads(store.listing())["jobs"]
+    assert listed["phase"] == again
+    assert "phase" not in listed["metrics"]
+    store.finish(job, Verdict("completed", {}))
+    assert "phase" not in (store.get(job) or {})
+
+
+def phase_of(store: Store, job: str) -> dict[str, Any]:
+    found = store.get(job)
+    assert found is not None
+    phase: dict[str, Any] = found["phase"]
+    return phase

@@ -19,12 +19,11 @@ ROWS = {
 }
 
 
-def wearing(model: Any, **config: Any) -> Any:
+def wearing(model: Any, targets: Any = "all-linear", **config: Any) -> Any:
     """``model`` with an adapter that already changes something."""
     import torch
     from peft import LoraConfig, get_peft_model
 
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
     worn = get_peft_model(model, LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM", **config))
     chance = torch.Generator().manual_seed(2)
     for name, weight in worn.named_parameters():
@@ -45,8 +44,9 @@ def known(model: Any, rows: list[Any]) -> tuple[float, int, dict[str, Any]]:
     mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows])
     logits = model(input_ids=torch.tensor(filled), attention_mask=mask).logits[:, :-1]
     loss = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
-    loss.backward()
-    return float(loss), int((labels != -100).sum()), taken(model)
+    if loss.requires_grad:
+        loss.backward()
+    return float(loss.detach()), int((labels != -100).sum()), taken(model)
 
 
 def taken(model: Any) -> dict[str, Any]:
@@ -83,6 +83,42 @@ def test_loss_and_gradients_are_those_of_padded_rows(
         torch.testing.assert_close(
             gradient, gradients[name], rtol=1e-3, atol=1e-3 * gradients[name].abs().max()
         )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"targets": ["q_proj", "v_proj"]},
+        {"targets": ["k_proj", "o_proj", "down_proj"]},
+        {"targets": ["up_proj"], "use_rslora": True},
+        {"rank_pattern": {"k_proj": 2, "gate_proj": 3}, "alpha_pattern": {"down_proj": 3, "v_proj": 1}},
+        {"use_dora": True},
+        {"init_lora_weights": "pissa"},
+        {"lora_bias": True},
+        {"targets": ["q_proj", "gate_proj"], "modules_to_save": ["k_proj", "up_proj"]},
+    ],
+    ids=lambda config: ", ".join(config),
+)
+def test_every_kind_of_adapter_learns_what_it_learns_in_peft(config: dict[str, Any]) -> None:
+    """Quick layers take the plain ones, of any rank and in any layers, and leave the others to PEFT."""
+    import torch
+
+    from arkor_dev.local.training.objective import CrossEntropy
+
+    model = wearing(model_of("Llama", {"mlp_bias": True, "attention_bias": True}), **config)
+    batch = rows_of([41, 9, 30])
+    loss, _, gradients = known(model, batch)
+    with model.disable_adapter():
+        base = known(model, batch)[0]
+    measured = CrossEntropy(model, "cpu", torch.float32, batch)
+    with model.disable_adapter():
+        assert float(measured(batch)[0].detach()) == pytest.approx(base, rel=1e-5)
+    ours, _ = measured(batch)
+    assert float(ours.detach()) == pytest.approx(loss, rel=1e-5)
+    ours.backward()
+    for name, gradient in taken(model).items():
+        most = float(gradients[name].abs().max())
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-3, atol=1e-3 * most)
 
 
 def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:

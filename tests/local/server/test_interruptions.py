@@ -35,15 +35,15 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
         (told,) = until(lambda: [text for text in said(first) if "The job support-bot" in text])  # noqa: B023
         if "has not finished its first step" not in told:
             break
-    assert told.startswith("The job support-bot stands after step ")
-    step = int(told.split("stands after step ")[1].partition(".")[0])
+    assert told.startswith("The job support-bot is paused after step ")
+    step = int(told.split("is paused after step ")[1].partition(".")[0])
 
     second = Backend.start(data, project, tmp_path / "cache")
     try:
         resumed = second.wait_for(job, "training.resumed").json
         assert resumed["step"] == step
         assert resumed["message"] == "The local backend was ended while this job was training."
-        until(lambda: [text for text in said(second) if text.startswith("support-bot goes on after step")])
+        until(lambda: [text for text in said(second) if text.startswith("support-bot resumed at step")])
         until(lambda: second.job(job)["metrics"].get("step", 0) > step, 90)
         paused = second.call("POST", f"/v1/jobs/{job}/pause").json["job"]
         assert paused["status"] == "paused"

@@ -111,7 +111,7 @@ def test_it_goes_back_once_with_half_the_rate_where_the_trainer_says_so(tiny: Pa
     names = [name for name, _ in calls]
     resumed = names.index("training.resumed")
     assert calls[resumed][1]["step"] == 3
-    assert "It goes on from step 3, with half the learning rate" in calls[resumed][1]["message"]
+    assert "Training continues from step 3 with half the learning rate" in calls[resumed][1]["message"]
     assert calls[resumed + 1][1]["code"] == "non-finite"
     assert calls[resumed + 1][1]["step"] == 5
     rows = [(fields["step"], fields["learningRate"]) for name, fields in calls if name == "training.log"]

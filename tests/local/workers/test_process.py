@@ -27,7 +27,7 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
             heard: list[dict[str, Any]] = [each async for batch in child.batches() for each in batch]
             await child.ended()
         assert len(heard) <= 1
-        assert child.cause("It").startswith("It said what is no message, and was ended")
+        assert child.cause("It").startswith("It sent an invalid message, and was ended")
         assert not child.killed  # by the system, that is, for its memory
     finally:
         await child.stop()
@@ -44,7 +44,7 @@ async def test_what_a_killed_process_advises_is_for_its_own_work() -> None:
 async def test_an_answer_of_a_worker_that_says_no_message_ends() -> None:
     inference = Inference(module=WILD)
     try:
-        with pytest.raises(JobFailure, match="said what is no message"):
+        with pytest.raises(JobFailure, match="sent an invalid message"):
             async with asyncio.timeout(30), inference.answer(say="no JSON") as messages:
                 assert [message async for message in messages]
         with pytest.raises(

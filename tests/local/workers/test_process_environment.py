@@ -15,17 +15,17 @@ from arkor_dev.local.workers.process import DEFAULTS
 pytestmark = pytest.mark.engine
 LENGTHS = """
 import torch
-from arkor_dev.local.workers import peak_memory
+from arkor_dev.local.workers import resources
 torch.set_num_threads(1)
 layer = torch.nn.Linear(256, 512).to(torch.bfloat16)
 def learn(tokens):
     layer(torch.ones(tokens, 256, dtype=torch.bfloat16)).sum().backward()
 for tokens in range(1, 65):
     learn(tokens)
-before = peak_memory.resident()
+before = resources.resident_memory()
 for tokens in range(65, 365):
     learn(tokens)
-print(peak_memory.resident() - before)
+print(resources.resident_memory() - before)
 """
 
 

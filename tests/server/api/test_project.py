@@ -76,6 +76,16 @@ async def test_a_table_without_a_header_is_mapped_by_numbers(studio: Studio) -> 
     assert (await trainer(studio))[0]["rows"] == 3
 
 
+async def test_columns_of_a_folder_are_mapped_where_all_of_it_needs_them(studio: Studio) -> None:
+    await post(studio, "project/data?name=a.csv", data=CSV)
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text(toml.read_text().replace('"data/a.csv"', '"data"'))
+    assert (await trainer(studio))[0]["unmapped"]["file"] == "data/a.csv"
+    await post(studio, "project/data?name=b.csv", data=b"prompt,completion\na,b\n")
+    first, _ = await trainer(studio)
+    assert (first["rows"], first["unreadable"], "unmapped" in first) == (1, 60, False)
+
+
 @pytest.mark.parametrize("name", ["", "notes.txt", "..", "../x.exe", ".csv/", "a.csv.zip"])
 async def test_only_data_files_are_kept(studio: Studio, name: str) -> None:
     assert (await post(studio, "project/data", params={"name": name}, data=CSV))[0] == 400

@@ -103,5 +103,5 @@ def lines(found: list[Found]) -> list[str]:
         told.append(f"and {len(wrong) - SHOWN:,} more")
     same = sum(each.state == "same" for each in found)
     if not wrong:
-        told.append(f"{same:,} {'file is' if same == 1 else 'files are'} what was written.")
+        told.append(f"{same:,} {'file matches' if same == 1 else 'files match'} the provenance.")
     return told

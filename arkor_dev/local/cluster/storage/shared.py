@@ -40,7 +40,7 @@ class Store(Protocol):
 
 
 def _do_nothing() -> None:
-    """Serve as ``keep_alive`` where nobody waits."""
+    """Serve as ``keep_alive`` where none is needed."""
 
 
 class SharedFiles:
@@ -88,7 +88,7 @@ class SharedFiles:
             self._succeeds(COPY_SECONDS, work)
 
     def fetch(self, sha256: str, size: int, target: Path, seconds: float = COPY_SECONDS) -> bool:
-        """Copy the file of that hash and ``size`` to ``target``; return whether it was there, intact."""
+        """Copy the file of that hash and ``size`` to ``target``; return whether an intact one was there."""
         store = self._store
         if store is None or not SHA256.fullmatch(sha256):
             return False

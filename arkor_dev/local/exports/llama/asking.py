@@ -111,7 +111,7 @@ def _asked(order: dict[str, Any], link: Link) -> dict[str, Any]:
     hold_to(order["memory"])
 
     def progress(done: float, total: float) -> None:
-        link.progress(f"Asking {order['whom']}", done, total, "questions")
+        link.progress(f"Testing {order['whom']}", done, total, "questions")
 
     return {"answer": ask(order, progress)}
 

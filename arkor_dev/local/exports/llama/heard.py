@@ -72,7 +72,7 @@ def hear(
         "out": str(scratch),
         "whom": whom,
     }
-    heard = run(CHILD, order, Limits.of(model.stat().st_size), progress, f"Asking {whom}")
+    heard = run(CHILD, order, Limits.of(model.stat().st_size), progress, f"Testing {whom}")
     places = [len(targets) for targets in questions.targets]
     # What a child writes that reads files of others is looked at before it is used.
     likely = np.load(scratch / LIKELY, mmap_mode="r", allow_pickle=False)

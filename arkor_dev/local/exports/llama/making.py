@@ -111,14 +111,14 @@ class LlamaMaking(Making):
             make_lora(self.source, self.base, path, self.strength, self.cache, self.progress)
             base = cached_base(self.base, self.name, FULL, self.cache, self.progress, as_came=False)
             self._put({ADAPTER: path})
-            found = heard(base, self.target / ADAPTER, "what was written")
+            found = heard(base, self.target / ADAPTER, "the exported files")
             return found.said, faults(tokenizer, found, asked)
         source = self._scratch / "merged" if self.kind == "adapter" else self.source
         last = convert(source, self.quantization, self.name, self._scratch, self.cache, self.progress)
         shutil.rmtree(self._scratch / "merged", ignore_errors=True)
         wrong: list[str] = []
         if self.quantization != FULL:
-            whole = heard(last, None, "what was converted", answers=False)
+            whole = heard(last, None, "the converted model", answers=False)
             wrong += self._faults_of_whole(trained, whole.said)
             last = quantize(last, self.quantization, self._scratch, self.progress)
         files = {MODEL: last}
@@ -129,7 +129,7 @@ class LlamaMaking(Making):
             text = ollama.modelfile(parts, adds_start=start, context=load_context(self.base))
             files[MODELFILE].write_text(text, encoding="utf-8")
         self._put(files)
-        found = heard(self.target / MODEL, None, "what was written")
+        found = heard(self.target / MODEL, None, "the exported files")
         wrong += faults(tokenizer, found, asked)
         if self.form == "ollama":
             text = (self.target / MODELFILE).read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ class Conversations:
         self._kept.append(_Kept(group, list(tokens), sequence))
 
     def let_go(self) -> bool:
-        """Evict the least recently used conversation; return whether there was one to evict."""
+        """Evict the least recently used conversation; return False if there is none."""
         if not self._kept:
             return False
         self._drop(self._kept.pop(0).sequence)

@@ -124,7 +124,7 @@ class Native:
     def read(self, rows: Sequence[Piece], *, wanted: bool = True) -> NDArray[np.float32]:
         """Read ``(sequence, position, tokens)`` of each row, ``position`` being that of its first token.
 
-        Returns the logits after each row's last token, ``[rows, vocabulary]``, or None unless ``wanted``.
+        Returns the logits after each row's last token, ``[rows, vocabulary]``; no rows unless ``wanted``.
         Raises MemoryFullError, and RuntimeError if llama.cpp fails.
         """
         batch, count = self._batch, 0
@@ -144,7 +144,7 @@ class Native:
             raise RuntimeError(f"llama.cpp could not compute (status {status})")
         logits = np.empty((len(ends) if wanted else 0, self.size), np.float32)
         for row in range(len(logits)):
-            row_logits = llama_cpp.llama_get_row_logits_ith(self._context, ends[row])
+            row_logits = llama_cpp.llama_get_logits_ith(self._context, ends[row])
             logits[row] = np.ctypeslib.as_array(row_logits, (self.size,))
         return logits
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
     """Say in the terminal that a job goes on by itself."""
-    notices.message("info", f"{name} goes on after step {fields['step']}: {fields['message']}")
+    notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
 class Life:
@@ -134,7 +134,7 @@ class Life:
         """A job's process ended without a word: it goes on by itself, unless that has not helped."""
         verdict = await self._store.write(Store.crashed, self.job, verdict, self._pause)
         if verdict.status == AGAIN:
-            notices.message("warning", f"{verdict.error} The job goes on from what was kept last")
+            notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
         return verdict
 
     async def _advised(self, observer: Observer, training: Training, verdict: Verdict) -> Verdict:

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_a_folder_that_is_what_was_written(command: Command, folder: Path) -> None:
-    assert await command.run(0, "verify", str(folder)) == "2 files are what was written.\n"
+    assert await command.run(0, "verify", str(folder)) == "2 files match the provenance.\n"
     told = json.loads(await command.run(0, "verify", str(folder), "--json"))
     assert told == {
         "ok": True,
@@ -46,8 +46,8 @@ async def test_a_file_that_is_another_is_named(command: Command, folder: Path) -
     (folder / "more\x1b[31m.bin").write_bytes(b"1")
     told = await command.run(1, "verify", str(folder))
     assert told.splitlines() == [
-        f"{WEIGHTS} is not what was written",
-        "'more\\x1b[31m.bin' was not there when the folder was written",
+        f"{WEIGHTS} does not match its hash",
+        "'more\\x1b[31m.bin' was added after the folder was written",
     ]
     found = json.loads(await command.run(1, "verify", str(folder), "--json"))
     assert found["ok"] is False
@@ -58,9 +58,9 @@ async def test_a_file_that_is_another_is_named(command: Command, folder: Path) -
 
 async def test_one_file_of_it(command: Command, folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
-    assert await command.run(0, "verify", str(folder / WEIGHTS)) == "1 file is what was written.\n"
-    assert "is not what" in await command.run(1, "verify", str(folder / "adapter_config.json"))
-    assert "is not what" in await command.run(1, "verify", str(folder / FILE)), "it stands for the folder"
+    assert await command.run(0, "verify", str(folder / WEIGHTS)) == "1 file matches the provenance.\n"
+    assert "does not match" in await command.run(1, "verify", str(folder / "adapter_config.json"))
+    assert "does not match" in await command.run(1, "verify", str(folder / FILE)), "it stands for the folder"
 
 
 async def test_a_job_of_this_machine_and_its_checkpoint(command: Command, settings: Settings) -> None:
@@ -68,7 +68,7 @@ async def test_a_job_of_this_machine_and_its_checkpoint(command: Command, settin
     write_folder(checkpoint_folder(settings.local_data, "job_a1", 20))
     write_folder(final_folder(settings.local_data, "job_a1b"))
     for name in ("job_a1", "job_a1:20", "job_a1:final", "job_a1b"):
-        assert "are what was written" in await command.run(0, "verify", name)
+        assert "match the provenance" in await command.run(0, "verify", name)
     assert "matches 2 jobs" in await command.run(2, "verify", "job_a")
     for name in ("job_a1:30", "job_b", "../x", "job_a1:../x", "*", "job_a1:"):
         assert "No such folder, file or job" in await command.run(2, "verify", name)
@@ -104,4 +104,4 @@ def test_it_needs_no_training_library(folder: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "2 files are what was written.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 files match the provenance.\n", "")

@@ -11,6 +11,7 @@ import { poll } from "../../store/poll";
 import { drafted } from "../../store/trainer-draft";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
+import { UseFile } from "../home/use-file";
 import { Progress, Shown } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
@@ -65,7 +66,11 @@ function body(known: Manifest | null) {
       <>
         {title}
         {trainer?.problem !== undefined ? (
-          <ErrorNote title={`${displayName(trainer.name)} can't be read`} error={trainer.problem} />
+          <ErrorNote title={`${displayName(trainer.name)} can't be read`} error={trainer.problem}>
+            {trainer.needsData && known.revision !== undefined && (
+              <UseFile trainer={trainer} revision={known.revision} />
+            )}
+          </ErrorNote>
         ) : (
           <Empty
             title={trainer ? "This trainer lists no data." : "There is no trainer yet."}
@@ -119,7 +124,8 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           <mapping.MapColumns key={unmapped.file} {...{ trainer, unmapped, revision }} />
         </div>
       )}
-      {error !== null ? (
+      {/* Of data that has first to be mapped there is nothing else to be said. */}
+      {unmapped && trainer.problem !== undefined ? null : error !== null ? (
         <ErrorNote title="The data could not be shown" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
         <Shown key={view.id} opened={opened} view={view} trainer={trainer} />

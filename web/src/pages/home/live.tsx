@@ -11,6 +11,7 @@ import { now } from "../../lib/clock";
 import { clock, duration, loss, number } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
+import { ErrorNote } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
 import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
@@ -35,6 +36,7 @@ export function LiveJob({
   const seen = lastFinite(run.rows.loss);
   const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
   const active = isActive(status);
+  const failure = status === "failed" ? (job?.error ?? run.error) : null;
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({
     key,
@@ -46,36 +48,41 @@ export function LiveJob({
   });
   return (
     <div class="home-now">
-      <dl class="home-metrics num">
-        <Figure name="Loss" value={loss(value)} />
-        <Figure
-          name="Step"
-          value={step === null ? "–" : number(step)}
-          after={total === null ? "" : `/ ${number(total)}`}
-        >
-          {total !== null && <progress max={total} value={step ?? 0} aria-label="Steps done" />}
-        </Figure>
-        <Figure name="Phase" value={status === "running" ? phaseWords(run) : statusWord(status)} words />
-        {active ? (
-          <Left job={job} run={run} total={total} status={status} />
-        ) : (
-          <Figure name="Took" value={duration(ranFor(job, run, now.value))} />
-        )}
-      </dl>
-      <div class="home-curve">
-        <Chart
-          label={`Loss of ${displayName(job?.name ?? id)}`}
-          tracks={[
-            track("loss", "training loss", "--accent"),
-            ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
-          ]}
-          settings={{ ...DEFAULTS, zoom }}
-          onZoom={setZoom}
-          height={HEIGHT}
-          until={active ? (total ?? undefined) : undefined}
-          empty={waitWords(job, run, status)}
-        />
-      </div>
+      {(active || run.rows.length > 0) && (
+        <dl class="home-metrics num">
+          <Figure name="Loss" value={loss(value)} />
+          <Figure
+            name="Step"
+            value={step === null ? "–" : number(step)}
+            after={total === null ? "" : `/ ${number(total)}`}
+          >
+            {total !== null && <progress max={total} value={step ?? 0} aria-label="Steps done" />}
+          </Figure>
+          <Figure name="Phase" value={status === "running" ? phaseWords(run) : statusWord(status)} words />
+          {active ? (
+            <Left job={job} run={run} total={total} status={status} />
+          ) : (
+            <Figure name="Took" value={duration(ranFor(job, run, now.value))} />
+          )}
+        </dl>
+      )}
+      {failure && <ErrorNote title="The job failed" error={failure} />}
+      {(active || run.rows.length > 0) && (
+        <div class="home-curve">
+          <Chart
+            label={`Loss of ${displayName(job?.name ?? id)}`}
+            tracks={[
+              track("loss", "training loss", "--accent"),
+              ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+            ]}
+            settings={{ ...DEFAULTS, zoom }}
+            onZoom={setZoom}
+            height={HEIGHT}
+            until={active ? (total ?? undefined) : undefined}
+            empty={waitWords(job, run, status)}
+          />
+        </div>
+      )}
       {children && <div class="home-now-actions">{children}</div>}
     </div>
   );

@@ -210,7 +210,8 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
     <span class="row num home-output-state">
       {job ? <StatusDot status={job.status} /> : <StatusDot {...exitStatus(exit, run)} />}
       <span class="hint">
-        {ending?.why ? clean(ending.why, 200) : exitWords(exit, run)}
+        {/* How the command ended tells nothing more of a job that is over. */}
+        {job && isOver(job) ? "" : ending?.why ? clean(ending.why, 200) : exitWords(exit, run)}
         {took !== null && ` after ${duration(took)}`}
         {exit !== 0 && job && !isOver(job) && job.status !== "paused" && "; the job keeps running"}
       </span>

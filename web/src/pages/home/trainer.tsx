@@ -27,6 +27,7 @@ import {
 } from "./run-trainer";
 
 const useForm = late(() => import("./form"));
+const useFile = late(() => import("./use-file"));
 const useMapping = late(() => import("../mapping"));
 const CHIPS_AT_MOST = 6;
 
@@ -179,8 +180,9 @@ function Edits({ trainer }: { trainer: Trainer }) {
 
 /** What is wrong with the project or its data, once, with what can be done about it. */
 function Trouble({ trainer, revision }: { trainer: Trainer; revision: string | undefined }) {
-  const { unmapped, problem, flaw, unreadable = 0 } = trainer;
+  const { unmapped, problem, needsData = false, flaw, unreadable = 0 } = trainer;
   const mapping = useMapping(unmapped !== undefined);
+  const file = useFile(needsData && !unmapped && revision !== undefined);
   if (unmapped && revision !== undefined)
     return (
       <div id="home-problem">
@@ -194,7 +196,9 @@ function Trouble({ trainer, revision }: { trainer: Trainer; revision: string | u
   if (problem !== undefined)
     return (
       <div id="home-problem">
-        <ErrorNote title="This trainer can't run yet" error={problem} />
+        <ErrorNote title="This trainer can't run yet" error={problem}>
+          {file && <file.UseFile trainer={trainer} revision={revision!} />}
+        </ErrorNote>
       </div>
     );
   if (unreadable === 0 || flaw === undefined) return null;

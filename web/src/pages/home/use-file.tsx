@@ -1,0 +1,63 @@
+/** Another data file for a trainer: it is copied into the project, and named in arkor.toml once that was looked at. */
+import { useRef, useState } from "preact/hooks";
+import { api, errorText } from "../../api/client";
+import type { SettingsWritten, Trainer } from "../../contract.gen";
+import { clean } from "../../lib/text";
+import { forgetEdits, reloadManifest } from "../../store/manifest";
+import { Button } from "../../ui/controls/button";
+import { WriteDialog } from "../../ui/diff";
+import { DATA_FILES, uploadData } from "./upload";
+
+export function UseFile({ trainer, revision }: { trainer: Trainer; revision: string }) {
+  const input = useRef<HTMLInputElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [path, setPath] = useState<string | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const take = async (file: File | undefined): Promise<void> => {
+    if (!file) return;
+    setBusy(true);
+    setError(null);
+    try {
+      setPath((await uploadData(file)).path);
+    } catch (fault) {
+      setError(errorText(fault));
+    }
+    setBusy(false);
+  };
+  const post = (preview: boolean): Promise<SettingsWritten> =>
+    api("/manifest/dataset", { method: "POST", body: { trainer: trainer.name, revision, path, preview } });
+  return (
+    <>
+      <Button small busy={busy} onClick={() => input.current?.click()}>
+        Use another file
+      </Button>
+      <input
+        ref={input}
+        class="visually-hidden"
+        type="file"
+        tabIndex={-1}
+        aria-label="Data file"
+        accept={DATA_FILES}
+        onChange={(event) => {
+          void take(event.currentTarget.files?.[0]);
+          event.currentTarget.value = "";
+        }}
+      />
+      {error && (
+        <span class="ui-field-error" role="alert">
+          {clean(error, 300)}
+        </span>
+      )}
+      {path !== null && (
+        <WriteDialog
+          post={post}
+          written={async () => {
+            await reloadManifest();
+            forgetEdits();
+          }}
+          onClose={() => setPath(null)}
+        />
+      )}
+    </>
+  );
+}
