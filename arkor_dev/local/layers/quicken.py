@@ -22,7 +22,10 @@ SETS_OWN_MASK: Final = ("attention_chunk_size",)
 
 
 def quicken(model: Any) -> bool:
-    """Quicken the layers of ``model``; whether all that learns is in quick ones: no cast is needed."""
+    """Quicken the layers of ``model``; return whether all that learns is in quick ones, which need no cast.
+
+    Once for a model, with the adapter that it keeps: the quick layers hold the adapter's weights.
+    """
     learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
     for module in model.modules():
         if _plain_lora(module):
