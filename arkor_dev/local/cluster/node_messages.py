@@ -14,6 +14,7 @@ from arkor_dev.contract.events import (
     SYSTEM_METRICS,
     TRAINING_LOG,
     TRAINING_MESSAGE,
+    TRAINING_PHASE,
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
@@ -31,8 +32,8 @@ LINE: Final = 1000
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
 EVENTS: Final = frozenset(
     {
-        *(TRAINING_STARTED, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, EVALUATION_COMPLETED),
-        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS),
+        *(TRAINING_STARTED, TRAINING_PHASE, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED),
+        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS, EVALUATION_COMPLETED),
     }
 )
 """Events that a worker may send. Only the backend says that a job or a stream has ended."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract import events
 from arkor_dev.local.cluster.errors import ProtocolError
 from arkor_dev.local.cluster.incoming_files import IncomingFiles
 from arkor_dev.local.cluster.node_messages import (
@@ -139,6 +140,18 @@ def test_what_was_there_stays_where_the_new_is_not_whole(tmp_path: Path) -> None
 
 def answer(*messages: object, over: object = None) -> bytes:
     return json.dumps({"messages": messages, "over": over}).encode()
+
+
+def test_every_event_that_a_trainer_sends_passes() -> None:
+    """The others are the backend's to send: how a job ended, and what a model's download has come to."""
+    of_jobs = ("TRAINING_", "CHECKPOINT_", "SAMPLE_", "SYSTEM_", "EVALUATION_", "MODEL_")
+    every = {value for name, value in vars(events).items() if name.startswith(of_jobs)}
+    own = {*events.ENDINGS.values(), events.TRAINING_PAUSED, events.MODEL_PROGRESS}
+    sent = [{"event": name, "fields": {}} for name in sorted(every - own)]
+    assert parse_messages(answer(*sent)) == (sent, None)
+    for name in own:
+        with pytest.raises(ProtocolError):
+            parse_messages(answer({"event": name, "fields": {}}))
 
 
 def test_a_workers_messages_pass() -> None:
