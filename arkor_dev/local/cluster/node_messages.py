@@ -33,7 +33,8 @@ ENDS: Final = ("completed", "failed", "paused", "cancelled")
 EVENTS: Final = frozenset(
     {
         *(TRAINING_STARTED, TRAINING_PHASE, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED),
-        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS, EVALUATION_COMPLETED),
+        EVALUATION_COMPLETED,
+        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, SAMPLE_CREATED, SYSTEM_METRICS),
     }
 )
 """Events that a worker may send. Only the backend says that a job or a stream has ended."""
