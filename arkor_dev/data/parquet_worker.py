@@ -81,7 +81,7 @@ class Reading:
         raise MemoryError
 
     def _read(self, first: int, levels: int) -> Iterator[bytes | None]:
-        """Yield the rows from ``first`` on, by the first ``levels`` of the sizes; end where another is due."""
+        """Yield the rows from ``first`` on, by the first ``levels`` of the sizes, up to the next one due."""
         about, group, before = self._file.metadata, 0, 0
         while group < about.num_row_groups and before + about.row_group(group).num_rows <= first:
             before += about.row_group(group).num_rows
