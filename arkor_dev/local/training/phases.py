@@ -49,8 +49,8 @@ class Phases:
     """Announces phases through ``emit``, and estimates the seconds until the job ends.
 
     ``later`` has functions that return the seconds of what still has to follow the last step. ``work`` is the
-    size of the run in tokens. ``written`` is how many sample answers were written together, the seconds of one
-    token of all of them, and whether an adapter wrote them.
+    size of the run in tokens. ``written`` is how many sample answers were written together, the seconds of
+    one token of all of them, and whether an adapter wrote them.
     """
 
     def __init__(
