@@ -139,7 +139,7 @@ class Phases:
         return self._pace / (PASSES * self.work.step) if self.work.step else 0.0
 
     def writing(self, count: int, tokens: int, adapted: bool) -> float:
-        """Seconds in which ``count`` answers of so many ``tokens`` are written together, ``adapted`` or not."""
+        """Return the seconds of ``count`` answers of ``tokens`` that are written together."""
         factor = ADAPTED if adapted else 1.0
         if self.written is None:
             return factor * WRITTEN * self.token * count * tokens
