@@ -155,7 +155,7 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
         tokens = 48 if model.by else 12
         return [Answered(f"{tokens} words", tokens, truncated=False, repeats=tokens > 40) for _ in prompts]
 
-    seen = []
+    seen: list[tuple[int, Any, Any]] = []
     for _ in range(2):
         kept, said = BaseLosses(tmp_path, {"model": "f00d"}), list[tuple[Any, ...]]()
         asked = Answers([f"q{n}" for n in range(8)], [[1, n] for n in range(8)], 64, write, kept)
