@@ -98,28 +98,28 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
 async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     async with open_page(studio.url, "/#/data") as page:
         losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")
-        await expect(losses).to_contain_text("max_length 512, beyond the axis, cuts no row.")
+        await expect(losses).to_contain_text("max_length 512, beyond the axis, truncates no row.")
         await expect(page.locator(".data-token").first).to_be_attached()
         await line.fill("30")
         texts = await page.locator(".data-token").count()
         await page.keyboard.press("l")
         await expect(page.locator(".data-token").nth(texts)).to_be_attached()
         await soon(lambda: page.evaluate(ALL_BUT_30_ARE_CUT))
-        await expect(losses).to_contain_text("max_length 30 cuts")
+        await expect(losses).to_contain_text("max_length 30 truncates")
         before = await losses.inner_text()
         await line.press("ArrowLeft")
-        await expect(losses).to_contain_text("max_length 29 cuts")
-        assert before.partition("cuts")[2] != (await losses.inner_text()).partition("cuts")[2]
+        await expect(losses).to_contain_text("max_length 29 truncates")
+        assert before.partition("truncates")[2] != (await losses.inner_text()).partition("truncates")[2]
         # By the pointer: a click on the plot takes the line there.
         box = await at_rest(line.bounding_box)
         assert box
         await page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 40)
-        await expect(losses).not_to_contain_text("max_length 29 cuts")
+        await expect(losses).not_to_contain_text("max_length 29 truncates")
         quarter = int(await line.input_value())
         assert abs(quarter - int(await line.get_attribute("max") or 0) / 4) < 2
-        await expect(losses).to_contain_text(f"max_length {quarter} cuts")
+        await expect(losses).to_contain_text(f"max_length {quarter} truncates")
         await page.get_by_role("button", name="Back to 512").click()
-        await expect(losses).to_contain_text("cuts no row")
+        await expect(losses).to_contain_text("truncates no row")
 
 
 async def test_the_line_is_taken_over_by_the_next_run(
@@ -130,7 +130,7 @@ async def test_the_line_is_taken_over_by_the_next_run(
         await page.get_by_role("button", name="Use for the next run").click()
         await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         assert fake_backend.last("POST /v1/datasets").json()["config"]["maxLength"] == 40
-        await expect(page.locator(".data-losses")).to_contain_text("max_length 40 cuts")
+        await expect(page.locator(".data-losses")).to_contain_text("max_length 40 truncates")
         await expect(page.get_by_role("button", name="Use for the next run")).to_have_count(0)
         await page.get_by_role("link", name="Home", exact=True).click()
         await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_visible()
@@ -178,7 +178,7 @@ async def test_findings_lead_to_their_rows(
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()
         await expect(page.get_by_role("link", name="Row ")).to_have_count(21)
-        await page.get_by_role("button", name="Next of them").click()
+        await page.get_by_role("button", name="Next row").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
 
 
@@ -252,7 +252,7 @@ async def test_what_a_finding_needs_is_a_press_beside_it(
         raise_it = cut.get_by_role("button", name="Set max_length to")
         longest = int((await raise_it.inner_text()).rpartition(" ")[2])
         await raise_it.click()
-        await expect(page.locator(".data-losses")).to_contain_text(f"max_length {longest} cuts no row.")
+        await expect(page.locator(".data-losses")).to_contain_text(f"max_length {longest} truncates no row.")
     sent = fake_backend.last("POST /v1/datasets").json()["config"]
     assert (sent["skipBadRows"], sent["maxLength"]) == (True, longest)
 
@@ -309,7 +309,7 @@ async def test_a_trainer_with_other_settings_is_another_view(
         await expect(page.locator(".data-losses")).to_contain_text("max_length 512")
         path.write_text(path.read_text() + "max_length = 20\n")
         async with hurried(page):
-            await expect(page.locator(".data-losses")).to_contain_text("max_length 20 cuts")
+            await expect(page.locator(".data-losses")).to_contain_text("max_length 20 truncates")
     sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
     assert [one["config"].get("maxLength") for one in sent] == [None, 20]
 

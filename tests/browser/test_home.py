@@ -182,7 +182,7 @@ async def test_data_with_its_own_columns_is_mapped_where_it_is_found(
         # None of it can be trained on yet: the press that would fail is none, and the remedy is here.
         facts = page.locator(".home-facts")
         await expect(facts).to_contain_text("0 examples")
-        await expect(facts).to_contain_text("60 rows unreadable")
+        await expect(facts).to_contain_text("60 rows invalid")
         await expect(page.get_by_role("button", name="Run training")).to_be_disabled()
         await expect(page.locator(".map-preview")).to_contain_text("Where is 1?")
         # By keys alone.
@@ -231,10 +231,10 @@ async def test_rows_that_cannot_be_read_are_skipped_by_a_press(studio: Studio, o
     data.write_text(f"{data.read_text() * 3}nonsense\n")
     async with open_page(studio.url) as page:
         await expect(page.locator(".home-facts")).to_contain_text("3 examples")
-        note = page.locator(".home-note", has_text="can't be read")
-        await expect(note).to_contain_text("1 row can't be read. data/chats.jsonl, line 4: not JSON")
+        note = page.locator(".home-note", has_text="invalid")
+        await expect(note).to_contain_text("1 row is invalid. data/chats.jsonl, line 4: not JSON")
         await note.get_by_role("button", name="Skip invalid rows").click()
-        await expect(note).to_contain_text("1 row can't be read and will be skipped.")
+        await expect(note).to_contain_text("1 row is invalid and will be skipped.")
         await expect(page.locator(".home-note", has_text="1 change not in arkor.toml")).to_be_visible()
 
 
@@ -279,7 +279,7 @@ time.sleep(600)
         await expect(lines.last).to_have_text("the very end", timeout=START)
         assert await lines.count() < 60
         await expect(page.locator(".term-count")).to_have_text(re.compile(r"^6,00\d lines$"))
-        search = page.get_by_role("searchbox", name="Search the output")
+        search = page.get_by_role("searchbox", name="Search log")
         await search.fill("red plain")
         await expect(page.locator(".term-hit")).to_have_text("red plain <img src=x onerror=alert(1)>")
         await expect(page.locator(".term-hit .term-c1")).to_have_text("red")
@@ -435,7 +435,7 @@ print("the very end", flush=True); time.sleep(600)
         await page.get_by_role("button", name="Run training").click(timeout=START)
         lines = page.locator(".term-line")
         await expect(lines.last).to_have_text("line 11999", timeout=START)
-        search = page.get_by_role("searchbox", name="Search the output")
+        search = page.get_by_role("searchbox", name="Search log")
         await search.fill("line 119")
         await search.press("Enter")
         await expect(page.locator(".term-hit")).to_have_text("line 11901")

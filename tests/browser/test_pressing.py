@@ -86,9 +86,9 @@ async def test_a_press_with_errors_in_the_data_asks_first(
     async with open_page(studio.url) as page:
         await expect(page.locator(".home-facts")).to_contain_text("1 example")
         await expect(page.locator(".home-note p").first).to_have_text(
-            "3 rows can't be read. data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
+            "3 rows are invalid. data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
         )
-        asked = page.get_by_role("dialog", name="The data of first has errors")
+        asked = page.get_by_role("dialog", name="first has errors in its data")
         await press(page)
         await expect(asked).to_contain_text("2 rows are not JSON.", timeout=START)
         await expect(asked).to_contain_text(
@@ -115,7 +115,7 @@ async def test_what_can_be_read_is_asked_about_and_runs_as_it_is(
     (studio.settings.project / "data" / "chats.jsonl").write_text(json.dumps(row))
     async with open_page(studio.url) as page:
         await press(page)
-        asked = page.get_by_role("dialog", name="The data of first has errors")
+        asked = page.get_by_role("dialog", name="first has errors in its data")
         await expect(asked).to_contain_text("1 row has what looks like a secret key", timeout=START)
         await expect(asked).to_contain_text("sk-p…")
         await expect(asked).not_to_contain_text("Ab3dEf6h")
@@ -235,7 +235,7 @@ async def test_the_palette_runs_from_any_page_and_asks_before_a_second(
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs
         await palette(page)
-        await expect(dialog).to_contain_text("first is running already")
+        await expect(dialog).to_contain_text("first is already running")
         await dialog.get_by_role("button", name="Back").click()
         await page.locator(".home-choice").get_by_text("second").click()
         await palette(page)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.event_text import forecast_line
+from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict

@@ -26,7 +26,7 @@ from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.inference.engines.router import EngineRouter
-from arkor_dev.local.inference.limits import TOGETHER
+from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.prompt_checks import PromptChecks
 from arkor_dev.local.inference.structured_output.check import FormatChecks
 from arkor_dev.local.jobs.running.devices import gpus
@@ -194,7 +194,7 @@ def create_app(setup: Setup) -> web.Application:
     app[EXPORTS] = Exports(
         setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy
     )
-    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], TOGETHER, setup.engine)
+    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
     app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])

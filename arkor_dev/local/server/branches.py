@@ -11,9 +11,9 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.contract.settings import by_field
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage, write_whole
 from arkor_dev.local.jobs.job_folder import STATE, adapter_folder, kind_of, parent_folder
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.jobs.whole_folder import MANIFEST, damage, write_whole
 from arkor_dev.local.models.catalog import is_starter
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ async def open_view(request: web.Request) -> web.Response:
 @routes.get("/v1/datasets/{id}")
 async def view(request: web.Request) -> web.Response:
     datasets, view_id = view_of(request)
-    return web.json_response({"dataset": await datasets.told(view_id)})
+    return web.json_response({"dataset": await datasets.status(view_id)})
 
 
 @routes.delete("/v1/datasets/{id}")

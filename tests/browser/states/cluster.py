@@ -26,7 +26,7 @@ def placed(scene: Scene) -> None:
 async def cluster(scene: Scene) -> None:
     placed(scene)
     await scene.go("/")
-    await scene.page.get_by_role("button", name="What is free there?").click(timeout=PROMPTLY)
+    await scene.page.get_by_role("button", name="Show free resources").click(timeout=PROMPTLY)
     await expect(scene.page.locator(".home-cluster")).to_contain_text(
         "10.0.0.6 lacks torch", timeout=PROMPTLY
     )

@@ -65,7 +65,7 @@ async def rows(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(102)], TRAINER + SECOND)
     await go(scene, "?row=4")
-    await expect(scene.page.get_by_text("cuts no row")).to_be_visible()
+    await expect(scene.page.get_by_text("truncates no row")).to_be_visible()
 
 
 @state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings")
@@ -83,7 +83,7 @@ async def cut(scene: Scene) -> None:
     await expect(scene.page.locator(".data-token").first).to_be_attached()
     line = scene.page.get_by_role("slider", name="max_length")
     await line.fill("120")
-    await expect(scene.page.locator(".data-losses")).to_contain_text("max_length 120 cuts")
+    await expect(scene.page.locator(".data-losses")).to_contain_text("max_length 120 truncates")
     await expect(scene.page.locator(".data-token.data-cut").first).to_be_attached()
     await scene.page.get_by_text("88 rows are longer").click()
     await scene.page.locator(".data-tokens").focus()

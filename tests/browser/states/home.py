@@ -122,7 +122,7 @@ async def data_errors(scene: Scene) -> None:
     hostile = "\u202e" + "answer_that_a_machine_has_named_" * 20
     (scene.project / "data" / "support.jsonl").write_text(BAD_ROWS % (hostile, hostile))
     await scene.go("/")
-    await expect(scene.page.locator(".home-note")).to_contain_text("2 rows can't be read.")
+    await expect(scene.page.locator(".home-note")).to_contain_text("2 rows are invalid.")
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.get_by_role("dialog")).to_contain_text("1 row is not JSON.", timeout=PROMPTLY)
 
@@ -246,7 +246,7 @@ time.sleep(600)
     await scene.go("/")
     await scene.page.get_by_role("button", name="Run training").click(timeout=PROMPTLY)
     await expect(scene.page.locator(".term-line").last).to_contain_text("trying again", timeout=PROMPTLY)
-    await scene.page.get_by_role("searchbox", name="Search the output").fill("warning")
+    await scene.page.get_by_role("searchbox", name="Search log").fill("warning")
     await expect(scene.page.locator(".term-hit")).to_be_visible()
 
 

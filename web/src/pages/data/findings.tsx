@@ -44,7 +44,7 @@ export function Findings({ findings, all, leftOut, ...rest }: Props) {
     <section class="data-findings" aria-labelledby="data-findings">
       <h2 id="data-findings">Findings</h2>
       {findings.length === 0 ? (
-        <p class="hint">{all ? "Nothing wrong was found." : "None so far."}</p>
+        <p class="hint">{all ? "No problems found." : "None so far."}</p>
       ) : (
         <ul>
           {findings.map((finding) => (
@@ -105,7 +105,7 @@ function One({
           <p class="data-finding-more hint num">
             {number(count)} rows in all{" "}
             <Button small kind="quiet" onClick={() => next(code)}>
-              Next of them
+              Next row
             </Button>
           </p>
         )}

@@ -43,7 +43,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
   const shown = Math.min(cut, end);
   return (
     <section class="data-lengths" aria-labelledby="data-lengths">
-      <h2 id="data-lengths">Length of the rows, in tokens</h2>
+      <h2 id="data-lengths">Row length in tokens</h2>
       <div class="data-plot" ref={box}>
         <svg width={width} height={HEIGHT} aria-hidden="true">
           {bars.map(({ from, to, rows }) => {
@@ -104,14 +104,14 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
 
 function lossWords(view: DatasetView, lengths: DatasetLengths, cut: number): string {
   const lost = lossesAt(lengths, cut);
-  if (lost.rows === 0) return "cuts no row.";
+  if (lost.rows === 0) return "truncates no row.";
   const share = (100 * lost.tokens) / Math.max(1, view.tokens);
   const parts = [
-    `cuts ${number(lost.rows)} of ${plural(lengths.read, "row")} and loses ${plural(lost.tokens, "token")} (${share < 0.1 ? "less than 0.1" : number(share, 1)} %), ${number(lost.learned)} of them learned.`,
+    `truncates ${number(lost.rows)} of ${plural(lengths.read, "row")} and drops ${plural(lost.tokens, "token")} (${share < 0.1 ? "less than 0.1" : number(share, 1)} %), ${number(lost.learned)} of them learned.`,
   ];
   if (lost.empty > 0)
     parts.push(
-      `${plural(lost.empty, "row has", "rows have")} nothing left to learn: a training would stop there.`,
+      `${plural(lost.empty, "row has", "rows have")} nothing left to learn: training would stop there.`,
     );
   return parts.join(" ");
 }

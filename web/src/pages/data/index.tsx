@@ -36,7 +36,7 @@ function body(known: Manifest | null) {
     return (
       <>
         {title}
-        <Empty title="This backend does not show data sets.">
+        <Empty title="This backend can't show data sets.">
           Studio on this machine does: <code>arkor-dev --local</code>
         </Empty>
       </>
@@ -126,7 +126,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
       )}
       {/* Of data that has first to be mapped there is nothing else to be said. */}
       {unmapped && trainer.problem !== undefined ? null : error !== null ? (
-        <ErrorNote title="The data could not be shown" error={error} retry={() => void opened.again()} />
+        <ErrorNote title="Couldn't show the data" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
         <Shown key={view.id} opened={opened} view={view} trainer={trainer} />
       ) : view && view.rows === 0 ? (

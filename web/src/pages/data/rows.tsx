@@ -86,11 +86,11 @@ function Row({ number: at, row, on, cut, choose }: RowProps) {
     >
       <span class="data-row-number num">{number(at)}</span>
       <bdi class={row?.error ? "data-row-text data-row-bad" : "data-row-text"}>
-        {row === undefined ? "" : row.error ? "Not readable" : clean(row.excerpt, 160)}
+        {row === undefined ? "" : row.error ? "Invalid" : clean(row.excerpt, 160)}
       </bdi>
       <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
         {row === undefined || row.error || row.length === 0 ? "–" : number(row.length)}
-        {isCut && <span class="visually-hidden"> cut</span>}
+        {isCut && <span class="visually-hidden"> truncated</span>}
       </span>
     </button>
   );

@@ -136,7 +136,7 @@ export function Shown({
       section: "Data",
       run: () => void findLongest(),
     },
-    { name: "data.cut", label: "Next row that is cut", keys: "x", section: "Data", run: nextCut },
+    { name: "data.cut", label: "Next truncated row", keys: "x", section: "Data", run: nextCut },
     {
       name: "data.search",
       label: "Search rows",
@@ -177,7 +177,7 @@ export function Shown({
         ) : (
           view.state !== "ready" && (
             <section class="data-lengths">
-              <h2>Length of the rows, in tokens</h2>
+              <h2>Row length in tokens</h2>
               <Skeleton lines={4} height={20} />
             </section>
           )
@@ -189,7 +189,7 @@ export function Shown({
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
-          next={(code) => void find({ want: "finding", code }, "There is no other row of these.")}
+          next={(code) => void find({ want: "finding", code }, "No other row has this.")}
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
@@ -249,7 +249,7 @@ function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
 function Legend() {
   return (
     <span class="data-legend hint">
-      <span class="data-learned">learned</span> <span>ignored</span> <span class="data-cut">cut</span>{" "}
+      <span class="data-learned">learned</span> <span>ignored</span> <span class="data-cut">truncated</span>{" "}
       <span class="data-special">special</span>
     </span>
   );

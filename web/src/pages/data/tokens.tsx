@@ -36,7 +36,7 @@ export function Row({ opened, chosen, cut }: Props) {
     );
     return () => abort.abort();
   }, [opened, id, chosen, opening]);
-  if (error) return <ErrorNote title={`Row ${number(chosen)} could not be shown`} error={error} />;
+  if (error) return <ErrorNote title={`Row ${number(chosen)} couldn't be shown`} error={error} />;
   if (!row || (row.shown === 0 && !row.error && opening)) return <Skeleton lines={6} height={18} />;
   return (
     <>
@@ -149,7 +149,7 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
   const words = (place: number): string => {
     const token = tokens[place];
     if (!token) return "";
-    const state = token.at >= cut ? "cut" : token.learned ? "learned" : "ignored";
+    const state = token.at >= cut ? "truncated" : token.learned ? "learned" : "ignored";
     return `id ${row.ids[place]} · token ${number(token.at + 1)} · ${state} · ${clean(token.role, 20)}`;
   };
   const placeOf = (target: EventTarget | null): number | null => {

@@ -30,7 +30,7 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
   const href = `#/data?trainer=${encodeURIComponent(trainer.name)}`;
   const unreadable = errors.some(({ code }) => INVALID.has(code));
   const sure = await confirm({
-    title: `The data of ${displayName(trainer.name)} has errors`,
+    title: `${displayName(trainer.name)} has errors in its data`,
     text: <Errors errors={errors} />,
     ...actionFor(errors, unreadable),
     ...(features.peek().has("datasets") ? { other: { label: "View data", href } } : {}),

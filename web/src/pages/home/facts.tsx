@@ -36,7 +36,7 @@ export function Facts({ trainer, quick, apply }: Props) {
           note={
             <>
               <bdi>{source}</bdi>
-              {trainer.unreadable ? ` · ${plural(trainer.unreadable, "row")} unreadable` : ""}
+              {trainer.unreadable ? ` · ${plural(trainer.unreadable, "row")} invalid` : ""}
               {data && <> · {data}</>}
             </>
           }

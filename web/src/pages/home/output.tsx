@@ -32,7 +32,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
   );
   const hit = hits[found];
   const error = output.error.value;
-  if (error) return <ErrorNote title="The output could not be read" error={error} />;
+  if (error) return <ErrorNote title="Couldn't read the log" error={error} />;
 
   const move = (step: number): void => {
     if (hits.length === 0) return;
@@ -53,7 +53,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
     } catch (problem) {
       const lines = Array.from({ length: count }, (_, index) => `${terminal.text(index)}\n`);
       saveFile(fileName(name, "log"), lines.join(""));
-      say(`Only what this page keeps was saved: ${errorText(problem)}`);
+      say(`Saved only the lines on this page: ${errorText(problem)}`);
     }
     setSaving(false);
   };
@@ -64,8 +64,8 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
         <input
           class="ui-input term-search"
           type="search"
-          aria-label="Search the output"
-          placeholder="Search the output"
+          aria-label="Search log"
+          placeholder="Search log"
           value={query}
           onInput={(event) => search(event.currentTarget.value)}
           onKeyDown={(event) => {
@@ -96,7 +96,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
         style={{ height: `calc(${Math.min(MAX_ROWS_SHOWN, Math.max(6, count))}rlh + 26px)` }}
       >
         {count === 0 ? (
-          <p class="term-none hint">The command has written nothing yet.</p>
+          <p class="term-none hint">No output yet.</p>
         ) : (
           <VirtualRows
             class="term-lines"

@@ -41,10 +41,9 @@ function Body({ list }: { list: readonly Job[] }) {
       </ul>
     );
   }
-  if (error)
-    return <ErrorNote title="The jobs could not be read" error={error} retry={() => void refreshJobs()} />;
+  if (error) return <ErrorNote title="Couldn't read jobs" error={error} retry={() => void refreshJobs()} />;
   if (!loaded) return <Skeleton lines={ROWS} height={18} />;
-  return <p class="hint">Jobs appear here as soon as one has started.</p>;
+  return <p class="hint">Jobs appear here once one has started.</p>;
 }
 
 function Row({ job }: { job: Job }) {

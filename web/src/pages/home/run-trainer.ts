@@ -38,7 +38,7 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
     if (decided === null) return;
     const run = await startTraining(trainer, dryRun, draftRequest(trainer, decided));
     editedMeanwhile.value = run === null;
-    if (run === null) announce("The project has changed. Look at the settings, then press again.");
+    if (run === null) announce("arkor.toml changed. Review the settings, then run again.");
     else {
       shownRun.value = startedRun.value = pressedRun.value = run;
       announce("Training started");
@@ -94,15 +94,15 @@ async function confirmSecond(trainer: Trainer): Promise<boolean> {
   const name = displayName(trainer.name);
   const same = liveRunOf(trainer, manifest.peek());
   if (same) {
-    const text = "A trainer runs once at a time: wait for its end, or cancel its job.";
-    if (await confirm({ title: `${name} is running already`, text, action: "Show it" }))
+    const text = "A trainer runs one job at a time. Wait for it to finish, or cancel it.";
+    if (await confirm({ title: `${name} is already running`, text, action: "Open job" }))
       go(same.jobId ? jobHref(same.jobId) : "#/");
     return false;
   }
   const what = more.length > 0 ? `${first} and ${more.length} more are` : `${first} is`;
   return confirm({
     title: `Run ${name} as well?`,
-    text: `${what} not done yet, so this one may have to wait. ${lineOf(trainer)}.`,
+    text: `${what} still running or queued, so this one may have to wait. ${lineOf(trainer)}.`,
     action: "Run training",
   });
 }

@@ -105,7 +105,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
         danger: true,
       })
     ) {
-      await attempt(() => cancelJob(jobId), "The job is being cancelled");
+      await attempt(() => cancelJob(jobId), "Cancelling job");
     }
   };
   const stop = (): Promise<void> =>
@@ -234,11 +234,11 @@ function exitStatus(exit: number | null, { jobId }: TrainingRun): { status: stri
 }
 
 function exitWords(exit: number | null, { jobId }: TrainingRun): string {
-  if (exit === null) return "could not be started";
+  if (exit === null) return "couldn't start";
   if (exit === 0 || exit === PAUSED || (jobId && exit === CANCELLED)) return "command ended";
   if (isStopped(exit)) return "command stopped";
   // Signal 9 is how the system ends a process that takes too much memory.
-  if (exit === 137) return "killed, perhaps for its memory";
+  if (exit === 137) return "killed, possibly out of memory";
   return `command ended with status ${exit}`;
 }
 

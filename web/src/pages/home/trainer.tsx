@@ -144,9 +144,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
             </p>
           )}
           {!running && <Edits trainer={trainer} />}
-          {startError.value && (
-            <ErrorNote title="The training could not be started" error={startError.value} />
-          )}
+          {startError.value && <ErrorNote title="Couldn't start training" error={startError.value} />}
           {code ? (
             <code.SettingsForm
               key={trainer.name}
@@ -207,7 +205,7 @@ function Trouble({ trainer, revision }: { trainer: Trainer; revision: string | u
     <div class="home-note home-note-warn">
       <p>
         <strong>
-          {plural(unreadable, "row")} can't be read{skips ? " and will be skipped." : "."}
+          {plural(unreadable, "row is", "rows are")} invalid{skips ? " and will be skipped." : "."}
         </strong>{" "}
         <bdi>{clean(flaw, 500)}</bdi>
       </p>

@@ -46,7 +46,7 @@ export function ClusterChoice() {
   return (
     <div class="home-cluster">
       <Chips
-        label="Where it runs"
+        label="Run on"
         items={[
           { value: "cluster", label: `Cluster ${clean(address, 300)}` },
           { value: "here", label: "This machine" },
@@ -60,8 +60,8 @@ export function ClusterChoice() {
         <>
           {insecure && (
             <p class="home-cluster-open" role="alert">
-              <strong>Insecure:</strong> this cluster is used even if it asks for no token. Whoever reaches it
-              can run programs there, and read the data and the model that go there.
+              <strong>Insecure:</strong> this cluster is used even without a token. Anyone who can reach it
+              can run programs on it, and read the data and the model that are sent there.
             </p>
           )}
           <div class="home-cluster-seen" role="status">
@@ -72,7 +72,7 @@ export function ClusterChoice() {
             ))}
           </div>
           <Button small kind="quiet" busy={looking.value} onClick={() => void look()}>
-            {seen.value.length > 0 ? "Look again" : "What is free there?"}
+            {seen.value.length > 0 ? "Refresh" : "Show free resources"}
           </Button>
         </>
       )}
