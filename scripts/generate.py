@@ -1,10 +1,10 @@
-"""Writes what is made from the contract: the page's types and settings, and the references in docs/.
+"""Generates files from the contract: the page's types and settings, and the references in docs/.
 
-``web/src/contract.gen.ts`` comes from the shapes and events of ``arkor_dev/contract``, read as
-syntax and not by import: type annotations stay as they were written, in the order they were written, and the
-result does not depend on the Python that runs this; so does ``docs/events.md``. Settings, what they are
-for and what a form has to know of them (``web/src/help.gen.ts`` and ``form.gen.ts``, apart as the first load
-does without them) and ``docs/settings.md`` come from ``arkor_dev/contract/settings/``.
+``web/src/contract.gen.ts`` and ``docs/events.md`` come from the shapes and events of ``arkor_dev/contract``,
+which are parsed, not imported: type annotations stay as written and in order, and the result does not depend
+on the Python that runs this. Settings with their help and form data (``web/src/help.gen.ts`` and
+``form.gen.ts``, separate because the first load does not need them) and ``docs/settings.md`` come from
+``arkor_dev/contract/settings/``.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ PROBES: tuple[object, ...] = (
     {"x": 1},
 )
 CONFIG = "JobConfig"
-"""The shape that has every setting as a field besides its own."""
+"""The shape that has every setting as a field, beside its own."""
 
 
 def shapes() -> str:
-    """The source of what is read as syntax."""
+    """The source files that are parsed."""
     return "".join(module.read_text(encoding="utf-8") for module in MODULES)
 
 
 def types(source: str) -> str:
-    """The TypeScript for the contract's shapes and settings; ``ValueError`` for a type it does not know."""
+    """Return the TypeScript of the contract's shapes and settings. Raises ValueError for an unknown type."""
     parts = [NOTE]
     for node in ast.parse(source).body:
         match node:
@@ -121,7 +121,7 @@ def _interface(node: ast.ClassDef, base: str) -> str:
 
 
 def _kind(row: Setting) -> str:
-    """The type of a setting's value; a list may stand for itself where it has one member."""
+    """Return the type of a setting's value; a list may be written as its only member."""
     if row.rule.of is None:
         return KINDS[row.rule.kind]
     member = KINDS[row.rule.of.kind]
@@ -157,7 +157,7 @@ def _quoted(text: str) -> str:
 
 
 def _settings() -> str:
-    """The table as the page shows it."""
+    """Return the table as the page shows it."""
     styles = sorted({row.style for row in settings.SETTINGS})
     return "\n".join(
         [
@@ -182,7 +182,7 @@ def _settings() -> str:
 
 
 def help_texts() -> str:
-    """The TypeScript that says what each setting is for, and which ones few jobs set."""
+    """Return the TypeScript with the help of each setting, and which ones few jobs set."""
     seldom = ", ".join(_quoted(row.field) for row in settings.SETTINGS if row.group != "usual")
     texts = (f"  [{_quoted(row.field)}, {_quoted(row.help)}]," for row in settings.SETTINGS)
     return "\n".join(
@@ -199,7 +199,7 @@ def help_texts() -> str:
 
 
 def form() -> str:
-    """The TypeScript for a form of all settings."""
+    """Return the TypeScript for a form of all settings."""
     kinds = sorted({row.rule.kind for row in settings.SETTINGS})
     return "\n".join(
         [
@@ -312,7 +312,7 @@ def _bounds(rule: Rule) -> dict[str, object]:
 
 
 def probes() -> str:
-    """What the page's checker is held to: values with whether their rule allows them, configs with conflicts.
+    """Return test data for the page's checker: values with whether they are allowed, configs with conflicts.
 
     ``rules`` has ``[value, allowed]`` by field, ``conflicts`` ``[config, [field, …]]``.
     """
@@ -324,7 +324,7 @@ def probes() -> str:
 
 
 def _probed(row: Setting) -> list[list[object]]:
-    """Values at the edges of what is allowed, and of other kinds."""
+    """Return values at the limits of what is allowed, and of other types."""
     rule = row.rule
     values: list[object] = [*PROBES, *rule.choices, row.shown, ["all-linear"], ["all-linear", "x"], [0, 1]]
     if rule.kind in ("whole", "number", "text", "list"):
@@ -338,7 +338,7 @@ def _probed(row: Setting) -> list[list[object]]:
 
 
 def _configs() -> Iterator[dict[str, object]]:
-    """For each conflict, configs in which it arises and in which it does not."""
+    """Return, for each conflict, configs with and without it."""
     rows = settings.by_field()
     for conflict in CONFLICTS:
         one, other = rows[conflict.field], rows[conflict.other]
@@ -352,7 +352,7 @@ def _configs() -> Iterator[dict[str, object]]:
 
 
 def reference() -> str:
-    """The Markdown that documents every setting."""
+    """Return the Markdown that documents every setting."""
     lines = [
         "# Settings of a trainer",
         "",
@@ -381,7 +381,7 @@ def reference() -> str:
 
 
 def events(source: str) -> str:
-    """The Markdown that documents every event of a job's stream, and what stands in one."""
+    """Return the Markdown that documents every event of a job's stream, with its fields."""
     lines = [
         "# Events of a job",
         "",
@@ -409,7 +409,7 @@ def events(source: str) -> str:
 
 
 def generated() -> dict[Path, str]:
-    """Every file that is made here, and what has to be in it."""
+    """Return every generated file with its content."""
     return {
         TYPES: types(shapes()),
         FORM: form(),
@@ -421,7 +421,7 @@ def generated() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write the files that are stale and name them; with ``--check`` only name them, and exit with 1."""
+    """Write stale files and name them; with ``--check`` only name them, and exit with 1."""
     stale = {
         path: text
         for path, text in generated().items()

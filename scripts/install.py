@@ -31,21 +31,21 @@ CONSTRAINTS = ["--constraint", str(ROOT / "constraints.txt")]
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
 GIGABYTE = 1e9
 SIZES = {"cpu": (0.2, CPU_GB), "cuda": (3.1, CUDA_GB)}
-"""GB that are fetched and that lie on the disk afterwards, with all of [local]; measured."""
+"""GB to download, and on disk afterwards, with all of [local]; measured."""
 PAUSE, PAUSE_LOG = 1.0, 10.0
 TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
 class Build:
-    """The PyTorch that will be installed; ``kind`` is ``cpu``, ``cuda`` or another accelerator's name."""
+    """The PyTorch to be installed; ``kind`` is ``cpu``, ``cuda`` or another accelerator's name."""
 
     version: str
     kind: str
 
 
 def kind_of(version: str, requires: list[str], system: str = platform.system()) -> str:
-    """What a build is for, by the label after ``+`` in its version, else by what it requires on Linux."""
+    """Return the kind of a build: by the label after ``+`` in its version, or by its requirements."""
     label = version.partition("+")[2]
     if label:
         return "cuda" if label.startswith("cu") else label.rstrip("0123456789.")
@@ -54,7 +54,7 @@ def kind_of(version: str, requires: list[str], system: str = platform.system()) 
 
 
 def announcement(extras: str, build: Build | None, *, has_gpu: bool) -> str:
-    """What a person should know before the first byte is fetched."""
+    """Return what the user should know before the download starts."""
     lines = [f"Installing Arkor Studio [{extras}] into .venv, once."]
     if build is not None:
         name = {"cpu": "for the processor", "cuda": "for NVIDIA GPUs (CUDA)"}.get(build.kind, build.kind)
@@ -78,7 +78,7 @@ def announcement(extras: str, build: Build | None, *, has_gpu: bool) -> str:
 
 
 def find_uv() -> str | None:
-    """The machine's own uv, else one fetched into this environment; None where there is none to be had."""
+    """Return the machine's own uv, or one installed into this environment; None if neither is available."""
     if found := shutil.which("uv"):
         return found
     subprocess.run([*PIP, "--quiet", *CONSTRAINTS, "uv"], check=False, capture_output=True)
@@ -86,13 +86,13 @@ def find_uv() -> str | None:
 
 
 def uv_command(uv: str, *arguments: str) -> list[str]:
-    """uv, told to install into this environment the PyTorch that it finds right for this machine."""
+    """Return the command by which uv installs the suitable PyTorch into this environment."""
     into = ["pip", "install", "--python", sys.executable, "--torch-backend=auto"]
     return [uv, *into, *CONSTRAINTS, *arguments]
 
 
 def build_by_uv(uv: str) -> Build | None:
-    """What uv would install; None, within a moment, where it cannot reach PyTorch's index."""
+    """Return what uv would install; None, within a moment, if it cannot reach PyTorch's index."""
     done = subprocess.run(
         uv_command(uv, "--dry-run", "torch"),
         env={**os.environ, "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"},
@@ -105,7 +105,7 @@ def build_by_uv(uv: str) -> Build | None:
 
 
 def build_by_pip() -> Build | None:
-    """What plain pip would install; None when it cannot say (the installation will say why)."""
+    """Return what plain pip would install; None if it cannot say (the installation will say why)."""
     asked = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-"]
     done = subprocess.run([*PIP, *asked, *CONSTRAINTS, "torch"], capture_output=True, text=True, check=False)
     try:
@@ -116,7 +116,7 @@ def build_by_pip() -> Build | None:
 
 
 def bytes_in(folder: Path) -> int:
-    """How many bytes lie in a folder's files; what vanishes meanwhile counts nothing."""
+    """Return the bytes of a folder's files; files that vanish meanwhile count 0."""
     total, folders = 0, [str(folder)]
     while folders:
         try:
@@ -132,7 +132,7 @@ def bytes_in(folder: Path) -> int:
 
 
 def doing(words: str) -> str:
-    """What pip is doing, from all that it has said: the file that it fetches last, or that it unpacks."""
+    """Return what pip is doing, from its output so far: the file that it downloads last, or unpacks."""
     if "Installing collected packages:" in words:
         return "unpacking"
     if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", words, re.MULTILINE):
@@ -142,15 +142,15 @@ def doing(words: str) -> str:
 
 
 def progress_line(fetched: int, unpacked: int, now: str, seconds: float) -> str:
-    """How far pip has come: the time, bytes that it has fetched and written, and what it does now."""
+    """Pip's progress: the time, the bytes downloaded and written, and its current activity."""
     clock = f"{int(seconds) // 60}:{int(seconds) % 60:02}"
     return f"{clock}  {fetched / GIGABYTE:.2f} GB fetched, {unpacked / GIGABYTE:.2f} GB unpacked  {now}"
 
 
 def run_shown(command: list[str], folder: Path, out: TextIO) -> int:
-    """Run pip for the environment ``folder`` with its words in ``folder/install.log``; its exit code.
+    """Run pip for the environment ``folder``, with output in ``folder/install.log``; return its exit code.
 
-    On ``out`` stands how far it is: one line that is redrawn on a terminal, else a line every ten seconds.
+    Progress goes to ``out``: one line that is redrawn on a terminal, or a line every ten seconds.
     """
     terminal, log, site = out.isatty(), folder / "install.log", folder / "lib"
     before, began, told = bytes_in(site), time.monotonic(), 0.0
@@ -188,7 +188,7 @@ def _still_runs(process: subprocess.Popen[bytes]) -> bool:
 
 
 def main(extras: str) -> int:
-    """Install; the exit code of the installer that had the last word."""
+    """Install; return the exit code of the last installer."""
     folder, package = Path(sys.prefix), ["--editable", f".[{extras}]"]
     began, build, uv = time.monotonic(), None, None
     if "local" in extras.split(","):

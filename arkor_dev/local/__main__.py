@@ -1,21 +1,21 @@
-"""The backend's process: its arguments, its lock, its word to the daemon, and its end.
+"""The backend's process: its arguments, its lock, its messages to the daemon, and its end.
 
     python -m arkor_dev.local --data DIR --project DIR --cache DIR [--idle|--on-demand] [--no-resume]
         [--at-once N] [--engine auto|exact|llama.cpp] [--rebuild]
 
 Standard input's first line is ``{"token", "orgSlug", "projectSlug", "parent"}``; the end of standard input
-means that the daemon is gone, and ends this process and every worker: a job that trains gets two seconds to
-come to stand. It goes on by itself at the next start, unless that has ``--no-resume``. Standard output begins
-with ``{"socket", "projectId"}`` and goes on with notices, one JSON object a line.
+means that the daemon is gone, and ends this process and every worker: a running job gets two seconds to
+pause. It resumes at the next start, unless that has ``--no-resume``. Standard output begins with ``{"socket",
+"projectId"}`` and continues with notices, one JSON object per line.
 
-With ``--idle`` it starts no job: a command that only looks, or tidies up, has started it and ends it soon.
-Who finds the data folder held by such a process waits a moment. With ``--on-demand`` it starts none before
-somebody adds a job, resumes one, or changes the queue: ``arkor-dev serve`` has started it.
+With ``--idle`` it starts no job: it was started by a command that only reads or cleans up, and ends soon.
+A process that finds the data folder held by such a one waits a moment. With ``--on-demand`` it starts none
+before a job is added or resumed or the queue is changed: ``arkor-dev serve`` starts it like that.
 
-With ``--rebuild`` it makes the list of jobs again (``jobs.rebuild``), says as one JSON object what became of
-that, and ends.
+With ``--rebuild`` it rebuilds the list of jobs (``jobs.rebuild``), writes the result as one JSON object, and
+ends.
 
-Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 there is no place for its socket,
+Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 no folder for its socket,
 74 the database cannot be opened, 75 another process holds the data folder, 76 another version wrote the
 database, 77 it is damaged, or empty beside folders of jobs.
 """
@@ -52,7 +52,7 @@ EXIT_LOCKED: Final = 75
 EXIT_FORMAT: Final = 76
 EXIT_DAMAGED: Final = 77
 IDLE, ON_DEMAND, WORKING = "idle", "on-demand", "working"
-"""What the holder of a data folder does, as its lock file says."""
+"""What the holder of a data folder does, according to its lock file."""
 HOLDERS: Final = {
     IDLE: "Another arkor-dev command (process {pid}) is using {data}: wait until it has ended",
     ON_DEMAND: "`arkor-dev serve` (process {pid}) is using {data}: end it first, or train beside it with "
@@ -61,17 +61,17 @@ HOLDERS: Final = {
     "project",
 }
 IDLE_SECONDS: Final = 25.0
-"""How long a command that only looks, or measures, is waited for: less than the daemon waits for us."""
+"""How long to wait for a command that only reads or measures: less than the daemon waits for us."""
 SILENT_SECONDS: Final = 1.0
 PARENT_SECONDS: Final = 1.0
 END_SECONDS: Final = 4.5
 
 
 def lock(data: Path, kind: str = WORKING) -> IO[str] | None:
-    """Take the data folder for this process; None, and a line on standard error, when another has it.
+    """Lock the data folder for this process; return None, and report it, if another process has it.
 
-    The file says which process holds it, what that one does (``kind``), and which process has started it:
-    the one that a person can end.
+    The file says which process holds it, what that does (``kind``), and which process has started it: the one
+    that a user can end.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "lock").open("a+")
@@ -101,7 +101,7 @@ def lock(data: Path, kind: str = WORKING) -> IO[str] | None:
 
 
 def handshake(line: bytes) -> dict[str, Any] | None:
-    """The daemon's first line, or None, and a line on standard error, when it is not one."""
+    """Return the daemon's first line, or None, and report it, if the line is invalid."""
     try:
         hello = json.loads(line)
         good = all(isinstance(hello[key], str) and hello[key] for key in ("token", "orgSlug", "projectSlug"))
@@ -131,19 +131,19 @@ async def parent_gone(parent: object) -> None:
 
 
 async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
-    """Serve until the daemon is gone or a signal comes; the socket goes first."""
+    """Serve until the daemon is gone or a signal comes; the socket is closed first."""
     app = create_app(setup)
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=0.1, handle_signals=False, handler_cancellation=True
     )
     await runner.setup()
-    # A full backlog refuses at once here, where TCP would let the caller wait.
+    # A full backlog refuses at once here; with TCP the caller would wait.
     await web.UnixSite(runner, folder.socket, backlog=1024).start()
     over = asyncio.create_task(parent_gone(parent))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, over.cancel)
-    # Said last: whoever hears it may end this process at once, and then the socket has to go.
+    # Sent last: the daemon may end this process as soon as it gets this, and then the socket must be removed.
     notices.say(socket=str(folder.socket), projectId=setup.store.project_id)
     with contextlib.suppress(asyncio.CancelledError):
         await over
@@ -154,7 +154,7 @@ async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the process; its exit status."""
+    """Run the process; return its exit status."""
     parser = argparse.ArgumentParser(
         prog="arkor_dev.local", description="The local backend of arkor-dev --local"
     )
@@ -221,7 +221,7 @@ def _rebuild(data: Path) -> int:
 
 
 def _first_line() -> bytes:
-    """Read up to the first line's end and not a byte further: the rest belongs to the event loop."""
+    """Read exactly up to the end of the first line: the rest belongs to the event loop."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte
