@@ -163,7 +163,8 @@ def test_only_the_command_line_prints() -> None:
         if call in ("print", "Console") or call.startswith(("sys.stdout.", "sys.stderr."))
     }  # fmt: skip
     assert printing <= {
-        "cli/main", "cli/console", "cli/progress_view", "cli/consent", "cli/commands/start",
+        "cli/main", "cli/banner", "cli/standard_error", "cli/console", "cli/progress_view", "cli/consent",
+        "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
         "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",

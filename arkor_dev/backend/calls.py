@@ -62,7 +62,7 @@ class ScopedCalls:
         without: Answer | None = None,
         data: bytes | None = None,
         limit: int = 8 * MIB,
-        asked: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
         patience: float | None = None,
     ) -> Answer:
         credentials = await self.identity.credentials()
@@ -73,7 +73,7 @@ class ScopedCalls:
                     return without or _nothing_here()
                 return await self.http.call(
                     method,
-                    url_of(credentials.base_url, *path, query={**(asked or {}), **query}),
+                    url_of(credentials.base_url, *path, query={**(parameters or {}), **query}),
                     headers=headers_for(credentials),
                     data=data,
                     limit=limit,

@@ -193,19 +193,19 @@ class Backend(ScopedCalls):
         """End its measurement: 204, no body."""
         return await self._call("DELETE", "forecast", forecast_id, need="write")
 
-    async def get_cluster(self, asked: Mapping[str, str]) -> Answer:
+    async def get_cluster(self, parameters: Mapping[str, str]) -> Answer:
         """Return what the cluster at ``{address, insecure?}`` has, as reported by its machines:
         ``{cluster}``.
         """
-        return await self._call("GET", "clusters", asked=asked, patience=PAUSE_SECONDS)
+        return await self._call("GET", "clusters", parameters=parameters, patience=PAUSE_SECONDS)
 
     async def evaluate_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
         """Evaluate its adapter, or the checkpoint of ``{step?}``, against the base: ``{job}``."""
         return await self._call("POST", "jobs", job_id, "evaluate", need="write", data=json_bytes(body))
 
-    async def get_evaluation(self, job_id: str, asked: Mapping[str, str]) -> Answer:
+    async def get_evaluation(self, job_id: str, parameters: Mapping[str, str]) -> Answer:
         """Return the result, ``{evaluation, rows}``, perhaps beside another job's."""
-        return await self._call("GET", "jobs", job_id, "evaluation", asked=asked)
+        return await self._call("GET", "jobs", job_id, "evaluation", parameters=parameters)
 
     async def create_export(self, job_id: str, body: Mapping[str, object]) -> Answer:
         """Export its adapter for other programs, ``{format, step?}``: ``{export}``."""
@@ -232,7 +232,9 @@ class Backend(ScopedCalls):
 
     async def get_card(self, job_id: str, step: str | None = None) -> Answer:
         """Return the model card of the result, ``{card}``, or of the checkpoint of ``step``."""
-        return await self._call("GET", "jobs", job_id, "card", asked={} if step is None else {"step": step})
+        return await self._call(
+            "GET", "jobs", job_id, "card", parameters={} if step is None else {"step": step}
+        )
 
     async def get_votes(self, job_id: str) -> Answer:
         """Return the blind votes on this job's answers and others: ``{votes}``."""
@@ -277,8 +279,8 @@ class Backend(ScopedCalls):
 
     async def list_requests(self, deployment_id: str, before: str | None = None) -> Answer:
         """Return its callers' requests from before the one of this id, newest first: ``{requests, …}``."""
-        asked = {} if before is None else {"before": before}
-        return await self._call("GET", "endpoints", deployment_id, "requests", asked=asked)
+        parameters = {} if before is None else {"before": before}
+        return await self._call("GET", "endpoints", deployment_id, "requests", parameters=parameters)
 
     async def get_request(self, deployment_id: str, request_id: str) -> Answer:
         """Return one caller's request, with its text if that is kept: ``{request}``."""
@@ -304,9 +306,9 @@ class Backend(ScopedCalls):
         """Open a view of what a job of ``{config}`` would train on (docs/contract.md#data-sets)."""
         return await self._call("POST", "datasets", need="write", data=json_bytes(body))
 
-    async def get_dataset(self, *path: str, asked: Mapping[str, str] | None = None) -> Answer:
+    async def get_dataset(self, *path: str, parameters: Mapping[str, str] | None = None) -> Answer:
         """Return an open view or a part of it: its lengths, rows, one row; ``query`` is the call's."""
-        return await self._call("GET", "datasets", *path, asked=asked)
+        return await self._call("GET", "datasets", *path, parameters=parameters)
 
     async def drop_dataset(self, view_id: str) -> Answer:
         """Close a view: 204, no body."""

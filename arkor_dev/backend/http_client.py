@@ -81,7 +81,7 @@ class HttpClient:
     def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts | None = None) -> None:
         self._session = session
         self._on_socket: tuple[Path, aiohttp.ClientSession] | None = None
-        self._told: dict[tuple[str, str], set[str]] = {}
+        self._notices: dict[tuple[str, str], set[str]] = {}
         self.timeouts = timeouts or Timeouts()
         self.own_ports: set[int] = set()
         self.on_notice: Callable[[str], None] | None = None
@@ -252,10 +252,10 @@ class HttpClient:
 
     def _tell(self, host: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            told = self._told.setdefault((host, name), set())
+            seen = self._notices.setdefault((host, name), set())
             # A warning may contain the time of day and so be new at each call.
-            if value not in told and len(told) < NOTICES_PER_HEADER:
-                told.add(value)
+            if value not in seen and len(seen) < NOTICES_PER_HEADER:
+                seen.add(value)
                 if self.on_notice is not None:
                     self.on_notice(f"{host} says {name}: {value}")
 

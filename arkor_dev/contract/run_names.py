@@ -27,6 +27,13 @@ def free_name(trainer: str, taken: Iterable[object]) -> str:
     return trainer if len(trainer + number) > LONGEST else trainer + number
 
 
+def next_if_taken(name: str, taken: Iterable[object]) -> str:
+    """Return ``name``, or its trainer's next one where another command has taken this number meanwhile."""
+    known = set(taken)
+    found = NUMBERED.fullmatch(name)
+    return free_name(found["trainer"], known) if found and name in known else name
+
+
 def trainer_of(name: object, trainers: Iterable[str]) -> str | None:
     """Return which of ``trainers`` the job of this name is of; None where it was renamed."""
     known = set(trainers)

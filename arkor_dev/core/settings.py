@@ -85,25 +85,25 @@ class Settings:
 
 
 def _at_once_of(environ: Mapping[str, str]) -> int | None:
-    if (told := environ.get("ARKOR_AT_ONCE", "")) in ("", "0"):
+    if (value := environ.get("ARKOR_AT_ONCE", "")) in ("", "0"):
         return None
-    if not (told.isascii() and told.isdecimal() and len(told) <= 3 and int(told)):
-        raise _refusal("ARKOR_AT_ONCE", told, "number of jobs. Choose a whole number, 1 or more")
-    return int(told)
+    if not (value.isascii() and value.isdecimal() and len(value) <= 3 and int(value)):
+        raise _refusal("ARKOR_AT_ONCE", value, "number of jobs. Choose a whole number, 1 or more")
+    return int(value)
 
 
 def _engine_of(environ: Mapping[str, str]) -> str | None:
-    if not (told := environ.get("ARKOR_ENGINE")):
+    if not (value := environ.get("ARKOR_ENGINE")):
         return None
     from arkor_dev.contract.bodies import ENGINES  # most launches set none
 
-    if told not in ENGINES:
-        raise _refusal("ARKOR_ENGINE", told, f"engine. Choose one of {', '.join(ENGINES)}")
-    return told
+    if value not in ENGINES:
+        raise _refusal("ARKOR_ENGINE", value, f"engine. Choose one of {', '.join(ENGINES)}")
+    return value
 
 
-def _refusal(variable: str, told: str, choices: str) -> Exception:
+def _refusal(variable: str, value: str, choices: str) -> Exception:
     from arkor_dev.contract.errors import BadRequestError
     from arkor_dev.contract.rules import quoted
 
-    return BadRequestError(f"{variable} is {quoted(told)}, which isn't a valid {choices}.")
+    return BadRequestError(f"{variable} is {quoted(value)}, which isn't a valid {choices}.")

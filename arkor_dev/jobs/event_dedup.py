@@ -1,15 +1,15 @@
-"""Which frames of a job's streams are news: pings, comments and repeats go, the ``end`` is noticed.
+"""Filtering a job's streams: pings, comments and repeats are dropped, the ``end`` is noticed.
 
-A frame is a repeat when its id and data were both seen, whichever connection brought it (the rule of
-docs/contract.md#event-stream). Frames without an id cannot be told apart by content alone, since two equal
-ones may both be meant: after a reconnection exactly as many of each are passed over as were seen since the
-place it resumes from.
+A frame is a repeat if both its id and its data were seen before, whichever connection brought it (the rule of
+docs/contract.md#event-stream). Frames without an id cannot be told apart by content, since two equal ones may
+both be meant: after a reconnection exactly as many of each are skipped as were seen since the point of
+resumption.
 
-Most backends number their events. While a stream's ids count 1, 2, 3, … nothing is remembered at all: telling
-news from repeats costs a comparison a frame instead of a hash and a place in a set. At the first frame that
-does not fit, what is still known of the job is looked through once.
+Most backends number their events. While a stream's ids count 1, 2, 3, … nothing is remembered at all:
+detecting repeats costs a comparison per frame instead of a hash and an entry in a set. At the first frame
+that breaks the sequence, the stored frames of the job are scanned once.
 
-Nothing behind this looks for repeats again: a tab resumes at the byte where it stopped (``event_hub.py``).
+Nothing after this looks for repeats again: a tab resumes at the byte where it stopped (``event_hub.py``).
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 GENERATION = 1 << 19
-"""Frames after which what was seen long ago begins to be forgotten: memory is bounded, repeats are recent."""
+"""Frames after which the oldest are forgotten: memory is bounded, and repeats are recent."""
 FEW = 8
-"""Frames of a block that are looked at one by one when something in it is out of the ordinary."""
+"""Frames of a block that are examined one by one if something in it is irregular."""
 SEEN_BYTES = 72
-"""What a remembered frame costs: a 61-bit number and its place in a set."""
+"""What a remembered frame costs: a 61-bit number and its entry in a set."""
 
 _CLOCK = re.compile(rb"\d{10,}(?:\.\d*)?|\d{4}-\d\d-.*")
 
 
 class Deduplicator:
-    """Fed the blocks of one stream after another, it answers each event of the job once.
+    """Takes the blocks of one stream after another, and passes each event of the job once.
 
-    ``known`` yields the blocks that were answered and are still kept; without it everything is remembered.
+    ``known`` yields the blocks that were passed and are still stored; without it everything is remembered.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Deduplicator:
         self._counting = known is not None
         self._number: int | None = None
         self._passed: list[bytes] = []
-        # Hashes, not frames: Python's bytes hash is keyed at random for each process and 61 bits wide.
+        # Hashes, not frames: Python's bytes hash has a random key for each process and is 61 bits wide.
         self._seen: set[int] = set()
         self._older: set[int] = set()
         self._generation = generation
@@ -79,31 +79,33 @@ class Deduplicator:
         """The id to resume after: the last one, unless others may share it and still be missing.
 
         Then it is the one before, and the frames between are dropped as repeats. Clocks give the same id to
-        what happens at once; counters do not.
+        simultaneous events; counters do not.
         """
         if self._last is not None and (self._reused or _CLOCK.fullmatch(self._last)):
             return self._previous
         return self._last
 
     def resumed(self) -> None:
-        """The next block comes from a new connection, which was asked to resume after :attr:`resume_id`."""
+        """Note that the next block comes from a new connection, resumed after `resume_id`."""
         self._skip = Counter(self._loose)
         if self.resume_id != self._last:
             self._skip += self._loose_before
 
     def reopen(self) -> None:
-        """Forget the ``end``: the job goes on behind it."""
+        """Forget the ``end``: the job continues after it."""
         self.end = None
 
     def sift(self, block: bytes) -> bytes:
-        """The block without what is no news. After a frame ``end``, :attr:`end` is that frame."""
+        """Return the block without repeats. After an ``end`` frame, `end` is that frame."""
         if self._is_next(block):
             return block
         self._passed.clear()
         return self._sift(block, frames_in(block))
 
     def _is_next(self, block: bytes) -> bool:
-        """Whether the block is one plain event whose id counts on, as live events come; then it is noted."""
+        """Return whether the block is one plain event that continues the sequence, as live ones do; then note
+        it.
+        """
         if self._number is None or not self._counting or self.end is not None:
             return False
         line = b"id: %d\n" % (self._number + 1)
@@ -124,29 +126,29 @@ class Deduplicator:
         if is_plain(block, frames) and self._all_new(frames):
             self._note_ids(frames)
             return block
-        if len(frames) > FEW:  # halve until what is odd stands alone, and the rest passes whole
+        if len(frames) > FEW:  # halve until the irregular part stands alone, and the rest passes whole
             middle = len(frames) // 2
             halves = (frames[:middle], frames[middle:])
             return b"".join([self._sift(b"\n\n".join([*half, b""]), half) for half in halves])
         return b"".join([news + b"\n\n" for frame in frames if (news := self._news(frame))])
 
     def _all_new(self, frames: list[bytes]) -> bool:
-        """Whether none of the frames, each of which begins with its id, was seen; then they are."""
+        """Return whether none of the frames, each beginning with its id, was seen; then note them."""
         if self._counting:
             if self._counts_on(frames):
                 self._passed += frames
                 return True
             if len(frames) > 1:
-                return False  # perhaps its parts count on
+                return False  # perhaps its parts continue the sequence
             self._stop_counting()
         return self._remember(frames)
 
     def _counts_on(self, frames: list[bytes]) -> bool:
-        """Whether the ids of ``frames``, each of which begins with its id, count on from the last.
+        """Return whether the ids of ``frames``, each beginning with its id, continue the sequence.
 
-        The first and last number and the count have to fit. Within the block each frame has to be greater
-        than the one before, byte by byte, so that none can stand in it twice; where the number of digits
-        changes it is not, and the caller's halves are looked at each by itself.
+        First number, last number and count must fit. Within the block each frame must be greater than the one
+        before, byte by byte, so that none can occur twice. Where the number of digits changes it is not, and
+        the caller examines each half by itself.
         """
         first, last = _number(frames[0]), _number(frames[-1])
         if first is None or last is None or last - first + 1 != len(frames):
@@ -166,7 +168,7 @@ class Deduplicator:
         self._seen.update(map(hash, self._passed))
 
     def _remember(self, frames: list[bytes]) -> bool:
-        """Keep the frames in mind if none of them was seen."""
+        """Remember the frames if none of them was seen."""
         keys = list(map(hash, frames))
         seen = self._seen
         if not seen.isdisjoint(keys) or (self._older and not self._older.isdisjoint(keys)):
@@ -181,7 +183,7 @@ class Deduplicator:
         return True
 
     def _news(self, frame: bytes) -> bytes:
-        """The frame in its clean form if it is news, else ``b""``."""
+        """Return the frame in its clean form if it is new, else ``b""``."""
         frame = without_comments(frame)
         name = event_name(frame)
         if self.end is not None or name == PING_NAME or not has_fields(frame):
@@ -203,7 +205,7 @@ class Deduplicator:
         return frame
 
     def _note_ids(self, frames: list[bytes]) -> None:
-        """Keep the newest id of these new frames, and the newest that differs from it."""
+        """Record the newest id of these new frames, and the newest that differs from it."""
         newest = previous = None
         for frame in reversed(frames):
             identity = frame_id(frame)
@@ -235,7 +237,7 @@ class Deduplicator:
 
 
 def _number(frame: bytes) -> int | None:
-    """The frame's id as a number, when it is one as a counter writes it."""
+    """Return the frame's id as a number, if it is one as a counter writes it."""
     digits = frame[len(b"id:") : frame.find(b"\n")].removeprefix(b" ")
     return (
         int(digits) if digits.isdigit() and len(digits) < 19 and str(int(digits)).encode() == digits else None

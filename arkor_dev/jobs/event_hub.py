@@ -1,10 +1,10 @@
-"""EventHub: one upstream stream a job feeds every tab, with history and resume.
+"""EventHub: one upstream stream per job feeds every tab, with history and resumption.
 
-The hub keeps a job's frames while there is room (least recently used jobs go first), so a late or reloaded
-tab is served from memory. A minute after the last tab has left, a job's frames stay only as part of the few
-megabytes that an idle Studio may hold: the backend has them all. A tab's stream is not closed until the
-job's ``end``: while the backend is away the feed reconnects with backoff, and tabs are told in comments,
-which are not events.
+The hub keeps a job's frames while there is space (least recently used jobs are dropped first), so that a late
+or reloaded tab is served from memory. A minute after the last tab has left, a job's frames stay only within
+the few megabytes that an idle Studio may hold: the backend has them all. A tab's stream stays open until the
+job's ``end``: while the backend is unavailable the feed reconnects with backoff, and tabs are informed by
+comments, which are not events.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 JOB_BYTES = 128 << 20
 TOTAL_BYTES = 256 << 20
 IDLE_BYTES = 4 << 20
-"""Bytes that feeds which nobody reads may take for longer than :data:`KEEP` seconds."""
+"""Bytes that feeds without readers may take for longer than `KEEP` seconds."""
 KEEP = 60.0
-"""Seconds that a feed is kept after its last reader has left, whatever it takes."""
+"""Seconds that a feed is kept after its last reader has left, whatever its size."""
 LINGER = 10.0
 """Seconds that an upstream stream is kept after its last reader has left (a reload comes back at once)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in one feed's log: the feed's own random name and a byte offset.
+    """A position in one feed's log: the feed's own random name and a byte offset.
 
-    Whoever reads on from it adds the bytes of the frames that have come (comments are no part of the log) and
-    knows the exact place to resume at, so that nothing is sent twice and nobody has to look for repeats.
+    A reader adds the bytes of the frames that have come (comments are not part of the log) and so knows
+    exactly where to resume: nothing is sent twice and no repeats need to be detected.
     """
 
     feed: str
@@ -50,7 +50,7 @@ class Cursor:
 
 
 class EventHub:
-    """The feeds of all jobs that anybody has looked at, bounded in bytes.
+    """The feeds of all viewed jobs, limited in bytes.
 
     ``ended`` is called whenever one of the jobs ends.
     """
@@ -68,9 +68,9 @@ class EventHub:
         self._total_bytes = total_bytes
         self._idle_bytes = idle_bytes
         self._keep = keep
-        self._left: dict[Feed, float] = {}  # when the last reader did, in loop time
+        self._left: dict[Feed, float] = {}  # when the last reader left, in loop time
         self._sweep: asyncio.TimerHandle | None = None
-        self._feeds: dict[str, Feed] = {}  # the least recently used is first
+        self._feeds: dict[str, Feed] = {}  # least recently used first
         self._costs: dict[str, int] = {}
         self._total = 0
 
@@ -80,15 +80,15 @@ class EventHub:
         return self._total
 
     def follow(self, job_id: str, *, whole: bool = True) -> Reader:
-        """A reader of one job's events, to be entered with ``async with``.
+        """Return a reader of one job's events, to be entered with ``async with``.
 
-        ``whole``: only once the history is in, so that its end and the ids in it are known. Otherwise the
-        reader takes what comes while it comes.
+        ``whole``: wait until the history is complete, so that its end and the ids in it are known. Otherwise
+        the reader gets events as they come.
         """
         return Reader(self, job_id, whole=whole)
 
     def enter(self, job_id: str) -> Feed:
-        """Hand out a job's feed to a reader."""
+        """Give a job's feed to a reader."""
         feed = self._feeds.pop(job_id, None) or Feed(
             job_id, self._open, self._grown, self._ended,
             sleep=self._sleep, linger=self._linger, limit=self._job_bytes,
@@ -115,14 +115,14 @@ class EventHub:
             self._sweep = asyncio.get_running_loop().call_later(self._keep, self._forget)
 
     def forget(self, job_id: str) -> None:
-        """Let go of a deleted job's events; whoever reads them sees the end of their stream."""
+        """Drop a deleted job's events; its readers see the end of their stream."""
         feed = self._feeds.get(job_id)
         if feed is not None:
             self._drop(feed)
             feed.retire()
 
     def reopen(self, job_id: str) -> None:
-        """A job that was over may go on: whoever reads it from now on sees what comes behind its end."""
+        """Note that a finished job may continue: later readers see what comes after its end."""
         feed = self._feeds.get(job_id)
         if feed is not None:
             feed.reopen()
@@ -149,7 +149,7 @@ class EventHub:
             self._drop(feed)
         if self._total <= self._total_bytes:
             return
-        # All that is left is being read: each job keeps its newest events.
+        # Everything left is being read: each job keeps its newest events.
         share = self._total_bytes // len(self._feeds)
         for feed in list(self._feeds.values()):
             feed.log.trim(max(0, share - (feed.cost - feed.log.held)))
@@ -157,7 +157,7 @@ class EventHub:
             self._costs[feed.job_id] = feed.cost
 
     def _forget(self) -> None:
-        """Let go of what nobody has read for a while, the longest unread first."""
+        """Drop feeds without readers for a while, longest unread first."""
         now = asyncio.get_running_loop().time()
         idle = sum(self._costs[feed.job_id] for feed in self._left)
         for feed, left in list(self._left.items()):
@@ -179,7 +179,7 @@ class EventHub:
 
 
 class Reader:
-    """One tab's place at a job's feed."""
+    """One tab's position in a job's feed."""
 
     def __init__(self, hub: EventHub, job_id: str, *, whole: bool) -> None:
         self._hub = hub
@@ -190,7 +190,7 @@ class Reader:
         self._over = False
 
     async def __aenter__(self) -> Self:
-        """Join the feed. Raises ArkorError when there is none to be had."""
+        """Join the feed. Raises ArkorError if that is impossible."""
         self._feed = self._hub.enter(self._job_id)
         try:
             await (self._feed.ready() if self._whole else self._feed.opened())
@@ -205,9 +205,9 @@ class Reader:
         self._hub.leave(self._feed)
 
     def begin(self, after: str | None = None, last_event_id: str | None = None) -> Cursor:
-        """Take a place: after an event id, at the cursor ``after``, else at the oldest frame kept.
+        """Set the position: after an event id, at the cursor ``after``, or else at the oldest stored frame.
 
-        The id goes first: EventSource resumes with it and goes on asking for its first cursor.
+        The id has priority: EventSource resumes with it and still sends its first cursor.
         """
         log = self._feed.log
         place = log.after(last_event_id.encode(errors="surrogateescape")) if last_event_id else None
@@ -223,16 +223,16 @@ class Reader:
         return int(digits) if self._feed.log.is_between_frames(int(digits)) else None
 
     def end(self) -> Cursor:
-        """The place after the newest frame."""
+        """The position after the newest frame."""
         return Cursor(self._feed.name, self._feed.log.size)
 
     @property
     def last_frame(self) -> bytes:
-        """The job's ``end`` once nothing will follow what the log has, else ``b""``."""
+        """The job's ``end`` once nothing will follow the log, else ``b""``."""
         return self._feed.end or b""
 
     def known(self, stop: int) -> bytes:
-        """The next piece of what lies before the offset ``stop``; ``b""`` at its end, or when it is lost."""
+        """Return the next piece before the offset ``stop``; ``b""`` at its end, or if it is lost."""
         if not self._feed.log.base <= self._offset < stop:
             return b""
         data = self._feed.log.read(self._offset)[: stop - self._offset]
@@ -241,24 +241,24 @@ class Reader:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the backend says about its own future, by header; ``{}`` until it has answered."""
+        """Headers about the backend's own deprecation; ``{}`` before its first answer."""
         return self._feed.headers
 
     def at(self, place: Cursor) -> bool:
-        """Whether all before ``place`` has been handed out."""
+        """Return whether everything before ``place`` has been read."""
         return self._offset == place.offset
 
     async def next(self, at_once: Take | None = None) -> bytes:
-        """The next piece, waiting for it: whole frames, or a comment on the connection's state.
+        """Return the next piece, waiting for it: whole frames, or a comment on the connection's state.
 
-        What comes during the wait is offered to ``at_once`` first; what it takes is not returned.
+        What comes during the wait is offered to ``at_once`` first; what that takes is not returned.
 
-        ``b""`` ends the stream: after the job's ``end``, when Studio closes, or when the reader was so slow
-        that the log has let go of what comes next, which a resumed stream then finds out.
+        ``b""`` ends the stream: after the job's ``end``, when Studio closes, or if the reader was so slow
+        that the log has dropped what comes next, which a resumed stream then detects.
         """
         feed, log = self._feed, self._feed.log
 
-        def take(block: bytes) -> bool:  # all before it has been handed out
+        def take(block: bytes) -> bool:  # everything before it has been read
             if at_once is None or not at_once(block):
                 return False
             self._offset += len(block)

@@ -1,7 +1,7 @@
 """One job's feed: its log, and the upstream stream that fills it while anybody reads.
 
-The stream is reconnected with backoff and jitter until the job's ``end``, resumed where it broke off. Whoever
-reads the log is told nothing but the connection's state; a fault before anything was known is theirs, though.
+The stream is reconnected with backoff and jitter until the job's ``end``, resumed where it broke off. Readers
+of the log only learn the connection's state, except that they get an error before the first event.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from .sse_frames import FrameSplitter
 log = logging.getLogger(__name__)
 
 BACKOFF = (0.25, 5.0)
-"""First and longest pause between reconnections, seconds, before jitter."""
+"""First and longest pause between reconnections in seconds, before jitter."""
 OPENING = 0.25
-"""Seconds that a stream which has opened gets for its first event."""
+"""Seconds that an open stream gets for its first event."""
 WINDOW = 0.02
-"""Seconds after which it is looked whether the backend's replay of the history has run dry."""
+"""Seconds after which to check whether the backend's replay of the history is complete."""
 TRICKLE = 4096
-"""Bytes a window: live events come more slowly, a replay faster."""
+"""Bytes per window: live events come more slowly, a replay faster."""
 REPLAY = 1.5
-"""Seconds after which a history that is still coming is shown as far as it is; the rest follows live."""
+"""Seconds after which an incomplete history is shown as it is; the rest follows live."""
 CATCH_UP = 0.5
-"""Seconds that a reader waits for news when there is an older log to show."""
+"""Seconds that a reader waits for news if there is an older log to show."""
 OWN_COST = 4096
-"""Bytes that a feed takes besides what it holds."""
+"""Bytes that a feed takes beside its content."""
 
 OpenEvents = Callable[[str, str | None], AbstractAsyncContextManager[aiohttp.ClientResponse]]
 
 
 class Sleep(Protocol):
-    """``asyncio.sleep``, so that a test can bring a clock of its own."""
+    """``asyncio.sleep``, so that a test can use its own clock."""
 
     async def __call__(self, delay: float) -> object: ...
 
@@ -52,7 +52,7 @@ class Sleep(Protocol):
 class Feed:
     """``grown`` is called with the feed whenever it may hold more than before, ``ended`` when the job ends.
 
-    An end that the history has already tells nobody anything.
+    An end within the history does not call it.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Feed:
         self.closed = False
         self.failure: ArkorError | None = None
         self.headers: dict[str, str] = {}
-        """Those of the backend's latest answer that a browser gets too."""
+        """Headers of the backend's latest answer that a browser gets, too."""
         self._open = open_events
         self._grown = grown
         self._ended = ended
@@ -97,7 +97,7 @@ class Feed:
         return OWN_COST + self.log.held + self._deduplicator.cost
 
     def acquire(self) -> None:
-        """A reader has come: make sure that the upstream stream runs."""
+        """Add a reader: ensure that the upstream stream is running."""
         self.readers += 1
         if self._timer is not None:
             self._timer.cancel()
@@ -112,15 +112,17 @@ class Feed:
             self._task = asyncio.create_task(self._run(), name=f"events of {self.job_id}")
 
     def release(self) -> None:
-        """A reader has left: the stream lingers a little, then closes; the log stays."""
+        """Remove a reader: the stream stays open briefly, then closes; the log stays."""
         self.readers -= 1
         if self.readers == 0 and self._task is not None:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self.stop)
 
     async def ready(self) -> None:
-        """Wait until the history is in. Raises ArkorError if the backend refused the job or is away."""
+        """Wait until the history is complete. Raises ArkorError if the backend refuses the job or is
+        unavailable.
+        """
         try:
-            # The backend client bounds how long a connection may take.
+            # The backend client limits how long a connection may take.
             async with asyncio.timeout(CATCH_UP if self.log.size else None):
                 await self._settled.wait()
         except TimeoutError:
@@ -129,14 +131,14 @@ class Feed:
             raise self.failure
 
     async def opened(self) -> None:
-        """Wait until there is something to follow. Raises ArkorError as :meth:`ready` does."""
+        """Wait until there is something to follow. Raises ArkorError as `ready`."""
         while not (self.connected or self.log.size or self._settled.is_set()):
             await self.log.changed()
         if self.failure is not None:
             raise self.failure
 
     def reopen(self) -> None:
-        """Take back the job's end, if it has come: the stream is resumed for those who read, or will."""
+        """Undo the job's end, if it has come: the stream is resumed for present and future readers."""
         if self.end is None or self.closed:
             return
         self._deduplicator.reopen()
@@ -144,7 +146,7 @@ class Feed:
             self._start()
 
     def stop(self) -> None:
-        """Leave the upstream stream; a reader that comes later opens another."""
+        """Leave the upstream stream; a later reader opens another."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -162,7 +164,7 @@ class Feed:
         self._history_is_in()
 
     async def close(self) -> None:
-        """As :meth:`retire`; waits until the upstream stream is left."""
+        """As `retire`, but wait until the upstream stream is closed."""
         self.retire()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
@@ -183,7 +185,7 @@ class Feed:
                     pause = BACKOFF[0]
             except ArkorError as error:
                 if not (self.connected or self._settled.is_set() or self.log.size):
-                    self.failure = error  # refused, and nothing was ever shown: say why at once
+                    self.failure = error  # refused before anything was shown: say why at once
                     break
                 log.info("events of job %s: %s", self.job_id, error.text)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -201,7 +203,7 @@ class Feed:
         self._tell(connected=False)
 
     async def _connection(self) -> bool:
-        """Read one upstream stream to its end; whether it brought anything."""
+        """Read one upstream stream to its end; return whether it brought anything."""
         loop = asyncio.get_running_loop()
         deduplicator, splitter, before = self._deduplicator, FrameSplitter(), self.log.size
         resume = deduplicator.resume_id
@@ -220,7 +222,7 @@ class Feed:
                         loop.call_soon(self._grown, self)
                     if deduplicator.end is not None:
                         if self._settled.is_set():
-                            self._ended()  # before any reader can ask what has come of the job
+                            self._ended()  # before any reader can ask what has become of the job
                         break
             finally:
                 if settling is not None:
@@ -228,7 +230,7 @@ class Feed:
         return self.log.size > before
 
     async def _settle(self) -> None:
-        """Call the history complete once events no longer come in bulk."""
+        """Mark the history as complete once events no longer come in bulk."""
         begun, seen = self.log.size, -1
         for waited in range(int(REPLAY / WINDOW)):
             size = self.log.size

@@ -1,4 +1,4 @@
-"""A job's figures as a file: CSV, JSON Lines, or TensorBoard's event files; of a running job so far."""
+"""A job's figures as a file: CSV, JSON Lines, or TensorBoard's event files; so far, for a running job."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
 
 QUIET_SECONDS: Final = (5.0, 1.5)
-"""So long nothing comes at first, or after something, of a job that goes on: that is all there is for now."""
+"""Silence after which a running job's figures count as complete for now."""
 WHOLE_SECONDS: Final = 30.0
-"""So long nothing may come of a job that is over before its end has."""
+"""Silence that is allowed before the end of a finished job."""
 LOG: Final = ("epoch", "loss", "evalLoss", "learningRate", "tokensPerSecond", "samplesPerSecond")
 MACHINE: Final = (
     "cpu", "processCpu", "memory", "memoryFree", "disk", "gpu", "gpuMemory", "gpuWatts", "gpuCelsius",
@@ -34,16 +34,16 @@ MACHINE: Final = (
 FIRST: Final = ("event", "timestamp", "step")
 KNOWN: Final = frozenset((*FIRST, *LOG, *MACHINE))
 TAGS: Final = {"loss": "train/loss", "evalLoss": "eval/loss", "learningRate": "train/learning_rate"}
-"""TensorBoard's names, where they are not ``train/`` or ``system/`` and the field."""
+"""TensorBoard's names, if they are not ``train/`` or ``system/`` and the field."""
 
 Row = dict[str, Any]
-"""``event``, ``timestamp``, ``step`` and the figures of one event, none of which is out of range."""
+"""Return ``event``, ``timestamp``, ``step`` and the figures of one event, without those out of range."""
 
 
 async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
-    """A job's figures in the order in which they came, each step once: all where it is ``over``.
+    """Return a job's figures in order, each step once: all of them if the job is ``over``.
 
-    Raises as :func:`history` does.
+    Raises as `history`.
     """
     rows: list[Row] = []
     fields = {events.TRAINING_LOG: list(LOG), events.SYSTEM_METRICS: list(MACHINE)}
@@ -58,9 +58,9 @@ async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
 async def history(
     backend: Backend, job_id: str, *, over: bool
 ) -> AsyncGenerator[tuple[str, dict[str, object]], None]:
-    """Yield a job's events, name and data, that are there: all where it is ``over``.
+    """Yield a job's existing events, name and data: all of them if the job is ``over``.
 
-    Raises ArkorError, also where the history of a job that is over breaks off.
+    Raises ArkorError, also if the history of a finished job breaks off.
     """
     first, quiet = (WHOLE_SECONDS,) * 2 if over else QUIET_SECONDS
     async with aclosing(follow(backend, job_id)) as items:
@@ -85,7 +85,7 @@ async def history(
 def _take(rows: list[Row], name: str, data: dict[str, object], fields: list[str] | None) -> None:
     step = _number(data.get("step"))
     if name == events.TRAINING_RESUMED and step is not None:
-        # What came of later steps is made again.
+        # Later steps will be computed again.
         rows[:] = [row for row in rows if row["step"] is None or row["step"] <= step]
     if fields is None:
         return
@@ -98,7 +98,7 @@ def _take(rows: list[Row], name: str, data: dict[str, object], fields: list[str]
 
 
 def _number(value: object) -> float | None:
-    """A finite number; anything else is none."""
+    """Return a finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -108,7 +108,7 @@ def _number(value: object) -> float | None:
 
 
 def as_csv(rows: Iterable[Row]) -> str:
-    """A line an event, an empty cell for a figure that it does not have; texts cannot be formulas."""
+    """Return one line per event, with empty cells for missing figures; texts cannot become formulas."""
     out = io.StringIO()
     rows = list(rows)
     own = dict.fromkeys(field for row in rows for field in row if field not in KNOWN)
@@ -123,14 +123,14 @@ def as_csv(rows: Iterable[Row]) -> str:
 
 
 def as_jsonl(rows: Iterable[Row]) -> str:
-    """One JSON object a line."""
+    """Return one JSON object per line."""
     return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
-    """Event files for ``tensorboard --logdir folder``, by TensorBoard's own writer.
+    """Write event files for ``tensorboard --logdir folder`` with TensorBoard's own writer.
 
-    Raises BadRequestError where it is not installed.
+    Raises BadRequestError if it is not installed.
     """
     try:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -166,4 +166,4 @@ def _moment(time: object) -> float | None:
 
 
 TEXTS: Final[dict[str, Callable[[Iterable[Row]], str]]] = {"csv": as_csv, "jsonl": as_jsonl}
-"""How rows become a text, by format."""
+"""The function for each text format."""

@@ -1,7 +1,7 @@
-"""A job's events from the first to the last, over as many connections as it takes.
+"""A job's events from the first to the last, over as many connections as necessary.
 
-The stream is resumed behind the last id, repeats are dropped, and a backend that is away is asked again for
-as long as it takes: a job may run for days. What cannot pass by waiting (a refusal) ends it.
+The stream is resumed after the last id, repeats are dropped, and an unavailable backend is tried for as long
+as it takes: a job may run for days. Only permanent failures (a refusal) end it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
 
 BACKOFF: Final = (0.5, 30.0)
-"""First and longest pause between two connections, in seconds, before jitter."""
+"""First and longest pause between two connections in seconds, before jitter."""
 QUEUE_SECONDS: Final = (0.3, 2.0)
-"""When a job with a silent stream is asked for its place in the queue first, and how often then."""
+"""When to first ask for a silent job's position in the queue, and how often after that."""
 REASONS: Final = 5
-"""How many reasons one outage may have, so that one with ever new words is no flood."""
+"""Reported reasons per outage at most, in case every message is new."""
 
 
 class Sleep(Protocol):
-    """``asyncio.sleep``, so that a test can bring a clock of its own."""
+    """``asyncio.sleep``, so that a test can use its own clock."""
 
     async def __call__(self, delay: float) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """One event. ``data`` is its JSON object, or the text as it came when it is no JSON object."""
+    """One event. ``data`` is its JSON object, or its text if that is not a JSON object."""
 
     name: str
     data: dict[str, object] | str
@@ -48,7 +48,7 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The stream was lost (``fault`` says why, each reason once an outage), or is back (None)."""
+    """The stream was lost (``fault`` says why, each reason once per outage), or is back (None)."""
 
     fault: str | None
 
@@ -70,9 +70,9 @@ async def follow(
 ) -> AsyncGenerator[JobEvent | Connection | Waiting, None]:
     """Yield each of the job's events once, in order, until the backend says that there are no more.
 
-    Before the first of them, the job's place in the queue is yielded too, each time that it changes.
+    Before the first one, the job's position in the queue is yielded, too, whenever it changes.
 
-    Raises ArkorError when the backend refuses the job or the identity.
+    Raises ArkorError if the backend refuses the job or the identity.
     """
     deduplicator = Deduplicator()
     pause, reasons = BACKOFF[0], set[str]()
@@ -110,7 +110,7 @@ async def follow(
                 reasons.add(fault.text)
                 yield Connection(fault.text)
         else:
-            # A backend may close without `end`. One more look makes sure that nothing was left behind.
+            # A backend may close without `end`. One more connection ensures that nothing is missing.
             if not brought and await _is_over(backend, job_id):
                 return
         if brought:
@@ -120,7 +120,7 @@ async def follow(
 
 
 class _Queue:
-    """Where a job stands in its backend's queue, asked for while its stream is silent."""
+    """A job's position in its backend's queue, polled while its stream is silent."""
 
     def __init__(self, backend: Backend, job_id: str) -> None:
         self._backend = backend
@@ -129,14 +129,14 @@ class _Queue:
         self.left = False
 
     async def places(self, reading: asyncio.Future[bytes]) -> AsyncGenerator[Waiting, None]:
-        """Yield each new place until ``reading`` has brought something, or the job waits no longer."""
+        """Yield each new position until ``reading`` has brought something, or the job no longer waits."""
         pause = QUEUE_SECONDS[0]
         while not self.left:
             await asyncio.wait({reading}, timeout=pause)
             if reading.done():
                 return
             pause = QUEUE_SECONDS[1]
-            with contextlib.suppress(ArkorError):  # the stream tells what is wrong, and tries again
+            with contextlib.suppress(ArkorError):  # the stream reports the error, and tries again
                 job = await job_of(self._backend, self._job_id)
                 place = waiting_of(job)
                 self.left = place is None
@@ -146,7 +146,7 @@ class _Queue:
 
 
 def waiting_of(job: dict[str, object]) -> Waiting | None:
-    """A job's place in the queue; None when it does not wait, or its backend does not say where."""
+    """Return a job's position in the queue; None if it does not wait, or its backend does not say."""
     queue = job.get("queue")
     if job.get("status") != "queued" or not isinstance(queue, dict):
         return None
@@ -176,7 +176,7 @@ def read_event(frame: bytes) -> JobEvent:
 
 
 async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
-    """The job as it is now; empty when the backend's answer has none. Raises ArkorError."""
+    """Return the current job; empty if the backend's answer has none. Raises ArkorError."""
     body = (await backend.get_job(job_id)).body
     try:
         job = json.loads(body).get("job")

@@ -1,7 +1,7 @@
-"""One job's events as Studio keeps them: an append-only byte sequence that any number of tabs read.
+"""Studio's log of one job's events: an append-only byte sequence that any number of tabs read.
 
-A position in it is a byte offset, so that "go on from exactly there" is a number and a slice, and a reader
-that stalls costs its socket's buffer and nothing more.
+A position in it is a byte offset, so that resuming exactly there is a number and a slice, and a stalled
+reader costs only its socket's buffer.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable
 Take = Callable[[bytes], bool]
 """Takes a block at once; returns whether it did."""
 SLICE = 64 << 10
-"""Bytes that one read hands out at least, where there are as many: each write has a cost of its own."""
+"""Bytes that one read returns at least, if available: each write has a fixed cost."""
 MERGED = 16 << 10
 """Bytes up to which small blocks are joined: live frames come one by one."""
 
 
 class FrameLog:
-    """Blocks of whole frames. Past ``limit`` bytes the oldest go and ``base`` moves up."""
+    """Blocks of whole frames. Beyond ``limit`` bytes the oldest are dropped and ``base`` moves up."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -35,10 +35,10 @@ class FrameLog:
         return self.size - self.base
 
     def append(self, block: bytes) -> None:
-        """Add whole frames at the end."""
+        """Append whole frames."""
         if not block:
             return
-        # Readers first: keeping the block takes as long as handing it on.
+        # Readers first: storing the block takes as long as passing it on.
         waiting, self._waiting = self._waiting, []
         for reader in waiting:
             news, take = reader
@@ -57,11 +57,11 @@ class FrameLog:
         self.trim(self._limit)
 
     def blocks(self) -> list[bytes]:
-        """All that is kept, in order."""
+        """Return everything stored, in order."""
         return self._blocks
 
     def trim(self, limit: int) -> None:
-        """Let go of the oldest blocks until at most ``limit`` bytes, or the newest block, are left."""
+        """Drop the oldest blocks until at most ``limit`` bytes, or the newest block, are left."""
         gone = 0
         while self.held > limit and gone < len(self._blocks) - 1:
             self.base += len(self._blocks[gone])
@@ -69,26 +69,26 @@ class FrameLog:
         del self._blocks[:gone], self._starts[:gone]
 
     def wake(self) -> None:
-        """Let every waiting reader look again."""
+        """Wake every waiting reader."""
         waiting, self._waiting = self._waiting, []
         for news, _ in waiting:
             if not news.done():
                 news.set_result(None)
 
     async def changed(self, take: Take | None = None) -> None:
-        """Wait for the next :meth:`append` or :meth:`wake`.
+        """Wait for the next `append` or `wake`.
 
-        ``take`` is called with each block that is appended meanwhile. As long as it returns True the wait
-        continues: that saves a task switch an event.
+        ``take`` is called with each block appended meanwhile. As long as it returns True the wait continues,
+        which saves a task switch per event.
         """
         news = asyncio.get_running_loop().create_future()
         self._waiting.append((news, take))
         await news
 
     def read(self, offset: int) -> bytes:
-        """Some of the bytes from ``offset`` on, ending with a frame; ``b""`` when there are none yet.
+        """Return some of the bytes from ``offset`` on, ending with a frame; ``b""`` if there are none yet.
 
-        ``offset`` lies between ``base`` and ``size``.
+        ``offset`` is between ``base`` and ``size``.
         """
         if offset >= self.size:
             return b""
@@ -101,7 +101,7 @@ class FrameLog:
         return first if stop == index + 1 else b"".join([first, *self._blocks[index + 1 : stop]])
 
     def is_between_frames(self, offset: int) -> bool:
-        """Whether a frame that is kept begins at ``offset``, or the next one will."""
+        """Return whether a stored frame begins at ``offset``, or the next one will."""
         if not self.base <= offset <= self.size:
             return False
         index = bisect_right(self._starts, offset) - 1
@@ -111,9 +111,9 @@ class FrameLog:
         return self._blocks[index][inside - 2 : inside] == b"\n\n"
 
     def after(self, identity: bytes) -> int | None:
-        """The offset after the first frame with this id; None when no frame kept has it.
+        """Return the offset after the first frame with this id; None if no stored frame has it.
 
-        Ids need not be unique: going on after the first loses nothing, and the reader knows a repeat.
+        Ids need not be unique: continuing after the first loses nothing, and the reader detects repeats.
         """
         lines = (b"id: " + identity + b"\n", b"id:" + identity + b"\n")
         for start, block in zip(self._starts, self._blocks, strict=True):

@@ -1,8 +1,8 @@
 """JobsCache: one poll feeds every tab.
 
-Tabs ask for the list every few seconds. However many they are, the backend is asked at most once an
-interval, and not at all once nobody has asked for a while. The list stays bytes from the backend to the
-browser: hashed and compressed once for each change.
+Tabs request the list every few seconds. However many they are, the backend is polled at most once per
+interval, and not at all after a while without requests. The list stays bytes from the backend to the browser:
+hashed and compressed once for each change.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERVAL = 5.0
-"""Seconds between two polls while somebody asks."""
+"""Seconds between two polls while there are requests."""
 PATIENCE = 2.0
-"""Seconds that a poll under way is waited for when there is an older list to answer with."""
+"""Seconds to wait for a running poll if an older list is available."""
 IDLE = 15.0
-"""Seconds without a question after which polling stops."""
+"""Seconds without a request after which polling stops."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class JobsList:
         return cls(answer.body, answer.headers, hashlib.blake2b(answer.body, digest_size=16).hexdigest())
 
     async def gzipped(self) -> bytes:
-        """The list in gzip coding, compressed once, in a thread."""
+        """Return the list in gzip coding, compressed once, in a thread."""
         if self._gzip is None:
             self._gzip = asyncio.ensure_future(asyncio.to_thread(_gzip, self.body))
         return self._gzip.result() if self._gzip.done() else await asyncio.shield(self._gzip)
@@ -59,7 +59,7 @@ def _gzip(body: bytes) -> bytes:
 
 
 class JobsCache:
-    """The jobs list of the backend, at most :data:`INTERVAL` seconds old while somebody looks."""
+    """The backend's list of jobs, at most `INTERVAL` seconds old while it is requested."""
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Answer]], *, clock: Callable[[], float] = time.monotonic,
@@ -80,9 +80,9 @@ class JobsCache:
         self._due = asyncio.Event()
 
     async def get(self) -> tuple[JobsList, int | None]:
-        """The list, and the seconds since it was good when it is not fresh (else None).
+        """Return the list, and if it is not fresh the seconds since it was (else None).
 
-        Raises the backend's ArkorError when there is no list to fall back on.
+        Raises the backend's ArkorError without an older list.
         """
         self._asked_at = self._clock()
         if self._poller is None:
@@ -98,11 +98,11 @@ class JobsCache:
 
     @property
     def trouble(self) -> ArkorError | None:
-        """Why the last poll failed; None after a good one."""
+        """Why the last poll failed; None after a successful one."""
         return self._failure
 
     def refresh(self) -> None:
-        """Something has changed: poll at once; whoever asks meanwhile waits for that answer."""
+        """Poll at once after a change; requests meanwhile wait for that answer."""
         if self._poller is not None:
             self._new_round()
             self._due.set()
@@ -111,7 +111,7 @@ class JobsCache:
         self._round, self._round_at = asyncio.Event(), self._clock()
 
     async def _wait(self, round_: asyncio.Event) -> None:
-        """Wait for the poll that ends this round; not for long where an older list will do."""
+        """Wait for the poll that ends this round, but not long if an older list will do."""
         left = self._round_at + self._patience - self._clock()
         try:
             async with asyncio.timeout(None if self._list is None else max(0, left)):

@@ -1,10 +1,10 @@
-"""Server-sent event frames as opaque bytes: where one ends, which id it has, what kind it is.
+"""Server-sent event frames as opaque bytes: where one ends, its id and its kind.
 
-The daemon relays events and never reads them: no JSON is parsed here. Framing follows the WHATWG HTML
+The daemon relays events without reading them: no JSON is parsed here. Framing follows the WHATWG HTML
 standard, §9.2 "Server-sent events" (lines end in LF, CRLF or CR; a blank line ends a frame).
 
 A *block* is a run of whole frames as one ``bytes``, each with its blank line. A history of 100,000 events
-comes as some hundred blocks, and what can be done to a block at once is not done to each frame.
+comes as some hundred blocks, so that most work is done per block and not per frame.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PING_NAME = PING.encode()
 END_NAME = END.encode()
 
 MAX_FRAME = 32 << 20
-"""Bytes; a longer frame is dropped whole, so that a backend cannot fill the memory with one."""
+"""In bytes; a longer frame is dropped, so that a backend cannot fill the memory with one."""
 
 SHORT = 100
-"""Bytes; an event of a training is longer, a ``ping`` or an ``end`` shorter."""
+"""In bytes; a training event is longer, a ``ping`` or an ``end`` shorter."""
 
 _BOM = b"\xef\xbb\xbf"
 _COMMENTS = re.compile(rb"\A(?::[^\n]*(?:\n|\Z))+")
@@ -42,7 +42,7 @@ class FrameSplitter:
         self.dropped = 0
 
     def feed(self, data: bytes) -> bytes:
-        """The block of the frames that ``data`` completes; ``b""`` when it completes none."""
+        """Return the block of the frames that ``data`` completes; ``b""`` if it completes none."""
         between = not self._rest and self._head is None and not self._after_cr
         if between and data.endswith(b"\n\n") and b"\r" not in data:  # live events come whole
             return data
@@ -76,29 +76,29 @@ class FrameSplitter:
         return block
 
     def _without_bom(self, head: bytes) -> bytes:
-        """``head``, the stream's first bytes, once it is clear whether they are a byte order mark."""
+        """Return ``head``, the stream's first bytes, once it is clear whether they are a byte order mark."""
         undecided = len(head) < len(_BOM) and _BOM.startswith(head)
         self._head = head if undecided else None
         return b"" if undecided else head.removeprefix(_BOM)
 
 
 def frames_in(block: bytes) -> list[bytes]:
-    """The block's frames as they stand, each without its blank line."""
+    """Return the block's frames unchanged, each without its blank line."""
     frames = block.split(b"\n\n")
     frames.pop()
     return frames
 
 
 def without_comments(frame: bytes) -> bytes:
-    """The frame without the comments and blank lines before its first field; ``b""`` when it has none."""
+    """Return the frame without comments and blank lines before its first field; ``b""`` if it has none."""
     return _COMMENTS.sub(b"", frame.strip(b"\n"))
 
 
 def is_plain(block: bytes, frames: list[bytes]) -> bool:
-    """Whether each of ``frames`` begins with its id and none is a ``ping`` or an ``end``.
+    """Return whether each of ``frames`` begins with its id and none is a ``ping`` or an ``end``.
 
-    So it is nearly always, and then no frame needs a look of its own. A control frame that has an id after
-    all is short, or the last.
+    That is nearly always so, and then no frame needs to be examined. A control frame with an id is short, or
+    the last.
     """
     if min(frames) < b"id:" or max(frames) >= b"id;" or block.endswith(b"\n\n\n"):
         return False
@@ -106,22 +106,22 @@ def is_plain(block: bytes, frames: list[bytes]) -> bool:
 
 
 def is_control(frames: bytes) -> bool:
-    """Whether any of these frames is a ``ping`` or an ``end`` behind its id."""
+    """Return whether any of these frames is a ``ping`` or an ``end`` after its id."""
     return _CONTROL.search(frames) is not None
 
 
 def frame_id(frame: bytes) -> bytes | None:
-    """The frame's id, or None. The last ``id`` line counts."""
+    """Return the frame's id, or None. The last ``id`` line counts."""
     found = _ID.findall(frame) if b"id:" in frame else None
     return found[-1] if found else None
 
 
 def event_name(frame: bytes) -> bytes:
-    """The frame's event name, ``b""`` when it has none. The last ``event`` line counts."""
+    """Return the frame's event name, ``b""`` if it has none. The last ``event`` line counts."""
     found = _EVENT.findall(frame)
     return found[-1] if found else b""
 
 
 def has_fields(frame: bytes) -> bool:
-    """Whether the frame is more than comments and a ``retry``."""
+    """Return whether the frame is more than comments and a ``retry``."""
     return _FIELD.search(frame) is not None

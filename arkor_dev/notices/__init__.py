@@ -1,6 +1,6 @@
-"""Notices without a tab: a webhook and a command, when a job has finished, failed, paused or met no number.
+"""Notices without a tab: a webhook and a command, when a job has finished, failed, paused or diverged.
 
-``arkor-dev start`` and the daemon both follow jobs, and a claim on the disk sees to it that each notice goes
-out once. Nothing here can hold up a job, a page or an end. Start with ``notifier``; ``arkor.toml``'s table
-is read in ``project/toml/notify.py``.
+Start with ``notifier``. Both ``arkor-dev start`` and the daemon follow jobs; a claim on disk ensures that
+each notice is sent once. Nothing here can delay a job, a page or an exit. ``arkor.toml``'s table is read in
+``project/toml/notify.py``.
 """

@@ -1,7 +1,7 @@
-"""What was told already, on the disk, so that whoever follows a job tells it once; and whether anybody is.
+"""Records on disk of which notices were sent, so that each is sent once, and whether any may be sent.
 
-A project comes from anywhere, and its ``[notify]`` may name a program. So nothing of it runs before somebody
-has started a training of this project with just this table: opening Studio on a folder runs nothing.
+A project comes from anywhere, and its ``[notify]`` may name a program. So nothing of it runs before the user
+has started a training of this project with exactly this table: opening Studio on a folder runs nothing.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 
 TRUSTED: Final = "trusted"
 KEPT_SECONDS: Final = 90 * 86_400
-"""A claim that old is about nothing that anybody still follows."""
+"""The age after which a claim cannot concern a followed job."""
 
 
 class Claims:
-    """The claims of one project, in a folder of this user's."""
+    """The claims of one project, in a private folder of this user."""
 
     def __init__(self, settings: Settings) -> None:
         digest = hashlib.sha256(str(settings.project).encode()).hexdigest()[:20]
         self._folder: Path = settings.data / "notices" / digest
 
     def take(self, *facts: str) -> bool:
-        """Whether what ``facts`` name is ours to tell; from then on it is told. A full disk lets it be."""
+        """Return whether the notice of ``facts`` is ours to send, and record it as sent; a full disk allows
+        it.
+        """
         name = hashlib.sha256("\0".join(facts).encode(errors="surrogatepass")).hexdigest()
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ class Claims:
         return True
 
     def trust(self, mark: str) -> None:
-        """Somebody has started a training with the table of this mark; old claims go."""
+        """Record that a training was started with the table of this mark; delete old claims."""
         with contextlib.suppress(OSError):
             write_private(self._folder / TRUSTED, mark.encode())
             old = time.time() - KEPT_SECONDS
@@ -54,7 +56,7 @@ class Claims:
                     path.unlink()
 
     def trusted(self, mark: str) -> bool:
-        """Whether that is the table with which a training was started last."""
+        """Return whether the last training was started with the table of this mark."""
         try:
             return read_small(self._folder / TRUSTED, 1024) == mark.encode()
         except OSError:

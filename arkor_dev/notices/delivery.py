@@ -1,7 +1,7 @@
-"""Telling: one request to a webhook, signed and tried again, and one program without a shell.
+"""Sending: a signed request to a webhook, with retries, and a program without a shell.
 
-Whatever the other side does, a notice ends within a bounded time and says in a sentence what went wrong. The
-sentence names neither the address, which is a secret with many services, nor what was answered.
+Whatever the other side does, sending ends within a limited time and says in a sentence what went wrong. The
+sentence contains neither the address, which is a secret with many services, nor the answer.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
     from arkor_dev.project.toml.notify import Notify
 
 PAUSES: Final = (1.0, 5.0, 15.0)
-"""Seconds before each further try of a webhook."""
+"""Seconds before each further attempt of a webhook."""
 WEBHOOK_SECONDS: Final = 10.0
 COMMAND_SECONDS: Final = 30.0
 
 
 class UndeliveredError(Exception):
-    """It was not told; the text says why, for a person."""
+    """The notice was not sent; the text says why."""
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """``X-Arkor-Signature``: HMAC-SHA256 over the timestamp, a dot and the body."""
+    """Return ``X-Arkor-Signature``: HMAC-SHA256 over the timestamp, a dot and the body."""
     return "sha256=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Send ``facts`` to the webhook. Raises UndeliveredError after the last try."""
+    """Send ``facts`` to the webhook. Raises UndeliveredError after the last attempt."""
     address = notify.webhook or environ.get(notify.webhook_env or "", "")
     if not address:
         raise UndeliveredError(f"the environment variable {notify.webhook_env} is not set")
@@ -59,13 +59,13 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
         "Content-Type": "application/json",
         "User-Agent": f"arkor-dev/{__version__}",
         "X-Arkor-Event": str(facts["event"]),
-        "X-Arkor-Delivery": secrets.token_hex(16),  # the same for each try
+        "X-Arkor-Delivery": secrets.token_hex(16),  # the same for each attempt
     }
     body = json.dumps(facts).encode()
     secret = environ.get(notify.secret_env, "") if notify.secret_env else None
     if secret == "":
         raise UndeliveredError(f"the environment variable {notify.secret_env} is not set")
-    # A session of its own: nothing of a backend's (its token, its proxy's address) is near it.
+    # A separate session: nothing of a backend's (its token, its proxy's address) is near it.
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
         for pause in (*PAUSES, None):
             timestamp = str(int(time.time()))
@@ -87,7 +87,7 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
 async def _try(
     session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str]
 ) -> str | None:
-    """Why it was not taken this time, None where it was. Raises UndeliveredError where it never will be."""
+    """Send once; return why it was not accepted, or None. Raises UndeliveredError if a retry is useless."""
     async with session.post(
         url,
         data=body,
@@ -97,7 +97,7 @@ async def _try(
         timeout=aiohttp.ClientTimeout(total=WEBHOOK_SECONDS),
     ) as answer:
         status = answer.status
-        answer.close()  # whatever it says, however much
+        answer.close()  # whatever it answers, however much
     if 200 <= status < 300:
         return None
     if status in (408, 425, 429) or status >= 500:
@@ -107,9 +107,9 @@ async def _try(
 
 
 async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
-    """Run the command: ``facts`` as JSON on its standard input, the main ones in its environment too.
+    """Run the command with ``facts`` as JSON on standard input, and the main ones in its environment.
 
-    Raises UndeliveredError where it cannot be started, takes too long or ends with a fault.
+    Raises UndeliveredError if it cannot be started, takes too long or fails.
     """
     hidden = {notify.secret_env, notify.webhook_env}
     job = facts["job"]
@@ -126,7 +126,7 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
 
 
 async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
-    """Show a notice on this machine's desktop, by its own program. Raises UndeliveredError as ``run``."""
+    """Show a desktop notification on this machine, by its own program. Raises UndeliveredError as `run`."""
     text = str(facts["message"])
     if found := shutil.which("notify-send", path=environ.get("PATH")):
         # Some desktops read markup in the text.
@@ -144,7 +144,9 @@ async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Pa
 
 
 async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, said: bytes) -> None:
-    """Run a program in ``folder``, with ``said`` on its standard input; see that it ends well, in time."""
+    """Run a program in ``folder``, with ``said`` on its standard input; require success within the time
+    limit.
+    """
     name = os.path.basename(argv[0])  # noqa: PTH119 (a name for a sentence)
     try:
         process = await asyncio.create_subprocess_exec(
@@ -156,13 +158,13 @@ async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, sai
         raise UndeliveredError(f"the command {name} cannot be started: {error}") from None
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
-            with contextlib.suppress(ConnectionError):  # it need not read what it is told
+            with contextlib.suppress(ConnectionError):  # it need not read its input
                 await process.communicate(said)
             status = await process.wait()
     except TimeoutError:
         raise UndeliveredError(f"the command {name} took longer than {COMMAND_SECONDS:g} s") from None
     finally:
-        if process.returncode is None:  # what an ended one has left running is its own matter
+        if process.returncode is None:  # what an ended program has left running is its own matter
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.shield(process.wait())

@@ -1,4 +1,4 @@
-"""From a job's event to what is told of it: whether, once, and in which words."""
+"""From a job's event to a notice: whether to send it, once, and its words."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from arkor_dev.project.toml.notify import Notify
 
 AT_ONCE: Final = 16
-"""Notices that are on their way at a time; a backend that floods us with ends is no reason for more."""
+"""Concurrent notices at most, in case a backend floods us with ends."""
 SETTLE_SECONDS: Final = 25.0
-"""How long a command that has nothing else to do waits for its notices."""
+"""How long a command that is otherwise done waits for its notices."""
 STATUS: Final = {"finished": "completed", "failed": "failed", "paused": "paused", "non-finite": "running"}
 
 
 def kinds_of(event: JobEvent) -> tuple[str, ...]:
-    """What an event is, the nearest of `KINDS` first; nothing for one that is not told.
+    """Return what an event is, the closest of `KINDS` first; nothing for one without a notice.
 
-    A pause at the backend's own end is nobody's news.
+    A pause because the backend itself ends is not reported.
     """
     data = event.data if isinstance(event.data, dict) else {}
     match event.name:
@@ -52,7 +52,7 @@ def kinds_of(event: JobEvent) -> tuple[str, ...]:
 def facts_of(
     kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """What is told: plain words and figures, nothing of the job's config.
+    """Return the content: plain words and figures, nothing of the job's config.
 
     ``verdict`` is that of the job's evaluation, ``{verdict, sentence}``.
     """
@@ -93,7 +93,7 @@ def facts_of(
 
 
 def verdict_of(event: JobEvent) -> dict[str, str] | None:
-    """The verdict that an event brings, ``{verdict, sentence}``; None where it brings none."""
+    """Return the verdict in an event, ``{verdict, sentence}``; None if it has none."""
     data = event.data if isinstance(event.data, dict) else {}
     found = data.get("evaluation") if event.name == events.EVALUATION_COMPLETED else None
     if not isinstance(found, dict):
@@ -103,7 +103,7 @@ def verdict_of(event: JobEvent) -> dict[str, str] | None:
 
 
 class Notifier:
-    """Tells what ``[notify]`` of the project asks for. ``warn`` hears, in a sentence, what was not told."""
+    """Sends the notices of ``[notify]``. ``warn`` is called with a sentence about each failure."""
 
     def __init__(
         self, settings: Settings, warn: Callable[[str], object], environ: Mapping[str, str] = os.environ
@@ -116,7 +116,7 @@ class Notifier:
         self._verdicts: dict[str, dict[str, str]] = {}
 
     async def ready(self) -> bool:
-        """Whether there is somebody to tell, and a training was started here with just this table."""
+        """Whether there is a recipient, and a training was started here with exactly this table."""
         return await asyncio.to_thread(self._table) is not None
 
     def _table(self) -> Notify | None:
@@ -124,7 +124,7 @@ class Notifier:
         return notify if notify is not None and self._claims.trusted(notify.mark) else None
 
     async def trust(self) -> None:
-        """Somebody is starting a training of this project: from now on its table is obeyed."""
+        """Note that the user starts a training of this project: from now on its table applies."""
 
         def keep() -> None:
             if notify := load_notify(self._settings.project):
@@ -133,7 +133,7 @@ class Notifier:
         await asyncio.to_thread(keep)
 
     def take(self, job_id: str, name: str, event: JobEvent) -> None:
-        """Tell of an event, where it is one that is told. Returns at once."""
+        """Send an event's notice, if it has one. Returns at once."""
         if verdict := verdict_of(event):
             self._verdicts = {**dict(list(self._verdicts.items())[1 - AT_ONCE :]), job_id: verdict}
         if (kinds := kinds_of(event)) and len(self._tasks) < AT_ONCE:
@@ -143,12 +143,12 @@ class Notifier:
             task.add_done_callback(self._tasks.discard)
 
     async def settled(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until all is told, but no longer than that."""
+        """Wait until all notices are sent, for at most so long."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
 
     async def close(self) -> None:
-        """Let go of what is still on its way."""
+        """Cancel what is still being sent."""
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
@@ -181,7 +181,7 @@ class Notifier:
 
 @asynccontextmanager
 async def notifying(settings: Settings, warn: Callable[[str], object]) -> AsyncIterator[Notifier]:
-    """A notifier of a command that starts a training; its end waits a while for what is to be told."""
+    """Return a notifier for a command that starts a training; its end waits a while for unsent notices."""
     notifier = Notifier(settings, warn)
     with contextlib.suppress(OSError):
         await notifier.trust()

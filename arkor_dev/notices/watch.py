@@ -1,7 +1,7 @@
-"""The daemon's eye on jobs that nobody looks at, where somebody is to be told of them.
+"""Watching jobs for notices in the daemon, when no tab follows them.
 
-The list is asked for four times a minute, and only in a project with a ``[notify]`` that is obeyed. A job
-that is not over is followed by its events; one that came and went between two looks is read once.
+The list is polled four times a minute, and only in a project whose ``[notify]`` applies. The events of an
+unfinished job are followed; a job that started and ended between two polls is read once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 15.0
 FOLLOWED: Final = 16
-"""Jobs that are followed at a time, the newest ones."""
+"""Followed jobs at most, newest ones."""
 
 
 class Watch:
@@ -59,13 +59,13 @@ class Watch:
             listed = json.loads((await self._backend.list_jobs()).body)["jobs"]
             jobs = {job["id"]: job for job in listed if isinstance(job.get("id"), str)}
         except ArkorError:
-            return  # it is away: the next look tells
+            return  # unavailable: the next poll tells
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return
         before, self._known = self._known, set(jobs)
         newest = sorted(jobs.values(), key=lambda job: str(job.get("createdAt")), reverse=True)
         for job in newest:
-            # What was over before the first look has been told, or is nobody's news any more.
+            # Jobs that were over before the first poll were reported, or are no news.
             news = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
             if news and job["id"] not in self._following and len(self._following) < FOLLOWED:
                 self._following[job["id"]] = asyncio.create_task(self._follow(job), name="notices of a job")
@@ -78,7 +78,8 @@ class Watch:
                     if isinstance(item, JobEvent):
                         self._notifier.take(job_id, name, item)
         except ArkorError:
-            pass  # the backend is away: a job that is not over is followed again when it is in the next list
+            # the backend is unavailable: an unfinished job is followed again when it is in the next list
+            pass
         except Exception:
             log.exception("the notices of job %s", job_id)
         finally:
@@ -89,7 +90,7 @@ class Watch:
 async def watching(
     settings: Settings, backend: Backend, warn: Callable[[str], object]
 ) -> AsyncIterator[None]:
-    """Tell of jobs while the block runs; its end waits for nothing."""
+    """Send notices while the block runs; its end does not wait."""
     notifier = Notifier(settings, warn)
     task = asyncio.create_task(Watch(backend, notifier).run(), name="notices")
     try:

@@ -209,9 +209,14 @@ async def test_settings_are_compared_by_runs_with_more_seeds_which_one_press_sta
         await expect(settings).to_contain_text("takes 3 seeds of both, and there is 1 seed.")
         await settings.get_by_role("button", name="Repeat both with 3 seeds").click()
         await expect(settings).to_contain_text("compare again when the runs are over", timeout=START)
-        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 2, 60)
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 4, 60)
         sent = [seen.json()["config"] for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
-        assert sorted((config["seed"], config["loraR"]) for config in sent) == [(4, 8), (4, 16)]
+        assert sorted((config["seed"], config["loraR"]) for config in sent) == [
+            (4, 8),
+            (4, 16),
+            (5, 8),
+            (5, 16),
+        ]
         fake_backend.evaluations.repeated = True
         await page.reload()
         await expect(settings).to_contain_text("These settings are better than those of first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.contract.run_names import free_name, trainer_of
+from arkor_dev.contract.run_names import free_name, next_if_taken, trainer_of
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ def test_a_name_is_taken_by_nobody(taken: list[object], name: str) -> None:
     assert free_name("bot", taken) == name
     assert name not in taken
     assert trainer_of(name, ["other", "bot"]) == "bot"
+
+
+def test_a_number_that_is_taken_meanwhile_is_followed_by_the_next() -> None:
+    assert next_if_taken("bot #2", ["bot", "bot #2", "bot #3"]) == "bot #4"
+    assert next_if_taken("bot #2", ["bot"]) == "bot #2"
+    assert next_if_taken("bot", ["bot"]) == "bot"  # as whoever created it has called it
 
 
 def test_a_name_is_no_longer_than_a_backend_takes() -> None:

@@ -30,7 +30,7 @@ FORKED: Final = tuple(
 LIBRARIES: Final = (
     "peft",
     "arkor_dev.local.training.run",
-    "arkor_dev.local.training.judging.measure",
+    "arkor_dev.local.training.final_evaluation.measure",
     "arkor_dev.local.training.samples.sampler",
     "arkor_dev.local.inference.transformers_engine",
     "transformers.models.llama.modeling_llama",

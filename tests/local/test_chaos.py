@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.whole_folder import MANIFEST
+from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from tests.local.chaos import FEW, OVER, TRAINERS, Outcome, Story, blows, toml
 from tests.local.chaos_studio import SLOW, Studio
 from tests.local.conftest import make_project

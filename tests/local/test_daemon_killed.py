@@ -35,6 +35,7 @@ dataset = "data/chats.jsonl"
 steps = 1000000
 learning_rate = 1e-3
 save_every = 5
+save_total_limit = 1000
 log_every = 1
 samples = "off"
 """

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from arkor_dev.cli.ending import Ending, Words
 from arkor_dev.cli.event_text import forecast_line
+from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.contract.changes import applied, complete, conflict
@@ -143,7 +143,7 @@ async def run_start(
         for config in configs:
             try:
                 name = await _free_name(backend, chosen)
-                made.append((name, *await create(backend, settings, name, config, begin)))
+                made.append(await create(backend, settings, name, config, begin))
             except ArkorError as fault:
                 if not made:
                     raise
@@ -289,8 +289,8 @@ async def create(
     name: str,
     config: dict[str, object],
     parent: dict[str, object] | None,
-) -> tuple[str, object]:
-    """The new job's id, and what is forecast of it, where the backend knew that."""
+) -> tuple[str, str, object]:
+    """Create a job; return its name and id, and what is forecast of it, where the backend knew that."""
     try:
         answer = await backend.create_job(name, config, parent)
     except BadRequestError as fault:
@@ -306,7 +306,8 @@ async def create(
     job_id = job.get("id")
     if not isinstance(job_id, str) or not job_id or one_line(job_id, 200) != job_id:
         raise BackendError("The backend created a job but did not say which. Look for it in Studio.")
-    return job_id, job.get("forecast")
+    named = job.get("name")
+    return named if isinstance(named, str) else name, job_id, job.get("forecast")
 
 
 async def watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[JobEvent], None]) -> str:

@@ -12,7 +12,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from arkor_dev.cli.banner import banner
-from arkor_dev.cli.ending import Ending, Words
+from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.descriptors import raise_limit
 from arkor_dev.core.plain_text import one_line

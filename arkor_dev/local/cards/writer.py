@@ -18,8 +18,8 @@ from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.contract.provenance.statement import CARD, FILE, StatementError, read_statement
 from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.data.findings.privacy import Private, PrivateError
-from arkor_dev.local.evaluation import kept
-from arkor_dev.local.jobs import whole_folder
+from arkor_dev.local.evaluation import results
+from arkor_dev.local.jobs import atomic_folder
 from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
 from arkor_dev.local.models.catalog import travelling_name
 
@@ -75,7 +75,7 @@ class CardWriter:
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
             # A job that was extended writes its folder again.
-            before = folder.with_name(folder.name.removesuffix(whole_folder.PART)) / CARD
+            before = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
             words = EMPTY
             with contextlib.suppress(OSError):
                 words = own_words_of(before)
@@ -171,7 +171,7 @@ def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float,
     private = Private.here()
     with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
         before = read_statement(source)
-        files = {name: whole_folder.described(path) for name, path in paths.items()}
+        files = {name: atomic_folder.described(path) for name, path in paths.items()}
         made = provenance.of_export(files, before, told)
         job, step = (source.parent, None) if source.name == FINAL else (source.parents[1], int(source.name))
         text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
@@ -198,7 +198,7 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
 
 def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> str:
     """Return the card of ``made``, with the evaluation and samples in the folder ``job``."""
-    found = kept.read(kept.result_file(job, step))
+    found = results.read(results.result_file(job, step))
     evaluation = found.get("evaluation") if isinstance(found, dict) else None
     return card_of(made, private, evaluation, samples_in(job))
 

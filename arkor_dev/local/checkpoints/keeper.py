@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
+from arkor_dev.local.jobs.atomic_folder import DiskFullError, write_whole
 from arkor_dev.local.jobs.disk import short_of_room
 from arkor_dev.local.jobs.job_folder import (
     checkpoint_folder,
@@ -16,7 +17,6 @@ from arkor_dev.local.jobs.job_folder import (
     kind_of,
     resume_folder,
 )
-from arkor_dev.local.jobs.whole_folder import DiskFullError, write_whole
 from arkor_dev.local.models.download_progress import size_of
 
 from .resume_points import drop_before
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.local.jobs.whole_folder import Beside
+    from arkor_dev.local.jobs.atomic_folder import Beside
 
     from .figures import Best
 

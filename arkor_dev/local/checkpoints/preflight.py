@@ -6,8 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.local.jobs.atomic_folder import FULL, PART
 from arkor_dev.local.jobs.job_folder import PROBE, job_folder
-from arkor_dev.local.jobs.whole_folder import FULL, PART
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:

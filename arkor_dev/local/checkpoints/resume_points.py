@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.jobs.atomic_folder import NotWholeError, checked, manifest_of
 from arkor_dev.local.jobs.job_folder import (
     CHECKPOINTS,
     STATE,
@@ -21,7 +22,6 @@ from arkor_dev.local.jobs.job_folder import (
     resume_folder,
     resume_steps,
 )
-from arkor_dev.local.jobs.whole_folder import NotWholeError, checked, manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import arkor_dev
-from arkor_dev.local.jobs.whole_folder import PART
+from arkor_dev.local.jobs.atomic_folder import PART
 
 PACKAGE: Final = Path(arkor_dev.__file__).parent
 INCLUDED: Final = ("__init__.py", "contract", "data", "local")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
 from arkor_dev.local.checkpoints.resume_points import drop_before, drop_later
+from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import (
     CHECKPOINTS,
     FINAL,
@@ -27,7 +28,6 @@ from arkor_dev.local.jobs.job_folder import (
     job_folder,
     resume_folder,
 )
-from arkor_dev.local.jobs.whole_folder import PART
 
 from .errors import ProtocolError
 from .protocol import CHUNK, RETURNED_FOLDERS, SHA256, file_entry

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.settings.own_sets import FIELD
 from arkor_dev.data.sources import SourceError, inside, parts_of, resolved
 from arkor_dev.local.checkpoints.origin import MODEL_FILES
+from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EVALUATION, PARENT, RESUME, job_folder
-from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 
 from .protocol import CHUNK

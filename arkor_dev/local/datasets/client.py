@@ -88,7 +88,7 @@ class Datasets:
         self._training = training
         self._idle_seconds, self._ask_seconds = idle_seconds, ask_seconds
         self._views: dict[str, _View] = {}
-        self._asked: dict[int, tuple[_View, asyncio.Future[dict[str, Any]]]] = {}
+        self._pending: dict[int, tuple[_View, asyncio.Future[dict[str, Any]]]] = {}
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._child: Child | None = None
@@ -107,7 +107,7 @@ class Datasets:
     async def _prepare(self) -> None:
         try:
             await self._worker()
-            if not self._asked:
+            if not self._pending:
                 self._wait_for_the_end()
         except OSError as error:
             log.warning("the data process could not be started before it was needed: %s", error)
@@ -119,9 +119,9 @@ class Datasets:
         config = {field: config[field] for field in SHAPING if config.get(field) is not None}
         key = json.dumps(config, sort_keys=True)
         for view in [each for each in self._views.values() if each.key == key]:
-            told = await self.told(view.id)
-            if told["state"] not in ("changed", "failed"):
-                return told
+            status = await self.status(view.id)
+            if status["state"] not in ("changed", "failed"):
+                return status
             await self.drop(view.id)
         while len(self._views) >= VIEWS:
             await self.drop(next(iter(self._views)))
@@ -131,21 +131,25 @@ class Datasets:
         where = {"project": str(self._project), "scratch": str(self._scratch / view.id)}
         child.send(do="open", id=view.id, config=config, **where)
         view.task = asyncio.create_task(self._bring_model(view, child))
-        return await self.told(view.id)
+        return await self.status(view.id)
 
-    async def told(self, view_id: str) -> dict[str, Any]:
+    async def status(self, view_id: str) -> dict[str, Any]:
         """Return the view as ``DatasetView``, as far as it is read. Raises NotFoundError if it is closed."""
         view = self._known(view_id)
-        known = None if view.failed else await self._ask(view, "told")
-        named = {
+        known = None if view.failed else await self._ask(view, "status")
+        fields = {
             "id": view.id,
             "source": _named(view.config["datasetSource"]),
             "model": view.config["model"],
         }
         if view.failed:
-            return {**named, **UNREAD, "state": "failed", "error": view.failed}
-        told = {**named, "state": "opening", **UNREAD, **(known or {})}
-        return {**told, "progress": view.progress} if view.progress and told["state"] == "opening" else told
+            return {**fields, **UNREAD, "state": "failed", "error": view.failed}
+        status = {**fields, "state": "opening", **UNREAD, **(known or {})}
+        return (
+            {**status, "progress": view.progress}
+            if view.progress and status["state"] == "opening"
+            else status
+        )
 
     async def ask(self, view_id: str, what: str, **fields: Any) -> Any:
         """Return the result of a method of the worker's ``View``. Raises NotFoundError for no such view or
@@ -194,7 +198,7 @@ class Datasets:
         assert child is not None  # a view that has not failed has its process
         number, loop = next(self._numbers), asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
-        self._asked[number] = view, answer
+        self._pending[number] = view, answer
         if self._idle:
             self._idle.cancel()
         child.send(do="ask", number=number, id=view.id, what=what, fields=fields, training=self._training())
@@ -206,8 +210,8 @@ class Datasets:
             child.kill()
             raise UnavailableError("The data set could not be read in time: open it again") from None
         finally:
-            del self._asked[number]
-            if not self._asked:
+            del self._pending[number]
+            if not self._pending:
                 self._wait_for_the_end()
         if message.get("missing"):
             raise NotFoundError("There is no such row")
@@ -225,8 +229,8 @@ class Datasets:
     async def _bring_model(self, view: _View, child: Child) -> None:
         """Tell the process where the model is, once it is on this machine."""
 
-        def progress(told: dict[str, Any]) -> None:
-            view.progress = told
+        def progress(fields: dict[str, Any]) -> None:
+            view.progress = fields
 
         try:
             model = await self._models.ensure(view.config["model"], progress)
@@ -247,7 +251,7 @@ class Datasets:
 
     def _sort(self, message: dict[str, Any]) -> None:
         if "number" in message:
-            _, answer = self._asked.get(message["number"], (None, None))
+            _, answer = self._pending.get(message["number"], (None, None))
             if answer and not answer.done():
                 answer.set_result(message)
             return
@@ -262,8 +266,8 @@ class Datasets:
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():
             view.task.cancel()
-        for asked, answer in self._asked.values():
-            if asked is view and not answer.done():
+        for asked_view, answer in self._pending.values():
+            if asked_view is view and not answer.done():
                 answer.set_result({})
 
     def _wait_for_the_end(self) -> None:

@@ -165,25 +165,25 @@ class Findings:
             else:
                 heapq.heappushpop(rows.heap, entry)
 
-    def told(self, length: int) -> list[Finding]:
+    def listing(self, length: int) -> list[Finding]:
         """Return the findings, errors first."""
-        return [self._told(kind, length) for kind in KINDS if self._rows[kind.flag].count]
+        return [self._finding(kind, length) for kind in KINDS if self._rows[kind.flag].count]
 
-    def _told(self, kind: Kind, length: int) -> Finding:
-        rows = self._rows[kind.flag]
-        named: list[FindingRow] = [
+    def _finding(self, kind: Kind, length: int) -> Finding:
+        collected = self._rows[kind.flag]
+        rows: list[FindingRow] = [
             {"row": -row, "where": where, "excerpt": excerpt}
-            for _, row, where, excerpt in sorted(rows.heap, reverse=True)
+            for _, row, where, excerpt in sorted(collected.heap, reverse=True)
         ]
-        said = {"n": f"{rows.count:,}", "length": f"{length:,}"}
+        fields = {"n": f"{collected.count:,}", "length": f"{length:,}"}
         return {
             "code": kind.code,
             "level": kind.level,
-            "title": (kind.one if rows.count == 1 else kind.many).format(**said),
-            "why": kind.why.format(**said),
+            "title": (kind.one if collected.count == 1 else kind.many).format(**fields),
+            "why": kind.why.format(**fields),
             "fix": kind.fix,
-            "count": rows.count,
-            "rows": named,
+            "count": collected.count,
+            "rows": rows,
         }
 
 

@@ -42,7 +42,7 @@ class Lengths:
         if first is not None:
             self._first[min(first, BOUND)] += 1
 
-    def told(self) -> DatasetLengths:
+    def counts(self) -> DatasetLengths:
         """Return the counts up to the longest row."""
         top = min(self._longest, BOUND) + 1
         return {

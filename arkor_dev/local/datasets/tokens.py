@@ -198,9 +198,9 @@ def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]
 def special_pattern(tokenizer: Any) -> re.Pattern[str]:
     """Return a pattern that finds a special token spelled out in a text."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
-    named = {str(token) for token in tokenizer.all_special_tokens}
-    named |= {str(token) for token in added.values() if getattr(token, "special", False)}
-    spelled = sorted((token for token in named if len(token) > 1), key=len, reverse=True)
+    special_tokens = {str(token) for token in tokenizer.all_special_tokens}
+    special_tokens |= {str(token) for token in added.values() if getattr(token, "special", False)}
+    spelled = sorted((token for token in special_tokens if len(token) > 1), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, spelled)) or r"(?!)")
 
 
@@ -212,7 +212,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
     )
 
 
-def told(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
+def to_wire(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
     """Return a row for the wire."""
     texts: list[str] = []
     size = 0

@@ -14,7 +14,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
-from .tokens import special_ids, special_pattern, tokenize_row, told
+from .tokens import special_ids, special_pattern, to_wire, tokenize_row
 
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetFound, DatasetLengths, DatasetRow, DatasetTokens
@@ -83,7 +83,7 @@ class View:
         self._walk.close()
         self.index.close()
 
-    def told(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return the fields of a ``DatasetView`` that are known here."""
         reading = self.reading
         read, indexed = len(self._lengths), len(self.index)
@@ -99,12 +99,12 @@ class View:
             "tokens": self._tokens,
             "learned": self._learned_tokens,
             "roles": self._roles,
-            "findings": self._findings.told(reading.encoding.longest) if reading else [],
+            "findings": self._findings.listing(reading.encoding.longest) if reading else [],
         }
 
     def lengths(self) -> DatasetLengths:
         """Return what truncation at each length would lose."""
-        return self._counts.told()
+        return self._counts.counts()
 
     def rows(self, start: int, count: int) -> list[DatasetRow]:
         """Return summaries of up to so many rows."""
@@ -134,7 +134,7 @@ class View:
                 "raw": self.index.raw(number, RAW),
             }
             return {**empty, "error": what} if isinstance(what, str) else empty
-        return told(self._special_ids, number, what)
+        return to_wire(self._special_ids, number, what)
 
     def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""

@@ -120,8 +120,8 @@ class DatasetWorker:
         number = message["id"]
 
         def progress(label: str, done: float, total: float | None, unit: str) -> None:
-            told = {"label": label, "done": done, "total": total, "unit": unit}
-            self.link.send(id=number, progress=told)
+            fields = {"label": label, "done": done, "total": total, "unit": unit}
+            self.link.send(id=number, progress=fields)
 
         source, scratch = message["config"]["datasetSource"], Path(message["scratch"])
         try:

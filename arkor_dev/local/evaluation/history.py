@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from . import kept
+from arkor_dev.local.evaluation import results
+
 from .paired import compare
 from .words import Ends, best_of
 
@@ -36,14 +37,14 @@ class History:
     """
 
     def __init__(self, job: Path) -> None:
-        self._file = kept.history_file(job)
+        self._file = results.history_file(job)
         self.losses: dict[int, float] = {}
         self.rows: dict[int, list[float]] = {}
         self.trained: dict[int, float] = {}
         self.final = 0
         self._since: list[float] = []
         try:
-            found = kept.read(self._file) or {}
+            found = results.read(self._file) or {}
             self.losses = {int(step): _number(loss) for step, loss in found.get("losses", {}).items()}
             self.trained = {int(step): _number(loss) for step, loss in found.get("trained", {}).items()}
             self.rows = {int(step): list(map(_number, rows)) for step, rows in found.get("rows", {}).items()}
@@ -77,7 +78,7 @@ class History:
     def _keep(self) -> None:
         with contextlib.suppress(OSError):
             told = {"losses": self.losses, "trained": self.trained, "rows": self.rows, "final": self.final}
-            kept.write(self._file, told)
+            results.write(self._file, told)
 
     @property
     def best(self) -> int:

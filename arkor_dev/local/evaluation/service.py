@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
-from . import kept
-from .beside import compare, compare_settings
+from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
-    from .beside import Compared
+    from .adapter_pairs import Compared
 
 WORKER: Final = "arkor_dev.local.training.worker"
 
@@ -115,11 +115,11 @@ class Evaluations:
 
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
         """The contract's answer as it was kept; None where there is none. It reads a file."""
-        found = kept.result(job_folder(self._data, job_id), step, data)
+        found = results.result(job_folder(self._data, job_id), step, data)
         if found is None:
             return None
-        told = {"evaluation": found["evaluation"], "rows": kept.objects(found.get("rows"))}
-        answers = kept.objects(found.get("answers"))
+        told = {"evaluation": found["evaluation"], "rows": results.objects(found.get("rows"))}
+        answers = results.objects(found.get("answers"))
         return {**told, "answers": answers} if answers else told
 
     async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
-from arkor_dev.local.jobs.whole_folder import MANIFEST, manifest_of, write_whole
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer

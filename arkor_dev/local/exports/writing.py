@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from transformers import AutoConfig
 
+from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
-from arkor_dev.local.jobs.whole_folder import MANIFEST
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.models.catalog import travelling_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.local.jobs.atomic_folder import write_whole
 from arkor_dev.local.jobs.job_folder import STATE
-from arkor_dev.local.jobs.whole_folder import write_whole
 from arkor_dev.local.layers.line import shared_beginning
-from arkor_dev.local.training.while_training import compute_again
+from arkor_dev.local.training.training_hooks import compute_again
 from arkor_dev.local.workers import resources
 
-from .afterwards import Afterwards
+from .eval_costs import Afterwards
 from .lines import Line, Shape, shape_of
 from .steps import Batch, Step, foreknown, sizes_in, sizes_of, spread, thinned
 

@@ -12,7 +12,7 @@ import torch
 from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.rows.batches import endless
-from arkor_dev.local.training.while_training import compute_again
+from arkor_dev.local.training.training_hooks import compute_again
 
 from .lines import Sizes
 

@@ -49,8 +49,8 @@ def why_full_strength_only(folder: Path) -> str | None:
     if config.get("use_dora"):
         return "it is a DoRA adapter, of which 0 % would not be the base model"
     if saved := config.get("modules_to_save"):
-        named = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
-        return f"it holds layers that learned in full ({quoted(named)}), which have no strength"
+        names = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
+        return f"it holds layers that learned in full ({quoted(names)}), which have no strength"
     if config.get("bias", "none") not in ("none", None):
         return "it changes biases, which have no strength"
     if variant := next((name for name in VARIANTS if config.get(name)), None):

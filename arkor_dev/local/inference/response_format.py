@@ -20,7 +20,7 @@ def envelope(kind: str, model: str) -> dict[str, Any]:
     }
 
 
-def whole_choice(text: str, told: list[dict[str, Any]], done: dict[str, Any]) -> dict[str, Any]:
+def whole_choice(text: str, entries: list[dict[str, Any]], done: dict[str, Any]) -> dict[str, Any]:
     """Return the one choice of a whole answer: its text or its tool calls, and the token probabilities."""
     calls = done.get("toolCalls")
     message = {
@@ -28,14 +28,14 @@ def whole_choice(text: str, told: list[dict[str, Any]], done: dict[str, Any]) ->
         "content": text if text or not calls else None,
         **({"tool_calls": calls} if calls else {}),
     }
-    told = [*told, *done.get("logprobs", ())]
-    weights = {"logprobs": logprobs(told)} if told else {}
+    entries = [*entries, *done.get("logprobs", ())]
+    weights = {"logprobs": logprobs(entries)} if entries else {}
     return {"index": 0, "message": message, **weights, "finish_reason": done["reason"]}
 
 
-def logprobs(told: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+def logprobs(entries: list[dict[str, Any]] | None) -> dict[str, Any] | None:
     """Return ``{content: [{token, logprob, bytes, top_logprobs}]}``; None for a chunk without tokens."""
-    return {"content": told} if told else None
+    return {"content": entries} if entries else None
 
 
 def indexed(calls: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

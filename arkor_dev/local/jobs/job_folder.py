@@ -2,7 +2,7 @@
 
     <data>/jobs/<job>/
         job.json                      the job as the list has it (`record`)
-        final/ · checkpoints/<step>/  adapters or whole models, each written whole (`whole_folder`)
+        final/ · checkpoints/<step>/  adapters or whole models, each written whole (`atomic_folder`)
         resume/<step>/                what a paused or finished job goes on from: no adapter
         parent/                       the adapter that the job began with
         evaluation/                   results, the history of a run, answers to sample prompts
@@ -36,7 +36,7 @@ from arkor_dev.contract.regular_files import (
     read_inside,
 )
 
-from .whole_folder import PART
+from .atomic_folder import PART
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

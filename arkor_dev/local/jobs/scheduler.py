@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
+from arkor_dev.local.jobs.running import auto_resume
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .database import is_damage
 from .disk import remove_files
 from .job_folder import report_file, sweep, sweep_data
-from .running import standing
-from .running.life import Life, end
+from .running.auto_resume import let_go_on
+from .running.job_runner import Life, end
 from .running.observer import Beside
-from .running.placing import Placing
-from .running.remains import Remains
-from .running.standing import let_go_on
+from .running.placement_queue import Placing
+from .running.remote_cleanup import Remains
 from .store import ENDED, Store, Verdict
 from .verdict_file import drop_verdict, kept_verdict
 
@@ -231,7 +231,7 @@ class Scheduler:
             if started:
                 self._begin(*started)
                 continue
-            look = standing.LOOK_SECONDS if waits or for_room else None
+            look = auto_resume.LOOK_SECONDS if waits or for_room else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), look)
 

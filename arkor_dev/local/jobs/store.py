@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.events import ENDINGS, TRAINING_PAUSED
+from arkor_dev.contract.run_names import next_if_taken
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import interruptions, waiting
@@ -205,9 +206,12 @@ class Store(EventLog):
     ) -> dict[str, Any]:
         """A new queued job, with what is forecast of it, where that is known.
 
-        ``parent`` is what it begins from, which lies in its folder already.
+        ``parent`` is what it begins from, which lies in its folder already. Of two commands that number their
+        jobs alike the second gets the next number.
         """
         job_id = job_id or new_id()
+        if self._db.execute("SELECT 1 FROM jobs WHERE name = ?", (name,)).fetchone():
+            name = next_if_taken(name, (each for (each,) in self._db.execute("SELECT name FROM jobs")))
         self._db.execute(
             f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent)
                 VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?)""",  # noqa: S608 - constant text

@@ -25,7 +25,7 @@ from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
-from .rows.held_out import beside, split
+from .rows.split import beside, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,15 +23,16 @@ from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
 from arkor_dev.local.evaluation.by_length import measured
 from arkor_dev.local.evaluation.by_row import by_row, rows_in
+from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .judging.cost import work_of
+from .final_evaluation.cost import work_of
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
-from .while_training import add_noise, compute_again
+from .training_hooks import add_noise, compute_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,8 +104,10 @@ class Run:
         torch.manual_seed(self.seed)
         plan, self.began = self.plan, time.monotonic()
         base, name = self.base.model, self.base_name
-        if self.base.device == "cpu" and plan.adapter:
-            hold_in(base, self.choice.dtype)
+        if self.base.device == "cpu":
+            keep_freed_memory()
+            if plan.adapter:
+                hold_in(base, self.choice.dtype)
         self.model = adapted(base, name, plan.adapter, self.four_bit) if plan.adapter else whole(base, name)
         model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:

@@ -80,7 +80,7 @@ class Work:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()
         if saved := job.get("evaluate"):  # of a job from before; nothing is trained
-            from .judging.measure import judge_kept
+            from .final_evaluation.measure import judge_kept
 
             evaluation = judge_kept(preparation, model, saved)
             self.link.send(end="completed", fields={"evaluation": evaluation})
@@ -97,7 +97,7 @@ class Work:
                 return
         else:
             group = None
-        from .judging.measure import Judging
+        from .final_evaluation.measure import Judging
         from .samples.sampler import Samples
 
         judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)

@@ -33,21 +33,21 @@ def read_sets(project: Path, blocks: object, problems: Problems) -> list[Evaluat
     if len(blocks) > MOST:
         problems.add((TABLE, MOST), f"more than {MOST} evaluations. Put some rows together")
         return []
-    found: list[dict[str, Any]] = []
+    sets: list[dict[str, Any]] = []
     for index, block in enumerate(blocks):
         at = (TABLE, index)
         if not problems.check_keys(at, block, KEYS):
             continue
-        told = _read(project, block)
-        fault = told if isinstance(told, tuple) else fault_of(told)
-        if fault is None and any(each["name"] == told["name"] for each in found):  # type: ignore[call-overload]
+        entry = _read(project, block)
+        fault = entry if isinstance(entry, tuple) else fault_of(entry)
+        if fault is None and any(other["name"] == entry["name"] for other in sets):  # type: ignore[call-overload]
             fault = ("name", "is that of another [[evaluation]]: give each a name of its own")
         if fault:
             key = SPELLED.get(fault[0], fault[0])
             problems.add((*at, key), f"{key} {fault[1]}")
-        elif isinstance(told, dict):
-            found.append(told)
-    return cast("list[EvaluationSet]", found)
+        elif isinstance(entry, dict):
+            sets.append(entry)
+    return cast("list[EvaluationSet]", sets)
 
 
 def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, str]:
@@ -61,13 +61,13 @@ def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, s
         path = resolved(project, block["file"]).relative_to(project.resolve()).as_posix()
     except SourceError as fault:
         return "file", str(fault)
-    told = {"name": PurePosixPath(path).stem[:60], "path": path, "metric": "loss"}
-    told |= {key: value for key, value in block.items() if key != "file"}
-    if isinstance(told.get("schema"), str):
+    entry = {"name": PurePosixPath(path).stem[:60], "path": path, "metric": "loss"}
+    entry |= {key: value for key, value in block.items() if key != "file"}
+    if isinstance(entry.get("schema"), str):
         try:
-            told["schema"] = strict_json.parse(read_small(resolved(project, told["schema"])))
+            entry["schema"] = strict_json.parse(read_small(resolved(project, entry["schema"])))
         except SourceError as fault:
             return "schema", str(fault)
         except (OSError, ValueError) as fault:
             return "schema", f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
-    return told
+    return entry

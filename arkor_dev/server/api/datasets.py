@@ -29,7 +29,7 @@ async def get(request: web.Request) -> web.Response:
     """``GET /api/datasets/:id`` and what lies below it."""
     path = [request.match_info["id"], *request.match_info.get("below", "").split("/")]
     asked = {name: value for name, value in request.query.items() if name in ASKED}
-    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), asked=asked))
+    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=asked))
 
 
 async def drop(request: web.Request) -> web.Response:

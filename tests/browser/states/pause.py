@@ -117,7 +117,8 @@ async def branch(scene: Scene) -> None:
     job = branched(scene)
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("support-bot, its parent").first).to_be_visible(timeout=PROMPTLY)
-    await expect(scene.page.get_by_role("heading", name="Reproducibility")).to_be_attached()
+    await scene.page.get_by_role("tab", name="Reproducibility").click()
+    await expect(scene.page.get_by_role("heading", name="Software and processor")).to_be_visible()
 
 
 @state("jobs-paused", "Paused jobs are counted and found")

@@ -19,7 +19,7 @@ from arkor_dev.contract.provenance.statement import (
     read_statement,
     statement_of,
 )
-from arkor_dev.local.jobs.whole_folder import MANIFEST
+from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from tests.support.statements import changed, digest, raw_statement, resource, write_folder
 
 if TYPE_CHECKING:

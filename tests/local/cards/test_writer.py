@@ -20,9 +20,9 @@ from arkor_dev.data.findings.privacy import PrivateError
 from arkor_dev.local.cards.own_words import END, FRONT_END
 from arkor_dev.local.cards.sample_file import keeping_samples
 from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, write_again
-from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation import results
+from arkor_dev.local.jobs.atomic_folder import damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
-from arkor_dev.local.jobs.whole_folder import damage
 from arkor_dev.local.training.run_events import RunEvents
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
@@ -52,7 +52,7 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     assert "It has not been compared" in card_in(data).replace("it has", "It has")
     card = final_folder(data, "job") / CARD
     card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
-    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
     emit = RunEvents(lambda *_: None, keeping_samples(job_folder(data, "job")))
     emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
     write_again(data, "job")
@@ -67,7 +67,7 @@ def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_
     source, folder = final_folder(data, "job"), tmp_path / "merged"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"merged")
-    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
     describe_merged(source, folder)
     made = read_statement(folder)
     assert compare(folder, made) == [("model.safetensors", "same")]
@@ -86,7 +86,7 @@ def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_
 
 def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path) -> None:
     source = final_folder(data, "job")
-    kept.write(kept.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
+    results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
     write_again(data, "job")
     (source / CARD).write_text((source / CARD).read_text() + "\nMy own words.\n")
     cards = {}

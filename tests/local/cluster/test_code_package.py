@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.cluster import code_package
-from arkor_dev.local.jobs.whole_folder import PART
+from arkor_dev.local.jobs.atomic_folder import PART
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract import events
 from arkor_dev.local.cluster.errors import ProtocolError
 from arkor_dev.local.cluster.incoming_files import IncomingFiles
 from arkor_dev.local.cluster.node_messages import (
@@ -151,6 +152,17 @@ def test_a_workers_messages_pass() -> None:
     assert parse_messages(answer(*said)) == (said, None)
     over = {"killed": True, "cause": "It was killed."}
     assert parse_messages(answer(over=over)) == ([], over)
+
+
+def test_every_event_that_the_backend_does_not_send_itself_passes() -> None:
+    types = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
+    of_jobs = {value for value in types if "." in value}
+    own = {*events.ENDINGS.values(), events.TRAINING_PAUSED, events.MODEL_PROGRESS}
+    for name in of_jobs - own:
+        assert parse_messages(answer({"event": name, "fields": {}}))[0], name
+    for name in own:
+        with pytest.raises(ProtocolError):
+            parse_messages(answer({"event": name, "fields": {}}))
 
 
 @pytest.mark.parametrize(

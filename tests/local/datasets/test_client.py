@@ -44,7 +44,7 @@ async def ready(datasets: Datasets, view: dict[str, Any]) -> dict[str, Any]:
     async with asyncio.timeout(60):
         while view["state"] in ("opening", "reading"):
             await asyncio.sleep(0.02)
-            view = await datasets.told(view["id"])
+            view = await datasets.status(view["id"])
     return view
 
 
@@ -66,7 +66,7 @@ async def test_a_view_s_life(tmp_path: Path, shared_project: Path) -> None:
         others = [await datasets.open({**CONFIG, "maxLength": 16 + n}) for n in range(client.VIEWS)]
         assert len({view["id"], *(other["id"] for other in others)}) == client.VIEWS + 1
         with pytest.raises(NotFoundError):
-            await datasets.told(view["id"])
+            await datasets.status(view["id"])
         assert (await ready(datasets, others[0]))["maxLength"] == 16
 
 
@@ -114,7 +114,7 @@ async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -
         pid = pid_of(datasets)
         await until(lambda: not Path(f"/proc/{pid}").exists(), 60)
         with pytest.raises(NotFoundError, match="no longer open"):
-            await datasets.told(view["id"])
+            await datasets.status(view["id"])
         again = await datasets.open(CONFIG)
         assert again["id"] != view["id"]
 
@@ -125,7 +125,7 @@ async def test_a_process_that_dies_is_told_and_started_again(tmp_path: Path, sha
         os.kill(pid_of(datasets), signal.SIGKILL)
         async with asyncio.timeout(60):
             while view["state"] != "failed":
-                view = await datasets.told(view["id"])
+                view = await datasets.status(view["id"])
         assert "killed (signal 9)" in view["error"]
         with pytest.raises(ConflictError):
             await datasets.ask(view["id"], "lengths")
@@ -156,5 +156,5 @@ async def test_reading_goes_slowly_while_a_job_trains(
     async with opened(tmp_path, shared_project) as datasets:
         view = await datasets.open(CONFIG)
         while view["state"] == "opening":
-            view = await datasets.told(view["id"])
+            view = await datasets.status(view["id"])
         assert (await ready(datasets, view))["read"] == 60

@@ -23,7 +23,7 @@ def test_every_cut_loses_what_it_says(monkeypatch: pytest.MonkeyPatch, bound: in
         first = runs[0][0] if runs else None
         rows.append((length, runs, first))
         counts.add(length, runs, first)
-    told = counts.told()
+    told = counts.counts()
     assert told["read"] == sum(told["rows"]) == 300
     for cut in range(len(told["rows"])):
         lost = sum(max(0, length - cut) for length, _, _ in rows)

@@ -79,7 +79,7 @@ def said_of(row: Any, role: str) -> str:
 
 
 def codes(view: View) -> dict[str, int]:
-    return {finding["code"]: finding["count"] for finding in view.told()["findings"]}
+    return {finding["code"]: finding["count"] for finding in view.status()["findings"]}
 
 
 @pytest.mark.parametrize("learn_all", [False, True])
@@ -123,7 +123,7 @@ def test_a_cut_is_found_before_the_training_finds_it(view_of: ViewOf, tokenizer:
     assert first > short, "the long row's answer begins behind the short rows' end"
     view = view_of(rows, cut=first)
     assert codes(view) == {"answer-cut-away": 1, "cut": 1}
-    named = view.told()["findings"][0]["rows"]
+    named = view.status()["findings"][0]["rows"]
     assert [(row["row"], row["where"], row["excerpt"]) for row in named] == [
         (1, "d.jsonl, line 1", TALK[1]["content"])
     ]
@@ -181,7 +181,7 @@ def test_a_row_of_several_examples_is_shown_as_it_is_trained(view_of: ViewOf, to
     assert row["ids"] == [token for example in examples for token in example.ids]
     assert states(row) == [label != IGNORED for example in examples for label in example.labels]
     assert row["length"] == max(row["examples"])
-    assert view.told()["tokens"] == sum(sum(view.row(number)["examples"]) for number in (1, 2))
+    assert view.status()["tokens"] == sum(sum(view.row(number)["examples"]) for number in (1, 2))
     assert codes(view) == {"answer-not-learned": 1}
 
 
@@ -197,7 +197,7 @@ def test_a_plain_text_is_learned_as_a_whole(view_of: ViewOf) -> None:
 def test_of_many_rows_the_worst_are_named(view_of: ViewOf) -> None:
     rows = [{"messages": [TALK[1], {"role": "assistant", "content": "the " * n}]} for n in range(1, 60)]
     view = view_of(rows, cut=48)
-    cut = next(finding for finding in view.told()["findings"] if finding["code"] == "cut")
+    cut = next(finding for finding in view.status()["findings"] if finding["code"] == "cut")
     assert [row["row"] for row in cut["rows"]] == list(range(59, 39, -1))
     assert cut["title"].startswith(f"{cut['count']} rows are longer than 48 tokens")
 
@@ -206,14 +206,14 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     path = tmp_path / "d.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in chats(300)))
     view = View(Index([DataFile(path, "d.jsonl")]))
-    assert view.told()["rows"] is None
+    assert view.status()["rows"] is None
     view.work(60)
-    assert (view.told()["rows"], view.told()["state"]) == (300, "opening")
+    assert (view.status()["rows"], view.status()["state"]) == (300, "opening")
     assert view.rows(300, 5)[0]["excerpt"].endswith("?")
     assert view.row(300)["shown"] == 0
     tokenizer.chat_template = CHATML
     view.read_by(Reading(tokenizer, method("sft"), Encoding(512), 8192))
-    assert view.told()["read"] == 0
+    assert view.status()["read"] == 0
     assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
     assert view.find("longest", 0) == {"row": None, "reached": 0}
     found = view.find("text", 0, text="WHO PAYS")
@@ -225,9 +225,9 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
 
 def test_a_file_that_was_edited_is_another(view_of: ViewOf, tmp_path: Path) -> None:
     view = view_of(chats(3))
-    assert view.told()["state"] == "ready"
+    assert view.status()["state"] == "ready"
     (tmp_path / "d.jsonl").write_text(json.dumps(chats(1)[0]))
-    assert view.told()["state"] == "changed"
+    assert view.status()["state"] == "changed"
 
 
 def test_a_row_of_megabytes_is_bounded_on_the_wire(view_of: ViewOf) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.evaluation import results
+
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation import kept
 from arkor_dev.local.evaluation.history import History
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
-    path = kept.history_file(tmp_path).path
+    path = results.history_file(tmp_path).path
     path.parent.mkdir()
     path.write_text(text)
     history = History(tmp_path)

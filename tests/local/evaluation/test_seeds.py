@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.local.evaluation import kept
-from arkor_dev.local.evaluation.beside import compare_settings
+from arkor_dev.local.evaluation import results
+from arkor_dev.local.evaluation.adapter_pairs import compare_settings
 from arkor_dev.local.evaluation.seeds import by_run, by_seed
 from arkor_dev.local.jobs.job_folder import job_folder
 
@@ -24,7 +24,9 @@ def job(name: str, seed: int | None, status: str = "completed", **config: Any) -
 
 def evaluated(data: Path, one: dict[str, Any], loss: float, rows: str = "r") -> dict[str, Any]:
     scores = {"rows": rows, "tokens": "t", "groups": [0, 1], "adapter": [loss, loss + 0.2], "margin": 0.01}
-    kept.write(kept.result_file(job_folder(data, one["id"]), None), {"evaluation": {}, "scores": scores})
+    results.write(
+        results.result_file(job_folder(data, one["id"]), None), {"evaluation": {}, "scores": scores}
+    )
     return one
 
 

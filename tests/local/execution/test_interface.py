@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.running.training import ALONE, CRASHED, Training
+from arkor_dev.local.jobs.running.worker_session import ALONE, CRASHED, Training
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
 from tests.local.jobs.test_async_store import CONFIG

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.inference.adapter_scale import why_full_strength_only
-from arkor_dev.local.inference.limits import TOGETHER
+from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from tests.local.tiny_run import set_up
 
 from .asking import Asking, answer, ask
@@ -149,7 +149,7 @@ def test_answers_side_by_side_keep_their_own_strength(trained: Trained, tiny: Pa
         question = ask(tiny, final(trained), strength=strength, maxTokens=48)
         told.setdefault(answer(single, question)[0], question)
     # Those that say something else, as many as answer at once: from others nothing would be seen.
-    alone, asks = list(told)[:TOGETHER], list(told.values())[:TOGETHER]
+    alone, asks = list(told)[:MAX_CONCURRENT], list(told.values())[:MAX_CONCURRENT]
     assert len(alone) > 2
     asking = Asking()
     together = [asking.ask(question) for question in asks]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.votes import add_vote, votes_of
 from arkor_dev.local.jobs.archive import reader
 from arkor_dev.local.jobs.archive.reader import import_job
@@ -119,7 +119,7 @@ def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
         "rows": [{"row": 1, "base": 3.0, "adapter": 1.0}],
         "scores": {"adapter": [1.0]},
     }
-    kept.write(kept.result_file(fill(tmp_path / "one", job_id), None), result)
+    results.write(results.result_file(fill(tmp_path / "one", job_id), None), result)
     job = store.get(job_id)
     assert job
     export_job(tmp_path / "one", job, tmp_path / "judged.tar")
@@ -129,7 +129,7 @@ def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
     taken.put_in_place()
     assert there.take_in(taken.job, taken.events)["evaluation"] == VERDICT
     assert json.loads(there.listing())["jobs"][0]["evaluation"] == VERDICT
-    assert kept.result(job_folder(tmp_path / "two", job_id), None, None) == result
+    assert results.result(job_folder(tmp_path / "two", job_id), None, None) == result
     there.close()
 
 

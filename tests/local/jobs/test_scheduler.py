@@ -13,9 +13,9 @@ from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
-from arkor_dev.local.jobs.running import remains, standing, training
+from arkor_dev.local.jobs.running import auto_resume, remote_cleanup, worker_session
 from arkor_dev.local.jobs.running.devices import gpus
-from arkor_dev.local.jobs.running.life import Life, end
+from arkor_dev.local.jobs.running.job_runner import Life, end
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
@@ -321,7 +321,7 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
 async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(auto_resume, "LOOK_SECONDS", 0.02)
     monkeypatch.setenv(LEAST_FREE, str(1 << 60))
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
@@ -363,8 +363,8 @@ class Power:
 @pytest.fixture
 def power(monkeypatch: pytest.MonkeyPatch) -> Power:
     power = Power()
-    monkeypatch.setattr(standing, "on_battery", power)
-    monkeypatch.setattr(standing, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(auto_resume, "on_battery", power)
+    monkeypatch.setattr(auto_resume, "LOOK_SECONDS", 0.02)
     return power
 
 
@@ -565,7 +565,7 @@ async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_i
         cleared.append(standing)
         return True
 
-    monkeypatch.setattr(remains, "clear", clear)
+    monkeypatch.setattr(remote_cleanup, "clear", clear)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
     scheduler = scheduler_of(store, tmp_path)
@@ -615,7 +615,7 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
     monkeypatch.setattr(Reporting, "begin", lambda *_, **__: reports)
     monkeypatch.setattr(Reporting, "end", lambda *_: None)
     left = Left(said(1), said(2), {"end": "completed", "fields": {"metrics": {}}})
-    for module in (scheduler_module, training):
+    for module in (scheduler_module, worker_session):
         monkeypatch.setattr(module, "execution_of", lambda _: left)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)

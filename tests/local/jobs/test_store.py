@@ -53,6 +53,11 @@ def test_a_new_job_is_queued_and_whole(store: Store) -> None:
     assert store.get("job_nope") is None
 
 
+def test_two_commands_that_number_alike_get_two_names(store: Store) -> None:
+    names = [store.create(name, CONFIG)["name"] for name in ("bot", "bot #2", "bot #2", "bot")]
+    assert names == ["bot", "bot #2", "bot #3", "bot"]
+
+
 def test_the_list_is_newest_first_and_follows_every_change(store: Store) -> None:
     def listed() -> list[tuple[str, str]]:
         return [(job["name"], job["status"]) for job in json.loads(store.listing())["jobs"]]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.checkpoints.resume_points import ResumeOrder, whole_points
-from arkor_dev.local.jobs import disk, whole_folder
+from arkor_dev.local.jobs import atomic_folder, disk
+from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import (
     STATE,
     checkpoint_folder,
@@ -16,7 +17,6 @@ from arkor_dev.local.jobs.job_folder import (
     final_folder,
     resume_steps,
 )
-from arkor_dev.local.jobs.whole_folder import PART
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import events_of, made_up, set_up
 
@@ -134,7 +134,7 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
     """Its hash is right, as whoever can write the file can write the manifest too."""
     import torch
 
-    from arkor_dev.local.jobs.whole_folder import write_whole
+    from arkor_dev.local.jobs.atomic_folder import write_whole
 
     class Program:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -177,7 +177,7 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
     assert checkpoint_steps(tmp_path / "data", "job") == []
     monkeypatch.setenv(disk.LEAST_FREE, "0")
     # In the middle of a checkpoint, and of the last folder of all, which a library's own words tell.
-    monkeypatch.setattr(whole_folder, "_is_full", lambda *_: True)
+    monkeypatch.setattr(atomic_folder, "_is_full", lambda *_: True)
     for place in (checkpoint_folder(tmp_path / "data", "job", 6), final_folder(tmp_path / "data", "job")):
         run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
         save = run.save

@@ -75,7 +75,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
 ) -> None:
     import threading
 
-    from arkor_dev.local.training.judging import measure
+    from arkor_dev.local.training.final_evaluation import measure
     from arkor_dev.local.training.samples import sampler
 
     class Samples:

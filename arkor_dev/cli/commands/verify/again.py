@@ -66,7 +66,7 @@ async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet
     view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
     ended: list[JobEvent] = []
     async with joined(settings, view.notice) as backend:
-        job_id, _ = await create(backend, settings, trainer["name"], config, _parent(before))
+        _, job_id, _ = await create(backend, settings, trainer["name"], config, _parent(before))
         with view:
             view.say(f"Training it again: job {job_id}")
             status = await watch(backend, job_id, view, ended.append)

@@ -29,7 +29,7 @@ from arkor_dev.local.gguf.making import (
     quantize,
     weights_of,
 )
-from arkor_dev.local.jobs.whole_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_whole
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama

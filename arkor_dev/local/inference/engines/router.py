@@ -131,8 +131,8 @@ class EngineRouter:
             if adapter is not None and ask.get("strength", 1) > 0:
                 found["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
 
-        async with contextlib.aclosing(_progress_of(prepare)) as told:
-            async for message in told:
+        async with contextlib.aclosing(_progress_of(prepare)) as updates:
+            async for message in updates:
                 yield message
         async with contextlib.aclosing(self._by(LLAMA, {**ask, **found})) as messages:
             async for message in messages:
@@ -169,17 +169,17 @@ async def _progress_of(
     work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]],
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run ``work`` and yield the ``progress`` messages that it reports."""
-    told: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    updates: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     async def working() -> None:
         try:
-            await work(told.put_nowait)
+            await work(updates.put_nowait)
         finally:
-            told.put_nowait(None)
+            updates.put_nowait(None)
 
     task = asyncio.create_task(working())
     try:
-        while (progress := await told.get()) is not None:
+        while (progress := await updates.get()) is not None:
             yield {"progress": progress}
         await task
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import threading
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+MAX_CONCURRENT: Final = 8
+"""Concurrent answers of an inference process: each has its keys and values in memory."""
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.inference.limits import TOGETHER
+from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
@@ -105,7 +105,7 @@ class Loop:
             self._finish(answer, "cancelled")
 
     def _admit(self) -> None:
-        while self._waiting and len(self._answers) < TOGETHER:
+        while self._waiting and len(self._answers) < MAX_CONCURRENT:
             if self._answers and self._waiting[0].base_key != self._base_key:
                 return
             request = self._waiting.popleft()

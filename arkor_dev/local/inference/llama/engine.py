@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, ActiveAdapter
+from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.generation.prompt import prompt_of
-from arkor_dev.local.inference.limits import TOGETHER
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 from arkor_dev.local.workers.errors import JobFailure
@@ -195,9 +195,9 @@ class LlamaEngine:
             self.ends = end_ids(self.tokenizer, SimpleNamespace(generation_config=generation))
             self.repetition = generation.repetition_penalty or 1.0
             usual = min(self._context, USUAL)
-            self._native = Native(Path(base_key), TOGETHER + KEPT, self._threads)
+            self._native = Native(Path(base_key), MAX_CONCURRENT + KEPT, self._threads)
             most = max(usual, ROOM_BYTES // self.native.cell_bytes)
-            self.native.make_room(min(most, TOGETHER * usual))
+            self.native.make_room(min(most, MAX_CONCURRENT * usual))
             self._conversations = Conversations(self.native)
             self._measure()
             self.facts = {"engine": "llama.cpp", "precision": self.native.precision}

@@ -68,8 +68,8 @@ def _call(choice: Any, tools: list[Any]) -> Any:
         if isinstance(function, dict) and isinstance(function.get("name"), str):
             functions[function["name"]] = function.get("parameters")
     if choice != "required":
-        named = choice.get("function") if isinstance(choice, dict) else None
-        name = named.get("name") if isinstance(named, dict) else None
+        function = choice.get("function") if isinstance(choice, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(name, str):
             raise FormatError(
                 'it must be "auto", "none", "required" or {"type": "function", "function": {"name": …}}'

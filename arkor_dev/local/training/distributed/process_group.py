@@ -34,8 +34,8 @@ class ProcessGroup:
 
     def __init__(self, meeting: Rendezvous, device: str) -> None:
         self.rank, self.count = meeting.rank, meeting.count
-        self._told = 0
-        with _others():
+        self._broadcasts = 0
+        with _peer_errors():
             first = meeting.rank == 0
             held = {"master_listen_fd": meeting.listener.detach()} if meeting.listener else {}
             self._store = dist.TCPStore(
@@ -44,40 +44,44 @@ class ProcessGroup:
             options = dist.ProcessGroupGloo._Options()  # noqa: SLF001 - torch has no public name for it
             options._devices = [dist.ProcessGroupGloo.create_device(hostname=meeting.host)]  # noqa: SLF001
             options._timeout = PATIENCE  # noqa: SLF001
-            place = (self.rank, self.count)
-            self._gloo = dist.ProcessGroupGloo(dist.PrefixStore("gloo", self._store), *place, options)
-            self._quick = self._gloo
+            rank_and_count = (self.rank, self.count)
+            self._gloo = dist.ProcessGroupGloo(
+                dist.PrefixStore("gloo", self._store), *rank_and_count, options
+            )
+            self._device_group = self._gloo
             if device == "cuda":
                 store = dist.PrefixStore("nccl", self._store)
-                self._quick = dist.ProcessGroupNCCL(store, *place, dist.ProcessGroupNCCL.Options())
+                self._device_group = dist.ProcessGroupNCCL(
+                    store, *rank_and_count, dist.ProcessGroupNCCL.Options()
+                )
 
-    def sum(self, tensor: Any) -> None:
+    def all_reduce(self, tensor: Any) -> None:
         """Replace ``tensor`` (on the CPU or the device) by the sum over all workers."""
-        with _others():
+        with _peer_errors():
             self._of(tensor).allreduce([tensor]).wait()
 
-    def take_first(self, tensor: Any) -> None:
+    def broadcast(self, tensor: Any) -> None:
         """Replace ``tensor`` by that of rank 0."""
         options = dist.BroadcastOptions()
         options.rootRank, options.rootTensor = 0, 0
-        with _others():
+        with _peer_errors():
             self._of(tensor).broadcast([tensor], options).wait()
 
-    def said_by_first(self, value: Any) -> Any:
+    def broadcast_value(self, value: Any) -> Any:
         """Return the ``value`` of rank 0, which must be JSON."""
-        self._told += 1
-        key = f"told/{self._told}"
-        with _others():
+        self._broadcasts += 1
+        key = f"broadcast/{self._broadcasts}"
+        with _peer_errors():
             if self.rank == 0:
                 self._store.set(key, json.dumps(value))
             return json.loads(self._store.get(key))
 
     def _of(self, tensor: Any) -> Any:
-        return self._gloo if tensor.device.type == "cpu" else self._quick
+        return self._gloo if tensor.device.type == "cpu" else self._device_group
 
 
 @contextmanager
-def _others() -> Iterator[None]:
+def _peer_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as fault:

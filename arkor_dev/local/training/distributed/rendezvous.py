@@ -42,12 +42,12 @@ class Rendezvous:
 
         Raises OSError if rank 0 cannot listen.
         """
-        told = job.get("group")
-        if told is None:
+        group = job.get("group")
+        if group is None:
             return None
-        rank, count, host = told["rank"], told["count"], told["host"]
+        rank, count, host = group["rank"], group["count"], group["host"]
         if rank:
-            return cls(rank, count, host, told["address"], told["port"])
+            return cls(rank, count, host, group["address"], group["port"])
         listener = socket.create_server((host, 0), family=_family(host), backlog=count)
         port = listener.getsockname()[1]
         link.send(meets=port)

@@ -36,7 +36,7 @@ OTHER_ROWS: Final = "The workers of this job have not read the same rows: has th
 
 def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:
     """Return rank 0's number format. Raises JobFailure if this worker has other ``rows``."""
-    name, reason, known = group.said_by_first([choice.name, choice.reason, hash_of_rows(rows)])
+    name, reason, known = group.broadcast_value([choice.name, choice.reason, hash_of_rows(rows)])
     if known != hash_of_rows(rows):
         raise JobFailure(OTHER_ROWS)
     return Choice(getattr(torch, name), reason)
@@ -78,16 +78,16 @@ class DistributedRun(Run):
             self.make_keeper = NullKeeper
         super().begin()
         if self.begun:  # another kind of machine may decompose the base's weights differently
-            first = {name: self._first(weight).cpu() for name, weight in self.begun.items()}
+            first = {name: self._of_rank_0(weight).cpu() for name, weight in self.begun.items()}
             begin_at(self.model, self.begun, first)
             self.begun = {name: weight.to(self.begun[name]) for name, weight in first.items()}
         for weight in self.trainable:
-            weight.data.copy_(self._first(weight))
+            weight.data.copy_(self._of_rank_0(weight))
         self._faulty: Sequence[Example] = ()
 
-    def _first(self, weight: Any) -> Any:
+    def _of_rank_0(self, weight: Any) -> Any:
         found = weight.detach().clone(memory_format=torch.contiguous_format)
-        self.group.take_first(found)
+        self.group.broadcast(found)
         return found
 
     def evaluate(self) -> float:
@@ -95,13 +95,13 @@ class DistributedRun(Run):
         loss = torch.zeros(1, dtype=torch.float64)
         if self.group.rank == 0:
             loss[0] = super().evaluate()
-        self.group.take_first(loss)
+        self.group.broadcast(loss)
         return super()._finite(float(loss))
 
     def _go_on(self, going_on: ResumeOrder) -> None:
         super()._go_on(going_on)
-        if self.group.said_by_first(self.step) != self.step:
-            raise JobFailure("The workers of this job cannot go on from the same step: resume it again")
+        if self.group.broadcast_value(self.step) != self.step:
+            raise JobFailure("The workers of this job cannot resume from the same step: resume the job again")
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         # Random draws depend only on step and worker, so that a resumed run draws the same.
@@ -113,9 +113,9 @@ class DistributedRun(Run):
         self._faulty = ()
         mine = [own for batch in batches if (own := batch[self.group.rank :: self.group.count])]
         value = super()._gradients(mine, count)
-        told = torch.tensor([value, weight_of(mine)], dtype=torch.float64)
-        self.group.sum(told)
-        value, weight = told.tolist()
+        totals = torch.tensor([value, weight_of(mine)], dtype=torch.float64)
+        self.group.all_reduce(totals)
+        value, weight = totals.tolist()
         if weight != count:
             raise JobFailure(OTHER_ROWS)
         value = super()._finite(value, self._faulty)
@@ -138,7 +138,7 @@ class DistributedRun(Run):
             if weight.grad is not None:
                 part.copy_(weight.grad.reshape(-1))
                 there[place] = 1
-        self.group.sum(line)
+        self.group.all_reduce(line)
         for weight, part, found in zip(weights, parts, there.tolist(), strict=True):
             if found:
                 weight.grad = part.view_as(weight).to(weight.dtype)

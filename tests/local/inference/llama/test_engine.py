@@ -140,16 +140,16 @@ def test_stop_texts_seeds_and_penalties_are_those_of_the_loop(asking: Asking, qu
 
 
 def test_what_is_over_is_let_go_for_what_comes(asking: Asking, question: Question) -> None:
-    from arkor_dev.local.inference.limits import TOGETHER
+    from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
     from arkor_dev.local.inference.llama.engine import KEPT
 
-    for number in range(2 * (KEPT + TOGETHER)):
+    for number in range(2 * (KEPT + MAX_CONCURRENT)):
         asking.answer(question(messages=[{"role": "user", "content": f"{number} {HELLO['content']}"}]))
     engine = asking.engine
-    assert len(engine._conversations._kept) + len(engine._conversations._free) == KEPT + TOGETHER
+    assert len(engine._conversations._kept) + len(engine._conversations._free) == KEPT + MAX_CONCURRENT
     many = [
         asking.ask(question(maxTokens=40, messages=[{"role": "user", "content": f"{number} once more"}]))
-        for number in range(TOGETHER + 2)
+        for number in range(MAX_CONCURRENT + 2)
     ]
     asking.finish(*many)
     assert not any(each.error for each in many)

@@ -10,11 +10,12 @@ import { Empty } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
 import { Checkpoints } from "./checkpoints";
 import { JobCurve, useJobChart } from "./curve";
+import { Details } from "./details";
 import { Figures } from "./figures";
 import { Header } from "./header";
 import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
-import { LazyAnswers, LazyCorrections, LazyDetails, LazyExports, LazyVerdict } from "./lazy";
+import { LazyAnswers, LazyCorrections, LazyExports, LazyVerdict } from "./lazy";
 import { Notices } from "./notices";
 import { isActive, type JobNow, statusOf } from "./state";
 import "./job.css";
@@ -63,7 +64,7 @@ function JobView({ id }: { id: string }) {
         status !== "completed" && answers,
         <Checkpoints key="checkpoints" {...now} branch={again.change} />,
         job && <Notes key="notes" job={job} />,
-        <LazyDetails key="details" {...now} chart={chart} />,
+        <Details key="details" {...now} chart={chart} />,
       ]}
     </article>
   );

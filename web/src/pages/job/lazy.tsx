@@ -12,27 +12,24 @@ interface WithChart extends JobNow {
   chart: JobChart;
 }
 
-const useVerdict = late(() => import("./verdict"));
-const useAnswers = late(() => import("./answers"));
-const useExports = late(() => import("./exports"));
+const useResult = late(() => import("./result"));
 const useCorrections = late(() => import("./corrections"));
-const useDetails = late(() => import("./details"));
 
 export function LazyVerdict({ job, run, status }: JobNow) {
   const some =
     job !== undefined &&
     (isObject(job.evaluation) || (features.value.has("evaluation") && status === "completed"));
-  const code = useVerdict(some);
+  const code = useResult(some);
   return job && code ? <code.Verdict key={job.id} job={job} answers={run.answers} /> : null;
 }
 
 export function LazyAnswers(props: WithChart) {
-  const code = useAnswers(props.run.answers.length > 0);
+  const code = useResult(props.run.answers.length > 0);
   return code && <code.Answers {...props} />;
 }
 
 export function LazyExports({ job }: { job: Job | undefined }) {
-  const code = useExports(job !== undefined && features.value.has("exports"));
+  const code = useResult(job !== undefined && features.value.has("exports"));
   return job && code ? (
     <code.Exports
       key={job.id}
@@ -54,9 +51,4 @@ function hasCorrections(source: DatasetSource | undefined): boolean {
 export function LazyCorrections({ job }: { job: Job | undefined }) {
   const code = useCorrections(hasCorrections(job?.config?.datasetSource));
   return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
-}
-
-export function LazyDetails(props: WithChart) {
-  const code = useDetails(true);
-  return code && <code.Details {...props} />;
 }

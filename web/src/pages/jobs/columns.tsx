@@ -91,7 +91,7 @@ export const COLUMNS: readonly Column[] = [
   {
     name: "changes",
     header: "Changed settings",
-    cell: (job) => <span class="ellipsis">{changesOf(job)}</span>,
+    cell: (job) => <span>{changesOf(job)}</span>,
     hint: changesOf,
     sort: { key: (job) => changesOf(job) || null, words: ["A to Z", "Z to A"] },
     width: 12,
@@ -164,7 +164,7 @@ function Name({ job }: { job: Job }) {
   return (
     <>
       <span class="jobs-title">
-        <a class="jobs-name ellipsis" href={jobHref(job.id)} title={name}>
+        <a class="jobs-name" href={jobHref(job.id)} title={name}>
           <bdi>{name}</bdi>
         </a>
         {features.value.has("edit") && <StarButton job={job} />}

@@ -16,7 +16,7 @@ from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 
-from .preparing import Preparing
+from .model_progress import Preparing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs import job_folder
 
 if TYPE_CHECKING:
@@ -18,29 +18,29 @@ SCORES: dict[str, Any] = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter
 
 def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
     asked = [(None, None), (5, None), (None, "data/a.jsonl"), (5, "data/a.jsonl"), (None, "../../etc/passwd")]
-    files = [kept.result_file(tmp_path, step, data) for step, data in asked]
+    files = [results.result_file(tmp_path, step, data) for step, data in asked]
     assert len(set(files)) == len(files)
     assert {file.path.parent for file in files} == {tmp_path / "evaluation"}
     for number, (step, data) in enumerate(asked):
-        kept.write(kept.result_file(tmp_path, step, data), {"evaluation": {"n": number}})
-    assert [kept.result(tmp_path, *each)["evaluation"]["n"] for each in asked] == [0, 1, 2, 3, 4]  # type: ignore[index]
+        results.write(results.result_file(tmp_path, step, data), {"evaluation": {"n": number}})
+    assert [results.result(tmp_path, *each)["evaluation"]["n"] for each in asked] == [0, 1, 2, 3, 4]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "7", "{}", '{"evaluation": 1}', "\0", "[" * 5000, '{"evaluation": NaN}']
 )
 def test_what_is_no_evaluation_is_none(tmp_path: Path, text: str) -> None:
-    path = kept.result_file(tmp_path, None).path
+    path = results.result_file(tmp_path, None).path
     path.parent.mkdir()
     path.write_text(text)
-    assert kept.result(tmp_path, None, None) is None
+    assert results.result(tmp_path, None, None) is None
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept.write(kept.result_file(tmp_path, None), {"evaluation": {"sentence": "x" * 100}})
-    assert kept.result(tmp_path, None, None)
+    results.write(results.result_file(tmp_path, None), {"evaluation": {"sentence": "x" * 100}})
+    assert results.result(tmp_path, None, None)
     monkeypatch.setattr(job_folder, "RESULT_LIMIT", 100)
-    assert kept.result(tmp_path, None, None) is None
+    assert results.result(tmp_path, None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -60,28 +60,31 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     ids=str,
 )
 def test_scores_are_looked_at(other: dict[str, Any]) -> None:
-    assert kept.is_score(SCORES)
-    assert not kept.is_score({**SCORES, **other})
-    assert not kept.is_score(None)
-    assert not kept.is_score([SCORES])
+    assert results.is_score(SCORES)
+    assert not results.is_score({**SCORES, **other})
+    assert not results.is_score(None)
+    assert not results.is_score([SCORES])
 
 
 @pytest.mark.parametrize(
     "found", [None, [], {"evaluation": {"general": {"rows": "24"}}}, {"evaluation": None}]
 )
 def test_how_many_questions_there_were_may_not_be_known(found: Any) -> None:
-    assert kept.questions_in(found) is None
-    assert kept.questions_in({"evaluation": {"general": {"rows": 24}}}) == 24
+    assert results.questions_in(found) is None
+    assert results.questions_in({"evaluation": {"general": {"rows": 24}}}) == 24
 
 
 @pytest.mark.parametrize(
     "told", [{"count": 10**9, "longest": 64}, {"count": 8, "longest": 10**9}, {"count": True}]
 )
 def test_a_file_does_not_say_how_long_is_computed(told: dict[str, Any]) -> None:
-    assert kept.answers_in({"evaluation": {"general": {"answers": {"count": 8, "longest": 64}}}}) == (8, 64)
-    assert kept.answers_in({"evaluation": {"general": {"answers": {"longest": 64, **told}}}}) is None
+    assert results.answers_in({"evaluation": {"general": {"answers": {"count": 8, "longest": 64}}}}) == (
+        8,
+        64,
+    )
+    assert results.answers_in({"evaluation": {"general": {"answers": {"longest": 64, **told}}}}) is None
 
 
 def test_what_is_served_of_a_file_from_elsewhere_are_lists_of_objects() -> None:
-    assert kept.objects([{"row": 1}, "x", None, [1]]) == [{"row": 1}]
-    assert kept.objects("x") == kept.objects(None) == kept.objects({"a": 1}) == []
+    assert results.objects([{"row": 1}, "x", None, [1]]) == [{"row": 1}]
+    assert results.objects("x") == results.objects(None) == results.objects({"a": 1}) == []

@@ -15,7 +15,7 @@ from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
 from arkor_dev.local.cards.writer import write_again
-from arkor_dev.local.evaluation import kept
+from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.general import ANSWERS
@@ -102,7 +102,7 @@ class Judging:
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
-            kept.write(kept.result_file(self._job, None), judged._asdict())
+            results.write(results.result_file(self._job, None), judged._asdict())
             write_again(preparation.data, preparation.job_id)
             self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
         except Stopped:
@@ -134,9 +134,9 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
     # What is compared later is asked what the run was asked, of whose rows only a few were read.
-    before = kept.read(kept.result_file(job, None))
-    asked = kept.answers_in(before) or ANSWERS[-1]
-    stage = _stage(preparation, run, lambda: False, kept.questions_in(before), asked)
+    before = results.read(results.result_file(job, None))
+    asked = results.answers_in(before) or ANSWERS[-1]
+    stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
     if data is not None:
         stage.called, stage.general, stage.answered = data, [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
@@ -146,7 +146,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
         judged.evaluation["data"] = data
     elif step is None:
         judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
-    kept.write(kept.result_file(job, step, data), judged._asdict())
+    results.write(results.result_file(job, step, data), judged._asdict())
     if data is None:
         write_again(preparation.data, preparation.job_id, step)
     return judged.evaluation

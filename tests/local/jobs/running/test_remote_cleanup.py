@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.running import remains
-from arkor_dev.local.jobs.running.remains import AGAIN_SECONDS, Remains
+from arkor_dev.local.jobs.running import remote_cleanup
+from arkor_dev.local.jobs.running.remote_cleanup import AGAIN_SECONDS, Remains
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -53,8 +53,8 @@ async def test_it_is_tried_again_soon_and_then_less_often(
         if not news:
             raise TimeoutError
 
-    monkeypatch.setattr(remains, "clear", clear)
-    monkeypatch.setattr(remains, "asyncio", SimpleNamespace(Event=asyncio.Event, wait_for=wait_for))
+    monkeypatch.setattr(remote_cleanup, "clear", clear)
+    monkeypatch.setattr(remote_cleanup, "asyncio", SimpleNamespace(Event=asyncio.Event, wait_for=wait_for))
     with pytest.raises(EndError):
         await Remains(Jobs(), tmp_path).look()  # type: ignore[arg-type]
     # Whenever there is news it is tried at once, and soon again.

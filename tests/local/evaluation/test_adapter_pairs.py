@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.evaluation import results
+
 pytest.importorskip("numpy")
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.local.evaluation import kept
-from arkor_dev.local.evaluation.beside import compare
+from arkor_dev.local.evaluation.adapter_pairs import compare
 from arkor_dev.local.evaluation.comparing import compared
 from arkor_dev.local.evaluation.paired import compare as paired
 from arkor_dev.local.jobs.job_folder import job_folder
@@ -31,7 +32,7 @@ def scores(losses: list[float], **more: Any) -> dict[str, Any]:
 
 def evaluated(data: Path, job: dict[str, Any], told: object, step: int | None = None) -> None:
     result = {"evaluation": {"verdict": "better"}, "rows": [], "scores": told}
-    kept.write(kept.result_file(job_folder(data, job["id"]), step), result)
+    results.write(results.result_file(job_folder(data, job["id"]), step), result)
 
 
 async def test_the_one_stands_where_the_adapter_does(tmp_path: Path) -> None:

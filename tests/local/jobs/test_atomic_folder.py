@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.whole_folder import (
+from arkor_dev.local.jobs.atomic_folder import (
     MANIFEST,
     PROBE_BYTES,
     DiskFullError,

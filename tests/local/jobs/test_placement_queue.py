@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.running import placing, training
+from arkor_dev.local.jobs.running import placement_queue, worker_session
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from tests.local.execution.test_interface import LOSS, Elsewhere, Here
@@ -46,9 +46,9 @@ class Full:
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Full:
     full = Full()
-    for module in (training, placing):
+    for module in (worker_session, placement_queue):
         monkeypatch.setattr(module, "execution_of", lambda _: full)
-    monkeypatch.setattr(placing, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(placement_queue, "LOOK_SECONDS", 0.01)
     return full
 
 

@@ -8,10 +8,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
+from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.workers.process import Child
 
-from . import kept
 from .seeds import FEWEST, by_run, by_seed
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ def _on_same_rows(
 def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
     """What is kept of each row of an evaluation."""
     job, step = one
-    found = kept.result(job_folder(folder, job["id"]), step, data)
+    found = results.result(job_folder(folder, job["id"]), step, data)
     if found is None:
         on = "" if data is None else f" on {data}"
         raise NotFoundError(f"{_called(one)} has not been evaluated{on}")
     scores = found.get("scores")
-    if not kept.is_score(scores):
+    if not results.is_score(scores):
         raise ConflictError(
             f"An earlier version has evaluated {_called(one)}: evaluate it again to compare it"
         )

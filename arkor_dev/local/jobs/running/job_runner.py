@@ -12,10 +12,10 @@ from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
 from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
+from .auto_resume import watch_power
 from .log import Log
-from .preparing import Preparing
-from .standing import watch_power
-from .training import ALONE, CRASHED, PAUSED, WAITS, Training
+from .model_progress import Preparing
+from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.reporting.service import Reporting
 
     from .observer import Observer
-    from .placing import Placing
+    from .placement_queue import Placing
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:

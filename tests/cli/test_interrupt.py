@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.cli import ending
+from arkor_dev.cli import interrupt
 from tests.support.daemon import environment
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.terminal import Screen, on_terminal
@@ -25,7 +25,7 @@ STAND_IN = f"""
 import os, sys
 from arkor_dev.cli import main as cli
 from arkor_dev.identity import local_backend
-from arkor_dev.cli import ending, lost_jobs
+from arkor_dev.cli import interrupt, lost_jobs
 from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.identity.views import FixedIdentity
 from arkor_dev.backend.interfaces import Scope
@@ -95,7 +95,7 @@ async def ended(screen: Screen) -> int:
 
 
 def test_a_person_has_five_seconds_and_the_backend_two() -> None:
-    assert (ending.WINDOW, ending.PATIENCE) == (5, 2)
+    assert (interrupt.WINDOW, interrupt.PATIENCE) == (5, 2)
 
 
 async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
@@ -201,7 +201,7 @@ async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
 
 HUNG_UP_TWICE = """
 import asyncio, os, signal
-from arkor_dev.cli.ending import Ending, Words
+from arkor_dev.cli.interrupt import Ending, Words
 
 async def main():
     ending = Ending(Words("", "", ""), lambda: asyncio.sleep(0, []), lambda _: None, ask=False)

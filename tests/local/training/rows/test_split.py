@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.rows.held_out import beside, split
+from arkor_dev.local.training.rows.split import beside, split
 
 WORDS = [f"word{number}" for number in range(500)]
 UNASKED: dict[str, Any] = {}

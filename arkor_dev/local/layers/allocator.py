@@ -1,0 +1,26 @@
+"""The C library's allocator during training: freed memory stays with the process.
+
+Each step allocates and frees the same tensors. By default, glibc returns large ones to the system at once,
+and their pages are cleared and mapped again at the next step: 20,000 page faults, 3 to 4 % of a step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Final
+
+M_TRIM_THRESHOLD: Final = -1
+M_MMAP_THRESHOLD: Final = -3
+"""Parameters of ``mallopt(3)``."""
+THRESHOLDS: Final = (2**30, 2**25)
+"""Bytes; older versions of glibc refuse more than 32 MiB."""
+
+
+def keep_freed_memory() -> bool:
+    """Keep what is freed for the next allocation; return whether this C library can."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):
+        return False  # macOS, Windows, musl
+    kept = any(mallopt(M_MMAP_THRESHOLD, threshold) for threshold in THRESHOLDS)
+    return kept and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
