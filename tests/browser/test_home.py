@@ -328,6 +328,8 @@ async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, op
             if runs > 1:
                 await expect(page.get_by_role("button", name=f"{runs} runs")).to_be_visible(timeout=START)
             await expect(state).to_contain_text("status 3", timeout=START)
+            # The focus is not lost with the button that says that it starts.
+            await expect(page.locator(".home-run:focus, .home-log button:focus")).to_have_count(1)
             if at_once := await enabled_within(again, 1_500):
                 break
         assert at_once

@@ -117,7 +117,10 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
           {ended ? "Last run" : "Running now"} <Command run={run} />
         </h2>
         <State run={run} output={output} />
-        <span class="home-output-actions" data-focus-next="a, button">
+        <span
+          class="home-output-actions"
+          data-focus-next=".home-output-actions a, .home-output-actions button, .home-run, .home-log button"
+        >
           {jobId && gone && ended && <span class="hint">Job deleted</span>}
           {jobId ? (
             !(gone && ended) && (

@@ -94,7 +94,10 @@ export function TrainerCard({ known, trainer, live }: Props) {
   const blocked = trainer.problem !== undefined || faults > 0;
   // A box that stays when the card goes: it knows who has the focus next.
   return (
-    <div class="home-next" data-focus-next=".home-output-actions a, .home-output-actions button">
+    <div
+      class="home-next"
+      data-focus-next=".home-output-actions a, .home-output-actions button, .home-log button"
+    >
       {(!running || open) && (
         <section ref={box} class="home-card" aria-label="Next run" data-focus-next=".home-run">
           {trainer.config ? (
