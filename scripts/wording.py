@@ -36,10 +36,10 @@ PHRASES: Final = {
 }
 """Patterns, matched regardless of case, and what to write instead."""
 UNFINISHED: Final = (
-    *("arkor_dev/cli", "arkor_dev/contract", "arkor_dev/data"),
+    *("arkor_dev/cli", "arkor_dev/contract"),
     *("arkor_dev/local/evaluation", "arkor_dev/local/exports", "arkor_dev/local/forecast"),
     "arkor_dev/local/jobs",
-    *("arkor_dev/local/reporting", "arkor_dev/local/server", "arkor_dev/local/training"),
+    "arkor_dev/local/training",
     *("arkor_dev/server", "tests", "web/src"),
 )
 """Folders that are not rewritten yet."""

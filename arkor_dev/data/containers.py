@@ -1,4 +1,4 @@
-"""What all formats of a file have in common: records at places, one after another or any of them."""
+"""The interface of all file formats: records at positions, in sequence or at random."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_BYTES: Final = 16 * 2**30
-"""Of one file, unpacked: a few kilobytes of gzip can unpack to what no disk holds."""
+"""Bytes of one unpacked file: a few kilobytes of gzip can unpack to more than any disk holds."""
 
 
 MOST_PASSED: Final = 16 * MAX_ROW
-"""Bytes of a file that are read for rows that are too long; what lies behind more is not looked for."""
+"""Bytes of a file that are read to find the end of a too long row; beyond that nothing is searched."""
 
 
 class Record(NamedTuple):
-    """One record as it lies in its file, not parsed yet; ``raw`` is a RowError where it cannot be.
+    """One unparsed record of a file; ``raw`` is a RowError if it cannot be read.
 
-    ``offset`` is where to read it again, ``line`` its line or row for a person, ``size`` its bytes.
+    ``offset`` is where to read it again, ``line`` its line or row for display, ``size`` its bytes.
     """
 
     offset: int
@@ -36,17 +36,19 @@ class Container(Protocol):
     words: str
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """The records from a record's place on, by default from the first. A DataError in one is the last."""
+        """Yield the records from a record's position on, by default from the first. A DataError is the last
+        one.
+        """
 
     def value(self, record: Record) -> object:
-        """What a record says, as JSON would; raises RowError with the reason alone."""
+        """Return a record's content as JSON would have it. Raises RowError with only the reason."""
 
     def close(self) -> None:
         """Close the file."""
 
 
 class TooLargeError(DataError):
-    """The file goes on past what is to be read of it."""
+    """The file continues beyond the limit for reading."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"is larger than {limit // 2**30} GiB when unpacked; split it")
@@ -55,7 +57,7 @@ class TooLargeError(DataError):
 def lines_in(
     file: BinaryIO, offset: int, line: int, limit: int
 ) -> Iterator[tuple[int, int, bytes | None, int]]:
-    """Each line from a place on: its offset, number, bytes (None when they are too many) and size."""
+    """Yield each line from a position on: its offset, number, bytes (None if too many) and size."""
     file.seek(offset)
     while piece := file.readline(MAX_ROW + 1):
         size = len(piece)
@@ -74,7 +76,7 @@ def lines_in(
 
 
 def endless(what: str) -> DataError:
-    """What to say of a row that goes on for so long that its end is not looked for."""
+    """Return the error for a row that is so long that its end is not searched."""
     return DataError(
         f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing behind it was read; end each row, and "
         "close each quote"
@@ -82,5 +84,5 @@ def endless(what: str) -> DataError:
 
 
 def too_long() -> RowError:
-    """What to say of a row that is longer than any may be."""
+    """Return the error for a row beyond the length limit."""
     return RowError(f"longer than {MAX_ROW // 2**20} MiB; split it into smaller rows", "size")

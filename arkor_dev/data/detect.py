@@ -1,4 +1,4 @@
-"""Which format a file has, by its content; its name decides only where the content does not."""
+"""Detecting a file's format by its content; its name decides only if the content does not."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 HEAD: Final = 2**16
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
-"""Of the files in a folder that are data; each may be followed by .gz."""
+"""Suffixes of data files in a folder; each may be followed by .gz."""
 GZIP: Final = b"\x1f\x8b"
 PARQUET: Final = b"PAR1"
 GZIP_BITS: Final = 31
-"""Tells zlib to read gzip's frame, and to compare its checksum."""
+"""Makes zlib read gzip's frame, and compare its checksum."""
 PIECE: Final = 2**14
 RESTART_EVERY: Final = 2**20
-"""Bytes, unpacked, between two places of a gzip file that are kept; more where it is long."""
+"""Unpacked bytes between two stored restart points of a gzip file; more in a long file."""
 RESTARTS: Final = 256
-"""Of one file at most: each takes some 40 KiB."""
+"""Restart points of one file at most: each takes some 40 KiB."""
 _WRAPPED: Final = re.compile(rb'\{\s*"(?:data|rows|train|examples|items|instances)"\s*:\s*\[')
-"""How a file begins that is one object with the list of rows in it."""
+"""The beginning of a file that is one object with the list of rows in it."""
 _WORD: Final = re.compile(r"[\w .-]+")
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether the file is read by a library that is large, and written for files that one trusts."""
+    """Return whether the file needs a large library that is written for trusted files."""
     with open_regular(path) as file:
         return file.read(len(PARQUET)) == PARQUET
 
@@ -49,11 +49,11 @@ def is_parquet(path: Path) -> bool:
 def open_container(
     path: Path, limit: int, restarts: Restarts | None = None, mapped: Collection[str] = ()
 ) -> tuple[Container, bool]:
-    """The file in its format, and whether gzip has packed it; raises DataError, and OSError of ``open``.
+    """Open the file in its format; return it, and whether gzip has packed it. Raises DataError, and OSError.
 
-    Past ``limit`` bytes, unpacked, its reading ends with a TooLargeError. Where gzip has packed it, places
-    to go on from are kept in ``restarts``; whoever opens it again gives the same. ``mapped`` are the columns
-    that are asked for by name, or by number in a table whose first line names none.
+    Beyond ``limit`` unpacked bytes, reading ends with a TooLargeError. For a gzip file, points where
+    unpacking can restart are stored in ``restarts``; pass the same object when opening it again. ``mapped``
+    are the columns requested by name, or by number in a table whose first line names none.
     """
     file: BinaryIO = open_regular(path)
     try:
@@ -72,7 +72,7 @@ def open_container(
 
 
 class _Restart(NamedTuple):
-    """Where unpacking can go on: at which byte unpacked, at which of the packed file, and zlib's state."""
+    """A point where unpacking can restart: the unpacked and the packed offset, and zlib's state."""
 
     at: int
     packed: int
@@ -80,9 +80,9 @@ class _Restart(NamedTuple):
 
 
 class Restarts:
-    """Places from which a gzip file can be unpacked on, found while it is walked through.
+    """Restart points of a gzip file, recorded while it is read.
 
-    Without them every look at a far row would unpack all that is before it.
+    Without them every access to a far row would unpack everything before it.
     """
 
     def __init__(self) -> None:
@@ -90,24 +90,24 @@ class Restarts:
         self._every = RESTART_EVERY
 
     def is_due(self, at: int) -> bool:
-        """Whether so far none is near before ``at``."""
+        """Return whether no point is near before ``at`` so far."""
         return at >= (self._places[-1].at if self._places else 0) + self._every
 
     def add(self, at: int, packed: int, state: Any) -> None:
-        """Keep a place, which is behind all others, and a copy of zlib's state there."""
+        """Store a point, which is after all others, with a copy of zlib's state there."""
         self._places.append(_Restart(at, packed, state.copy()))
         if len(self._places) > RESTARTS:
             del self._places[::2]
             self._every *= 2
 
     def before(self, at: int) -> _Restart:
-        """The nearest place that is not behind ``at``; the beginning where there is none."""
+        """Return the nearest point that is not after ``at``; the beginning if there is none."""
         place = bisect_right(self._places, at, key=lambda each: each.at)
         return self._places[place - 1] if place else _Restart(0, 0, zlib.decompressobj(GZIP_BITS))
 
 
 class _Unpacked(io.RawIOBase):
-    """The content of a gzip file, which is closed with it; what is wrong with it is a DataError."""
+    """The content of a gzip file, which is closed with it; errors of the format are DataErrors."""
 
     def __init__(self, file: BinaryIO, restarts: Restarts) -> None:
         self._file, self._restarts = file, restarts
@@ -124,7 +124,7 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Unpack as far as ``offset``; from the end nothing can be counted."""
+        """Unpack up to ``offset``; offsets from the end are not supported."""
         if whence == io.SEEK_END:
             raise io.UnsupportedOperation("the end of what is packed is not known")
         offset += self._at if whence == io.SEEK_CUR else 0
@@ -146,7 +146,7 @@ class _Unpacked(io.RawIOBase):
         self._file.seek(start.packed)
 
     def _unpack(self, size: int) -> bytes:
-        """The next bytes, ``size`` at most; none at the end."""
+        """Return the next bytes, at most ``size``; none at the end."""
         try:
             while not self._state.eof or self._begins_again():
                 packed = self._next or self._state.unconsumed_tail or self._file.read(PIECE)
@@ -165,7 +165,7 @@ class _Unpacked(io.RawIOBase):
         raise DataError("cannot be unpacked further: the file is damaged or cut off")
 
     def _begins_again(self) -> bool:
-        """Whether another gzip file follows in this one; zeros may stand between them."""
+        """Return whether another gzip file follows in this one; zeros may be between them."""
         rest = self._state.unused_data
         while not (rest := rest.lstrip(b"\0")):
             if not (rest := self._file.read(PIECE)):
@@ -195,13 +195,13 @@ def _container(
 
 
 def _is_spread(text: bytes) -> bool:
-    """Whether the first object goes on over several lines: the second line begins with a key of it."""
+    """Return whether the first object spans several lines, so that the second begins with a key."""
     first, _, rest = text.partition(b"\n")
     return not first.rstrip().endswith(b"}") and rest.lstrip().startswith(b'"')
 
 
 def _delimiter(line: str, name: str) -> str | None:
-    """What stands between the columns that the first line names; None where it names none."""
+    """Return the delimiter between the columns that the first line names; None if it names none."""
     bare = re.sub(r'"[^"]*"', "", line)
     delimiter = max("\t;,", key=bare.count)
     named = name.endswith((".csv", ".tsv", ".tab"))

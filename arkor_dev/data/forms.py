@@ -1,4 +1,4 @@
-"""The forms that a row may have, recognised by its keys, and how each is read.
+"""The forms of rows, recognised by their keys, and how each is read.
 
 ``FORMS`` are those of conversations and plain text. A training method that learns from something else brings
 its own (see ``arkor_dev.local.training.methods``).
@@ -23,7 +23,7 @@ COLUMNS: Final = (
     "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
     "tools",
 )  # fmt: skip
-"""What a column can be mapped to."""
+"""The keys that a column can be mapped to."""
 _WORDS: Final = re.compile(r"[a-z]+")
 SHOWN_NAME: Final = 40
 """Characters of a key."""
@@ -31,21 +31,21 @@ ORIGINS: Final = frozenset({
     "source", "group", "document", "doc", "conversation", "thread", "session", "dialogue", "dialog", "ticket",
     "case", "article", "page", "url", "file", "filename", "path", "author", "user", "customer", "speaker",
 })  # fmt: skip
-"""Names that people give to a column that tells where a row comes from, with or without ``_id``."""
+"""Common names of a column that says where a row comes from, with or without ``_id``."""
 ORIGIN: Final = 500
-"""Characters of what such a column says that are kept."""
+"""Characters of such a column's value that are kept."""
 ASKING: Final = frozenset({
     "question", "query", "input", "user", "human", "customer", "request", "source", "prompt", "instruction",
 })  # fmt: skip
 ANSWERING: Final = frozenset({
     "answer", "response", "output", "assistant", "agent", "reply", "bot", "target", "completion",
 })  # fmt: skip
-"""Words in the names that people give to a question and its answer: what to suggest, never what to take."""
+"""Words in common names of a question's and its answer's column: only for suggestions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a row says: a conversation, or a plain ``text``; ``extra`` holds what else its form has."""
+    """The content of a row: a conversation, or a plain ``text``; ``extra`` holds what else its form has."""
 
     messages: list[dict[str, Any]]
     text: str | None = None
@@ -54,10 +54,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form that rows may have.
+    """A form of rows.
 
-    A record that has all ``keys`` is of this form; ``read`` returns its content, or raises
-    :class:`RowError`. ``label`` names the form on the page.
+    A record that has all ``keys`` is of this form; ``read`` returns its content, or raises RowError.
+    ``label`` names the form on the page.
     """
 
     label: str
@@ -73,10 +73,10 @@ def row_of(
     group: str | None = None,
     forms: Mapping[str, Form] | None = None,
 ) -> Row:
-    """Return the row that ``record`` is, of the named ``form`` or of the first in ``forms`` whose keys fit.
+    """Return the row in ``record``, of the named ``form`` or of the first in ``forms`` whose keys fit.
 
-    ``columns`` maps our keys to the record's: ``{"prompt": "question"}``. ``group`` is the key that tells
-    which rows belong together. Raises :class:`RowError` with the reason alone.
+    ``columns`` maps our keys to the record's: ``{"prompt": "question"}``. ``group`` is the key that says
+    which rows belong together. Raises RowError with only the reason.
     """
     forms = FORMS if forms is None else forms
     if not isinstance(record, dict):
@@ -112,12 +112,12 @@ def row_of(
 
 
 def wanted_keys(forms: Mapping[str, Form]) -> str:
-    """The keys of all forms, for a person: ``messages, or prompt and completion``."""
+    """Return the keys of all forms for a sentence: ``messages, or prompt and completion``."""
     return ", or ".join(" and ".join(form.keys) for form in forms.values())
 
 
 def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
-    """What a record says of where it comes from: the value of ``group``, else of every column named so."""
+    """Return where a record comes from: the value of ``group``, or else of every column with such a name."""
     names = [group] if group is not None else [name for name in record if _is_origin(name)]
     return {
         name: str(value)[:ORIGIN]
@@ -128,7 +128,7 @@ def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _is_origin(name: object) -> bool:
-    """Whether a column's name is one that people give to where a row comes from."""
+    """Return whether a column's name is a common one for where a row comes from."""
     return isinstance(name, str) and "_".join(_WORDS.findall(name.lower())).removesuffix("_id") in ORIGINS
 
 
@@ -171,7 +171,7 @@ FORMS: Final[dict[str, Form]] = {
     "alpaca": Form("Alpaca", ("instruction", "output"), _read_alpaca),
     "text": Form("plain text", ("text",), _read_text),
 }
-"""Each form by the name that ``dataset.form`` selects it with; else the first that fits is taken."""
+"""Each form by its name in ``dataset.form``; without one the first that fits is used."""
 
 
 def _system(record: dict[str, Any], who: str, said: str) -> list[dict[str, Any]]:
@@ -192,7 +192,7 @@ def _listed(record: Mapping[str, Any]) -> str:
 
 
 def _hint(record: Mapping[str, Any]) -> str:
-    """How to come by the keys, where what is there tells it."""
+    """Return a hint on how to provide the keys, if the existing ones suggest it."""
     if "chosen" in record and "rejected" in record:
         return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
     for key, value in record.items():
@@ -211,12 +211,12 @@ def _hint(record: Mapping[str, Any]) -> str:
 
 
 def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
-    """Which columns of ``record`` look like a question and its answer; None where none do."""
+    """Return which columns of ``record`` look like a question and its answer; None if none do."""
     names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
     words = {name: set(_WORDS.findall(name.lower())) for name in names}
     asking = next((name for name in names if words[name] & ASKING), None)
     answering = next((name for name in names if words[name] & ANSWERING and name != asking), None)
-    # Else the first that hold more than a number, a date or one word.
+    # Otherwise the first ones with more than a number, a date or one word.
     said = [name for name in names if " " in record[name].strip()] or names
     asking = asking or next((name for name in said if name != answering), None)
     answering = answering or next((name for name in said if name != asking), None)

@@ -1,8 +1,8 @@
-"""Which rows belong together: those of one source, that ask the same, or that are nearly the same.
+"""Which rows belong together: those of one source, with the same question, or nearly the same.
 
-Rows of one group are held out of training together, or not at all: what was trained on a row's twin has
-learned the answer. And a comparison of two models must not count them as independent (Miller, Adding Error
-Bars to Evals, 2024, section 2.2, clustered standard errors).
+Rows of one group are held out of training together, or not at all: a model that was trained on a row's twin
+has learned the answer. And a comparison of two models must not count them as independent (Miller, Adding
+Error Bars to Evals, 2024, section 2.2, clustered standard errors).
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from .rows import Row
 
 MOST_ROWS: Final = 100_000
-"""Of more rows, near duplicates are not looked for: a hundred thousand take some ten seconds."""
+"""With more rows, near duplicates are not searched: a hundred thousand take some ten seconds."""
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
-"""A column that nobody has named is taken for that of sources where it has values that repeat, so many of
-them at least, and no value that so large a part of the rows has."""
+"""An unnamed column counts as the source if it has at least so many repeated values, and no value in so large
+a part of the rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
     """``ids`` has each row's group, counted from 0 in the order of the rows.
 
-    ``column`` is the one that tells them apart, None where none does. ``compared``: near duplicates were
-    looked for.
+    ``column`` is the one that distinguishes them, None without one. ``compared``: near duplicates were
+    searched.
     """
 
     ids: list[int]
@@ -46,11 +47,11 @@ class Groups:
 
 
 def groups_of(rows: Sequence[Row], most: float = 1.0, guess: bool = True) -> Groups:
-    """Group ``rows``: by the column that is named for it, by their questions, and by their likeness.
+    """Group ``rows`` by the column that is named for it, by their questions, and by similarity.
 
-    Where no column is named, one that looks like that of sources is taken, unless ``guess`` is False. A way
-    that puts more than the part ``most`` of the rows into one group, or all of them, says nothing of these
-    rows and is left out: they may all have one prompt.
+    If no column is named, one that looks like a source is used, unless ``guess`` is False. A criterion that
+    puts more than the fraction ``most`` of the rows into one group, or all of them, is meaningless for these
+    rows and is ignored: they may all have one prompt.
     """
     joined = _Joined(len(rows), most)
     column = next((row.group for row in rows if row.group), None)
@@ -66,20 +67,20 @@ def groups_of(rows: Sequence[Row], most: float = 1.0, guess: bool = True) -> Gro
 
 
 class _Joined:
-    """Rows joined to groups: a union of sets, by size."""
+    """Rows joined to groups: union-find by size."""
 
     def __init__(self, count: int, most: float) -> None:
         self._above, self._sizes = list(range(count)), [1] * count
         self._most = most
 
     def with_keys(self, keys: Iterable[Hashable | None], *, always: bool = False) -> _Joined:
-        """These groups, joined where rows have the same key; None is nobody's."""
+        """Return these groups, joined where rows have the same key; None matches nothing."""
         first: dict[Hashable, int] = {}
         pairs = [(first.setdefault(key, row), row) for row, key in enumerate(keys) if key is not None]
         return self.with_pairs(pairs, always=always)
 
     def with_pairs(self, pairs: Iterable[tuple[int, int]], *, always: bool = False) -> _Joined:
-        """These groups with ``pairs`` of rows joined; as they are where that says nothing of the rows."""
+        """Return these groups with ``pairs`` of rows joined; unchanged if that is meaningless here."""
         new = _Joined(0, self._most)
         new._above, new._sizes = list(self._above), list(self._sizes)
         for one, other in pairs:
@@ -91,7 +92,7 @@ class _Joined:
         return self if says_nothing and not always else new
 
     def ids(self) -> list[int]:
-        """Each row's group, counted from 0."""
+        """Return each row's group, counted from 0."""
         numbers: dict[int, int] = {}
         return [numbers.setdefault(self._top(row), len(numbers)) for row in range(len(self._above))]
 
@@ -113,7 +114,7 @@ class _Joined:
 
 
 def _column(rows: Sequence[Row]) -> str | None:
-    """A column that tells where rows come from, as far as its values show."""
+    """Return a column that says where rows come from, judging by its values."""
     names = dict.fromkeys(name for row in rows for name in row.origins)
     for name in names:
         counts = Counter(row.origins[name] for row in rows if name in row.origins)
@@ -124,7 +125,7 @@ def _column(rows: Sequence[Row]) -> str | None:
 
 
 def _question(row: Row) -> int | None:
-    """A hash of all that a row asks; of one that asks nothing, of its text."""
+    """Return a hash of a row's question; of its text if it has none."""
     if row.text is not None:
         return digest(row.text)
     last = max((at for at, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
@@ -133,14 +134,14 @@ def _question(row: Row) -> int | None:
 
 
 def _said(row: Row) -> str:
-    """A row's text without its system prompt, which many rows share."""
+    """Return a row's text without its system prompt, which many rows share."""
     if row.text is not None:
         return row.text
     return "\n".join(turn["content"] for turn in row.messages if turn["role"] != "system")
 
 
 def _alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of texts that are nearly the same; each with the first that it meets in a band."""
+    """Yield pairs of nearly equal texts, each with the first one in a common band."""
     common = common_runs(map(runs_of, texts[:200]))
     met: list[dict[int, int]] = []
     for row, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""JSON Lines: one JSON object a line."""
+"""JSON Lines: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class JsonLines:
-    """A file with one JSON object a line. Blank lines are no rows."""
+    """A file with one JSON object per line. Blank lines do not count."""
 
     unit = "line"
     words = "JSON Lines"
@@ -24,7 +24,7 @@ class JsonLines:
         self._file, self._limit = file, limit
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """As ``Container.scan``."""
+        """See ``Container.scan``."""
         try:
             for at, number, raw, size in lines_in(self._file, offset, line, self._limit):
                 if raw is None:
@@ -38,9 +38,9 @@ class JsonLines:
             yield Record(offset, 0, 0, fault)
 
     def value(self, record: Record) -> object:
-        """As ``Container.value``."""
+        """See ``Container.value``."""
         return parsed(record.raw)
 
     def close(self) -> None:
-        """As ``Container.close``."""
+        """See ``Container.close``."""
         self._file.close()

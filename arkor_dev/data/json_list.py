@@ -1,7 +1,7 @@
-"""A file that is one JSON list of rows, or rows spread over lines one after another, read in pieces.
+"""A file with one JSON list of rows, or rows spread over several lines, read in chunks.
 
-Rows are told apart by brackets and quotes alone, so that a file larger than the memory can be read and a row
-that is wrong inside leaves the others readable.
+Rows are separated only by brackets and quotes, so that a file larger than the memory can be read and an
+invalid row leaves the others readable.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _TEXT: Final = re.compile(rb'[^"\\]*(?:\\[\s\S][^"\\]*)*')
 
 
 class JsonRows:
-    """Rows inside one list (``listed``), or one after another without one.
+    """Rows inside one list (``listed``), or in sequence without one.
 
-    A list may be ``wrapped``: the first thing in an object, which holds nothing else that is large.
+    A list may be ``wrapped``: the first member of an object that contains nothing else of size.
     """
 
     unit = "row"
@@ -38,9 +38,9 @@ class JsonRows:
         self.words = "JSON" if listed else "JSON objects over several lines"
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """As ``Container.scan``; the raw record is its bytes and the line where they begin.
+        """See ``Container.scan``; the raw record is its bytes and its first line.
 
-        From another place than the first, lines are counted from there.
+        From another position than the first, lines are counted from there.
         """
         splitter = _Splitter(self._file, offset, self._limit, listed=self._listed, wrapped=self._wrapped)
         try:
@@ -51,19 +51,19 @@ class JsonRows:
             yield Record(offset, 0, 0, fault)
 
     def value(self, record: Record) -> object:
-        """As ``Container.value``."""
+        """See ``Container.value``."""
         raw, line = record.raw
         if not raw:
             raise RowError(f"nothing between two commas at line {line}", "json")
         return parsed(raw, line)
 
     def close(self) -> None:
-        """As ``Container.close``."""
+        """See ``Container.close``."""
         self._file.close()
 
 
 class _Splitter:
-    """Finds where each row begins and ends; keeps no more than one row and one piece."""
+    """Finds where each row begins and ends; holds at most one row and one chunk."""
 
     def __init__(self, file: BinaryIO, offset: int, limit: int, *, listed: bool, wrapped: bool) -> None:
         file.seek(offset)
@@ -71,18 +71,18 @@ class _Splitter:
         self.listed, self.wrapped = listed, wrapped
         self.kept = b""
         self.offset = offset
-        """Of ``kept`` in the file."""
+        """Offset of ``kept`` in the file."""
         self.start = 0
         """In ``kept``: where the row begins."""
         self.at = 0
-        """In ``kept``: what is before has been looked at."""
+        """In ``kept``: everything before was scanned."""
         self.line = 1
-        """Of ``start``."""
+        """Line of ``start``."""
         self.let_go = 0
-        """Bytes of the row that are kept no longer: it is too long."""
+        """Bytes of the row that were dropped because it is too long."""
 
     def parts(self) -> Iterator[tuple[int, bytes | None, int, int]]:
-        """Offset, bytes (None: too long), line and size of each row."""
+        """Yield offset, bytes (None: too long), line and size of each row."""
         base = 1 if self.listed else 0
         if self.offset == 0:
             self._begin()
@@ -110,7 +110,7 @@ class _Splitter:
                     self._next(self.at)
             elif self.listed and token == b"]":
                 end = self.at - 1
-                # A comma behind the last row is no row more, although JSON knows none there.
+                # A comma after the last row is not another row, although JSON allows none there.
                 if self.let_go or self.kept[self.start : end].strip():
                     yield self._row(end)
                 self._next(self.at)
@@ -150,10 +150,10 @@ class _Splitter:
         raise DataError("not JSON: something follows the end of the list")
 
     def _pass_text(self) -> None:
-        """Go behind the quote that ends the text that has begun."""
+        """Skip to after the quote that ends the current text."""
         while True:
             found = _TEXT.match(self.kept, self.at)
-            assert found is not None  # it matches nothing, too
+            assert found is not None  # it may match nothing, too
             self.at = found.end()
             if self.kept.startswith(b'"', self.at):
                 self.at += 1

@@ -1,4 +1,4 @@
-"""One row's JSON, and where it is wrong."""
+"""One row's JSON, and the position of its errors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .rows import RowError
 
 
 def parsed(raw: bytes, line: int | None = None) -> object:
-    """What the bytes of one row say; raises RowError with the place of the fault.
+    """Parse the bytes of one row. Raises RowError with the position of the error.
 
-    The place is a column, or where the row began at ``line`` of a file that spreads rows over lines, a line
-    and a column.
+    The position is a column, or for a row that begins at ``line`` of a file with rows over several lines, a
+    line and a column.
     """
     text = decoded(raw)
     try:
@@ -25,7 +25,7 @@ def parsed(raw: bytes, line: int | None = None) -> object:
 
 
 def decoded(raw: bytes) -> str:
-    """The text of a row; raises RowError where it is not UTF-8."""
+    """Return the text of a row. Raises RowError if it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
@@ -36,7 +36,7 @@ def decoded(raw: bytes) -> str:
 
 
 def _fault(text: str, error: json.JSONDecodeError, line: int | None) -> str:
-    """The fault and its place, in the same words on every Python: 3.13 names a last comma for itself."""
+    """Return the error and its position, in the same words on every Python: 3.13 reports a trailing comma."""
     before, said, at = text[: error.pos].rstrip(), error.msg.removesuffix(" at"), error.pos
     if said.startswith("Illegal trailing comma"):
         before = text[: error.pos + 1]

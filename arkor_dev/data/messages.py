@@ -1,7 +1,7 @@
-"""The messages of a conversation, checked and spelled as chat templates expect them.
+"""The messages of a conversation, checked and normalised for chat templates.
 
-Data sets spell one thing in several ways: a table keeps lists as JSON text, its files fill absent keys with
-null, and arguments of a tool call are JSON text with one vendor and an object with another.
+Data sets differ: a table stores lists as JSON text, its files fill absent keys with null, and arguments of a
+tool call are JSON text with one vendor and an object with another.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ ROLES: Final = {
     "function_response": "tool",
     "function_call": "assistant",
 }
-"""Who speaks, as data sets call it, and as chat templates do."""
+"""Roles, as data sets name them, and as chat templates do."""
 DEPTH: Final = 60
-"""Lists and objects inside each other, in tools and their calls: templates go through them by recursion."""
+"""Nesting in tools and tool calls at most: templates process them recursively."""
 
 
 def conversation(messages: object, who: str = "role", said: str = "content") -> list[dict[str, Any]]:
-    """A list of messages with ``role`` and ``content``; ``who`` and ``said`` are the keys they stand under.
+    """Return a list of messages with ``role`` and ``content``, read from the keys ``who`` and ``said``.
 
-    Raises RowError with the first fault, and when no assistant says anything.
+    Raises RowError with the first error, and if there is no answer.
     """
     messages = from_text(messages)
     if not isinstance(messages, list) or not messages:
@@ -50,7 +50,7 @@ def conversation(messages: object, who: str = "role", said: str = "content") -> 
 
 
 def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The tools that a row declares; raises RowError when they are no list of objects."""
+    """Return the tools of a row. Raises RowError unless they are a list of objects."""
     tools = from_text(row.get("tools"))
     if tools is None or tools == "":
         return []
@@ -60,12 +60,12 @@ def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def turn(asked: str, answered: str) -> list[dict[str, Any]]:
-    """A question and its answer."""
+    """Return a question and its answer as messages."""
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
 
 
 def from_text(value: object) -> object:
-    """``value``; where it is JSON text of a list or an object, as in a table's cell, what that says."""
+    """Return ``value``, parsed if it is JSON text of a list or an object, as in a table's cell."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             return json.loads(value)
@@ -75,7 +75,7 @@ def from_text(value: object) -> object:
 
 
 def whole(text: str, what: str) -> str:
-    """``text``; raises RowError where it has half a character: JSON can spell one, no tokenizer takes it."""
+    """Return ``text``. Raises RowError for half a surrogate pair, which tokenizers refuse."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -112,7 +112,7 @@ def _message(message: object, place: int, who: str, said: str) -> dict[str, Any]
 
 
 def _text(value: object) -> str | None:
-    """The text of a content, which may be a list of parts; None where it has another part or is no text."""
+    """Return the text of a content, which may be a list of parts; None if any part is not text."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(
@@ -129,7 +129,7 @@ def _calls(calls: object, place: int) -> list[dict[str, Any]]:
 
 
 def _call(call: dict[str, Any], place: int) -> dict[str, Any]:
-    """A call as ``{type, function: {name, arguments}}``, the arguments as an object."""
+    """Return a call as ``{type, function: {name, arguments}}``, the arguments as an object."""
     function = call.get("function", call)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise RowError(f"message {place}: a tool call needs the name of its function")
@@ -140,7 +140,7 @@ def _call(call: dict[str, Any], place: int) -> dict[str, Any]:
 
 
 def _without_nulls(value: Any, depth: int = 0) -> Any:
-    """``value`` without the keys that are null: a Parquet file has every key of any row in all of them."""
+    """Return ``value`` without null keys: a Parquet file has every key of any row in all of them."""
     if depth > DEPTH:
         raise RowError("tools are nested too deeply")
     if isinstance(value, dict):

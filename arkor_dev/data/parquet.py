@@ -1,4 +1,4 @@
-"""Parquet, read by a process of its own (``parquet_worker``): a small file may need any amount of memory."""
+"""Parquet, read by a separate process (``parquet_worker``): a small file may need any amount of memory."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_AT_ONCE: Final = 256
-"""Rows of one answer, at most; the first has one, for who wants no more."""
+"""Rows of one answer at most; the first answer has one, in case only one is needed."""
 SECONDS: Final = 60.0
 """How long an answer may take."""
 PASSED: Final = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
 )
-"""What of the environment the process gets: nothing that could be a secret."""
+"""The environment of the process: nothing that could be a secret."""
 
 
 class Parquet:
@@ -42,7 +42,7 @@ class Parquet:
         self._begun = b""
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """As ``Container.scan``; the raw record is JSON."""
+        """See ``Container.scan``; the raw record is JSON."""
         del line
         number, count = offset, 1
         try:
@@ -58,16 +58,16 @@ class Parquet:
             yield Record(number, 0, 0, fault)
 
     def value(self, record: Record) -> object:
-        """As ``Container.value``."""
+        """See ``Container.value``."""
         return parsed(record.raw)
 
     def close(self) -> None:
-        """As ``Container.close``."""
+        """See ``Container.close``."""
         self._end()
         self._file.close()
 
     def _ask(self, first: int, count: int) -> list[bytes]:
-        """The rows from ``first`` on, as the process says them; ``$`` is the end of the file."""
+        """Return the rows from ``first`` on as the process sends them; ``$`` is the end of the file."""
         if self._process is None:
             self._start()
         process = self._process
@@ -97,7 +97,7 @@ class Parquet:
         return found
 
     def _line(self, until: float) -> bytes:
-        """The next line that the process says, without its end; EOFError, TimeoutError."""
+        """Return the next line from the process, without its end. Raises EOFError and TimeoutError."""
         assert self._process is not None
         assert self._process.stdout
         pipe = self._process.stdout.fileno()
@@ -126,7 +126,7 @@ class Parquet:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(self._file.fileno(),),
-            # The library's other allocators reserve memory that they do not use, which a limit counts.
+            # The library's other allocators reserve memory without using it, which would count.
             env={**inherited, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"},
         )
 

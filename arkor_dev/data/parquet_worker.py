@@ -1,13 +1,12 @@
 """The process that reads one Parquet file: its rows as JSON, a few at a time, in bounded memory.
 
-A kilobyte of Parquet can hold gigabytes: a value that thousands of rows share is stored once. The file's own
-sizes do not show that, so this process has a limit of memory, and reads fewer rows at once where they are
-large. The library is large and is imported nowhere else.
+A kilobyte of Parquet can hold gigabytes: a value shared by thousands of rows is stored once. The file's own
+sizes do not reveal that, so this process has a memory limit, and reads fewer rows at once if they are large.
+The library is large and is imported nowhere else.
 
-Standard input has requests, one a line: the number of the first row, from 0, and how many rows. An answer is
-one line a row (``=`` and its JSON, or ``!`` where it is too long), then ``.``, or ``$`` at the end of the
-file, or ``e`` and why it cannot be read further. An answer may have fewer rows than were asked for, never
-none.
+Standard input has one request per line: the number of the first row, from 0, and how many rows. An answer has
+one line per row (``=`` and its JSON, or ``!`` if it is too long), then ``.``, or ``$`` at the end of the
+file, or ``e`` and why it cannot be read further. It may have fewer rows than requested, but never none.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEMORY: Final = 2**30
-"""Bytes that reading may take besides the library itself."""
+"""Bytes that reading may take beside the library itself."""
 ANSWER: Final = 2 * MAX_ROW
 """Bytes after which an answer ends."""
 SIZES: Final = (1, 8, 64, 256)
-"""Rows that are read at once, more where they have been small."""
+"""Rows that are read at once, more if they have been small."""
 BATCH: Final = 32 * 2**20
-"""Bytes of rows that are read at once, where that is known before."""
+"""Bytes of rows that are read at once, if the sizes are known in advance."""
 MOST: Final = 8 * MAX_ROW
-"""Bytes of a row in the library's form that are turned into JSON; numbers are shorter there."""
+"""Bytes of a row in the library's form that are converted to JSON; numbers are shorter there."""
 
 
 class Reading:
-    """One file, from any row on."""
+    """One file, readable from any row on."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
@@ -50,7 +49,7 @@ class Reading:
         self._rows: Iterator[bytes | None] = iter(())
 
     def answer(self, first: int, count: int) -> Iterator[bytes]:
-        """The lines of one answer."""
+        """Yield the lines of one answer."""
         if first != self._next:
             self._next, self._rows = first, iter(())
         size = 0
@@ -67,7 +66,7 @@ class Reading:
         yield b".\n"
 
     def _row(self) -> bytes | None:
-        """The next row's JSON; None for one that is too long, nothing at the end of the file."""
+        """Return the next row's JSON; None for one that is too long, nothing at the end of the file."""
         for level in (len(SIZES), 1):
             try:
                 row = next(self._rows, b"")
@@ -82,7 +81,7 @@ class Reading:
         raise MemoryError
 
     def _read(self, first: int, levels: int) -> Iterator[bytes | None]:
-        """The rows from ``first`` on, by the first ``levels`` of the sizes; ends where another is due."""
+        """Yield the rows from ``first`` on, by the first ``levels`` of the sizes, up to the next one due."""
         about, group, before = self._file.metadata, 0, 0
         while group < about.num_row_groups and before + about.row_group(group).num_rows <= first:
             before += about.row_group(group).num_rows
@@ -109,7 +108,7 @@ class Reading:
 
 
 def _rows(batch: Any) -> Iterator[bytes | None]:
-    """The JSON of each row of a batch; None for one that is too long."""
+    """Yield the JSON of each row of a batch; None for one that is too long."""
     shared = any("dictionary" in str(kind) for kind in batch.schema.types)
     if batch.nbytes <= MAX_ROW and not shared:
         yield from map(_json, batch.to_pylist())
@@ -123,7 +122,7 @@ def _rows(batch: Any) -> Iterator[bytes | None]:
 
 
 def _too_large(column: Any) -> bool:
-    """Whether one row's ``column`` is too long for sure; what a dictionary shares is not the row's alone."""
+    """Return whether one row's ``column`` is certainly too long; a shared dictionary does not count."""
     flat = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     return "dictionary" not in str(column.type) and column.nbytes > (MAX_ROW + 64 if flat else MOST)
 
@@ -137,16 +136,16 @@ def _json(value: dict[str, Any]) -> bytes | None:
 
 
 def limit_memory() -> None:
-    """Let no more be allocated than `MEMORY` beyond what is now."""
+    """Limit allocation to `MEMORY` beyond the current size."""
     size = 0
     with contextlib.suppress(OSError, ValueError):
         size = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
-    with contextlib.suppress(OSError, ValueError):  # a system may know no such limit
+    with contextlib.suppress(OSError, ValueError):  # a system may not have this limit
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
 
 
 def main() -> None:
-    """Answer requests until standard input ends; the file is the descriptor that is named."""
+    """Answer requests until standard input ends; the file is the given descriptor."""
     pa.set_cpu_count(1)
     limit_memory()
     out, reading, row = sys.stdout.buffer, None, 0

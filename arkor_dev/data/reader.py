@@ -1,7 +1,7 @@
-"""A data set, opened: its files in their formats, as rows one after another or any one of them.
+"""An open data set: its files in their formats, as rows in sequence or at random.
 
-A row that is wrong is handed over as its error and the next one follows, so that training can stop at the
-first, a check can count them all, and the page can show each where it stands.
+An invalid row is returned as its error and the next one follows, so that training can stop at the first, a
+check can count them all, and the page can show each in its place.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ OPEN_FILES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file of a data set. ``name`` is what the person calls it; the others are as in ``row_of``.
+    """A file of a data set. ``name`` is the user's name for it; the others are as in ``row_of``.
 
-    ``unit`` is what its rows are counted in, where that is not the format's own: the rows of a hub's data set
-    are kept in a file whose lines nobody has seen.
+    ``unit`` is what its rows are counted in if not the format's own: the rows of a hub's data set are kept in
+    a file whose lines nobody has seen.
     """
 
     path: Path
@@ -44,10 +44,10 @@ class DataFile:
 
 
 class Place(NamedTuple):
-    """Where a row lies: what ``DataSet.read`` needs. All numbers, so that many of them can lie in arrays.
+    """The position of a row for `DataSet.read`. All numbers, so that many fit into arrays.
 
     ``number`` counts the rows of the data set from 1, ``line`` those of its file; ``size`` is in bytes.
-    Where a file cannot be read any further, ``line`` is 0.
+    ``line`` is 0 if a file cannot be read any further.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Place(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A row, or why it is none: with a DataError nothing that follows in its file can be read."""
+    """A row, or its error; after a DataError nothing more of its file can be read."""
 
     place: Place
     where: str
@@ -66,7 +66,7 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A row that has been found and not looked into; ``DataSet.item`` does."""
+    """A row that was found but not parsed; `DataSet.item` does that."""
 
     place: Place
     record: Record
@@ -74,7 +74,7 @@ class Found(NamedTuple):
 
 
 class DataSet:
-    """The rows of some files. Reading may raise OSError; not for several threads at once."""
+    """The rows of some files. Reading may raise OSError. Not thread-safe."""
 
     def __init__(self, files: Sequence[DataFile], limit: int) -> None:
         self.files, self.limit = list(files), limit
@@ -88,17 +88,17 @@ class DataSet:
         self.close()
 
     def close(self) -> None:
-        """Close what ``read`` has opened; a walk through the rows closes its files itself."""
+        """Close what ``read`` has opened; iterating closes its files itself."""
         for container in self._open.values():
             container.close()
         self._open.clear()
 
     def __iter__(self) -> Iterator[Item]:
-        """Every row from the first on."""
+        """Iterate over every row from the first on."""
         return map(self.item, self.scan())
 
     def scan(self) -> Generator[Found, None, None]:
-        """Where every row lies, without looking into it: of a hundred thousand in a fraction of a second."""
+        """Yield the position of every row without parsing: a hundred thousand in a fraction of a second."""
         number = 0
         for index in range(len(self.files)):
             try:
@@ -114,7 +114,7 @@ class DataSet:
                     yield Found(place, record, container)
 
     def item(self, found: Found) -> Item:
-        """The row that ``scan`` has found."""
+        """Return the row that ``scan`` has found."""
         place, record, container = found
         file = self.files[place.file]
         where = file.name if container is None else f"{file.name}, {file.unit or container.unit} {place.line}"
@@ -128,11 +128,11 @@ class DataSet:
             return Item(place, file.name if isinstance(fault, DataError) else where, fault)
 
     def read(self, place: Place) -> Item:
-        """The row at a place that ``scan`` told; of a file that has changed since, what lies there now."""
+        """Return the row at a position from ``scan``; if the file has changed, what is there now."""
         return self.item(self.found(place))
 
     def found(self, place: Place) -> Found:
-        """What lies at a place, not looked into; as ``read``."""
+        """Return what is at a position, not parsed; see ``read``."""
         container = self._open.get(place.file)
         if place.line == 0:
             return Found(place, Record(0, 0, 0, DataError("cannot be read further")), container)
@@ -150,13 +150,13 @@ class DataSet:
         return Found(place, record, container)
 
     def _opened(self, index: int) -> tuple[Container, bool]:
-        """A file anew; what is learned of it where gzip has packed it serves all who read it."""
+        """Open a file again; restart points of a gzip file are shared by all readers."""
         file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
         asked = (*file.columns.values(), *((file.group,) if file.group else ()))
         return open_container(file.path, self.limit, restarts, asked)
 
     def words(self, index: int = 0) -> str:
-        """What a file is, for a person: ``ShareGPT, JSON Lines, gzip``. Looks at its first few rows."""
+        """Describe a file: ``ShareGPT, JSON Lines, gzip``. Reads its first few rows."""
         try:
             container, packed = self._opened(index)
         except DataError:
@@ -172,13 +172,13 @@ class DataSet:
 
 
 def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
-    """The rows of ``files``, which are opened as they are come to. ``with`` closes what is left open.
+    """Return the rows of ``files``, which are opened when needed. ``with`` closes what is left open.
 
-    A file of more than ``limit`` bytes, unpacked, ends with a TooLargeError.
+    A file of more than ``limit`` unpacked bytes ends with a TooLargeError.
     """
     return DataSet(files, limit)
 
 
 def no_rows(name: str) -> RowError:
-    """What to say of a data set without a row."""
+    """Return the message for a data set without rows."""
     return RowError(f"{name} is empty: write one JSON object a line, with the keys {wanted_keys(FORMS)}")

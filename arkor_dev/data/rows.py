@@ -1,4 +1,4 @@
-"""What a row of a data set becomes, whatever it was written as, and why it may become nothing."""
+"""What a row of a data set becomes, whatever its format, and why it may become nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ MAX_ROW: Final = 4 * 2**20
 REASON_LIMIT: Final = 400
 
 Fault = Literal["file", "json", "table", "encoding", "size", "keys", "content"]
-"""What is wrong: the file as a whole; or of a row its JSON, cells, bytes, length or keys, or what is
-under them."""
+"""The kind of error: the whole file; a row's JSON, cells, bytes, length or keys; or one of its values."""
 
 
 class RowError(Exception):
-    """Why a row cannot be trained on, in words for a person; cut to size, since it may quote the row."""
+    """Why a row cannot be trained on, for the user; shortened, since it may quote the row."""
 
     def __init__(self, text: str, fault: Fault = "content") -> None:
         super().__init__(text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…")
@@ -26,7 +25,7 @@ class RowError(Exception):
 
 
 class DataError(RowError):
-    """Why a whole file cannot be read, or no further: what follows in it is not known."""
+    """Why a file cannot be read, or not any further: what follows in it is unknown."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, "file")
@@ -34,13 +33,13 @@ class DataError(RowError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a conversation in ``messages``, or else plain ``text`` of which everything is learned.
+    """One row: a conversation in ``messages``, or plain ``text`` of which everything is learned.
 
-    ``where`` is its place for a person (``data/chats.jsonl, line 3``). ``tools`` are the functions that the
-    assistant may call, as JSON schemas; ``form`` is the name of the row's form.
-    ``origins`` has what the columns say that may tell where a row comes from; ``group`` is the one of them
-    that is named as telling which rows belong together, empty where none is. ``extra`` holds what the form
-    has beyond a conversation or a text (a rejected answer, a rating), for the training method that takes it.
+    ``where`` is its place for display (``data/chats.jsonl, line 3``). ``tools`` are the functions that the
+    assistant may call, as JSON schemas; ``form`` is the name of the row's form. ``origins`` has the values of
+    columns that may say where a row comes from; ``group`` is the one that is named for that, empty without
+    one. ``extra`` holds what the form has beyond a conversation or a text (a rejected answer, a rating), for
+    the training method that uses it.
     """
 
     messages: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Which files a data set is: one of the project, a folder of them, or several."""
+"""The files of a data set: one file of the project, a folder of them, or several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN_CHARACTERS: Final = 80
 
 
 class SourceError(Exception):
-    """Why a data set cannot be used, in words for a person; ``key`` is what is wrong inside its table."""
+    """Why a data set cannot be used, for the user; ``key`` is the invalid key inside its table."""
 
     def __init__(self, text: str, key: str | None = None) -> None:
         super().__init__(text)
@@ -30,12 +30,12 @@ class SourceError(Exception):
 
 
 def parts_of(source: DatasetSource) -> list[DatasetSource]:
-    """The sources of which a ``list`` is made; of another, itself alone."""
+    """Return the sources in a ``list``; any other source is its own only part."""
     return source["sources"] if source["type"] == "list" else [source]
 
 
 def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
-    """Every file of a source of type ``file``, in the order of their names; raises SourceError."""
+    """Return every file of a source of type ``file``, sorted by name. Raises SourceError."""
     root = project.resolve()
     return [
         DataFile(
@@ -52,7 +52,7 @@ def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
 def every_file(
     source: DatasetSource, project: Path, fetch: Callable[[DatasetSource], DataFile]
 ) -> list[DataFile]:
-    """Every file of a source of any type; ``fetch`` brings one that is not of the project."""
+    """Return every file of a source of any type; ``fetch`` downloads one from outside the project."""
     files: list[DataFile] = []
     for part in parts_of(source):
         files += files_of(part, project) if part["type"] == "file" else [fetch(part)]
@@ -60,7 +60,7 @@ def every_file(
 
 
 def resolved(project: Path, written: str) -> Path:
-    """The real path of a file or folder that lies in the project; raises SourceError where it does not."""
+    """Return the real path of a file or folder inside the project. Raises SourceError for any other."""
     if "://" in written:
         raise SourceError(f'is an address. Write it as a table: dataset = {{ url = "{written}" }}')
     if not text_line(1000).fits(written):
@@ -68,7 +68,7 @@ def resolved(project: Path, written: str) -> Path:
     root = project.resolve()
     shown = _shown(written)
     try:
-        # Not Path.resolve: on a loop of symlinks it raises or does not, depending on the Python.
+        # Not Path.resolve: whether it raises for a loop of symlinks depends on the Python.
         path = Path(os.path.realpath(root / written))
         if not path.is_relative_to(root):
             raise SourceError(
@@ -90,7 +90,7 @@ def resolved(project: Path, written: str) -> Path:
 
 
 def inside(project: Path, written: str) -> list[Path]:
-    """The real paths of the file, or of a folder's files, that ``written`` names; raises SourceError."""
+    """Return the real paths of the file, or of a folder's files, named by ``written``. Raises SourceError."""
     path = resolved(project, written)
     if not path.is_dir():
         return [path]
@@ -111,7 +111,7 @@ def inside(project: Path, written: str) -> list[Path]:
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of those in it that are data by their names; hidden ones are none."""
+    """Yield the data files of a folder and its subfolders, by their names, without hidden ones."""
     for at, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

@@ -1,4 +1,4 @@
-"""Tables as text: CSV and TSV, the first line naming the columns."""
+"""Tables as text: CSV and TSV, whose first line names the columns."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 NAMES: Final = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
 COLUMNS: Final = 1000
 NAME: Final = 40
-"""Characters of a column's name, as people write them; a sentence is longer."""
+"""Characters of a column's name; a sentence is longer."""
 WORDS: Final = 4
-"""And the words of one."""
+"""Words of a column's name."""
 
 
 class Table:
-    """A file of cells, as spreadsheets write it; a quoted cell may hold line breaks.
+    """A file of cells, as spreadsheets write it; a quoted cell may contain line breaks.
 
-    ``mapped`` are the columns that are asked for. Where they are numbers that the first line does not name,
-    it is a row like all others, and its columns are called by their numbers from 1.
+    ``mapped`` are the requested columns. If they are numbers that the first line does not name, it is a row
+    like all others, and its columns are numbered from 1.
     """
 
     unit = "line"
@@ -38,10 +38,10 @@ class Table:
         self.words = NAMES[delimiter]
         self._header: list[str] | None = None
         self._first = (0, 1)
-        """Offset and line behind the header."""
+        """Offset and line after the header."""
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """As ``Container.scan``; the raw record is its cells."""
+        """See ``Container.scan``; the raw record is its cells."""
         try:
             if self._header is None:
                 self._read_header()
@@ -54,7 +54,7 @@ class Table:
             yield Record(offset, 0, 0, fault)
 
     def value(self, record: Record) -> object:
-        """As ``Container.value``."""
+        """See ``Container.value``."""
         cells, header = record.raw, self._header or []
         if len(cells) > len(header):
             raise RowError(
@@ -65,13 +65,13 @@ class Table:
         return {name: cell for name, cell in zip(header, cells, strict=False) if name}
 
     def written(self, cells: Sequence[str]) -> str:
-        """A row as the file has it, but for spaces and needless quotes."""
+        """Return a row as in the file, except for spaces and needless quotes."""
         text = StringIO()
         csv.writer(text, delimiter=self._delimiter, lineterminator="").writerow(cells)
         return text.getvalue()
 
     def close(self) -> None:
-        """As ``Container.close``."""
+        """See ``Container.close``."""
         self._file.close()
 
     def _read_header(self) -> None:
@@ -116,7 +116,7 @@ class Table:
                 if isinstance(fault, DataError):
                     raise
                 yield Record(start, number, lines.offset - start, _reason(fault, lines))
-                # A quote that is never closed takes all that follows for one cell: go on at the next line.
+                # An unclosed quote makes one cell of everything that follows: continue at the next line.
                 lines.back(start, number)
                 reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
                 continue
@@ -124,12 +124,12 @@ class Table:
 
 
 def _named(column: str) -> str:
-    """A column's name; ours are known in capitals, too."""
+    """Return a column's name; ours are recognised in capitals, too."""
     return column.lower() if column.lower() in OURS else column
 
 
 def _is_said(cell: str) -> bool:
-    """Whether it is rather what somebody has said than the name of a column."""
+    """Return whether it looks like a message rather than the name of a column."""
     return len(cell) > NAME or len(cell.split()) > WORDS or cell.endswith((".", "?", "!"))
 
 
@@ -154,7 +154,7 @@ def _reason(fault: Exception, lines: _Lines) -> RowError:
 
 
 class _Lines:
-    """The text lines of a file from a place on, for ``csv``; ``offset`` and ``line`` are of the next."""
+    """The text lines of a file from a position on, for ``csv``; ``offset`` and ``line`` of the next."""
 
     def __init__(self, file: BinaryIO, offset: int, line: int, limit: int) -> None:
         self.file, self.offset, self.line, self.limit = file, offset, line, limit
@@ -183,11 +183,11 @@ class _Lines:
         return decoded(raw.removeprefix(BYTE_ORDER_MARK) if at_start else raw)
 
     def begin(self) -> None:
-        """A row begins here."""
+        """Mark the beginning of a row."""
         self.begun, self.passed = self.offset, 0
 
     def back(self, start: int, line: int) -> None:
-        """Go to the line after the one that begins at ``start``."""
+        """Skip to the line after the one that begins at ``start``."""
         self.file.seek(start)
         self.offset, self.line = start, line + 1
         while piece := self.file.readline(MAX_ROW):

@@ -1,8 +1,7 @@
 """``arkor.toml``: the trainers that a project declares without writing code.
 
-Every problem of a file is found in one reading and named with file, line, key and what is allowed: a
-person who corrects three lines at once should not have to ask three times. A trainer that is wrong keeps
-none of the others from being run.
+One reading reports every problem of a file with file, line, key and the allowed values: a user who corrects
+three lines at once should not need three attempts. An invalid trainer keeps none of the others from running.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ TRAINERS = 200
 
 
 def load_trainers(project: Path) -> list[Trainer]:
-    """The trainers of ``<project>/arkor.toml``, in the file's order, at least one.
+    """Return the trainers of ``<project>/arkor.toml`` in the file's order, at least one.
 
-    One that cannot be run has a ``problem``: what is wrong with its table, or the first fault of its data
-    file. Raises BadRequestError when the file as a whole says nothing: one line a problem, as
-    ``arkor.toml:<line>: <what>``.
+    One that cannot run has a ``problem``: what is wrong with its table, or the first error of its data file.
+    Raises BadRequestError if the file as a whole is unusable: one line per problem, as ``arkor.toml:<line>:
+    <what>``.
     """
     trainers = parse(project, read(project))
     check_data(project, trainers)
@@ -52,7 +51,7 @@ def load_trainers(project: Path) -> list[Trainer]:
 
 
 def parse(project: Path, text: str) -> list[Trainer]:
-    """As `load_trainers` with ``text`` for the file's, and without a look into the data files."""
+    """As `load_trainers` with ``text`` for the file's, and without reading the data files."""
     try:
         check_limits(text)
         document = tomllib.loads(text)
@@ -70,19 +69,19 @@ def parse(project: Path, text: str) -> list[Trainer]:
 
 
 def revision(project: Path) -> str:
-    """A short text that stands for the content of ``arkor.toml``; raises ArkorError as above."""
+    """Return a short text that identifies the content of ``arkor.toml``. Raises ArkorError as above."""
     return revision_of(read(project))
 
 
 def revision_of(text: str) -> str:
-    """The revision of a file that holds ``text``."""
+    """Return the revision of a file that holds ``text``."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def choose(trainers: list[Trainer], name: str | None) -> Trainer:
-    """The trainer called ``name``, or the first, to be run.
+    """Return the trainer called ``name``, or the first, to be run.
 
-    Raises BadRequestError when there is none of that name, and with its ``problem`` when it has one.
+    Raises BadRequestError if there is none of that name, and with its ``problem`` if it has one.
     """
     trainer = trainers[place(trainers, name)]
     if "problem" in trainer:
@@ -91,7 +90,9 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
 
 
 def place(trainers: list[Trainer], name: str | None) -> int:
-    """Which of the trainers is called ``name``; the first for None. BadRequestError when there is none."""
+    """Return the index of the trainer called ``name``; of the first for None. Raises BadRequestError for no
+    such trainer.
+    """
     for index, trainer in enumerate(trainers):
         if name is None or trainer["name"] == name:
             return index
@@ -101,7 +102,7 @@ def place(trainers: list[Trainer], name: str | None) -> int:
 
 
 def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:
-    """Every ``[[trainer]]``; what is wrong with the document around them goes into ``problems``."""
+    """Return every ``[[trainer]]``; problems of the document around them go into ``problems``."""
     problems.check_keys((), document, ("trainer", TABLE, own_sets.TABLE, compute.TABLE))
     if TABLE in document:
         check_notify(document[TABLE], problems)
@@ -143,11 +144,11 @@ class _TableReader:
         self.at = at
         self.problems = Problems(lines)
         self.written: dict[str, KeyPath] = {}
-        """Where each setting stands, by its field."""
+        """The position of each setting, by its field."""
         self.without_data = False
 
     def read(self, block: dict[str, object]) -> Trainer:
-        """The trainer, with a ``problem`` and nothing to run when its table is wrong."""
+        """Return the trainer, with a ``problem`` and nothing to run if its table is invalid."""
         at = self.at
         tables = settings.tables()
         self.problems.check_keys(at, block, ["name", "dataset", "eval_dataset", *_names(""), *tables])
@@ -200,7 +201,7 @@ class _TableReader:
                 self.problems.not_allowed(place, value, setting.rule.words)
 
     def _conflicts(self, config: dict[str, object]) -> None:
-        """Add what is set and does not go together, by the keys that were written."""
+        """Add conflicts between settings, by the keys that were written."""
         known = settings.by_field()
 
         def spell(field: str) -> str:
@@ -241,13 +242,13 @@ class _TableReader:
 
 
 def _names(table: str) -> list[str]:
-    """Every key of a table that is a setting, the aliases last."""
+    """Return every key of a table that is a setting, the aliases last."""
     rows = settings.below(table)
     return [setting.name for setting in rows] + [name for setting in rows for name in setting.names[1:]]
 
 
 def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None:
-    """Only the first trainer of a name can be asked for by it."""
+    """Mark later trainers of a name: only the first one can be selected by it."""
     first: dict[str, int] = {}
     for index, trainer in enumerate(trainers):
         name = trainer["name"]
@@ -261,7 +262,7 @@ def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None
 
 
 def read(project: Path) -> str:
-    """The text of ``arkor.toml``. Raises BadRequestError when it is not there or cannot be read."""
+    """Return the text of ``arkor.toml``. Raises BadRequestError if it does not exist or cannot be read."""
     path = project / FILE
     try:
         return read_small(path, SIZE_LIMIT).decode()
@@ -279,7 +280,9 @@ def read(project: Path) -> str:
 
 
 def _syntax_error(fault: Exception, text: str) -> str:
-    """tomllib's text with its place in front; only from 3.14 on does the exception carry it as numbers."""
+    """Return tomllib's message with its position first; only from 3.14 on does the exception have it as
+    numbers.
+    """
     found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(fault), re.DOTALL)
     if found:
         return f"{FILE}:{found[2]}: not valid TOML at column {found[3]}: {found[1]}"

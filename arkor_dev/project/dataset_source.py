@@ -1,7 +1,7 @@
 """What a trainer's ``dataset`` means: files of the project, a data set of a hub, an address, or several.
 
-Files are looked at and their rows are counted here, before anything is sent, because a person who mistyped a
-path or left a comma out should read so at once and not from a failed job.
+Files are found and their rows counted here, before anything is sent, because a user with a mistyped path or a
+missing comma should read so at once and not from a failed job.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
     from arkor_dev.data.reader import Found, Item
 
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group")
-"""What a ``dataset`` table may say."""
+"""The allowed keys of a ``dataset`` table."""
 KINDS = ("path", "huggingface", "url")
-"""Of which it says one."""
+"""Of these it must have exactly one."""
 PARTS = 100
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
 SECONDS = 1.5
 ALL_SECONDS = 0.5
-"""After so much time no further data file is opened."""
+"""After this time no further data file is opened."""
 SHOWN_ROWS = 3
 SHOWN_COLUMNS = 50
 SHOWN_VALUE = 200
 COLUMN = text_line(200)
 CHECKED_ROW = MIB
-"""Bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
+"""In bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
 
 
 def read_source(project: Path, written: object) -> DatasetSource:
-    """The source that a ``dataset`` of ``arkor.toml`` is; files are looked for. Raises SourceError."""
+    """Return the source of a ``dataset`` of ``arkor.toml``, whose files must exist. Raises SourceError."""
     if isinstance(written, str):
         return _file_source(project, written)
     if isinstance(written, dict):
@@ -123,7 +123,7 @@ def _columns(written: object) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class DataLook:
-    """What a look at data files has told: their rows, where they were counted, and the first fault.
+    """The result of reading data files: their rows, if counted, and the first error.
 
     ``rows`` can be trained on, as far as they were read; ``unreadable`` ones cannot, and ``flaw`` is why the
     first of them cannot. With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
@@ -136,11 +136,11 @@ class DataLook:
     flaw: str | None = None
     unmapped: UnmappedColumns | None = None
     readable: frozenset[str] = frozenset()
-    """The names of files of which a row can be trained on."""
+    """The names of files with at least one valid row."""
 
 
 def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
-    """Add to each trainer what a look at its data files tells, as far as there is time for it."""
+    """Add to each trainer what reading its data files reveals, as far as there is time."""
     until = time.monotonic() + ALL_SECONDS
     for trainer in trainers:
         if "problem" in trainer or time.monotonic() > until:
@@ -165,11 +165,11 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
 
 
 def look_at(project: Path, source: DatasetSource) -> DataLook:
-    """Count the rows of a source's files, and read them for those that cannot be trained on.
+    """Count the rows of a source's files, and read them to find invalid ones.
 
-    Bounded: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s; so
-    no fault found does not mean that there is none. Files that have not changed are not read again. A source
-    with a part that is elsewhere, or is Parquet, has no rows to be counted.
+    Limited: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s, so
+    finding no error does not mean that there is none. Unchanged files are not read again. Rows of a source
+    with a remote or a Parquet part are not counted.
     """
     parts = parts_of(source)
     try:
@@ -228,7 +228,7 @@ def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
 
 
 def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool]:
-    """What is wrong with the rows, as far as there is time; and whether that is all of them."""
+    """Return what is wrong with the rows, as far as there is time; and whether all of them were read."""
     unreadable = _Unreadable()
     read = rows = 0
     with open_data(files, CHECKED_BYTES) as data:
@@ -253,9 +253,9 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
 
 
 class _Unreadable:
-    """Rows that cannot be trained on, and of the first file whose columns are unknown some as they are.
+    """Counts invalid rows, and keeps some rows of the first file with unknown columns.
 
-    A file with a row in it that can be read has the right columns: of the others something else is wrong.
+    A file with a valid row has the right columns: its other rows have another problem.
     """
 
     def __init__(self) -> None:
@@ -266,7 +266,7 @@ class _Unreadable:
         self.readable: set[str] = set()
 
     def add(self, file: str, found: Found, where: str, fault: RowError) -> None:
-        """Count one more."""
+        """Count a row."""
         self.count += 1
         self.flaw = self.flaw or f"{where}: {fault}"
         if fault.fault != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):
@@ -277,7 +277,7 @@ class _Unreadable:
             self.records.append(record)
 
     def look(self) -> DataLook:
-        """What is known of them."""
+        """Return the result so far."""
         return DataLook(
             unreadable=self.count,
             flaw=self.flaw,
@@ -287,7 +287,7 @@ class _Unreadable:
 
 
 def unmapped_columns(file: str, records: Sequence[Mapping[str, object]]) -> UnmappedColumns | None:
-    """The columns of a file's first ``records``, whose values are shortened; None where there are none."""
+    """Return the columns of a file's first ``records`` with shortened values; None without any."""
     columns = [name for name in records[0] if COLUMN.fits(name)][:SHOWN_COLUMNS] if records else []
     if not columns:
         return None
@@ -309,7 +309,7 @@ def _short(value: object) -> str:
 
 
 def _headless(files: Sequence[DataFile], item: Item) -> UnmappedColumns | None:
-    """The numbered columns of a table whose first line is a row already; None for any other file."""
+    """Return the numbered columns of a table whose first line is a row already; None for any other file."""
     file = files[item.place.file]
     try:
         with open_data([replace(file, columns={"text": "1"})], CHECKED_BYTES) as data:
@@ -320,12 +320,12 @@ def _headless(files: Sequence[DataFile], item: Item) -> UnmappedColumns | None:
             ]
     except RowError:
         return None
-    # A form's name in the first line, or only one column, would have been understood.
+    # A form's name in the first line, or only one column, would have been recognised.
     return unmapped_columns(file.name, [record for record in records if isinstance(record, dict)])
 
 
 def _count(files: Sequence[DataFile], until: float) -> int | None:
-    """The rows, wrong ones too; None when that takes too long."""
+    """Return the number of rows, including invalid ones; None if counting takes too long."""
     rows = 0
     with open_data(files, COUNTED_BYTES) as data:
         for found in data.scan():

@@ -1,4 +1,4 @@
-"""What a project declares, whichever way it does: ``arkor.toml`` first, else TypeScript, else nothing yet."""
+"""What a project declares: ``arkor.toml`` first, else TypeScript, else nothing yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ManifestReader:
-    """Reads one project's manifest anew each time, so that an edit shows at the next reload."""
+    """Reads one project's manifest each time, so that an edit shows at the next reload."""
 
     def __init__(self, project: Path, *, local: bool = False) -> None:
         self._project = project
@@ -30,24 +30,25 @@ class ManifestReader:
 
     @cached_property
     def typescript(self) -> TypeScriptProject:
-        """The project as its TypeScript sources declare it."""
-        from .typescript import TypeScriptProject  # not on the way to the page's first byte, like all below
+        """Return the project as its TypeScript sources declare it."""
+        # not needed for the page's first byte, like everything below
+        from .typescript import TypeScriptProject
 
         return TypeScriptProject(self._project)
 
     def warning(self) -> str | None:
-        """What a person should know before they open the page: that this project cannot be trained here."""
+        """Return what a user should know before opening the page: why this cannot be trained here."""
         return NOT_LOCAL if self._local and not self._has_toml() and is_typescript(self._project) else None
 
     async def read(self) -> Manifest:
-        """The manifest; raises BadRequestError with a text for the person who wrote the project.
+        """Return the manifest. Raises BadRequestError with a text for the author of the project.
 
         A folder that is not a project yet is fine: it has no trainers and no ``source``.
         """
         return await asyncio.to_thread(self._from_toml) or await self._from_typescript()
 
     async def revision(self) -> str | None:
-        """What ``read`` would answer as ``revision`` now; None for a project that has none."""
+        """Return the ``revision`` that ``read`` would return now; None for a project without one."""
         if not await asyncio.to_thread(self._has_toml):
             return None
         from .arkor_toml import revision
@@ -57,7 +58,7 @@ class ManifestReader:
     async def write_settings(
         self, trainer: str, revision: str, changes: Mapping[str, object], *, preview: bool
     ) -> SettingsWritten:
-        """As `project.write_settings`, one at a time."""
+        """See `project.write_settings`; one call at a time."""
         if not await asyncio.to_thread(self._has_toml):
             raise BadRequestError("This project has no arkor.toml to write settings into.")
         from .write_settings import write_settings
@@ -70,7 +71,7 @@ class ManifestReader:
     async def add_to_dataset(
         self, trainer: str, revision: str, path: str, *, preview: bool
     ) -> SettingsWritten:
-        """As `project.write_settings.add_to_dataset`, one at a time."""
+        """See `project.write_settings.add_to_dataset`; one call at a time."""
         if not await asyncio.to_thread(self._has_toml):
             raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
         from .write_settings import add_to_dataset
@@ -88,7 +89,7 @@ class ManifestReader:
         *,
         preview: bool,
     ) -> SettingsWritten:
-        """Write a path, or the columns of a part, as `project.write_settings`, one at a time."""
+        """Write a path, or the columns of a part, as `project.write_settings`; one call at a time."""
         if not await asyncio.to_thread(self._has_toml):
             raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
         from .write_settings import set_columns, set_dataset
@@ -104,7 +105,7 @@ class ManifestReader:
             )
 
     def _has_toml(self) -> bool:
-        # A dangling link or an unreadable file is there all the same, and is reported as what it is.
+        # A dangling link or an unreadable file exists, and is reported as what it is.
         path = self._project / "arkor.toml"
         return path.exists() or path.is_symlink()
 
@@ -113,7 +114,7 @@ class ManifestReader:
             return None
         from .arkor_toml import load_trainers, revision
 
-        # The revision first: of a file that is saved between the two, what is shown is then refused, not run.
+        # The revision first: if the file is saved between the two, what is shown is refused, not run.
         read = revision(self._project)
         trainers = load_trainers(self._project)
         name = trainers[0]["name"]

@@ -1,6 +1,6 @@
-"""Data files that a person hands to the page: each becomes a new file in the project's ``data`` folder.
+"""Data files that a user hands to the page: each becomes a new file in the project's ``data`` folder.
 
-Nothing is overwritten, and no link is followed out of the project. These calls block.
+Nothing is overwritten, and no link out of the project is followed. These calls block.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "data"
 SAME_NAME: Final = 100
-"""Files of one name that are told apart by a number."""
+"""Files of one name that are distinguished by a number at most."""
 _NO_LINK: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class NewDataFile:
-    """A new file of the project, to be written and kept; as long as it is not kept, closing deletes it."""
+    """A new file of the project; unless it is kept, closing deletes it."""
 
     def __init__(self, project: Path, given: str) -> None:
-        """Create ``data/`` and the file in it, called much as ``given``.
+        """Create ``data/`` and the file in it, named similarly to ``given``.
 
-        Raises BadRequestError where ``given`` is not the name of a data file, or nothing can be created.
+        Raises BadRequestError if ``given`` is not the name of a data file, or nothing can be created.
         """
         stem, suffix = _split(given)
         try:
@@ -58,11 +58,11 @@ class NewDataFile:
 
     @property
     def path(self) -> str:
-        """Its path in the project, as a ``dataset`` names it."""
+        """Its path in the project, for a ``dataset``."""
         return f"{FOLDER}/{self.name}"
 
     def write(self, data: bytes) -> None:
-        """Append ``data``; raises InternalError where the disk does not take it."""
+        """Append ``data``. Raises InternalError when the disk refuses."""
         try:
             view = memoryview(data)
             while view:
@@ -71,12 +71,12 @@ class NewDataFile:
             raise InternalError(f"{self.path} cannot be written: {fault.strerror}.") from None
 
     def keep(self) -> None:
-        """Flush to the disk; from now on closing leaves the file."""
+        """Flush to disk; from now on closing keeps the file."""
         os.fsync(self._handle)
         self._kept = True
 
     def close(self) -> None:
-        """Close the file, and delete it unless it is to be kept."""
+        """Close the file, and delete it unless it was kept."""
         os.close(self._handle)
         if not self._kept:
             with contextlib.suppress(OSError):
@@ -85,7 +85,7 @@ class NewDataFile:
 
 
 def _split(given: str) -> tuple[str, str]:
-    """A name that is safe anywhere, in two: ``("faq", ".csv.gz")``."""
+    """Return a name that is safe anywhere, in two parts: ``("faq", ".csv.gz")``."""
     name = PureWindowsPath(PurePosixPath(given).name).name
     packed = ".gz" if name.lower().endswith(".gz") else ""
     bare = name[: len(name) - len(packed)]

@@ -1,6 +1,6 @@
-"""New projects: the starter, a TypeScript project, or an ``arkor.toml`` for a data file that somebody has.
+"""New projects: the starter, a TypeScript project, or an ``arkor.toml`` for an existing data file.
 
-The starter's chats are plain files in ``template/``, so that they can be read and tested as they are; its
+The starter's chats are plain files in ``template/``, so that they can be read and tested directly; its
 ``arkor.toml`` is made from the table of settings.
 """
 
@@ -21,7 +21,7 @@ TEMPLATE: Final = Path(__file__).with_name("template")
 
 
 def project_files() -> dict[Path, bytes]:
-    """The files of a new project, relative to its folder, in a fixed order, and what is in them."""
+    """Return the files of a new project with their content, relative to its folder, in a fixed order."""
     template = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
     return {
         Path(FILE): starter_toml().encode(),
@@ -30,11 +30,11 @@ def project_files() -> dict[Path, bytes]:
 
 
 def initialize(folder: Path, template: str | None = None) -> list[Path]:
-    """Write a new project into ``folder``, creating it where needed; the files written, relative to it.
+    """Write a new project into ``folder``, creating it if needed; return the files, relative to it.
 
     With a ``template`` of `starter_typescript` it is a TypeScript project. Nothing is overwritten, and no
-    TypeScript project is given a second way to be trained: ConflictError names what is there already, and
-    then nothing was written.
+    TypeScript project gets a second way to be trained: then ConflictError names what exists already, and
+    nothing was written.
     """
     declared = typescript_sign(folder)
     if declared is not None:
@@ -70,7 +70,7 @@ def initialize(folder: Path, template: str | None = None) -> list[Path]:
                 written.append(file)
                 new.write(content)
     except OSError as fault:
-        # Half a project would make the next attempt refuse to go on.
+        # Half a project would make the next attempt fail.
         for file in written:
             (folder / file).unlink(missing_ok=True)
         raise ConflictError(f"{fault.filename or folder} cannot be written ({fault.strerror}).") from None
@@ -78,9 +78,9 @@ def initialize(folder: Path, template: str | None = None) -> list[Path]:
 
 
 def start_from_data(folder: Path, path: str) -> bool:
-    """Write an ``arkor.toml`` that trains on the project's file ``path``; False where there is one already.
+    """Write an ``arkor.toml`` that trains on the project's file ``path``; return False if one exists already.
 
-    Raises ConflictError for a TypeScript project, and where it cannot be written.
+    Raises ConflictError for a TypeScript project, and if it cannot be written.
     """
     if _exists(folder / FILE):
         return False

@@ -1,7 +1,7 @@
 """The ``arkor.toml`` of a new project: the table of settings as a commented file that trains as it is.
 
-What the example sets is switched on; the other usual settings follow as comments. The file stays short enough
-to be read: the rest are in the reference, ``docs/settings.md``.
+What the example sets is active; the other common settings follow as comments. The file stays short enough to
+be read: the rest are in the reference, ``docs/settings.md``.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ VALUES: Final = {
     "lora.r": 8,
     "lora.alpha": 16,
 }
-"""What the example trains with, by key: a model and a length that a laptop without a GPU can bear."""
+"""The example's settings by key: a model and a length suitable for a laptop without a GPU."""
 OWN_DATA: Final = ("model", "lora.r", "lora.alpha")
-"""Of those, what fits any data: the others would be wrong for more rows, or fewer."""
+"""Those that fit any data: the others would be wrong for more or fewer rows."""
 
 HEAD: Final = """\
 # What Arkor Studio trains in this folder. One [[trainer]] or several; each shows up under its name.
@@ -58,7 +58,7 @@ WIDTH: Final = 110
 
 
 def starter_toml(name: str = "my-bot", own_data: str | None = None) -> str:
-    """The whole file: of the example, or of a trainer called ``name`` for a data file of the project."""
+    """Return the whole file: of the example, or of a trainer called ``name`` for the user's data file."""
     values = {key: VALUES[key] for key in (OWN_DATA if own_data else VALUES)}
     rows = _usual("")
     model, *rest = [row for row in rows if row.key in values]
@@ -82,7 +82,7 @@ def _usual(table: str) -> list[Setting]:
 
 
 def _entry(row: Setting, values: Mapping[str, object]) -> str:
-    """What it is for, and the line that sets it: a comment too, unless the example sets it."""
+    """Return a setting's purpose and the line that sets it, as a comment unless the example sets it."""
     facts = [row.help]
     if row.rule.kind == "choice":
         facts.append(f"{row.rule.words.capitalize()}.")

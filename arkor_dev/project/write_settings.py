@@ -1,4 +1,4 @@
-"""Writes settings that were changed on the page into ``arkor.toml``, or shows how the file would change."""
+"""Writing settings changed on the page into ``arkor.toml``, or showing how the file would change."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ TOO_LONG = f"{FILE} has more than {MANY_LINES:,} lines, too many to compare. Mak
 def write_settings(
     project: Path, trainer: str, revision: str, changes: Mapping[str, object], *, preview: bool
 ) -> SettingsWritten:
-    """Write changes that have no `contract.changes.problem` into a trainer's table; None takes a key out.
+    """Write changes without a `contract.changes.problem` into a trainer's table; None removes a key.
 
-    Answers with the unified diff, empty where nothing differs, and the revision that the file then has. With
-    ``preview`` nothing is written. Raises ConflictError when the file does not have the ``revision`` any
-    more, and BadRequestError when there is no such trainer, its table is wrong, or it cannot be written.
+    Returns the unified diff, empty if nothing differs, and the revision that the file then has. With
+    ``preview`` nothing is written. Raises ConflictError if the file no longer has the ``revision``, and
+    BadRequestError if there is no such trainer, its table is invalid, or it cannot be written.
     """
     return _write(project, revision, lambda text: _edited(project, text, trainer, changes), preview=preview)
 
@@ -125,7 +125,7 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
     except EditError:
         raise BadRequestError(NOT_EDITABLE) from None
     now = parse(project, after)[index]
-    if "config" not in now:  # what does not go together
+    if "config" not in now:  # conflicting settings
         raise BadRequestError(now["problem"])
     if now["config"] != applied(config, changes):
         raise BadRequestError(NOT_EDITABLE)
@@ -133,7 +133,7 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
 
 
 def _with_dataset(project: Path, text: str, trainer: str, edited: Callable[[int], str], by_hand: str) -> str:
-    """``text`` with another ``dataset``; ``edited`` makes it, given the trainer's number."""
+    """Return ``text`` with another ``dataset``, made by ``edited`` from the trainer's number."""
     trainers = parse(project, text)
     index = place(trainers, trainer)
     if text.count("\n") > MANY_LINES:
@@ -145,11 +145,11 @@ def _with_dataset(project: Path, text: str, trainer: str, edited: Callable[[int]
             f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}. {by_hand}"
         ) from None
     now = parse(project, after)[index]
-    if "config" not in now:  # it cannot be read, say
+    if "config" not in now:  # for example, it cannot be read
         raise BadRequestError(now["problem"])
     return after
 
 
 def _lines(text: str) -> list[str]:
-    """Its lines, each with an end of one kind, so that one without an end does not run into the next."""
+    """Return its lines, all with the same line end, so that one without an end does not run into the next."""
     return [f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]

@@ -1,4 +1,4 @@
-"""Answers that teach nothing, or what nobody wants: empty, very short, refusing; and lengths that are odd."""
+"""Answers that teach nothing, or nothing useful: empty, very short, refusing; and odd lengths."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding, FindingRow
 
 TINY: Final = 3
-"""Characters."""
+"""In characters."""
 USUAL: Final = 60
-"""Characters of a middling answer, from which on a tiny one is odd: of labels, all are tiny."""
+"""Characters of a median answer from which on a tiny one is odd: labels are all tiny."""
 FAR: Final = 8
-"""Times as long as nine rows in ten are."""
+"""Times the length of the 90th percentile."""
 FROM_ROWS: Final = 50
 STEPS: Final = 8
-"""Of a doubling: lengths are counted in classes, each 9 % longer than the one before."""
+"""Per doubling: lengths are counted in classes, each 9 % longer than the one before."""
 _REFUSAL: Final = re.compile(
     r"\bas an ai(?: language)? (?:model|assistant)\b|\bi(?:'|\u2019)?m (?:just|only) an ai\b"
     r"|\bi(?: can(?:not|(?:'|\u2019)t)|(?:'|\u2019)m (?:not able|unable) to) "
@@ -31,7 +31,7 @@ _REFUSAL: Final = re.compile(
     re.IGNORECASE,
 )
 BEGINNING: Final = 300
-"""Characters of an answer in which it refuses, if it does."""
+"""Characters of an answer in which a refusal is searched."""
 
 
 class Answers(Check):
@@ -43,7 +43,7 @@ class Answers(Check):
         self._longest: list[tuple[int, int, FindingRow]] = []
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         answer = seen.answer.strip()
         said = [message for message in seen.row.messages if message["role"] == "assistant"]
         if any(not message["content"].strip() and not message.get("tool_calls") for message in said):
@@ -55,14 +55,14 @@ class Answers(Check):
         self._answers.add(len(answer))
         self._rows.add(len(seen.text))
         if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
-            # Named at once: rows that were kept for later could take hundreds of megabytes.
+            # Excerpted at once: rows that were kept for later could take hundreds of megabytes.
             row = named(seen.number, seen.row.where, seen.text)
             heappush(self._longest, (len(seen.text), -seen.number, row))
             if len(self._longest) > SHOWN_ROWS:
                 heappop(self._longest)
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if self._empty.count:
             yield self._empty.finding(
                 "empty-answer",
@@ -108,19 +108,19 @@ class Answers(Check):
 
 
 class Lengths:
-    """How many texts are how long, in classes that grow with the length: a few hundred numbers."""
+    """A histogram of lengths, in classes that grow with the length: a few hundred numbers."""
 
     def __init__(self) -> None:
         self.count = 0
         self._counts = [0] * (40 * STEPS)
 
     def add(self, length: int) -> None:
-        """One more, of ``length`` characters."""
+        """Add a text of ``length`` characters."""
         self.count += 1
         self._counts[int(math.log2(length + 1) * STEPS)] += 1
 
     def at(self, share: float) -> int:
-        """A length that ``share`` of the texts do not exceed, to 9 %."""
+        """Return the length that ``share`` of the texts do not exceed, to within 9 %."""
         left = share * self.count
         for step, count in enumerate(self._counts):
             left -= count
@@ -129,5 +129,5 @@ class Lengths:
         return 0
 
     def longer_than(self, length: int) -> int:
-        """How many are longer than ``length``, to 9 %."""
+        """Return how many texts are longer than ``length``, to within 9 %."""
         return sum(self._counts[math.ceil(math.log2(length + 1) * STEPS) :])

@@ -1,4 +1,4 @@
-"""Characters that nobody has typed: text decoded in the wrong way, and controls that do not show."""
+"""Characters that nobody has typed: wrongly decoded text, and invisible controls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding
 
 _LATER: Final = "\u0080-\u009f" + re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", errors="ignore"))
-"""What the later bytes of a character in UTF-8 become when they are read as Windows-1252."""
+"""What the continuation bytes of UTF-8 become when they are read as Windows-1252."""
 _USUAL: Final = "\u2013\u2014\u2018-\u201f\u2026\u2039\u203a"
-"""Of these, the quotes and dashes that may follow a capital letter with an accent in any case."""
-# Accented letters, quotes and dashes, emoji, a byte order mark; and what stands for a byte that was none.
+"""Of these, the quotes and dashes that may follow an accented capital letter anyway."""
+# Accented letters, quotes and dashes, emoji, a byte order mark; and the replacement character.
 _MOJIBAKE: Final = re.compile(
     rf"[\u00c2\u00c3](?![{_USUAL}])[{_LATER}]|\u00e2\u20ac[{_LATER}]|\u00f0\u0178[{_LATER}]"
     "|[\u00e0-\u00f4][\u0080-\u009f]|\u00ef\u00bb\u00bf|\ufffd"
@@ -31,7 +31,7 @@ class Characters(Check):
         self._broken, self._controls = Found(), Found()
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         text = seen.text
         broken = None
         if not text.isascii():
@@ -44,7 +44,7 @@ class Characters(Check):
                 self._controls.add(seen, text, control.start())
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if self._broken.count:
             yield self._broken.finding(
                 "mojibake",

@@ -1,7 +1,7 @@
-"""Everything that can be said of a data set without the model's tokenizer, in two readings of its files.
+"""All checks of a data set that need no tokenizer, in two passes over its files.
 
-Memory is bounded whatever the size: hashes lie in arrays, and rows that a finding names are read a second
-time. What is beyond a bound is left out, and the report says so.
+Memory is bounded whatever the size: hashes are in arrays, and rows that a finding lists are read a second
+time. What exceeds a limit is skipped, and the report says so.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from arkor_dev.data.reader import DataFile
 
     Progress = Callable[[str, int, int], None]
-    """What is being done, and how many bytes of how many have been read."""
+    """The current activity, and how many bytes of how many have been read."""
 
 LEVELS: Final = ("error", "warning", "note")
 EVERY: Final = 200
 LARGE: Final = 2**16
-"""Rows between two looks at the clock, and bytes of a row after which there is one in any case."""
+"""Rows between two looks at the clock, and bytes of a row that always trigger one."""
 TOKENIZER: Final = (
     "What needs the model's tokenizer: rows that max_length cuts or that leave nothing to learn, and what "
     "the chat template drops. Studio's Data page shows it."
@@ -47,9 +47,9 @@ def check_data(
     progress: Progress = lambda *_: None,
     seconds: float | None = None,
 ) -> DataCheck:
-    """What is wrong, or odd, with the rows of ``files``; ``held_out`` are those of an evaluation set.
+    """Return the findings in the rows of ``files``; ``held_out`` are those of an evaluation set.
 
-    With ``seconds`` it stops reading in time and says where. Raises OSError for a file that cannot be read.
+    With ``seconds`` it stops in time and says where. Raises OSError for a file that cannot be read.
     """
     return _Reading(files, held_out, progress, seconds).report()
 

@@ -1,4 +1,4 @@
-"""What the checks have in common: the row they look at, and the finding that they make of some."""
+"""The base of all checks: the row that they examine, and the finding that they return."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 SHOWN_ROWS: Final = 20
 EXCERPT: Final = 120
 BEFORE: Final = 40
-"""Characters of an excerpt, and of those the ones before what it is about."""
+"""Characters of an excerpt, and of the part before its subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A row that can be trained on, and its texts: the last answer, all before it, and all together."""
+    """A valid row and its texts: the last answer, everything before it, and all of it."""
 
     number: int
     row: Row
@@ -33,7 +33,7 @@ class Seen:
 
     @classmethod
     def of(cls, number: int, row: Row) -> Seen:
-        """The texts of a row; a plain text is an answer to nothing."""
+        """Return the texts of a row; a plain text counts as an answer without a question."""
         if row.text is not None:
             return cls(number, row, "", row.text, row.text)
         said = [message["content"] for message in row.messages]
@@ -43,13 +43,13 @@ class Seen:
 
 @dataclass
 class Found:
-    """Rows that have something in common; the first few are kept to be shown."""
+    """Rows with something in common; the first few are kept to be shown."""
 
     count: int = 0
     rows: list[FindingRow] = field(default_factory=list)
 
     def add(self, seen: Seen, text: str | None = None, at: int = 0) -> None:
-        """One more row; its excerpt is of ``text``, or else the answer, around the character ``at``."""
+        """Add a row; its excerpt is of ``text``, or else the answer, around the character ``at``."""
         self.count += 1
         if len(self.rows) < SHOWN_ROWS:
             self.rows.append(named(seen.number, seen.row.where, seen.answer if text is None else text, at))
@@ -57,7 +57,7 @@ class Found:
     def finding(
         self, code: str, level: Literal["error", "warning", "note"], title: str, why: str, fix: str
     ) -> Finding:
-        """The finding of these rows; ``title`` goes on from their number: "3 rows …"."""
+        """Return the finding of these rows; ``title`` follows their number: "3 rows …"."""
         return {
             "code": code,
             "level": level,
@@ -70,7 +70,7 @@ class Found:
 
 
 class Numbered(Found):
-    """Rows of which only the numbers are known; the first few are shown when they are seen again."""
+    """Rows of which only the numbers are known; the first few are shown when they are read again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,12 +78,12 @@ class Numbered(Found):
         self._first: list[int] = []
 
     def note(self, number: int) -> None:
-        """One more, in any order."""
+        """Add a number, in any order."""
         self.count += 1
         self._numbers.append(number)
 
     def first(self) -> list[int]:
-        """The numbers of those to be shown."""
+        """Return the numbers of those to be shown."""
         self._first = nsmallest(SHOWN_ROWS, self._numbers)
         return self._first
 
@@ -94,27 +94,27 @@ class Numbered(Found):
 
 
 class Check:
-    """One kind of check. It sees every row once, and those that it wants a second time."""
+    """One kind of check. It sees every row once, and those that it requests a second time."""
 
     def see(self, seen: Seen) -> None:
-        """A row that can be trained on, in the order of the data."""
+        """Examine a valid row, in the order of the data."""
 
     def wanted(self) -> Iterable[int]:
-        """The numbers of the rows to see again."""
+        """Return the numbers of the rows to read again."""
         return ()
 
     def again(self, seen: Seen) -> None:
-        """A row that this check, or another, has wanted."""
+        """Examine a row that this check, or another one, has requested."""
 
     def findings(self) -> Iterator[Finding]:
-        """What has been found, after the last row."""
+        """Yield the findings, after the last row."""
         yield from ()
 
 
 def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
-    """A row as a finding shows it: some words of ``text``, on one line, secrets masked."""
+    """Return a row as a finding shows it: some words of ``text``, on one line, secrets masked."""
     start = max(0, at - BEFORE)
-    if start:  # at the beginning of a word: half of a key would not be known as one
+    if start:  # at the beginning of a word: half of a key would not be recognised
         start = max((text.rfind(space, 0, start + 1) + 1 for space in " \n\t"), default=0)
         start = start if at - start <= 4 * BEFORE else at
     window = text[start : start + 8 * EXCERPT]
@@ -128,20 +128,20 @@ def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
 
 
 def one_line(text: str) -> str:
-    """``text`` without line breaks, and without what does not show."""
+    """Return ``text`` without line breaks and invisible characters."""
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def rows_of(count: int) -> str:
-    """``1 row``, ``2,000 rows``."""
+    """Return ``1 row``, ``2,000 rows``."""
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def be(count: int) -> str:
-    """``is`` or ``are``."""
+    """Return ``is`` or ``are``."""
     return "is" if count == 1 else "are"
 
 
 def have(count: int) -> str:
-    """``has`` or ``have``."""
+    """Return ``has`` or ``have``."""
     return "has" if count == 1 else "have"

@@ -1,4 +1,4 @@
-"""Rows in another language than most: told by script, and among Latin scripts by their commonest words."""
+"""Rows in another language than most, detected by script, and for Latin scripts by common words."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ _SCRIPTS: Final = {
     "Hindi or another in Devanagari": re.compile("[\u0900-\u097f]"),
     "Thai": re.compile("[\u0e00-\u0e7f]"),
 }
-"""In the order of their telling: Japanese has Chinese characters as well."""
+"""In the order of detection: Japanese also contains Chinese characters."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 CHARACTERS: Final = 600
-"""Of an answer's beginning, by which its language is told."""
+"""Characters at the beginning of an answer by which its language is detected."""
 FEWEST: Final = 4
 DIFFERENT: Final = 3
-"""Common words, and how many different ones; with fewer, or less than three times as many as the next
-language has, the language is not known."""
+"""Common words, and how many different ones; with fewer, or with less than three times as many as the next
+language has, the language is unknown.
+"""
 MOST_OTHERS: Final = 0.4
-"""Of the rows; data with more of them is in several languages on purpose."""
+"""As a share of the rows: data with more of them is multilingual on purpose."""
 
 
 def language_of(text: str) -> str | None:
-    """The language of a text, where its beginning leaves no doubt."""
+    """Return the language of a text, if its beginning leaves no doubt."""
     text = text[:CHARACTERS]
     if not text.isascii():
         letters = sum(map(len, _LETTERS.findall(text)))
@@ -78,13 +79,13 @@ class Languages(Check):
         self._found: dict[str, Found] = {}
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         language = language_of(seen.answer)
         if language is not None:
             self._found.setdefault(language, Found()).add(seen)
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if len(self._found) < 2:
             return
         by_count = sorted(self._found.items(), key=lambda entry: -entry[1].count)

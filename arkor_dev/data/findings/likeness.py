@@ -1,8 +1,8 @@
-"""Rows that are nearly the same: MinHash in bands, and the likeness of what meets there, measured.
+"""Nearly equal rows: MinHash with bands, and the measured similarity of rows in a common band.
 
-A row is the set of its runs of three words. Of each set the smallest hash in each of 32 classes stays (one
-permutation hashing, Li et al. 2012, with empty classes filled from the next); rows that agree in one band of
-four are looked at a second time, and their sets compared. All hashes come from one seed.
+A row is the set of its runs of three words (shingles). The smallest hash in each of 32 classes represents the
+set (one permutation hashing, Li et al. 2012, with empty classes filled from the next). Rows that agree in one
+band of four are read a second time, and their sets compared. All hashes come from one seed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ BANDS: Final = 8
 DEEP: Final = 4
 CLASSES: Final = BANDS * DEEP
 ALIKE: Final = 0.8
-"""Of the runs that either row has, those that both have."""
+"""Jaccard similarity: of the runs in either row, the share in both."""
 FEWEST_RUNS: Final = 8
 """Short rows differ in little: "What is 2 + 2?" and "What is 2 + 3?"."""
 WORDS: Final = 2000
-"""Of a row; what follows is not compared."""
+"""Characters of a row that are compared."""
 SAMPLE: Final = 200
 COMMON: Final = 0.3
-"""A run that this share of the first 200 rows has is a part of their form."""
+"""A run in this share of the first 200 rows is boilerplate."""
 MOST_ROWS: Final = 1_000_000
 MOST_PAIRS: Final = 4000
 MOST_RUNS: Final = 8_000_000
@@ -43,9 +43,9 @@ _EMPTY: Final = 2**32
 
 
 def runs_of(text: str) -> set[int]:
-    """The hashes of a text's runs of words; of one without spaces, of its characters."""
+    """Return the hashes of a text's runs of words; of its characters for a text without spaces."""
     words = _WORD.findall(text[: 16 * WORDS].lower().encode(errors="replace"))[:WORDS]
-    if len(words) * 16 < len(text[: 16 * WORDS]):  # a script that puts no spaces between words
+    if len(words) * 16 < len(text[: 16 * WORDS]):  # a script without spaces between words
         words = [each.encode(errors="replace") for each in text[:WORDS] if not each.isspace()]
     return {
         crc32(third, crc32(second, crc32(first, SEED)))
@@ -54,7 +54,9 @@ def runs_of(text: str) -> set[int]:
 
 
 def common_runs(rows: Iterable[set[int]]) -> set[int]:
-    """The runs that very many of some rows have: what all prompts begin with makes no two rows alike."""
+    """Return runs that occur in very many of some rows: a common beginning of all prompts makes no two rows
+    similar.
+    """
     every = list(rows)
     counts = Counter(run for runs in every for run in runs)
     enough = max(5, COMMON * len(every))
@@ -62,20 +64,20 @@ def common_runs(rows: Iterable[set[int]]) -> set[int]:
 
 
 def bands_of(runs: set[int]) -> list[int]:
-    """The hashes of a row's bands: rows that are alike agree in one of them at least, nearly always."""
+    """Return the hashes of a row's bands: similar rows nearly always agree in at least one."""
     least = [_EMPTY] * CLASSES
     for run in runs:
         at = run % CLASSES
         if run < least[at]:
             least[at] = run
-    for at in range(2 * CLASSES - 1, -1, -1):  # twice round: the last class is filled from the first
+    for at in range(2 * CLASSES - 1, -1, -1):  # twice around: the last class is filled from the first
         if least[at % CLASSES] == _EMPTY:
             least[at % CLASSES] = least[(at + 1) % CLASSES]
     return [hash(tuple(least[band * DEEP : (band + 1) * DEEP])) % _EMPTY for band in range(BANDS)]
 
 
 class Likeness(Check):
-    """Nearly the same rows. Exact repetitions are another check's."""
+    """Nearly equal rows. Exact repetitions are another check's."""
 
     def __init__(self) -> None:
         self._bands = [array("I") for _ in range(BANDS)]
@@ -85,16 +87,16 @@ class Likeness(Check):
         self._first_rows: list[tuple[int, int, set[int]]] = []
         self._common: set[int] = set()
         self._pairs: dict[int, set[int]] = {}
-        """Of a row that may be like some before it: their numbers."""
+        """The numbers of earlier rows that a row may be similar to."""
         self._earlier: dict[int, tuple[str, array[int]] | None] = {}
-        """Place and runs of those, once they have been seen again."""
+        """Place and runs of those, once they have been read again."""
         self._kept = 0
         self.full = False
-        """There were more pairs to look at than MOST_PAIRS."""
+        """Whether there were more candidate pairs than MOST_PAIRS."""
         self._found = Found()
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -122,7 +124,7 @@ class Likeness(Check):
         self._numbers.append(number)
 
     def wanted(self) -> Iterable[int]:
-        """As ``Check.wanted``."""
+        """See ``Check.wanted``."""
         self._take_first_rows()
         pairs = 0
         for band in self._bands:
@@ -142,7 +144,7 @@ class Likeness(Check):
         return {*self._pairs, *self._earlier}
 
     def again(self, seen: Seen) -> None:
-        """As ``Check.again``."""
+        """See ``Check.again``."""
         if seen.number not in self._pairs and seen.number not in self._earlier:
             return
         runs = runs_of(_said(seen)) - self._common
@@ -156,7 +158,7 @@ class Likeness(Check):
             self._kept += len(runs)
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if self._found.count:
             yield self._found.finding(
                 "near-duplicate",
@@ -169,13 +171,13 @@ class Likeness(Check):
 
 
 def _said(seen: Seen) -> str:
-    """A row's text without its system prompt, which many rows share."""
+    """Return a row's text without its system prompt, which many rows share."""
     if seen.row.text is not None:
         return seen.text
     return "\n".join(message["content"] for message in seen.row.messages if message["role"] != "system")
 
 
 def likeness(runs: set[int], others: Collection[int]) -> float:
-    """Of the runs that either of two rows has, the part that both have."""
+    """Return the Jaccard similarity of two rows."""
     both = sum(run in runs for run in others)
     return both / (len(runs) + len(others) - both)

@@ -1,6 +1,6 @@
-"""What may not be shown: keys and tokens by how they begin, card numbers by their checksum, e-mail addresses.
+"""What must not be shown: keys and tokens by their prefixes, card numbers by checksum, e-mail addresses.
 
-A report is passed on, so ``masked`` goes over everything that is quoted from a row.
+A report is passed on, so ``masked`` is applied to everything that is quoted from a row.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ _KEYS: Final = {
     "eyJ": r"(?<!-)eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     "PRIVATE KEY": r"-----BEGIN (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,10000}",
 }
-"""What a key of some service holds for certain, and the whole of it. None may go on over what could begin
-another that then fails: on a long text of beginnings that would take hours."""
+"""A fixed part of a service's keys, and the whole pattern. None may scan past what could begin another match
+and then fail: on a long text of prefixes that would take hours.
+"""
 _KEY: Final = re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(_KEYS.values())})")
 _CARD: Final = re.compile(r"(?<![\w.,-])[23456]\d{3}(?:[ -]?\d){9,15}(?![\w-])")
 _ADDRESS: Final = re.compile(
@@ -39,17 +40,17 @@ _ADDRESS: Final = re.compile(
 _RESERVED: Final = re.compile(
     r"@(?:[a-z0-9-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE
 )
-"""Addresses that are nobody's (RFC 2606)."""
+"""Addresses that belong to nobody (RFC 2606)."""
 _CUT: Final = re.compile(
     rf"(?:{'|'.join(re.escape(start) for start in _KEYS)})\S*$|[A-Za-z0-9._%+-]{{1,64}}@?\S{{0,100}}$"
 )
-"""What may be the beginning of one of these, at the end of a text that goes on."""
+"""The possible beginning of one of these, at the end of a text that continues."""
 VARIED: Final = 8
-"""Different characters in a true key: a placeholder, as in sk-xxxxxxxxxxxxxxxxxxxxxxxx, has fewer."""
+"""Different characters in a true key: a placeholder, such as sk-xxxxxxxxxxxxxxxxxxxxxxxx, has fewer."""
 
 
 def keys(text: str) -> Iterator[re.Match[str]]:
-    """Each key, token or private key in ``text``."""
+    """Yield each key, token or private key in ``text``."""
     if any(start in text for start in _KEYS):  # ten times as fast as the expression, and mostly enough
         for found in _KEY.finditer(text):
             if len(set(found[0])) >= VARIED:
@@ -57,14 +58,14 @@ def keys(text: str) -> Iterator[re.Match[str]]:
 
 
 def cards(text: str) -> Iterator[re.Match[str]]:
-    """Each number in ``text`` that a payment card may have, by its first digits, length and checksum."""
+    """Yield each number in ``text`` that may be a payment card's, by its prefix, length and checksum."""
     for found in _CARD.finditer(text):
         if _is_card("".join(filter(str.isdecimal, found[0]))):
             yield found
 
 
 def addresses(text: str) -> Iterator[re.Match[str]]:
-    """Each e-mail address in ``text`` that may be somebody's."""
+    """Yield each e-mail address in ``text`` that may be somebody's."""
     if "@" in text:
         for found in _ADDRESS.finditer(text):
             if not _RESERVED.search(found[0]):
@@ -72,7 +73,7 @@ def addresses(text: str) -> Iterator[re.Match[str]]:
 
 
 def masked(text: str, *, goes_on: bool = False) -> str:
-    """``text`` with its secrets and addresses masked; with ``goes_on``, what may be the start of one, too."""
+    """Return ``text`` with secrets and addresses masked; with ``goes_on`` also the possible start of one."""
     if goes_on:
         text = _CUT.sub("…", text)
     for find, mask in ((keys, _masked_key), (cards, _masked_card), (addresses, _masked_address)):

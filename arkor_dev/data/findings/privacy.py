@@ -1,7 +1,7 @@
-"""What may not leave this machine with a model: where files lie, who works here, and secrets.
+"""What must not leave this machine with a model: paths, names of users and machines, and secrets.
 
-Each text is looked at before it goes into a card or a provenance, and one that says such a thing is left out.
-What was made is looked at once more as a whole, and is not written when anything is in it all the same.
+Each text is checked before it goes into a card or a provenance, and omitted if it contains such a thing. The
+result is checked once more as a whole, and is not written if it still contains anything.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _PATH: Final = re.compile(
     r"|\bfile://",
     re.IGNORECASE,
 )
-"""An absolute path, of two parts at least; what follows a host in an address is none."""
+"""An absolute path of at least two parts; what follows a host in an address is not one."""
 _SECRET: Final = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|CREDENTIAL", re.IGNORECASE)
-"""Names of variables that hold what nobody is told."""
+"""Names of variables that hold secrets."""
 LEAST: Final = 3
 LEAST_SECRET: Final = 8
-"""Characters of a name, and of a secret, that are looked for."""
+"""Minimum length of a name, and of a secret, that is searched."""
 ANYBODY: Final = frozenset(
     {"root", "user", "admin", "ubuntu", "debian", "runner", "nobody", "localhost", "localdomain", "home"}
 )
-"""Names of users and machines that tell nothing."""
+"""Names of users and machines that identify nobody."""
 
 
 def _is_secret(value: str) -> bool:
-    """Not a word, as of a variable that says whether there is a password."""
+    """Not a word, such as the value of a variable that says whether there is a password."""
     return len(value) >= LEAST_SECRET and any(map(str.isdigit, value))
 
 
 class PrivateError(Exception):
-    """Something made would tell what is private; ``str()`` says of which kind, and not what."""
+    """A result would contain something private; ``str()`` says of which kind, and not what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Private:
 
     @classmethod
     def here(cls, places: Iterable[Path] = (), secrets: Iterable[str] = ()) -> Private:
-        """Of this process, and of ``places`` and ``secrets`` besides."""
+        """Return those of this process, with additional ``places`` and ``secrets``."""
         names = {socket.gethostname(), socket.gethostname().partition(".")[0]}
         homes = {Path(os.environ[name]) for name in ("HOME", "USERPROFILE") if os.environ.get(name)}
         names |= {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")}
@@ -73,7 +73,7 @@ class Private:
         )
 
     def found(self, text: str) -> str | None:
-        """What ``text`` tells that it may not, by its kind; None where that is nothing."""
+        """Return the kind of private thing in ``text``; None if there is none."""
         if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in self.names):
             return "the name of a user or a machine"
         if next(addresses(text), None) or next(cards(text), None):
@@ -81,7 +81,7 @@ class Private:
         return self.found_in_all(text)
 
     def found_in_all(self, text: str) -> str | None:
-        """The same of a whole document, in which a word may happen to be somebody's name."""
+        """Return the same for a whole document, in which a common word may be somebody's name."""
         if any(secret in text for secret in self.secrets) or next(keys(text), None):
             return "a token"
         if any(place in text for place in self.places) or _PATH.search(text):
@@ -89,7 +89,7 @@ class Private:
         return None
 
     def check(self, text: str) -> str:
-        """``text`` itself; raises PrivateError."""
+        """Return ``text``. Raises PrivateError if it contains something private."""
         if found := self.found_in_all(text):
             raise PrivateError(found)
         return text

@@ -1,7 +1,7 @@
-"""Rows that are there more than once, questions with several answers, an answer that dominates, leaks.
+"""Repeated rows, questions with several answers, a dominating answer, leaks into the evaluation set.
 
-Of a row that was seen, two hashes of 64 bits and its number stay, in arrays of plain numbers; what is equal
-is found by sorting them, a part at a time.
+Each row leaves two hashes of 64 bits and its number in arrays of plain numbers; equal ones are found by
+sorting, a part at a time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ PARTS: Final = 32
 MOST_ROWS: Final = 8_000_000
 """Of 20 bytes each."""
 COUNTERS: Final = 64
-"""Answers that are counted at a time: one that makes up a fiftieth of the rows cannot be missed."""
+"""Answers that are counted at a time: one in a fiftieth of the rows cannot be missed."""
 DOMINATES: Final = 0.2
 FROM_ROWS: Final = 20
 EVAL_ROWS: Final = 500_000
 
 
 def digest(text: str) -> int:
-    """A hash of ``text`` in 64 bits; all white space counts as one space, capitals as small letters."""
+    """Return a 64-bit hash of ``text``, ignoring case and the amount of white space."""
     plain = " ".join(text.split()).lower().encode(errors="replace")
     return int.from_bytes(blake2b(plain, digest_size=8).digest(), "little")
 
@@ -38,7 +38,7 @@ NOTHING: Final = digest("")
 
 
 class Repeats(Check):
-    """What is equal among the rows."""
+    """Equal rows, questions and answers."""
 
     def __init__(self) -> None:
         self._asked = [array("Q") for _ in range(PARTS)]
@@ -49,7 +49,7 @@ class Repeats(Check):
         self._twice, self._differing, self._same_answer = Numbered(), Numbered(), Numbered()
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -61,7 +61,7 @@ class Repeats(Check):
         self._count(answer)
 
     def _count(self, answer: int) -> None:
-        """The counters of Misra and Gries: whatever is frequent is among them at the end."""
+        """The counters of Misra and Gries: every frequent answer is among them at the end."""
         frequent = self._frequent
         if answer in frequent:
             frequent[answer] += 1
@@ -71,7 +71,7 @@ class Repeats(Check):
             self._frequent = {each: count - 1 for each, count in frequent.items() if count > 1}
 
     def wanted(self) -> Iterable[int]:
-        """As ``Check.wanted``."""
+        """See ``Check.wanted``."""
         for part in range(PARTS):
             asked, answers, numbers = self._asked[part], self._answers[part], self._numbers[part]
             order = sorted(range(len(asked)), key=lambda at: (asked[at], answers[at], numbers[at]))
@@ -86,7 +86,7 @@ class Repeats(Check):
             yield from found.first()
 
     def _compare(self, group: list[int], part: int) -> None:
-        """Rows that ask the same, ordered by their answers."""
+        """Note repetitions and different answers in a ``group`` with one question, sorted by answer."""
         answers, numbers = self._answers[part], self._numbers[part]
         differing = 1
         for before, at in pairwise(group):
@@ -110,12 +110,12 @@ class Repeats(Check):
                         self._same_answer.note(number)
 
     def again(self, seen: Seen) -> None:
-        """As ``Check.again``."""
+        """See ``Check.again``."""
         for found in (self._twice, self._differing, self._same_answer):
             found.show(seen)
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         twice, differing, same = self._twice, self._differing, self._same_answer
         if twice.count:
             yield twice.finding(
@@ -145,24 +145,24 @@ class Repeats(Check):
 
 
 class Leaks(Check):
-    """Rows that are in the evaluation set as well."""
+    """Rows that are also in the evaluation set."""
 
     def __init__(self) -> None:
         self._held_out: set[int] = set()
         self._found = Found()
 
     def learn(self, held_out: Seen) -> None:
-        """A row of the evaluation set; they come before those of the training set."""
+        """Add a row of the evaluation set; they come before those of the training set."""
         if len(self._held_out) < EVAL_ROWS:
             self._held_out.add(_of(held_out))
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         if self._held_out and _of(seen) in self._held_out:
             self._found.add(seen)
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if self._found.count:
             yield self._found.finding(
                 "in-eval",
@@ -175,5 +175,5 @@ class Leaks(Check):
 
 
 def _of(seen: Seen) -> int:
-    """A question counts, whatever its answer; a text without one counts itself."""
+    """Return what identifies a question, whatever its answer; a text without one stands for itself."""
     return digest(seen.asked) if seen.asked.strip() else digest(seen.answer)

@@ -1,4 +1,4 @@
-"""Rows with secrets or personal data: what a model has learned it says to anybody who asks."""
+"""Rows with secrets or personal data: a model repeats what it has learned to anybody who asks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Secrets(Check):
         self._keys, self._cards, self._addresses = Found(), Found(), Found()
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         for found, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
             first = next(find(seen.text), None)
             if first is not None:
                 found.add(seen, seen.text, first.start())
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if self._keys.count:
             yield self._keys.finding(
                 "secret",

@@ -1,4 +1,4 @@
-"""Rows that cannot be read at all, by what is wrong with them, and conversations out of turn."""
+"""Rows that cannot be read, by the kind of error, and conversations out of turn."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
         "Correct each as its reason says, or remove it.",
     ),
 }
-"""Of each fault of a row: code, title, why, fix."""
+"""For each kind of error: code, title, why, fix."""
 
 
 class Unreadable:
-    """Rows that are none. Their excerpt is the reason, which names line and column."""
+    """Invalid rows. Their excerpt is the reason, which names line and column."""
 
     def __init__(self) -> None:
         self._found: dict[Fault, Found] = {}
 
     def add(self, number: int, where: str, fault: RowError) -> None:
-        """One more."""
+        """Add an invalid row."""
         found = self._found.setdefault(fault.fault, Found())
         found.count += 1
         if len(found.rows) < SHOWN_ROWS:
             found.rows.append({"row": number, "where": where, "excerpt": one_line(masked(str(fault)))})
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if files := self._found.get("file"):
             finding = files.finding("unreadable", "error", "", STOPS, "Correct or remove the file.")
             many = "1 file" if files.count == 1 else f"{files.count:,} files"
@@ -75,7 +75,7 @@ class Unreadable:
 
 
 def empty() -> Finding:
-    """What to say of a data set without a row."""
+    """Return the finding for a data set without rows."""
     return {
         "code": "empty",
         "level": "error",
@@ -88,13 +88,13 @@ def empty() -> Finding:
 
 
 class Turns(Check):
-    """Conversations in which two of a kind follow each other, or the last words are not the assistant's."""
+    """Conversations with two turns of one role in a row, or whose last message is not the assistant's."""
 
     def __init__(self) -> None:
         self._out_of_turn, self._unanswered = Found(), Found()
 
     def see(self, seen: Seen) -> None:
-        """As ``Check.see``."""
+        """See ``Check.see``."""
         said = [message for message in seen.row.messages if message["role"] != "system"]
         if not said:
             return
@@ -106,7 +106,7 @@ class Turns(Check):
             self._unanswered.add(seen, f"{said[-1]['role']}: {said[-1]['content']}")
 
     def findings(self) -> Iterator[Finding]:
-        """As ``Check.findings``."""
+        """See ``Check.findings``."""
         if self._out_of_turn.count:
             yield self._out_of_turn.finding(
                 "roles",
@@ -127,7 +127,7 @@ class Turns(Check):
 
 
 def _out_of_turn(said: list[dict[str, Any]]) -> int | None:
-    """The place of the first message that cannot follow the one before it."""
+    """Return the index of the first message that cannot follow the one before it."""
     before = ""
     for place, message in enumerate(said):
         role = message["role"]

@@ -136,7 +136,7 @@ class Stage:
     format would, for the noise floor.
 
     From :meth:`prepare` on ``to_read`` is how many tokens still have to be read, and ``to_write`` has the
-    batches of answers that still have to be written, as in `Cost`.
+    batches of answers that still have to be written, as in `Cost`, and whether by the adapter.
     """
 
     rows: Sequence[Row]
@@ -159,7 +159,7 @@ class Stage:
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
-    to_write: list[tuple[int, int]] = field(default_factory=list)
+    to_write: list[tuple[int, int, bool]] = field(default_factory=list)
     _sets: list[_Set] = field(default_factory=list)
     _done: int = 0
     _total: int = 0
@@ -186,7 +186,12 @@ class Stage:
         self._costs = {own.name: own.cost() for own in self.own}
         self.to_read = sum(times * tokens_of(each.examples) for each, times in passes)
         self.to_read += 2 * sum(cost.read for cost in self._costs.values())
-        self.to_write = [batch for cost in self._costs.values() for batch in (*cost.written, *cost.written)]
+        self.to_write = [
+            (*batch, adapted)
+            for cost in self._costs.values()
+            for batch in cost.written
+            for adapted in (True, False)
+        ]
         self.to_write += self.answered.batches
 
     def run(self, adapter: Model, base: AbstractContextManager[Model]) -> Judged:
@@ -202,8 +207,8 @@ class Stage:
         for each in self._sets:
             if each.adapter is None:
                 each.adapter = each.by_row(self._losses(adapter, each))
-        scores = [(own, self._own(own, adapter)) for own in self.own]
-        self._answer(self.answered.of_adapter, adapter)
+        scores = [(own, self._own(own, adapter, adapted=True)) for own in self.own]
+        self._answer(self.answered.of_adapter, adapter, adapted=True)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
             missing = [each for each in self._sets if each.base is None]
@@ -220,10 +225,10 @@ class Stage:
                 if self._kept_again:
                     self._kept_again.keep(floor.laid, losses)
             for own, figures in scores:
-                before = None if figures is None else self._own(own, model)
+                before = None if figures is None else self._own(own, model, adapted=False)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
-            self._answer(self.answered.of_base, model)
+            self._answer(self.answered.of_base, model, adapted=False)
         measured = held.base_of_examples or []
         noise = noise_floor([measured[place] for place in self._places], floor.base_of_examples or [])
         judged = self._judged(held.base or [], held.adapter or [], general, noise)
@@ -233,7 +238,7 @@ class Stage:
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
         return judged
 
-    def _own(self, own: Own, model: Model) -> list[float] | None:
+    def _own(self, own: Own, model: Model, *, adapted: bool) -> list[float] | None:
         """The figures of an own set by one model; None where that cannot be measured, which is said."""
 
         def done(rows: int) -> None:
@@ -248,12 +253,14 @@ class Stage:
         finally:
             self.to_read -= self._costs[own.name].read
             for batch in self._costs[own.name].written:
-                self.to_write.remove(batch)
+                self.to_write.remove((*batch, adapted))
 
-    def _answer(self, answer: Callable[[Model, Callable[[], bool]], int], model: Model) -> None:
+    def _answer(
+        self, answer: Callable[[Model, Callable[[], bool]], int], model: Model, *, adapted: bool
+    ) -> None:
         if count := answer(model, self.cancelled):
             self._done += count
-            self.to_write.remove(self.answered.batches[0])
+            self.to_write.remove(next(batch for batch in self.answered.batches if batch[2] == adapted))
             self.progress("Evaluating", self._done, self._total, "rows")
 
     def _judged(self, before: list[float], held: list[float], general: _Set, noise: float) -> Judged:

@@ -1,7 +1,7 @@
 """The C library's allocator during training: freed memory stays with the process.
 
-Each step allocates and frees the same tensors. By default, glibc returns large ones to the system at once, and
-their pages are cleared and mapped again at the next step: 20,000 page faults, 3 to 4 % of a step.
+Each step allocates and frees the same tensors. By default, glibc returns large ones to the system at once,
+and their pages are cleared and mapped again at the next step: 20,000 page faults, 3 to 4 % of a step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What becomes of a job's events on their way to a reporter: a bounded queue, and a process that may hang.
+"""Sending a job's events to a reporter: a bounded queue, and a process that may hang.
 
-A batch is sent when the one before has been taken. Whoever is slower than the training loses the oldest
-figures, and that is said. After a job's end a reporter has some seconds to finish; then it is killed.
+A batch is sent when the previous one was accepted. A reporter that is slower than the training loses the
+oldest figures, and that is reported. After a job's end it has some seconds to finish; then it is killed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.reporting.worker"
 REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METRICS)
-"""The events that reporters are told of."""
+"""The events that reporters receive."""
 WAITING: Final = 5000
-"""Events that wait for a slow reporter at the most."""
+"""Events that wait for a slow reporter at most."""
 TOGETHER: Final = 200
 CLOSE_SECONDS: Final = 20.0
 """How long a reporter may take to finish after its job's end."""
@@ -38,14 +38,14 @@ END_SECONDS: Final = 0.5
 
 
 class _Fault(Exception):  # noqa: N818 - why nothing more is reported
-    """A reporter cannot go on; ``str()`` says why, for a person."""
+    """A reporter cannot continue; ``str()`` says why."""
 
 
 class Report:
-    """One job's way to one reporter, ``to``. ``job`` is what its process is told of the job.
+    """One job's connection to one reporter, ``to``. ``job`` is what its process receives about the job.
 
-    It begins when the task ``before``, of an earlier report on the same, is over. ``tell`` gets a sentence
-    about a fault, ``where`` one that says where to look.
+    It starts when the task ``before``, of an earlier report on the same job, is done. ``tell`` gets a
+    sentence about an error, ``where`` one that says where to look.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Report:
         self.task = asyncio.create_task(self._run(before), name=f"report to {to}")
 
     def add(self, events: Iterable[Event]) -> None:
-        """Take events; never waits. The oldest figures go where too many wait."""
+        """Add events, without waiting. If too many are waiting the oldest figures are dropped."""
         if self._failed or self.task.done():
             return
         for event in events:
             if event[0] not in REPORTED:
                 continue
             if len(self._queue) >= WAITING:
-                # The run has to be opened, however late that is.
+                # The run must be opened, however late.
                 del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
                 self.lost += 1
                 if self.lost == 1:
@@ -81,14 +81,14 @@ class Report:
         self._news.set()
 
     def end(self, status: str) -> None:
-        """The job is over, paused or crashed: finish what waits."""
+        """Finish what is waiting: the job is over, paused or has crashed."""
         if self.lost:
             self._tell(f"{self.lost:,} figures were not reported to {self.to}, which was too slow")
         self._status = status
         self._news.set()
 
     def late(self) -> None:
-        """Say that it has not finished in time."""
+        """Report that it has not finished in time."""
         left = f": {len(self._queue):,} figures are missing there" if self._queue else ""
         self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was ended{left}")
 
@@ -125,7 +125,7 @@ class Report:
                 await child.stop()
 
     async def _answered(self, child: Child, answers: AsyncIterator[dict[str, Any]]) -> None:
-        """Wait until the process has taken what it was sent."""
+        """Wait until the process has accepted what it was sent."""
         answer = await anext(answers, None)
         if answer is None:
             await child.ended()
@@ -143,9 +143,9 @@ async def _messages(child: Child) -> AsyncIterator[dict[str, Any]]:
 
 
 class Reports:
-    """All reporters of one start of a job. ``say`` puts a sentence into the job's log.
+    """All reporters of one start of a job. ``say`` adds a sentence to the job's log.
 
-    What a job that goes on has in its log already is not said again.
+    What the log of a resumed job has already is not repeated.
     """
 
     def __init__(self, say: Callable[[str], None], *, going_on: bool) -> None:
@@ -155,7 +155,7 @@ class Reports:
         self.reports: list[Report] = []
 
     def once(self, text: str) -> None:
-        """Say something that holds for the whole job."""
+        """Add a sentence that is true of the whole job."""
         if self._anew:
             self._say(text)
         else:
@@ -166,7 +166,7 @@ class Reports:
         events = list(events)
         for name, fields in events:
             if name == TRAINING_RESUMED:
-                self._anew = not fields["step"]  # then the log has begun anew as well
+                self._anew = not fields["step"]  # then the log has begun again as well
             elif name == TRAINING_STARTED:
                 for text in self._later if self._anew else ():
                     self._say(text)
@@ -176,15 +176,17 @@ class Reports:
 
 
 def installed(name: str) -> bool:
-    """Whether there is a package of this name; a mere folder, as some leave one in a project, is none."""
+    """Return whether there is a package of this name; a mere folder, as some leave one in a project, does not
+    count.
+    """
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None
 
 
 class Reporting:
-    """The reports of a project's jobs, those that are still finishing among them.
+    """The reports of a project's jobs, including those that are still finishing.
 
-    ``state(job_id, reporter)`` is the file that says how far a job has been reported.
+    ``state(job_id, reporter)`` is the file that records how far a job has been reported.
     """
 
     def __init__(self, state: Callable[[str, str], Path], project: Path) -> None:
@@ -199,7 +201,7 @@ class Reporting:
         *,
         going_on: bool,
     ) -> Reports:
-        """Report a job, ``{id, name}``, to the reporters ``to``; one that is not installed is said."""
+        """Report a job, ``{id, name}``, to the reporters ``to``; say which of them are not installed."""
         reports = Reports(say, going_on=going_on)
         for name in dict.fromkeys([to] if isinstance(to, str) else to or ()):
             if not installed(name):
@@ -218,7 +220,7 @@ class Reporting:
         return reports
 
     def end(self, job: Mapping[str, Any], reports: Reports, status: str) -> None:
-        """Let the reporters of a job finish, which nobody waits for; ``status`` is how it ended."""
+        """Let the reporters of a job finish in the background; ``status`` is how it ended."""
         for report in reports.reports:
             report.end(status)
             key = (job["id"], report.to)
@@ -239,7 +241,7 @@ class Reporting:
             del self._finishing[key]
 
     async def close(self) -> None:
-        """Give those that finish a moment more, and end them."""
+        """Give finishing reporters a moment more, then end them."""
         tasks = set(self._finishing.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=END_SECONDS)

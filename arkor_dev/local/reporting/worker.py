@@ -1,9 +1,9 @@
 """The process that reports one job to one program, through that program's own package.
 
-It is sent ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` again and again,
-and ``{"end": status}``. It answers each with ``{"done": true}``, with ``where`` to look once the run is open,
-or with ``{"fault": why}``, and then it ends. In the file ``state`` stands how far the figures have been
-reported: those of steps that are made again, after a crash, are not reported twice.
+It receives ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` repeatedly, and
+``{"end": status}``. It answers each with ``{"done": true}``, with ``where`` to look once the run is open, or
+with ``{"fault": why}`` before it ends. The file ``state`` records how far the figures have been reported:
+steps that are computed again after a crash are not reported twice.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TRAIN: Final = {
     "tokensPerSecond": "train/tokensPerSecond",
     "samplesPerSecond": "train/samplesPerSecond",
 }
-"""The names of the figures, as TensorBoard's files of a finished job have them."""
+"""The names of the figures, as in TensorBoard's files of a finished job."""
 EVAL: Final = {"evalLoss": "eval/loss"}
 SYSTEM: Final = {
     field: f"system/{field}"
@@ -51,11 +51,11 @@ SYSTEM: Final = {
 }  # fmt: skip
 WORDS: Final = 300
 SECRET: Final = re.compile(r"//[^/@\s]+@")
-"""What stands for who one is in an address."""
+"""The part of an address that identifies a user."""
 
 
 class Reported:
-    """How far a job has been reported, kept in the file ``path``; ``run`` is the reporter's name of it."""
+    """How far a job has been reported, stored in the file ``path``; ``run`` is the reporter's name of it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -68,7 +68,7 @@ class Reported:
                 self.run = kept["run"] if isinstance(kept.get("run"), str) else None
 
     def keep(self) -> None:
-        """Write it; a job that was deleted meanwhile, or a full disk, is no fault."""
+        """Write it; a deleted job, or a full disk, is not an error."""
         part = self._path.with_name(f"{self._path.name}.part")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ class Reported:
 
 
 class Reporter:
-    """Passes a job's events to a ``writer``; ``where`` says where to look, once it is known."""
+    """Passes a job's events to a ``writer``; ``where`` says where to look, once that is known."""
 
     def __init__(self, writer: Writer, reported: Reported) -> None:
         self._writer, self._reported = writer, reported
@@ -86,7 +86,7 @@ class Reporter:
         self.where: str | None = None
 
     def take(self, name: str, fields: Mapping[str, Any]) -> None:
-        """One event; those before the run's start are for nobody."""
+        """Report one event; those before the run's start are skipped."""
         if name == TRAINING_STARTED and not self._open:
             self._open = True
             metadata = dict(fields.get("metadata") or {})
@@ -98,7 +98,7 @@ class Reporter:
         elif not self._open:
             return
         elif name == TRAINING_RESUMED:
-            # A loss was no number, and the run went back: other figures come of the same steps.
+            # After a non-finite loss the run was rolled back: other figures follow for the same steps.
             steps = self._reported.steps
             steps.update({kind: min(step, fields["step"]) for kind, step in steps.items()})
             self._writer.go_back(fields["step"])

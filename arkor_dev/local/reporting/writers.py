@@ -1,4 +1,4 @@
-"""How each program is spoken to, by its own package; a package is imported by whoever makes its writer."""
+"""Calling each program's own package, which is imported when its writer is created."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 PARAMETER: Final = 250
-"""Characters of a setting's value that MLflow is sure to take."""
+"""Characters of a setting's value that MLflow certainly accepts."""
 BAD: Final = ("failed", "crashed")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The job that is reported: its id and name, and what its project is called."""
+    """The reported job: its id and name, and the name of its project."""
 
     id: str
     name: str
@@ -30,25 +30,26 @@ class Job:
 
     @property
     def label(self) -> str:
-        """A name that no other job of the project has, which can be a folder's too."""
+        """A name that is unique in the project, and valid for a folder."""
         return f"{NAME.sub('-', self.name).strip('-.')[:60] or 'job'}-{self.id}"
 
 
 class Writer(Protocol):
-    """One run of a reporter. All may raise whatever the package does."""
+    """One run of a reporter. All methods may raise whatever the package does."""
 
     def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
-        """Open the run, or go on with it: its name there (``run`` is what an earlier call gave), and where
-        to look."""
+        """Open the run, or continue it; return its name there (``run`` is an earlier call's), and where to
+        look.
+        """
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
         """Write figures of a step, by their names; ``moment`` in seconds since 1970."""
 
     def go_back(self, step: int) -> None:
-        """Figures of later steps count no more: other ones come."""
+        """Discard figures of later steps: others will come."""
 
     def flush(self) -> None:
-        """See to it that what was written is kept."""
+        """Ensure that what was written is stored."""
 
     def close(self, status: str) -> None:
         """End the run."""
@@ -101,7 +102,7 @@ class TensorBoard:
 
 
 class Trackio:
-    """A run of the project's name in Trackio, which keeps it on this machine unless told otherwise."""
+    """A run of the project's name in Trackio, which stores it on this machine by default."""
 
     def __init__(self, job: Job) -> None:
         self._trackio = importlib.import_module("trackio")
@@ -147,7 +148,7 @@ class Wandb:
         self._run.log(dict(figures), step=step)
 
     def go_back(self, step: int) -> None:
-        pass  # it takes no earlier step again
+        pass  # it accepts no earlier step again
 
     def flush(self) -> None:
         pass

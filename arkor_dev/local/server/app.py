@@ -1,4 +1,4 @@
-"""The backend's aiohttp application: who may ask, and which handler answers."""
+"""The backend's aiohttp application: authentication, and which handler answers."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ FEATURES: Final = (
     "tools",
     "votes",
 )
-"""Those of docs/contract.md#optional-features that this backend has, whatever else is installed."""
+"""Optional features (docs/contract.md#optional-features) that this backend always has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
-"""Characters of a fault: it may quote what was sent."""
+"""Characters of an error: it may quote what was sent."""
 PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
 CHAT: Final = web.AppKey("chat", Chat)
 
@@ -97,7 +97,7 @@ routes = web.RouteTableDef()
 async def envelope(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn every fault into ``{"error"}``; nothing but the sentence, and its mark, leaves the process."""
+    """Turn every exception into ``{"error"}``; only the sentence and its code leave the process."""
     try:
         return await handler(request)
     except ArkorError as error:
@@ -107,7 +107,7 @@ async def envelope(
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)
     except ConnectionError:
-        # The client left in the middle of a stream; nobody reads this, and it is no fault.
+        # The client left in the middle of a stream; nobody reads this, and it is not an error.
         return web.Response(status=499, reason="Client closed the request")
     except Exception:
         log.exception("%s %s", request.method, request.path)
@@ -118,7 +118,7 @@ async def envelope(
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Let nobody in but the daemon: it asks for ``localhost``, and has the launch's token."""
+    """Admit only the daemon: it requests ``localhost``, and has the launch's token."""
     setup = request.app[SETUP]
     if request.headers.getall("Host", []) != ["localhost"]:
         raise ForbiddenError("This host name is not served")
@@ -149,7 +149,7 @@ def _project(setup: Setup) -> dict[str, str]:
 
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
-    request.app[DATASETS].prepare()  # whoever asks is a page, and a page may show data
+    request.app[DATASETS].prepare()  # the client is a page, and a page may show data
     return web.json_response({"features": [*FEATURES, *named()]})
 
 
@@ -173,7 +173,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 
 def create_app(setup: Setup) -> web.Application:
-    """The application for ``setup``; its workers live as long as it does."""
+    """Return the application for ``setup``; its workers live as long as it does."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
     inference = EngineRouter(

@@ -1,4 +1,4 @@
-"""A job that begins from the checkpoint of another: whether that fits, and what of it the new job keeps."""
+"""Starting a job from another job's checkpoint: whether that fits, and what the new job copies."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from .requests import Setup
 
 SAME = ("loraTargetModules", "loraLayersToTransform", "loraModulesToSave")
-"""What both jobs have to say alike, as it says which layers have an adapter."""
+"""Settings that must be equal in both jobs, such as which layers have an adapter."""
 
 
 async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, Path]:
-    """The contract's ``JobParent`` of ``asked``, and the folder that it names.
+    """Return the contract's ``JobParent`` of ``asked``, and the folder that it names.
 
-    Raises NotFoundError where there is none, ConflictError where ``config`` asks for another adapter.
+    Raises NotFoundError if there is none, ConflictError if ``config`` requires another adapter.
     """
     job = await setup.store.read(Store.get, asked["jobId"])
     if job is None:
@@ -47,7 +47,7 @@ async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str,
 
 
 def keep_parent(data: Path, job_id: str, folder: Path) -> None:
-    """Copy what a new job begins from into its own folder: the other job may be deleted."""
+    """Copy what a new job starts from into its own folder: the other job may be deleted."""
 
     def copy(target: Path) -> None:
         for path in folder.iterdir():

@@ -1,7 +1,7 @@
 """``POST /v1/inference/chat``: an answer as OpenAI chunks, or as one JSON body.
 
-The stream begins at once, so that a client sees the connection live while a model is fetched or loaded: it
-gets ``progress`` and ``ping`` events meanwhile. A fault after that is an ``error`` event with the text.
+The stream begins at once, so that a client sees a live connection while a model is downloaded or loaded: it
+gets ``progress`` and ``ping`` events meanwhile. An error after that is an ``error`` event with the text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MAX_TOKENS: Final = 512
 TEMPERATURE: Final = 0.7
 TOP_P: Final = 0.95
 PLAYGROUND: Final = "playground"
-"""The caller of who asks without an endpoint."""
+"""The caller of requests without an endpoint."""
 
 
 def _said(message: dict[str, Any]) -> str | None:
@@ -110,14 +110,14 @@ class Chat:
         self._whole_ones: set[tuple[str, int]] = set()
 
     async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        """Serve one request, an ``ASK``; what can be refused is refused before the stream begins."""
+        """Serve one request, an ``ASK``; every possible refusal comes before the stream begins."""
         name, ask = await self.asked(body)
         if body.get("stream") is False:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
 
     async def check_target(self, body: dict[str, Any]) -> None:
-        """Raise ArkorError where what ``body`` names (``adapter`` or ``baseModel``) cannot answer now."""
+        """Raise ArkorError if the target of ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
         name, folder = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
@@ -128,9 +128,9 @@ class Chat:
             raise BadRequestError(str(failure)) from None
 
     async def asked(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
-        """What an ``ASK`` of ``caller`` asks of which model, for :meth:`events`.
+        """Return the model and the engine's request of an ``ASK`` of ``caller``, for `events`.
 
-        Raises ArkorError where it cannot be answered.
+        Raises ArkorError if it cannot be answered.
         """
 
         def given(field: str, default: float) -> float:
@@ -178,7 +178,7 @@ class Chat:
         return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
-        """The base model's name, and the folder of what was trained of it: an adapter, or a whole model."""
+        """Return the base model's name, and the folder of what was trained: an adapter, or a whole model."""
         adapter = body.get("adapter")
         if adapter is None:
             return body["baseModel"], None
@@ -201,7 +201,7 @@ class Chat:
         return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)
 
     async def _check_whole(self, folder: Path) -> None:
-        """Raise ConflictError for an adapter that is not what was written; each is looked at once."""
+        """Raise ConflictError for an adapter that has changed since it was written; each is checked once."""
         with contextlib.suppress(FileNotFoundError):
             key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
             if key not in self._whole_ones:
@@ -210,7 +210,7 @@ class Chat:
                 self._whole_ones.add(key)
 
     async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Preparation and answer as one series of messages; the model comes first if it is not at hand."""
+        """Yield preparation and answer as one series of messages; a missing model is downloaded first."""
         if ask["base"] is None:
             async with contextlib.aclosing(self._prepared(name)) as preparing:
                 async for message in preparing:
@@ -224,7 +224,7 @@ class Chat:
                 yield message
 
     async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
-        """Have a model at hand: messages of ``progress``, and at last one of its ``name`` and ``path``."""
+        """Provide a model: yield ``progress``, and finally its ``name`` and ``path``."""
         waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         try:

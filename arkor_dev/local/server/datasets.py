@@ -22,14 +22,14 @@ routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
 OPEN: Final = Schema((Field("config", Rule("object"), needed=True),))
 ROWS: Final = 200
-"""The most of one answer."""
+"""Rows in one answer at most."""
 TEXT: Final = 1_000
 MANY: Final = 2**32
 WANTED: Final = ("longest", "longer", "finding", "text")
 
 
 def whole(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY) -> int:
-    """A number of the query, from 0 to ``high``; BadRequestError."""
+    """Return a number of the query, from 0 to ``high``. Raises BadRequestError."""
     text = query.get(name, "")
     if not text:
         return otherwise
@@ -39,7 +39,7 @@ def whole(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY)
 
 
 def search_of(query: Mapping[str, str]) -> dict[str, Any]:
-    """What is searched for, as ``View.find`` takes it; BadRequestError."""
+    """Return the search in the form of ``View.find``. Raises BadRequestError."""
     want = query.get("want", "")
     if want not in WANTED:
         raise BadRequestError(f"want must be one of {', '.join(WANTED)}")
@@ -56,7 +56,7 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def row_of(request: web.Request) -> int:
-    """The number of the row that the path names."""
+    """Return the number of the row in the path."""
     text = request.match_info["row"]
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         raise NotFoundError("There is no such row")
@@ -64,7 +64,7 @@ def row_of(request: web.Request) -> int:
 
 
 def view_of(request: web.Request) -> tuple[Datasets, str]:
-    """The data sets, and the id of the view that the path names."""
+    """Return the data sets, and the id of the view in the path."""
     check_scope(request)
     return request.app[DATASETS], request.match_info["id"]
 

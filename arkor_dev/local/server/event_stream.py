@@ -1,7 +1,7 @@
-"""A job's event log as a server-sent event stream: what has been, what comes, then ``end``.
+"""A job's event log as a server-sent event stream: history, new events, then ``end``.
 
-The stream reads from the store and never from the trainer, so that it begins anywhere (``Last-Event-ID``)
-and a slow reader costs nothing but its own time.
+The stream reads from the store and never from the trainer, so that it can begin anywhere (``Last-Event-ID``)
+and a slow reader delays only itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-stor
 
 
 def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:
-    """One frame; ``data`` has no line breaks, as JSON has none."""
+    """Return one frame; ``data`` has no line breaks, since JSON has none."""
     lines = [f"id: {event_id}"] if event_id is not None else []
     if name:
         lines.append(f"event: {name}")
@@ -32,14 +32,14 @@ def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:
 
 
 async def open_stream(request: web.Request) -> web.StreamResponse:
-    """Answer with the head of a stream that follows no content length."""
+    """Send the head of a stream without a content length."""
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     return response
 
 
 async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None) -> int:
-    """The event id to go on after: 0, the whole history, when the given id is not one of this log's."""
+    """Return the event id to resume after: 0, the whole history, if the given id is not one of this log's."""
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
         point = int(last_event_id)
         if point <= await store.read(Store.last_event, job_id):
@@ -48,7 +48,7 @@ async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None
 
 
 def _mark(name: str, job_id: str) -> bytes:
-    """A frame of the stream itself: no id, since it is not part of the log."""
+    """Return a frame of the stream itself: without an id, since it is not part of the log."""
     return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
 
 

@@ -1,4 +1,4 @@
-"""The calls that let a job stand, go on, and go on for longer."""
+"""The calls that pause, resume and extend a job."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _check_later(job: Mapping[str, Any], body: Mapping[str, Any]) -> None:
 
 
 def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` with the new end, which takes the other way to say it away."""
+    """Return ``config`` with the new end, without the other way to set it."""
     field = next(field for field in LENGTHS if body.get(field) is not None)
     kept = {key: value for key, value in config.items() if key not in LENGTHS}
     by_hand = config.get("setByHand")
@@ -113,7 +113,7 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
 
 
 def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
-    """``config`` where it runs on ``on``: leave to use an open cluster is for the one it was given for."""
+    """Return ``config`` where it runs on ``on``; permission for an open cluster is only for that one."""
     if config.get(CLUSTER) == on:
         return dict(config)
     left = {CLUSTER, INSECURE, *((STORAGE,) if on == HERE else ())}
@@ -122,7 +122,7 @@ def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
 
 
 async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, force: bool) -> None:
-    """Raise ConflictError where data or model have changed since the job's newest point."""
+    """Raise ConflictError if data or model have changed since the job's newest point."""
     if force:
         return
     setup, model = request.app[SETUP], None
@@ -132,7 +132,7 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
         raise ConflictError(f"The job {job['name']} cannot go on: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])
     if point is None or model is None:
-        return  # there is nothing to compare, or the worker will
+        return  # there is nothing to compare, or the worker will do it
     now = await asyncio.to_thread(origin.files, job["config"], setup.project, Path(model.path), setup.data)
     if other := origin.changed(point.origin, now):
         raise ConflictError(

@@ -1,4 +1,4 @@
-"""The calls on jobs: made, listed, changed, cancelled, deleted; their order, their events, their disk."""
+"""The calls on jobs: creation, list, changes, cancellation, deletion, order, events, disk."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ JOB: Final = Schema(
         Field("parent", Rule("object"), null=True, inner=PARENT),
     )
 )
-"""What is in the config is checked by the table of settings."""
+"""The content of the config is checked by the table of settings."""
 
 ARCHIVE: Final = Schema(
     (
@@ -67,7 +67,7 @@ routes = web.RouteTableDef()
 
 
 async def job_of(request: web.Request) -> dict[str, Any]:
-    """The job that the path names."""
+    """Return the job in the path."""
     setup = check_scope(request)
     job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:
@@ -142,7 +142,7 @@ async def export(request: web.Request) -> web.Response:
 async def take_in(request: web.Request) -> web.Response:
     setup = check_scope(request)
     source = Path((await body_of(request, ARCHIVE))["path"])
-    # It goes on where its client leaves: the job is there whole then, or not at all.
+    # It continues if its client leaves: then the job exists completely, or not at all.
     importing = asyncio.create_task(_import(setup, request.app[IMPORTING], source))
     return web.json_response({"job": await asyncio.shield(importing)})
 
@@ -153,7 +153,7 @@ async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, A
         async with turn:  # two of the same job would take each other's files
             if await setup.store.read(Store.get, imported.job["id"]):
                 raise ConflictError(f"The job {imported.job['id']} is here already")
-            try:  # Files first: a job without its files would not be whole.
+            try:  # Files first: a job without its files would be incomplete.
                 await asyncio.to_thread(imported.put_in_place)
                 return await setup.store.request(Store.take_in, imported.job, imported.events)
             except OSError as error:
@@ -191,7 +191,7 @@ async def disk(request: web.Request) -> web.Response:
 @routes.post("/v1/disk/clean")
 async def clean_disk(request: web.Request) -> web.Response:
     setup = check_scope(request)
-    # Read before the names: a folder that is made meanwhile belongs to a job that is made meanwhile.
+    # Read before the names: a folder that is created meanwhile belongs to a job that is created meanwhile.
     found = await asyncio.to_thread(leftovers, setup.data, ())
     names = await setup.store.read(Store.names)
     spare = [path for path in found if path.name not in names]

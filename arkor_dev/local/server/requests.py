@@ -1,4 +1,4 @@
-"""What every call begins with: what this process serves, whether it is asked for that, and the body."""
+"""What every call begins with: what this process serves, whether the path names it, and the body."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORG: Final = {"id": "local", "name": "This machine"}
 
 @dataclass
 class Setup:
-    """Everything one process serves."""
+    """Everything that one process serves."""
 
     data: Path
     project: Path
@@ -70,7 +70,7 @@ SETUP: Final = web.AppKey("setup", Setup)
 
 
 def check_org(request: web.Request) -> Setup:
-    """Every call below ``/v1/me`` names the organisation; this process knows exactly one."""
+    """Check the organisation, which every call below ``/v1/me`` names; this process knows exactly one."""
     setup = request.app[SETUP]
     org = request.query.get("orgSlug")
     if org is None:
@@ -81,7 +81,7 @@ def check_org(request: web.Request) -> Setup:
 
 
 def check_scope(request: web.Request) -> Setup:
-    """Every call on a project says which one; this process serves exactly one."""
+    """Check the project, which every call on one names; this process serves exactly one."""
     setup = check_org(request)
     project = request.query.get("projectSlug")
     if project is None:
@@ -92,7 +92,7 @@ def check_scope(request: web.Request) -> Setup:
 
 
 async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:
-    """The request's JSON body, as ``schema`` says it has to be."""
+    """Return the request's JSON body, checked by ``schema``."""
     try:
         return check(strict_json.parse(await request.read()), schema)
     except strict_json.StrictJSONError as fault:

@@ -1,8 +1,8 @@
-"""Where the backend's socket lies: in a folder of this user's alone, under a path that is short enough.
+"""The folder of the backend's socket: private to this user, and with a path that is short enough.
 
-A token alone would leave the way in open to whoever learns it; other accounts of the machine cannot even
-reach a socket in a folder of mode 0700. The process holds a lock on its folder for as long as it lives (so
-that nobody clears it away as old), and a folder that nobody holds is what a killed process has left.
+A token alone would let in whoever learns it; other accounts of the machine cannot even reach a socket in a
+folder of mode 0700. The process holds a lock on its folder while it lives (so that nobody removes it as
+stale), and an unlocked folder is what a killed process has left.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MADE = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp names them
 
 
 class SocketFolder:
-    """A folder for one socket, held by this process. ``socket`` is the socket's path."""
+    """A folder for one socket, locked by this process. ``socket`` is the socket's path."""
 
     def __init__(self, folder: Path, handle: int) -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class SocketFolder:
 
     @classmethod
     def make(cls) -> Self:
-        """A new one; what killed processes have left goes. Raises OSError where there is no place."""
+        """Create one, and remove what killed processes have left. Raises OSError if that is impossible."""
         reason = OSError("no folder for a socket: set XDG_RUNTIME_DIR to a short path of a folder of yours")
         for base in _bases():
             _sweep(base)
@@ -47,7 +47,7 @@ class SocketFolder:
         raise reason
 
     def remove(self) -> None:
-        """Take socket and folder away; open connections stay."""
+        """Remove socket and folder; open connections stay."""
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 _remove(self._folder, self._handle)
@@ -56,7 +56,7 @@ class SocketFolder:
 
 
 def _bases() -> Iterator[Path]:
-    """The folders that may hold ours, the best first."""
+    """Yield the folders that may hold ours, best first."""
     seen = set()
     for name in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):  # noqa: S108 (checked)
         base = Path(name)
@@ -67,7 +67,7 @@ def _bases() -> Iterator[Path]:
 
 
 def _safe(base: Path) -> bool:
-    """Whether nobody else can put another folder in the place of ours."""
+    """Return whether nobody else can replace our folder by another."""
     try:
         status = base.stat()
     except OSError:
@@ -77,16 +77,16 @@ def _safe(base: Path) -> bool:
 
 
 def _hold(base: Path) -> tuple[Path, int]:
-    """A new folder in ``base``, and what holds it."""
+    """Create a folder in ``base``, and lock it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         try:
             handle = _open(folder)
-        except FileNotFoundError:  # it was taken for an old one even before that
+        except FileNotFoundError:  # it was taken for a stale one even before that
             continue
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
-        # Another process that has just started may have taken it for an old one before it was held.
+        # Another process that has just started may have taken it for a stale one before it was locked.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(folder.lstat(), os.fstat(handle)):
                 return folder, handle
@@ -98,7 +98,7 @@ def _open(folder: Path) -> int:
 
 
 def _sweep(base: Path) -> None:
-    """Take away the folders in ``base`` that nobody holds."""
+    """Remove the unlocked folders in ``base``."""
     with contextlib.suppress(OSError):
         for folder in base.iterdir():
             if _MADE.fullmatch(folder.name):
@@ -118,7 +118,7 @@ def _settle(folder: Path) -> None:
 
 
 def _remove(folder: Path, handle: int) -> None:
-    """Only what we put there: a folder that holds something else stays."""
+    """Remove only our own files: a folder with anything else stays."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(NAME, dir_fd=handle)
     folder.rmdir()

@@ -1,8 +1,8 @@
-"""Changes settings of one trainer in the text of ``arkor.toml`` and leaves all else as it is.
+"""Changing settings of one trainer in the text of ``arkor.toml``, leaving everything else unchanged.
 
-Comments, order, spacing, quotes and line ends stay. A new key goes below the last of those that come before
-it in the table of settings, or below the comment in which ``arkor-dev init`` shows it. Nothing here is
-trusted: what comes out is parsed again, and has to say what was asked and nothing else.
+Comments, order, spacing, quotes and line ends stay. A new key goes below the last of those that precede it in
+the table of settings, or below the comment in which ``arkor-dev init`` shows it. Nothing here is trusted: the
+result is parsed again, and must say exactly what was requested.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _COMMENT: Final = re.compile(
     re.DOTALL,
 )
 _FIRST: Final = ("name", "model", "dataset")
-"""What a trainer begins with; every other key that is no setting stands behind them."""
+"""A trainer's first keys; every other key that is not a setting follows them."""
 _TABLES: Final = float("inf")
 
 
@@ -45,10 +45,10 @@ class EditError(Exception):
 
 
 def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
-    """``text`` with changes by field in its trainer of that number; None takes a setting out.
+    """Return ``text`` with changes by field in its trainer of that number; None removes a setting.
 
-    ``text`` is a valid document. A setting that is there under an alias keeps that key. Raises EditError
-    where the result would not be exactly what was asked.
+    ``text`` is a valid document. A setting that exists under an alias keeps that key. Raises EditError if the
+    result would not be exactly what was requested.
     """
     rows = settings.by_field()
     wanted = [(rows[field], value) for field, value in changes.items()]
@@ -61,9 +61,9 @@ def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
 
 
 def add_to_dataset(text: str, trainer: int, path: str) -> str:
-    """``text`` with a file added behind all others to the ``dataset`` of its trainer of that number.
+    """Return ``text`` with a file added after all others to the ``dataset`` of its trainer of that number.
 
-    Raises EditError where the result would not be exactly that: for a table of its own, say.
+    Raises EditError if the result would not be exactly that: for a table of its own, for example.
     """
     pairs = layout(text).pairs
     pair = next((pair for pair in pairs if pair.path == ("trainer", trainer, "dataset")), None)
@@ -80,16 +80,16 @@ def add_to_dataset(text: str, trainer: int, path: str) -> str:
 
 
 def set_dataset(text: str, trainer: int, path: str) -> str:
-    """``text`` with the file ``path`` as the ``dataset`` of its trainer of that number. Raises EditError."""
+    """Return ``text`` with the file ``path`` as the ``dataset`` of that trainer. Raises EditError."""
     wanted: dict[str, Any] = tomllib.loads(text)
     wanted["trainer"][trainer]["dataset"] = path
     return _with_value(text, ("trainer", trainer, "dataset"), path, wanted)
 
 
 def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) -> str:
-    """``text`` with ``columns`` for one source of the ``dataset`` of its trainer of that number.
+    """Return ``text`` with ``columns`` for one source of the ``dataset`` of its trainer of that number.
 
-    ``part`` counts the sources of a list from 0. Raises EditError where the result would not be exactly that.
+    ``part`` counts the sources of a list from 0. Raises EditError if the result would not be exactly that.
     """
     wanted: dict[str, Any] = tomllib.loads(text)
     holder: Any = wanted["trainer"][trainer]
@@ -112,7 +112,7 @@ def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) 
 
 
 def _with_value(text: str, at: Path, value: object, wanted: dict[str, Any]) -> str:
-    """``text`` with another value where one is written as a whole."""
+    """Return ``text`` with another value where one is written as a whole."""
     found = layout(text)
     pair = next((pair for pair in found.pairs if pair.path == at), None)
     span = (pair.value, pair.end) if pair else found.members.get(at)
@@ -123,7 +123,7 @@ def _with_value(text: str, at: Path, value: object, wanted: dict[str, Any]) -> s
 
 
 def _with_line(text: str, at: Path, columns: Mapping[str, object], wanted: dict[str, Any]) -> str:
-    """``text`` with the ``columns`` of a source that has a table or dotted keys of its own."""
+    """Return ``text`` with the ``columns`` of a source that has its own table or dotted keys."""
     pairs = [pair for pair in layout(text).pairs if pair.path[:-1] == at and pair.braces is None]
     held = next((pair for pair in pairs if pair.path[-1] == "columns"), None)
     if held is not None:
@@ -142,7 +142,7 @@ def _with_line(text: str, at: Path, columns: Mapping[str, object], wanted: dict[
 
 
 def _checked(result: str, before: str, wanted: dict[str, Any]) -> str:
-    """``result``, where it says what is wanted and has every comment that was there."""
+    """Return ``result`` if it says what was requested and has every comment of the original."""
     try:
         says = _same(tomllib.loads(result), wanted)
     except (ValueError, RecursionError):
@@ -153,7 +153,7 @@ def _checked(result: str, before: str, wanted: dict[str, Any]) -> str:
 
 
 def _longer(value: str, member: str, *, listed: bool) -> Iterator[str]:
-    """Ways to write a list with one more member; which of them is right shows when it is read again."""
+    """Yield ways to write a list with one more member; parsing shows which of them is right."""
     if not listed:
         yield f"[{value}, {member}]"
         return
@@ -163,15 +163,15 @@ def _longer(value: str, member: str, *, listed: bool) -> Iterator[str]:
     indent = last[: len(last) - len(last.lstrip())]
     gap = f"\n{indent}" if "\n" in head else " "
     yield f"{head},{gap}{member}{inside[len(head) :]}]"
-    yield f"{head}{gap}{member},{inside[len(head) :]}]"  # it ends with a comma, and goes on to
-    # A comment stands behind the last member.
+    yield f"{head}{gap}{member},{inside[len(head) :]}]"  # it ends with a comma, and continues to
+    # A comment follows the last member.
     yield f"{head}\n{indent}{member},{inside[len(head) :]}]"
     yield f"{head}\n{indent}, {member}{inside[len(head) :]}]"
 
 
 @dataclass(slots=True)
 class _Place:
-    """Where a new line goes: behind the one of ``at``, as far indented as it, spaced like ``like``."""
+    """Where a new line goes: after that of ``at``, with its indentation, spaced like ``like``."""
 
     at: int
     indent: str
@@ -187,7 +187,7 @@ class _Editor:
         self.at: Path = ("trainer", trainer)
 
     def change(self, row: Setting, value: object) -> str:
-        """The text with the setting's value, or without it."""
+        """Return the text with the setting's value, or without it."""
         paths = [(*self.at, *key.split(".")) for key in (row.key, *row.aliases)]
         pair = next((pair for pair in self.layout.pairs if pair.path in paths), None)
         if pair is None:
@@ -206,19 +206,19 @@ class _Editor:
         return f"{head}{''.join(lifted)}{between}{written(value, before)}{self.text[pair.end :]}"
 
     def _take_line(self, pair: Pair) -> str:
-        """The line goes; a comment behind the value, or in it, becomes a line of its own."""
+        """Remove the line; a comment after the value, or in it, becomes its own line."""
         start, end = self._line_start(pair.start), self._next_line(pair.end)
         comments = _comments(self.text[pair.value : end]).elements()
         indent, line_end = self.text[start : pair.start], self._line_end(start)
         kept = "".join(f"{indent}{comment}{line_end}" for comment in comments)
-        if not self.text[start:end].endswith("\n"):  # the last line, without an end of its own
+        if not self.text[start:end].endswith("\n"):  # the last line, without a line end
             kept = kept.removesuffix(line_end)
             if not kept:
                 start = len(self.text[:start].rstrip("\r\n"))
         return self.text[:start] + kept + self.text[end:]
 
     def _take_from_braces(self, pair: Pair) -> str:
-        """The pair goes with one of its commas."""
+        """Remove the pair with one of its commas."""
         head, rest = self.text[: pair.start], self.text[pair.end :]
         behind = rest.lstrip(" \t")
         if behind.startswith(","):
@@ -247,7 +247,7 @@ class _Editor:
         return f"{self.text[: opening + 1]} {pair} {self.text[opening + 1 :].lstrip(' ')}"
 
     def _place(self, header: Header, key: str) -> _Place:
-        """Below the comment that shows the key, or the last pair that comes before it, or the header."""
+        """Return the place below the comment that shows the key, the last pair before it, or the header."""
         after = [other.start for other in self.layout.headers if other.start > header.start]
         end = min(after, default=len(self.text))
         pairs = [pair for pair in self._lines() if header.end <= pair.start < end]
@@ -256,7 +256,7 @@ class _Editor:
         shown = re.compile(rf"^([ \t]*)#+[ \t]*{re.escape(key)}[ \t]*=[^\n]*$", re.MULTILINE)
         for found in reversed(list(shown.finditer(self.text, header.end, end))):
             above = bisect_left(pairs, found.start(), key=lambda pair: pair.start) - 1
-            if above < 0 or pairs[above].end <= found.start():  # not inside a text of several lines
+            if above < 0 or pairs[above].end <= found.start():  # not inside a multi-line text
                 return _Place(found.end(), found[1], like)
         first = key.partition(".")[0]
         before = [pair for pair in pairs if pair.path[depth] == first]  # of the same table, under dotted keys
@@ -271,10 +271,10 @@ class _Editor:
         line = f"{place.indent}{key}{self._equals(place.like, key)}{written(value)}"
         if self.text[:at].endswith("\n"):
             return f"{self.text[:at]}{line}{line_end}{self.text[at:]}"
-        return f"{self.text}{line_end}{line}"  # the file ends without a line end, and goes on to
+        return f"{self.text}{line_end}{line}"  # the file ends without a line end, and continues to
 
     def _equals(self, like: Pair | None, key: str) -> str:
-        """The equals sign, spaced like the neighbour's and in its column where that can be."""
+        """Return the equals sign, spaced like the neighbour's and in its column if possible."""
         if like is None:
             return " = "
         left, _, right = self.text[like.key_end : like.value].partition("=")
@@ -288,7 +288,7 @@ class _Editor:
         return [pair for pair in self.layout.pairs if pair.braces is None]
 
     def _statement(self, pair: Pair) -> Pair:
-        """The pair on lines of its own in which this one stands."""
+        """Return the pair on its own lines that contains this one."""
         return next(each for each in reversed(self._lines()) if each.start <= pair.start)
 
     def _line_start(self, at: int) -> int:
@@ -302,14 +302,14 @@ class _Editor:
         return self.text[self._line_start(start) : start]
 
     def _line_end(self, start: int) -> str:
-        """The end of the line that begins there, or of the one before where it has none."""
+        """Return the end of the line that begins there, or of the one before if it has none."""
         at = self.text.find("\n", start)
         at = self.text.rfind("\n") if at < 0 else at
         return "\r\n" if at > 0 and self.text[at - 1] == "\r" else "\n"
 
 
 def _rank(key: str) -> float:
-    """A key's place among those of its table, in the order of the table of settings; tables stand last."""
+    """Return a key's rank in the order of the table of settings; tables come last."""
     if key in settings.tables():
         return _TABLES
     if key in _FIRST:
@@ -319,13 +319,13 @@ def _rank(key: str) -> float:
 
 
 def _comments(text: str) -> Counter[str]:
-    """Each comment with how often it is there, in the order of their first appearance."""
+    """Count each comment, in the order of first appearance."""
     found = (match["comment"] for match in _COMMENT.finditer(text))
     return Counter(comment.rstrip() for comment in found if comment is not None)
 
 
 def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, object]]) -> bool:
-    """Whether ``text`` says what ``before`` did, with the changes and nothing else."""
+    """Return whether ``text`` says what ``before`` did, with the changes and nothing else."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError):
@@ -347,7 +347,7 @@ def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, obj
 
 
 def _same(one: object, other: object) -> bool:
-    """Equal in type too: 1 is not 1.0 and not true, and NaN is NaN."""
+    """Return whether both are equal in type, too: 1 is not 1.0 and not true, and NaN is NaN."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):

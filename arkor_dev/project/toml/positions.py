@@ -1,9 +1,8 @@
-"""Where the keys of a TOML document stand, and from where to where their values reach.
+"""Positions of the keys of a TOML document, and the extent of their values.
 
-``tomllib`` gives values without places: an error should name its line, and an edit should leave the rest of
-the file as it is. This scanner reads nothing but keys, tables and the extent of values
-(https://toml.io/en/v1.0.0), and is only meant for a document that ``tomllib`` has already accepted: what is
-invalid never gets here.
+``tomllib`` returns values without positions, but an error should name its line, and an edit should leave the
+rest of the file unchanged. This scanner reads only keys, tables and the extent of values
+(https://toml.io/en/v1.0.0), of a document that ``tomllib`` has already accepted: nothing invalid gets here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
 
-# Possessive throughout: what can be taken back is remembered for each repetition, a hundred bytes a time.
+# Possessive throughout: backtracking would store a hundred bytes for each repetition.
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -42,7 +41,7 @@ class Header:
 class Pair:
     """``key = value``: the key from ``start`` to ``key_end``, the value from ``value`` to ``end``.
 
-    ``braces`` is where the inline table opens in which it stands; None for one that is a line of its own.
+    ``braces`` is where the inline table around it opens; None for one on its own line.
     """
 
     path: Path
@@ -66,7 +65,7 @@ class Layout:
 
 
 def layout(text: str) -> Layout:
-    """Where everything stands, as offsets into ``text``."""
+    """Return all positions, as offsets into ``text``."""
     scanner = _Scanner(text)
     scanner.document()
     return scanner.layout
@@ -75,8 +74,8 @@ def layout(text: str) -> Layout:
 def key_lines(text: str) -> dict[Path, int]:
     """Map the path of every key, table and array element to its 1-based line.
 
-    A path is what one would index the parsed document with: ``("trainer", 0, "lora", "r")``. A table that
-    is opened more than once (by its header and by a dotted key) has the line where it first appears.
+    A path is what one would index the parsed document with: ``("trainer", 0, "lora", "r")``. A table that is
+    opened more than once (by its header and by a dotted key) has the line where it first appears.
     """
     scanner = _Scanner(text)
     scanner.document()
@@ -122,7 +121,7 @@ class _Scanner:
         return path
 
     def _enter(self, path: Path, start: int) -> Path:
-        """A header that goes through an array of tables means the array's latest element."""
+        """Resolve a header: through an array of tables it means the array's latest element."""
         self._note(path, start)
         return (*path, self.arrays[path]) if path in self.arrays else path
 
@@ -162,7 +161,7 @@ class _Scanner:
             self._take(_STRING if opening in "\"'" else _SCALAR)
 
     def _sequence(self, path: Path, closing: str) -> None:
-        """An array or an inline table: elements between commas, with comments and line breaks between."""
+        """Read an array or inline table: elements between commas, with comments and line breaks between."""
         braces = self.at if closing == "}" else None
         if braces is not None:
             self.layout.braces[path] = braces

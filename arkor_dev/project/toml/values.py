@@ -1,4 +1,4 @@
-"""Values as TOML text, in the way in which the file wrote them before."""
+"""Values as TOML text, in the style in which the file had them before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SMALL = 1e-3
 
 
 def written(value: object, before: str = "") -> str:
-    """A flag, number, text, list or table as TOML; ``before`` is the text of the value that it replaces."""
+    """Return a flag, number, text, list or table as TOML; ``before`` is the text that it replaces."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -38,7 +38,7 @@ def _number(value: float, before: str) -> str:
     if value == 0 or (abs(value) >= SMALL and "e" not in before.lower()):
         return repr(value)
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    assert isinstance(exponent, int)  # infinity and NaN are no setting
+    assert isinstance(exponent, int)  # infinity and NaN are not valid settings
     first, *rest = map(str, digits)
     fraction = f".{''.join(rest)}" if rest else ""
     return f"{'-' if sign else ''}{first}{fraction}e{exponent + len(rest)}"
@@ -47,5 +47,5 @@ def _number(value: float, before: str) -> str:
 def _text(value: str, before: str) -> str:
     if before.startswith("'") and "'" not in value and value.isprintable():
         return f"'{value}'"
-    # A basic string has the escapes of JSON, but for DEL, which TOML wants escaped too.
+    # A basic string has the escapes of JSON, but DEL must be escaped, too.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -160,6 +160,9 @@ def test_every_event_that_the_backend_does_not_send_itself_passes() -> None:
     own = {*events.ENDINGS.values(), events.TRAINING_PAUSED, events.MODEL_PROGRESS}
     for name in of_jobs - own:
         assert parse_messages(answer({"event": name, "fields": {}}))[0], name
+    for name in own:
+        with pytest.raises(ProtocolError):
+            parse_messages(answer({"event": name, "fields": {}}))
 
 
 @pytest.mark.parametrize(

@@ -155,13 +155,20 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
         tokens = 48 if model.by else 12
         return [Answered(f"{tokens} words", tokens, truncated=False, repeats=tokens > 40) for _ in prompts]
 
-    seen = []
+    seen: list[tuple[int, Any, Any]] = []
     for _ in range(2):
         kept, said = BaseLosses(tmp_path, {"model": "f00d"}), list[tuple[Any, ...]]()
         asked = Answers([f"q{n}" for n in range(8)], [[1, n] for n in range(8)], 64, write, kept)
         adapter, base = Model(0.5), Model(0.0)
         told = {"kept": kept, "answered": asked, "progress": lambda *now, said=said: said.append(now)}
-        judged = stage(**told).run(adapter, base.later())
+        measuring = stage(**told)
+        measuring.prepare()
+        assert measuring.to_write == [(8, 64, True), *[(8, 64, False)] * (not seen)], (
+            "the base's are known then"
+        )
+        assert measuring.to_read > 0
+        judged = measuring.run(adapter, base.later())
+        assert (measuring.to_read, measuring.to_write) == (0, []), "what is left is nothing at the end"
         seen.append((base.entered, said[-1][1:3], judged))
     assert [each[:2] for each in seen] == [(1, (94, 94)), (0, (42, 42))]
     for _, _, judged in seen:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.evaluation.general import Work
-from arkor_dev.local.training.phases import Phases
+from arkor_dev.local.training.phases import ADAPTED, Phases
 
 
 class Clock:
@@ -98,3 +98,13 @@ def test_a_phase_within_another_counts_for_itself() -> None:
         clock.now += 2
     assert before is not None
     assert phases.seconds() == pytest.approx(before - 1 - 2)
+
+
+def test_an_adapter_writes_slower_than_its_base() -> None:
+    phases, _, _ = run_of()
+    phases.written = 3, 0.5, False
+    assert phases.writing(3, 64, adapted=False) == 32
+    assert phases.writing(3, 64, adapted=True) == pytest.approx(32 * ADAPTED)
+    phases.written = 3, 0.5, True
+    assert phases.writing(10, 64, adapted=True) == 64, "ten rows cost twice as much as three"
+    assert phases.writing(3, 64, adapted=False) == pytest.approx(32 / ADAPTED)

@@ -55,8 +55,9 @@ class Answers:
         self.needs_base = bool(prompts) and self._base is None
         self.total = len(prompts) * (1 + self.needs_base)
         """Answers that are made."""
-        self.batches = [(len(prompts), longest)] * (1 + self.needs_base) if prompts else []
-        """How many answers are written together, and in how many tokens at most, for each model."""
+        models = (True, False) if self.needs_base else (True,)
+        self.batches = [(len(prompts), longest, adapted) for adapted in models if prompts]
+        """How many answers are written together, in how many tokens at most, and whether by the adapter."""
 
     def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
         """Let the adapter answer; how many it has. Raises :class:`Stopped`."""

@@ -25,7 +25,7 @@ routes = web.RouteTableDef()
 
 
 async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
-    """The deployment that the path names."""
+    """Return the deployment in the path."""
     check_scope(request)
     endpoints, wanted = request.app[ENDPOINTS], request.match_info["id"]
     found = await endpoints.store.read(deployments.get, wanted)
@@ -36,7 +36,7 @@ async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
 
 def _check_retention(body: Mapping[str, Any]) -> None:
     mode = body.get("runRetentionMode")
-    if mode not in RETENTIONS:  # one that is not known cannot be kept
+    if mode not in RETENTIONS:  # an unknown one cannot be kept
         raise BadRequestError(
             f'runRetentionMode must be "days", "unlimited" or "disabled", not {quoted(mode)}'
         )
@@ -116,7 +116,7 @@ async def revoke(request: web.Request) -> web.Response:
 
 
 def _number(text: str) -> int | None:
-    """The number in a request's id; None for what is none."""
+    """Return the number in a request's id; None for an invalid id."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 

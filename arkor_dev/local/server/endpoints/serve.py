@@ -1,6 +1,6 @@
-"""What a deployment's callers ask, in OpenAI's form (docs/contract.md#serving); Studio passes it on.
+"""Requests of a deployment's callers in OpenAI's form (docs/contract.md#serving), passed on by Studio.
 
-A stream begins with the first word of the answer: what goes wrong before that still has a status of its own.
+A stream begins with the first text of the answer, so that errors before that still have their own status.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ PING: Final = b": ping\n\n"
 """A comment: OpenAI's clients take every event for a chunk."""
 DONE: Final = "[DONE]"
 LEFT: Final = 499
-"""Nginx's status for a caller that has left; nobody is sent it."""
+"""Nginx's status for a caller that has left; nobody receives it."""
 KNOWN: Final = frozenset(field.name for field in ASK.fields)
-"""What the chat call takes, and so what a caller may ask for."""
+"""The fields of the chat call, which a caller may set."""
 READERS: Final = {CHAT: read_chat, COMPLETION: read_completion}
 
 routes = web.RouteTableDef()
@@ -121,7 +121,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
 
 
 async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest:
-    """What the body asks for, checked as the chat call's own body is."""
+    """Return the body's request, checked like the chat call's own body."""
     try:
         body = strict_json.parse(await request.read())
     except strict_json.StrictJSONError as fault:
@@ -144,7 +144,7 @@ def _said(asked: ChatRequest) -> list[dict[str, Any]]:
 async def _noted(
     messages: AsyncIterator[tuple[int, dict[str, Any]]], choices: list[Choice], record: Request, began: float
 ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-    """The messages, with what they come to written down as they pass."""
+    """Yield the messages and log their result."""
     async for number, message in messages:
         if record.first is None and message.get("text"):
             record.first = round(time.monotonic() - began, 4)
@@ -183,7 +183,7 @@ async def _streamed(
             error = error_body(record.status, fault.fault.text, fault.fault.extra.get("code"))
             await response.write(frame(None, compact(error)))
         else:
-            assert response is not None  # every answer has a last message
+            assert response is not None  # every answer has a final message
             if asked.usage:
                 await response.write(frame(None, compact(form.end(choices))))
             await response.write(frame(None, DONE))

@@ -1,1 +1,1 @@
-"""The calls of the feature ``placement`` (docs/contract.md#placement); ``clusters`` is who looks at one."""
+"""The calls of the feature ``placement`` (docs/contract.md#placement); ``clusters`` inspects one."""

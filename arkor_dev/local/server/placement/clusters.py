@@ -1,4 +1,4 @@
-"""Looks at clusters: a process each, which alone knows Ray; what it saw holds for a moment."""
+"""Inspecting clusters, each in a process of its own, which alone imports Ray; results are cached briefly."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ TASKS: Final = "arkor_dev.local.cluster.tasks"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 180.0
-"""As long as it may take to connect, and to ask each node."""
+"""Limit for connecting and asking each node."""
 KNOWN: Final = 20
-"""Clusters of which is kept what was seen."""
+"""Clusters whose results are kept."""
 
 
 def named() -> Iterator[str]:
-    """The feature's name, where Ray is installed; imports none of it."""
+    """Yield the feature's name if Ray is installed; imports none of it."""
     if importlib.util.find_spec("ray") is not None:
         yield FEATURE
 
 
 class Clusters:
-    """What was seen of each cluster. Whoever asks while it is looked at waits for the same answer."""
+    """The status of each cluster. Concurrent requests for the same cluster share one process."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
         self._looking: dict[tuple[str, bool], tuple[float, asyncio.Task[dict[str, Any]]]] = {}
 
     async def look(self, address: str, *, insecure: bool) -> dict[str, Any]:
-        """The contract's ``Cluster``."""
+        """Return the contract's ``Cluster``."""
         key = (address, insecure)
         asked, task = self._looking.get(key, (0.0, None))
         if task is None or (task.done() and time.monotonic() - asked > FRESH_SECONDS):
@@ -63,7 +63,7 @@ class Clusters:
             await child.stop()
 
     async def close(self) -> None:
-        """End every look."""
+        """End every process."""
         tasks = [task for _, task in self._looking.values()]
         for task in tasks:
             task.cancel()

@@ -101,7 +101,7 @@ class DistributedRun(Run):
     def _go_on(self, going_on: ResumeOrder) -> None:
         super()._go_on(going_on)
         if self.group.broadcast_value(self.step) != self.step:
-            raise JobFailure("The workers of this job cannot go on from the same step: resume it again")
+            raise JobFailure("The workers of this job cannot resume from the same step: resume the job again")
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         # Random draws depend only on step and worker, so that a resumed run draws the same.

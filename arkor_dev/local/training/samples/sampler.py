@@ -20,7 +20,7 @@ from arkor_dev.contract.events import (
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
-from arkor_dev.local.training.phases import SAMPLING
+from arkor_dev.local.training.phases import ADAPTED, SAMPLING
 
 from .budget import MINIMUM_SECONDS, SHARE, SampleBudget
 from .greedy import Answer, Watch, answers, switched_off
@@ -157,6 +157,7 @@ class Samples:
             self._answer(run, step)
 
     def _answer(self, run: Run, step: int) -> None:
+        adapted = step > 0 and run.plan.adapter is not None
         began, prompts = self._clock(), [prompt.ids for prompt in self._prompts]
         read, tokens = len(prompts) * max(map(len, prompts)), 0
 
@@ -164,7 +165,7 @@ class Samples:
             nonlocal tokens
             whole = self._whole(run, first / read, self._clock() - began)
             tokens = self._budget.limit(whole, first, each)
-            run.phases.written = len(prompts), each
+            run.phases.written = len(prompts), each, adapted
             return tokens
 
         watch = Watch(limit, self._stopped, self._clock)
@@ -183,7 +184,9 @@ class Samples:
         if self._run is None:
             return 0.0
         optional = self._budget.affordable(self._whole(self._run)) if self._budget.optional else 0
-        return (self._budget.required + optional) * self._budget.last
+        # The base answers first, and quicker.
+        slower = ADAPTED if self._sent == {0} and self._run.plan.adapter else 1.0
+        return (self._budget.required + optional) * self._budget.last * slower
 
     def _whole(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
         """Seconds of the work on the job without answers: since it began, and what is still to come.

@@ -52,7 +52,7 @@ class Simulated:
 
     def go(self, steps: int, save: int) -> list[int]:
         """Make the run; the steps whose answers were sent."""
-        plan = SimpleNamespace(steps=steps, save=save, evaluate=save, per_epoch=10)
+        plan = SimpleNamespace(steps=steps, save=save, evaluate=save, per_epoch=10, adapter=None)
         rows = [Example([1] * 100, [1] * 100)]
         self.run = SimpleNamespace(
             plan=plan,

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import { plural } from "../../lib/format";
 import { reloadManifest } from "../../store/manifest";
@@ -53,6 +53,7 @@ function Empty() {
       const { path } = await uploadData(file);
       return `${path} added`;
     });
+  useDrop(setOver, (file) => void take(file));
   return (
     <div class="home-first">
       <h1 tabIndex={-1} class="home-name">
@@ -66,19 +67,7 @@ function Empty() {
             Create a starter project
           </Button>
         </section>
-        <section
-          class={over ? "home-way home-drop home-drop-over" : "home-way home-drop"}
-          onDragOver={(event) => {
-            event.preventDefault();
-            setOver(true);
-          }}
-          onDragLeave={() => setOver(false)}
-          onDrop={(event) => {
-            event.preventDefault();
-            setOver(false);
-            void take(event.dataTransfer?.files[0]);
-          }}
-        >
+        <section class={over ? "home-way home-drop home-drop-over" : "home-way home-drop"}>
           <h2>Start from your data</h2>
           <p class="dim">Drop a CSV, JSON, JSONL or Parquet file here. It is copied into this project.</p>
           <Button busy={busy === "data"} onClick={() => input.current?.click()}>
@@ -101,6 +90,30 @@ function Empty() {
       {error !== null && <ErrorNote title="Nothing was created" error={error} />}
     </div>
   );
+}
+
+/** Takes a file that is dropped anywhere: beside the zone the browser would show it in the page's place. */
+function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined) => void): void {
+  const latest = useRef(take);
+  latest.current = take;
+  useEffect(() => {
+    const listening = new AbortController();
+    const on = (name: "dragover" | "dragleave" | "drop", act: (event: DragEvent) => void): void =>
+      addEventListener(name, act, { signal: listening.signal });
+    on("dragover", (event) => {
+      event.preventDefault();
+      setOver(true);
+    });
+    on("dragleave", (event) => {
+      if (event.relatedTarget === null) setOver(false);
+    });
+    on("drop", (event) => {
+      event.preventDefault();
+      setOver(false);
+      latest.current(event.dataTransfer?.files[0]);
+    });
+    return () => listening.abort();
+  }, []);
 }
 
 /** A project of the arkor package declares its trainer in code: an arkor.toml beside it would take its place. */

@@ -8,7 +8,7 @@ import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { ElsewherePlace } from "./elsewhere-place";
 import { Recent } from "./recent";
-import { RunPanel } from "./run";
+import { RunPlace } from "./run-place";
 import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
 // The styles of the parts that are loaded later come with the page: a request each would cost more than they weigh.
 import "./cluster/cluster.css";
@@ -62,7 +62,7 @@ function Project() {
           <p class="hint">Reloads automatically when you save.</p>
         </div>
         <ElsewherePlace />
-        <RunPanel />
+        <RunPlace />
       </>
     );
   }
@@ -81,7 +81,7 @@ function Project() {
   }
   const live = liveRunOf(trainer, known);
   const card = <TrainerCard key={trainer.name} known={known} trainer={trainer} live={live} />;
-  const panel = <RunPanel key="run" live={live} typescript={known.source === "typescript"} />;
+  const panel = <RunPlace key="run" live={live} typescript={known.source === "typescript"} />;
   return (
     <>
       <TrainerHead known={known} trainer={trainer} />

@@ -28,15 +28,14 @@ const useOutput = late(() => import("./output"));
 /** Comes with the first command: Home begins without it. */
 const liveJob = signal<typeof import("./live").LiveJob | null>(null);
 
-interface Props {
-  /** The chosen trainer's command that runs now. */
-  live?: TrainingRun | undefined;
-  /** A command of the project's own, whose author wants to see what it prints. */
-  typescript?: boolean;
-}
-
 /** The command that was started: its job's curve, and what it prints, folded. */
-export function RunPanel({ live, typescript = false }: Props) {
+export function RunPanel({
+  live,
+  typescript = false,
+}: {
+  live?: TrainingRun | undefined;
+  typescript?: boolean;
+}) {
   const run = (shownRun.value === null ? live : undefined) ?? openRun.value;
   return run ? <Panel key={run.id} run={run} typescript={typescript} /> : null;
 }
