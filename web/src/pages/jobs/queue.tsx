@@ -20,7 +20,7 @@ const open = signal(false);
 
 export async function openQueue(): Promise<void> {
   try {
-    dialog.value ??= (await import("./queue-dialog")).QueueDialog;
+    dialog.value ??= (await import("./dialogs")).QueueDialog;
     open.value = true;
   } catch (error) {
     say(`Studio could not load the queue: ${errorText(error)}`);
