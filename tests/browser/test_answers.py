@@ -118,7 +118,7 @@ async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         panel = page.get_by_role("region", name="Answers")
         third = panel.get_by_role("listitem").nth(2)
-        await third.get_by_text("What was said before").click()
+        await third.get_by_text("Earlier messages").click()
         await expect(third).to_contain_text("You keep a lighthouse.")
         await expect(third.get_by_role("link")).to_have_count(
             0

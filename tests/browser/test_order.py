@@ -199,9 +199,9 @@ async def test_waiting_jobs_are_put_in_order_and_held(
         await expect(page.get_by_text("The queue is held")).to_be_visible()
         assert fake_backend.order.held
         await page.goto(f"{studio.url}/#/jobs/{jobs['c']}")
-        await expect(page.get_by_text("The queue is held: let it go on to start it.")).to_be_visible()
+        await expect(page.get_by_text("The queue is held: resume it to start this job.")).to_be_visible()
         await page.goto(f"{studio.url}/#/jobs")
-        await page.get_by_role("button", name="Let it go on").click()
+        await page.get_by_role("button", name="Resume queue").click()
         await expect(page.get_by_text("The queue is held")).to_have_count(0)
     assert fake_backend.jobs[running]["status"] == "running"
 

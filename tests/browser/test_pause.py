@@ -102,7 +102,7 @@ async def test_what_has_changed_is_asked_about(
         await expect(page.locator(".job-line")).to_contain_text("Paused")
         await expect(page.get_by_role("alert")).to_have_count(0)
         await resume.click()
-        await dialog.get_by_role("button", name="Resume all the same").click()
+        await dialog.get_by_role("button", name="Resume anyway").click()
         await expect(page.locator(".job-line")).to_contain_text("Queued")
         assert fake_backend.last("POST /v1/jobs/{id}/resume").json() == {"force": True}
 
@@ -141,7 +141,7 @@ async def test_a_finished_job_gets_a_later_end(
         await end.fill("50")
         await expect(dialog).to_contain_text("10 more")
         await dialog.get_by_text("Start again").click()
-        await expect(dialog).to_contain_text("warmed up again")
+        await expect(dialog).to_contain_text("Warms the learning rate up again")
         await end.press("Enter")
         await expect(dialog).to_have_count(0)
         assert fake_backend.last("POST /v1/jobs/{id}/extend").json() == {

@@ -49,7 +49,7 @@ async def test_data_that_have_changed_are_said_before_they_are_measured(
     async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
         await page.get_by_role("button", name="Compare with the base model").click()
         await expect(page.get_by_role("alert")).to_contain_text("has changed since this job began")
-        await page.get_by_role("button", name="Compare all the same").click()
+        await page.get_by_role("button", name="Compare anyway").click()
         await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}
 

@@ -72,7 +72,7 @@ async def hostile(scene: Scene) -> None:
     scene.fake.emit(job, "sample.created", step=100, answer={"not": "text"}, number=2)
     end(scene.fake, job, "failed", 0, error="It broke.")
     await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_text("What was said before").first.click()
+    await scene.page.get_by_text("Earlier messages").first.click()
     await expect(scene.page.get_by_text("(no question)").first).to_be_visible()
     await look(scene)
 

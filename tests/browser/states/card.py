@@ -52,7 +52,7 @@ async def card(scene: Scene) -> None:
 @state("job-card-front", "What the model hub reads of a card")
 async def front(scene: Scene) -> None:
     await opened(scene)
-    await scene.page.get_by_text("What the model hub reads of it").click()
+    await scene.page.get_by_text("Hub metadata").click()
     await expect(scene.page.get_by_text('base_model: "HuggingFaceTB/SmolLM2-135M-Instruct"')).to_be_visible()
 
 

@@ -39,4 +39,4 @@ async def no_room(scene: Scene) -> None:
     job = scene.fake.add_job("queued", name="support-bot", createdAt=ago(40), queue=place)
     scene.fake.frames[job].clear()
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.locator(".job-notice")).to_contain_text("Waits for room", timeout=PROMPTLY)
+    await expect(scene.page.locator(".job-notice")).to_contain_text("Waiting for resources", timeout=PROMPTLY)

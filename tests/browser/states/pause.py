@@ -119,6 +119,7 @@ async def branch(scene: Scene) -> None:
     await expect(scene.page.get_by_text("support-bot, its parent").first).to_be_visible(timeout=PROMPTLY)
     await scene.page.get_by_role("tab", name="Reproducibility").click()
     await expect(scene.page.get_by_role("heading", name="Software and processor")).to_be_visible()
+    await scene.page.evaluate("scrollTo(0, 0)")
 
 
 @state("jobs-paused", "Paused jobs are counted and found")

@@ -1,4 +1,5 @@
-/** What came of a job, as one piece of code: a finished job shows all of it, and each piece costs a request. */
+/** What came of a job and how the machine did, as one piece of code: a finished job shows nearly all of it, and each piece costs a request. */
 export { Answers } from "./answers";
+export { Machine } from "./details/machine";
 export { Exports } from "./exports";
 export { Verdict } from "./verdict";

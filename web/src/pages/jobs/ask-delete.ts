@@ -5,7 +5,7 @@ import { say } from "../../ui/controls/live";
 /** Asks before jobs are deleted; true when they will be. Its code comes with the first question. */
 export async function askToDelete(list: readonly Job[]): Promise<boolean> {
   try {
-    return await (await import("./deletion/ask-delete")).askToDelete(list);
+    return await (await import("./dialogs")).askToDelete(list);
   } catch (error) {
     say(`Studio could not load what deletes jobs: ${errorText(error)}`);
     return false;

@@ -25,7 +25,7 @@ export function DiskDialog({ onClose }: { onClose: () => void }) {
   useEffect(() => void look(), []);
   return (
     <Dialog title="Disk use" onClose={onClose} wide>
-      {error && <ErrorNote title="What lies on the disk could not be read" error={error} />}
+      {error && <ErrorNote title="Couldn't read disk usage" error={error} />}
       {!disk && !error && <Skeleton lines={6} />}
       {disk && <Uses disk={disk} onClose={onClose} />}
       {disk && <Clean disk={disk} done={look} />}
@@ -42,7 +42,7 @@ function Uses({ disk, onClose }: { disk: Disk; onClose: () => void }) {
   const jobs = disk.jobs.toSorted((a, b) => b.bytes - a.bytes);
   const total = jobs.reduce((sum, job) => sum + job.bytes, 0);
   return (
-    <div class="disk" tabIndex={0} role="region" aria-label="What takes room on the disk">
+    <div class="disk" tabIndex={0} role="region" aria-label="Disk usage by job and model">
       <p>
         {plural(jobs.length, "job takes", "jobs take")} {bytes(total)}, records and events{" "}
         {bytes(disk.database)}. {bytes(disk.free)} are free.

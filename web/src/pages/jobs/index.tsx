@@ -103,7 +103,7 @@ export default function Jobs() {
     remove,
     {
       name: "jobs.disk",
-      label: "Show what jobs take on the disk",
+      label: "Show disk usage",
       section: "Jobs",
       when: () => features.value.has("delete"),
       run: () => void openDisk(),
@@ -117,7 +117,7 @@ export default function Jobs() {
     },
     {
       name: "jobs.hold",
-      label: queueHeld.value ? "Let the queue go on" : "Hold the queue",
+      label: queueHeld.value ? "Resume queue" : "Hold queue",
       section: "Jobs",
       when: () => features.value.has("queue"),
       run: () => void holdQueue(!queueHeld.value),
@@ -125,7 +125,7 @@ export default function Jobs() {
   ]);
   useEffect(() => setTitle("Jobs"), []);
   const cancel = async (id: string, name: string): Promise<void> => {
-    const text = "Training ends at the next step. Checkpoints that were saved are kept.";
+    const text = "Training stops at the current step. Saved checkpoints are kept.";
     if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true })))
       return;
     await attempt(id, name, "cancelled", async () => {
@@ -144,7 +144,7 @@ export default function Jobs() {
   };
   const pause = (id: string, name: string): Promise<void> =>
     attempt(id, name, "paused", async () => {
-      announce("It pauses after the step that it is at");
+      announce("Pausing after the current step");
       await actOnJob(id, "pause");
       announce("The job is paused");
     });

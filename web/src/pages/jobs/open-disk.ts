@@ -6,7 +6,7 @@ import { floating } from "../../ui/floating";
 /** Opens the dialog of what lies on the disk; its code comes with it. */
 export async function openDisk(): Promise<void> {
   try {
-    const { DiskDialog } = await import("./disk-dialog");
+    const { DiskDialog } = await import("./dialogs");
     const before = floating.peek();
     const close = (): void => {
       floating.value = before;

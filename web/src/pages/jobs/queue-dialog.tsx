@@ -135,7 +135,7 @@ export function QueueDialog({ onClose }: { onClose: () => void }) {
       </ol>
       <div class="ui-dialog-actions">
         <Button onClick={() => void holdQueue(!queueHeld.value)}>
-          {queueHeld.value ? "Let the queue go on" : "Hold queue"}
+          {queueHeld.value ? "Resume queue" : "Hold queue"}
         </Button>
         <Button data-focus onClick={onClose}>
           Done

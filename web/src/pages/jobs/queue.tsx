@@ -20,7 +20,7 @@ const open = signal(false);
 
 export async function openQueue(): Promise<void> {
   try {
-    dialog.value ??= (await import("./queue-dialog")).QueueDialog;
+    dialog.value ??= (await import("./dialogs")).QueueDialog;
     open.value = true;
   } catch (error) {
     say(`Studio could not load the queue: ${errorText(error)}`);
@@ -35,7 +35,7 @@ export function QueueLine({ jobs }: { jobs: readonly Job[] }) {
   return (
     <section class="jobs-queue" aria-label="Queue">
       <p>
-        {waiting === 0 ? "No job waits." : `${plural(waiting, "job waits", "jobs wait")}.`}
+        {waiting === 0 ? "The queue is empty." : `${plural(waiting, "job queued", "jobs queued")}.`}
         {held && <strong> The queue is held: no waiting job starts.</strong>}
       </p>
       {waiting > 1 && (
@@ -44,7 +44,7 @@ export function QueueLine({ jobs }: { jobs: readonly Job[] }) {
         </Button>
       )}
       <Button small kind={held ? "plain" : "quiet"} onClick={() => void holdQueue(!held)}>
-        {held ? "Let it go on" : "Hold queue"}
+        {held ? "Resume queue" : "Hold queue"}
       </Button>
       {open.value && Dialog && (
         <Dialog

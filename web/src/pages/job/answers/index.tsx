@@ -115,7 +115,7 @@ function Asked({ prompt, steps, step, target, marked }: AskedProps) {
     <>
       {prompt.before !== null && prompt.before.length > 0 && (
         <details class="answers-before">
-          <summary>What was said before</summary>
+          <summary>Earlier messages</summary>
           <dl>
             {prompt.before.map((turn, place) => (
               <div key={place}>

@@ -10,7 +10,7 @@ export interface Answer {
 export interface Prompt {
   number: number;
   text: string;
-  /** What was said before it, roles and texts alone; empty where it is the first, null where that is not known. */
+  /** The messages before it, roles and texts alone; empty where it is the first, null where that is not known. */
   before: readonly ChatMessage[] | null;
   wanted: string;
   /** The number of the held-out row that it is. */

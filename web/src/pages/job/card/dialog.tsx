@@ -35,7 +35,7 @@ export function CardDialog({ id, step, onClose }: Props) {
   return (
     <Dialog title={title} wide onClose={onClose}>
       {error ? (
-        <ErrorNote title="The card could not be read" error={error} retry={() => again(attempt + 1)} />
+        <ErrorNote title="Couldn't read the card" error={error} retry={() => again(attempt + 1)} />
       ) : card === null ? (
         <Skeleton />
       ) : (
@@ -62,7 +62,7 @@ function Text({ card }: { card: string }) {
       <Markdown text={text} />
       {front !== "" && (
         <details style={{ marginTop: "16px" }}>
-          <summary style={{ padding: "4px 0" }}>What the model hub reads of it</summary>
+          <summary style={{ padding: "4px 0" }}>Hub metadata</summary>
           <Markdown text={`\`\`\`\`yaml\n${front.replaceAll("````", "")}\n\`\`\`\``} />
         </details>
       )}

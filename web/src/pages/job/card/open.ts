@@ -6,7 +6,7 @@ import { floating } from "../../../ui/floating";
 /** Opens the model card of a job's final adapter, or of the checkpoint of `step`; its code comes with it. */
 export async function openCard(id: string, step: number | undefined): Promise<void> {
   try {
-    const { CardDialog } = await import("./dialog");
+    const { CardDialog } = await import("../dialogs");
     const before = floating.peek();
     const close = (): void => {
       floating.value = before;

@@ -66,7 +66,7 @@ export function CorrectedQuestions({ job }: { job: Job }) {
           Stop
         </Button>
       )}
-      {error !== "" && <ErrorNote title="They could not all be asked" error={error} />}
+      {error !== "" && <ErrorNote title="Not all questions could be asked" error={error} />}
       <ol style={styles.list}>
         {rows.map((row) => (
           <Row key={row.line} row={row} answer={answers.get(row.line)} asking={asking === row.line} />

@@ -10,7 +10,7 @@ import { Configuration, isReproducible, Reproducibility } from "./configuration"
 import { Events } from "./events";
 import "./details.css";
 
-const useMachine = late(() => import("./machine"));
+const useMachine = late(() => import("../result"));
 
 type Tab = "events" | "configuration" | "machine" | "reproducibility";
 

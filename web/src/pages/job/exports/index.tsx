@@ -75,7 +75,7 @@ export function Exports({ id, name, config, best }: Props) {
     for (const one of found) {
       if (!isDone(one)) waiting.current.add(one.id);
       else if (waiting.current.delete(one.id)) {
-        announce(one.state === "completed" ? "The export is there" : "The export failed");
+        announce(one.state === "completed" ? "The export is ready" : "The export failed");
       }
     }
     setList(found);
@@ -116,7 +116,7 @@ export function Exports({ id, name, config, best }: Props) {
       one.state !== "completed" ||
       (await confirm({
         title: "Remove this export?",
-        text: `Its files (${bytes(one.bytes ?? 0)}) leave the disk. It can be made again.`,
+        text: `Its files (${bytes(one.bytes ?? 0)}) are deleted. You can export again.`,
         action: "Remove",
       }));
     if (sure) await act(() => request(`${path}/${encodeURIComponent(one.id)}`, { method: "DELETE" }));

@@ -22,8 +22,8 @@ const SCHEDULES = [
   { value: "restart", label: "Start again" },
 ] as const;
 const WHAT = {
-  continue: "The learning rate goes on as if the job had been so long from the start.",
-  restart: "The learning rate is warmed up again and falls to the new end.",
+  continue: "Continues the schedule as if the job had been this long from the start.",
+  restart: "Warms the learning rate up again, then decays it to the new end.",
 };
 const MOST_EPOCHS = 10_000;
 
@@ -86,7 +86,7 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
                 : ""
               : epochs === null
                 ? ""
-                : `It was trained for ${number(epochs)}`
+                : `Trained for ${number(epochs)} so far`
           }
           error={wrong}
         >

@@ -109,7 +109,7 @@ export function Header({ id, job, run, status, again }: Props) {
         </span>
       </p>
       {job && <Tags job={job} />}
-      {again.error && <ErrorNote title="The form cannot be filled in" error={again.error} />}
+      {again.error && <ErrorNote title="Couldn't fill in the form" error={again.error} />}
       {lifecycle.fault && <ErrorNote {...lifecycle.fault} />}
       {cancelling.error && <ErrorNote title="The job was not cancelled" error={cancelling.error} />}
     </header>

@@ -41,7 +41,7 @@ export function useLifecycle(id: string, job: Job | undefined, status: string): 
       when: () => status === "running" && features.value.has("pause"),
       run: () =>
         void attempt("The job was not paused", async () => {
-          announce("It pauses after the step that it is at");
+          announce("Pausing after the current step");
           const { pause } = (await actOnJob(id, "pause")) ?? {};
           announce(pause ? `Paused after step ${number(pause.step)}` : "Paused");
         }),

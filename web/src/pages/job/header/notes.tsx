@@ -141,9 +141,9 @@ export function Tags({ job }: { job: Job }) {
     return (
       <Edit
         id={job.id}
-        label="Tags, with commas between them"
+        label="Tags, separated by commas"
         value={tags.join(", ")}
-        hint="Commas between tags"
+        hint="Separate tags with commas"
         trouble={(text) => {
           const typed = split(text);
           if (typed.length > LIMITS.tags) return `At most ${LIMITS.tags} tags`;
@@ -189,7 +189,7 @@ export function Notes({ job }: { job: Job }) {
           id={job.id}
           label="Notes"
           value={notes ?? ""}
-          hint="Markdown. Ctrl Enter saves"
+          hint="Markdown. Ctrl+Enter saves."
           trouble={(text) =>
             text.length > LIMITS.notes ? `At most ${LIMITS.notes.toLocaleString("en")} characters` : null
           }

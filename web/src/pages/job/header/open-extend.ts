@@ -7,7 +7,7 @@ import { floating } from "../../../ui/floating";
 /** Opens the dialog of a job's later end; its code comes with it. */
 export async function openExtend(job: Job): Promise<void> {
   try {
-    const { ExtendDialog } = await import("./extend-dialog");
+    const { ExtendDialog } = await import("../dialogs");
     const before = floating.peek();
     const close = (): void => {
       floating.value = before;

@@ -44,15 +44,14 @@ async function change(job: Job, trainer: Trainer, step: number | undefined): Pro
   const changed = Object.keys(changesFor(trainer)).length > 0 || draftParent(trainer) !== undefined;
   if (changed && !(await mayReplace(trainer))) return;
   fillFrom(trainer, job, FIELDS, step === undefined ? undefined : { jobId: job.id, step });
-  if (step !== undefined)
-    say(`The next training begins from step ${number(step)} of ${displayName(job.name)}`);
-  else if (Object.keys(changesFor(trainer)).length === 0) say("The job had the settings that arkor.toml has");
+  if (step !== undefined) say(`The next run starts from step ${number(step)} of ${displayName(job.name)}`);
+  else if (Object.keys(changesFor(trainer)).length === 0) say("This job's settings match arkor.toml");
   go(homeOf(job, trainer));
 }
 
 async function repeat(job: Job, trainer: Trainer): Promise<void> {
   const text =
-    "It takes the settings, the seed and the data of this job: on the same machine the same comes out. What is set on Home is left as it is.";
+    "Same settings, seed and data: on this machine the result is identical. Changes on Home stay as they are.";
   const title = `Run ${displayName(job.name)} again?`;
   if (!(await confirm({ title, text, action: "Run training" }))) return;
   const run = await startTraining(trainer, job.config.dryRun === true, { like: job.id });

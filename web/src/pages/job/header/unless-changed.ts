@@ -11,9 +11,9 @@ export async function unlessChanged(
     await act({});
   } catch (error) {
     if (!(error instanceof ApiError) || error.extra.changed !== true) throw error;
-    const text = `${clean(error.message, 500)} What comes out is not what would have come without the pause.`;
-    const action = `${verb} all the same`;
-    if (!(await confirm({ title: "Something has changed since", text, action }))) return false;
+    const text = `${clean(error.message, 500)} The result will differ from an uninterrupted run.`;
+    const action = `${verb} anyway`;
+    if (!(await confirm({ title: "Data or model have changed", text, action }))) return false;
     await act({ force: true });
   }
   return true;

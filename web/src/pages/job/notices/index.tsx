@@ -39,7 +39,7 @@ export function Notices({ job, stream, status }: Props) {
       <PauseNotice job={job} run={run} status={status} />
       {status === "queued" && job?.queue?.reason !== undefined ? (
         <p class="job-notice" role="status">
-          <strong>Waits for room.</strong> {clean(job.queue.reason, 1000)}. Others pass it until there is.
+          <strong>Waiting for resources.</strong> {clean(job.queue.reason, 1000)}. Later jobs may start first.
         </p>
       ) : (
         run.rows.length === 0 && run.outcome === null && <Waiting status={status} job={job} run={run} />
@@ -57,7 +57,7 @@ function Waiting({ status, job, run }: { status: string; job: Job | undefined; r
       {job?.queue ? `${queueWords({ queue: { ...job.queue, behind: null } })}. ` : "Queued. "}
       {job?.queue?.held === true && (
         <>
-          The queue is held: <a href="#/jobs">let it go on</a> to start it.{" "}
+          The queue is held: <a href="#/jobs">resume it</a> to start this job.{" "}
         </>
       )}
       {behind ? (
@@ -65,7 +65,7 @@ function Waiting({ status, job, run }: { status: string; job: Job | undefined; r
           It starts after <a href={jobHref(behind.id)}>{displayName(behind.name)}</a>.
         </>
       ) : (
-        "It starts when the jobs before it are done."
+        "Starts when the jobs before it are done."
       )}
     </p>
   );

@@ -140,11 +140,11 @@ function useEvaluating(id: string): Asking {
         const { job } = await api<{ job?: Partial<Job> }>(path, { signal: stop.signal });
         const now = isObject(job?.evaluating) ? (job.evaluating as JobEvaluating) : null;
         setTold(now?.state === "failed" ? null : now);
-        if (now?.state === "failed") setError(clean(now.error, 1000) || "It could not be compared.");
+        if (now?.state === "failed") setError(clean(now.error, 1000) || "The comparison failed.");
         else if (now) timer = setTimeout(look, LOOK_MS);
         else if (watched > 0) {
           await refreshJobs();
-          announce("The adapter is compared with its base");
+          announce("Compared with the base model");
         }
       } catch (fault) {
         if (!stop.signal.aborted) timer = setTimeout(look, 5 * LOOK_MS);
@@ -178,7 +178,7 @@ function Ask({ id }: { id: string }) {
   const progress = told?.progress;
   const words =
     told?.state === "waiting"
-      ? "Waits until no job is training"
+      ? "Waiting for the current training to finish"
       : progress
         ? `${clean(progress.label, 60)}: ${number(progress.done)}${progress.total ? ` of ${number(progress.total)}` : ""} ${clean(progress.unit, 20)}`
         : "Evaluating";
@@ -189,7 +189,7 @@ function Ask({ id }: { id: string }) {
         <p class="job-verdict-text num">{words}</p>
       ) : (
         <Button small onClick={() => ask(changed)}>
-          {changed ? "Compare all the same" : "Compare with the base model"}
+          {changed ? "Compare anyway" : "Compare with the base model"}
         </Button>
       )}
     </>

@@ -39,7 +39,7 @@ export function Rows({ job, best, answers, version }: Props) {
   const last = finalStep(steps, best, job.config?.earlyStoppingPatience);
   if (error) return <ErrorNote error={error} retry={retry} />;
   if (result === null) return <Skeleton />;
-  if (rows.length === 0) return <p>The backend has kept no rows.</p>;
+  if (rows.length === 0) return <p>The backend kept no rows.</p>;
   return (
     <>
       <Chips items={ORDERS} value={order} onChange={setOrder} label="Order of the rows" />
