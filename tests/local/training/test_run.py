@@ -53,15 +53,15 @@ def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained)
         assert frame.json["timestamp"].endswith("Z")
 
 
-def test_phases_come_in_order_and_the_time_left_counts_what_follows_the_steps(trained: Trained) -> None:
-    phases = [frame.json["phase"] for frame in trained.events if frame.event == "training.phase"]
+def test_phases_come_in_order_and_the_time_left_counts_what_follows_the_steps(answered: Trained) -> None:
+    phases = [frame.json["phase"] for frame in answered.events if frame.event == "training.phase"]
     order = [phase for phase, after in zip(phases, [*phases[1:], ""], strict=True) if phase != after]
     assert order[:3] == ["loading", "sampling", "training"]
     assert order[-1] == "evaluating", "the comparison with the base"
     assert {"sampling", "saving"} <= {*order[len(order) - order[::-1].index("training") :]}
-    last = [frame.json for frame in trained.events if frame.event == "training.log" and "loss" in frame.json][
-        -1
-    ]
+    last = [
+        frame.json for frame in answered.events if frame.event == "training.log" and "loss" in frame.json
+    ][-1]
     assert last["step"] == STEPS
     assert last["secondsLeft"] > 0, "evaluating, saving and answering follow"
 
