@@ -43,9 +43,9 @@ class StandIn(FixedIdentity):
 
 local_backend.LocalBackend = StandIn
 local_backend.missing_extra = lambda: None
-ending.WINDOW = float(os.environ["WINDOW"])
+interrupt.WINDOW = float(os.environ["WINDOW"])
 if patience := os.environ.get("PATIENCE"):
-    ending.PATIENCE = lost_jobs.PATIENCE = float(patience)
+    interrupt.PATIENCE = lost_jobs.PATIENCE = float(patience)
 sys.exit(cli.main(sys.argv[1:]))
 """
 CTRL_C = "\x03"
