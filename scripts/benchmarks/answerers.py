@@ -46,7 +46,7 @@ def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
     asking = Asking()
     engine = asking.engine
     return looped(
-        asking, tokens, ask(model, None), ask(model, Path(adapter)), lambda: engine._remembered.clear()
+        asking, tokens, ask(model, None), ask(model, Path(adapter)), lambda: engine._prompt_cache.clear()
     )
 
 

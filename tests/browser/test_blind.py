@@ -65,7 +65,8 @@ async def test_ten_votes_then_the_share_its_interval_and_the_names(
     job = judged_job(fake_backend)
     speaking(fake_backend)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await page.get_by_role("link", name="base against adapter").click()
+        await page.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Blind test against the base").click()
         await expect(page.get_by_role("heading", name="Blind test")).to_be_focused()
         await expect(page.get_by_text("Held-out questions")).to_be_visible()
         await expect(page.get_by_role("button", name="Start")).to_be_disabled()

@@ -145,14 +145,16 @@ class Sandbox:
         said = ""
         with process:
             assert process.stdout is not None
-            for line in process.stdout:
-                said += line
-                if key := re.search(r"shown this once: (\S+)", line):
-                    self.key = key[1]
-                if ready in line:
-                    break
-            wrong = self.call(port) if "serve support-bot" in text else None
-            process.send_signal(signal.SIGINT)
+            try:
+                for line in process.stdout:
+                    said += line
+                    if key := re.search(r"shown only once: (\S+)", line):
+                        self.key = key[1]
+                    if ready in line:
+                        break
+                wrong = self.call(port) if "serve support-bot" in text else None
+            finally:  # also where the time is up: leaving the block waits for its end
+                process.send_signal(signal.SIGINT)
             said += process.stdout.read()
         if process.returncode != 0 or "error" in said or "Traceback" in said:
             wrong = f"{process.returncode}: {said[-2000:]}"
@@ -266,7 +268,7 @@ def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:
         if STUDIO.match(text):
             fault = sandbox.serve(text, cwd, "Identity")
         elif text.startswith("arkor-dev serve"):
-            fault = sandbox.serve(text, cwd, "Ctrl-C ends it")
+            fault = sandbox.serve(text, cwd, "Press Ctrl-C")
         else:
             fault = sandbox.run(text, cwd, EXIT_CODES.get(text, 0))
         wrong[f"{command.where}: {text}"] = fault

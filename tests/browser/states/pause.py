@@ -147,7 +147,9 @@ async def home_branch(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("button", name="Actions for Step 200").click()
     await scene.page.get_by_role("menuitem", name="Branch from here").click()
-    await expect(scene.page.get_by_text("Starts from step 200 of")).to_be_visible(timeout=PROMPTLY)
+    await expect(
+        scene.page.get_by_text("Starts from step 200 of support-bot, with a fresh optimizer.")
+    ).to_be_visible(timeout=PROMPTLY)
 
 
 @state("home-went-on", "A job that went on by itself after a crash is told of on Home")
