@@ -1,6 +1,6 @@
-"""The first lines of ``arkor-dev``: where Studio is, and what stands behind it.
+"""The first lines that ``arkor-dev`` prints: Studio's address, the project and its backend.
 
-They are written without rich, whose import takes 50 ms: the page answers before, and so its address is told.
+They are written without rich, whose import takes 50 ms: by then the page can be opened already.
 """
 
 from __future__ import annotations

@@ -251,8 +251,8 @@ class UnmappedColumns(TypedDict):
 class Trainer(TypedDict):
     """One trainer that the project declares, with the settings a person reads before pressing Run.
 
-    ``problem`` says in words why it cannot be run as it stands: its table is wrong, or its data file. With
-    ``needsData`` another data set is all that it takes.
+    ``problem`` says why it cannot be run: its table or its data file is invalid. With ``needsData``,
+    choosing another data set is enough.
     ``rows`` can be trained on and ``unreadable`` ones cannot, as far as a quick look went; ``flaw`` is the
     reason of the first of those, unless they are to be skipped.
     """

@@ -172,7 +172,7 @@ class DataSet:
 
 
 def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
-    """Return the rows of ``files``, which are opened when needed. ``with`` closes what is left open.
+    """Return the rows of ``files``, which are opened when needed. ``with`` closes them.
 
     A file of more than ``limit`` unpacked bytes ends with a TooLargeError.
     """

@@ -117,7 +117,7 @@ def thread_count(config: Mapping[str, Any]) -> int | None:
 
 
 def _add_data(file_set: FileSet, project: Path, written: str) -> None:
-    """Add the files of a data path as the config has it, and a link where that path is another name."""
+    """Add the files at a data path of the config, and a link if the path is one."""
     root = project.resolve()
     try:
         target, paths = resolved(project, written), inside(project, written)

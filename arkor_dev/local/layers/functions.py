@@ -125,7 +125,7 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
 def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:
     parts = (tensors[start : start + 4] for start in range(0, len(tensors), 4))
     return [
-        Linear(weight, bias, a, b, scale) for (weight, bias, a, b), scale in zip(parts, scales, strict=False)
+        Linear(weight, bias, a, b, scale) for (weight, bias, a, b), scale in zip(parts, scales, strict=True)
     ]
 
 

@@ -25,7 +25,7 @@ def user_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    # Later jobs must find the same replacement: what is left in it would never be swept otherwise.
+    # Later jobs must find the same replacement, or nobody would delete the files left in it.
     own = filter(_is_private, (folder, *sorted(folder.parent.glob(f"{name}-*"))))
     return next(own, None) or Path(tempfile.mkdtemp(prefix=f"{name}-"))
 

@@ -19,13 +19,13 @@ class Spool:
 
     It is ``full`` when more than ``limit`` bytes wait. The last ``repeatable`` bytes of acknowledged messages
     stay, because a machine that loses power may forget what it has acknowledged. The file is at most twice as
-    large as what is kept.
+    large as the messages in it.
     """
 
     def __init__(self, path: Path, limit: int, repeatable: int = 0) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         self._limit, self._repeatable = limit, repeatable
-        self._begin = self._end = 0  # offsets in the file of what is kept
+        self._begin = self._end = 0  # offsets of the first and the last byte of messages
         self._ends = array("Q")
         self.first = 0
 
@@ -85,7 +85,7 @@ class Spool:
             self._compact()
 
     def _compact(self) -> None:
-        """Move what is kept to the beginning of the file, where there is enough room."""
+        """Move the messages to the beginning of the file, which has room for them."""
         length, done = self._end - self._begin, 0
         while done < length:
             piece = os.pread(self._file, min(COPY_BYTES, length - done), self._begin + done)
