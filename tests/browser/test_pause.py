@@ -187,10 +187,10 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
     async with open_page(studio.url, f"/#/jobs/{parent}") as page:
         await page.get_by_role("button", name="Actions for Step 10").click()
         await page.get_by_role("menuitem", name="Branch from here").click()
-        await expect(page.get_by_text("Starts from step 10 of first")).to_be_visible()
+        await expect(page.get_by_text("Starts from step 10 of first, with")).to_be_visible()
         await expect(page.get_by_role("button", name="Start from the base model")).to_be_visible()
         await page.reload()
-        await expect(page.get_by_text("Starts from step 10 of first")).to_be_visible()
+        await expect(page.get_by_text("Starts from step 10 of first, with")).to_be_visible()
         await page.get_by_role("button", name="Run with unsaved changes").click()
         link = page.get_by_role("link", name="Open job")
         await expect(link).to_be_visible(timeout=START)
