@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from arkor_dev.identity.connect import connected
+from arkor_dev.connection.connect import connected
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
 from arkor_dev.processes.training_runs import TrainingRuns

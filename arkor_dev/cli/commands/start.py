@@ -23,6 +23,7 @@ from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.connection.connect import BackendEndedError, joined
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
@@ -30,7 +31,6 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import BackendEndedError, joined
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers

@@ -18,16 +18,14 @@ from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.errors import ArkorError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.identity.file_identity import FileIdentity
-
-from .scope import FileScopes, FixedScope
-from .views import FixedIdentity
+from arkor_dev.identity.scope import FileScopes, FixedScope
+from arkor_dev.identity.views import FixedIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from arkor_dev.core.settings import Settings
-
-    from .local_backend import Notice
+    from arkor_dev.identity.local_backend import Notice
 
 
 ENDED: Final = "Studio has ended, and the local backend with it."
@@ -60,7 +58,7 @@ async def connected(
             http.own_ports.add(settings.port)
         http.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
         if settings.local:
-            from .local_backend import LocalBackend  # only --local needs it
+            from arkor_dev.identity.local_backend import LocalBackend  # only --local needs it
 
             how = {"idle": idle, "on_demand": on_demand}
             local = await stack.enter_async_context(LocalBackend(settings, on_notice, **how))
@@ -89,7 +87,7 @@ async def joined(
                 yield running
                 return
         if not idle:
-            from .local_backend import require_extra
+            from arkor_dev.identity.local_backend import require_extra
 
             require_extra()  # joining a running backend needs no training libraries here
     async with connected(settings, on_notice, idle=idle, on_demand=on_demand) as backend:
