@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from .command_line import CommandLine
 from .commands.cluster.options import add_cluster, add_placement
 from .commands.push.options import add_push
 from .commands.serving.options import add_serve
+from .commands.ssh.options import add_ssh
 from .options import (
     add_evaluate,
     add_export,
@@ -48,6 +50,7 @@ COMMANDS = {
     "serve": "serve an endpoint of this machine to other programs, without the page",
     "verify": "check an adapter's files against its provenance, or train it again",
     "cluster": "show a Ray cluster: what is free, and what is missing",
+    "ssh": "show, stop or remove what runs on another machine for --ssh",
     "local": "show and tidy up what this machine keeps of a project's jobs",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
@@ -103,7 +106,10 @@ def _parser() -> CommandLine:
         "--allow-other-users", action="store_true",
         help="serve other accounts of this machine too (the page holds the launch's token)",
     )  # fmt: skip
-    add_yes(parser, "at Ctrl-C, stop running jobs of this machine without asking")
+    add_yes(
+        parser,
+        "at Ctrl-C, stop running jobs of this machine without asking; with --ssh, send much without asking",
+    )
 
     init = parser.add_command(
         "init", "Write a commented arkor.toml and a small data set, or a TypeScript project.", "[FOLDER]"
@@ -159,6 +165,7 @@ def _parser() -> CommandLine:
     add_serve(parser)
     add_verify(parser)
     add_cluster(parser)
+    add_ssh(parser)
     add_local(parser)
     login = parser.add_command(
         "login",
@@ -227,6 +234,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         log_level=getattr(arguments, "log_level", "warning"),
         cluster=getattr(arguments, "cluster", None),
         insecure_cluster=getattr(arguments, "insecure_cluster", False),
+        ssh=getattr(arguments, "ssh", None),
     )
     return _with_backend(settings, arguments) if arguments.command in (None, *ON_A_BACKEND) else settings
 
@@ -236,8 +244,10 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
     from arkor_dev.cli.which_backend import remember, where
 
     managed = getattr(arguments, "managed", False)
-    if managed and settings.local:
-        raise BadRequestError("--local and --managed exclude each other. Give one of them.")
+    if managed + bool(settings.local) + bool(settings.ssh) > 1:
+        raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
+    if settings.ssh:
+        settings = replace(settings, local=True)
     if not (managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
         # To train is for the project that is meant, whichever job is named.
@@ -257,7 +267,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return run_init(arguments.folder, template=arguments.template)
     settings, yes = _settings(arguments), getattr(arguments, "yes", False)
     if arguments.command is None:
-        if settings.local:
+        if settings.local and not settings.ssh:
             from arkor_dev.identity.local_backend import require_extra
 
             require_extra()
@@ -320,6 +330,12 @@ def _run(arguments: argparse.Namespace) -> int:
         from arkor_dev.cli.commands.cluster.status import run_cluster
 
         return asyncio.run(run_cluster(settings, arguments.action, arguments.address, as_json=arguments.json))
+    if arguments.command == "ssh":
+        from arkor_dev.cli.commands.ssh.run import run_ssh
+
+        return asyncio.run(
+            run_ssh(settings, arguments.action, arguments.host, as_json=arguments.json, yes=yes)
+        )
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 

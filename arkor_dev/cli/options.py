@@ -90,11 +90,23 @@ def add_project(parser: CommandLine) -> None:
     )  # fmt: skip
 
 
+def _ssh_host(text: str) -> str:
+    from arkor_dev.contract.placement.ssh_host import SSH_HOST
+
+    if not SSH_HOST.fits(text):
+        raise argparse.ArgumentTypeError(f"{text} is not {SSH_HOST.noun}.")
+    return text
+
+
 def add_launch(parser: CommandLine) -> None:
     parser.add_argument(
         "--local", action="store_true", default=argparse.SUPPRESS,
         help="train and chat on this machine, without an account or network; remembered for the project "
             "until --managed is given",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ssh", metavar="HOST", type=_ssh_host, default=argparse.SUPPRESS,
+        help="train and chat on another machine, reached by ssh; overrides [compute] in arkor.toml",
     )  # fmt: skip
     parser.add_argument(
         "--managed", action="store_true", default=argparse.SUPPRESS,

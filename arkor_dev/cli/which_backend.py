@@ -1,7 +1,8 @@
 """Which backend a command means that names none: this machine's or the managed one.
 
-A job of this machine is looked for here, from whichever folder, and a project that was last opened with
-``--local`` is opened here again unless ``ARKOR_CLOUD_API_URL`` is set. Every other command means the managed
+A job of this machine is looked for here, from whichever folder; a project whose ``arkor.toml`` names a host
+for ssh uses that; and one that was last opened with ``--local`` is opened here again. The latter two are
+skipped if ``ARKOR_CLOUD_API_URL`` is set. Every other command means the managed
 backend.
 """
 
@@ -47,6 +48,13 @@ def where(
             if _has(other, name):
                 text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
                 return replace(other, local=True), text
+    from arkor_dev.project.toml.compute import load_ssh  # a launch that names its backend does not need it
+
+    if settings.cloud_url is None and (host := load_ssh(settings.project)):
+        return replace(settings, local=True, ssh=host), (
+            f"arkor.toml names {host} below [compute], so that machine is used, over ssh. "
+            "For another backend: --local or --managed"
+        )
     if settings.cloud_url is None and (settings.local_data / MARK).exists():
         return replace(settings, local=True), (
             "This project was last opened with --local, so this machine is used. "
@@ -57,6 +65,8 @@ def where(
 
 def remember(settings: Settings) -> None:
     """Note which backend the project is opened with; a disk that takes no note is no reason to fail."""
+    if settings.ssh is not None:  # arkor.toml is where that is remembered
+        return
     mark = settings.local_data / MARK
     with contextlib.suppress(OSError):
         if settings.local:

@@ -101,7 +101,7 @@ def project_on(settings: Settings, port: int) -> str | None:
 
 def _key(settings: Settings) -> str:
     """One for each project and backend: another account, or training here, has a Studio of its own."""
-    parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url]
+    parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url, settings.ssh]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
+from arkor_dev.cli.consent import SEND, confirm
 from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
@@ -132,7 +133,7 @@ async def run_start(
         view.say(in_red, "red")
     async with (
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
-        joined(settings, view.notice) as backend,
+        joined(settings, view.notice, ask=lambda what: confirm(what, SEND, yes=yes)) as backend,
     ):
         await need_placement(backend, settings, configs[0])
         begin = None if parent is None else await parent_of(backend, parent)
@@ -225,7 +226,7 @@ async def _follow(
         view.say(f"The job can't be followed any more: {one_line(fault.text, 2000)}", "red")
         return 1, False
     if status == "paused":
-        local = " --local" if settings.local else ""
+        local = _studio(settings).removeprefix("arkor-dev")
         view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
     elif status == "deleted":
         view.say(f"Job {job_id} was deleted.", "yellow")
@@ -381,6 +382,8 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
 
 
 def _studio(settings: Settings) -> str:
+    if settings.ssh is not None:
+        return f"arkor-dev --ssh {settings.ssh}"
     return "arkor-dev --local" if settings.local else "arkor-dev"
 
 

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.banner import banner
 from arkor_dev.cli.interrupt import Ending, Words
+from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.descriptors import raise_limit
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.server.app_keys import BACKEND
+from arkor_dev.server.app import create_app
+from arkor_dev.server.app_keys import BACKEND, SETTINGS
 from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
 from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from aiohttp.web import Application
 
@@ -88,7 +91,12 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
     port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []
     show = pending.append
-    async with serving(settings, sock, lambda notice: show(notice)) as app:
+    async with (
+        _connecting(settings, yes=yes) as connect,
+        serving(
+            settings, sock, lambda notice: show(notice), functools.partial(create_app, connect=connect)
+        ) as app,
+    ):
         place.told(port)
         gc.freeze()
         gc.enable()
@@ -119,6 +127,24 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
     return 0
 
 
+@contextlib.asynccontextmanager
+async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
+    """How Studio connects to its backend: over ssh before there is a page, as that may take long or ask."""
+    if settings.ssh is None:
+        yield connected
+        return
+    from arkor_dev.cli.consent import SEND, confirm
+    from arkor_dev.connection.ssh.backend import SshBackend
+
+    terminal = _terminal()
+    terminal.line(f"Connecting to {settings.ssh}")
+    try:
+        async with SshBackend(settings, terminal.notice, lambda what: confirm(what, SEND, yes=yes)) as ssh:
+            yield functools.partial(connected, opened=ssh)
+    finally:
+        terminal.close()
+
+
 def _terminal() -> Terminal:
     from arkor_dev.cli import lost_jobs  # noqa: F401 (at hand for a Ctrl-C that finds no descriptor left)
     from arkor_dev.cli.console import Terminal
@@ -136,6 +162,8 @@ async def _say_who(app: Application, terminal: Terminal) -> None:
     from arkor_dev.identity.views import header_line
 
     backend = app[BACKEND]
+    if app[SETTINGS].ssh is not None:
+        return  # the banner has said it
     try:
         credentials = await backend.identity.credentials()
         terminal.identity(header_line(credentials, await backend.scopes.for_read(credentials)))

@@ -43,12 +43,12 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
     """
     if name is None:
         raise BadRequestError("Name what to serve: an endpoint's name, or a job.")
-    if settings.local:
+    if not settings.local:
+        require_sign_in(settings)
+    elif settings.ssh is None:
         from arkor_dev.identity.local_backend import require_extra
 
         require_extra()
-    else:
-        require_sign_in(settings)
     # Of its own it trains nothing; where a Studio is open on the project, that one's backend answers.
     async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):

@@ -1,0 +1,1 @@
+"""``arkor-dev ssh``: what ``--ssh`` has put on another machine, and what runs there."""
