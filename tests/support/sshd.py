@@ -83,8 +83,8 @@ class Sshd:
     def cut(self) -> None:
         """Cut every connection."""
         for pid in self.sessions():
-            for each in (*children(pid), pid):
-                with suppress(ProcessLookupError, FileNotFoundError):
+            with suppress(ProcessLookupError, FileNotFoundError):
+                for each in (*children(pid), pid):
                     os.kill(each, signal.SIGKILL)
 
     def stop(self) -> None:

@@ -80,7 +80,7 @@ class SshBackend:
         self._hashes = Hashes(settings.local_data / "hashes.json")
         self._sent: list[Leaving] = []
         self._sending: asyncio.Task[None] | None = None
-        self._progress = ""
+        self._progress = self._code = ""
         self._link: Link | None = None
         self._folder: Path | None = None
         self._ready: Credentials | None = None
@@ -158,7 +158,8 @@ class SshBackend:
 
     async def _prepare(self, link: Link, python: str | None) -> str | None:
         """Have the package and its environment there; return the environment's name, None for ``python``."""
-        self._code = await asyncio.to_thread(package.digest)
+        if not self._code:  # as it was when this process started
+            self._code = await asyncio.to_thread(package.digest)
         needs, gpu_needs = package.requirements() if python is None else ([], [])
         env = None if python is not None else package.environment([*needs, *gpu_needs])
         there = await link.ask(
@@ -202,12 +203,15 @@ class SshBackend:
         except (AssertionError, KeyError, ValueError, TypeError):
             raise BackendError(f"{self._host} did not say how its backend is reached. Try again.") from None
         local = await link.forward(str(remote))
+        if link is not self._link:
+            return  # it has come too late
         self._ready = Credentials("anon", token, ORG, address_of(local))
         self._moved.set()
 
-    def _on_backend(self, now: object) -> None:
-        """Follow a backend that was restarted there, or is gone for a moment."""
-        self._ready, self._why = None, f"The backend on {self._host} is starting again. Wait a moment."
+    def _on_backend(self, now: object, kept: bool) -> None:
+        """Follow a backend that was restarted there, or is gone."""
+        gone = "is starting again. Wait a moment." if kept else "has ended. Start Studio again to start it."
+        self._ready, self._why = None, f"The backend on {self._host} {gone}"
         if now is not None and self._link is not None:
             self._go(self._follow(self._link, now))
 
@@ -261,7 +265,7 @@ class SshBackend:
         to_send = [pair for pair in zip(files, hashes, strict=True) if pair[0].name in wanted]
         total = sum(file.size for file, _ in to_send)
         self._agree(total, [file for file, _ in to_send])
-        done = 0
+        done, self._progress = 0, f"0 of {size(total)}"
 
         def sent(count: int) -> None:
             nonlocal done

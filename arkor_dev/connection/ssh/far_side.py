@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -89,7 +90,8 @@ class FarSide:
         self._input = source
         self.host = "This machine"
         self._watched: Path | None = None
-        self._known: dict[str, Any] | None = None
+        self._folder = ROOT
+        self._known: dict[str, Any] = {}
 
     # --- looking ------------------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class FarSide:
             self._run([*base, *wants], log, try_again)
             return
         base = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        torch = [each for each in wants if each.partition(">")[0].strip() == "torch"]
+        torch = [each for each in wants if re.split(r"[^\w.-]", each)[0] == "torch"]
         if torch and not _gpu():
             with contextlib.suppress(Fault):  # an index that cannot be reached: the default one has torch too
                 self._run([*base, "--retries", "1", "--index-url", CPU_INDEX, *torch], log, try_again)
@@ -249,7 +251,7 @@ class FarSide:
                 found = None
             if not found:
                 found = self._spawn(folder, request)
-        self._watched, self._known = Path(found["handoff"]), None
+        self._folder, self._watched = folder, Path(found["handoff"])
         deadline = time.monotonic() + START_SECONDS
         while (known := _handoff(self._watched)) is None:
             if _running(folder) is None:
@@ -257,7 +259,7 @@ class FarSide:
             if time.monotonic() > deadline:
                 raise Fault(f"The backend on {self.host} did not start in {START_SECONDS:g} s.")
             time.sleep(0.02)
-        self._known = known
+        self._known = {"backend": known, "kept": True}
         return known
 
     def _make_way(self, found: dict[str, Any], request: dict[str, Any]) -> None:
@@ -265,9 +267,9 @@ class FarSide:
         if active := _active(found):
             raise Fault(
                 f"{self.host} runs this project with arkor-dev {found.get('version')}, not with the "
-                f"{request['version']} from here. {active} of its jobs are not over, so it was "
-                f"left alone. Wait for them, or pause them with `arkor-dev ssh stop {self.host}`: they resume when "
-                "you connect again."
+                f"{request['version']} from here. {active} of its jobs are not over, so it was left alone. "
+                f"Wait for them, or pause them with `arkor-dev ssh stop {self.host}`: they resume when you "
+                "connect again."
             )
         say(step=f"Replacing the backend of arkor-dev {found.get('version')}")
         _end(found)
@@ -319,10 +321,13 @@ class FarSide:
             shutil.rmtree(ROOT)
 
     def tick(self) -> None:
-        """Report that the watched backend has another socket or token, or none."""
-        if self._watched is not None and (now := _handoff(self._watched)) != self._known:
+        """Report that the watched backend has another socket or token, or none, and whether it will again."""
+        if self._watched is None:
+            return
+        now = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}
+        if now != self._known:
             self._known = now
-            say(backend=now)
+            say(**now)
 
 
 def _gpu() -> bool:

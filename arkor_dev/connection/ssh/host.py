@@ -88,7 +88,7 @@ def _command(python: str | None) -> str:
     else:
         versions = [f"python3.{minor}" for minor in NEWEST]
         names = " ".join(["python3", *versions, *(f'"$HOME"/.local/bin/{name}' for name in versions)])
-    run = f'"$p" -I -c {shlex.quote(NEW_ENOUGH)} 2>/dev/null && exec "$p" -I -c {shlex.quote(BOOTSTRAP)}'
+    run = f'"$p" -I -c {shlex.quote(NEW_ENOUGH)} 2>/dev/null && exec "$p" -P -c {shlex.quote(BOOTSTRAP)}'
     first = names.partition(" ")[0] if python is None else names
     script = f"for p in {names}; do {run}; done; {first} -V >&2; exit {NO_PYTHON}"
     return f"sh -c {shlex.quote(script)}"
@@ -109,21 +109,21 @@ def why_ended(host: str, code: int | None, errors: str, python: str | None) -> A
             f"{host} has no Python 3.11 or newer{has}. Install one there, for example with uv "
             "(`uv python install 3.12`) or as the system's package."
         )
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said or "has changed" in said:
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         return BadRequestError(
-            f"The host key of {host} has changed, so somebody else may be answering for it. If the "
-            f"machine was installed anew, remove the old key (`ssh-keygen -R` with its name). {check} then, and "
-            "compare the new one."
+            f"The host key of {host} has changed, so another machine may be answering for it. If it was "
+            f"installed anew, remove the old key (`ssh-keygen -R` with its name). {check} then, and compare "
+            "the new key."
         )
     if "Host key verification failed" in said or "host key is known" in said:
         return BadRequestError(
-            f"The host key of {host} is not known on this machine, and is not accepted without you. {check}, "
-            "compare the fingerprint that it shows, and accept it once."
+            f"The host key of {host} is not known here, and is not accepted without you. {check}, compare "
+            "the fingerprint that it shows, and accept it once."
         )
     if "Permission denied" in said or "Too many authentication failures" in said:
         return BadRequestError(
-            f"{host} refused the sign-in ({last}). Nobody can be asked for a password or passphrase here. {check}: "
-            "it has to work without a question, with a key in your ssh agent (ssh-add) or in ~/.ssh/config."
+            f"{host} refused the sign-in ({last}). {check}: it has to work without a password, with a key in "
+            "your ssh agent (ssh-add) or in ~/.ssh/config."
         )
     if "Could not resolve hostname" in said or "not known" in said:
         return BadRequestError(
@@ -137,7 +137,7 @@ def why_ended(host: str, code: int | None, errors: str, python: str | None) -> A
         )
     if "timed out" in said or "No route to host" in said or "unreachable" in said:
         return UnavailableError(f"{host} does not answer ({last}). Is it on, and are you in its network?")
-    if code == 255 or code is None or code < 0:
+    if code is None or code in (0, 255) or code < 0:
         return UnavailableError(f"The connection to {host} ended{f' ({last})' if last else ''}.")
     return UnavailableError(
         f"{host} could not run the program of arkor-dev (exit status {code}{f': {last}' if last else ''}). "

@@ -20,12 +20,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
 from arkor_dev.identity.local_backend import LocalBackend
+
+if TYPE_CHECKING:
+    from arkor_dev.identity.local_backend import Notice
 
 LOCK: Final = "keeper.lock"
 LOCK_SECONDS: Final = 2.0
@@ -77,17 +80,24 @@ def _lock(settings: Settings, code: str) -> IO[str] | None:
 
 
 async def _keep(settings: Settings) -> int:
-    ended = asyncio.Event()
+    ended, failed = asyncio.Event(), list[str]()
+
+    def heard(notice: Notice) -> None:
+        if notice.get("level") == "error":  # it can't be started again
+            failed.append(str(notice.get("text")))
+            ended.set()
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with LocalBackend(settings) as backend:
+    async with LocalBackend(settings, heard) as backend:
         try:
             await backend.credentials()
         except ArkorError as fault:
             print(fault.text, file=sys.stderr)  # noqa: T201
             return 1
         await ended.wait()
-    return 0
+    print("\n".join(failed), file=sys.stderr)  # noqa: T201
+    return bool(failed)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Link:
     """An open session. ``closed`` is set when it has ended, whoever ended it."""
 
     def __init__(
-        self, host: str, python: str | None, folder: Path, on_backend: Callable[[object], None]
+        self, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
     ) -> None:
         self.closed: Final = asyncio.Event()
         self._host, self._python, self._folder = host, python, folder
@@ -57,11 +57,12 @@ class Link:
 
     @classmethod
     async def open(
-        cls, host: str, python: str | None, folder: Path, on_backend: Callable[[object], None]
+        cls, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
     ) -> Self:
         """Connect, and start the program there; sockets of the session go into ``folder``.
 
-        ``on_backend`` receives what the program reports of the backend by itself. Raises ArkorError.
+        ``on_backend`` is called with what the program reports of the backend by itself, and whether that will
+        start again if it is gone. Raises ArkorError.
         """
         self = cls(host, python, folder, on_backend)
         self._process = await asyncio.create_subprocess_exec(
@@ -93,6 +94,8 @@ class Link:
             await self._send(json.dumps({"do": do, "host": self._host, **fields}).encode() + b"\n")
             if body is not None:
                 for piece in body:
+                    if self.closed.is_set():
+                        break
                     await self._send(piece)
             while True:
                 message = await self._message(SILENT_SECONDS if do == "install" else ANSWER_SECONDS)
@@ -185,7 +188,7 @@ class Link:
                     if noise > NOISE:
                         break
                 elif "backend" in message:
-                    self._on_backend(message["backend"])
+                    self._on_backend(message["backend"], message.get("kept") is True)
                 else:
                     self._answers.put_nowait(message)
             ended = not line

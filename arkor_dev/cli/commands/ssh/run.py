@@ -38,7 +38,7 @@ async def run_ssh(
         raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
     python = load_ssh_python(settings.project) if host == named else None
     with tempfile.TemporaryDirectory(prefix="arkor-ssh-", dir=short_folder()) as folder:
-        link = await Link.open(checked(host), python, Path(folder), lambda _: None)
+        link = await Link.open(checked(host), python, Path(folder), lambda *_: None)
         try:
             there = await link.ask("status")
             if as_json and action == "status":
