@@ -333,9 +333,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "ssh":
         from arkor_dev.cli.commands.ssh.run import run_ssh
 
-        return asyncio.run(
-            run_ssh(settings, arguments.action, arguments.host, as_json=arguments.json, yes=yes)
-        )
+        how = {"out": arguments.out, "as_json": arguments.json, "yes": yes}
+        return asyncio.run(run_ssh(settings, arguments.action, arguments.host, **how))
     if arguments.command == "local":
         from arkor_dev.cli.commands.local import run_local
 

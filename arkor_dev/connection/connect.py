@@ -67,7 +67,9 @@ async def connected(
         if settings.ssh is not None:
             from .ssh.backend import SshBackend  # only --ssh needs it
 
-            ssh = opened or await stack.enter_async_context(SshBackend(settings, on_notice, ask))
+            ssh = opened
+            if ssh is None:
+                ssh = await stack.enter_async_context(SshBackend(settings, on_notice, ask))
             ssh.tell = on_notice
             yield Backend(http, ssh, FixedScope(ssh.scope))
         elif settings.local:

@@ -130,14 +130,9 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
     assert names == {"arkor.toml", "data", "models"}
 
     notices: list[Notice] = []
-    took = []
-    for _ in range(2):  # a machine that stands still says nothing of the second start
-        began = time.monotonic()
-        async with connected(launch, notices.append) as backend:
-            (job,) = await jobs_of(backend)
-            took.append(time.monotonic() - began)
-            assert job["id"] == made["id"]
-    assert min(took) <= 3, took
+    async with connected(launch, notices.append) as backend:
+        (job,) = await jobs_of(backend)
+        assert job["id"] == made["id"]
     assert notices == [], "nothing is sent twice"
 
     async with connected(launch, notices.append) as backend:
@@ -183,6 +178,21 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
         server.start()
         (job,) = await jobs_of(backend)
         assert (job["id"], job["status"]) == (made["id"], "completed")
+
+    took: list[float] = []
+    while not took or (took[-1] > 3 and len(took) < 5):  # a busy machine says nothing of a start
+        began = time.monotonic()
+        async with connected(launch, notices.append) as backend:
+            await backend.list_jobs()
+            took.append(time.monotonic() - began)
+    assert min(took) <= 3, took
+
+    fetch = ["ssh", "fetch", "--project", str(project)]
+    assert await asyncio.to_thread(main, fetch) == 0
+    assert "1 of 1 completed jobs to fetch" in capsys.readouterr().out
+    assert (project / "fetched" / str(made["id"]) / "adapter_model.safetensors").is_file()
+    assert await asyncio.to_thread(main, fetch) == 0
+    assert "0 of 1 completed jobs to fetch" in capsys.readouterr().out
 
     pids = server.processes()
     assert await asyncio.to_thread(main, ["ssh", "status", HOST, "--project", str(project)]) == 0

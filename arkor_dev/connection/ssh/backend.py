@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import shutil
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from yarl import URL
@@ -38,10 +36,11 @@ from arkor_dev.project.toml.compute import load_ssh_python
 from . import package
 from .files import Hashes, Leaving, files_of_project
 from .host import checked
-from .link import Link, pieces
+from .link import Link, linked, pieces, socket_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
@@ -75,7 +74,7 @@ class SshBackend:
         self._settings, self._host, self._ask = settings, checked(settings.ssh), ask
         name = tidy_name(settings.project.name)
         # The folder there does not depend on how the host is spelled here.
-        self._place = {"key": replace(settings, ssh=None).local_data.name, "name": name}
+        self._place: dict[str, Any] = {"key": replace(settings, ssh=None).local_data.name, "name": name}
         self.scope: Final = Scope(ORG, name, name)
         self._hashes = Hashes(settings.local_data / "hashes.json")
         self._sent: list[Leaving] = []
@@ -143,9 +142,7 @@ class SshBackend:
     async def _connect(self) -> None:
         await self._disconnect()
         self._sent = []  # what was there may have been removed meanwhile
-        self._folder = Path(
-            await asyncio.to_thread(tempfile.mkdtemp, prefix="arkor-ssh-", dir=short_folder())
-        )
+        self._folder = await asyncio.to_thread(socket_folder)
         python = await asyncio.to_thread(load_ssh_python, self._settings.project)
         self._link = link = await Link.open(self._host, python, self._folder, self._on_backend)
         env = await self._prepare(link, python)
@@ -167,12 +164,7 @@ class SshBackend:
         )
         if not isinstance(there, dict):
             raise BackendError(f"{self._host} answered with something unexpected. Try again.")
-        if lacks := there.get("lacks"):
-            names = one_line(", ".join(map(str, lacks)) if isinstance(lacks, list) else "", 300)
-            raise BadRequestError(
-                f"{one_line(python, 300)} on {self._host} lacks {names}. Install them there, or remove "
-                "python below [compute] in arkor.toml: then an environment is made."
-            )
+        _need_modules(self._host, python, there)
         if not there.get("code"):
             self._step(f"Sending arkor-dev {__version__} to {self._host}")
             archive = await asyncio.to_thread(package.packed)
@@ -310,10 +302,31 @@ class SshBackend:
         task.add_done_callback(self._tasks.discard)
 
 
-def short_folder() -> str | None:
-    """Return a folder with room for the names of sockets; None for the default one."""
-    # ssh adds 17 characters while it creates its own; macOS allows 104 in all.
-    return None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108 (mkdtemp makes a private one)
+async def look(settings: Settings, host: str) -> str:
+    """Return a sentence on what ``host`` has; nothing is changed there. Raises ArkorError."""
+    python = await asyncio.to_thread(load_ssh_python, settings.project)
+    needs, gpu_needs = package.requirements() if python is None else ([], [])
+    env = package.environment([*needs, *gpu_needs])
+    async with linked(checked(host), python) as link:
+        there = await link.ask("look", code="-", env=env, modules=package.MODULES if python else [])
+    if not isinstance(there, dict):
+        raise BackendError(f"{host} answered with something unexpected. Try again.")
+    _need_modules(host, python, there)
+    made = "The environment is made at the first start."
+    if python is not None or there.get("env"):
+        made = "Everything is installed."
+    gpu = "an NVIDIA GPU" if there.get("gpu") else "no NVIDIA GPU"
+    return f"{host} has Python {one_line(there.get('python'), 20)} and {gpu}. {made}"
+
+
+def _need_modules(host: str, python: str | None, there: dict[str, Any]) -> None:
+    """Raise BadRequestError if the Python that is to be used there lacks something."""
+    if lacks := there.get("lacks"):
+        names = one_line(", ".join(map(str, lacks)) if isinstance(lacks, list) else "", 300)
+        raise BadRequestError(
+            f"{one_line(python, 300)} on {host} lacks {names}. Install them there, or remove python below "
+            "[compute] in arkor.toml: then an environment is made."
+        )
 
 
 def size(count: int) -> str:

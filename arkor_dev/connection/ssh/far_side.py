@@ -97,8 +97,6 @@ class FarSide:
 
     def look(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return what is there: Python, tools, space, and which parts need not be sent."""
-        ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ROOT.chmod(0o700)
         return {
             "python": ".".join(map(str, sys.version_info[:3])),
             "gpu": _gpu(),
@@ -112,6 +110,7 @@ class FarSide:
 
     def code(self, request: dict[str, Any]) -> None:
         """Unpack the package that follows, all of it or nothing."""
+        _make_root()
         packed = b"".join(self._input.pieces(request["size"]))
         if hashlib.sha256(packed).hexdigest() != request["sha256"]:
             raise Fault(f"The program arrived damaged on {self.host}. Try again.")
@@ -128,6 +127,7 @@ class FarSide:
 
     def install(self, request: dict[str, Any]) -> None:
         """Make the environment, or continue what an interrupted call has begun."""
+        _make_root()
         target = ROOT / "envs" / request["env"]
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(target.with_suffix(".lock")):
@@ -235,6 +235,7 @@ class FarSide:
         temporary.replace(folder / "files.json")
 
     def _project(self, request: dict[str, Any]) -> Path:
+        _make_root()
         folder = ROOT / "projects" / str(request["key"])
         (folder / request["name"]).mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
@@ -328,6 +329,11 @@ class FarSide:
         if now != self._known:
             self._known = now
             say(**now)
+
+
+def _make_root() -> None:
+    ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ROOT.chmod(0o700)
 
 
 def _gpu() -> bool:

@@ -10,7 +10,11 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from arkor_dev.contract.errors import ArkorError, BackendError, ConflictError, TimedOutError
@@ -19,8 +23,7 @@ from arkor_dev.core.plain_text import one_line
 from .host import CONNECT_SECONDS, forwarding, session, why_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 READY_SECONDS: Final = CONNECT_SECONDS + 30.0
 ANSWER_SECONDS: Final = 100.0
@@ -205,6 +208,27 @@ class Link:
         assert self._process.stderr is not None
         while data := await self._process.stderr.read(TAIL_BYTES):
             self._errors = (self._errors + data)[-TAIL_BYTES:]
+
+
+def socket_folder() -> Path:
+    """Create a private folder whose path leaves room for the names of sockets."""
+    # ssh adds 17 characters while it creates its own; macOS allows 104 in all.
+    base = None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108 (mkdtemp makes a private one)
+    return Path(tempfile.mkdtemp(prefix="arkor-ssh-", dir=base))
+
+
+@asynccontextmanager
+async def linked(host: str, python: str | None) -> AsyncIterator[Link]:
+    """Yield a session that only asks. Raises ArkorError if there can be none."""
+    folder = await asyncio.to_thread(socket_folder)
+    try:
+        link = await Link.open(host, python, folder, lambda *_: None)
+        try:
+            yield link
+        finally:
+            await link.close()
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def pieces(file: IO[bytes], size: int, on_sent: Callable[[int], None]) -> Iterator[bytes]:

@@ -47,7 +47,7 @@ async def test_what_can_be_wrong_there(
 ) -> None:
     toml = launch.project / "arkor.toml"
     sockets = Path(tempfile.mkdtemp(dir="/tmp"))  # a socket's path has to be short
-    monkeypatch.setattr(backend, "short_folder", lambda: sockets)
+    monkeypatch.setattr(tempfile, "tempdir", str(sockets))
     only_a_shell = tmp_path / "far-bin"
     only_a_shell.mkdir()
     (only_a_shell / "sh").symlink_to("/bin/sh")
@@ -65,10 +65,9 @@ async def test_what_can_be_wrong_there(
         (server.folder / "authorized_keys").write_text((server.folder / "user_key.pub").read_text())
 
         toml.write_text("")
-        assert await fault_of(launch) == (
-            "gpu-box has no Python 3.11 or newer (it says: sh: 1: python3: not found). Install one there, for "
-            "example with uv (`uv python install 3.12`) or as the system's package."
-        )
+        text = await fault_of(launch)
+        assert text.startswith("gpu-box has no Python 3.11 or newer (it says: sh: ")
+        assert text.endswith("with uv (`uv python install 3.12`) or as the system's package.")
         old = only_a_shell / "python3"
         old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.2\nexit 1\n')
         old.chmod(0o755)
@@ -104,9 +103,7 @@ async def test_what_a_hostile_machine_sends_is_text(
     name: str, launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says, why = HOSTILE[name]
-    script(
-        tmp_path / "bin" / "ssh", f"import sys\n{READY}{says}\nsys.stdout.flush()\n"
-    )
+    script(tmp_path / "bin" / "ssh", f"import sys\n{READY}{says}\nsys.stdout.flush()\n")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     text = await fault_of(launch)
     assert re.search(why, text), text

@@ -81,8 +81,8 @@ def test_an_environment_is_there_whole_or_is_continued(tmp_path: Path) -> None:
     home = tmp_path / "home"
     script(home / "bin" / "uv", UV)
     (home / "broken").touch()
-    wants = {"env": "1.0-abc", "requirements": ["torch>=2", "peft"], "gpu": ["nvidia-ml-py"]}
-    look = {"code": "c", "env": "1.0-abc", "modules": ["json", "nowhere_to_be_found"]}
+    wants: dict[str, Any] = {"env": "1.0-abc", "requirements": ["torch>=2", "peft"], "gpu": ["nvidia-ml-py"]}
+    look: dict[str, Any] = {"code": "c", "env": "1.0-abc", "modules": ["json", "nowhere_to_be_found"]}
     with far(home) as there:
         found = there.ask("look", **look)["done"]
         assert (found["env"], found["code"], found["lacks"]) == (False, False, ["nowhere_to_be_found"])
@@ -141,9 +141,9 @@ def test_files_arrive_whole_or_not_at_all(tmp_path: Path) -> None:
     place = {"key": "k", "name": "n"}
     good = hashlib.sha256(b"rows").hexdigest()
     with far(tmp_path / "home") as there:
-        offered = {**place, "files": [["data/a.jsonl", 4, good]]}
+        offered: dict[str, Any] = {**place, "files": [["data/a.jsonl", 4, good]]}
         assert there.ask("files", **offered) == {"done": {"missing": ["data/a.jsonl"]}}
-        file = {**place, "path": "data/a.jsonl", "size": 4, "sha256": good}
+        file: dict[str, Any] = {**place, "path": "data/a.jsonl", "size": 4, "sha256": good}
         assert "changed while it was sent" in there.ask("put", b"ROWS", **file)["fault"]
         target = there.root / "projects" / "k" / "n" / "data" / "a.jsonl"
         assert not target.exists()

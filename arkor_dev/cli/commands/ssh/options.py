@@ -15,13 +15,14 @@ def add_ssh(parser: CommandLine) -> None:
     ssh = parser.add_command(
         "ssh",
         "Look after the machine that --ssh uses. status: which projects it has, what runs, and disk usage. "
-        "stop: end all backends there; running jobs pause, and resume when you connect again. remove: stop, "
-        "and delete everything that was put or made there, jobs and adapters too. HOST defaults to [compute] "
-        "in arkor.toml.",
-        "status|stop|remove [HOST]",
+        "fetch: download the adapter of every completed job of the project. stop: end all backends there; "
+        "running jobs pause, and resume when you connect again. remove: stop, and delete everything that was "
+        "put or made there, jobs and adapters too. HOST defaults to [compute] in arkor.toml.",
+        "status|fetch|stop|remove [HOST]",
     )
     ssh.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
     ssh.add_argument("host", metavar="HOST", nargs="?", help="a host of your ssh configuration")
     add_project(ssh)
+    ssh.add_argument("--out", metavar="FOLDER", help="fetch: where to (default: fetched in the project)")
     ssh.add_argument("--json", action="store_true", help="print status as {projects, bytes, root}")
     add_yes(ssh, "remove: delete without asking")

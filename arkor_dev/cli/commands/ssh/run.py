@@ -1,30 +1,37 @@
-"""``arkor-dev ssh status|stop|remove``: one session with the machine, and what it says."""
+"""``arkor-dev ssh``: one session with the machine, and what it says."""
 
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.consent import confirm
-from arkor_dev.connection.ssh.backend import short_folder, size
+from arkor_dev.connection.ssh.backend import size
 from arkor_dev.connection.ssh.host import checked
-from arkor_dev.connection.ssh.link import Link
+from arkor_dev.connection.ssh.link import linked
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.compute import load_ssh, load_ssh_python
+
+from .fetch import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arkor_dev.core.settings import Settings
 
-ACTIONS: Final = ("status", "stop", "remove")
+ACTIONS: Final = ("status", "fetch", "stop", "remove")
 
 
 async def run_ssh(
-    settings: Settings, action: str | None, host: str | None, *, as_json: bool, yes: bool
+    settings: Settings,
+    action: str | None,
+    host: str | None,
+    *,
+    out: str | None = None,
+    as_json: bool = False,
+    yes: bool = False,
 ) -> int:
     """Do ``action`` (None: ``status``) on ``host`` (None: that of ``arkor.toml``); return the exit code.
 
@@ -36,27 +43,25 @@ async def run_ssh(
     named = load_ssh(settings.project)
     if (host := host or named) is None:
         raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
+    if action == "fetch":
+        return await fetch_all(replace(settings, local=True, ssh=checked(host)), out)
     python = load_ssh_python(settings.project) if host == named else None
-    with tempfile.TemporaryDirectory(prefix="arkor-ssh-", dir=short_folder()) as folder:
-        link = await Link.open(checked(host), python, Path(folder), lambda *_: None)
-        try:
-            there = await link.ask("status")
-            if as_json and action == "status":
-                print(json.dumps(there, indent=2))  # noqa: T201
-            else:
-                print("\n".join(_lines(host, there)))  # noqa: T201
-            if action == "stop":
-                stopped = (await link.ask("stop"))["stopped"]
-                print(f"Stopped: {one_line(stopped, 20)}. Paused jobs resume when you connect again.")  # noqa: T201
-            elif action == "remove":
-                what = f"All of that would be deleted on {host}, with its jobs, adapters and exports."
-                if not confirm(what, "Delete it?", yes=yes):
-                    print("Nothing was deleted.")  # noqa: T201
-                    return 0
-                await link.ask("remove")
-                print(f"Nothing of arkor-dev is left on {host}, but for the models in its cache.")  # noqa: T201
-        finally:
-            await link.close()
+    async with linked(checked(host), python) as link:
+        there = await link.ask("status")
+        if as_json and action == "status":
+            print(json.dumps(there, indent=2))  # noqa: T201
+        else:
+            print("\n".join(_lines(host, there)))  # noqa: T201
+        if action == "stop":
+            stopped = one_line((await link.ask("stop"))["stopped"], 20)
+            print(f"Stopped: {stopped}. Paused jobs resume when you connect again.")  # noqa: T201
+        elif action == "remove":
+            what = f"All of that would be deleted on {host}, with its jobs, adapters and exports."
+            if not confirm(what, "Delete it?", yes=yes):
+                print("Nothing was deleted.")  # noqa: T201
+                return 0
+            await link.ask("remove")
+            print(f"Nothing of arkor-dev is left on {host}, but for the models in its cache.")  # noqa: T201
     return 0
 
 
