@@ -110,6 +110,17 @@ async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: s
     await _done(backend, job["id"])
 
 
+async def evaluated(
+    backend: Backend, job: dict[str, Any], *, step: int | None = None, data: str | None = None
+) -> dict[str, Any]:
+    """Have one job's adapter measured; return the evaluation. Raises ArkorError."""
+    await _evaluate(backend, job, Asked(job["id"], step=step, data=data), data)
+    query = {} if step is None else {"step": str(step)}
+    answer = await backend.get_evaluation(job["id"], query | ({} if data is None else {"data": data}))
+    found: dict[str, Any] = json.loads(answer.body)["evaluation"]
+    return found
+
+
 async def _done(backend: Backend, job_id: str) -> None:
     """Wait until the evaluation is done, and say on a terminal how far it has come; raises its failure."""
     with shown_progress() as show:
