@@ -19,7 +19,7 @@ from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.descriptors import raise_limit
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.server.app import create_app
-from arkor_dev.server.app_keys import BACKEND, SETTINGS
+from arkor_dev.server.app_keys import BACKEND
 from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
 from arkor_dev.server.serve import bind, serving, token_file
 
@@ -87,16 +87,15 @@ def _bind(settings: Settings) -> socket.socket:
 async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes: bool) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     raise_limit()
-    sock = _bind(settings)
-    port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []
     show = pending.append
-    async with (
-        _connecting(settings, yes=yes) as connect,
-        serving(
-            settings, sock, lambda notice: show(notice), functools.partial(create_app, connect=connect)
-        ) as app,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        connect = await stack.enter_async_context(_connecting(settings, yes=yes))
+        sock = _bind(settings)
+        port = sock.getsockname()[1]
+        make = functools.partial(create_app, connect=connect)
+        serve = serving(settings, sock, lambda notice: show(notice), make)
+        app = await stack.enter_async_context(serve)
         place.told(port)
         gc.freeze()
         gc.enable()
@@ -123,7 +122,8 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
                 with contextlib.suppress(OSError):
                     terminal.close()
     with contextlib.suppress(OSError):  # its terminal may be what has ended it
-        terminal.line("Studio has stopped.")
+        goes_on = f" What runs on {settings.ssh} goes on." if settings.ssh else ""
+        terminal.line(f"Studio has stopped.{goes_on}")
     return 0
 
 
@@ -162,8 +162,6 @@ async def _say_who(app: Application, terminal: Terminal) -> None:
     from arkor_dev.identity.views import header_line
 
     backend = app[BACKEND]
-    if app[SETTINGS].ssh is not None:
-        return  # the banner has said it
     try:
         credentials = await backend.identity.credentials()
         terminal.identity(header_line(credentials, await backend.scopes.for_read(credentials)))

@@ -197,7 +197,7 @@ class SshBackend:
         local = await link.forward(str(remote))
         if link is not self._link:
             return  # it has come too late
-        self._ready = Credentials("anon", token, ORG, address_of(local))
+        self._ready = Credentials("anon", token, ORG, address_of(local), self._host)
         self._moved.set()
 
     def _on_backend(self, now: object, kept: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.connection.ssh import backend
+from arkor_dev.connection.ssh import backend, package
 from arkor_dev.connection.ssh.backend import SshBackend
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
@@ -136,6 +136,7 @@ async def test_much_is_sent_only_after_asking(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "ASK_BYTES", 10)
+    monkeypatch.setattr(package, "MODULES", ())  # the other Pythons of the tests have no torch
     row = '{"text": "a row that is longer than ten bytes"}\n'
     (launch.project / "rows.jsonl").write_text(row)
     toml = launch.project / "arkor.toml"
