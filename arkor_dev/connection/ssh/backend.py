@@ -84,6 +84,8 @@ class SshBackend:
         self._folder: Path | None = None
         self._ready: Credentials | None = None
         self._moved = asyncio.Event()
+        self._newest: object = None
+        self._following = False
         self._why = f"{self._host} is not connected yet."
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -204,14 +206,21 @@ class SshBackend:
         """Follow a backend that was restarted there, or is gone."""
         gone = "is starting again. Wait a moment." if kept else "has ended. Start Studio again to start it."
         self._ready, self._why = None, f"The backend on {self._host} {gone}"
-        if now is not None and self._link is not None:
-            self._go(self._follow(self._link, now))
+        self._newest = now
+        if now is not None and not self._following:
+            self._following = True
+            self._go(self._follow())
 
-    async def _follow(self, link: Link, now: object) -> None:
+    async def _follow(self) -> None:
+        """Forward the newest socket, one at a time however often it changes."""
         try:
-            await self._use(link, now)
+            while (now := self._newest) is not None and self._link is not None:
+                self._newest = None
+                await self._use(self._link, now)
         except ArkorError as fault:
             self._why = fault.text
+        finally:
+            self._following = False
 
     async def _keep_connected(self) -> None:
         while True:
@@ -224,10 +233,11 @@ class SshBackend:
                 try:
                     await self._connect()
                     break
-                except ArkorError as fault:
-                    self._why = f"The connection to {self._host} is lost; reconnecting. {fault.text}"
-                    if fault.text != said:
-                        said = fault.text
+                except (ArkorError, OSError) as fault:
+                    text = fault.text if isinstance(fault, ArkorError) else f"{fault}."
+                    self._why = f"The connection to {self._host} is lost; reconnecting. {text}"
+                    if text != said:
+                        said = text
                         self._say("warning", said)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSES[1])
@@ -267,7 +277,11 @@ class SshBackend:
             self.tell({"notice": "progress", "label": label, "done": done, "total": total, "unit": "B"})
 
         for file, digest in to_send:
-            with await asyncio.to_thread(open_regular, file.path) as opened:
+            try:
+                opened = await asyncio.to_thread(open_regular, file.path)
+            except OSError as fault:
+                raise ConflictError(f"{file.name} cannot be read ({fault.strerror}).") from None
+            with opened:
                 await self._link.ask(
                     "put", body=pieces(opened, file.size, sent), **self._place,
                     path=file.name, size=file.size, sha256=digest,

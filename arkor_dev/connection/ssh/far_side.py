@@ -165,7 +165,7 @@ class FarSide:
 
     def _run(self, argv: list[str], log: Any, next_step: str) -> None:
         """Run an installer and pass on a line of its output now and then."""
-        told, last = time.monotonic(), ""
+        told, last, wrong = time.monotonic(), "", ""
         with subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
@@ -173,10 +173,12 @@ class FarSide:
             for raw in process.stdout:
                 log.write(raw)
                 last = raw.decode(errors="replace").strip() or last
+                wrong = last if last.lower().startswith("error") else wrong  # hints may follow
                 if time.monotonic() - told > 5:
                     told = time.monotonic()
                     say(step=last[:200])
         if process.returncode:
+            last = wrong or last
             full = " Its disk is full." if "No space left" in last else ""
             raise Fault(
                 f"{Path(argv[0]).name} failed on {self.host}: {last[:500]}.{full} {next_step} "

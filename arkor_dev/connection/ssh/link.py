@@ -35,6 +35,10 @@ END_SECONDS: Final = 2.0
 LINE_BYTES: Final = 1 << 20
 NOISE: Final = 1000
 """Lines that are no messages, such as what a shell's start prints, before the session is given up."""
+QUEUED: Final = 100
+"""Messages that wait for whoever asked; the other side waits with more."""
+STEPS: Final = 10_000
+"""Steps of one request."""
 TAIL_BYTES: Final = 1 << 14
 TEXT: Final = 1500
 PIECE: Final = 1 << 18
@@ -52,7 +56,7 @@ class Link:
         self._host, self._python, self._folder = host, python, folder
         self._on_backend = on_backend
         self._process: asyncio.subprocess.Process
-        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(QUEUED)
         self._one_at_a_time = asyncio.Lock()
         self._errors = b""
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,7 +104,7 @@ class Link:
                     if self.closed.is_set():
                         break
                     await self._send(piece)
-            while True:
+            for _ in range(STEPS):
                 message = await self._message(SILENT_SECONDS if do == "install" else ANSWER_SECONDS)
                 if "step" in message:
                     on_step(one_line(message["step"], 300))
@@ -108,6 +112,7 @@ class Link:
                     raise ConflictError(one_line(message["fault"], TEXT))
                 elif "done" in message:
                     return message["done"]
+            raise BackendError(f"{self._host} does not come to an end. Try again.")
 
     async def forward(self, remote: object) -> Path:
         """Forward the socket ``remote`` there; return the path of the local one. Raises BackendError."""
@@ -193,7 +198,7 @@ class Link:
                 elif "backend" in message:
                     self._on_backend(message["backend"], message.get("kept") is True)
                 else:
-                    self._answers.put_nowait(message)
+                    await self._answers.put(message)
             ended = not line
         except ValueError:  # a line without end
             pass
@@ -201,6 +206,8 @@ class Link:
             if not ended:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.terminate()
+            if self._answers.full():
+                self._answers.get_nowait()
             self._answers.put_nowait(None)
             self.closed.set()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.connection.ssh import backend, package
-from arkor_dev.connection.ssh.backend import SshBackend
+from arkor_dev.connection.ssh.backend import SshBackend, look
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port
@@ -94,6 +94,7 @@ HOSTILE = {
     "a line without an end": ("sys.stdout.write('x' * (3 << 20))", "ended|did not answer"),
     "noise without an end": ("print('motd\\n' * 5000)", "ended|did not answer"),
     "no answer that can be used": ("print('{\"done\": [[[[]]]]}')", "something unexpected"),
+    "steps without an end": ('print(\'{"step": "a"}\\n\' * 20_000)', "does not come to an end"),
     "deep JSON": ("print('[' * 100_000)", "ended"),
 }
 
@@ -156,4 +157,8 @@ async def test_much_is_sent_only_after_asking(
             f"{len(row) + toml.stat().st_size} bytes would be sent to gpu-box: arkor.toml ("
         )
         assert "asks first" in await fault_of(launch)
+        assert re.fullmatch(
+            r"gpu-box has Python 3\.\d+\.\d+ and (an|no) NVIDIA GPU\. Everything is installed\.",
+            await look(launch, HOST),
+        )
         assert not list(server.home.rglob("rows.jsonl"))
