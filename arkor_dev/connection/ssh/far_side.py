@@ -269,12 +269,11 @@ class FarSide:
         """End a backend of another version, unless jobs are running in it."""
         if active := _active(found):
             raise Fault(
-                f"{self.host} runs this project with arkor-dev {found.get('version')}, not with the "
-                f"{request['version']} from here. {active} of its jobs are not over, so it was left alone. "
-                f"Wait for them, or pause them with `arkor-dev ssh stop {self.host}`: they resume when you "
-                "connect again."
+                f"{self.host} runs this project with arkor-dev {_build(found)}, and here is "
+                f"{_build(request)}. {active} of its jobs are not over, so it was left alone. Wait for them, or pause them with "
+                f"`arkor-dev ssh stop {self.host}`: they resume when you connect again."
             )
-        say(step=f"Replacing the backend of arkor-dev {found.get('version')}")
+        say(step=f"Replacing the idle backend of arkor-dev {_build(found)}")
         _end(found)
 
     def _spawn(self, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -331,6 +330,10 @@ class FarSide:
         if now != self._known:
             self._known = now
             say(**now)
+
+
+def _build(what: dict[str, Any]) -> str:
+    return f"{what.get('version')} (build {str(what.get('code'))[:8]})"
 
 
 def _make_root() -> None:
