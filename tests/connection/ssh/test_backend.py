@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.backend.unix_address import address_of
 from arkor_dev.connection.ssh import backend, package
 from arkor_dev.connection.ssh.backend import SshBackend, look
 from arkor_dev.contract.errors import ArkorError
@@ -131,6 +133,22 @@ async def test_only_a_socket_is_forwarded(
         await fault_of(launch) == "gpu-box named a socket that cannot be forwarded. Set TMPDIR there to /tmp."
     )
     assert not forwarded.exists()
+
+
+async def test_a_server_that_forwards_no_sockets(
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = json.dumps({"done": {"baseUrl": address_of("/tmp/a.sock"), "token": "t" * 30}})
+    answers = ['{"done": {"code": true, "lacks": []}}', '{"done": {"missing": []}}', started]
+    script(
+        tmp_path / "bin" / "ssh",
+        "import sys\nif '-O' in sys.argv: sys.exit('mux: administratively prohibited')\n"
+        f"{READY}\nfor line in {answers!r}: print(line, flush=True)\nsys.stdin.read()\n",
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    text = await fault_of(launch)
+    assert "forwards no sockets (mux: administratively prohibited)" in text
+    assert "AllowStreamLocalForwarding" in text
 
 
 async def test_much_is_sent_only_after_asking(
