@@ -270,8 +270,8 @@ class FarSide:
         if active := _active(found):
             raise Fault(
                 f"{self.host} runs this project with arkor-dev {_build(found)}, and here is "
-                f"{_build(request)}. {active} of its jobs are not over, so it was left alone. Wait for them, or "
-                f"pause them with `arkor-dev ssh stop {self.host}`: they resume when you connect again."
+                f"{_build(request)}. {active} of its jobs are not over, so it was left alone. Wait for them, "
+                f"or pause them with `arkor-dev ssh stop {self.host}`: they resume when you connect again."
             )
         say(step=f"Replacing the idle backend of arkor-dev {_build(found)}")
         _end(found)
