@@ -12,6 +12,7 @@ from arkor_dev.cli.main import main
 from arkor_dev.cli.which_backend import remember, where
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.project.toml.compute import load_ssh_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +98,8 @@ def test_a_host_in_arkor_toml(here: Settings) -> None:
     assert found.local_data != here.local_data
     remember(found)
     assert where(replace(here, cloud_url="http://localhost:1"), [])[0].ssh is None
+    (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\npython = "~/p"\n')
+    assert [load_ssh_python(here.project, host) for host in ("gpu-box", "other")] == ["~/p", None]
     (here.project / "arkor.toml").write_text('[compute]\nssh = "-oProxyCommand=x"\n')
     assert where(here, [])[0].ssh is None, "and its trainers say why"
 

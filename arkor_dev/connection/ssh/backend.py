@@ -145,7 +145,7 @@ class SshBackend:
         await self._disconnect()
         self._sent = []  # what was there may have been removed meanwhile
         self._folder = await asyncio.to_thread(socket_folder)
-        python = await asyncio.to_thread(load_ssh_python, self._settings.project)
+        python = await asyncio.to_thread(load_ssh_python, self._settings.project, self._host)
         self._link = link = await Link.open(self._host, python, self._folder, self._on_backend)
         env = await self._prepare(link, python)
         await self._send_changed()
@@ -318,7 +318,7 @@ class SshBackend:
 
 async def look(settings: Settings, host: str) -> str:
     """Return a sentence on what ``host`` has; nothing is changed there. Raises ArkorError."""
-    python = await asyncio.to_thread(load_ssh_python, settings.project)
+    python = await asyncio.to_thread(load_ssh_python, settings.project, host)
     needs, gpu_needs = package.requirements() if python is None else ([], [])
     env = package.environment([*needs, *gpu_needs])
     async with linked(checked(host), python) as link:

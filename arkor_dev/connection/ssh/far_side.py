@@ -38,6 +38,8 @@ CPU_INDEX: Final = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES: Final = {True: 9_000_000_000, False: 3_000_000_000}
 """Free disk space for an environment, with NVIDIA's libraries and without."""
 SPARE_BYTES: Final = 100_000_000
+UNUSED_SECONDS: Final = 86_400.0
+"""Age of a package that no backend uses before it is deleted: somebody may be about to start one."""
 START_SECONDS: Final = 60.0
 END_SECONDS: Final = 20.0
 LINE_BYTES: Final = 8 << 20
@@ -122,7 +124,8 @@ class FarSide:
         _publish(part, target)
         used = {found.get("code") for each in (ROOT / "projects").glob("*") if (found := _running(each))}
         for other in target.parent.iterdir():
-            if other.name not in used and other != target:
+            old = time.time() - other.stat().st_mtime > UNUSED_SECONDS
+            if old and other.name not in used and other != target:
                 shutil.rmtree(other, ignore_errors=True)
 
     def install(self, request: dict[str, Any]) -> None:

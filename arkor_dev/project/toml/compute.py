@@ -51,9 +51,12 @@ def load_ssh(project: Path) -> str | None:
     return _load(project, SSH)
 
 
-def load_ssh_python(project: Path) -> str | None:
-    """Return the Python to use on that host as it is; None for an environment that is made there."""
-    return _load(project, PYTHON)
+def load_ssh_python(project: Path, host: str) -> str | None:
+    """Return the Python to use on ``host`` as it is; None for an environment that is made there.
+
+    One that the file names for another host is not looked for on this one.
+    """
+    return _load(project, PYTHON) if load_ssh(project) in (None, host) else None
 
 
 def _load(project: Path, key: str) -> str | None:

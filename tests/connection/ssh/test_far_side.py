@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -166,10 +167,11 @@ def test_the_package_is_sent_as_it_is(tmp_path: Path) -> None:
         (only,) = (there.root / "code").iterdir()
         assert (only / "arkor_dev" / "local" / "evaluation" / "general.jsonl").is_file()
         assert not (only / "arkor_dev" / "static").exists()
-        (there.root / "code" / "older").mkdir()
+        (there.root / "code" / "recent").mkdir()
+        os.utime(only, (0, 0))
         newer = {**sent, "code": "newer"}
         assert there.ask("code", archive, **newer) == {"done": None}
-        assert [path.name for path in (there.root / "code").iterdir()] == ["newer"]
+        assert sorted(path.name for path in (there.root / "code").iterdir()) == ["newer", "recent"]
 
 
 def name_of(requirement: str) -> str:

@@ -40,12 +40,11 @@ async def run_ssh(
     action = action or ACTIONS[0]
     if action not in ACTIONS:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {', '.join(ACTIONS)}.")
-    named = load_ssh(settings.project)
-    if (host := host or named) is None:
+    if (host := host or load_ssh(settings.project)) is None:
         raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
     if action == "fetch":
         return await fetch_all(replace(settings, local=True, ssh=checked(host)), out)
-    python = load_ssh_python(settings.project) if host == named else None
+    python = load_ssh_python(settings.project, host)
     async with linked(checked(host), python) as link:
         there = await link.ask("status")
         if as_json and action == "status":
