@@ -1,7 +1,8 @@
-"""``arkor-dev cluster status``: what a cluster has, and what is missing there."""
+"""``arkor-dev cluster status``, and on which cluster a command's job runs."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -9,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.placement.address import ADDRESS
+from arkor_dev.contract.placement.address import ADDRESS, CLUSTER, INSECURE, STORAGE
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
-from arkor_dev.project.toml.compute import cluster_of, question
-
-from .choice import FEATURE
+from arkor_dev.project.toml.compute import cluster_of, load_storage, question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
+FEATURE: Final = "placement"
 AMOUNTS: Final = {"cpus": "processor", "gpus": "GPU"}
 
 
@@ -71,3 +72,39 @@ def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
 def _amounts(has: Mapping[str, Any]) -> str:
     counts = (f"{has[key]:g} {one}{'' if has[key] == 1 else 's'}" for key, one in AMOUNTS.items())
     return f"{', '.join(counts)}, {has['memory'] / 2**30:.1f} GiB"
+
+
+async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
+    """Write into ``config`` where the job runs; return a warning to show in red, or None.
+
+    The command's option comes before the environment, and that before the file.
+    """
+    for field in (CLUSTER, INSECURE, STORAGE):
+        config.pop(field, None)
+    address = await asyncio.to_thread(cluster_of, settings)
+    if address is None:
+        return None
+    config[CLUSTER] = address
+    if storage := await asyncio.to_thread(load_storage, settings.project):
+        config[STORAGE] = storage
+    if not settings.insecure_cluster:
+        return None
+    config[INSECURE] = True
+    return (
+        f"--insecure-cluster: the cluster {address} is used even if it requires no token. Anyone who can "
+        f"reach it can run programs there, and read the data and the model sent to it."
+    )
+
+
+async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
+    """Raise BadRequestError where a job is to run on a cluster, and the backend knows none."""
+    if CLUSTER not in config or FEATURE in await features_of(backend):
+        return
+    if settings.local:
+        raise BadRequestError(
+            f"The cluster {config[CLUSTER]} needs Ray, which is not installed. Install it with: "
+            f"{install_command('ray')}\nOr train on this machine: --on here"
+        )
+    raise BadRequestError(
+        f"This backend can't run jobs on the cluster {config[CLUSTER]}. Add --local, or use --on here"
+    )

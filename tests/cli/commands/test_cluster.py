@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arkor_dev.cli.commands.cluster.status import lines_of
+from arkor_dev.cli.commands.cluster import lines_of
 from tests.support.fake_placement import ADDRESS_OF_IT, FREE, NODES
 
 LACKS = "lacks torch: pip install 'arkor-dev[local]' in the Python that Ray runs with"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from arkor_dev.cli.commands.serving import serve
-from arkor_dev.cli.commands.serving.serve import slug_of
+from arkor_dev.cli.commands import serve
+from arkor_dev.cli.commands.serve import slug_of
 from arkor_dev.identity.connect import connected
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.ports import held_ports
