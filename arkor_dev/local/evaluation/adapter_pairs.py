@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
+from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .seeds import FEWEST, by_run, by_seed
@@ -33,16 +34,12 @@ async def compare(folder: Path, one: Compared, other: Compared, data: str | None
     different rows.
     """
     first, second = await asyncio.to_thread(_on_same_rows, folder, one, other, data)
-    child = await Child.start(WORKER)
-    try:
+    async with Child.running(WORKER) as child:
         child.send(one=first, other=second, beside=_called(other), called=data)
-        async for batch in child.batches():
-            for message in batch:
-                return message["comparison"]
-        await child.ended()
-        raise UnavailableError(child.cause("The comparing process"))
-    finally:
-        await child.stop()
+        try:
+            return (await child.result("comparison", "The comparing process"))["comparison"]
+        except JobFailure as failure:
+            raise UnavailableError(str(failure)) from None
 
 
 async def compare_settings(

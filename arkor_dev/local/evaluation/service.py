@@ -208,17 +208,11 @@ class Evaluations:
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        tell(message["progress"])
-                    if "end" in message:
-                        fields: dict[str, Any] = message["fields"]
-                        if message["end"] != "completed":
-                            raise JobFailure(fields.get("error", "It was ended"))
-                        return dict(fields["evaluation"])
-            await child.ended()
-            raise JobFailure(child.cause("The evaluating process"))
+            message = await child.result("end", "The evaluating process", tell)
+            fields: dict[str, Any] = message["fields"]
+            if message["end"] != "completed":
+                raise JobFailure(fields.get("error", "It was ended"))
+            return dict(fields["evaluation"])
         finally:
             asked.child, asked.progress = None, None
             await child.stop()

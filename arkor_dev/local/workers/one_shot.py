@@ -1,4 +1,7 @@
-"""The main function of a worker process that does one thing: receive a message, answer it, end."""
+"""The main function of a worker process that does one thing: receive a message, answer it, end.
+
+`Child.result` is the backend's side of it.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,18 @@ if TYPE_CHECKING:
 
 
 def serve_one(
-    work: Callable[[dict[str, Any], Link], Mapping[str, Any]], reason: Callable[[Exception], str]
+    work: Callable[[dict[str, Any], Link], Mapping[str, Any]],
+    reason: Callable[[Exception], str],
+    *,
+    nice: int = 0,
 ) -> NoReturn:
     """Send the result of ``work`` on the one message, or ``error``, and end this process.
 
-    The error is the text of a `JobFailure`, and for any other exception what ``reason`` returns.
+    The error is the text of a `JobFailure`, and for any other exception what ``reason`` returns. ``nice``
+    lowers its priority below that of chats and the page.
     """
+    if hasattr(os, "nice"):
+        os.nice(nice)
     link = Link()
     order = link.receive()
     try:

@@ -7,6 +7,7 @@ import importlib.util
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
@@ -48,19 +49,17 @@ class Clusters:
         return await asyncio.shield(task)
 
     async def _look(self, address: str, insecure: bool) -> dict[str, Any]:
-        child = await Child.start(TASKS)
-        try:
+        async with Child.running(TASKS) as child:
             child.send(task="status", address=address, insecure=insecure, cache=str(self._data))
-            async with asyncio.timeout(LOOK_SECONDS):
-                async for batch in child.batches():
-                    found: dict[str, Any] = batch[0]["cluster"]
-                    return found
-            await child.ended()
-            return {"address": address, "problem": child.cause("The process that looked at it")}
-        except TimeoutError:
-            return {"address": address, "problem": f"It has not answered in {LOOK_SECONDS:.0f} s"}
-        finally:
-            await child.stop()
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    answer = await child.result("cluster", "The process that looked at it")
+            except JobFailure as failure:
+                return {"address": address, "problem": str(failure)}
+            except TimeoutError:
+                return {"address": address, "problem": f"It has not answered in {LOOK_SECONDS:.0f} s"}
+        found: dict[str, Any] = answer["cluster"]
+        return found
 
     async def close(self) -> None:
         """End every process."""
