@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.deployments.bodies import ENDPOINT_KEY_HEADER
+from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER
 
 from .calls import EVENT_STREAM, Need, ScopedCalls, headers_for, json_bytes, object_of, url_of
 from .http_client import MIB, Answer, HttpClient

@@ -153,7 +153,7 @@ def _data(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _jobs_arguments(jobs: CommandLine) -> None:
-    from arkor_dev.contract.placement.workers import WORKERS
+    from arkor_dev.contract.placement import WORKERS
 
     jobs.add_argument(
         "action", metavar="ACTION", nargs="?",

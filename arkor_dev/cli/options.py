@@ -62,7 +62,7 @@ def checkpoint(text: str) -> int | str:
 
 
 def _address(text: str) -> str:
-    from arkor_dev.contract.placement.address import ADDRESS, HERE  # not on the way to --help
+    from arkor_dev.contract.placement import ADDRESS, HERE  # not on the way to --help
 
     text = text.strip()
     if text != HERE and not ADDRESS.fits(text):

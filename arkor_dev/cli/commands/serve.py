@@ -11,15 +11,16 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.console import Terminal
-from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET
+from arkor_dev.contract.deployments import UNAVAILABLE_TARGET
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.connect import joined
 from arkor_dev.server.endpoints.app import endpoint_app
 from arkor_dev.server.endpoints.routes import base_url
 from arkor_dev.server.serve import bind, serving
+
+from .jobs import choose_job, jobs_of, require_sign_in
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer, Backend

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from .paired import compare
 from .words import HELD_OUT, beside_adapter, part

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.placement.address import CLUSTER as CLUSTER_FIELD
-from arkor_dev.contract.placement.address import INSECURE
+from arkor_dev.contract.placement import CLUSTER as CLUSTER_FIELD
+from arkor_dev.contract.placement import INSECURE
 from arkor_dev.local.workers.process import Child
 
 from . import leases

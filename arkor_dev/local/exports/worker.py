@@ -10,7 +10,7 @@ from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.training.rows.batches import packs
 from arkor_dev.local.workers.errors import out_of_memory
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from .measurement import Measurement
 

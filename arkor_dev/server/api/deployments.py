@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from arkor_dev.contract.deployments.bodies import KEY
+from arkor_dev.contract.deployments import KEY
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
 from arkor_dev.server.app_keys import BACKEND
 

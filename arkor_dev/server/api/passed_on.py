@@ -16,7 +16,7 @@ from arkor_dev.contract.bodies import (
     RESUMPTION,
     VOTE,
 )
-from arkor_dev.contract.deployments.bodies import CREATE, UPDATE
+from arkor_dev.contract.deployments import CREATE, UPDATE
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS

@@ -12,7 +12,7 @@ import pytest
 
 from arkor_dev.cli import main as cli
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.placement.workers import WORKERS
+from arkor_dev.contract.placement import WORKERS
 from arkor_dev.jobs import figures
 from arkor_dev.local.jobs.store import Store, Verdict
 

@@ -1,16 +1,17 @@
-"""What a deployment may be asked to be (docs/contract.md#deployments), and how its callers are told apart.
-
-Fields that the contract does not name pass: a newer backend may know them.
-"""
+"""Deployments: bodies of requests, errors, and what callers asked (docs/contract.md#deployments)."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
-from arkor_dev.contract.bodies import ADAPTER, ENGINES
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
-from arkor_dev.contract.schema import Field, Schema
+from .bodies import ADAPTER, ENGINES
+from .rules import FILLED, FLAG, TEXT, Rule
+from .schema import Field, Schema
+
+if TYPE_CHECKING:
+    from .shapes import ChatMessage
+
 
 ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
 """What a caller has for a key, on its way from Studio to the backend."""
@@ -98,3 +99,69 @@ KEY: Final = Schema(
     )
 )
 """``{label}``, which counts without the spaces around it."""
+
+
+UNAUTHORIZED: Final = 401
+RATE_LIMITED: Final = 429
+FAILED: Final = 500
+
+
+def error_body(status: int, text: str, code: object = None, param: object = None) -> dict[str, object]:
+    """``{"error": {message, type, param, code}}`` of an answer with this status."""
+    kind = "invalid_request_error"
+    if status >= FAILED:
+        kind = "server_error"
+    elif status == RATE_LIMITED:
+        kind = "rate_limit_error"
+    elif status == UNAUTHORIZED:
+        kind = "authentication_error"
+    return {"error": {"message": text, "type": kind, "param": param, "code": code}}
+
+
+class EndpointRequest(TypedDict):
+    """One request of a caller. Times are seconds from its arrival, ``at`` is ISO 8601 in UTC.
+
+    ``status`` is HTTP's, 499 where the caller left before the end. ``key`` is the prefix of the key.
+    ``error`` is for the owner alone: it may say more than the caller was told. ``messages`` and ``answers``
+    are there where ``kept``, in the answer about this one request.
+    """
+
+    id: str
+    at: str
+    call: str
+    status: int
+    key: str | None
+    stream: bool
+    promptTokens: int
+    completionTokens: int
+    firstTokenSeconds: float | None
+    seconds: float
+    kept: bool
+    error: NotRequired[str]
+    messages: NotRequired[list[ChatMessage]]
+    answers: NotRequired[list[str]]
+
+
+class EndpointTotals(TypedDict):
+    """What the newest requests of a deployment (1,000 at most) came to; null where none was answered.
+
+    ``errors`` had a status of 400 or more. Seconds are those of answered ones, tokens a second the mean of
+    their tokens over the time that they took.
+    """
+
+    requests: int
+    errors: int
+    promptTokens: int
+    completionTokens: int
+    tokensPerSecond: float | None
+    medianSeconds: float | None
+    slowSeconds: float | None
+    """95 % of them took no longer."""
+
+
+class EndpointRequests(TypedDict):
+    """``GET /v1/endpoints/:id/requests``: the newest first, 50 at most; ``more`` where there are others."""
+
+    requests: list[EndpointRequest]
+    totals: EndpointTotals
+    more: bool

@@ -10,6 +10,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 SHOWN: Final = 60
 """Characters of a text that are quoted around the first difference."""
 CONVERSATIONS: Final = (

@@ -26,6 +26,7 @@ from arkor_dev.local.workers.link import die_with_parent
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+
 MODULE: Final = "arkor_own_metric"
 ERROR: Final = 500
 """Characters of what a function says."""

@@ -12,16 +12,19 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.words import interval, verdict_words
 from arkor_dev.local.workers.errors import JobFailure
+
+from .paired import compare
+from .words import interval, verdict_words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.run_shapes import EvaluationPart
-    from arkor_dev.local.evaluation.paired import Comparison
+    from arkor_dev.contract.shapes import EvaluationPart
+
+    from .paired import Comparison
+
 
 SECONDS: Final = 60.0
 """How long the answers of one model may be scored."""
@@ -34,7 +37,7 @@ RATES: Final = {
     "json_schema": "valid JSON of the schema",
 }
 DIGITS: Final = 5
-MODULE: Final = "arkor_dev.local.evaluation.own_sets.scoring"
+MODULE: Final = "arkor_dev.local.evaluation.own_set_worker"
 
 
 def scored(

@@ -7,12 +7,20 @@ import importlib.util
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from aiohttp import web
+
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.extras import install_command
+from arkor_dev.contract.placement import ADDRESS
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
+
+from .requests import check_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
 FEATURE: Final = "placement"
@@ -67,3 +75,21 @@ class Clusters:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+CLUSTERS: Final = web.AppKey("clusters", Clusters)
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/v1/clusters")
+async def look(request: web.Request) -> web.Response:
+    check_scope(request)
+    if not list(named()):
+        raise NotFoundError(f"Clusters need Ray. Install it with: {install_command('ray')}")
+    address = request.query.get("address")
+    if not ADDRESS.fits(address):
+        raise BadRequestError(f"address must be {ADDRESS.words}")
+    insecure = request.query.get("insecure") == "true"
+    found = await request.app[CLUSTERS].look(str(address), insecure=insecure)
+    return web.json_response({"cluster": found})
