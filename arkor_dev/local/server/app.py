@@ -34,6 +34,8 @@ from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
 
 from .chat import ASK, Chat
+from .clusters import CLUSTERS, Clusters, named
+from .clusters import routes as placement_routes
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
 from .endpoints import ENDPOINTS
@@ -47,9 +49,6 @@ from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
 from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
-from .placement.clusters import Clusters, named
-from .placement.routes import CLUSTERS
-from .placement.routes import routes as placement_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
 if TYPE_CHECKING:
