@@ -1,0 +1,145 @@
+"""The engine on devices that this machine does not have: an NVIDIA GPU and a Mac's, both emulated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.tiny_run import events_of, losses_of, set_up
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.support.devices import Device
+
+pytestmark = [
+    pytest.mark.engine,
+    # Of the libraries, about each other.
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+pytest.importorskip("torch")
+KINDS = ("cuda", "mps")
+CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
+
+
+def emulated(kind: str, **facts: Any) -> AbstractContextManager[Device]:
+    from tests.support import devices
+
+    made: AbstractContextManager[Device] = getattr(devices, kind)(**facts)
+    return made
+
+
+def run_on_device(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 3, **more: Any) -> Any:
+    """A run that was not begun, in the number format of the device that is found."""
+    from arkor_dev.local.modeling.base_model import pick_device
+    from arkor_dev.local.modeling.number_format import Choice
+
+    return set_up(tiny, data, config, held_out, choice=Choice(pick_device()[1], "of the device"), **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_with_held_out_rows(kind: str, tiny: Path, tmp_path: Path) -> None:
+    """Its losses are the processor's, but for rounding; and everything that learned was on the device."""
+    known = set_up(tiny, tmp_path / "processor", CONFIG, 3)
+    losses = losses_of(known)
+    with emulated(kind) as device:
+        run = run_on_device(tiny, tmp_path / kind, CONFIG)
+        assert losses_of(run) == pytest.approx(losses, rel=0.05)
+        assert {weight.device.type for weight in run.model.parameters()} == {kind}
+        assert device.peak > device.allocated > 0
+    evaluated = [events_of(each).figures("evalLoss") for each in (run, known)]
+    assert len(evaluated[0]) == 2
+    assert evaluated[0] == pytest.approx(evaluated[1], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "name"),
+    [
+        ("cuda", {"capability": (8, 6)}, "bfloat16"),
+        ("cuda", {"capability": (7, 5)}, "float16"),  # a T4, which only emulates bfloat16
+        ("mps", {}, "bfloat16"),
+        ("mps", {"bfloat16": False}, "float32"),
+    ],
+)
+def test_the_number_format_is_one_that_the_device_has(kind: str, facts: dict[str, Any], name: str) -> None:
+    import torch
+
+    from arkor_dev.local.modeling.base_model import pick_device
+
+    with emulated(kind, **facts):
+        assert pick_device() == (kind, getattr(torch, name))
+
+
+def test_a_t4_trains_in_float16_with_its_gradients_scaled(tiny: Path, tmp_path: Path) -> None:
+    losses = losses_of(set_up(tiny, tmp_path / "processor", CONFIG))
+    with emulated("cuda", capability=(7, 5)):
+        run = run_on_device(tiny, tmp_path / "t4", CONFIG, 0)
+        assert losses_of(run) == pytest.approx(losses, rel=0.02)
+        assert run.scaler.is_enabled()
+        assert run.scaler.get_scale() > 1
+
+
+LONG, SHORT = 120, 6
+
+
+def pack() -> list[Any]:
+    """A pack of a long row and many short ones, all of whose tokens are learned."""
+    from arkor_dev.local.modeling.example import Example
+
+    lengths = [LONG, *[SHORT] * 20]
+    return [Example(ids, ids) for length in lengths if (ids := [(7 * n + length) % 1000 + 3 for n in range(length)])]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_pack_is_computed_without_padding(
+    padded: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padded to its longest row it would be ten times as large; also where a model cannot take a line."""
+    from arkor_dev.local.training import objective
+
+    rows = pack()
+    known = set_up(tiny, tmp_path / "processor", {**CONFIG, "packing": True}, train=rows)
+    known.begin()
+    loss = float(known.loss(rows)[0])
+    if padded:
+        monkeypatch.setattr(objective, "lines_up", lambda _: "of the test")
+    with emulated("cuda"):
+        run = run_on_device(tiny, tmp_path / "cuda", {**CONFIG, "packing": True}, 0, train=rows)
+        run.begin()
+        assert bool(run.loss.padded) is padded
+        read: list[int] = []
+        embedding = run.base.model.get_input_embeddings()
+        embedding.register_forward_pre_hook(lambda _, given: read.append(given[0].numel()))
+        value, count = run.loss(rows)
+        assert count == sum(len(row.ids) - 1 for row in rows)
+        assert float(value) == pytest.approx(loss, rel=0.02)
+        value.backward()
+        assert run.trainable[0].grad is not None
+    assert sum(read) <= (1.5 if padded else 1) * sum(len(row.ids) for row in rows)
+
+
+def test_a_step_waits_for_the_gpu_once(tiny: Path, tmp_path: Path) -> None:
+    """However many batches it adds up: a wait between them leaves the GPU without work."""
+    with emulated("cuda") as device:
+        run = run_on_device(tiny, tmp_path, {**CONFIG, "gradientAccumulationSteps": 3, "evalSteps": 0}, 0)
+        run.begin()
+        batches = [list(run.train[place : place + 4]) for place in (0, 4, 8)]
+        run.learn(*batches)
+        device.waits.clear()
+        run.learn(*batches)
+        assert sum(device.waits.values()) == 1, device.waits
+
+
+def test_a_model_too_large_for_the_gpu_names_what_would_fit(tiny: Path) -> None:
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.workers.errors import OutOfMemory
+
+    with emulated("cuda", total=200_000) as device, pytest.raises(OutOfMemory) as raised:
+        load_base(tiny)
+    said = str(raised.value)
+    assert "does not fit into the GPU's memory" in said
+    for relief in ("load_in_4bit", "a smaller model", "on the processor"):
+        assert relief in said
+    assert device.allocated < 200_000
