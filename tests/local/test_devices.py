@@ -89,7 +89,8 @@ def pack() -> list[Any]:
     from arkor_dev.local.modeling.example import Example
 
     lengths = [LONG, *[SHORT] * 20]
-    return [Example(ids, ids) for length in lengths if (ids := [(7 * n + length) % 1000 + 3 for n in range(length)])]
+    ids = [[(7 * place + length) % 1000 + 3 for place in range(length)] for length in lengths]
+    return [Example(each, each) for each in ids]
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -143,3 +144,71 @@ def test_a_model_too_large_for_the_gpu_names_what_would_fit(tiny: Path) -> None:
     for relief in ("load_in_4bit", "a smaller model", "on the processor"):
         assert relief in said
     assert device.allocated < 200_000
+
+
+def test_a_merge_is_computed_in_float32(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU as on the processor: in bfloat16 the sum would be rounded twice."""
+    import torch
+
+    from arkor_dev.local.exports import making
+    from tests.local.exports.test_making import export, trained
+
+    merged: list[tuple[Any, str]] = []
+    merge = making.merge
+
+    def noted(worn: Any) -> Any:
+        merged.extend((weight.dtype, weight.device.type) for weight in worn.parameters())
+        return merge(worn)
+
+    monkeypatch.setattr(making, "merge", noted)
+    adapter = trained(tiny, tmp_path)
+    for total, place in ((2**34, "cuda"), (2_000_000, "cpu")):
+        merged.clear()
+        with emulated("cuda", total=total):
+            proof = export(adapter, tiny, tmp_path / place)["proof"]
+        assert set(merged) == {(torch.float32, place)}
+        assert proof["verdict"] == "same", proof
+
+
+def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Path, tmp_path: Path) -> None:
+    """On its quantized weights, on the GPU and on the processor; and merged with them, multiplied out."""
+    pytest.importorskip("bitsandbytes")
+    from arkor_dev.local.exports.making import Making
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base, load_dequantized
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer
+    from arkor_dev.local.training.rows.encoding import Encoding, encode
+    from tests.local.exports.test_making import ROWS, nothing
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import PHRASE
+
+    rows = [encode(load_tokenizer(tiny), row, Encoding(128))[0][0] for row in ROWS]
+    config = {**CONFIG, "maxSteps": 20, "evalSteps": 0, "loadIn4bit": True}
+    with emulated("cuda") as device:
+        base = load_base(tiny, four_bit=True)
+        run = run_on_device(tiny, tmp_path, config, 0, train=rows, base=base, four_bit=True)
+        losses = losses_of(run)
+        assert losses[-1] < 0.3 * losses[0]
+        learned = run.loss.each(rows)
+        # Nothing besides the adapter is held in float32.
+        frozen = {weight.dtype for weight in run.model.parameters() if not weight.requires_grad}
+        assert not [dtype for dtype in frozen if dtype.itemsize > 2]
+        final = tmp_path / "jobs" / run.job_id / "final"
+        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        assert said == PHRASE
+        assert "why" not in done
+        device.others = device.total - 100_000  # nothing of it is free
+        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        assert said == PHRASE
+        assert "the processor answers" in done["why"]
+    made = Making("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
+    assert made.make(ROWS)["proof"]["verdict"] == "same"
+    whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
+    whole.begin()
+    assert [loss for loss, _ in whole.loss.each(rows)] == pytest.approx(
+        [loss for loss, _ in learned], rel=0.1
+    )
+    quantized = load_dequantized(tiny).model.state_dict()
+    full = load_base(tiny).model.state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert 0.02 < float((quantized[name] - full[name]).norm() / full[name].norm()) < 0.2, "it is quantized"

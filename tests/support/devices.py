@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
+import safetensors.torch
 import torch
 from torch.nn.utils import clip_grad
 from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
@@ -266,11 +267,17 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
         four_bit = kwargs.get("quantization_config") is not None
         with _without_modes():
             model = loading(cls, *args, **kwargs, **({"device_map": {"": "cpu"}} if four_bit else {}))
-        if four_bit:
-            for tensor in held_by(model):
-                device.take(tensor)
+        if device_map is None or here(device_map[""]) == device_map[""]:
             return model
-        return model if device_map is None or str(device_map[""]) == "cpu" else model.to(device_map[""])
+        if not four_bit:
+            return model.to(device_map[""])
+        for tensor in held_by(model):
+            device.take(tensor)
+        return model
+
+    def load_file(path: Any, device: Any = "cpu") -> Any:
+        found = real_load_file(path)
+        return found if here(device) == device else {name: each.to(device) for name, each in found.items()}
 
     def grouped(tensors: Any, *args: Any) -> Any:
         # What is done in C++ sees where the tensors really are.
@@ -278,6 +285,7 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
         own = {each: torch.device(kind, 0) if each and each.type == "cpu" else each for each, _ in found}
         return {(own[where], dtype): group for (where, dtype), group in found.items()}
 
+    real_load_file = safetensors.torch.load_file
     real_scaler, real_grouping = torch.amp.GradScaler, clip_grad._group_tensors_by_device_and_dtype
     with contextlib.ExitStack() as stack:
         for name, value in {
@@ -285,6 +293,7 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
             "torch.is_autocast_enabled": lambda name="cpu": _is_autocast_enabled(here(name)),
             "torch.get_autocast_dtype": mapped(torch.get_autocast_dtype),
             "torch.amp.GradScaler": scaler,
+            "peft.utils.save_and_load.safe_load_file": load_file,
             "torch.nn.utils.clip_grad._group_tensors_by_device_and_dtype": grouped,
             "torch.optim.optimizer._group_tensors_by_device_and_dtype": grouped,
             **patches,

@@ -41,12 +41,14 @@ class Work:
         def written(files: dict[str, Any]) -> None:
             self.link.send(written=files)
 
+        how = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
+
         if form in LLAMA_FORMATS:
             from .llama.making import LlamaMaking
 
-            how = (order["quantization"], Path(order["cache"]))
-            return LlamaMaking(*what, *how, written=written).make(rows)
-        return Making(*what, written=written).make(rows)
+            more = (order["quantization"], Path(order["cache"]))
+            return LlamaMaking(*what, *more, **how).make(rows)
+        return Making(*what, **how).make(rows)
 
     def _rows(self, order: Mapping[str, Any]) -> list[Row]:
         """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""

@@ -241,9 +241,11 @@ class TransformersEngine:
         try:
             if wearing:
                 base.model.add_adapter(adapter, config)
-                base.model.load_adapter(folder, adapter, is_trainable=False)
+                base.model.load_adapter(folder, adapter, is_trainable=False, torch_device=base.device)
             else:
-                base.model = PeftModel.from_pretrained(base.model, folder, adapter, config=config)
+                # Without the device PEFT would read the weights into a GPU, whichever holds the model.
+                how = {"config": config, "torch_device": base.device}
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, **how)
         except Exception as error:
             if wearing and adapter in base.model.peft_config:
                 base.model.delete_adapter(adapter)

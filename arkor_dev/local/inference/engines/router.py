@@ -27,6 +27,7 @@ UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
 NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
+FOUR_BIT: Final = "this adapter was trained on 4-bit weights, which transformers alone has"
 WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
 
 
@@ -115,6 +116,8 @@ class EngineRouter:
             return NOT_INSTALLED
         if self._gpu:
             return ON_GPU
+        if ask.get("fourBit"):
+            return FOUR_BIT
         model = _model(ask)
         if slower := self._pace.slower(ask["base"]):
             return slower
@@ -136,7 +139,7 @@ class EngineRouter:
 
     async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer, after ``progress`` of the files that must be created for it."""
-        if reason := lacking():
+        if reason := lacking() or (FOUR_BIT if ask.get("fourBit") else None):
             raise JobFailure(reason)
         model, adapter = _model(ask), ask["adapter"]
         found: dict[str, Any] = {"gguf": None, "lora": None}
