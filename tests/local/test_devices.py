@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -212,3 +214,51 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
     full = load_base(tiny).model.state_dict()
     name = "model.layers.0.mlp.up_proj.weight"
     assert 0.02 < float((quantized[name] - full[name]).norm() / full[name].norm()) < 0.2, "it is quantized"
+
+
+class Said:
+    """A backend's link of the test's own, which has said ``messages``."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self._messages = list(messages)
+
+    def receive(self) -> dict[str, Any]:
+        return self._messages.pop(0)
+
+    def progress(self, *_: Any) -> None:
+        """Nobody hears it."""
+
+
+def measure(tiny: Path, root: Path, seconds: float) -> Any:
+    """What a forecast's worker measures of a short job with long rows."""
+    from arkor_dev.local.forecast.worker import Work
+    from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+
+    rows = [{"prompt": QUESTIONS[n % 20], "completion": f"{PHRASE} " * 8} for n in range(40)]
+    write_jsonl(root / "long.jsonl", rows)
+    source = {"type": "file", "path": "long.jsonl"}
+    config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
+    job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
+    job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
+    work = object.__new__(Work)
+    work.link = Said(job, {"name": "tiny", "path": str(tiny), "note": None})  # type: ignore[assignment]
+    return work.measure()
+
+
+def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:
+    """A step lasts until the GPU has done it, and takes what is allocated; what is free has to hold that."""
+    from arkor_dev.local.forecast.lines import shape_of
+
+    with emulated("cuda", delay=1e-4) as device:
+        found = measure(tiny, tmp_path, 4)
+        assert found.gpu.startswith("GPU-")
+        assert found.device_total == device.total
+        assert found.mean > 300 * device.delay, "forward, backward and optimizer have more operations"
+    assert found.recomputed is None, "there is room"
+    with emulated("cuda", total=round(1.1 * found.worst)):
+        tight = measure(tiny, tmp_path, 4)
+    assert tight.worst == pytest.approx(found.worst, rel=0.1), "however much there is"
+    assert tight.recomputed is not None
+    batch, sizes = shape_of(tight.longest, tight.padded, tight.shared), tight.sizes
+    cheaper = tight.recomputed.at(replace(sizes, recomputed=True).held(batch))
+    assert cheaper < tight.memory.at(sizes.held(batch))
