@@ -2,7 +2,8 @@
 
 The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
 saved. What the loss is, the training method says (``methods``). Everything random comes from one seed: the
-same job on the same machine gives the same adapter, also where it was interrupted and went on.
+same job on the same processor gives the same adapter, also where it was interrupted and went on. A GPU may
+add numbers in another order each time.
 """
 
 from __future__ import annotations
