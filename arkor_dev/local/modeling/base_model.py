@@ -9,7 +9,7 @@ import importlib.util
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -23,6 +23,10 @@ from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+FIXED: Final = dict.fromkeys(("falcon_h1", "nemotron_h"), ("out_proj", "conv1d"))
+"""Layers, by architecture, that PEFT refuses to adapt: kernels of Mamba read their weights."""
 
 
 @dataclass(slots=True)
@@ -208,6 +212,8 @@ def linear_targets(model: Any) -> str | list[str]:
     """
     head = model.get_output_embeddings()
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]
+    if getattr(model.config, "model_type", None) in FIXED:
+        linear = [name for name in linear if _end(name) not in FIXED[model.config.model_type]]
     spoken = [name for name in linear if "language_model" in name.split(".")] or linear
     ends = sorted({_end(name) for name in spoken})
     others = {_end(name) for name, _ in model.named_modules() if name and name not in set(spoken)}
