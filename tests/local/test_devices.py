@@ -51,6 +51,7 @@ def test_a_run_with_held_out_rows(kind: str, tiny: Path, tmp_path: Path) -> None
         assert losses_of(run) == pytest.approx(losses, rel=0.05)
         assert {weight.device.type for weight in run.model.parameters()} == {kind}
         assert device.peak > device.allocated > 0
+        assert run.loss.fused
     evaluated = [events_of(each).figures("evalLoss") for each in (run, known)]
     assert len(evaluated[0]) == 2
     assert evaluated[0] == pytest.approx(evaluated[1], rel=0.05)

@@ -16,6 +16,12 @@ import torch
 
 from arkor_dev.local.layers.attention import Laid
 from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
+from arkor_dev.local.layers.head import (
+    can_be_fused,
+    fused_cross_entropies,
+    fused_cross_entropy,
+    headless,
+)
 from arkor_dev.local.layers.line import lay
 from arkor_dev.local.layers.quicken import ALIKE_WHOLE, alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
@@ -35,7 +41,8 @@ class Objective(ABC):
     """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
 
     ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
-    why rows are padded to the longest, or None where they are not.
+    why rows are padded to the longest, or None where they are not. ``fused``: the logits of all tokens are
+    never in memory at once.
 
     A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
     """
@@ -48,6 +55,7 @@ class Objective(ABC):
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
         self.padded: str | None = None
+        self.fused = False
         self._quicken(rows)
 
     @abstractmethod
@@ -69,8 +77,11 @@ class Objective(ABC):
         """
         training = self.model.training
         self.model.eval()
-        with torch.no_grad():
-            losses = cross_entropies(*self.logits(rows))
+        with torch.no_grad(), self._autocast():
+            if self.fused:
+                losses = fused_cross_entropies(*self._before_head(rows))
+            else:
+                losses = cross_entropies(*self.logits(rows))
         self.model.train(training)
         counts = [row.learned for row in rows]
         # The logits are row by row. Summed in the processor's memory: Apple's GPUs have no float64.
@@ -144,7 +155,17 @@ class Objective(ABC):
             if not self.padded and not self._answers_alike(some, known):
                 stands_apart(self._inner)
                 self.padded = "its layers do not keep apart rows that lie end to end"
+            # On a CPU few logits at a time cost more than they save.
+            if self.device != "cpu" and can_be_fused(self._inner.get_output_embeddings()):
+                hidden, head, _ = self._before_head(some)
+                self.fused = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
         self.model.train()
+
+    def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+        """:meth:`logits` before the output layer, ``[learned, size]``; that layer; and the learned tokens."""
+        with headless(self._inner) as head:
+            hidden, targets = self.logits(rows)
+        return hidden, head, targets
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
         try:
@@ -215,8 +236,12 @@ class CrossEntropy(Objective):
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
         """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
-        logits, targets = self.logits(rows)
         smoothing = self._smoothing if self.model.training else 0.0
+        if self.fused:
+            hidden, head, targets = self._before_head(rows)
+            with self._autocast():
+                return fused_cross_entropy(hidden, head, targets, smoothing), len(targets)
+        logits, targets = self.logits(rows)
         return summed_cross_entropy(logits, targets, smoothing), len(targets)
 
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
