@@ -155,7 +155,7 @@ export interface JobConfig {
   fp16?: boolean;
   /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
-  /** Random seed. The same seed on the same machine gives the same adapter. */
+  /** Random seed. The same seed on the same processor gives the same adapter, on a GPU almost. */
   seed?: number;
   /** Separate random seed for the order of the rows. */
   dataSeed?: number;

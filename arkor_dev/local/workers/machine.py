@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -10,7 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from arkor_dev.local.workers.resources import available_cores
+from arkor_dev.contract.gpus import nvidia_gpus
+
+from .process import CHOOSES_GPUS
+from .resources import available_cores
 
 MEMINFO: Final = Path("/proc/meminfo")
 GROUPS: Final = Path("/proc/self/cgroup")
@@ -27,6 +31,12 @@ class Memory(NamedTuple):
     total: int | None
 
 
+def gpu_memory(name: str) -> Memory:
+    """What a process may take of the GPU that ``CUDA_VISIBLE_DEVICES`` calls ``name``."""
+    found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
+    return Memory(found.free, found.total) if found else Memory(None, None)
+
+
 def memory() -> Memory:
     """The tightest of what the system, this process's control groups and its own limits leave."""
     found = [_system(), *_groups(), *_limits()]
@@ -40,7 +50,13 @@ def _system() -> Memory:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
         return Memory(*(int(lines[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal")))
     except (OSError, ValueError, KeyError, IndexError):
-        return Memory(None, _pages())
+        pass
+    with contextlib.suppress(ImportError):
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        found = psutil.virtual_memory()
+        return Memory(found.available, found.total)
+    return Memory(None, _pages())
 
 
 def _pages() -> int | None:
@@ -108,10 +124,11 @@ def free_disk(folder: Path) -> int | None:
 
 @functools.cache
 def makers_of_speed() -> tuple[str, ...]:
-    """What a measurement holds for: the processor, its cores, the settings of its threads, the libraries."""
-    threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
+    """What a measurement holds for: processor, cores, GPUs and the settings that hide some, libraries."""
+    threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
+    gpus = [gpu.name for gpu in nvidia_gpus()]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]
-    return (_processor(), f"{available_cores()} cores", *threads, *versions)
+    return (_processor(), f"{available_cores()} cores", *threads, *gpus, *versions)
 
 
 def _version(name: str) -> str:
