@@ -15,8 +15,8 @@ import { Chips, Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { Changes } from "./changes";
-import { ClusterPlace } from "./cluster-place";
 import { Facts } from "./facts";
+import { LazyCluster } from "./lazy-cluster";
 import {
   clearStartError,
   confirmAndRun,
@@ -28,7 +28,7 @@ import {
 
 const useForm = late(() => import("./form"));
 const useFile = late(() => import("./use-file"));
-const useMapping = late(() => import("../mapping"));
+const useMapping = late(() => import("../data/mapping"));
 const CHIPS_AT_MOST = 6;
 
 /** The one in the address, else the first. */
@@ -140,7 +140,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
               </Button>
             )}
           </div>
-          {!typescript && <ClusterPlace />}
+          {!typescript && <LazyCluster />}
           {faults > 0 && (
             <p id="home-faults" class="home-note home-note-warn">
               Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.
