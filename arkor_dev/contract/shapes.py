@@ -31,7 +31,8 @@ class DatasetSource(TypedDict):
 
     ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
     the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
-    those of one document: they are held out together or not at all.
+    those of one document: they are held out together or not at all. ``exclude`` lists rows that are not
+    trained on (`arkor_dev.data.exclusions`).
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -45,6 +46,7 @@ class DatasetSource(TypedDict):
     form: NotRequired[str]
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
+    exclude: NotRequired[list[str]]
 
 
 class EvaluationSet(TypedDict):

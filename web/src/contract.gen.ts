@@ -33,6 +33,7 @@ export interface DatasetSource {
   form?: string;
   columns?: Record<string, string>;
   group?: string;
+  exclude?: string[];
 }
 
 /** Rows of one's own that a job is evaluated on: those of `path`, a file or folder of the project. */
@@ -864,6 +865,7 @@ export interface DatasetView {
   rows: number | null;
   indexed: number;
   read: number;
+  excluded: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -890,6 +892,14 @@ export interface DatasetRow {
   length: number;
   learned: number;
   error?: string;
+  excluded?: boolean;
+}
+
+/** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
+export interface RowExclusion {
+  source: number;
+  entry: string;
+  excluded: boolean;
 }
 
 /** So many tokens in a row that share these: `role` is a message's, or `template`. */
@@ -913,6 +923,7 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  exclusion?: RowExclusion;
   error?: string;
   raw?: string;
 }
