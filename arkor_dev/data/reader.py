@@ -15,6 +15,7 @@ from .containers import MAX_BYTES, Record
 from .detect import Restarts, open_container
 from .exclusions import Exclusions
 from .forms import FORMS, Form, row_of, wanted_keys
+from .parquet import SECONDS
 from .rows import DataError, Row, RowError
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Found(NamedTuple):
 class DataSet:
     """The rows of some files. Reading may raise OSError. Not thread-safe."""
 
-    def __init__(self, files: Sequence[DataFile], limit: int) -> None:
-        self.files, self.limit = list(files), limit
+    def __init__(self, files: Sequence[DataFile], limit: int, seconds: float = SECONDS) -> None:
+        self.files, self.limit, self.seconds = list(files), limit, seconds
         self._open: dict[int, Container] = {}
         self._restarts: dict[int, Restarts] = {}
         self.exclusions = Exclusions(())
@@ -167,7 +168,7 @@ class DataSet:
         """Open a file again; restart points of a gzip file are shared by all readers."""
         file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
         asked = (*file.columns.values(), *((file.group,) if file.group else ()))
-        return open_container(file.path, self.limit, restarts, asked)
+        return open_container(file.path, self.limit, restarts, asked, self.seconds)
 
     def words(self, index: int = 0) -> str:
         """Describe a file: ``ShareGPT, JSON Lines, gzip``. Reads its first few rows."""
@@ -185,12 +186,13 @@ class DataSet:
         return ", ".join([*([form] if form else []), container.words, *(["gzip"] if packed else [])])
 
 
-def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
+def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES, seconds: float = SECONDS) -> DataSet:
     """Return the rows of ``files``, which are opened when needed. ``with`` closes them.
 
-    A file of more than ``limit`` unpacked bytes ends with a TooLargeError.
+    A file of more than ``limit`` unpacked bytes ends with a TooLargeError, a Parquet file whose rows take
+    longer than ``seconds`` with a SlowError.
     """
-    return DataSet(files, limit)
+    return DataSet(files, limit, seconds)
 
 
 def no_rows(name: str, excluded: int = 0) -> RowError:

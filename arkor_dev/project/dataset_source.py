@@ -10,12 +10,13 @@ import json
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
-from arkor_dev.data.containers import TooLargeError
+from arkor_dev.data.containers import SlowError, TooLargeError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, FORMS, suggested_columns
@@ -40,6 +41,7 @@ CHECKED_BYTES = 16 * MIB
 SECONDS = 1.5
 ALL_SECONDS = 0.5
 """After this time no further data file is opened."""
+PARQUET_FILES, PARQUET_ROWS, PARQUET_SECONDS = 3, 20, 5.0
 SHOWN_ROWS = 3
 SHOWN_COLUMNS = 50
 SHOWN_VALUE = 200
@@ -182,7 +184,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
 
     Limited: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s, so
     finding no error does not mean that there is none. Unchanged files are not read again. Rows of a source
-    with a remote or a Parquet part are not counted.
+    with a remote or a Parquet part are not counted; of Parquet the first few are read.
     """
     parts = parts_of(source)
     try:
@@ -241,8 +243,8 @@ def _looked_at(key: tuple[_Key, ...], seen: tuple[tuple[int, ...], ...]) -> Data
     until = time.monotonic() + SECONDS
     files = [each.file() for each in key]
     try:
-        if any(is_parquet(file.path) for file in files):
-            return DataLook()
+        if packed := [file for file in files if is_parquet(file.path)]:
+            return _first_rows(packed[:PARQUET_FILES])
         look, complete = _read_through(files, until)
         few = sum(state[0] for state in seen) <= COUNTED_BYTES
         rows = _count(files, until) if few else None
@@ -280,6 +282,34 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
     if not rows:
         return DataLook(problem=str(no_rows(files[0].name, data.exclusions.excluded))), True
     return unreadable.look(), True
+
+
+def _first_rows(files: Sequence[DataFile]) -> DataLook:
+    """Return why no row of a Parquet file can be trained on, as far as its first rows tell.
+
+    All rows of such a file have the same columns, and reading it takes a process of its own. Without its
+    library nothing is known here: a job may run where the library is.
+    """
+    if find_spec("pyarrow") is None:
+        return DataLook()
+    for file in files:
+        unreadable = _Unreadable()
+        with open_data([file], CHECKED_BYTES, PARQUET_SECONDS) as data:
+            for found in islice(data.scan(), PARQUET_ROWS):
+                item = data.item(found)
+                if isinstance(item.row, SlowError):
+                    return DataLook()
+                if isinstance(item.row, DataError):
+                    return DataLook(problem=f"{item.where}: {item.row}")
+                if not isinstance(item.row, RowError):
+                    break
+                unreadable.add(file.name, found, item.where, item.row)
+            else:
+                look = unreadable.look()
+                if look.unreadable:
+                    problem = f"None of the first {look.unreadable:,} rows can be trained on. {look.flaw}"
+                    return DataLook(problem=problem, unmapped=look.unmapped, readable=look.readable)
+    return DataLook()
 
 
 class _Unreadable:

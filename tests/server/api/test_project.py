@@ -10,6 +10,8 @@ import pytest
 from arkor_dev.data.exclusions import entry_of, row_hash
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.studio import Studio
 
 CSV = b"id,question,answer\n" + b"".join(b"%d,Where is it?,On its way.\n" % n for n in range(60))
@@ -76,6 +78,27 @@ async def test_a_table_without_a_header_is_mapped_by_numbers(studio: Studio) -> 
     mapping = {"trainer": "raw", "revision": revision, "columns": first["unmapped"]["suggested"]}
     assert (await post(studio, "manifest/dataset", json=mapping))[0] == 200
     assert (await trainer(studio))[0]["rows"] == 3
+
+
+async def test_parquet_with_its_own_columns_is_mapped(studio: Studio, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = arrow.table({"question": ["Where is it?"] * 30, "answer": ["On its way."] * 30, "id": range(30)})
+    parquet.write_table(table, tmp_path / "faq.parquet")
+    packed = (tmp_path / "faq.parquet").read_bytes()
+    await post(studio, "project/data?name=faq.parquet", data=packed)
+    first, revision = await trainer(studio)
+    assert first["problem"].startswith(
+        "None of the first 20 rows can be trained on. data/faq.parquet, row 1:"
+    )
+    assert first["unmapped"]["suggested"] == {"prompt": "question", "completion": "answer"}
+    mapping = {"trainer": "faq", "revision": revision, "columns": first["unmapped"]["suggested"]}
+    assert (await post(studio, "manifest/dataset", json=mapping))[0] == 200
+    first, _ = await trainer(studio)
+    assert not first.keys() & {"problem", "unmapped"}
+    # A damaged one is refused before a job is made of it.
+    (studio.settings.project / "data" / "faq.parquet").write_bytes(packed[:-9])
+    assert "cannot be read as Parquet" in (await trainer(studio))[0]["problem"]
 
 
 async def test_columns_of_a_folder_are_mapped_where_all_of_it_needs_them(studio: Studio) -> None:
