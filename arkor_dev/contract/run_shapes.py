@@ -93,7 +93,8 @@ class EvaluationPart(TypedDict):
     many rows would settle what is unclear. ``of`` is how many rows there would have been, where so many would
     have taken too long. Where ``metric`` is there and is not ``loss``, ``base`` and ``adapter`` are mean
     scores, of which more is better; the difference is above zero where the adapter is better in any case.
-    ``answers`` are there of general questions, where some of them were answered.
+    ``answers`` are there of general questions, where some of them were answered. ``measure`` is what the
+    training method calls its loss on held-out rows; less is better.
     """
 
     name: str
@@ -108,6 +109,14 @@ class EvaluationPart(TypedDict):
     of: NotRequired[int]
     metric: NotRequired[str]
     answers: NotRequired[EvaluationAnswers]
+    measure: NotRequired[EvaluationMeasure]
+
+
+class EvaluationMeasure(TypedDict):
+    """What base and adapter are measured by: its ``label`` for a person, and the ``unit`` of its values."""
+
+    label: str
+    unit: str
 
 
 class EvaluationSplit(TypedDict):

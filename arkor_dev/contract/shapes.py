@@ -294,11 +294,20 @@ class SettingsWritten(TypedDict):
 class Capabilities(TypedDict):
     """``GET /api/capabilities``: the optional features that the backend names.
 
-    ``baseModels`` are those that it answers with in any project, its default first.
+    ``baseModels`` are those that it answers with in any project, its default first; ``methods`` are its
+    training methods, for the setting ``method``.
     """
 
     features: list[str]
     baseModels: NotRequired[list[str]]
+    methods: NotRequired[list[TrainingMethod]]
+
+
+class TrainingMethod(TypedDict):
+    """A training method: its ``name`` in a config, and its ``label`` for a person."""
+
+    name: str
+    label: str
 
 
 class TrainRequest(TypedDict):

@@ -341,6 +341,13 @@ export interface SettingsWritten {
 export interface Capabilities {
   features: string[];
   baseModels?: string[];
+  methods?: TrainingMethod[];
+}
+
+/** A training method: its `name` in a config, and its `label` for a person. */
+export interface TrainingMethod {
+  name: string;
+  label: string;
 }
 
 /** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
@@ -1038,6 +1045,13 @@ export interface EvaluationPart {
   of?: number;
   metric?: string;
   answers?: EvaluationAnswers;
+  measure?: EvaluationMeasure;
+}
+
+/** What base and adapter are measured by: its `label` for a person, and the `unit` of its values. */
+export interface EvaluationMeasure {
+  label: string;
+  unit: string;
 }
 
 /** How the held-out rows were kept apart from those that were trained on. */

@@ -86,7 +86,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 }
 
 /** One part of the verdict: its word, both losses, and how many rows they are of. */
-function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job; part: Part }) {
+function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: { job: Job; part: Part }) {
   const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
   return (
     <div class="job-tile">
@@ -97,7 +97,8 @@ function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job
         {base} <span aria-label="to">→</span> {adapter}
       </p>
       <p class="job-tile-note num">
-        {count === "" ? "Loss" : `Loss on ${count}`}, lower is better
+        {measure.label}
+        {count && ` on ${count}`}, lower is better
         {forgets && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}

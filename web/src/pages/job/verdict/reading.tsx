@@ -2,9 +2,11 @@
 import type { Evaluation } from "../../../contract.gen";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { measureOf, USUAL } from "./figures";
 
 export function Reading({ evaluation }: { evaluation: Evaluation }) {
   const { heldOut, general, verdict } = evaluation;
+  const { label, unit } = measureOf(heldOut);
   const [margin, noise] = [finite(evaluation.margin), finite(evaluation.noiseFloor)];
   const measured =
     noise === null ? "" : ` Measuring the base again moves its mean by up to ${noise.toFixed(3)}.`;
@@ -19,13 +21,15 @@ export function Reading({ evaluation }: { evaluation: Evaluation }) {
           ),
       )}
       <p class="job-verdict-text">
-        Loss is how surprised a model is by each token of the wanted answer: less is better. Held-out rows are
-        rows of your data that the adapter was not trained on; general questions have nothing to do with them.
+        {label === USUAL
+          ? "Loss is how surprised a model is by each token of the wanted answer: lower is better."
+          : `${label} is what this training method lowers, in ${unit}.`}{" "}
+        Held-out rows are rows of your data that the adapter was not trained on; general questions have
+        nothing to do with them.
       </p>
       {margin !== null && (
         <p class="job-verdict-text">
-          “Better” and “worse” mean that the whole interval lies beyond {margin.toFixed(3)} nats per token.
-          {measured}
+          “Better” and “worse” mean that the whole interval lies beyond {margin.toFixed(3)} {unit}.{measured}
         </p>
       )}
       {(verdict === "mixed" || verdict === "worse") && (
