@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_AT_ONCE: Final = 256
 """Rows of one answer at most; the first answer has one, in case only one is needed."""
 SECONDS: Final = 60.0
-"""How long an answer may take, if nobody waits for it."""
+"""How long an answer may take, unless a person waits for it."""
 PASSED: Final = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),

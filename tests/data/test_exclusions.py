@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource
+    from arkor_dev.data.reader import DataFile
 
 ROWS = [{"prompt": f"Question {n % 4}?", "completion": f"Answer {n % 4}."} for n in range(8)]
 """Four rows, each of them twice."""
@@ -39,7 +40,7 @@ def entries(path: Path) -> list[str]:
         return [entry_of(row_hash(found.record.raw), 1) for found in data.scan()]
 
 
-def _no_fetch(_: object) -> None:  # type: ignore[return]
+def _no_fetch(_: DatasetSource) -> DataFile:
     raise AssertionError("nothing is to be fetched")
 
 
