@@ -171,23 +171,24 @@ async def test_columns_are_what_tells_jobs_apart_and_what_a_person_chose(
         config = {**base, "learningRate": rate}
         fake_backend.add_job("completed", config=config, createdAt=f"2026-01-0{day}T00:00:00Z")
     async with open_page(studio.url, "/#/jobs", width=1280) as page:
-        rates, models = page.locator("td.jobs-col-rate"), page.locator("td.jobs-col-model")
+        rates, data = page.locator("td.jobs-col-rate"), page.locator("td.jobs-col-data")
         await expect(rates).to_have_text(["3e-5", "2e-5"])
-        await expect(models).to_have_count(0)
+        await expect(page.locator("td.jobs-col-model")).to_have_text(["tiny", "tiny"])
+        await expect(data).to_have_count(0)
         await page.get_by_role("button", name="Columns").click()
         items = page.get_by_role("menuitemcheckbox")
-        await items.filter(has_text="Base model").press("Enter")
-        await expect(models).to_have_text(["tiny", "tiny"])
+        await items.filter(has_text="Data set").press("Enter")
+        await expect(data).to_have_text(["data/faq.jsonl"] * 2)
         await items.filter(has_text="Learning rate").press("Enter")
         await expect(rates).to_have_count(0)
         await page.keyboard.press("Escape")
         await page.reload()
-        await expect(models).to_have_count(2)
+        await expect(data).to_have_count(2)
         await expect(rates).to_have_count(0)
         # In a narrower window a chosen column stays, and others give way to the name.
         await page.set_viewport_size({"width": 740, "height": 800})
         await expect(page.locator("td.jobs-col-duration")).to_have_count(0)
-        await expect(models).to_have_count(2)
+        await expect(data).to_have_count(2)
         name = await page.locator("td.jobs-col-name").first.bounding_box()
         assert name
         assert name["width"] > 200

@@ -1,4 +1,4 @@
-"""The main path by the keyboard alone: a run, its job, checkpoints, an export, an answer, the data, the jobs."""
+"""The main path by the keyboard alone: a run, its job, an export, an answer, the data, the jobs."""
 
 from __future__ import annotations
 

@@ -46,13 +46,13 @@ export function Row({ opened, chosen, cut, exclude }: Props) {
         <h2>
           Row {number(row.row)} <span class="hint data-where">{clean(row.where, 200)}</span>
         </h2>
-        {row.exclusion && exclude && (
-          <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
-        )}
         {!row.error && (
           <p class="dim num">
             {plural(total(row.examples), "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
           </p>
+        )}
+        {row.exclusion && exclude && (
+          <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
         )}
         {row.examples.length > 1 && (
           <p class="hint">

@@ -128,7 +128,7 @@ export const COLUMNS: readonly Column[] = [
     sort: { key: (job) => modelOf(job) || null, words: ["A to Z", "Z to A"] },
     width: 9,
     rank: 5,
-    useful: differs(modelOf),
+    useful: some(({ config }) => Boolean(config?.model)),
   },
   {
     name: "data",

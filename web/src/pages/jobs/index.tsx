@@ -199,7 +199,7 @@ export default function Jobs() {
             selected.value = new Set();
           }}
         />
-        {selected.value.size === 0 && all.length > 0 && (
+        {selected.value.size === 0 && all.length > 0 && (features.value.has("delete") || !narrow.value) && (
           <div class="jobs-view">
             {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
             {features.value.has("delete") && (

@@ -181,7 +181,8 @@ function Actions({ job, name, acts }: { job: Job; name: string; acts: Acts }) {
     more.push({ label: "Pause", run: () => void acts.pause(id, job.name) });
   if (status === "paused" && features.value.has("resume"))
     more.push({ label: "Resume", run: () => void acts.resume(id, job.name) });
-  if (more.length > 0)
+  // As one narrow column on a phone.
+  if (more.length > 0 || narrow.value)
     return (
       <Menu
         small
