@@ -31,7 +31,7 @@ def export(order: dict[str, Any], link: Link) -> dict[str, Any]:
     def written(files: dict[str, Any]) -> None:
         link.send(**files)
 
-    how = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
+    how: dict[str, Any] = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
     if form in LLAMA_FORMATS:
         from .llama.making import LlamaMaking
 

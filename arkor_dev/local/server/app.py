@@ -32,6 +32,7 @@ from arkor_dev.local.inference.structured_output.check import FormatChecks
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.training.methods import listed
 
 from .chat import ASK, Chat
 from .clusters import CLUSTERS, Clusters, named
@@ -149,7 +150,8 @@ def _project(setup: Setup) -> dict[str, str]:
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
     request.app[DATASETS].prepare()  # the client is a page, and a page may show data
-    return web.json_response({"features": [*FEATURES, *named()]})
+    methods = await asyncio.to_thread(listed)
+    return web.json_response({"features": [*FEATURES, *named()], "methods": methods})
 
 
 @routes.get("/v1/projects")

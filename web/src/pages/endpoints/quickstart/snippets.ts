@@ -1,5 +1,5 @@
 /** How to call an endpoint, as code to copy. Keys come from the environment: none is ever written into code. */
-import { type AuthMode, slugTrouble } from "./model";
+import { type AuthMode, slugTrouble } from "../model";
 
 export type Language = "curl" | "python" | "javascript";
 

@@ -14,7 +14,7 @@ interface Props {
   typescript?: boolean;
 }
 
-export function RunPlace(props: Props) {
+export function LazyRun(props: Props) {
   // At a press already: what is pressed goes, and the focus with it to what comes.
   const code = useRun(starting.value || (runs.value?.length ?? 0) > 0);
   if (code) return <code.RunPanel {...props} />;

@@ -1,23 +1,23 @@
 /** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
 import { type Signal, useSignal } from "@preact/signals";
-import { Chart } from "../../chart/chart";
-import { ChartControls } from "../../chart/controls";
-import { exportItems, exportRun } from "../../chart/export/menu";
-import type { Scene } from "../../chart/geometry/scene";
-import type { Settings } from "../../chart/geometry/settings";
-import type { Track } from "../../chart/geometry/track";
-import type { Cursor } from "../../chart/input/cursor";
-import { Legend } from "../../chart/legend";
-import { ChartStatistics } from "../../chart/statistics-table";
-import { useScene } from "../../chart/use-scene";
-import { useSettings } from "../../chart/use-settings";
-import { evalName, type Figure, type Run } from "../../events/run";
-import { useStreams } from "../../events/use-stream";
-import { displayName } from "../../lib/text";
-import { route, setQuery } from "../../router";
-import { Chips } from "../../ui/controls/switch";
-import { tryHref } from "./checkpoints";
-import { isActive, type JobNow, originOf, stepsOf } from "./state";
+import { Chart } from "../../../chart/chart";
+import { ChartControls } from "../../../chart/controls";
+import { exportItems, exportRun } from "../../../chart/export/menu";
+import type { Scene } from "../../../chart/geometry/scene";
+import type { Settings } from "../../../chart/geometry/settings";
+import type { Track } from "../../../chart/geometry/track";
+import type { Cursor } from "../../../chart/input/cursor";
+import { Legend } from "../../../chart/legend";
+import { ChartStatistics } from "../../../chart/statistics-table";
+import { useScene } from "../../../chart/use-scene";
+import { useSettings } from "../../../chart/use-settings";
+import { evalName, type Figure, type Run } from "../../../events/run";
+import { useStreams } from "../../../events/use-stream";
+import { displayName } from "../../../lib/text";
+import { route, setQuery } from "../../../router";
+import { Chips } from "../../../ui/controls/switch";
+import { tryHref } from "../checkpoints";
+import { isActive, type JobNow, originOf, stepsOf } from "../state";
 
 /** What the curve shares with the answers and the machine's charts. */
 export interface JobChart {

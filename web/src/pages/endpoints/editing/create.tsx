@@ -1,20 +1,19 @@
 /** The form for a new endpoint: the reader picks what it serves, and the page proposes its address. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
-import { ApiError, errorText } from "../../api/client";
-import type { Target } from "../../chat/model/types";
-import { targetTrouble } from "../../chat/picker/adapter-select";
-import { TargetChoice } from "../../chat/picker/choice";
-import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../chat/targets";
-import { go, href, route } from "../../router";
-import { served } from "../../store/features";
-import { jobs, jobsState } from "../../store/jobs";
-import { loadManifest, manifest, manifestError } from "../../store/manifest";
-import { Button } from "../../ui/controls/button";
-import { announce } from "../../ui/controls/live";
-import { Field } from "../../ui/controls/switch";
-import { ErrorNote } from "../../ui/empty";
-import { baseUrlOf } from "./address";
-import { AccessField, RetentionField } from "./fields";
+import { ApiError, errorText } from "../../../api/client";
+import type { Target } from "../../../chat/model/types";
+import { targetTrouble } from "../../../chat/picker/adapter-select";
+import { TargetChoice } from "../../../chat/picker/choice";
+import { baseModels, defaultTarget, nameTarget, parseTarget } from "../../../chat/targets";
+import { go, href, route } from "../../../router";
+import { served } from "../../../store/features";
+import { jobs, jobsState } from "../../../store/jobs";
+import { loadManifest, manifest, manifestError } from "../../../store/manifest";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { Field } from "../../../ui/controls/switch";
+import { ErrorNote } from "../../../ui/empty";
+import { baseUrlOf } from "../address";
 import {
   type AuthMode,
   DEFAULT_DAYS,
@@ -25,8 +24,9 @@ import {
   slugOf,
   slugTrouble,
   toWire,
-} from "./model";
-import { createEndpoint } from "./store";
+} from "../model";
+import { createEndpoint } from "../store";
+import { AccessField, RetentionField } from "./fields";
 
 export function Create() {
   const [picked, setPicked] = useState<Target | null>(() =>

@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
-import { askPermission, canAsk, isWatched, unwatch, watch } from "../../store/watch";
-import { Button } from "../../ui/controls/button";
-import { say } from "../../ui/controls/live";
+import { askPermission, canAsk, isWatched, unwatch, watch } from "../../../store/watch";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
 
 const LABEL = "Notify me when done";
 

@@ -5,7 +5,7 @@ import { features } from "../../store/features";
 
 const useCluster = late(() => import("./cluster"));
 
-export function ClusterPlace() {
+export function LazyCluster() {
   const named = features.value.has("placement");
   const code = useCluster(named);
   return code ? <code.ClusterChoice /> : null;

@@ -1,15 +1,14 @@
 /** The properties of an endpoint that can be changed, one a line. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Target } from "../../chat/model/types";
-import { targetTrouble } from "../../chat/picker/adapter-select";
-import { TargetChoice } from "../../chat/picker/choice";
-import { sameTarget } from "../../chat/targets";
-import type { Deployment } from "../../contract.gen";
-import { clean } from "../../lib/text";
-import { Button } from "../../ui/controls/button";
-import { AccessField, EngineField, RetentionField } from "./fields";
-import { targetWords } from "./list";
+import type { Target } from "../../../chat/model/types";
+import { targetTrouble } from "../../../chat/picker/adapter-select";
+import { TargetChoice } from "../../../chat/picker/choice";
+import { sameTarget } from "../../../chat/targets";
+import type { Deployment } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { Button } from "../../../ui/controls/button";
+import { targetWords } from "../list";
 import {
   DEFAULT_DAYS,
   daysTrouble,
@@ -20,8 +19,9 @@ import {
   retentionBody,
   retentionWords,
   toWire,
-} from "./model";
-import type { EndpointChange } from "./store";
+} from "../model";
+import type { EndpointChange } from "../store";
+import { AccessField, EngineField, RetentionField } from "./fields";
 
 interface Props {
   deployment: Deployment;

@@ -1,10 +1,10 @@
 /** How to call the endpoint, in the programming language that the reader picks. */
 import { useState } from "preact/hooks";
-import { CopyButton } from "../../ui/controls/copy";
-import { Chips } from "../../ui/controls/switch";
-import { baseUrlOf } from "./address";
-import type { AuthMode } from "./model";
-import { LANGUAGES, type Language, quickstart } from "./quickstart";
+import { CopyButton } from "../../../ui/controls/copy";
+import { Chips } from "../../../ui/controls/switch";
+import { baseUrlOf } from "../address";
+import type { AuthMode } from "../model";
+import { LANGUAGES, type Language, quickstart } from "./snippets";
 
 export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
   const [language, setLanguage] = useState<Language>("curl");

@@ -2,7 +2,7 @@
 import type { Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { features } from "../../store/features";
-import { placeConfig } from "../../store/place";
+import { placementConfig } from "../../store/placement";
 import { draftFaults } from "../../store/trainer-draft";
 
 const useForecast = late(() => import("./forecast"));
@@ -13,7 +13,7 @@ interface Props {
   apply: (settings: Readonly<Record<string, unknown>>) => void;
 }
 
-export function ForecastPlace({ trainer, quick, apply }: Props) {
+export function LazyForecast({ trainer, quick, apply }: Props) {
   const named = features.value.has("forecast");
   const code = useForecast(named);
   const { config } = trainer;
@@ -22,7 +22,7 @@ export function ForecastPlace({ trainer, quick, apply }: Props) {
   return code ? (
     <code.ForecastFact
       key={trainer.name}
-      config={{ ...config, ...placeConfig(), ...(quick && { dryRun: true }) }}
+      config={{ ...config, ...placementConfig(), ...(quick && { dryRun: true }) }}
       apply={apply}
     />
   ) : (

@@ -1,7 +1,7 @@
 /** The form fields that creating and editing an endpoint share. */
 import type { ComponentChildren } from "preact";
-import { openToWords } from "./address";
-import { type AuthMode, daysTrouble, type Engine, type RetentionMode } from "./model";
+import { openToWords } from "../address";
+import { type AuthMode, daysTrouble, type Engine, type RetentionMode } from "../model";
 
 interface Choice<T extends string> {
   value: T;

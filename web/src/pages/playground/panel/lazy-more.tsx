@@ -8,7 +8,7 @@ import { Button } from "../../../ui/controls/button";
 const useMore = late(() => import("./more"));
 const open = signal(false);
 
-export function MorePlace() {
+export function LazyMore() {
   const code = useMore(open.value);
   if (!features.value.has(FEATURE) && !features.value.has(FORMATS)) return null;
   return (

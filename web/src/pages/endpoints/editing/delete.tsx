@@ -1,16 +1,16 @@
 /** Deletes an endpoint once its name has been typed. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../api/client";
-import type { Deployment } from "../../contract.gen";
-import { clean } from "../../lib/text";
-import { go, href } from "../../router";
-import { Button } from "../../ui/controls/button";
-import { announce } from "../../ui/controls/live";
-import { Field } from "../../ui/controls/switch";
-import { Dialog } from "../../ui/dialog";
-import { ErrorNote } from "../../ui/empty";
-import { placeOf } from "./address";
-import { deleteEndpoint } from "./store";
+import { errorText } from "../../../api/client";
+import type { Deployment } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { go, href } from "../../../router";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { Field } from "../../../ui/controls/switch";
+import { Dialog } from "../../../ui/dialog";
+import { ErrorNote } from "../../../ui/empty";
+import { placeOf } from "../address";
+import { deleteEndpoint } from "../store";
 
 export function Delete({ deployment }: { deployment: Deployment }) {
   const [asking, setAsking] = useState(false);

@@ -1,11 +1,11 @@
 /** The four metrics of a run: loss, progress, time left and speed. */
 import type { ComponentChildren } from "preact";
-import type { Job } from "../../contract.gen";
-import type { Run } from "../../events/run";
-import { now } from "../../lib/clock";
-import { clock, day, duration, loss, number, time } from "../../lib/format";
+import type { Job } from "../../../contract.gen";
+import type { Run } from "../../../events/run";
+import { now } from "../../../lib/clock";
+import { clock, day, duration, loss, number, time } from "../../../lib/format";
+import { isActive, type JobNow, stepsOf } from "../state";
 import { jobTimeLeft, lastFinite, phaseWords, recentMean, shortDuration } from "./pace";
-import { isActive, type JobNow, stepsOf } from "./state";
 
 export function Figures({ job, run, version, status }: JobNow) {
   const { step, total } = stepsOf(job, run);

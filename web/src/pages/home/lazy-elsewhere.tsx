@@ -5,7 +5,7 @@ import { jobs } from "../../store/jobs";
 
 const useElsewhere = late(() => import("./elsewhere"));
 
-export function ElsewherePlace({ paused = false }: { paused?: boolean }) {
+export function LazyElsewhere({ paused = false }: { paused?: boolean }) {
   const any = jobs.value.some(({ status }) => status === "running" || status === "paused");
   const code = useElsewhere(any);
   return code && <code.Elsewhere paused={paused} />;

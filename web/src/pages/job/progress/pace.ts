@@ -1,8 +1,8 @@
 /** The recent speed of a run and its time left; null where they cannot be known. */
-import type { Rows } from "../../events/rows";
-import type { Run } from "../../events/run";
-import { duration } from "../../lib/format";
-import { clean } from "../../lib/text";
+import type { Rows } from "../../../events/rows";
+import type { Run } from "../../../events/run";
+import { duration } from "../../../lib/format";
+import { clean } from "../../../lib/text";
 
 /** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;

@@ -1,7 +1,7 @@
 /** Holds the reader on the page while something is shown that will never be shown again. */
 import { useLayoutEffect } from "preact/hooks";
-import { guardRoute } from "../../router";
-import { confirm, unask } from "../../ui/dialog";
+import { guardRoute } from "../../../router";
+import { confirm, unask } from "../../../ui/dialog";
 
 /** While mounted, closing the tab asks in the browser's own words, and going elsewhere asks `question`. */
 export function useGuard(question: { title: string; text: string; action: string }): void {

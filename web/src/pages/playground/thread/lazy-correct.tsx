@@ -13,7 +13,7 @@ interface Props {
   onClose: () => void;
 }
 
-export function CorrectPlace({ editing, onClose, ...props }: Props) {
+export function LazyCorrect({ editing, onClose, ...props }: Props) {
   const { corrected } = props.answer;
   const some = editing || corrected !== undefined;
   const code = useCorrect(some);

@@ -1,17 +1,17 @@
 /** The API keys of an endpoint: issue, revoke, and when each was last used. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { errorText } from "../../api/client";
-import type { Deployment, DeploymentKey } from "../../contract.gen";
-import { clean } from "../../lib/text";
-import { poll } from "../../store/poll";
-import { Button } from "../../ui/controls/button";
-import { announce } from "../../ui/controls/live";
-import { confirm } from "../../ui/dialog";
-import { ErrorNote } from "../../ui/empty";
-import { Skeleton } from "../../ui/skeleton";
-import { RelativeTime } from "../../ui/time";
+import { errorText } from "../../../api/client";
+import type { Deployment, DeploymentKey } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { poll } from "../../../store/poll";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { confirm } from "../../../ui/dialog";
+import { ErrorNote } from "../../../ui/empty";
+import { Skeleton } from "../../../ui/skeleton";
+import { RelativeTime } from "../../../ui/time";
+import { listKeys, revokeKey } from "../store";
 import { IssueKey } from "./issue-key";
-import { listKeys, revokeKey } from "./store";
 
 const EVERY_MS = 15_000;
 

@@ -1,13 +1,13 @@
 /** Which columns of a data file are the prompt and the answer: two selects, a preview, and one press that writes it. */
 import { useState } from "preact/hooks";
-import { api, errorText } from "../../api/client";
-import type { SettingsWritten, Trainer, UnmappedColumns } from "../../contract.gen";
-import { clean } from "../../lib/text";
-import { forgetEdits, reloadManifest } from "../../store/manifest";
-import { Button } from "../../ui/controls/button";
-import { say } from "../../ui/controls/live";
-import { Field } from "../../ui/controls/switch";
-import { ErrorNote } from "../../ui/empty";
+import { api, errorText } from "../../../api/client";
+import type { SettingsWritten, Trainer, UnmappedColumns } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { forgetEdits, reloadManifest } from "../../../store/manifest";
+import { Button } from "../../../ui/controls/button";
+import { say } from "../../../ui/controls/live";
+import { Field } from "../../../ui/controls/switch";
+import { ErrorNote } from "../../../ui/empty";
 import "./mapping.css";
 
 interface Props {

@@ -1,13 +1,13 @@
 /** Issues a key, and shows it the one time that it can be shown. */
 import { useRef, useState } from "preact/hooks";
-import { errorText } from "../../api/client";
-import { Button } from "../../ui/controls/button";
-import { CopyButton } from "../../ui/controls/copy";
-import { Field } from "../../ui/controls/switch";
-import { confirm, Dialog } from "../../ui/dialog";
+import { errorText } from "../../../api/client";
+import { Button } from "../../../ui/controls/button";
+import { CopyButton } from "../../../ui/controls/copy";
+import { Field } from "../../../ui/controls/switch";
+import { confirm, Dialog } from "../../../ui/dialog";
+import { labelTrouble, MAX_LABEL } from "../model";
+import { createKey } from "../store";
 import { useGuard } from "./guard";
-import { labelTrouble, MAX_LABEL } from "./model";
-import { createKey } from "./store";
 
 export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void }) {
   const [label, setLabel] = useState("");
