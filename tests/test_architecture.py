@@ -168,10 +168,10 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
-        "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
-        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
+        "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
+        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
-        "cli/commands/ssh/fetch", "cli/commands/ssh/run",
+        "cli/commands/ssh",
         # On the other machine: their output is a protocol, and a log.
         "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip

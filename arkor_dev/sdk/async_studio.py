@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from arkor_dev.cli.commands.evaluate import evaluated
-from arkor_dev.cli.commands.export.asking import fetch, finished, order, wanted_of
+from arkor_dev.cli.commands.export.asking import fetch, finished, order
 from arkor_dev.cli.commands.export.run import arriving_in, put_in_place, target_of
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.commands.repeat import parent_of
@@ -351,11 +351,11 @@ class AsyncAdapter:
         in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.
         """
         target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
-        backend, job = self._studio.backend, await self._run.details()
-        which: int | str = "final" if self._step is None else self._step
-        export = await order(
-            backend, self._run.id, wanted_of(job, form, which, quantization, strength), attended=True
-        )
+        backend = self._studio.backend
+        wanted: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
+        wanted["strength"] = None if strength == 1 else strength
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        export = await order(backend, self._run.id, wanted, attended=True)
 
         async def take(export: dict[str, Any]) -> None:
             with arriving_in(target) as folder:
@@ -363,7 +363,7 @@ class AsyncAdapter:
                 put_in_place(folder, target)
 
         try:
-            export = await finished(backend, self._run.id, str(export["id"]), take)
+            export = await finished(backend, self._run.id, str(export["id"]), take, quiet=True)
         finally:
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))

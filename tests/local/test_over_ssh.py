@@ -19,7 +19,7 @@ from arkor_dev.connection.ssh import package
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.follow import JobEvent, follow
-from tests.support.daemon import free_port, running_daemon
+from tests.support.daemon import running_daemon
 from tests.support.processes import gone
 from tests.support.sshd import HOST, Sshd, running_sshd
 from tests.support.waiting import until
@@ -28,7 +28,7 @@ from .conftest import make_project
 from .tiny_model import chats, write_jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.identity.local_backend import Notice
@@ -61,9 +61,9 @@ def project(tmp_path: Path, tiny: Path) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_port: Callable[[], int]) -> Iterator[Sshd]:
     """The other machine."""
-    with running_sshd(tmp_path / "sshd", free_port(), monkeypatch) as server:
+    with running_sshd(tmp_path / "sshd", held_port(), monkeypatch) as server:
         yield server
 
 
@@ -109,11 +109,15 @@ def descriptors(pid: int) -> set[str]:
 
 
 async def test_a_job_trains_on_after_the_laptop_is_closed(
-    server: Sshd, launch: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+    server: Sshd,
+    launch: Settings,
+    project: Path,
+    held_port: Callable[[], int],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     # The first start installs, and Run is pressed; then the laptop is closed.
     arguments = ("--project", str(project))
-    async with running_daemon(launch.home, free_port(), *arguments) as daemon:
+    async with running_daemon(launch.home, held_port(), *arguments) as daemon:
         async with daemon.stream("POST", "/api/train", json={"trainer": "parrot"}) as answer:
             assert answer.status == 200, await answer.text()
             async for line in answer.content:

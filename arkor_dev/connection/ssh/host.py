@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, UnavailableError
-from arkor_dev.contract.placement.ssh_host import SSH_HOST
+from arkor_dev.contract.placement import SSH_HOST
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.placement.address import ADDRESS, CLUSTER, HERE, STORAGE
-from arkor_dev.contract.placement.ssh_host import PYTHON, SSH, SSH_HOST, SSH_PYTHON
-from arkor_dev.contract.placement.storage import SHARED_STORAGE
+from arkor_dev.contract.placement import (
+    ADDRESS,
+    CLUSTER,
+    HERE,
+    PYTHON,
+    SHARED_STORAGE,
+    SSH,
+    SSH_HOST,
+    SSH_PYTHON,
+    STORAGE,
+)
 
 from .one_table import load_table
 

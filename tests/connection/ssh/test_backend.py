@@ -16,7 +16,6 @@ from arkor_dev.connection.ssh import backend, package
 from arkor_dev.connection.ssh.backend import SshBackend, look
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
-from tests.support.daemon import free_port
 from tests.support.processes import script
 from tests.support.sshd import HOST, running_sshd
 
@@ -45,7 +44,7 @@ async def fault_of(launch: Settings) -> str:
 
 
 async def test_what_can_be_wrong_there(
-    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     toml = launch.project / "arkor.toml"
     sockets = Path(tempfile.mkdtemp(dir="/tmp"))  # a socket's path has to be short
@@ -53,7 +52,7 @@ async def test_what_can_be_wrong_there(
     only_a_shell = tmp_path / "far-bin"
     only_a_shell.mkdir()
     (only_a_shell / "sh").symlink_to("/bin/sh")
-    with running_sshd(tmp_path / "sshd", free_port(), monkeypatch, path=str(only_a_shell)) as server:
+    with running_sshd(tmp_path / "sshd", unused_tcp_port, monkeypatch, path=str(only_a_shell)) as server:
         (server.folder / "known_hosts").unlink()
         assert "is not known here, and is not accepted without you" in await fault_of(launch)
         assert not (server.folder / "known_hosts").exists(), "nothing was accepted"
@@ -152,7 +151,7 @@ async def test_a_server_that_forwards_no_sockets(
 
 
 async def test_much_is_sent_only_after_asking(
-    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setattr(backend, "ASK_BYTES", 10)
     monkeypatch.setattr(package, "MODULES", ())  # the other Pythons of the tests have no torch
@@ -167,7 +166,7 @@ async def test_much_is_sent_only_after_asking(
         return False
 
     notices: list[Notice] = []
-    with running_sshd(tmp_path / "sshd", free_port(), monkeypatch) as server:
+    with running_sshd(tmp_path / "sshd", unused_tcp_port, monkeypatch) as server:
         with pytest.raises(ArkorError, match=r"^Nothing was sent to gpu-box\."):
             async with SshBackend(launch, notices.append, ask):
                 pass

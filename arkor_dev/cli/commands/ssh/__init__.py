@@ -1,1 +1,0 @@
-"""``arkor-dev ssh``: what ``--ssh`` has put on another machine, and what runs there."""
