@@ -119,6 +119,8 @@ class Run:
         self.trainable = list(weights.values())
         if self.parent:
             take_weights(weights, self.parent)
+        if self.parent or self.begun:
+            self.loss.hold_start([*self.train, *self.held_out])
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16 has so small a range that gradients vanish in it.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)

@@ -256,6 +256,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
+            **run.plan.method,
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,
