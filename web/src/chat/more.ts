@@ -65,12 +65,12 @@ export const stopsOf = (lines: string): string[] =>
 
 /** OpenAI's tools, or null for what is none: a list of objects, each with the name of a function. */
 export function toolsOf(value: unknown): object[] | null {
-  const named = (tool: unknown): tool is object =>
+  const hasName = (tool: unknown): tool is object =>
     isObject(tool) && isObject(tool.function) && typeof tool.function.name === "string";
   return Array.isArray(value) &&
     value.length > 0 &&
     value.length <= MOST_TOOLS &&
-    value.every(named) &&
+    value.every(hasName) &&
     JSON.stringify(value).length <= MOST_JSON
     ? value
     : null;

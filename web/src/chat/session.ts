@@ -95,10 +95,10 @@ function ask(conversation: Conversation, turn: Turn): void {
 
 async function answer(turnId: string, column: number, exact = false): Promise<void> {
   const { id, targets, params, system, more: set } = current.peek();
-  const asked = targets[column];
+  const wanted = targets[column];
   const key = keyOf(id, turnId, column);
-  if (!asked || running.peek().has(key)) return;
-  const target = answerable(asked, features.peek(), jobs.peek());
+  if (!wanted || running.peek().has(key)) return;
+  const target = answerable(wanted, features.peek(), jobs.peek());
   const more = sentOf(set, features.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
   if (exact) body.engine = "exact";

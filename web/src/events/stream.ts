@@ -125,13 +125,13 @@ export class JobStream {
     const away = whenHidden(() => cut.abort());
     const inner = AbortSignal.any([signal, cut.signal]);
     try {
-      const place = this.#place(this.#cursor ?? "");
-      const query = new URLSearchParams({ after: place });
+      const cursor = this.#place(this.#cursor ?? "");
+      const query = new URLSearchParams({ after: cursor });
       const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
         signal: inner,
       });
-      if (response.headers.get(FROM_HEADER) !== place) throw new HistoryChanged();
-      this.#cursor = place;
+      if (response.headers.get(FROM_HEADER) !== cursor) throw new HistoryChanged();
+      this.#cursor = cursor;
       this.#live();
       await this.#read(response, READ_INTERVAL_MS, short ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");

@@ -24,9 +24,9 @@ export function indentJson(text: string): Piece[] {
   let plain = "";
   let depth = 0;
   const line = (): string => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
-  tokens.forEach((token, place) => {
-    const before = tokens[place - 1] ?? ",";
-    const next = tokens[place + 1];
+  tokens.forEach((token, index) => {
+    const before = tokens[index - 1] ?? ",";
+    const next = tokens[index + 1];
     if (token === "{" || token === "[") {
       depth += 1;
       plain += token;

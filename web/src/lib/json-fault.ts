@@ -31,29 +31,29 @@ export function jsonFault(text: string): JsonFault | null {
     open.length === 0 ? "nothing" : open.at(-1) === "{" ? "more" : "further";
   while (true) {
     TOKEN.lastIndex = at;
-    const found = TOKEN.exec(text);
-    const [, mark, string] = found ?? [];
-    if (!found) break;
-    const place = wanted;
-    if (place === "value" || place === "item") {
+    const match = TOKEN.exec(text);
+    const [, mark, string] = match ?? [];
+    if (!match) break;
+    const expected = wanted;
+    if (expected === "value" || expected === "item") {
       if (mark === "{" || mark === "[") {
         open.push(mark);
         wanted = mark === "{" ? "first" : "item";
       } else if (mark === undefined) wanted = after();
-      else if (mark === "]" && place === "item") {
+      else if (mark === "]" && expected === "item") {
         open.pop();
         wanted = after();
       } else break;
-    } else if ((place === "key" || place === "first") && string !== undefined) wanted = "colon";
-    else if (place === "colon" && mark === ":") wanted = "value";
-    else if ((place === "more" || place === "first") && mark === "}") {
+    } else if ((expected === "key" || expected === "first") && string !== undefined) wanted = "colon";
+    else if (expected === "colon" && mark === ":") wanted = "value";
+    else if ((expected === "more" || expected === "first") && mark === "}") {
       open.pop();
       wanted = after();
-    } else if (place === "further" && mark === "]") {
+    } else if (expected === "further" && mark === "]") {
       open.pop();
       wanted = after();
-    } else if (place === "more" && mark === ",") wanted = "key";
-    else if (place === "further" && mark === ",") wanted = "value";
+    } else if (expected === "more" && mark === ",") wanted = "key";
+    else if (expected === "further" && mark === ",") wanted = "value";
     else break;
     at = TOKEN.lastIndex;
   }

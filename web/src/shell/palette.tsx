@@ -85,14 +85,14 @@ const EVERYWHERE: readonly (string | undefined)[] = ["Everywhere", "Pages"];
 
 /** What can be done on the page that is shown stands before what can be done anywhere. */
 function find(typed: string): Entry[] {
-  const shown = availableActions().filter((action) => !action.hidden);
+  const actions = availableActions().filter((action) => !action.hidden);
   const rank = ({ first, section }: Action): number => (first ? 0 : EVERYWHERE.includes(section) ? 2 : 1);
-  const offered = shown.toSorted((a, b) => rank(a) - rank(b));
+  const offered = actions.toSorted((a, b) => rank(a) - rank(b));
   const open = typed.trim() === "";
   const acts = best(offered, (action) => [action.label], typed, open ? offered.length : MOST);
-  const found = best(jobs.value, (job) => [job.name, job.id], typed, open ? 5 : MOST);
+  const matches = best(jobs.value, (job) => [job.name, job.id], typed, open ? 5 : MOST);
   const entries: Entry[] = acts.map((action) => ({ kind: "action", action }));
-  const asJobs: Entry[] = found.map((job) => ({ kind: "job", job }));
+  const asJobs: Entry[] = matches.map((job) => ({ kind: "job", job }));
   return open ? [...entries, ...asJobs] : [...asJobs, ...entries];
 }
 

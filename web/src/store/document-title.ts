@@ -28,11 +28,11 @@ const TONES = {
 export function startTitle(): void {
   effect(() => {
     const end = unseenEnd.value;
-    const shown = page.value;
+    const title = page.value;
     document.title = end
       ? `${WORDS[end.status] ?? clean(end.status, 20)}: ${clean(end.name, 60)}`
-      : shown
-        ? `${shown} · Arkor Studio`
+      : title
+        ? `${title} · Arkor Studio`
         : "Arkor Studio";
   });
   effect(() => {

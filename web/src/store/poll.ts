@@ -34,7 +34,7 @@ export function poll(
     return running;
   };
   const now = (): Promise<void> => (running ? running.then(run) : run());
-  const shown = (): void => {
+  const onVisible = (): void => {
     if (document.hidden) plan();
     else void run();
   };
@@ -44,7 +44,7 @@ export function poll(
     gone = connection.value === "gone";
     if (back) void untracked(document.hidden ? plan : now);
   });
-  document.addEventListener("visibilitychange", shown);
+  document.addEventListener("visibilitychange", onVisible);
   void run();
   return {
     now,
@@ -52,7 +52,7 @@ export function poll(
       stopped = true;
       unfollow();
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", shown);
+      document.removeEventListener("visibilitychange", onVisible);
     },
   };
 }

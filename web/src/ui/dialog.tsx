@@ -75,28 +75,28 @@ interface Question {
   answer: (yes: boolean) => void;
 }
 
-const asked = signal<Question | null>(null);
+const current = signal<Question | null>(null);
 
 /** Takes back the question that stands, as if it had been answered with no. */
 export function unask(): void {
-  asked.peek()?.answer(false);
-  asked.value = null;
+  current.peek()?.answer(false);
+  current.value = null;
 }
 
 /** Asks before something that cannot be undone; true when the action's button was pressed. */
 export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
   unask();
   return new Promise((answer) => {
-    asked.value = { ...question, answer };
+    current.value = { ...question, answer };
   });
 }
 
 /** Where `confirm` shows itself; once, in the shell. */
 export function Confirmation() {
-  const question = asked.value;
+  const question = current.value;
   if (!question) return null;
   const close = (yes: boolean): void => {
-    asked.value = null;
+    current.value = null;
     question.answer(yes);
   };
   const kind: ButtonKind = question.danger ? "danger" : "primary";

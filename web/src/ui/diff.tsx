@@ -52,9 +52,9 @@ export function WriteDialog({ post, written, onClose }: WriteProps) {
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   // What is written is what was shown when the dialog was opened, whatever the page reads meanwhile.
-  const [asked] = useState(() => post);
+  const [send] = useState(() => post);
   useEffect(() => {
-    asked(true).then(
+    send(true).then(
       (answer) => setDiff(answer.diff),
       (fault: unknown) => setError(wordsOf(fault)),
     );
@@ -62,7 +62,7 @@ export function WriteDialog({ post, written, onClose }: WriteProps) {
   const write = async (): Promise<void> => {
     setBusy(true);
     try {
-      await asked(false);
+      await send(false);
       await written();
       say("Written to arkor.toml");
       onClose();

@@ -45,8 +45,8 @@ export function toneOf(verdict: unknown): string {
 
 /** How good an evaluation is beside others: by its verdict, then by what was gained, less what was lost in general. */
 export function goodness(evaluation: Partial<Evaluation> | undefined): number | null {
-  const place = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
+  const rank = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
   const gain = finite(evaluation?.heldOut?.difference?.mean) ?? 0;
   const lost = Math.min(0, finite(evaluation?.general?.difference?.mean) ?? 0);
-  return place < 0 ? null : place + Math.atan(gain + lost) / 4;
+  return rank < 0 ? null : rank + Math.atan(gain + lost) / 4;
 }

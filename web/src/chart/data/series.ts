@@ -157,10 +157,10 @@ export class Series {
     const at = step.at(row);
     if (this.mode === "step") return at + this.shift;
     if (this.mode === "epoch") {
-      const told = epoch.at(row);
-      if (told - told !== 0) return at * this.#epochs;
-      if (at > 0) this.#epochs = told / at;
-      return told;
+      const reported = epoch.at(row);
+      if (reported - reported !== 0) return at * this.#epochs;
+      if (at > 0) this.#epochs = reported / at;
+      return reported;
     }
     return this.mode === "wall" ? time.at(row) : time.at(row) - this.origin;
   }

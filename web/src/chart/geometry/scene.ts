@@ -183,9 +183,9 @@ function checkpointMarks(
 ): { step: number; x: number }[] {
   const marks: { step: number; x: number }[] = [];
   for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
-    const place = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
-    const at = x.map(place);
-    if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
+    const value = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
+    const at = x.map(value);
+    if (value >= x.from && value <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
       marks.push({ step, x: at });
   }
   return marks.reverse();

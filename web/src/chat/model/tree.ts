@@ -144,8 +144,8 @@ export function showTargets(
   const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
   const columns: number[] = [];
   let next = conversation;
-  targets.forEach((target, place) => {
-    const own = taken[place] ?? -1;
+  targets.forEach((target, index) => {
+    const own = taken[index] ?? -1;
     const free = [0, 1].find((column) => !columns.includes(column) && !taken.includes(column)) ?? 0;
     const column = own >= 0 && !columns.includes(own) ? own : free;
     columns.push(column);

@@ -135,8 +135,8 @@ const findConversation = async (id: string): Promise<Conversation | undefined> =
 
 /** Every conversation of the list, newest first. */
 export async function allConversations(): Promise<Conversation[]> {
-  const found = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
-  return found.filter((each) => each !== undefined);
+  const read = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
+  return read.filter((each) => each !== undefined);
 }
 
 /** What was asked last: in the open conversation, else in the newest one; null before the first question. */
@@ -150,11 +150,11 @@ export async function lastQuestion(): Promise<string | null> {
 
 /** Opens a conversation; false when it is gone. */
 export async function openConversation(id: string): Promise<boolean> {
-  const found = await findConversation(id);
-  if (!found) return false;
+  const read = await findConversation(id);
+  if (!read) return false;
   const elsewhere = !opened.has(id) && (await isBeingAnswered(id));
-  if (!opened.has(id)) opened.set(id, elsewhere ? found : markCutAnswers(found));
-  current.value = opened.get(id) ?? found;
+  if (!opened.has(id)) opened.set(id, elsewhere ? read : markCutAnswers(read));
+  current.value = opened.get(id) ?? read;
   if (elsewhere) void answersEnded(id).then(() => mergeFromStorage(id));
   return true;
 }

@@ -35,8 +35,8 @@ export async function pairFor(
   const order: readonly Side[] = toss() ? ["one", "other"] : ["other", "one"];
   const leftIs: Side = toss() ? "one" : "other";
   // Both at once: who is asked second would be as late as the first is long.
-  const said = await Promise.all(order.map((side) => ask(question, targets[side], signal)));
-  const [left, right] = order[0] === leftIs ? said : said.toReversed();
+  const texts = await Promise.all(order.map((side) => ask(question, targets[side], signal)));
+  const [left, right] = order[0] === leftIs ? texts : texts.toReversed();
   return { question: question.text, left: left ?? "", right: right ?? "", leftIs };
 }
 
@@ -51,9 +51,9 @@ export class Pairs {
   ) {}
 
   /** The pair of that place; after it the next one is on its way. A pair that could not be had is asked for anew. */
-  async at(place: number): Promise<Pair> {
-    const pair = await this.#get(place);
-    if (place + 1 < this.questions.length) void this.#get(place + 1).catch(() => undefined);
+  async at(index: number): Promise<Pair> {
+    const pair = await this.#get(index);
+    if (index + 1 < this.questions.length) void this.#get(index + 1).catch(() => undefined);
     return pair;
   }
 
@@ -61,12 +61,12 @@ export class Pairs {
     this.#abort.abort();
   }
 
-  #get(place: number): Promise<Pair> {
-    let pair = this.#made.get(place);
+  #get(index: number): Promise<Pair> {
+    let pair = this.#made.get(index);
     if (!pair) {
-      pair = this.make(this.questions[place]!, this.#abort.signal);
-      this.#made.set(place, pair);
-      pair.catch(() => this.#made.delete(place));
+      pair = this.make(this.questions[index]!, this.#abort.signal);
+      this.#made.set(index, pair);
+      pair.catch(() => this.#made.delete(index));
     }
     return pair;
   }
@@ -92,10 +92,10 @@ export function distinct(questions: readonly Question[]): Question[] {
 
 /** The questions in an order that is another each time. */
 export function shuffled(questions: readonly Question[], toss: () => number = Math.random): Question[] {
-  const found = [...questions];
-  for (let last = found.length - 1; last > 0; last -= 1) {
+  const shuffled = [...questions];
+  for (let last = shuffled.length - 1; last > 0; last -= 1) {
     const other = Math.floor(toss() * (last + 1));
-    [found[last], found[other]] = [found[other]!, found[last]!];
+    [shuffled[last], shuffled[other]] = [shuffled[other]!, shuffled[last]!];
   }
-  return found;
+  return shuffled;
 }

@@ -56,13 +56,13 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
 }
 
 /** What was said up to the question, where the backend tells it. */
-function messagesOf(told: unknown): ChatMessage[] | null {
-  if (!Array.isArray(told)) return null;
-  const messages = told.filter(
+function messagesOf(sent: unknown): ChatMessage[] | null {
+  if (!Array.isArray(sent)) return null;
+  const messages = sent.filter(
     (each): each is ChatMessage =>
       isObject(each) && typeof each.role === "string" && typeof each.content === "string",
   );
-  return messages.length === told.length && messages.at(-1)?.role === "user" ? messages : null;
+  return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
 
 /** Sends ballots one after another; those that could not be kept wait for the next try. */

@@ -18,7 +18,7 @@ export type Judgement = "left" | "right" | "tie" | "skip";
 
 interface Props {
   pairs: Pairs;
-  place: number;
+  index: number;
   next: (pair: Pair, judgement: Judgement) => void;
   /** Goes on where there is no pair. */
   skip: () => void;
@@ -31,21 +31,21 @@ const ACTIONS = [
 ] as const;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as const;
 
-export function Voting({ pairs, place, next, skip }: Props) {
-  const [got, setGot] = useState<{ pairs: Pairs; place: number; pair: Pair | null } | null>(null);
+export function Voting({ pairs, index, next, skip }: Props) {
+  const [got, setGot] = useState<{ pairs: Pairs; index: number; pair: Pair | null } | null>(null);
   const box = useRef<HTMLElement>(null);
   // What came for another question is not this one's.
-  const here = got !== null && got.pairs === pairs && got.place === place ? got : null;
+  const here = got !== null && got.pairs === pairs && got.index === index ? got : null;
   const pair = here?.pair ?? null;
   const failed = here !== null && pair === null;
   const look = (): void => {
     setGot(null);
-    pairs.at(place).then(
-      (found) => setGot({ pairs, place, pair: found }),
-      () => setGot({ pairs, place, pair: null }),
+    pairs.at(index).then(
+      (found) => setGot({ pairs, index, pair: found }),
+      () => setGot({ pairs, index, pair: null }),
     );
   };
-  useEffect(look, [pairs, place]);
+  useEffect(look, [pairs, index]);
   useEffect(() => box.current?.focus({ preventScroll: true }), []);
   const judge = (judgement: Judgement): void => {
     if (pair) next(pair, judgement);
@@ -62,17 +62,17 @@ export function Voting({ pairs, place, next, skip }: Props) {
       run: () => judge(judgement),
     })),
   );
-  const question = pairs.questions[place]?.text ?? "";
+  const question = pairs.questions[index]?.text ?? "";
   const alike = pair !== null && pair.left.trim() === pair.right.trim();
   return (
     <section
       ref={box}
       tabIndex={-1}
       class="blind-question"
-      aria-label={`Question ${place + 1} of ${pairs.questions.length}`}
+      aria-label={`Question ${index + 1} of ${pairs.questions.length}`}
     >
       <p class="hint num">
-        Question {place + 1} of {pairs.questions.length}
+        Question {index + 1} of {pairs.questions.length}
       </p>
       <p style={styles.asked} dir="auto">
         {cleanBlock(question, QUESTION)}

@@ -14,13 +14,13 @@ const ORDER = ["error", "warning", "note"];
 
 /** Both lists as one: what the rows say, and what the tokenizer does; what both have found counts once. */
 export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
-  const found = new Map(ofTokens.map((finding) => [finding.code, finding]));
+  const byCode = new Map(ofTokens.map((finding) => [finding.code, finding]));
   // The tokenizer's list only has that a row cannot be read; the rows' own says why, in several findings.
   const faulty = ofRows.filter(({ level }) => level === "error").reduce((sum, { count }) => sum + count, 0);
-  if (faulty >= (found.get(UNREADABLE)?.count ?? 0)) found.delete(UNREADABLE);
+  if (faulty >= (byCode.get(UNREADABLE)?.count ?? 0)) byCode.delete(UNREADABLE);
   for (const finding of ofRows)
-    if (finding.count >= (found.get(finding.code)?.count ?? 0)) found.set(finding.code, finding);
-  return [...found.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
+    if (finding.count >= (byCode.get(finding.code)?.count ?? 0)) byCode.set(finding.code, finding);
+  return [...byCode.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
 }
 
 interface Props {

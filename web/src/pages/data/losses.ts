@@ -22,8 +22,8 @@ export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
     losses.rows += count;
     losses.tokens += count * (length - cut);
   }
-  for (let place = cut; place < learned.length; place += 1) losses.learned += learned[place]!;
-  for (let place = cut; place < first.length; place += 1) losses.empty += first[place]!;
+  for (let index = cut; index < learned.length; index += 1) losses.learned += learned[index]!;
+  for (let index = cut; index < first.length; index += 1) losses.empty += first[index]!;
   return losses;
 }
 

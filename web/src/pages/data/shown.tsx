@@ -23,13 +23,13 @@ import type { OpenedView, Search } from "./view";
 const FALLBACK_CUT = 512;
 
 export function Progress({ view }: { view: DatasetView | null }) {
-  const told = view?.progress;
+  const progress = view?.progress;
   if (!view || view.state === "ready") return null;
   if (view.state === "opening") {
-    const share = told?.total ? ` ${Math.floor((100 * told.done) / told.total)} %` : "";
+    const share = progress?.total ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : "";
     return (
       <p class="hint num" role="status">
-        {told ? `${clean(told.label, 200)}${share}` : "Loading the tokenizer"}
+        {progress ? `${clean(progress.label, 200)}${share}` : "Loading the tokenizer"}
       </p>
     );
   }
@@ -50,8 +50,8 @@ export function Shown({
   view: DatasetView;
   trainer: Trainer;
 }) {
-  const asked = Number(route.value.query.get("row")) || 1;
-  const chosen = Math.min(Math.max(1, asked), view.indexed);
+  const requested = Number(route.value.query.get("row")) || 1;
+  const chosen = Math.min(Math.max(1, requested), view.indexed);
   const [moved, setMoved] = useState<number | null>(null);
   const cut = moved ?? view.maxLength ?? FALLBACK_CUT;
   const lengths = opened.lengths.value;

@@ -27,12 +27,12 @@ export function Detail({ deployment }: { deployment: Deployment }) {
   const trouble = useTrouble(deployment);
   const slug = clean(deployment.slug, 60);
   /** Whether the backend accepted the change. */
-  const change = async (body: EndpointChange, said: string): Promise<boolean> => {
+  const change = async (body: EndpointChange, message: string): Promise<boolean> => {
     setBusy(true);
     setError(null);
     try {
       await updateEndpoint(deployment.id, body);
-      announce(said);
+      announce(message);
       return true;
     } catch (fault) {
       setError(errorText(fault));

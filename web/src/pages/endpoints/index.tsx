@@ -62,13 +62,13 @@ export default function Endpoints() {
 }
 
 /** Focuses the heading when another endpoint is opened, as a change of page does. */
-function useNameFocus(shown: string | null): void {
-  const before = useRef(shown);
+function useNameFocus(page: string | null): void {
+  const before = useRef(page);
   useLayoutEffect(() => {
-    if (before.current === shown) return;
-    before.current = shown;
+    if (before.current === page) return;
+    before.current = page;
     document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
-  }, [shown]);
+  }, [page]);
 }
 
 function Page({ action, children }: { action?: boolean; children: ComponentChildren }) {

@@ -34,9 +34,9 @@ function Empty() {
     setBusy(what);
     setError(null);
     try {
-      const said = await action();
+      const message = await action();
       await reloadManifest();
-      announce(said);
+      announce(message);
     } catch (fault) {
       setError(errorText(fault));
     }

@@ -6,7 +6,7 @@ import { features } from "../../store/features";
 const useCluster = late(() => import("./cluster"));
 
 export function LazyCluster() {
-  const named = features.value.has("placement");
-  const code = useCluster(named);
+  const offered = features.value.has("placement");
+  const code = useCluster(offered);
   return code ? <code.ClusterChoice /> : null;
 }

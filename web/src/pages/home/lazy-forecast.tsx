@@ -14,10 +14,10 @@ interface Props {
 }
 
 export function LazyForecast({ trainer, quick, apply }: Props) {
-  const named = features.value.has("forecast");
-  const code = useForecast(named);
+  const offered = features.value.has("forecast");
+  const code = useForecast(offered);
   const { config } = trainer;
-  if (!named || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
+  if (!offered || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
   // A column of its own from the start on: nothing may move when the estimate comes.
   return code ? (
     <code.ForecastFact

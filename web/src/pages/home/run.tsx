@@ -58,7 +58,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const ended = output.ending.value !== null || run.state === "ended";
   const gone = jobsState.value.loaded && jobId !== null && job === undefined;
   const log = picked ?? (seen && (typescript || (ended && !jobId)));
-  const shown = useOutput(log);
+  const loaded = useOutput(log);
   useEffect(() => {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
@@ -84,11 +84,11 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     setQuery({ dry: null });
   }, [jobId]);
 
-  const attempt = async (action: () => Promise<void>, said: string): Promise<void> => {
+  const attempt = async (action: () => Promise<void>, message: string): Promise<void> => {
     setError(null);
     try {
       await action();
-      announce(said);
+      announce(message);
     } catch (problem) {
       setError(errorText(problem));
     }
@@ -167,7 +167,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
           </Button>
         )}
       </div>
-      {shown && <shown.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
+      {loaded && <loaded.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
     </section>
   );
 }
@@ -190,14 +190,14 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const since = time(run.started);
   if (!ending && run.state !== "ended") {
     const queued = job?.status === "queued";
-    const place = ordinal(job?.queue?.position);
+    const position = ordinal(job?.queue?.position);
     const word =
       run.state === "stopping"
         ? "Stopping"
         : output.version.value === 0
           ? "Connecting"
           : queued
-            ? `Queued${place && `, ${place}`}`
+            ? `Queued${position && `, ${position}`}`
             : "Running";
     return (
       <span class="row num home-output-state">

@@ -42,7 +42,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const [all, setAll] = useState(false);
   const saved = [...run.artifacts.map((artifact) => finalOf(id, artifact)), ...checkpointsOf(id, run)];
   if (saved.length === 0) return null;
-  const shown = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
+  const visible = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
   const better = bestStep(job);
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
@@ -68,7 +68,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           </tr>
         </thead>
         <tbody>
-          {shown.map((one) => (
+          {visible.map((one) => (
             <tr key={`${one.name} ${one.step}`}>
               <th scope="row">
                 {one.name}
@@ -104,7 +104,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           ))}
         </tbody>
       </table>
-      {saved.length > shown.length && (
+      {saved.length > visible.length && (
         <Button small kind="quiet" onClick={() => setAll(true)}>
           Show all {number(saved.length)}
         </Button>

@@ -37,10 +37,11 @@ export function isActive(status: string): boolean {
 export function stepsOf(job: Job | undefined, run: Run): { step: number | null; total: number | null } {
   const seen = run.lastStep;
   const step = Number.isFinite(seen) ? seen : (job?.metrics?.step ?? null);
-  const told = [run.metadata.totalSteps, job?.metrics?.totalSteps, job?.config?.maxSteps];
+  const totals = [run.metadata.totalSteps, job?.metrics?.totalSteps, job?.config?.maxSteps];
   const total =
-    told.find((value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0) ??
-    null;
+    totals.find(
+      (value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0,
+    ) ?? null;
   return { step, total };
 }
 

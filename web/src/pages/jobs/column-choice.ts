@@ -61,10 +61,10 @@ export function columnsIn(room: number, jobs: readonly Job[], ordered: Column): 
 }
 
 /** The columns that can be chosen, as a menu; `shown` are those in the table. */
-export const columnItems = (shown: readonly Column[]): MenuItem[] =>
+export const columnItems = (visible: readonly Column[]): MenuItem[] =>
   COLUMNS.filter(({ rank }) => rank !== undefined).map((column) => {
     const { name, header } = column;
-    const on = shown.includes(column);
+    const on = visible.includes(column);
     return {
       label: header,
       ticked: on,

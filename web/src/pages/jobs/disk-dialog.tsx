@@ -100,7 +100,7 @@ function spareOf(disk: Disk): { what: string; size: number }[] {
 function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
   const [asks, setAsks] = useState(false);
   const [works, setWorks] = useState(false);
-  const [said, setSaid] = useState("");
+  const [status, setStatus] = useState("");
   const [error, setError] = useState("");
   const spare = spareOf(disk);
   const total = bytes(spare.reduce((sum, { size }) => sum + size, 0));
@@ -109,7 +109,7 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
     setError("");
     try {
       const { freed } = await api<{ freed: number }>("/disk/clean", { method: "POST" });
-      setSaid(`${bytes(freed)} removed.`);
+      setStatus(`${bytes(freed)} removed.`);
       setAsks(false);
       await done();
     } catch (fault) {
@@ -145,7 +145,7 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
           </Button>
         )
       )}
-      <p role="status">{said}</p>
+      <p role="status">{status}</p>
       {error && <ErrorNote title="Not everything could be removed" error={error} />}
     </section>
   );

@@ -49,11 +49,11 @@ export default function Jobs() {
   const starred = query.has("starred");
   const tags = useMemo(() => countTags(all), [all]);
   const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
-  const found = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
-  const counts = useMemo(() => countByStatus(found), [found]);
+  const matches = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
+  const counts = useMemo(() => countByStatus(matches), [matches]);
   const list = useMemo(
-    () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
-    [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
+    () => sorted(status ? matches.filter((job) => job.status === status) : matches, order, Date.now()),
+    [matches, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
   const columns = columnsFor(all, order.column);
   const problem = useSignal<{ id: string; title: string; text: string } | null>(null);
@@ -160,7 +160,7 @@ export default function Jobs() {
   const counted = (value: string, label: string, count: number) =>
     loaded ? { value, label, count } : { value, label };
   const chips = [
-    counted("", "All", found.length),
+    counted("", "All", matches.length),
     ...[...counts].map(([value, count]) => counted(value, statusWord(value), count)),
   ];
   return (

@@ -79,7 +79,7 @@ export function VirtualRows({
     }
     measure();
   };
-  const place = (): void => {
+  const position = (): void => {
     const node = box.current;
     if (node && follow && atEnd.current) node.scrollTop = node.scrollHeight;
     measure();
@@ -89,12 +89,12 @@ export function VirtualRows({
     gone.current = dropped;
     if (moved !== 0 && box.current && !atEnd.current) box.current.scrollTop -= moved;
     // The first time the observer does it, once all is laid out and before it is painted; asked here, it would be laid out twice.
-    if (view.height > 0) place();
+    if (view.height > 0) position();
   }, [count, rowHeight, follow, dropped]);
   useLayoutEffect(() => {
     const node = box.current;
     if (!node) return undefined;
-    const observer = new ResizeObserver(place);
+    const observer = new ResizeObserver(position);
     observer.observe(node);
     return () => observer.disconnect();
   }, [follow]);

@@ -28,7 +28,7 @@ export function useForecast(config: JobConfig): Asked {
   useEffect(() => {
     if (over) return undefined;
     let stopped = false;
-    const told = (next: Forecast): void => {
+    const take = (next: Forecast): void => {
       if (stopped) return;
       current.current = next;
       setForecast(next);
@@ -36,11 +36,11 @@ export function useForecast(config: JobConfig): Asked {
     const ask = async (): Promise<void> => {
       try {
         const body = { config: JSON.parse(key) as JobConfig };
-        told((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
+        take((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
       } catch (problem) {
         // A daemon that is away is shown elsewhere, and what was known stays.
         if (!(problem instanceof ApiError) || problem.status !== 0)
-          told({ state: "failed", error: errorText(problem) });
+          take({ state: "failed", error: errorText(problem) });
       }
     };
     const every = (): number => {

@@ -94,9 +94,9 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 }
 
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
-  const [said, row] = [config[field], BY_FIELD.get(other)!];
+  const [own, row] = [config[field], BY_FIELD.get(other)!];
   // No, zero and nothing say nothing.
-  if (!said || same(said, []) || same(said, BY_FIELD.get(field)!.default)) return false;
+  if (!own || same(own, []) || same(own, BY_FIELD.get(field)!.default)) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;

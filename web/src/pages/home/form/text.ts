@@ -37,8 +37,8 @@ function memberText(value: unknown): string {
 
 function unquoted(member: string): string {
   try {
-    const said: unknown = JSON.parse(member);
-    return typeof said === "string" ? said : member;
+    const parsed: unknown = JSON.parse(member);
+    return typeof parsed === "string" ? parsed : member;
   } catch {
     return member;
   }

@@ -28,7 +28,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const wanted = pointed ?? chosen;
   const step = wanted === null ? steps.at(-1) : newestAt(steps, wanted);
   if (step === undefined) return null;
-  const place = steps.indexOf(step);
+  const index = steps.indexOf(step);
   const target = targetOf(id, job, run, step);
   return (
     <section class="answers" aria-label="Answers">
@@ -46,7 +46,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
             min={0}
             max={steps.length - 1}
             step={1}
-            value={place}
+            value={index}
             label="Step of the answers"
             valueText={nameOf(step)}
             onInput={(next) => {
@@ -117,8 +117,8 @@ function Asked({ prompt, steps, step, target, marked }: AskedProps) {
         <details class="answers-before">
           <summary>Earlier messages</summary>
           <dl>
-            {prompt.before.map((turn, place) => (
-              <div key={place}>
+            {prompt.before.map((turn, index) => (
+              <div key={index}>
                 <dt>{turn.role}</dt>
                 <dd dir="auto">{cleanBlock(turn.content, TEXT)}</dd>
               </div>
@@ -199,7 +199,7 @@ function Column({ name, answer, before, marked = false }: ColumnProps) {
   );
 }
 
-function pieceOf({ text, kind }: Piece, place: number) {
-  if (kind === "new") return <ins key={place}>{text}</ins>;
-  return kind === "gone" ? <del key={place}>{text}</del> : <span key={place}>{text}</span>;
+function pieceOf({ text, kind }: Piece, index: number) {
+  if (kind === "new") return <ins key={index}>{text}</ins>;
+  return kind === "gone" ? <del key={index}>{text}</del> : <span key={index}>{text}</span>;
 }

@@ -27,7 +27,7 @@ export function CardDialog({ id, step, onClose }: Props) {
     const query = step === undefined ? "" : `?step=${step}`;
     setError("");
     api<ModelCard>(`/jobs/${encodeURIComponent(id)}/card${query}`, { signal: stop.signal })
-      .then((found) => setCard(String(found.card)))
+      .then((answer) => setCard(String(answer.card)))
       .catch((fault: unknown) => isAbort(fault) || setError(errorText(fault)));
     return () => stop.abort();
   }, [id, step, attempt]);

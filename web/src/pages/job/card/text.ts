@@ -11,10 +11,10 @@ interface Parts {
 /** The front matter and the text, without the lines that only say what is made again. */
 export function partsOf(card: string): Parts {
   const lines = card.replace(/\r\n?/gu, "\n");
-  const found = FRONT.exec(lines);
+  const match = FRONT.exec(lines);
   return {
-    front: withoutMarks(found?.[1] ?? "").trim(),
-    text: withoutMarks(found ? lines.slice(found[0].length) : lines).trim(),
+    front: withoutMarks(match?.[1] ?? "").trim(),
+    text: withoutMarks(match ? lines.slice(match[0].length) : lines).trim(),
   };
 }
 

@@ -77,9 +77,9 @@ export function CorrectedQuestions({ job }: { job: Job }) {
 }
 
 function summary(rows: readonly Correction[], answers: ReadonlyMap<number, string>): string {
-  const told = rows.filter(({ line }) => answers.has(line));
-  const wanted = told.filter((row) => became(row, answers.get(row.line)!) === "as wanted").length;
-  return `${wanted} of ${told.length} answered word for word as wanted`;
+  const answered = rows.filter(({ line }) => answers.has(line));
+  const wanted = answered.filter((row) => became(row, answers.get(row.line)!) === "as wanted").length;
+  return `${wanted} of ${answered.length} answered word for word as wanted`;
 }
 
 function Row({ row, answer, asking }: { row: Correction; answer: string | undefined; asking: boolean }) {

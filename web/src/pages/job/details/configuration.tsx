@@ -47,14 +47,14 @@ export function Configuration({ id, job, run, version }: JobNow) {
  * set for this job alone is marked.
  */
 function Settings({ job }: { job: Job }) {
-  const asked = job.config as unknown as Readonly<Record<string, unknown>>;
-  const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
-  const shown: ComponentChildren[] = [];
+  const requested = job.config as unknown as Readonly<Record<string, unknown>>;
+  const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];
+  const rows: ComponentChildren[] = [];
   const away: ComponentChildren[] = [];
   for (const { field, label, value } of settings(configOf(job))) {
-    const given = asked[field] !== undefined && asked[field] !== null;
+    const given = requested[field] !== undefined && requested[field] !== null;
     const byHand = hand.includes(field);
-    (given || !SELDOM.has(field) ? shown : away).push(
+    (given || !SELDOM.has(field) ? rows : away).push(
       <Fact
         key={field}
         name={label}
@@ -68,7 +68,7 @@ function Settings({ job }: { job: Job }) {
   }
   return (
     <Group title="Configuration" more={away}>
-      {shown}
+      {rows}
     </Group>
   );
 }

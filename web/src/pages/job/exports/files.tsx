@@ -55,8 +55,8 @@ export function useSaver(job: string, one: Export): Saver {
     abort.current = new AbortController();
     const { signal } = abort.current;
     let before = 0;
-    const told = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
-    told(0);
+    const report = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
+    report(0);
     try {
       const entries: ZipEntry[] = [];
       for (const { name, bytes: size } of file ? [file] : filesOf(one)) {
@@ -65,7 +65,7 @@ export function useSaver(job: string, one: Export): Saver {
         const read = async (part: Blob): Promise<void> => {
           if (!file) crc = crc32(new Uint8Array(await part.arrayBuffer()), crc);
         };
-        const body = await fetched(path, size, signal, told, read);
+        const body = await fetched(path, size, signal, report, read);
         before += size;
         entries.push({ name: plain(name), body, crc });
       }
@@ -151,7 +151,7 @@ export async function fetched(
   path: string,
   size: number,
   signal: AbortSignal,
-  told: (done: number) => void,
+  report: (done: number) => void,
   read: (part: Blob) => Promise<void> = async () => undefined,
 ): Promise<Blob> {
   const parts: Blob[] = [];
@@ -171,7 +171,7 @@ export async function fetched(
       parts.push(part);
       done += part.size;
       tries = 0;
-      told(done);
+      report(done);
     } catch (fault) {
       tries += 1;
       if (isAbort(fault) || tries >= TRIES) throw fault;

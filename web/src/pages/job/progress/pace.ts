@@ -96,11 +96,11 @@ export function lastFinite(values: Rows["loss"]): number {
 /** Mean of the last few finite values: a rate that flickers cannot be read. */
 export function recentMean(values: Rows["tokensPerSecond"], count = 8): number {
   let sum = 0;
-  let found = 0;
-  for (let index = values.length - 1; index >= 0 && found < count; index--) {
+  let finiteCount = 0;
+  for (let index = values.length - 1; index >= 0 && finiteCount < count; index--) {
     if (!Number.isFinite(values.at(index))) continue;
     sum += values.at(index);
-    found++;
+    finiteCount++;
   }
-  return sum / found;
+  return sum / finiteCount;
 }

@@ -34,7 +34,7 @@ export function Rows({ job, best, answers, version }: Props) {
   const { result, error, retry } = useResult(job.id, version);
   const rows = useMemo(() => rowsOf(result?.rows), [result]);
   const [order, setOrder] = useState<Order>("improved");
-  const [shown, setShown] = useState(PAGE);
+  const [limit, setLimit] = useState(PAGE);
   const { steps, prompts } = useMemo(() => samplesOf(answers), [answers]);
   const last = finalStep(steps, best, job.config?.earlyStoppingPatience);
   if (error) return <ErrorNote error={error} retry={retry} />;
@@ -45,7 +45,7 @@ export function Rows({ job, best, answers, version }: Props) {
       <Chips items={ORDERS} value={order} onChange={setOrder} label="Order of the rows" />
       <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
         {ordered(rows, order)
-          .slice(0, shown)
+          .slice(0, limit)
           .map((row) => (
             <li key={row.row} style={{ overflowWrap: "anywhere" }}>
               <RowText
@@ -57,8 +57,8 @@ export function Rows({ job, best, answers, version }: Props) {
             </li>
           ))}
       </ol>
-      {rows.length > shown && (
-        <Button small onClick={() => setShown(shown + 2 * PAGE)}>
+      {rows.length > limit && (
+        <Button small onClick={() => setLimit(limit + 2 * PAGE)}>
           Show more of {number(rows.length)} rows
         </Button>
       )}

@@ -18,10 +18,10 @@ export function readSchema(text: string): { schema: object } | { fault: string }
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const found = jsonFault(text);
+    const fault = jsonFault(text);
     return {
-      fault: found
-        ? `Line ${found.line}, column ${found.column}: expected ${found.expected}.`
+      fault: fault
+        ? `Line ${fault.line}, column ${fault.column}: expected ${fault.expected}.`
         : `This is no JSON: ${error instanceof Error ? error.message : String(error)}`,
     };
   }

@@ -54,8 +54,8 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
     if (!ready || busy) return;
     setBusy(true);
     const conversation = current.peek();
-    const asked = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
-    const messages = messagesFor(asked, turn.id, column);
+    const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
+    const messages = messagesFor(request, turn.id, column);
     try {
       const added = await addCorrection(
         [...messages, { role: "assistant", content: text }],

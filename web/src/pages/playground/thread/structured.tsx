@@ -6,8 +6,8 @@ import { clean, cleanBlock } from "../../../lib/text";
 export function Calls({ calls }: { calls: readonly ToolCall[] }) {
   return (
     <section class="md" style={{ marginTop: "12px" }} aria-label="Calls of tools">
-      {calls.map((call, place) => (
-        <div key={place} class="md-code" dir="ltr">
+      {calls.map((call, index) => (
+        <div key={index} class="md-code" dir="ltr">
           <div class="md-code-head">Calls {clean(call.name, 80)}</div>
           <pre tabIndex={0}>{call.arguments}</pre>
         </div>
@@ -26,9 +26,9 @@ export function Json({ text, state }: { text: string; state: Answer["state"] }) 
       <div class="md-code" dir="ltr">
         <div class="md-code-head">{whole ? "JSON" : "Not whole JSON"}</div>
         <pre tabIndex={0}>
-          {indentJson(cleanBlock(text, LONGEST)).map(({ text: part, key }, place) =>
+          {indentJson(cleanBlock(text, LONGEST)).map(({ text: part, key }, index) =>
             key ? (
-              <span key={place} style={{ color: "var(--ink-2)" }}>
+              <span key={index} style={{ color: "var(--ink-2)" }}>
                 {part}
               </span>
             ) : (
