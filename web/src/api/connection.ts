@@ -34,7 +34,7 @@ export function daemonAnswered(): void {
 
 /**
  * A request got no response. The page is requested until the daemon responds: after a restart it is loaded again, else it
- * goes on, since only the connection was cut for a moment.
+ * continues, since only the connection was interrupted.
  */
 export function daemonGone(): void {
   if (waiting) return;

@@ -86,7 +86,7 @@ function Dot({ hit }: { hit: Hit }) {
   );
 }
 
-/** Stands beside the crosshair, on the side with more room, so that it never covers its point. */
+/** Placed next to the crosshair, on the side with more room, so that it never covers its point. */
 function TooltipBox({
   scene,
   hits,

@@ -25,7 +25,7 @@ export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): nu
   return { push: (chunk) => parser.push(chunk), steps: () => [...saved].sort((a, b) => a - b) };
 }
 
-/** Steps at which the job has saved a checkpoint that is there still, in order; null where the backend knows no such job. */
+/** Steps at which the job has saved a checkpoint that still exists, in order; null if the backend does not know the job. */
 export async function checkpointSteps(jobId: string): Promise<number[] | null> {
   const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`);
   if (response.status === 204) return null;

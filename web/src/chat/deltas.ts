@@ -1,6 +1,6 @@
 /**
  * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
- * the top, or bare text. Whatever comes is read here, so that nothing behind it has to know.
+ * the top, or bare text. All forms are read here, so that no other code has to know them.
  */
 
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
@@ -10,7 +10,7 @@ import type { ToolCall } from "./model/types";
 export interface Progress {
   label: string;
   done: number;
-  /** null when the backend cannot say how much there is. */
+  /** null if the backend does not know the total. */
   total: number | null;
 }
 

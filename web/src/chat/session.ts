@@ -58,7 +58,7 @@ export function send(user: string): void {
   ask(current.peek(), { id: newId(), parent: current.peek().leaf, user, answers: [], at: Date.now() });
 }
 
-/** The same question with other words, as a branch beside it. */
+/** Asks the question with other words, as a new branch. */
 export function resend(turn: Turn, user: string): void {
   ask(current.peek(), { id: newId(), parent: turn.parent, user, answers: [], at: Date.now() });
 }
@@ -71,7 +71,7 @@ export function regenerate(turn: Turn, column: number, exact?: boolean): void {
   void answer(again.id, column, exact);
 }
 
-/** Asks a column that has no answer to keep: it was not there when the question was asked, or it failed. */
+/** Asks a column that has no answer to keep: it was added after the question, or its answer failed. */
 export function askColumn(turn: Turn, column: number): void {
   void answer(turn.id, column);
 }

@@ -4,7 +4,7 @@ import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
 import type { AnswerState, Timing, ToolCall } from "./model/types";
 
-/** Longest answer that is kept, in UTF-16 units; a model that goes on beyond it is stopped. */
+/** Longest answer that is kept, in UTF-16 units; a model that continues beyond it is stopped. */
 export const MAX_ANSWER = 1_000_000;
 
 const MAX_CALLS = 100;
@@ -144,7 +144,7 @@ export async function readAnswer(
       ? reading.end("stopped")
       : reading.end("cut", "The connection was lost before the answer was complete.");
   } finally {
-    // What is left is not wanted; cancelling also tells the server to stop.
+    // The rest is not wanted; cancelling also makes the server stop.
     if (body.locked) reader.cancel().catch(() => undefined);
   }
 }
@@ -152,7 +152,7 @@ export async function readAnswer(
 /** Below this the pieces came in one go, and their pace is the network's. */
 const LEAST_MS = 50;
 
-/** Tokens a second between the first and the last piece; null when there is too little to say. */
+/** Tokens per second between the first and the last piece; null if there are too few to tell. */
 export function tokensPerSecond({ tokens, textMs }: Timing): number | null {
   return tokens > 1 && textMs >= LEAST_MS ? ((tokens - 1) * 1000) / textMs : null;
 }

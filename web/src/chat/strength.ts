@@ -22,7 +22,7 @@ export function withStrength(target: AdapterTarget, strength: number): AdapterTa
 /** `50 %` */
 export const percent = (strength: number): string => `${Math.round(100 * strength)} %`;
 
-/** Why the target's adapter counts whole or not at all, as far as its job tells; null where it has a strength. */
+/** Why the target's adapter applies fully or not at all, according to its job; null if its strength can be set. */
 export function noStrength(target: AdapterTarget, jobs: readonly Job[]): string | null {
   const config = jobs.find(({ id }) => id === target.jobId)?.config as Record<string, unknown> | undefined;
   if (config?.fullFineTuning === true) return "The whole model was trained: there is no adapter to weaken.";

@@ -35,7 +35,7 @@ function parseCheckpoint(text: string): AdapterTarget | null {
 
 export const sameTarget = (a: Target, b: Target): boolean => targetKey(a) === targetKey(b);
 
-/** The targets that a link names: `target` and `against`, or, shorter to write by hand, `job` and `step`. */
+/** The targets that a link names: `target` and `against`, or the short forms `job` and `step`. */
 export function targetsOfQuery(query: URLSearchParams): Target[] {
   const job = query.get("job");
   const step = query.get("step") ?? "";
@@ -125,7 +125,7 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
 export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 
-/** The two sides of a fresh comparison: base on the left, adapter on the right. `checkpoint` stands in where no adapter is. */
+/** The two sides of a new comparison: base on the left, adapter on the right, or `checkpoint` if there is no adapter. */
 export function comparePair(
   target: Target,
   jobs: readonly Job[],

@@ -15,7 +15,7 @@ export class Numbers<T extends Values = Float64Array> {
     this.#buffer[this.length++] = value;
   }
 
-  /** Makes room for `more` values, so that many that come at once are not copied as the array grows. */
+  /** Makes room for `more` values, so that a batch is not copied while the array grows. */
   reserve(more: number): void {
     if (this.length + more <= this.#buffer.length) return;
     const grown = new this.kind(this.length + Math.max(more, this.length >> 1));
@@ -23,7 +23,7 @@ export class Numbers<T extends Values = Float64Array> {
     this.#buffer = grown;
   }
 
-  /** Puts another value in the place of one that is there. */
+  /** Replaces an existing value. */
   set(index: number, value: number): void {
     this.#buffer[index] = value;
   }

@@ -12,7 +12,7 @@ const MAX_TOTAL_BYTES = 1 << 28;
 const BLOCK = 17;
 /** An event is kept without the beginning that it has in common with the one before. Each so many-th is kept whole. */
 const WHOLE_EVERY = 64;
-/** The most kinds of progress at a time; beyond that, each event is a row of its own. */
+/** The maximum number of kinds of progress; beyond that, each event is its own row. */
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
@@ -56,7 +56,7 @@ export class Records {
     return this.#kinds.length;
   }
 
-  /** How many rows there are to read. */
+  /** The number of rows. */
   get rows(): number {
     return this.#rows.length;
   }
@@ -67,7 +67,7 @@ export class Records {
   }
 
   /**
-   * `step`: the event is dropped when the run goes on from an earlier one; NaN: with those before it. `progress`: what the event reports
+   * `step`: the event is dropped when the run resumes from an earlier one; NaN: with those before it. `progress`: what the event reports
    * the progress of; it replaces the last event with the same value in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {

@@ -125,7 +125,7 @@ function fieldOf(bytes: Uint8Array, start: number, end: number): number {
   return -1;
 }
 
-/** `Infinity` for what stands for no finite number or none at all, `NO_NUMBER` for a truth value, NaN for anything else. */
+/** `Infinity` for a non-finite number, `NO_NUMBER` for a boolean, NaN for anything else. */
 function word(bytes: Uint8Array, from: number, end: number): number {
   if (
     matches(bytes, from, end, "null") ||

@@ -34,7 +34,7 @@ export class JobStream {
   /** Counts up when the run has changed, at most every 400 ms. */
   readonly version = signal(0);
   readonly state = signal<StreamState>("loading");
-  /** Why the state is `reconnecting` or `missing`, where there is a text for it. */
+  /** Why the state is `reconnecting` or `missing`, if a text says so. */
   readonly trouble = signal<string | null>(null);
   #parser = new SseParser({
     event: (name, bytes, start, end) => this.run.add(name, bytes, start, end),
@@ -45,7 +45,7 @@ export class JobStream {
   #cursor: string | null = null;
   #painted = 0;
   #failures = 0;
-  /** Whether the history is asked for although it had an end. */
+  /** Whether the history is requested although it had an end. */
   #again = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -1,6 +1,6 @@
 /**
  * Numbers, times and sizes as words. English and fixed, so that a screenshot reads the same everywhere; without Intl, of
- * which a new tab's first formatter alone takes 25 ms, a tenth of what a page may take until it stands.
+ * which a new tab's first formatter alone takes 25 ms, a tenth of the time to a usable page.
  */
 
 const MINUTE = 60;

@@ -18,7 +18,7 @@ function wordOf(state: keyof typeof WORDS): string {
   return backendStatus.value === OUTDATED ? "Upgrade needed" : "Backend error";
 }
 
-/** The dot in the bar; a word stands beside it while the connection is not live. */
+/** The dot in the bar; a word accompanies it while the connection is not live. */
 export function ConnectionDot() {
   const state = connection.value;
   const word = wordOf(state);

@@ -29,7 +29,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     if (!entry) return;
     onClose();
     if (entry.kind === "job") go(jobHref(entry.job.id));
-    // The dialog gives the focus back when it closes; an action that moves it has to come after.
+    // The dialog returns the focus when it closes; an action that moves it must run afterwards.
     else setTimeout(entry.action.run);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -80,10 +80,10 @@ export function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** Headings of the `?` sheet whose actions are there on every page. */
+/** Headings of the `?` sheet whose actions exist on every page. */
 const EVERYWHERE: readonly (string | undefined)[] = ["Everywhere", "Pages"];
 
-/** What can be done on the page that is shown stands before what can be done anywhere. */
+/** Actions of the current page come before those of every page. */
 function find(typed: string): Entry[] {
   const actions = availableActions().filter((action) => !action.hidden);
   const rank = ({ first, section }: Action): number => (first ? 0 : EVERYWHERE.includes(section) ? 2 : 1);

@@ -1,4 +1,4 @@
-/** Makes a job of the contract's shape from whatever a backend has sent, so that no other code has to check its fields. */
+/** Makes a job of the contract's shape from whatever a backend has sent, so that no other code checks its fields. */
 import type { Job } from "../contract.gen";
 import { isObject } from "../lib/json";
 

@@ -17,7 +17,7 @@ const SAVE_IDLE_MS = 2000;
 const MAX_LINE = 1_000_000;
 
 export class RunOutput {
-  /** Counts up, a few times a second at most, when there is more to show. */
+  /** Counts up, at most a few times a second, when there is more to show. */
   readonly version = signal(0);
   readonly jobId = signal<string | null>(null);
   readonly ending = signal<Ending | null>(null);

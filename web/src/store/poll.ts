@@ -4,7 +4,7 @@ import { effect, untracked } from "@preact/signals";
 import { connection } from "../api/connection";
 
 export interface Poll {
-  /** Polls again at once; a response to an earlier request does not count. */
+  /** Polls now; the response to an earlier request does not count. */
   now(): Promise<void>;
   stop(): void;
 }
@@ -25,7 +25,7 @@ export function poll(
     if (wait !== null) timer = setTimeout(() => void run(), wait);
   };
   const run = (): Promise<void> => {
-    // While the daemon is gone, connection.ts alone looks for it; once it is found, every poll runs at once.
+    // While the daemon is gone, connection.ts alone looks for it; once it is back, every poll runs immediately.
     if (connection.peek() === "gone") return Promise.resolve();
     running ??= ask().finally(() => {
       running = null;

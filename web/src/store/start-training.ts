@@ -6,8 +6,8 @@ import { startRun } from "./runs";
 import { changesOf } from "./trainer-changes";
 
 /**
- * `more` is what goes before the file: settings, a job to repeat, a checkpoint to begin from. The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
- * A project without a revision is built by its command, so there is nothing to compare before.
+ * `more` goes before the file: settings, a job to repeat, a checkpoint to begin from. Returns the run's id, or null when nothing was started because the project has changed since it was shown. Throws `ApiError`.
+ * A project without a revision is built by its command, so nothing can be compared before.
  */
 export async function startTraining(
   trainer: Trainer,

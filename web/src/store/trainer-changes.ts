@@ -21,7 +21,7 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
   for (const key of new Set([...old.keys(), ...now.keys()])) {
     const [was, is] = [old.get(key), now.get(key)];
     if (was?.json === is?.json) continue;
-    // Short forms round: where they are the same, the whole values tell.
+    // Short forms are rounded: if they are equal, the whole values are shown.
     const whole = was?.words === is?.words;
     const say = (value: Value | undefined): string =>
       value === undefined ? NOTHING : whole ? value.raw : value.words;
@@ -47,7 +47,7 @@ interface Value {
 
 function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   const values = new Map<string, Value>();
-  // What opens a data set's address is shown to nobody.
+  // Secrets that open a data set's address are never shown.
   const shared = config && (shareable(config) as unknown as Record<string, unknown>);
   for (const [key, value] of Object.entries(config ?? {})) {
     const [setting] = settings({ [key]: value } as unknown as JobConfig);

@@ -67,7 +67,7 @@ export class Terminal {
     this.#trim(0);
   }
 
-  /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any more. */
+  /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any longer. */
   take(keep = SCREEN): string {
     this.#lines[this.#at] = this.line(this.#at);
     const taken = this.#lines.splice(0, Math.min(this.count, this.#lines.length - keep));

@@ -17,7 +17,7 @@ interface Props {
 export function Dialog({ title, onClose, children, wide, bare }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Not a passive effect: the focus has to be back before the next key.
+  // Not a passive effect: the focus must be back before the next key.
   useLayoutEffect(() => {
     const node = box.current;
     const before = document.activeElement;
@@ -28,7 +28,7 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
       node?.close();
       if (before instanceof HTMLElement && before !== document.body) {
         before.focus({ preventScroll: true });
-        // It is gone, or takes no focus any more.
+        // It is gone, or can no longer take the focus.
         if (document.activeElement !== before)
           document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
       }
@@ -77,7 +77,7 @@ interface Question {
 
 const current = signal<Question | null>(null);
 
-/** Takes back the question that stands, as if it had been answered with no. */
+/** Withdraws the open question, as if it had been answered with no. */
 export function unask(): void {
   current.peek()?.answer(false);
   current.value = null;

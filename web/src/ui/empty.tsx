@@ -23,7 +23,7 @@ export function Empty({
 }
 
 const MOST = 20_000;
-/** From here on a text may be taller than its box, and has to be reachable by keys. */
+/** A longer text may be taller than its box, so the box must be reachable by keyboard. */
 const LONG = 600;
 
 interface ErrorProps {

@@ -17,7 +17,7 @@ type Known = keyof typeof WORDS;
 const isKnown = (verdict: unknown): verdict is Known =>
   typeof verdict === "string" && Object.hasOwn(WORDS, verdict);
 
-/** Each verdict has a shape of its own, so that nobody needs the colour. */
+/** Each verdict has its own shape, so that the meaning does not depend on colour. */
 export function VerdictMark({ verdict, label }: { verdict: unknown; label?: string }) {
   const known = isKnown(verdict) ? verdict : null;
   return (
@@ -43,7 +43,7 @@ export function toneOf(verdict: unknown): string {
   return { better: "--ok", worse: "--bad", mixed: "--warn" }[String(verdict)] ?? "--ink-2";
 }
 
-/** How good an evaluation is beside others: by its verdict, then by what was gained, less what was lost in general. */
+/** Ranks evaluations: by verdict, then by the gain, less what was lost in general. */
 export function goodness(evaluation: Partial<Evaluation> | undefined): number | null {
   const rank = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
   const gain = finite(evaluation?.heldOut?.difference?.mean) ?? 0;

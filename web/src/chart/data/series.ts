@@ -27,7 +27,7 @@ export class Series {
   gaps = 0;
   /** Indices of points that come first after a restart: along time, no line leads to them from before the stop. */
   readonly breaks: number[] = [];
-  /** Whether there are values whose row does not tell its x. */
+  /** Whether some values have no known x. */
   placeless = false;
   #smooth: Smoothing | null;
   #taken = 0;
@@ -69,7 +69,7 @@ export class Series {
     for (const points of [this.xs, this.ys, this.rows, this.#smooth?.values]) points?.reserve(more);
     for (let row = this.#taken; row < this.source.length; row++) {
       const y = column.at(row);
-      // Every row with an epoch tells where those without one stand.
+      // Rows with an epoch give the position of those without one.
       if (y !== y && mode !== "epoch") continue;
       const x = this.#x(row);
       if (y !== y) continue;
@@ -100,7 +100,7 @@ export class Series {
     return { xs: this.xs.view(), ys: this.ys.view(), length: this.xs.length };
   }
 
-  /** What is drawn strongly: smoothed where that is asked for. */
+  /** The main curve: smoothed if requested. */
   get main(): Curve {
     return this.#smooth ? { ...this.raw, ys: this.#smooth.values.view() } : this.raw;
   }

@@ -2,7 +2,7 @@
 
 export type Span = readonly [from: number, to: number];
 
-/** The shortest range, as a part of all there is: a hundred thousandth still tells neighbours of any run apart. */
+/** The shortest range, as a part of the whole: a hundred thousandth still separates neighbours of any run. */
 const CLOSEST = 1e-5;
 
 /** Zooms by `factor` (below 1 is nearer) around `center`, which stays where it is. Null: everything is shown again. */

@@ -122,7 +122,7 @@ export function titleOf(conversation: Conversation, limit = 80): string {
   return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
 }
 
-/** A fresh conversation shows a column for each of its targets; before one is chosen, one for nobody. */
+/** A new conversation has a column for each of its targets; before one is chosen, an empty one. */
 export const columnsOf = (targets: readonly Target[]): number[] => (targets.length > 1 ? [0, 1] : [0]);
 
 /** The targets that are shown, from left to right. */

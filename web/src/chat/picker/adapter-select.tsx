@@ -46,7 +46,7 @@ export function AdapterSelect({ target, onPick }: Props) {
   const best = bestStep(job);
   // Before anybody can choose: an effect that came later would undo the choice.
   useLayoutEffect(() => {
-    // There is no final adapter to ask, so the newest checkpoint stands for the job.
+    // There is no final adapter, so the newest checkpoint represents the job.
     if (target.kind === "final" && !final && newest !== undefined)
       onPick(withStrength({ kind: "checkpoint", jobId, step: newest }, strengthOf(target)));
   }, [target.kind, final, newest, jobId]);

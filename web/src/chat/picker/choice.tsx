@@ -1,4 +1,4 @@
-/** Who answers, to be changed in place: a name that opens the list, and the adapter's part beside it. */
+/** The answering model, changeable in place: a name that opens the list, and the adapter's part next to it. */
 import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";

@@ -8,7 +8,7 @@ export interface Option {
   key: string;
   group: "Base models" | "Trained by jobs";
   label: string;
-  /** Where the label alone does not tell: the model's full name, the job's id. */
+  /** Where the label alone is ambiguous: the model's full name, or the job's id. */
   detail: string;
   target: Target;
   job?: Job;

@@ -139,7 +139,7 @@ export async function allConversations(): Promise<Conversation[]> {
   return read.filter((each) => each !== undefined);
 }
 
-/** What was asked last: in the open conversation, else in the newest one; null before the first question. */
+/** The latest question: of the open conversation, else of the newest one; null before the first. */
 export async function lastQuestion(): Promise<string | null> {
   if (current.peek().leaf === null && summaries.peek().length === 0) await readConversations();
   const newest = summaries.peek()[0];

@@ -31,7 +31,7 @@ export function Start({ job, given, mine, begin }: Props) {
     heldOutQuestions(job).then(setHeldOut, () => setHeldOut([]));
   }, [job?.id, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
-  // Who has been through the held-out questions goes on with others.
+  // After the held-out questions, others follow.
   const source = chosen ?? (some && given === 0 ? "held-out" : "own");
   const questions = source === "held-out" ? (heldOut ?? []) : questionsIn(text);
   const ready = voter.value.trim() !== "" && questions.length > 0;

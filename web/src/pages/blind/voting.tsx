@@ -20,7 +20,7 @@ interface Props {
   pairs: Pairs;
   index: number;
   next: (pair: Pair, judgement: Judgement) => void;
-  /** Goes on where there is no pair. */
+  /** Continues if there is no pair. */
   skip: () => void;
 }
 
@@ -51,7 +51,7 @@ export function Voting({ pairs, index, next, skip }: Props) {
     if (pair) next(pair, judgement);
   };
   useArrows((key) => judge(KEYS[key]));
-  // For the sheet of keys: no single character stands for them, so they are listened to apart.
+  // For the sheet of keys: they are not single characters, so they are handled separately.
   useActions(
     ACTIONS.map(([keys, label, judgement]) => ({
       name: `blind.${judgement}`,

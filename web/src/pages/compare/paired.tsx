@@ -44,11 +44,11 @@ interface Props {
   title: string;
   judged: readonly Compared[];
   query: string;
-  /** Stands under what more seeds would tell. */
+  /** Shown below what more seeds would settle. */
   children?: ComponentChildren;
 }
 
-/** Each of the jobs but the first beside the first. */
+/** Each of the other jobs compared with the first. */
 function Sentences({ title, judged, query, children }: Props) {
   const [comparisons, setComparisons] = useState<readonly Said[]>([]);
   const [first, ...others] = judged;

@@ -31,9 +31,9 @@ interface Props {
   /** Goes on to the next row of a finding, where the backend can. */
   next: (code: string) => void;
   canGoOn: (code: string) => boolean;
-  /** What was not looked at, a sentence each. */
+  /** What was not checked, one sentence each. */
   leftOut: readonly string[];
-  /** The one thing that can be done about a finding at once. */
+  /** The immediate remedy for a finding, if there is one. */
   remedyOf: (finding: Finding) => Remedy | null;
   /** Excludes rows from training, or includes them again; null where the project has no list of them. */
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;

@@ -116,7 +116,7 @@ function lossWords(view: DatasetView, lengths: DatasetLengths, cut: number): str
   return parts.join(" ");
 }
 
-/** Round lengths, as many as there is room for. */
+/** Round lengths, as many as fit. */
 function ticks(end: number, width: number): number[] {
   const room = Math.max(1, Math.floor(width / 90));
   let step = 1;

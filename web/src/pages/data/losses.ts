@@ -47,7 +47,7 @@ export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar
   return bars;
 }
 
-/** The part of the rows that the axis has to hold; the few that are far longer must not press it together. */
+/** The part of the rows that the axis must include; a few far longer ones must not compress it. */
 const MOST_ROWS = 0.995;
 
 /** Where the axis ends: at the longest row but for a few, with room for the cut where that is not far beyond. */

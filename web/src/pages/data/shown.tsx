@@ -1,4 +1,4 @@
-/** A view with its figures, its lengths, what is wrong, and the row that is looked at. */
+/** A view with its figures, its lengths, its findings, and the selected row. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
@@ -119,7 +119,7 @@ export function Shown({
       return null;
     }
   };
-  // Pressed again, it goes on to the next shorter one.
+  // Pressed again, it continues with the next shorter one.
   const findLongest = async (): Promise<void> => {
     const after = last.current === chosen ? chosen : 0;
     last.current = await find({ want: "longest" }, "No row is shorter.", after);

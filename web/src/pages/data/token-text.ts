@@ -1,4 +1,4 @@
-/** A token's text as it can be seen: what has no shape of its own is drawn, and nothing reorders its neighbours. */
+/** A token's text made visible: invisible characters are drawn, and nothing reorders its neighbours. */
 import { bounded } from "../../lib/text";
 
 export interface Piece {

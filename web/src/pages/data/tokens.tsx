@@ -20,7 +20,7 @@ interface Props {
 export function Row({ opened, chosen, cut, exclude }: Props) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [error, setError] = useState<string | null>(null);
-  // A row that was looked at before there was a tokenizer has no tokens yet.
+  // A row that was requested before the tokenizer was ready has no tokens yet.
   const { id, state } = opened.view.value ?? {};
   const opening = state === "opening";
   useEffect(() => {

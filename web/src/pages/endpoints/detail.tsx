@@ -95,7 +95,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
   );
 }
 
-/** Why the endpoint can't answer, looked at again every now and then: its job's files may be deleted meanwhile. */
+/** Why the endpoint can't answer, checked from time to time: its job's files may be deleted meanwhile. */
 function useTrouble({ id, updatedAt }: Deployment): string | null {
   const [trouble, setTrouble] = useState<string | null>(null);
   useEffect(() => {

@@ -12,7 +12,7 @@ import { confirm } from "../../ui/dialog";
 const SHOWN = 4;
 
 /**
- * The settings with which the start goes on: none, or that unreadable rows are left out. Null when it does not. A check that
+ * The settings with which the start continues: none, or without unreadable rows. Null if it does not. A check that
  * fails asks nothing: the training has the last word.
  */
 export async function askAboutData(trainer: Trainer, changes: Changes): Promise<Changes | null> {

@@ -1,4 +1,4 @@
-/** Where the last run stands; its code comes with the first one. */
+/** The latest run; its code is loaded with the first one. */
 import type { TrainingRun } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { runs } from "../../store/runs";

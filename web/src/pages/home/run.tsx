@@ -75,7 +75,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     watch(jobId);
   }, [jobId, ended]);
 
-  // A branch, or a quick test, is asked for once: with its job there, the next press is a run like any other.
+  // A branch or a quick test is requested once: after its job was created, the next press starts an ordinary run.
   useEffect(() => {
     if (!jobId || pressedRun.peek() !== run.id) return;
     pressedRun.value = null;

@@ -14,7 +14,7 @@ import { Menu, type MenuItem } from "../../ui/controls/menu";
 import { openCard } from "./card/open";
 import type { JobNow } from "./state";
 
-/** Rows that are shown before somebody asks for all. */
+/** Rows that are shown before all are requested. */
 const AT_REST = 6;
 /** How many rows before the last of a step may hold its eval loss. */
 const NEAR = 4;
@@ -24,10 +24,10 @@ interface Props extends JobNow {
   branch: (step: number) => void;
 }
 
-/** The same question again, so that checkpoints can be told apart. */
+/** The same question again, so that checkpoints can be compared. */
 export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
 
-/** One saved thing: `step` is null for one whose step nobody told. */
+/** One saved checkpoint or adapter: `step` is null if unknown. */
 interface Saved {
   name: string;
   step: number | null;

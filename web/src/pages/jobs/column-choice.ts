@@ -1,4 +1,4 @@
-/** Which columns the table shows: those that a person chose, then what the jobs have, as far as there is room. */
+/** Which columns the table shows: the chosen ones, then those with something to show, as far as there is room. */
 import { signal } from "@preact/signals";
 import type { Job } from "../../contract.gen";
 import { JOB_COLUMNS, readStored, writeStored } from "../../lib/storage";
@@ -40,7 +40,7 @@ export function columnsFor(jobs: readonly Job[], ordered: Column): Column[] {
 /** The names of chosen columns, and after a `-` those that are not wanted. */
 const choices = signal(readStored(JOB_COLUMNS));
 
-/** The columns of a table with so many rem for them, in the table's order. The one that jobs are `ordered` by is there. */
+/** The columns of a table with that many rem for them, in the table's order, always with the one that orders the jobs. */
 export function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[] {
   const chosen = (column: Column): boolean =>
     column.rank === undefined || column === ordered || choices.value.includes(column.name);

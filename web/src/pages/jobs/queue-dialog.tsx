@@ -21,7 +21,7 @@ const waitingJobs = (): readonly Job[] =>
     .sort((a, b) => (a.queue?.position ?? Infinity) - (b.queue?.position ?? Infinity));
 
 export function QueueDialog({ onClose }: { onClose: () => void }) {
-  // What was asked for stands until the backend has answered; then its order counts.
+  // The requested order is shown until the backend has answered; then its order counts.
   const [requested, setRequested] = useState<readonly string[] | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);

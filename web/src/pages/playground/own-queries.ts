@@ -1,6 +1,6 @@
 /**
- * The queries that the playground has written itself, until it is told of them. An effect may hear of one late, when a
- * newer one has been written: whatever it is then told must not undo what was chosen since.
+ * The queries that the playground has written itself, until it is notified of them. An effect may run late, when a
+ * newer one has been written: a late notification must not undo a later choice.
  */
 export class OwnQueries {
   #unheard: string[] = [];
@@ -10,7 +10,7 @@ export class OwnQueries {
     if (text !== before) this.#unheard.push(text);
   }
 
-  /** Whether `text` is one of ours; those that were written before it will not be told any more. */
+  /** Whether `text` is one of ours; earlier ones will not be reported any longer. */
   hear(text: string): boolean {
     const at = this.#unheard.lastIndexOf(text);
     this.#unheard = this.#unheard.slice(at + 1);

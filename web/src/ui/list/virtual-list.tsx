@@ -29,7 +29,7 @@ export interface VirtualHandle {
 interface Props {
   count: number;
   rowHeight: number;
-  /** A row; its height has to be `rowHeight`. Give it a key if rows keep state. */
+  /** A row; its height must be `rowHeight`. Give it a key if rows keep state. */
   render: (index: number) => ComponentChildren;
   /** Names the scrolling region for a screen reader. */
   label: string;
@@ -88,7 +88,7 @@ export function VirtualRows({
     const moved = (dropped - gone.current) * rowHeight;
     gone.current = dropped;
     if (moved !== 0 && box.current && !atEnd.current) box.current.scrollTop -= moved;
-    // The first time the observer does it, once all is laid out and before it is painted; asked here, it would be laid out twice.
+    // The observer measures first, after layout and before painting; measuring here would cause a second layout.
     if (view.height > 0) position();
   }, [count, rowHeight, follow, dropped]);
   useLayoutEffect(() => {

@@ -1,4 +1,4 @@
-/** Where a training runs: on the cluster that launch or file name, or on this machine. It is asked nothing unbidden. */
+/** Where a training runs: on the cluster that the launch or the file names, or on this machine. It is contacted only on request. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
@@ -36,7 +36,7 @@ export function ClusterChoice() {
         configuredCluster.value = answer.address;
       },
       () => {
-        // Without an answer there is nothing to choose; the start says what is wrong.
+        // Without an answer there is no choice; the start reports what is wrong.
       },
     );
   }, [revision]);

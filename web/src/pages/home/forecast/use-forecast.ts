@@ -13,7 +13,7 @@ const KNOWN_MS = 15_000;
 
 interface Asked {
   forecast: Forecast | null;
-  /** Stops the measurement; nothing is asked until the settings change, or `again`. */
+  /** Stops the measurement; no other is requested until the settings change, or `again`. */
   cancel: () => void;
   cancelled: boolean;
   again: () => void;
@@ -67,7 +67,7 @@ export function useForecast(config: JobConfig): Asked {
   };
 }
 
-/** A measurement that nobody looks at any more is not worth the processor. */
+/** A measurement without a reader is not worth the processor time. */
 function forget(forecast: Forecast | null): void {
   if (forecast?.id === undefined || (forecast.state !== "measuring" && forecast.state !== "waiting")) return;
   void api(`/forecast/${encodeURIComponent(forecast.id)}`, { method: "DELETE" }).catch(() => undefined);

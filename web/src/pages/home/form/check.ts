@@ -24,7 +24,7 @@ export function settingsFor(
     .filter((setting) => {
       const { field } = setting;
       if (isSet(field)) return true;
-      // A dry run has its own switch beside the button, and one method is no choice.
+      // A dry run has its own switch next to the button, and a single method is no choice.
       if (field === "dryRun" || (field === "method" && methods.length < 2)) return false;
       return setting.methods?.includes(String(method)) ?? true;
     })

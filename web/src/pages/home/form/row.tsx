@@ -170,7 +170,7 @@ function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
 
 function boundsOf({ kind, low, high, above }: Pick<FormSetting, "kind" | "low" | "high" | "above">): string {
   if ((kind !== "whole" && kind !== "number") || low === undefined || high === undefined) return "";
-  // That a count cannot be negative tells nobody anything.
+  // It is obvious that a count is not negative.
   if (high >= HUGE) return low > 1 ? `${number(low)} or more` : "";
   return above ? `Above ${number(low)}, up to ${number(high)}` : `${number(low)} to ${number(high)}`;
 }

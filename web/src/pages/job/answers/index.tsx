@@ -19,7 +19,7 @@ const TEXT = 4000;
 
 export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
-  // The base has a column of its own; without an adapter's answer yet it has the only one.
+  // The base has its own column; before the first adapter's answer it is the only one.
   const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
   // Null follows the newest; a step that is chosen stays while others come.
   const [chosen, choose] = useState<number | null>(null);
@@ -103,7 +103,7 @@ interface AskedProps {
   steps: readonly number[];
   step: number;
   target: string | null;
-  /** Whether it is marked how the answer differs from the step before: for who looks at one step after another. */
+  /** Whether differences from the step before are marked: useful when stepping through them. */
   marked: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** A run's answers by step and prompt, checked: whoever sent them may have sent anything. Pure. */
+/** A run's answers by step and prompt, checked, since their sender is not trusted. Pure. */
 import type { ChatMessage } from "../../../contract.gen";
 import { finite, isObject, type JsonObject } from "../../../lib/json";
 
@@ -73,7 +73,7 @@ export function newestAt(steps: readonly number[], at: number): number | undefin
   return steps.findLast((step) => step <= at) ?? steps[0];
 }
 
-/** The answer of a prompt at `step` with the one before it, where there are any. */
+/** The answer to a prompt at `step` and the one before it, if they exist. */
 export function answerAt(
   prompt: Prompt,
   steps: readonly number[],

@@ -1,4 +1,4 @@
-/** What became of the corrections that a run learned from: their questions are asked again, beside the wanted answers. */
+/** The corrections that a run learned from: their questions, asked again, next to the wanted answers. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import { askWhole } from "../../../chat/ask-whole";

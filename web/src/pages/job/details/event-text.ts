@@ -1,4 +1,4 @@
-/** One line of words for each event of the log; what nobody knows is shown as it came. */
+/** One line of text for each event of the log; unknown events are shown as received. */
 import {
   CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,

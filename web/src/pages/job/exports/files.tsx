@@ -11,7 +11,7 @@ import { ErrorNote } from "../../../ui/empty";
 import { crc32, ZIP_LIMIT, type ZipEntry, zipOf } from "./zip";
 
 const LIMIT = 200;
-/** Bytes that are asked for at once, so that a cut costs no more than that. */
+/** Bytes of one request, so that an interruption costs no more than that. */
 const PART = 16 * 2 ** 20;
 const TRIES = 3;
 
@@ -79,7 +79,7 @@ export function useSaver(job: string, one: Export): Saver {
   return { saving, error, save, stop: () => abort.current.abort() };
 }
 
-/** Saves all there is with one press, where an archive of it can be made. */
+/** Saves all files with one press, if an archive of them can be made. */
 export function SaveAll({ one, archive, saver }: { one: Export; archive: string; saver: Saver }) {
   const files = filesOf(one);
   const total = files.reduce((sum, file) => sum + file.bytes, 0);

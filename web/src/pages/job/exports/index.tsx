@@ -58,7 +58,7 @@ interface Props {
   id: string;
   /** The job's name, which the files are saved under. */
   name: string;
-  /** As the backend tells it: of no shape that one could rely on. */
+  /** As the backend sends it: of unknown shape. */
   config: unknown;
   best: number | null;
 }
@@ -263,7 +263,7 @@ function One({ job, name, config, one, remove }: OneProps) {
   );
 }
 
-/** What is known of whether it is the trained model: the files may be there before the proof. */
+/** The result of the verification; the files may be there before it. */
 function ProofMark({ one }: { one: Export }) {
   if (isObject(one.proof)) {
     const same = one.proof.verdict === "same";
@@ -272,7 +272,7 @@ function ProofMark({ one }: { one: Export }) {
   return !isDone(one) && filesOf(one).length > 0 ? <StatusDot status="running" label="Verifying …" /> : null;
 }
 
-/** The terminal's way to the same files, in a folder of one's own, or published. */
+/** Commands for the same files, in another folder or published. */
 export function command(job: string, one: Export, push = false): string {
   const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
   const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;

@@ -8,7 +8,7 @@ const LABEL = "Notify me when done";
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
 const answers = signal(0);
 
-/** Whether this tab tells of a job's end. */
+/** Whether this tab reports a job's end. */
 export const notifies = (id: string): boolean => isWatched(id) && answers.value >= 0 && !canAsk();
 
 /** Turns the notification on or off; the browser's own question comes only now. */

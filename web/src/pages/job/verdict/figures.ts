@@ -1,4 +1,4 @@
-/** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
+/** A backend's evaluation, checked; and its position on a scale. Pure. */
 import type { Evaluation, EvaluationMeasure, EvaluationRow } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
@@ -65,7 +65,7 @@ export function measureOf(part: unknown): EvaluationMeasure {
     : { label: USUAL, unit: "nats per token" };
 }
 
-/** Two losses with the decimals that tell them apart, two to four. */
+/** Two losses with as many decimals as they need to differ, two to four. */
 function losses(...values: [number | null, number | null]): [string, string] {
   const [one, other] = values.map((value) => value ?? NaN);
   const digits = [2, 3].find((count) => one!.toFixed(count) !== other!.toFixed(count)) ?? 4;
@@ -122,7 +122,7 @@ export function saidOf(sent: unknown): Said[] {
   });
 }
 
-/** The least part of the scale, in percent, on either side of zero: what stands under it is half as wide. */
+/** The minimum part of the scale, in percent, on either side of zero: the label under it is half as wide. */
 const SIDE = 20;
 
 /** The scale that all parts share, in percent: zero and every interval are in it, zero away from both ends. */

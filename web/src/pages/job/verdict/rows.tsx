@@ -25,7 +25,7 @@ interface Props {
   job: Job;
   best: unknown;
   answers: readonly JsonObject[];
-  /** Changes when there are other rows. */
+  /** Changes with the rows. */
   version: string;
 }
 
@@ -131,7 +131,7 @@ export function Column({ name, answer }: { name: string; answer: Answer }) {
   );
 }
 
-/** The same question for the base and the adapter; not of a question that is there in part. */
+/** The same question for the base and the adapter; not for a shortened question. */
 function Try({ row, job }: { row: Row; job: Job }) {
   const { system } = row;
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")

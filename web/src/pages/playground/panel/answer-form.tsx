@@ -23,7 +23,7 @@ interface Props {
   form: AnswerForm | undefined;
   onChange: (form: AnswerForm | undefined) => void;
   conversation: Conversation;
-  /** Whether there are tools, which are not offered while an answer has a form. */
+  /** Whether tools are set, which are not sent with a structured answer. */
   tools: boolean;
 }
 

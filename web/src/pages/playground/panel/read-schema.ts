@@ -1,4 +1,4 @@
-/** A JSON Schema as somebody types it. */
+/** Reads a JSON Schema while it is typed. */
 
 import { number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
@@ -22,11 +22,11 @@ export function readSchema(text: string): { schema: object } | { fault: string }
     return {
       fault: fault
         ? `Line ${fault.line}, column ${fault.column}: expected ${fault.expected}.`
-        : `This is no JSON: ${error instanceof Error ? error.message : String(error)}`,
+        : `Not valid JSON: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
   if (!isObject(value)) return { fault: 'A schema is an object, such as {"type": "object"}.' };
-  // As it stands in a request of OpenAI's API: taken for a schema, it would allow everything.
+  // Copied from a request of OpenAI's API: taken as a schema, it would allow everything.
   const around = isObject(value.json_schema) ? value.json_schema : value;
   return { schema: isObject(around.schema) ? around.schema : value };
 }

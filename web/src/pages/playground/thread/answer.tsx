@@ -55,7 +55,7 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
   );
 }
 
-/** What the answer says: Markdown, or JSON where it was asked to be that. */
+/** The answer's content: Markdown, or JSON if that was requested. */
 function Text({ answer, text }: { answer: Answer; text: string }) {
   const json = answer.asked?.more?.responseFormat !== undefined;
   const code = useStructured(json);

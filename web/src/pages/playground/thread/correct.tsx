@@ -32,7 +32,7 @@ interface Props {
   answer: Answer;
 }
 
-/** Keeps a correction with its answer, in the conversation; null takes it away. */
+/** Keeps a correction with its answer, in the conversation; null removes it. */
 function keep({ turn, column, answer }: Props, id: string, corrected: KeptCorrection | null): void {
   const { corrected: _, ...plain } = answer;
   changeById(id, (conversation) =>

@@ -18,7 +18,7 @@ export function Calls({ calls }: { calls: readonly ToolCall[] }) {
 
 const LONGEST = 1_000_000;
 
-/** An answer that had to be JSON, as text on lines of its own. `text` may still grow. */
+/** A JSON answer as indented text. `text` may still grow. */
 export function Json({ text, state }: { text: string; state: Answer["state"] }) {
   const whole = state === "streaming" || isJson(text);
   return (

@@ -1,4 +1,4 @@
-/** The machine's samples of a run as columns of numbers, and where each stands along the chart's x. */
+/** The system metrics of a run as columns of numbers, with their positions along the chart's x. */
 import type { XMode } from "../../../../chart/data/series";
 import { Numbers } from "../../../../events/number-array";
 import type { Rows } from "../../../../events/rows";

@@ -20,7 +20,7 @@ interface Part {
   share: number;
 }
 
-/** The parts that took any time, in the order of a step; none where nothing is known. */
+/** The parts that took any time, in the order of a step; none if nothing is known. */
 export function partsOf(secondsIn: RunMetrics["secondsIn"] | unknown): Part[] {
   const durations = isObject(secondsIn) ? secondsIn : {};
   const parts = PARTS.map(([part, words, tone]) => ({
