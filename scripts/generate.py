@@ -33,11 +33,9 @@ if TYPE_CHECKING:
 SHAPES = (
     "shapes",
     "events",
-    "feature_shapes",
     "dataset_shapes",
-    "run_shapes",
-    "deployments/shapes",
-    "placement/shapes",
+    "deployments",
+    "placement",
 )
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"

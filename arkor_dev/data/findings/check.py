@@ -18,8 +18,8 @@ from .characters import Characters
 from .finding import Found, Seen
 from .languages import Languages
 from .likeness import Likeness
+from .privacy import Secrets
 from .repeats import Leaks, Repeats
-from .secrets import Secrets
 from .shape import Turns, Unreadable, empty, excluded
 
 if TYPE_CHECKING:

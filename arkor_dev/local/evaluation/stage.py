@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .answers.asking import NOBODY, Stopped
-from .by_length import batches_by_length, lengths_of
-from .by_row import by_row
-from .overall import TASK, overall
+from .answers import NOBODY, Stopped
+from .by_length import batches_by_length, by_row, lengths_of
 from .paired import compare, noise_floor
-from .words import DIGITS, GENERAL, HELD_OUT, beside_base, part
+from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.run_shapes import Evaluation, EvaluationMeasure, EvaluationSplit
+    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationSplit
     from arkor_dev.data.rows import Row
 
-    from .answers.asking import Answers, Model
+    from .answers import Answers, Model
     from .base_losses import BaseLosses
 
 TOGETHER: Final = 16

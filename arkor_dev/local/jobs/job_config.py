@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.placement.address import ADDRESS as CLUSTER_ADDRESS
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
-from arkor_dev.contract.placement.storage import SHARED_STORAGE
+from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
+from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
