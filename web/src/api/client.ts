@@ -28,7 +28,7 @@ export interface Options {
   method?: "GET" | "POST" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as it is. */
+  /** Sent unchanged. */
   file?: Blob;
   signal?: AbortSignal;
   headers?: Record<string, string>;

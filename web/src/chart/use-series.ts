@@ -1,4 +1,4 @@
-/** The series behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
+/** The series behind a chart, kept between drawings so that a live update only adds new points. */
 import { useRef } from "preact/hooks";
 import { Series } from "./data/series";
 import type { Settings } from "./geometry/settings";

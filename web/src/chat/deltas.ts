@@ -39,14 +39,14 @@ function errorText(error: unknown): string {
   return `The backend reported an error: ${JSON.stringify(error) ?? "no text"}`;
 }
 
-/** Content is a string, or OpenAI's list of parts of which only the text ones are shown. */
+/** Content is a string, or OpenAI's list of parts, of which only the text is shown. */
 function contentText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : "")).join("");
 }
 
-/** Whole calls of tools: what comes in pieces is put together by no backend that we know. */
+/** Complete tool calls only: no known backend sends them in pieces. */
 function callsOf(value: unknown): ToolCall[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((each) => {

@@ -1,4 +1,4 @@
-/** The settings of an answer beyond temperature, top-p and length; only what is not the usual is kept and sent. */
+/** The settings of an answer beyond temperature, top-p and length; only changed ones are kept and sent. */
 import type { ChatRequest } from "../contract.gen";
 import { isObject } from "../lib/json";
 

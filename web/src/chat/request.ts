@@ -6,7 +6,7 @@ import { type More, moreOf } from "./more";
 import { strengthOf } from "./strength";
 
 /**
- * The messages up to and including the question of `turnId`. Chat templates want roles to alternate, so a
+ * The messages up to and including the question of `turnId`. Chat templates expect roles to alternate, so a
  * question that got no answer is joined with the one after it.
  */
 export function messagesFor(conversation: Conversation, turnId: string, column: number): ChatMessage[] {

@@ -113,7 +113,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
   let savedAt = Date.now();
   const live = new LiveAnswer((text) => {
-    // What has come so far survives a reload; writing it each time would cost more than drawing it.
+    // The text so far survives a reload; writing it at each token would cost more than drawing it.
     if (Date.now() - savedAt < 3000 || !running.peek().has(key)) return;
     savedAt = Date.now();
     record({ ...begun, text });

@@ -1,4 +1,4 @@
-/** One answer, read as it streams: its text, how it ended, and how long that took. */
+/** One answer, read while it streams: its text, its outcome and its timing. */
 import { isAbort } from "../api/client";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
@@ -109,7 +109,7 @@ class Reading {
 
 /**
  * Reads the backend's answer to a chat request to its end. Never throws: a stream that breaks or is aborted
- * is an outcome, and what came before is kept.
+ * is an outcome, and the text before it is kept.
  */
 export async function readAnswer(
   response: Response,

@@ -121,7 +121,7 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
   return newestAdapter(jobs) ?? (models[0] === undefined ? null : { kind: "base", model: models[0] });
 }
 
-/** Two targets from left to right: what was there before training, then what it made. */
+/** Two targets from left to right: the model before the training, then its result. */
 export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 

@@ -1,4 +1,4 @@
-/** Arrays of numbers that grow, none of which is ever dropped: in typed arrays, 8 bytes a number, or 4 for whole ones of 31 bits. */
+/** Growing arrays of numbers that never drop a value: typed arrays with 8 bytes per number, or 4 for 31-bit integers. */
 
 type Values = Float64Array | Int32Array;
 

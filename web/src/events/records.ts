@@ -1,8 +1,8 @@
 /**
- * Every event of a job as it came, for the event log: kept as bytes, decoded only for the rows that are on the screen. Logged steps begin
+ * Every event of a job as received, for the event log: kept as bytes, decoded only for the rows on the screen. Logged steps begin
  * alike (type, job, date), so about half of their bytes is kept.
  *
- * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; what was longer says so by its `size`.
+ * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; a longer one shows it by its `size`.
  */
 import { Numbers, whole } from "./number-array";
 
@@ -48,7 +48,7 @@ export class Records {
   #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
   #rows = whole();
-  /** The rows of what is in progress at the end of the log, by what it is. */
+  /** The rows of unfinished progress at the end of the log, by kind. */
   #going = new Map<string, number>();
 
   /** How many events have come. */

@@ -1,7 +1,7 @@
 /**
  * Reads the numbers of one flat JSON object straight from bytes.
  *
- * `training.log` is nearly all of a job's history, and all the page wants of it is a handful of numbers: a scan makes
+ * `training.log` is nearly all of a job's history, and the page needs only a few numbers of it: a scan makes
  * neither strings nor objects and takes a third of the time of `JSON.parse`. Whatever is not plainly flat and valid
  * (nesting, escapes, odd tokens) is left to the caller's `JSON.parse`. `NaN` and `Infinity`, which Python writes though
  * JSON has no word for them, are read as numbers: such a row is a gap, not noise.

@@ -18,7 +18,7 @@ type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
-/** Bytes that say that more is waiting: what comes live in a pause is less. */
+/** Bytes that show that more is waiting: live events in a pause are fewer. */
 const FULL_READ = 1 << 14;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
@@ -41,7 +41,7 @@ export class JobStream {
     comment: (text) => this.#comment(text),
   });
   #stop = new AbortController();
-  /** Where the stream that was read last began; the parser knows how far it has come from there. */
+  /** Where the last stream began; the parser knows its progress from there. */
   #cursor: string | null = null;
   #painted = 0;
   #failures = 0;
@@ -58,7 +58,7 @@ export class JobStream {
     clearTimeout(this.#timer);
   }
 
-  /** Reads on behind the job's end, which was taken back; false where none has come. */
+  /** Continues behind the job's end, which was withdrawn; false if there was none. */
   reopen(): boolean {
     if (this.state.peek() !== "over") return false;
     this.#cursor = null;
@@ -119,7 +119,7 @@ export class JobStream {
     this.#paint();
   }
 
-  /** Reads what comes from the cursor on until the stream ends, or for a short time only (`short`). */
+  /** Reads from the cursor on until the stream ends, or for a short time only (`short`). */
   async #follow(signal: AbortSignal, short: boolean): Promise<void> {
     const cut = new AbortController();
     const away = whenHidden(() => cut.abort());

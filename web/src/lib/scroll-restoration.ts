@@ -4,7 +4,7 @@
  */
 
 const REST_MS = 150;
-/** How long a page may take until it is as high as it was. */
+/** How long a page may take to reach its former height. */
 const MAX_WAIT_MS = 5000;
 /** Input that ends the restoration: the person scrolls elsewhere. */
 const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"] as const;

@@ -6,7 +6,7 @@
  * not know a newer key, so it can neither misread nor overwrite it. To change a value's form, add a migration to its entry
  * below and a fixture of the new form to `web/fixtures`.
  *
- * A browser may forbid storage: then what a person chose holds for this page alone.
+ * A browser may forbid storage: then a choice applies to this page only.
  */
 import type { JobParent } from "../contract.gen";
 import { isObject } from "./json";

@@ -4,7 +4,7 @@
  * `marked` reads the blocks. Every block but the last is final once another has begun, so an answer that
  * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
  * Models write lines and mean lines, so a single line break stays one.
- * Link definitions reach only as far as what is lexed together; models hardly write them.
+ * Link definitions reach only as far as the text that is lexed together; models rarely write them.
  */
 import { Lexer, type Token } from "marked";
 import { UNWANTED } from "./safe";
@@ -65,7 +65,7 @@ export class MarkdownStream {
   #last: Read = { blocks: [], rest: "" };
 
   /**
-   * The blocks of `text`, which must begin with what the last call was given; else it is read anew.
+   * The blocks of `text`, which must begin with the text of the last call; otherwise it is read anew.
    * Finished blocks are the same objects from call to call.
    */
   read(text: string): Read {

@@ -9,7 +9,7 @@ import { Missing } from "./missing";
 
 export interface PageModule {
   default: ComponentType;
-  /** Resolves when what the page shows first has come. */
+  /** Resolves when the page's first data have arrived. */
   ready?: () => Promise<void>;
 }
 

@@ -39,7 +39,7 @@ export function ConnectionDot() {
   );
 }
 
-/** Says above the page's data that they may be old, why, and what is being tried. */
+/** A line above stale data: how old they may be, why, and what is being tried. */
 export function ConnectionNote() {
   const state = connection.value;
   if (state === "gone") {

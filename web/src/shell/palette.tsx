@@ -14,7 +14,7 @@ const MOST = 8;
 
 type Entry = { kind: "action"; action: Action } | { kind: "job"; job: Job };
 
-/** The command palette (Ctrl/Cmd-K): finds pages, actions and jobs by what is typed. */
+/** The command palette (Ctrl/Cmd-K): finds pages, actions and jobs by the typed words. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);

@@ -1,4 +1,4 @@
-/** How well a text matches what was typed, for the palette. */
+/** How well a text matches the typed words, for the palette. */
 
 /** Higher is better, null is no match: a prefix, then a word's start, then anywhere, then letters in order. */
 export function rank(text: string, typed: string): number | null {

@@ -4,7 +4,7 @@ import { isObject } from "../lib/json";
 
 const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 
-/** Null for a value that is no job, such as one without an id. A complete job is returned as it is, not copied. */
+/** Null for a value that is not a job, such as one without an id. A complete job is returned itself, not a copy. */
 export function asJob(sent: unknown): Job | null {
   if (!isObject(sent) || typeof sent.id !== "string" || sent.id === "") return null;
   const { config, settings, error, notes, tags, starred } = sent;

@@ -106,7 +106,7 @@ export async function actOnJob(
   return job;
 }
 
-/** Changes what a person says of a job; throws `ApiError`. */
+/** Changes a job's name, notes, tags or star; throws `ApiError`. */
 export async function editJob(id: string, changes: JobChanges): Promise<void> {
   await change(id, "", { method: "PATCH", body: changes });
   void refreshJobs();

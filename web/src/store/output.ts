@@ -111,7 +111,7 @@ export class RunOutput {
 }
 
 /**
- * Reads an output from its start until `take` has enough, or for `idle` ms nothing has come. Answers how the command
+ * Reads an output from its start until `take` has enough, or nothing has arrived for `idle` ms. Returns how the command
  * ended if the stream came to its own end: before that the same words can only be the command's.
  */
 async function readOutput(

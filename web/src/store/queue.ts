@@ -3,7 +3,7 @@ import type { Job } from "../contract.gen";
 import { number } from "../lib/format";
 import { displayName } from "../lib/text";
 
-/** `Queued, next after support-bot`, `Queued, 3rd, behind support-bot`; what the backend does not say is left out. */
+/** `Queued, next after support-bot`, `Queued, 3rd, behind support-bot`; unknown parts are left out. */
 export function queueWords({ queue }: Pick<Job, "queue">): string {
   const position = ordinal(queue?.position);
   if (!queue?.behind) return position ? `Queued, ${position}` : "Queued";

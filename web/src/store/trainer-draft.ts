@@ -78,14 +78,14 @@ export function applySettings(trainer: Trainer, values: Changes): void {
   store(trainer, changes, draftOf(trainer));
 }
 
-/** Back to what the file says, with what went when the setting was changed. */
+/** Resets a setting to the file's value, and restores the one that it replaced. */
 export function undoSetting(trainer: Trainer, field: string): void {
   const gone = [field, ...partners(field)];
   const kept = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
   store(trainer, Object.fromEntries(kept), draftOf(trainer));
 }
 
-/** Back to what the file says in all. */
+/** Resets all settings to the file's values. */
 export function dropDraft(trainer: Trainer): void {
   store(trainer, {});
 }

@@ -75,7 +75,7 @@ export class Terminal {
     return taken.map((line) => `${textOf(line)}\n`).join("");
   }
 
-  /** Drops what is too much; in blocks, since each one moves the whole array. */
+  /** Drops lines beyond the limit; in blocks, since each drop moves the whole array. */
   #trim(slack: number): void {
     const over = Math.min(this.#at, this.count - this.#limits.lines);
     if (over <= slack) return;

@@ -51,7 +51,7 @@ export function WriteDialog({ post, written, onClose }: WriteProps) {
   const [diff, setDiff] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  // What is written is what was shown when the dialog was opened, whatever the page reads meanwhile.
+  // The written change is the one that the dialog was opened with, even if the page reads a newer file meanwhile.
   const [send] = useState(() => post);
   useEffect(() => {
     send(true).then(

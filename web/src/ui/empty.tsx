@@ -31,7 +31,7 @@ interface ErrorProps {
   title?: string;
   /** Why and what next, as the daemon said it. */
   error: string;
-  /** What is for the few who want it all, such as a stack. */
+  /** Details for the few readers who need them, such as a stack trace. */
   details?: string | null | undefined;
   retry?: () => void;
   children?: ComponentChildren;

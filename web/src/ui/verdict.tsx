@@ -38,7 +38,7 @@ const SHAPES: Readonly<Record<Known, string>> = {
   unclear: "M1 5h1M4.5 5h1M8 5h1",
 };
 
-/** The colour of what has this verdict, as a token's name. */
+/** The colour of a verdict, as a token's name. */
 export function toneOf(verdict: unknown): string {
   return { better: "--ok", worse: "--bad", mixed: "--warn" }[String(verdict)] ?? "--ink-2";
 }

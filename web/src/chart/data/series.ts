@@ -54,7 +54,7 @@ export class Series {
     this.#resumes = mode === "step" || mode === "epoch";
   }
 
-  /** Whether the run started over: what was taken is no longer there. */
+  /** Whether the run started over: earlier rows are gone. */
   get outdated(): boolean {
     return this.#generation !== this.source.generation;
   }

@@ -1,4 +1,4 @@
-/** Statistics of what is on the screen. */
+/** Statistics of the visible range. */
 
 interface Stats {
   count: number;

@@ -1,7 +1,7 @@
 import type { Rows } from "../../events/rows";
 import type { Metric } from "../data/series";
 
-/** A curve that the page wants. `tone` is a colour token's name, such as `--accent`. */
+/** A requested curve. `tone` is a colour token's name, such as `--accent`. */
 export interface Track {
   key: string;
   label: string;

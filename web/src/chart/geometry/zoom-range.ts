@@ -18,7 +18,7 @@ export function zoomTo(view: Span, all: Span, center: number, part: number, fact
   return clampTo([center - part * size, center + (1 - part) * size], all);
 }
 
-/** Moves by a part of what is shown; stops at the ends. */
+/** Moves by a part of the visible range; stops at the ends. */
 export function pan(view: Span, all: Span, part: number): Span {
   const by = (view[1] - view[0]) * part;
   return clampTo([view[0] + by, view[1] + by], all);

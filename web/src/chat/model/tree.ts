@@ -75,7 +75,7 @@ function newestBelow(conversation: Conversation, id: string): string {
 export const hasText = (answer: Answer | null | undefined): answer is Answer =>
   answer !== null && answer !== undefined && answer.text !== "";
 
-/** The answer that a column's later turns build on: its own, else what the other column said. */
+/** The answer that a column's later turns build on: its own, else the other column's. */
 export function answerFor(turn: Turn, column: number): Answer | null {
   const own = turn.answers[column];
   if (hasText(own)) return own;

@@ -35,7 +35,7 @@ export interface Answer {
   corrected?: KeptCorrection;
 }
 
-/** A tool that the model wants to be called; `arguments` is JSON as it wrote it. */
+/** A tool call of the model; `arguments` is JSON as the model wrote it. */
 export interface ToolCall {
   name: string;
   arguments: string;

@@ -58,7 +58,7 @@ export function nextConversation(): Conversation {
   return newConversation(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
-/** Conversations that this page has opened; they are newer than what is stored. */
+/** Conversations that this page has opened; they are newer than the stored ones. */
 const opened = new Map<string, Conversation>();
 
 /** The parameters and the system prompt that were set before the first question. */

@@ -16,7 +16,7 @@ export function saveUnsaved(conversations: readonly Conversation[]): void {
   writeStored(UNSAVED_CONVERSATIONS, [...others, ...conversations]);
 }
 
-/** Takes what the last page has left. What cannot be read stays there. */
+/** Takes the conversations that the last page left behind. Unreadable ones stay there. */
 export function takeUnsaved(): Conversation[] {
   const left = readStored(UNSAVED_CONVERSATIONS);
   const unreadable = left.filter((each) => !isConversation(each));

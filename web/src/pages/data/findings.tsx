@@ -12,7 +12,7 @@ const UNREADABLE = "unreadable";
 /** The worst first. */
 const ORDER = ["error", "warning", "note"];
 
-/** Both lists as one: what the rows say, and what the tokenizer does; what both have found counts once. */
+/** Merges the findings in the rows and those of the tokenizer; the same finding of both counts once. */
 export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
   const byCode = new Map(ofTokens.map((finding) => [finding.code, finding]));
   // The tokenizer's list only has that a row cannot be read; the rows' own says why, in several findings.

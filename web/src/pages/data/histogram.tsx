@@ -1,4 +1,4 @@
-/** How long the rows are, and what a cut would lose: the line of `max_length` can be moved. */
+/** The row lengths, and what truncation would lose: the line of `max_length` can be moved. */
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { DatasetLengths, DatasetView } from "../../contract.gen";
 import { number, plural } from "../../lib/format";

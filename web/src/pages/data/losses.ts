@@ -7,7 +7,7 @@ export interface Losses {
   /** Tokens behind the cut, and those of them that would have been learned. */
   tokens: number;
   learned: number;
-  /** Rows of which nothing is left to learn: a training stops at the first. */
+  /** Rows with nothing left to learn: training stops at the first. */
   empty: number;
 }
 

@@ -1,4 +1,4 @@
-/** The rows in short, of which one is chosen: any number of them, a hundred thousand at a time. */
+/** The list of rows, of which one is selected: any number of them, a hundred thousand at a time. */
 import { useEffect, useRef } from "preact/hooks";
 import type { DatasetRow } from "../../contract.gen";
 import { number } from "../../lib/format";

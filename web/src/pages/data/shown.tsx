@@ -246,7 +246,7 @@ export function Shown({
   );
 }
 
-/** What is wrong with the rows themselves, once they are shown; without an answer, what the tokenizer finds alone. */
+/** The findings in the rows themselves, once they are shown; without an answer, only the tokenizer's are listed. */
 function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {

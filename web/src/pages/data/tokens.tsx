@@ -1,4 +1,4 @@
-/** One row token by token: what is learned in ink, the rest in grey, what a cut takes away struck out. */
+/** One row token by token: learned ones in ink, the rest in grey, truncated ones struck out. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";

@@ -64,7 +64,7 @@ export class OpenedView {
     this.poll.stop();
   }
 
-  /** Looks at what another config would train on; what is shown stays where the backend shows the same for it. */
+  /** Shows the rows of another config; the view stays if the backend shows the same for it. */
   use(config: JobConfig): void {
     if (JSON.stringify(config) === JSON.stringify(this.config)) return;
     this.config = config;

@@ -1,4 +1,4 @@
-/** Before a start: what is wrong with the rows of the data, and what the person wants to do about it. Loaded at a press. */
+/** Before a start: the findings in the data, and how to continue. Loaded when the button is pressed. */
 import { api } from "../../api/client";
 import type { DataCheck, Finding, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";

@@ -28,7 +28,7 @@ const useOutput = late(() => import("./output"));
 /** Comes with the first command: Home begins without it. */
 const liveJob = signal<typeof import("./live").LiveJob | null>(null);
 
-/** The command that was started: its job's curve, and what it prints, folded. */
+/** The started command: its job's curve, and its output, folded. */
 export function RunPanel({
   live,
   typescript = false,

@@ -170,7 +170,7 @@ function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
   }));
 }
 
-/** The last value that was logged of a step; the last of all for what has no step. Steps don't decrease. */
+/** The last value that was logged at a step, or the last of all if it is null. Steps don't decrease. */
 export function valueAt(rows: Rows, field: "loss" | "evalLoss", step: number | null): number {
   let end = rows.length;
   if (step !== null) {

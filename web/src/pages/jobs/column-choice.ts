@@ -7,7 +7,7 @@ import type { MenuItem } from "../../ui/controls/menu";
 import { smallLetters } from "../../ui/text-size";
 import { BEST, COLUMNS, type Column } from "./columns";
 
-/** In rem, as the stylesheets say: the page at its widest, its margins, the check box and the actions; what a name needs. */
+/** In rem, as the stylesheets say: the page at its widest, its margins, the check box, the actions, and the least width of a name. */
 const [PAGE, MARGINS, BOX, ACTIONS, NAME] = [77.5, 3, 2.25, 5.75, 14];
 const REM = 16;
 
@@ -30,7 +30,7 @@ export function columnsFor(jobs: readonly Job[], ordered: Column): Column[] {
   const width = Math.min(PAGE, windowWidth.value / (REM * smallLetters.value));
   const actions = jobs.every(isOver) ? 0 : ACTIONS;
   if (!narrow.value) return columnsIn(width - MARGINS - BOX - actions, jobs, ordered);
-  // Two lines have room for one more than these: what the list is ordered by, or else the best loss.
+  // Two lines have room for one more column: the one that orders the list, or else the best loss.
   const [extra = BEST] = [ordered].filter(({ rank = 1 }) => rank > 1);
   return COLUMNS.filter(
     (column) => (column.rank ?? 1) <= 1 || (column === extra && (extra === ordered || extra.useful!(jobs))),

@@ -25,7 +25,7 @@ export interface Column {
   /** The tooltip of the cell. */
   hint?: (job: Job) => string | undefined;
   sort: Sort;
-  /** In rem; a column without a width takes what the others leave. */
+  /** In rem; a column without a width takes the remaining space. */
   width?: number;
   align?: "end";
   /** Columns with a high rank are dropped first if there is little room; one without a rank is always shown. */

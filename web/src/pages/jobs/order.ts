@@ -9,7 +9,7 @@ export interface Order {
 
 export const NEWEST_FIRST: Order = { column: CREATED, descending: true };
 
-/** `-created` is the newest first; what is not a column is the default. */
+/** `-created` is the newest first; anything but a column is the default. */
 export function parseOrder(text: string | null): Order {
   const descending = text?.startsWith("-") ?? false;
   const column = COLUMNS.find(({ name }) => name === (text ?? "").replace(/^-/, ""));

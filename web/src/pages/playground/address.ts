@@ -1,4 +1,4 @@
-/** Keeps the address and the open conversation in step: a link opens what it names, a reload what was open. */
+/** Synchronises the address and the open conversation: a link opens its targets, a reload the same conversation. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
@@ -47,7 +47,7 @@ function write(): void {
   own.wrote(before, route.peek().query.toString());
 }
 
-/** Opens what the address names; a conversation that is gone or unnamed becomes a new one with its targets. */
+/** Opens the conversation that the address names; without one, a new conversation with its targets. */
 async function read(query: URLSearchParams): Promise<void> {
   const handed = takeHanded();
   if (handed) {

@@ -5,7 +5,7 @@
 export class OwnQueries {
   #unheard: string[] = [];
 
-  /** The query has become `text` by our own hand; `before` is what it was. */
+  /** The playground has changed the query from `before` to `text`. */
   wrote(before: string, text: string): void {
     if (text !== before) this.#unheard.push(text);
   }

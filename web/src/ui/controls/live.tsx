@@ -18,7 +18,7 @@ export function announce(text: string): void {
   }, 60);
 }
 
-/** Says `text` and shows it for a moment: for what was done and leaves no other trace on the page. */
+/** Announces `text` and shows it for a moment: for results that leave no other trace on the page. */
 export function say(text: string): void {
   announce(text);
   message.value = text;

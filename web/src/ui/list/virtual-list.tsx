@@ -36,7 +36,7 @@ interface Props {
   class?: string;
   /** Keeps the last row visible while the reader is at the end. */
   follow?: boolean;
-  /** Rows that have gone from the front: what the reader looks at stays where it is. */
+  /** Rows that were removed from the front: the visible rows keep their position. */
   dropped?: number;
   /** Called with false when the reader leaves the end, with true when they are back. */
   onFollow?: (atEnd: boolean) => void;

@@ -3,7 +3,7 @@ import type { Cluster } from "../../../contract.gen";
 import { bytes, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 
-/** What is free, and what is wrong there, a sentence each; what the backend does not say is left out. */
+/** What is free, and what is wrong there, one sentence each; unknown parts are left out. */
 export function clusterWords({ problem, free, nodes = [] }: Cluster): string[] {
   if (problem !== undefined) return [clean(problem, 1000)];
   const parts: string[] = [];

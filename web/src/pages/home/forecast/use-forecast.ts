@@ -1,4 +1,4 @@
-/** Asks the backend what a job would take, again and again until it knows. */
+/** Requests a job's forecast, and polls until it is known. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Forecast, JobConfig } from "../../../contract.gen";
@@ -38,7 +38,7 @@ export function useForecast(config: JobConfig): Asked {
         const body = { config: JSON.parse(key) as JobConfig };
         take((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
       } catch (problem) {
-        // A daemon that is away is shown elsewhere, and what was known stays.
+        // The state of the daemon is shown elsewhere; a known forecast stays.
         if (!(problem instanceof ApiError) || problem.status !== 0)
           take({ state: "failed", error: errorText(problem) });
       }

@@ -91,7 +91,7 @@ function stepAt(scene: Scene | null, cursor: Cursor | null, run: Run): number | 
   return Number.isFinite(step) ? step : null;
 }
 
-/** Who answered at `step`, as an address names it; null for what was not kept. */
+/** The model that answered at `step`, as an address names it; null if it was not kept. */
 function targetOf(id: string, job: Job | undefined, run: Run, step: number): string | null {
   if (step === 0) return job?.config?.model ? `base:${job.config.model}` : null;
   if (run.checkpoints.some((saved) => saved.step === step)) return `checkpoint:${id}:${step}`;

@@ -2,7 +2,7 @@
 
 export interface Piece {
   text: string;
-  /** Whether it is new, gone, or as it was. */
+  /** Whether it is new, removed or unchanged. */
   kind: "same" | "new" | "gone";
 }
 

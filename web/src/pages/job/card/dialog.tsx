@@ -1,4 +1,4 @@
-/** The model card of what a job made: read here, and copied as the file is. */
+/** The model card of a job's result: shown as text, and copied as the file. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText, isAbort } from "../../../api/client";
 import type { ModelCard } from "../../../contract.gen";

@@ -146,7 +146,7 @@ export function Files({ one, saver }: { one: Export; saver: Saver }) {
   );
 }
 
-/** A file in parts, each tried again after a cut; `read` is given each part as it came. */
+/** A file in parts, each retried after an interruption; `read` gets each part when it arrives. */
 export async function fetched(
   path: string,
   size: number,

@@ -8,7 +8,7 @@ import { clean } from "../../../lib/text";
 const WINDOW = 40;
 const QUIET_MS = 20_000;
 
-/** `quiet`: as no step has come for too long. */
+/** `quiet`: no step has arrived for too long. */
 type TimeLeft = { ms: number } | { why: string; quiet?: true };
 
 /** A step counts as this many times the usual time at most: a laptop that was closed says nothing of the speed. */

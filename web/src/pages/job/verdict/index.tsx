@@ -123,7 +123,7 @@ interface Asking {
   ask: (force: boolean) => Promise<void>;
 }
 
-/** Asks for an evaluation, and looks how far it has come until it is done. */
+/** Requests an evaluation, and polls its progress until it is done. */
 function useEvaluating(id: string): Asking {
   const path = `/jobs/${encodeURIComponent(id)}`;
   const [evaluating, setEvaluating] = useState<JobEvaluating | null>(null);

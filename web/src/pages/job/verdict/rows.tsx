@@ -1,4 +1,4 @@
-/** The held-out rows side by side: what they ask, what is wanted, and both losses. */
+/** The held-out rows side by side: their prompts, the wanted answers, and both losses. */
 import { useMemo, useState } from "preact/hooks";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";

@@ -96,7 +96,7 @@ function Schema({
   const area = useRef<HTMLTextAreaElement>(null);
   const [fault, setFault] = useState<string | null>(null);
   const text = JSON.stringify(schema, null, 2);
-  // Another conversation's schema; the one that is being typed stays as it is typed.
+  // Another conversation's schema; one that is being typed stays as typed.
   useLayoutEffect(() => {
     if (document.activeElement === area.current) return;
     area.current!.value = text;

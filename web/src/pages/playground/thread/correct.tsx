@@ -1,4 +1,4 @@
-/** Teaching by correcting: an answer is edited into what it should have been, and becomes a row of the project's data. */
+/** Teaching by correcting: an answer is edited into the wanted one, which becomes a row of the project's data. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import {

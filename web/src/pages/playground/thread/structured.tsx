@@ -1,4 +1,4 @@
-/** What of an answer is no prose: the calls of tools that it makes, none of which is run, and JSON. */
+/** The parts of an answer besides text: tool calls, which are never run, and JSON. */
 import type { Answer, ToolCall } from "../../../chat/model/types";
 import { indentJson } from "../../../lib/indent-json";
 import { clean, cleanBlock } from "../../../lib/text";

@@ -25,7 +25,7 @@ interface Panel {
   title: string;
   lines: readonly Line[];
   words: (value: number) => string;
-  /** The top of the scale, where it does not follow from what is drawn. */
+  /** The top of the scale, if it does not follow from the values. */
   top?: number;
 }
 
