@@ -199,7 +199,7 @@ async def test_an_answer_of_nothing_is_said(
     fake_backend.chat.chunks = []
     async with open_page(studio.url, "/#/playground") as page:
         await ask(page, "Hello?")
-        await expect(answers(page)).to_contain_text("answered with nothing")
+        await expect(answers(page)).to_contain_text("returned an empty answer")
 
 
 async def test_a_running_job_is_asked_at_its_newest_checkpoint(

@@ -39,8 +39,8 @@ export function deprecationText(
   if (deprecation)
     words.push(
       deprecation === "true"
-        ? "What Studio asks for is deprecated."
-        : `What Studio asks for is deprecated since ${dayOf(deprecation)}.`,
+        ? "A backend API that Studio uses is deprecated."
+        : `A backend API that Studio uses has been deprecated since ${dayOf(deprecation)}.`,
     );
   if (sunset) words.push(`It ends on ${dayOf(sunset)}.`);
   return words.join(" ");

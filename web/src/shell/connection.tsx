@@ -63,7 +63,7 @@ export function ConnectionNote() {
           {outdated
             ? "This Studio has to be upgraded."
             : seconds === null
-              ? "What you see may be old."
+              ? "This data may be out of date."
               : status === null
                 ? "The backend is not answering."
                 : "The backend answers with an error."}

@@ -47,7 +47,7 @@ export function ErrorNote({ title, error, details, retry, children }: ErrorProps
       </p>
       {details && (
         <details class="ui-error-details">
-          <summary>Show all that was printed</summary>
+          <summary>Show the whole output</summary>
           <pre tabIndex={0}>{cleanBlock(details, MOST)}</pre>
         </details>
       )}

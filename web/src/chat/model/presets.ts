@@ -13,7 +13,7 @@ export interface Preset {
 export const BUILT_IN: readonly Preset[] = [
   {
     name: "Steady",
-    hint: "The likeliest token each time: for comparing",
+    hint: "Always the most likely token, for comparisons",
     params: { temperature: 0, topP: 1, maxTokens: 256 },
   },
   { name: "Balanced", hint: "Some variety", params: { temperature: 0.7, topP: 0.9, maxTokens: 512 } },

@@ -49,7 +49,7 @@ export function Start({ job, given, mine, begin }: Props) {
         for="blind-voter"
         hint={
           canKeep()
-            ? "Your votes are kept with the job under it, so that they can be told from another person’s."
+            ? "Your votes are kept with the job under this name, apart from other people’s."
             : "This backend keeps no votes: they are gone when the page is closed."
         }
       >

@@ -97,7 +97,7 @@ export function Voting({ pairs, index, next, skip }: Props) {
         // Why is not said: the backend's words may name the one that could not answer.
         <ErrorNote
           title="One of the two could not answer"
-          error="Try again, or go on with the next question."
+          error="Try again, or continue with the next question."
           retry={look}
         >
           <Button small onClick={skip}>

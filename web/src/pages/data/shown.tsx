@@ -204,7 +204,7 @@ export function Shown({
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
-          next={(code) => void find({ want: "finding", code }, "No other row has this.")}
+          next={(code) => void find({ want: "finding", code }, "No other row has this finding.")}
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>

@@ -15,4 +15,4 @@ export const placeOf = (slug: string): string =>
 export const openToWords = (): string =>
   servedHere()
     ? "Every program on this machine can call it. Web pages cannot."
-    : "Whoever knows the address can call it.";
+    : "Anyone who knows the address can call it.";

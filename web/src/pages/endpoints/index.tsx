@@ -113,7 +113,7 @@ function Body() {
 function None({ scopeMissing }: { scopeMissing: boolean }) {
   return (
     <Empty
-      title="Give a model an address of its own"
+      title="Give a model its own address"
       action={<ActionButton action={NEW_ENDPOINT} kind="primary" />}
     >
       An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.

@@ -218,7 +218,7 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
       {typeof peak === "number" && (
         <Fact
           name="Peak memory"
-          help="The most that the training process held, since its model was loaded"
+          help="Peak memory of the training process since its model was loaded"
           value={`${bytes(peak)}${typeof came === "number" ? `, took ${bytes(came)}` : ""}`}
         />
       )}

@@ -59,7 +59,9 @@ export function AnswerFormField({ form, onChange, conversation, tools }: Props) 
       )}
       {form && (
         <p class="hint">
-          {"The model is held to it, not told of it: say in your message what you want."}
+          {
+            "The answer is constrained to it, but the model doesn't see it: describe in your message what you want."
+          }
           {tools && " No tools are offered meanwhile."}
         </p>
       )}
