@@ -33,21 +33,30 @@ export function columnsFor(jobs: readonly Job[], ordered: Column): Column[] {
   // Two lines have room for one more column: the one that orders the list, or else the best loss.
   const [extra = BEST] = [ordered].filter(({ rank = 1 }) => rank > 1);
   return COLUMNS.filter(
-    (column) => (column.rank ?? 1) <= 1 || (column === extra && (extra === ordered || extra.useful!(jobs))),
+    (column) =>
+      (column.rank ?? 1) <= 1 || (column === extra && (extra === ordered || usefulFor(jobs).has(extra))),
   );
 }
 
 /** The names of chosen columns, and after a `-` those that are not wanted. */
 const choices = signal(readStored(JOB_COLUMNS));
 
+let latest: { jobs: readonly Job[]; useful: ReadonlySet<Column> } | undefined;
+
+/** The columns in which these jobs have something to show, found once for each list of them. */
+function usefulFor(jobs: readonly Job[]): ReadonlySet<Column> {
+  if (latest?.jobs !== jobs)
+    latest = { jobs, useful: new Set(COLUMNS.filter(({ useful }) => useful?.(jobs) ?? true)) };
+  return latest.useful;
+}
+
 /** The columns of a table with that many rem for them, in the table's order, always with the one that orders the jobs. */
-export function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[] {
+function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[] {
   const chosen = (column: Column): boolean =>
     column.rank === undefined || column === ordered || choices.value.includes(column.name);
   const priority = (column: Column): number => (chosen(column) ? 0 : column.rank!);
   const candidates = COLUMNS.filter(
-    (column) =>
-      chosen(column) || (!choices.value.includes(`-${column.name}`) && (column.useful?.(jobs) ?? true)),
+    (column) => chosen(column) || (!choices.value.includes(`-${column.name}`) && usefulFor(jobs).has(column)),
   ).sort((one, other) => priority(one) - priority(other));
   const kept = new Set<Column>();
   let left = room;
@@ -60,7 +69,7 @@ export function columnsIn(room: number, jobs: readonly Job[], ordered: Column): 
   return COLUMNS.filter((column) => kept.has(column));
 }
 
-/** The columns that can be chosen, as a menu; `shown` are those in the table. */
+/** The columns that can be chosen, as a menu; `visible` are those in the table. */
 export const columnItems = (visible: readonly Column[]): MenuItem[] =>
   COLUMNS.filter(({ rank }) => rank !== undefined).map((column) => {
     const { name, header } = column;
