@@ -40,7 +40,7 @@ UNFINISHED: Final = (
     *("arkor_dev/local/evaluation", "arkor_dev/local/exports", "arkor_dev/local/forecast"),
     "arkor_dev/local/jobs",
     "arkor_dev/local/training",
-    *("arkor_dev/server", "tests", "web/src"),
+    *("arkor_dev/server", "tests"),
 )
 """Folders that are not rewritten yet."""
 SUFFIXES: Final = (".py", ".ts", ".tsx", ".md")

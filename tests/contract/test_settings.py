@@ -116,8 +116,8 @@ def test_a_new_setting_is_typed_and_in_the_form() -> None:
     assert f"  /** {PRETEND.help} */\n  pretendLora?: number;\n}}" in text
     label = '{ field: "pretendLora", label: "Noise", style: "count" }'
     rule = (
-        '{ group: "adapter", key: "lora.pretend", kind: "number", low: 0, high: 100, unit: "parts", '
-        'defaultWords: "none", example: 5, where: "nobody" }'
+        '{ group: "adapter", kind: "number", low: 0, high: 100, unit: "parts", '
+        'defaultWords: "none", where: "nobody" }'
     )
     assert f"  {label},\n];" in text
     assert f"  pretendLora: {rule},\n}};" in form()

@@ -13,7 +13,7 @@ export interface Action {
   label: string;
   /** A key (`x`, `?`, `/`) or two in a row (`g j`). */
   keys?: string;
-  /** The heading it stands under in the `?` sheet. */
+  /** Its heading in the `?` sheet. */
   section?: string;
   /** Whether it can be done now; without it, always. */
   when?: () => boolean;
@@ -37,7 +37,7 @@ export function availableActions(): Action[] {
 export function useActions(list: readonly Action[]): void {
   const latest = useRef(list);
   latest.current = list;
-  // Not a passive effect: whoever sees the page may press a key before the next frame.
+  // Not a passive effect: a key may be pressed before the next frame.
   useLayoutEffect(() => {
     offered.value = [...offered.peek(), latest];
     return () => {

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   /** Whatever else the envelope held, such as `run` on a 409 of `POST /api/train`. */
   readonly extra: Readonly<Record<string, unknown>>;
 
-  /** The answer's ETag, for who asks again. */
+  /** The answer's ETag, for a later conditional request. */
   readonly etag: string;
 
   constructor(status: number, text: string, extra: Readonly<Record<string, unknown>> = {}, etag = "") {
@@ -28,7 +28,7 @@ export interface Options {
   method?: "GET" | "POST" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as it is. */
+  /** Sent unchanged. */
   file?: Blob;
   signal?: AbortSignal;
   headers?: Record<string, string>;

@@ -1,4 +1,4 @@
-/** Whether the daemon and the backend behind it answer, and what the page does when they do not. */
+/** Whether the daemon and the backend behind it answer, and how the page reacts if they do not. */
 import { computed, signal } from "@preact/signals";
 
 type Connection = "connecting" | "live" | "stale" | "gone";
@@ -8,7 +8,7 @@ const daemon = signal<"unknown" | "here" | "gone">("unknown");
 /** Seconds since the backend last answered, as the daemon says; null while it answers. */
 export const staleSeconds = signal<number | null>(null);
 
-/** What the backend, or the way to it, said last when a list could not be had. */
+/** The latest message of the backend, or of the connection to it, when a list could not be read. */
 export const backendTrouble = signal<string | null>(null);
 
 /** The status that the backend answered then; null where it did not answer. */
@@ -34,7 +34,7 @@ export function daemonAnswered(): void {
 
 /**
  * A request got no response. The page is requested until the daemon responds: after a restart it is loaded again, else it
- * goes on, since only the connection was cut for a moment.
+ * continues, since only the connection was interrupted.
  */
 export function daemonGone(): void {
   if (waiting) return;

@@ -72,7 +72,7 @@ function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }
   );
 }
 
-/** The cells of a curve's row, of its values in [start, end); null where there is none. The last one may span what is left. */
+/** The cells of a curve's row, for its values in [start, end); null without any. The last one may span the rest. */
 export function statisticsCells(
   values: Float64Array,
   start: number,

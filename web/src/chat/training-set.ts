@@ -8,7 +8,7 @@ import { strengthOf } from "./strength";
 const isWhole = (answer: Answer): boolean => answer.state === "done" && answer.finish !== "length";
 
 /**
- * The shown branch as one column answered it, up to its last whole answer; null when there is none. Turns
+ * The displayed branch as one column answered it, up to its last whole answer; null without one. Turns
  * that the column has no text for are left out, so that roles alternate. Where an answer was given by a part of
  * an adapter, `adapterStrengths` has the strength of each answer; a trainer ignores it.
  */

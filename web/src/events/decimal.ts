@@ -13,7 +13,7 @@ export const LOW_DIGITS = 11;
 
 /**
  * (`high` · 10^`count` + `low`) · 10^`exponent`, where `low` has `count` ≤ 11 digits and `high` at most 8. NaN when the
- * nearest double cannot be told for certain: the caller then asks `Number`.
+ * nearest double cannot be determined for certain: the caller then uses `Number`.
  */
 export function toDouble(high: number, low: number, count: number, exponent: number): number {
   if (exponent > 22 || exponent < -22) return high === 0 && low === 0 ? 0 : NaN;

@@ -1,8 +1,8 @@
 /**
- * Every event of a job as it came, for the event log: kept as bytes, decoded only for the rows that are on the screen. Logged steps begin
+ * Every event of a job as received, for the event log: kept as bytes, decoded only for the rows on the screen. Logged steps begin
  * alike (type, job, date), so about half of their bytes is kept.
  *
- * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; what was longer says so by its `size`.
+ * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; a longer one shows it by its `size`.
  */
 import { Numbers, whole } from "./number-array";
 
@@ -12,7 +12,7 @@ const MAX_TOTAL_BYTES = 1 << 28;
 const BLOCK = 17;
 /** An event is kept without the beginning that it has in common with the one before. Each so many-th is kept whole. */
 const WHOLE_EVERY = 64;
-/** The most kinds of progress at a time; beyond that, each event is a row of its own. */
+/** The maximum number of kinds of progress; beyond that, each event is its own row. */
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
@@ -48,7 +48,7 @@ export class Records {
   #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
   #rows = whole();
-  /** The rows of what is in progress at the end of the log, by what it is. */
+  /** The rows of unfinished progress at the end of the log, by kind. */
   #going = new Map<string, number>();
 
   /** How many events have come. */
@@ -56,7 +56,7 @@ export class Records {
     return this.#kinds.length;
   }
 
-  /** How many rows there are to read. */
+  /** The number of rows. */
   get rows(): number {
     return this.#rows.length;
   }
@@ -67,7 +67,7 @@ export class Records {
   }
 
   /**
-   * `step`: the event is dropped when the run goes on from an earlier one; NaN: with those before it. `progress`: what the event reports
+   * `step`: the event is dropped when the run resumes from an earlier one; NaN: with those before it. `progress`: what the event reports
    * the progress of; it replaces the last event with the same value in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {

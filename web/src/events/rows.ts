@@ -52,7 +52,7 @@ export class Column {
  */
 export class Rows {
   length = 0;
-  /** Counts how often rows went: what was taken from them is no longer there. */
+  /** Counts how often rows were removed: values that were derived from them are stale. */
   generation = 0;
   /** When the run went on the last time, in milliseconds since 1970; 0 for one that never stopped. */
   resumedAt = 0;

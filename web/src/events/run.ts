@@ -51,7 +51,7 @@ export interface Best {
   step: number;
 }
 
-/** Where the run stands, or went on, and why. */
+/** Where the run paused or resumed, and why. */
 export interface Stop {
   step: number;
   reason: string;
@@ -76,7 +76,7 @@ export interface Progress {
   total: number | null;
 }
 
-/** A number that the training method reports beside its loss. */
+/** A number that the training method reports besides its loss. */
 export interface Figure {
   name: string;
   label: string;
@@ -118,13 +118,13 @@ export class Run {
   /** While it runs, where the backend says so. */
   phase: Phase | null = null;
   timeLeft: TimeLeft | null = null;
-  /** Whether any row tells an eval loss, be it no number. */
+  /** Whether any row has an eval loss, even a non-finite one. */
   evaluated = false;
   bestLoss: Best | null = null;
   bestEvalLoss: Best | null = null;
   /** Whether the stream has ended. */
   over = false;
-  /** How much the backend's clock is behind this one, in milliseconds, as the row that came quickest while we listened tells it; 0 before. */
+  /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
   behind = 0;
   #heard = false;
   #fields = new Float64Array(FIELDS);
@@ -174,7 +174,7 @@ export class Run {
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
     if (name === TRAINING_LOG) {
       this.#log(fields);
-      // Methods with figures of their own pay for them: their rows are parsed as well.
+      // Methods with their own figures pay for them: their rows are parsed as well.
       if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
     } else if (data !== null) this.#other(name, data, fields);
   }
@@ -192,7 +192,7 @@ export class Run {
     const evalLoss = fields[EVAL_LOSS]!;
     let loss = fields[LOSS]!;
     if (evalLoss === evalLoss) this.evaluated = true;
-    // Null is a gap where nothing else was measured; beside an eval loss it is a way to write "not in this row".
+    // Null is a gap if nothing else was measured; next to an eval loss it means "not in this row".
     if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
     this.rows.add(
       step,
@@ -315,7 +315,7 @@ const ENDS: ReadonlySet<string> = new Set([
 
 const NO_PHASE = { phase: null, timeLeft: null } as const;
 
-/** What is not yet known of a run that goes on. */
+/** What is not known yet about an unfinished run. */
 const OPEN = {
   ...NO_PHASE,
   outcome: null,

@@ -1,7 +1,7 @@
 /**
  * Reads the numbers of one flat JSON object straight from bytes.
  *
- * `training.log` is nearly all of a job's history, and all the page wants of it is a handful of numbers: a scan makes
+ * `training.log` is nearly all of a job's history, and the page needs only a few numbers of it: a scan makes
  * neither strings nor objects and takes a third of the time of `JSON.parse`. Whatever is not plainly flat and valid
  * (nesting, escapes, odd tokens) is left to the caller's `JSON.parse`. `NaN` and `Infinity`, which Python writes though
  * JSON has no word for them, are read as numbers: such a row is a gap, not noise.
@@ -125,7 +125,7 @@ function fieldOf(bytes: Uint8Array, start: number, end: number): number {
   return -1;
 }
 
-/** `Infinity` for what stands for no finite number or none at all, `NO_NUMBER` for a truth value, NaN for anything else. */
+/** `Infinity` for a non-finite number, `NO_NUMBER` for a boolean, NaN for anything else. */
 function word(bytes: Uint8Array, from: number, end: number): number {
   if (
     matches(bytes, from, end, "null") ||

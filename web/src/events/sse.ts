@@ -79,7 +79,7 @@ export class SseParser {
     this.#keep(bytes, frame, line, i);
   }
 
-  /** Makes one buffer of what was left and what came; grows by doubling, so a 10 MB line costs no quadratic copying. */
+  /** Joins the rest of the last chunk with the new one; grows by doubling, so a 10 MB line costs no quadratic copying. */
   #append(chunk: Uint8Array): Uint8Array {
     let bytes = chunk;
     if (!this.#begun && chunk.length > 0) {
@@ -97,7 +97,7 @@ export class SseParser {
     return this.#buffer;
   }
 
-  /** Goes on in a buffer of `size` bytes with what is left of `bytes` from `from` on. */
+  /** Continues in a buffer of `size` bytes with the rest of `bytes` from `from` on. */
   #move(bytes: Uint8Array, from: number, size: number): void {
     const buffer = new Uint8Array(size);
     buffer.set(bytes.subarray(from, this.#used));

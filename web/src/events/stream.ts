@@ -18,7 +18,7 @@ type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
-/** Bytes that say that more is waiting: what comes live in a pause is less. */
+/** Bytes that show that more is waiting: live events in a pause are fewer. */
 const FULL_READ = 1 << 14;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
@@ -34,18 +34,18 @@ export class JobStream {
   /** Counts up when the run has changed, at most every 400 ms. */
   readonly version = signal(0);
   readonly state = signal<StreamState>("loading");
-  /** Why the state is `reconnecting` or `missing`, where there is a text for it. */
+  /** Why the state is `reconnecting` or `missing`, if a text says so. */
   readonly trouble = signal<string | null>(null);
   #parser = new SseParser({
     event: (name, bytes, start, end) => this.run.add(name, bytes, start, end),
     comment: (text) => this.#comment(text),
   });
   #stop = new AbortController();
-  /** Where the stream that was read last began; the parser knows how far it has come from there. */
+  /** Where the last stream began; the parser knows its progress from there. */
   #cursor: string | null = null;
   #painted = 0;
   #failures = 0;
-  /** Whether the history is asked for although it had an end. */
+  /** Whether the history is requested although it had an end. */
   #again = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -58,7 +58,7 @@ export class JobStream {
     clearTimeout(this.#timer);
   }
 
-  /** Reads on behind the job's end, which was taken back; false where none has come. */
+  /** Continues behind the job's end, which was withdrawn; false if there was none. */
   reopen(): boolean {
     if (this.state.peek() !== "over") return false;
     this.#cursor = null;
@@ -119,19 +119,19 @@ export class JobStream {
     this.#paint();
   }
 
-  /** Reads what comes from the cursor on until the stream ends, or for a short time only (`short`). */
+  /** Reads from the cursor on until the stream ends, or for a short time only (`short`). */
   async #follow(signal: AbortSignal, short: boolean): Promise<void> {
     const cut = new AbortController();
     const away = whenHidden(() => cut.abort());
     const inner = AbortSignal.any([signal, cut.signal]);
     try {
-      const place = this.#place(this.#cursor ?? "");
-      const query = new URLSearchParams({ after: place });
+      const cursor = this.#place(this.#cursor ?? "");
+      const query = new URLSearchParams({ after: cursor });
       const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
         signal: inner,
       });
-      if (response.headers.get(FROM_HEADER) !== place) throw new HistoryChanged();
-      this.#cursor = place;
+      if (response.headers.get(FROM_HEADER) !== cursor) throw new HistoryChanged();
+      this.#cursor = cursor;
       this.#live();
       await this.#read(response, READ_INTERVAL_MS, short ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");

@@ -34,7 +34,7 @@ function retain(id: string): () => void {
   };
 }
 
-/** Reads on the streams of jobs that were over and are not any more. */
+/** Reopens the streams of jobs that were over and have been resumed. */
 export function reopenStreams(isOver: (id: string) => boolean): void {
   for (const [id, known] of openStreams) {
     const active = !isOver(id);

@@ -1,4 +1,4 @@
-/** Hands what the page has to the browser as a file. */
+/** Saves content of the page as a file. */
 
 export function saveFile(name: string, content: Blob | string, type = "text/plain"): void {
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;

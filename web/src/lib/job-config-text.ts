@@ -61,7 +61,7 @@ function closed(given: DatasetSource): DatasetSource {
   return typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source;
 }
 
-/** What a job runs with, where its backend says so, else what it was asked. */
+/** What a job runs with, if its backend says so, else what was requested. */
 export function configOf(job: Pick<Job, "config" | "settings">): JobConfig {
   return { ...job.config, ...job.settings };
 }

@@ -1,4 +1,4 @@
-/** Reading JSON that somebody else has written: a backend, a model, an older page. */
+/** Reading JSON from untrusted sources: a backend, a model, an older page. */
 
 export type JsonObject = Record<string, unknown>;
 

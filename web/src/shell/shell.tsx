@@ -73,7 +73,7 @@ const ACTIONS: readonly Action[] = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const Floating = floating.value;
-  // Before there are keys that open something.
+  // Before keys that open something exist.
   useLayoutEffect(close, []);
   useActions(ACTIONS);
   useEffect(startFocusRecovery, []);

@@ -24,7 +24,7 @@ export function liveRunOf(trainer: Trainer, known: Manifest | null): TrainingRun
 }
 
 /**
- * Starts the command and returns its run's id. The response streams the output; it is closed at once, because the output
+ * Starts the command and returns its run's id. The response streams the output; it is closed immediately, because the output
  * is read by the run's id, in the same way as after a reload.
  */
 export async function startRun(body: TrainRequest): Promise<string> {

@@ -1,4 +1,4 @@
-/** How large text is, which the browser may be told to make larger: for what is laid out by a program. */
+/** The browser's text size, for layouts that are computed in code. */
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
 
 const height = signal(20);

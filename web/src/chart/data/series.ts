@@ -27,7 +27,7 @@ export class Series {
   gaps = 0;
   /** Indices of points that come first after a restart: along time, no line leads to them from before the stop. */
   readonly breaks: number[] = [];
-  /** Whether there are values whose row does not tell its x. */
+  /** Whether some values have no known x. */
   placeless = false;
   #smooth: Smoothing | null;
   #taken = 0;
@@ -54,7 +54,7 @@ export class Series {
     this.#resumes = mode === "step" || mode === "epoch";
   }
 
-  /** Whether the run started over: what was taken is no longer there. */
+  /** Whether the run started over: earlier rows are gone. */
   get outdated(): boolean {
     return this.#generation !== this.source.generation;
   }
@@ -69,7 +69,7 @@ export class Series {
     for (const points of [this.xs, this.ys, this.rows, this.#smooth?.values]) points?.reserve(more);
     for (let row = this.#taken; row < this.source.length; row++) {
       const y = column.at(row);
-      // Every row with an epoch tells where those without one stand.
+      // Rows with an epoch give the position of those without one.
       if (y !== y && mode !== "epoch") continue;
       const x = this.#x(row);
       if (y !== y) continue;
@@ -100,7 +100,7 @@ export class Series {
     return { xs: this.xs.view(), ys: this.ys.view(), length: this.xs.length };
   }
 
-  /** What is drawn strongly: smoothed where that is asked for. */
+  /** The main curve: smoothed if requested. */
   get main(): Curve {
     return this.#smooth ? { ...this.raw, ys: this.#smooth.values.view() } : this.raw;
   }
@@ -157,10 +157,10 @@ export class Series {
     const at = step.at(row);
     if (this.mode === "step") return at + this.shift;
     if (this.mode === "epoch") {
-      const told = epoch.at(row);
-      if (told - told !== 0) return at * this.#epochs;
-      if (at > 0) this.#epochs = told / at;
-      return told;
+      const reported = epoch.at(row);
+      if (reported - reported !== 0) return at * this.#epochs;
+      if (at > 0) this.#epochs = reported / at;
+      return reported;
     }
     return this.mode === "wall" ? time.at(row) : time.at(row) - this.origin;
   }

@@ -6,7 +6,7 @@ export interface Scale {
   readonly kind: ScaleKind;
   readonly from: number;
   readonly to: number;
-  /** Data to pixels; NaN for what the scale cannot show (zero and below on a log scale). */
+  /** Data to pixels; NaN for values that the scale cannot show (zero and below on a log scale). */
   map(value: number): number;
   invert(pixel: number): number;
 }

@@ -7,7 +7,7 @@ export interface Settings {
   log: boolean;
   /** Weight of the moving average, 0 to 0.999; 0 is off, null leaves it to the length of the run (`smoothingWeight`). */
   smooth: number | null;
-  /** The learning rate, on an axis of its own. */
+  /** The learning rate, on its own axis. */
   lr: boolean;
   /** The x range that is shown, in the units of `x`; null shows all, and follows a live run. */
   zoom: Span | null;
@@ -36,7 +36,7 @@ export function readSettings(query: URLSearchParams, defaults: Settings = DEFAUL
   };
 }
 
-/** Keeps enough digits to tell a thousandth of the range apart. */
+/** Keeps enough digits to distinguish a thousandth of the range. */
 function edgeText(edge: number, [from, to]: Span): string {
   const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
   return String(Number(edge.toPrecision(Math.min(17, Math.max(6, digits)))));

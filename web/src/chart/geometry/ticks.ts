@@ -166,7 +166,7 @@ export function wallTicks(
   return ticks;
 }
 
-/** `1:30`, `2:05:00`, `0.5 s`, `3 d 04:00`. `unit` is the finest step that has to be told apart, in milliseconds. */
+/** `1:30`, `2:05:00`, `0.5 s`, `3 d 04:00`. `unit` is the finest step to distinguish, in milliseconds. */
 export function elapsed(ms: number, unit = MINUTE): string {
   if (ms < 0) return `−${elapsed(-ms, unit)}`;
   if (unit < SECOND) return `${plain(ms / SECOND, unit < 10 ? 3 : unit < 100 ? 2 : 1)} s`;
@@ -182,7 +182,7 @@ export function elapsed(ms: number, unit = MINUTE): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** `grouped` is for a whole axis: 9,000 beside 10,000, but 900 beside 1000. */
+/** `grouped` is for a whole axis: 9,000 with 10,000, but 900 with 1000. */
 function plain(value: number, decimals: number, grouped = false): string {
   return grouped ? number(value, decimals) : value.toFixed(decimals);
 }

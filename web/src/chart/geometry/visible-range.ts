@@ -77,7 +77,7 @@ export function findGaps(
   return { gaps: [...columns], below };
 }
 
-/** Why there is nothing to see, in words; empty where nothing was logged, which the page has its own words for; else null. */
+/** Why nothing is visible, in words; empty if nothing was logged, for which the page has its own text; else null. */
 export function emptyReason(
   lines: readonly TrackSeries[],
   { x, log }: Settings,

@@ -75,7 +75,7 @@ function newestBelow(conversation: Conversation, id: string): string {
 export const hasText = (answer: Answer | null | undefined): answer is Answer =>
   answer !== null && answer !== undefined && answer.text !== "";
 
-/** The answer that a column's later turns build on: its own, else what the other column said. */
+/** The answer that a column's later turns build on: its own, else the other column's. */
 export function answerFor(turn: Turn, column: number): Answer | null {
   const own = turn.answers[column];
   if (hasText(own)) return own;
@@ -122,7 +122,7 @@ export function titleOf(conversation: Conversation, limit = 80): string {
   return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
 }
 
-/** A fresh conversation shows a column for each of its targets; before one is chosen, one for nobody. */
+/** A new conversation has a column for each of its targets; before one is chosen, an empty one. */
 export const columnsOf = (targets: readonly Target[]): number[] => (targets.length > 1 ? [0, 1] : [0]);
 
 /** The targets that are shown, from left to right. */
@@ -144,8 +144,8 @@ export function showTargets(
   const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
   const columns: number[] = [];
   let next = conversation;
-  targets.forEach((target, place) => {
-    const own = taken[place] ?? -1;
+  targets.forEach((target, index) => {
+    const own = taken[index] ?? -1;
     const free = [0, 1].find((column) => !columns.includes(column) && !taken.includes(column)) ?? 0;
     const column = own >= 0 && !columns.includes(own) ? own : free;
     columns.push(column);

@@ -29,13 +29,13 @@ export interface Answer {
   /** What computed it, and in which number format. */
   engine?: string;
   calls?: ToolCall[];
-  /** How it was asked; what the conversation says may have been changed since. */
+  /** The settings it was requested with; those of the conversation may have changed since. */
   asked?: Pick<Conversation, "params" | "system" | "more">;
   /** What it should have been, where that was added to the project's data. */
   corrected?: KeptCorrection;
 }
 
-/** A tool that the model wants to be called; `arguments` is JSON as it wrote it. */
+/** A tool call of the model; `arguments` is JSON as the model wrote it. */
 export interface ToolCall {
   name: string;
   arguments: string;
@@ -66,7 +66,7 @@ export interface Turn {
   id: string;
   parent: string | null;
   user: string;
-  /** By column; null where that column was not asked. */
+  /** By column; null if that column was not asked. */
   answers: (Answer | null)[];
   /** Milliseconds since 1970. */
   at: number;

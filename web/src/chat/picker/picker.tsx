@@ -31,7 +31,7 @@ export function Picker({ onPick, onClose }: Props) {
   );
   const active = Math.min(at, options.length - 1);
 
-  // Before the next key, which may be typed at once.
+  // Before the next key, which may follow immediately.
   useLayoutEffect(() => field.current?.focus(), []);
   useEffect(() => {
     const outside = (event: Event): void => {

@@ -1,4 +1,4 @@
-/** Conversations in several tabs of one browser: tells the others what was stored or deleted, and which are being answered. */
+/** Conversations in several tabs of one browser: reports what was stored or deleted, and which are being answered. */
 import { heldLocks, locked } from "../../lib/locks";
 
 const CHANNEL = "arkor.conversations";
@@ -50,7 +50,7 @@ export async function isBeingAnswered(id: string): Promise<boolean> {
   return (await heldLocks()).includes(lockName(id));
 }
 
-/** Resolves when no tab is getting an answer of the conversation any more. */
+/** Resolves when no tab is receiving an answer of the conversation. */
 export async function answersEnded(id: string): Promise<void> {
   await locked(lockName(id), {}, () => undefined);
 }

@@ -16,7 +16,7 @@ const asked: Style = {
   overflowWrap: "anywhere",
   whiteSpace: "pre-wrap",
 };
-/** In reach also beside long answers. */
+/** Within reach next to long answers, too. */
 const judge: Style = {
   ...row,
   position: "sticky",

@@ -9,7 +9,7 @@ export interface Tally {
   ties: number;
 }
 
-/** Votes before a result is told: fewer say little, and who knows it early stops when it pleases. */
+/** Votes before a result is shown: fewer say little, and an early result tempts to stop. */
 export const LEAST = 10;
 
 const Z = 1.959964;

@@ -7,7 +7,7 @@ export interface Losses {
   /** Tokens behind the cut, and those of them that would have been learned. */
   tokens: number;
   learned: number;
-  /** Rows of which nothing is left to learn: a training stops at the first. */
+  /** Rows with nothing left to learn: training stops at the first. */
   empty: number;
 }
 
@@ -22,8 +22,8 @@ export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
     losses.rows += count;
     losses.tokens += count * (length - cut);
   }
-  for (let place = cut; place < learned.length; place += 1) losses.learned += learned[place]!;
-  for (let place = cut; place < first.length; place += 1) losses.empty += first[place]!;
+  for (let index = cut; index < learned.length; index += 1) losses.learned += learned[index]!;
+  for (let index = cut; index < first.length; index += 1) losses.empty += first[index]!;
   return losses;
 }
 
@@ -47,7 +47,7 @@ export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar
   return bars;
 }
 
-/** The part of the rows that the axis has to hold; the few that are far longer must not press it together. */
+/** The part of the rows that the axis must include; a few far longer ones must not compress it. */
 const MOST_ROWS = 0.995;
 
 /** Where the axis ends: at the longest row but for a few, with room for the cut where that is not far beyond. */

@@ -1,4 +1,4 @@
-/** Where the backend serves an endpoint: through this Studio (feature `serving`), or at an address of its own. */
+/** Where the backend serves an endpoint: through this Studio (feature `serving`), or at its own address. */
 import { features } from "../../store/features";
 
 export const servedHere = (): boolean => features.value.has("serving");
@@ -7,7 +7,7 @@ export const servedHere = (): boolean => features.value.has("serving");
 export const baseUrlOf = (slug: string): string =>
   servedHere() ? `${location.origin}/e/${slug}/v1` : `https://${slug}.arkor.app/v1`;
 
-/** The same, as short as it can be and still be told from others. */
+/** The same, as short as possible. */
 export const placeOf = (slug: string): string =>
   servedHere() ? `${location.host}/e/${slug}` : `${slug}.arkor.app`;
 
@@ -15,4 +15,4 @@ export const placeOf = (slug: string): string =>
 export const openToWords = (): string =>
   servedHere()
     ? "Every program on this machine can call it. Web pages cannot."
-    : "Whoever knows the address can call it.";
+    : "Anyone who knows the address can call it.";

@@ -1,4 +1,4 @@
-/** The trainer that is chosen: what a press will do, the press, and what stands in its way. */
+/** The chosen trainer: what a run will do, the button that starts it, and what prevents it. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
@@ -51,11 +51,11 @@ export function TrainerHead({ known, trainer }: { known: Manifest; trainer: Trai
 interface Props {
   known: Manifest;
   trainer: Trainer;
-  /** Its command that runs now: then there is nothing to press, and only settings to look at. */
+  /** Its running command: then nothing can be started, and settings are only shown. */
   live: TrainingRun | undefined;
 }
 
-/** The one card; while the trainer runs it is there only for settings that somebody has opened. */
+/** The one card; while the trainer runs it is there only for opened settings. */
 export function TrainerCard({ known, trainer, live }: Props) {
   const typescript = known.source === "typescript";
   // A TypeScript trainer says in its own code whether it is a quick test.
@@ -72,7 +72,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
   useLayoutEffect(() => {
     const begins = running && !before.current;
     before.current = running;
-    // What somebody types in stays; anything else makes room for the curve.
+    // Fields in use stay; anything else makes room for the curve.
     if (begins && !box.current?.querySelector(".set")?.contains(document.activeElement)) setOpen(false);
   }, [running]);
   useActions([
@@ -85,7 +85,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
   ]);
   const changed = Object.keys(changesFor(trainer)).length > 0;
   const editable = trainer.config !== undefined && known.revision !== undefined;
-  // Whether a changed setting is allowed is known by the form alone.
+  // Only the form knows whether a changed setting is valid.
   const code = useForm(editable && (open || changed));
   const faults = draftFaults.value;
   useLayoutEffect(() => {

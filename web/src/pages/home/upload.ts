@@ -4,7 +4,7 @@ import { api } from "../../api/client";
 /** What a file picker offers. */
 export const DATA_FILES = ".csv,.tsv,.json,.jsonl,.ndjson,.parquet,.gz";
 
-/** `created` where it became what a first trainer trains on. Throws `ApiError`. */
+/** `created` if a first trainer was created for it. Throws `ApiError`. */
 export function uploadData(file: File): Promise<{ path: string; created: boolean }> {
   return api(`/project/data?${new URLSearchParams({ name: file.name })}`, { method: "POST", file });
 }

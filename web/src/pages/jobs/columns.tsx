@@ -25,10 +25,10 @@ export interface Column {
   /** The tooltip of the cell. */
   hint?: (job: Job) => string | undefined;
   sort: Sort;
-  /** In rem; a column without a width takes what the others leave. */
+  /** In rem; a column without a width takes the remaining space. */
   width?: number;
   align?: "end";
-  /** Columns with a high rank give way first where there is little room; one without a rank is always shown. */
+  /** Columns with a high rank are dropped first if there is little room; one without a rank is always shown. */
   rank?: number;
   /** Whether these jobs have something to show in the column; it is left out otherwise, unless a person chose it. */
   useful?: (jobs: readonly Job[]) => boolean;
@@ -50,7 +50,7 @@ const some =
   (jobs: readonly Job[]): boolean =>
     jobs.some(has);
 
-/** A setting that all jobs share tells none of them apart. */
+/** Whether the jobs differ in a setting: one that all share distinguishes none. */
 const differs =
   (read: (job: Job) => unknown) =>
   (jobs: readonly Job[]): boolean =>

@@ -11,7 +11,7 @@ export function lifeOrder(status: string): number {
   return ORDER.indexOf(status);
 }
 
-/** Every word typed has to be in the name, the id, a tag or the notes. */
+/** Every typed word must be in the name, the id, a tag or the notes. */
 export function search(jobs: readonly Job[], typed: string): readonly Job[] {
   const words = typed.trim().toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return jobs;
@@ -21,7 +21,7 @@ export function search(jobs: readonly Job[], typed: string): readonly Job[] {
   });
 }
 
-/** Those with a tag, and those with a star, where that is asked for. */
+/** Those with a tag, and those with a star, if requested. */
 export function marked(jobs: readonly Job[], tag: string, starred: boolean): readonly Job[] {
   if (!tag && !starred) return jobs;
   return jobs.filter((job) => (!tag || job.tags?.includes(tag)) && (!starred || job.starred));
@@ -34,7 +34,7 @@ export function countTags(jobs: readonly Job[]): readonly (readonly [string, num
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** How many have each status; a status nobody told us of counts too. */
+/** The number of jobs by status; an unknown status counts too. */
 export function countByStatus(jobs: readonly Job[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>(STATUSES.map((status) => [status, 0]));
   for (const { status } of jobs) counts.set(status, (counts.get(status) ?? 0) + 1);

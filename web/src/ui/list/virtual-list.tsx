@@ -29,14 +29,14 @@ export interface VirtualHandle {
 interface Props {
   count: number;
   rowHeight: number;
-  /** A row; its height has to be `rowHeight`. Give it a key if rows keep state. */
+  /** A row; its height must be `rowHeight`. Give it a key if rows keep state. */
   render: (index: number) => ComponentChildren;
   /** Names the scrolling region for a screen reader. */
   label: string;
   class?: string;
   /** Keeps the last row visible while the reader is at the end. */
   follow?: boolean;
-  /** Rows that have gone from the front: what the reader looks at stays where it is. */
+  /** Rows that were removed from the front: the visible rows keep their position. */
   dropped?: number;
   /** Called with false when the reader leaves the end, with true when they are back. */
   onFollow?: (atEnd: boolean) => void;
@@ -79,7 +79,7 @@ export function VirtualRows({
     }
     measure();
   };
-  const place = (): void => {
+  const position = (): void => {
     const node = box.current;
     if (node && follow && atEnd.current) node.scrollTop = node.scrollHeight;
     measure();
@@ -88,13 +88,13 @@ export function VirtualRows({
     const moved = (dropped - gone.current) * rowHeight;
     gone.current = dropped;
     if (moved !== 0 && box.current && !atEnd.current) box.current.scrollTop -= moved;
-    // The first time the observer does it, once all is laid out and before it is painted; asked here, it would be laid out twice.
-    if (view.height > 0) place();
+    // The observer measures first, after layout and before painting; measuring here would cause a second layout.
+    if (view.height > 0) position();
   }, [count, rowHeight, follow, dropped]);
   useLayoutEffect(() => {
     const node = box.current;
     if (!node) return undefined;
-    const observer = new ResizeObserver(place);
+    const observer = new ResizeObserver(position);
     observer.observe(node);
     return () => observer.disconnect();
   }, [follow]);

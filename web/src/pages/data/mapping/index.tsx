@@ -13,7 +13,7 @@ import "./mapping.css";
 interface Props {
   trainer: Trainer;
   unmapped: UnmappedColumns;
-  /** Stands for arkor.toml as it was read. */
+  /** The revision of arkor.toml that was read. */
   revision: string;
 }
 

@@ -1,4 +1,4 @@
-/** The form for a new endpoint: the reader picks what it serves, and the page proposes its address. */
+/** The form for a new endpoint: its target is chosen, and the page proposes its address. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../../api/client";
 import type { Target } from "../../../chat/model/types";

@@ -1,4 +1,4 @@
-/** What an endpoint's callers asked: figures of all, one line each, and the text of those that are kept. */
+/** The requests of an endpoint's callers: totals, one line each, and the text of those that are kept. */
 import "./requests.css";
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";

@@ -1,4 +1,4 @@
-/** A job that runs or stands although nobody started it here: its curve, and why it goes on or stands. */
+/** A job that runs or is paused without a command of this launch: its curve, and why it continues or is paused. */
 import type { Job } from "../../../contract.gen";
 import { useStream } from "../../../events/use-stream";
 import { displayName } from "../../../lib/text";

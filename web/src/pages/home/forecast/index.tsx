@@ -6,7 +6,7 @@ import { forecastNotes, shortage, timeWords } from "./words";
 
 interface Props {
   config: JobConfig;
-  /** Takes settings over into what a press would run. */
+  /** Applies settings to the next run. */
   apply: (settings: Readonly<Record<string, unknown>>) => void;
 }
 

@@ -26,13 +26,13 @@ export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
   if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
   if (memory) notes.push(memoryWords(memory));
   if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);
-  // Of a large data set only a sample was looked at.
+  // Of a large data set only a sample was read.
   const about = (lookedAtRows ?? 0) < (rows ?? 0) ? "about " : "";
   if (typeof cutRows === "number" && cutRows > 0) notes.push(`${about}${plural(cutRows, "row")} truncated`);
   return notes;
 }
 
-/** Why it does not fit; null where it does, or where nobody can say. */
+/** Why it does not fit; null if it does, or if that is unknown. */
 export function shortage(forecast: Forecast): string | null {
   if (forecast.fits !== false) return null;
   const memory = tight(forecast);

@@ -31,7 +31,7 @@ const STRENGTHS = [25, 50, 75, 100, 125, 150];
 /** Why a format cannot be made here. */
 export interface Problem {
   text: string;
-  /** A command to copy into a terminal, which helps; empty where there is none. */
+  /** A helpful command to copy into a terminal, or empty. */
   install: string;
 }
 

@@ -2,7 +2,7 @@ import type { JobConfig } from "../../../contract.gen";
 
 type Line = readonly [program: string, line: string];
 
-/** The greatest ranks that vLLM can be told to take (0.32); the first is what it takes unasked. */
+/** The maximum ranks that vLLM can be configured for (0.32); the first is its default. */
 const RANKS = [16, 32, 64, 128, 256, 320, 512];
 
 /** What to do with an export that was written into FOLDER: a line to copy for each program. */

@@ -18,10 +18,10 @@ export const editing = signal<Part | null>(null);
 
 export const canEdit = (): boolean => features.value.has("edit");
 
-/** As the contract has them: whoever types more is told, and does not lose it. */
+/** The contract's limits: a longer text is reported, and not lost. */
 const LIMITS = { name: 200, notes: 10_000, tag: 50, tags: 50 };
 const SHOWN_TAGS = 20;
-/** Notes that were left before they were saved, by job: another look at the job brings them back. */
+/** Notes that were left before they were saved, by job: the job's page shows them again. */
 const drafts = new Map<string, string>();
 
 export const hasDraft = (id: string): boolean => drafts.has(id);

@@ -1,4 +1,4 @@
-/** Where a job stands and why, and where it went on. */
+/** Where and why a job is paused, and where it resumed. */
 import type { Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";

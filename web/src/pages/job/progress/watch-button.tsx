@@ -6,10 +6,10 @@ import { say } from "../../../ui/controls/live";
 const LABEL = "Notify me when done";
 
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
-const asked = signal(0);
+const answers = signal(0);
 
-/** Whether this tab tells of a job's end. */
-export const notifies = (id: string): boolean => isWatched(id) && asked.value >= 0 && !canAsk();
+/** Whether this tab reports a job's end. */
+export const notifies = (id: string): boolean => isWatched(id) && answers.value >= 0 && !canAsk();
 
 /** Turns the notification on or off; the browser's own question comes only now. */
 export async function toggleNotify(id: string): Promise<void> {
@@ -20,7 +20,7 @@ export async function toggleNotify(id: string): Promise<void> {
   }
   watch(id);
   const granted = await askPermission();
-  asked.value++;
+  answers.value++;
   say(
     granted
       ? "A notification will tell you when it ends"

@@ -1,4 +1,4 @@
-/** The intervals of task and general ability beside each other, on one scale. */
+/** The intervals of task and general ability, on one scale. */
 import { toneOf } from "../../../ui/verdict";
 import { type Part, scaleOf } from "./figures";
 
@@ -70,7 +70,7 @@ function Interval({ part, at, margin }: IntervalProps) {
   );
 }
 
-/** The words under the scale: "no difference" at the zero line, those of the ends where there is room beside it. */
+/** The labels under the scale: "no difference" at zero, and those of the ends where there is room. */
 function Axis({ zero }: { zero: number }) {
   return (
     <div class="job-interval-axis" aria-hidden="true">

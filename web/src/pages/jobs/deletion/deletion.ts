@@ -1,5 +1,5 @@
 /**
- * Jobs that are deleted in ten seconds, unless that is taken back. Until then nothing is asked of the backend: a tab that is
+ * Jobs that are deleted in ten seconds, unless that is undone. Until then the backend is not called: a tab that is
  * closed meanwhile, or loses the daemon, has deleted nothing.
  */
 import { signal } from "@preact/signals";
@@ -27,7 +27,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export const namesOf = (list: readonly Job[]): string =>
   list.length === 1 ? `“${displayName(list[0]?.name)}”` : plural(list.length, "job");
 
-/** Deletes jobs in ten seconds; what waited for its deletion before is deleted at once. */
+/** Deletes jobs in ten seconds; those already waiting are deleted immediately. */
 export function deleteSoon(list: readonly Job[]): void {
   carryOut();
   deletionFault.value = null;

@@ -26,7 +26,7 @@ interface Follow {
  * a page that grows or shrinks moves its end, and the browser its place, but that is not the reader's decision.
  */
 export function useFollow(talking: boolean): Follow {
-  // Before the first question the reader wants the beginning, however short the window is.
+  // Before the first question the beginning is shown, however short the window is.
   const on = useRef(talking);
   on.current = talking;
   const following = useRef(true);
