@@ -186,6 +186,9 @@ def _parser() -> CommandLine:
     add_launch(doctor)
     doctor.add_argument("--port", metavar="N", type=port, default=argparse.SUPPRESS, help="the port to check")
     doctor.add_argument(
+        "--train", action="store_true", help="train a few steps on this machine as well: 1 to 3 minutes"
+    )
+    doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
     return parser
@@ -342,6 +345,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return run_whoami(settings, as_json=arguments.json)
     if arguments.command == "doctor":
+        if arguments.train:
+            from arkor_dev.cli.commands.train_check import run_train_check
+
+            return asyncio.run(run_train_check(settings, as_json=arguments.json))
         from arkor_dev.cli.commands.doctor import run_doctor
 
         return asyncio.run(run_doctor(settings, as_json=arguments.json))
