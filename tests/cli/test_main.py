@@ -123,7 +123,8 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (
             ["--json"],
             (
-                "unknown option --json. arkor-dev data, arkor-dev jobs, arkor-dev evaluate, "
+                "unknown option --json. arkor-dev import-config, arkor-dev data, arkor-dev jobs, "
+                "arkor-dev evaluate, "
                 "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev local, "
                 "arkor-dev whoami and arkor-dev doctor have it."
             ),
@@ -137,7 +138,7 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),
         (
             ["init", "--template", "chat"],
-            "--template: unknown template chat. Choose one of triage, translate, redaction.",
+            "--template: chat is not a valid template. Choose one of triage, translate, redaction.",
         ),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
         (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),

@@ -33,6 +33,7 @@ export interface DatasetSource {
   form?: string;
   columns?: Record<string, string>;
   group?: string;
+  exclude?: string[];
 }
 
 /** Rows of one's own that a job is evaluated on: those of `path`, a file or folder of the project. */
@@ -340,6 +341,13 @@ export interface SettingsWritten {
 export interface Capabilities {
   features: string[];
   baseModels?: string[];
+  methods?: TrainingMethod[];
+}
+
+/** A training method: its `name` in a config, and its `label` for a person. */
+export interface TrainingMethod {
+  name: string;
+  label: string;
 }
 
 /** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
@@ -367,6 +375,390 @@ export interface TrainingRun {
   state: "running" | "stopping" | "ended";
   exitCode: number | null;
   jobId: string | null;
+}
+
+export const NON_FINITE = "non-finite";
+
+export const DIVERGING = "diverging";
+
+/** The step and reason of a pause; the fields are those of `training.paused`. */
+export interface JobPause {
+  step: number;
+  reason: string;
+  message?: string;
+  needs?: number;
+}
+
+/** The checkpoint that a job began from: after `step` of another job, which may be deleted by now. */
+export interface JobParent {
+  jobId: string;
+  step: number;
+  name?: string;
+}
+
+/** `POST /v1/jobs/:id/resume`; with `force` also where its data or model has changed since. */
+export interface ResumeRequest {
+  force?: boolean;
+  on?: string;
+  workers?: number;
+}
+
+/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; one of the two. */
+export interface ExtendRequest {
+  maxSteps?: number;
+  numTrainEpochs?: number;
+  schedule?: "continue" | "restart";
+  force?: boolean;
+}
+
+/** Base less adapter in mean loss per token, with its interval: above zero the adapter is better. */
+export interface EvaluationDifference {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+/** Of one model's answers the mean length in `tokens`, and how many were cut, repeat themselves, refuse. */
+export interface AnswerRates {
+  tokens: number;
+  truncated: number;
+  repeating: number;
+  refusing: number;
+}
+
+/** How base and adapter answer `count` general questions, greedily, in `longest` tokens at most. */
+export interface EvaluationAnswers {
+  count: number;
+  longest: number;
+  base: AnswerRates;
+  adapter: AnswerRates;
+  sentence: string;
+}
+
+/** Base and adapter on one set of `rows`. */
+export interface EvaluationPart {
+  name: string;
+  rows: number;
+  base: number;
+  adapter: number;
+  difference: EvaluationDifference;
+  confidence: number;
+  verdict: string;
+  sentence: string;
+  rowsToSettle?: number;
+  of?: number;
+  metric?: string;
+  answers?: EvaluationAnswers;
+  measure?: EvaluationMeasure;
+}
+
+/** What base and adapter are measured by: its `label` for a person, and the `unit` of its values. */
+export interface EvaluationMeasure {
+  label: string;
+  unit: string;
+}
+
+/** How the held-out rows were kept apart from those that were trained on. */
+export interface EvaluationSplit {
+  rows: number;
+  groups: number;
+  column?: string;
+  leftOut?: number;
+  trainedOn?: number;
+  notCompared?: boolean;
+  sentence: string;
+}
+
+/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
+export interface Evaluation {
+  verdict: string;
+  sentence: string;
+  margin?: number;
+  noiseFloor?: number;
+  split?: EvaluationSplit;
+  heldOut?: EvaluationPart;
+  general?: EvaluationPart;
+  sets?: EvaluationPart[];
+  bestStep?: number;
+  bestSentence?: string;
+  bestVerdict?: string;
+  bestKept?: boolean;
+  step?: number;
+  data?: string;
+  seconds?: number;
+}
+
+/** One held-out row: its mean losses a token over `tokens` learned ones, and what it asks and wants. */
+export interface EvaluationRow {
+  row: number;
+  where?: string;
+  group?: number;
+  tokens: number;
+  base: number;
+  adapter: number;
+  question: string;
+  wanted: string;
+  messages?: ChatMessage[];
+}
+
+/** What base and adapter have answered to a general question; an answer that was cut ends so. */
+export interface EvaluationAnswer {
+  question: string;
+  base: string;
+  adapter: string;
+}
+
+/** `GET /v1/jobs/:id/evaluation`; of very many rows those that changed most are there. */
+export interface EvaluationResult {
+  evaluation: Evaluation;
+  rows: EvaluationRow[];
+  answers?: EvaluationAnswer[];
+}
+
+/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
+export interface EvaluationComparison {
+  comparison: EvaluationPart;
+}
+
+/** How far an evaluation has come; `total` is null while unknown. */
+export interface EvaluationProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** An evaluation that was asked for and is not done: it waits for a training to end, runs, or failed. */
+export interface JobEvaluating {
+  state: "waiting" | "running" | "failed";
+  step?: number;
+  data?: string;
+  progress?: EvaluationProgress;
+  error?: string;
+}
+
+/** `POST /v1/jobs/:id/votes`: which of two answers a person preferred without knowing whose they were. */
+export interface Ballot {
+  voter: string;
+  one: string;
+  other: string;
+  choice: "one" | "other" | "tie";
+  left: "one" | "other";
+  question: string;
+}
+
+/** A ballot as it is kept with the job; `at` is ISO 8601 in UTC. */
+export interface Vote extends Ballot {
+  id: string;
+  at: string;
+}
+
+/** `GET /v1/jobs/:id/votes`, in the order in which they were given. */
+export interface Votes {
+  votes: Vote[];
+}
+
+/** Memory of the training process, or of its device, in bytes; null where the system does not say. */
+export interface ForecastMemory {
+  name?: string;
+  peakBytes: number;
+  freeBytes: number | null;
+  totalBytes: number | null;
+}
+
+/** Settings, by field, with which a job fits; `words` say what changes, `peakBytes` what it takes. */
+export interface ForecastFix {
+  settings: Record<string, unknown>;
+  words: string;
+  peakBytes?: number;
+}
+
+/** How far a measurement has come; `total` is null while unknown. */
+export interface ForecastProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** What a job will take, where a backend measures it: docs/contract.md#forecasts. */
+export interface Forecast {
+  id?: string;
+  state?: "measured" | "measuring" | "waiting" | "failed";
+  progress?: ForecastProgress;
+  error?: string;
+  seconds?: number;
+  loadingSeconds?: number;
+  trainingSeconds?: number;
+  evaluationSeconds?: number;
+  savingSeconds?: number;
+  samplesSeconds?: number;
+  steps?: number;
+  memory?: ForecastMemory;
+  device?: ForecastMemory;
+  rows?: number;
+  lookedAtRows?: number;
+  cutRows?: number;
+  tokens?: number;
+  learnedTokens?: number;
+  diskBytes?: number;
+  freeDiskBytes?: number | null;
+  checkpoints?: number;
+  fits?: boolean;
+  fixes?: ForecastFix[];
+}
+
+/** What a deployment serves. */
+export interface DeploymentTarget {
+  kind: "adapter" | "base_model";
+  adapter?: AdapterRef;
+  baseModel?: string;
+}
+
+/** What computes answers: a library, the number format of its weights, and a short name of these. */
+export interface AnsweredBy {
+  engine: string;
+  precision: string;
+  weights?: string;
+  why?: string;
+}
+
+/** An OpenAI-compatible endpoint. */
+export interface Deployment {
+  id: string;
+  slug: string;
+  orgId: string;
+  projectId: string;
+  target: DeploymentTarget;
+  authMode: "none" | "fixed_api_key";
+  urlFormat: string;
+  enabled: boolean;
+  customDomain?: string | null;
+  runRetentionMode?: string | null;
+  runRetentionDays?: number | null;
+  createdAt: string;
+  updatedAt: string;
+  engine?: "auto" | "exact" | "llama.cpp";
+  answeredBy?: AnsweredBy | null;
+  trouble?: string;
+}
+
+/** An API key of a deployment; `plaintext` is in the answer to its creation alone. */
+export interface DeploymentKey {
+  id: string;
+  label: string;
+  prefix: string;
+  enabled: boolean;
+  createdAt: string;
+  lastUsedAt: string | null;
+  plaintext?: string;
+}
+
+/** `PATCH /v1/jobs/:id`: any of what a person says of a job. `notes` is Markdown. Feature `edit`. */
+export interface JobChanges {
+  name?: string;
+  notes?: string;
+  tags?: string[];
+  starred?: boolean;
+}
+
+/** The jobs that wait, the next one first; while it is `held` none of them starts. Feature `queue`. */
+export interface Queue {
+  held: boolean;
+  order: string[];
+}
+
+/** `PATCH /v1/queue`: jobs that are not named in `order` stay in theirs, behind those that are. */
+export interface QueueChanges {
+  order?: string[];
+  held?: boolean;
+}
+
+/** `GET /v1/jobs/:id/card`: the `README.md` of what a job made. Feature `card`. */
+export interface ModelCard {
+  card: string;
+}
+
+/** What a job's files take on the disk, in bytes. */
+export interface JobOnDisk {
+  id: string;
+  name: string;
+  bytes: number;
+}
+
+/** What a base model takes on the disk, in bytes. */
+export interface ModelOnDisk {
+  name: string;
+  bytes: number;
+  used?: boolean;
+  shared?: boolean;
+}
+
+/** `GET /v1/disk`, in bytes: what each job and base model takes. Feature `delete`. */
+export interface Disk {
+  jobs: JobOnDisk[];
+  models: ModelOnDisk[];
+  leftovers: number;
+  database: number;
+  free: number;
+  unused?: number;
+}
+
+/** One file of an export; `sha256` in hexadecimal. */
+export interface ExportFile {
+  name: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** How an exported model answers beside the trained one and the base: docs/contract.md#exports. */
+export interface ExportProof {
+  verdict: string;
+  sentence: string;
+  faults: string[];
+  prompts: number;
+  agreeingTokens: number;
+  answerTokens: number;
+  texts: number;
+  tokens: number;
+  firstChoices: number;
+  sureChoices?: number;
+  divergence: number;
+  divergenceOfBase: number;
+  loss: Record<string, number>;
+  allowed: Record<string, number>;
+}
+
+/** How far an export has come; `total` is null while unknown. */
+export interface ExportProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+  secondsLeft?: number;
+}
+
+/** A format that a job's result can be exported as, or the `problem` that it can't. */
+export interface ExportFormat {
+  format: string;
+  problem?: string;
+  install?: string;
+}
+
+/** What a job has made, written for other programs. */
+export interface Export {
+  id: string;
+  format: string;
+  state: "waiting" | "running" | "verifying" | "completed" | "failed";
+  createdAt: string;
+  step?: number;
+  quantization?: string;
+  strength?: number;
+  progress?: ExportProgress;
+  error?: string;
+  bytes?: number;
+  files?: ExportFile[];
+  proof?: ExportProof;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -609,209 +1001,6 @@ export interface ChatError {
   error: string;
 }
 
-/** Memory of the training process, or of its device, in bytes; null where the system does not say. */
-export interface ForecastMemory {
-  name?: string;
-  peakBytes: number;
-  freeBytes: number | null;
-  totalBytes: number | null;
-}
-
-/** Settings, by field, with which a job fits; `words` say what changes, `peakBytes` what it takes. */
-export interface ForecastFix {
-  settings: Record<string, unknown>;
-  words: string;
-  peakBytes?: number;
-}
-
-/** How far a measurement has come; `total` is null while unknown. */
-export interface ForecastProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
-/** What a job will take, where a backend measures it: docs/contract.md#forecasts. */
-export interface Forecast {
-  id?: string;
-  state?: "measured" | "measuring" | "waiting" | "failed";
-  progress?: ForecastProgress;
-  error?: string;
-  seconds?: number;
-  loadingSeconds?: number;
-  trainingSeconds?: number;
-  evaluationSeconds?: number;
-  savingSeconds?: number;
-  samplesSeconds?: number;
-  steps?: number;
-  memory?: ForecastMemory;
-  device?: ForecastMemory;
-  rows?: number;
-  lookedAtRows?: number;
-  cutRows?: number;
-  tokens?: number;
-  learnedTokens?: number;
-  diskBytes?: number;
-  freeDiskBytes?: number | null;
-  checkpoints?: number;
-  fits?: boolean;
-  fixes?: ForecastFix[];
-}
-
-/** What a deployment serves. */
-export interface DeploymentTarget {
-  kind: "adapter" | "base_model";
-  adapter?: AdapterRef;
-  baseModel?: string;
-}
-
-/** What computes answers: a library, the number format of its weights, and a short name of these. */
-export interface AnsweredBy {
-  engine: string;
-  precision: string;
-  weights?: string;
-  why?: string;
-}
-
-/** An OpenAI-compatible endpoint. */
-export interface Deployment {
-  id: string;
-  slug: string;
-  orgId: string;
-  projectId: string;
-  target: DeploymentTarget;
-  authMode: "none" | "fixed_api_key";
-  urlFormat: string;
-  enabled: boolean;
-  customDomain?: string | null;
-  runRetentionMode?: string | null;
-  runRetentionDays?: number | null;
-  createdAt: string;
-  updatedAt: string;
-  engine?: "auto" | "exact" | "llama.cpp";
-  answeredBy?: AnsweredBy | null;
-  trouble?: string;
-}
-
-/** An API key of a deployment; `plaintext` is in the answer to its creation alone. */
-export interface DeploymentKey {
-  id: string;
-  label: string;
-  prefix: string;
-  enabled: boolean;
-  createdAt: string;
-  lastUsedAt: string | null;
-  plaintext?: string;
-}
-
-/** `PATCH /v1/jobs/:id`: any of what a person says of a job. `notes` is Markdown. Feature `edit`. */
-export interface JobChanges {
-  name?: string;
-  notes?: string;
-  tags?: string[];
-  starred?: boolean;
-}
-
-/** The jobs that wait, the next one first; while it is `held` none of them starts. Feature `queue`. */
-export interface Queue {
-  held: boolean;
-  order: string[];
-}
-
-/** `PATCH /v1/queue`: jobs that are not named in `order` stay in theirs, behind those that are. */
-export interface QueueChanges {
-  order?: string[];
-  held?: boolean;
-}
-
-/** `GET /v1/jobs/:id/card`: the `README.md` of what a job made. Feature `card`. */
-export interface ModelCard {
-  card: string;
-}
-
-/** What a job's files take on the disk, in bytes. */
-export interface JobOnDisk {
-  id: string;
-  name: string;
-  bytes: number;
-}
-
-/** What a base model takes on the disk, in bytes. */
-export interface ModelOnDisk {
-  name: string;
-  bytes: number;
-  used?: boolean;
-  shared?: boolean;
-}
-
-/** `GET /v1/disk`, in bytes: what each job and base model takes. Feature `delete`. */
-export interface Disk {
-  jobs: JobOnDisk[];
-  models: ModelOnDisk[];
-  leftovers: number;
-  database: number;
-  free: number;
-  unused?: number;
-}
-
-/** One file of an export; `sha256` in hexadecimal. */
-export interface ExportFile {
-  name: string;
-  bytes: number;
-  sha256: string;
-}
-
-/** How an exported model answers beside the trained one and the base: docs/contract.md#exports. */
-export interface ExportProof {
-  verdict: string;
-  sentence: string;
-  faults: string[];
-  prompts: number;
-  agreeingTokens: number;
-  answerTokens: number;
-  texts: number;
-  tokens: number;
-  firstChoices: number;
-  sureChoices?: number;
-  divergence: number;
-  divergenceOfBase: number;
-  loss: Record<string, number>;
-  allowed: Record<string, number>;
-}
-
-/** How far an export has come; `total` is null while unknown. */
-export interface ExportProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-  secondsLeft?: number;
-}
-
-/** A format that a job's result can be exported as, or the `problem` that it can't. */
-export interface ExportFormat {
-  format: string;
-  problem?: string;
-  install?: string;
-}
-
-/** What a job has made, written for other programs. */
-export interface Export {
-  id: string;
-  format: string;
-  state: "waiting" | "running" | "verifying" | "completed" | "failed";
-  createdAt: string;
-  step?: number;
-  quantization?: string;
-  strength?: number;
-  progress?: ExportProgress;
-  error?: string;
-  bytes?: number;
-  files?: ExportFile[];
-  proof?: ExportProof;
-}
-
 /** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
 export interface FindingRow {
   row: number;
@@ -864,6 +1053,7 @@ export interface DatasetView {
   rows: number | null;
   indexed: number;
   read: number;
+  excluded: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -890,6 +1080,14 @@ export interface DatasetRow {
   length: number;
   learned: number;
   error?: string;
+  excluded?: boolean;
+}
+
+/** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
+export interface RowExclusion {
+  source: number;
+  entry: string;
+  excluded: boolean;
 }
 
 /** So many tokens in a row that share these: `role` is a message's, or `template`. */
@@ -913,6 +1111,7 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  exclusion?: RowExclusion;
   error?: string;
   raw?: string;
 }
@@ -955,179 +1154,11 @@ export interface CorrectionAdded {
   undo: string;
 }
 
-export const NON_FINITE = "non-finite";
+export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";
 
-export const DIVERGING = "diverging";
+export const WRONG_KEY = "invalid_api_key";
 
-/** The step and reason of a pause; the fields are those of `training.paused`. */
-export interface JobPause {
-  step: number;
-  reason: string;
-  message?: string;
-  needs?: number;
-}
-
-/** The checkpoint that a job began from: after `step` of another job, which may be deleted by now. */
-export interface JobParent {
-  jobId: string;
-  step: number;
-  name?: string;
-}
-
-/** `POST /v1/jobs/:id/resume`; with `force` also where its data or model has changed since. */
-export interface ResumeRequest {
-  force?: boolean;
-  on?: string;
-  workers?: number;
-}
-
-/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; one of the two. */
-export interface ExtendRequest {
-  maxSteps?: number;
-  numTrainEpochs?: number;
-  schedule?: "continue" | "restart";
-  force?: boolean;
-}
-
-/** Base less adapter in mean loss per token, with its interval: above zero the adapter is better. */
-export interface EvaluationDifference {
-  mean: number;
-  low: number;
-  high: number;
-}
-
-/** Of one model's answers the mean length in `tokens`, and how many were cut, repeat themselves, refuse. */
-export interface AnswerRates {
-  tokens: number;
-  truncated: number;
-  repeating: number;
-  refusing: number;
-}
-
-/** How base and adapter answer `count` general questions, greedily, in `longest` tokens at most. */
-export interface EvaluationAnswers {
-  count: number;
-  longest: number;
-  base: AnswerRates;
-  adapter: AnswerRates;
-  sentence: string;
-}
-
-/** Base and adapter on one set of `rows`. */
-export interface EvaluationPart {
-  name: string;
-  rows: number;
-  base: number;
-  adapter: number;
-  difference: EvaluationDifference;
-  confidence: number;
-  verdict: string;
-  sentence: string;
-  rowsToSettle?: number;
-  of?: number;
-  metric?: string;
-  answers?: EvaluationAnswers;
-}
-
-/** How the held-out rows were kept apart from those that were trained on. */
-export interface EvaluationSplit {
-  rows: number;
-  groups: number;
-  column?: string;
-  leftOut?: number;
-  trainedOn?: number;
-  notCompared?: boolean;
-  sentence: string;
-}
-
-/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
-export interface Evaluation {
-  verdict: string;
-  sentence: string;
-  margin?: number;
-  noiseFloor?: number;
-  split?: EvaluationSplit;
-  heldOut?: EvaluationPart;
-  general?: EvaluationPart;
-  sets?: EvaluationPart[];
-  bestStep?: number;
-  bestSentence?: string;
-  bestVerdict?: string;
-  bestKept?: boolean;
-  step?: number;
-  data?: string;
-  seconds?: number;
-}
-
-/** One held-out row: its mean losses a token over `tokens` learned ones, and what it asks and wants. */
-export interface EvaluationRow {
-  row: number;
-  where?: string;
-  group?: number;
-  tokens: number;
-  base: number;
-  adapter: number;
-  question: string;
-  wanted: string;
-  messages?: ChatMessage[];
-}
-
-/** What base and adapter have answered to a general question; an answer that was cut ends so. */
-export interface EvaluationAnswer {
-  question: string;
-  base: string;
-  adapter: string;
-}
-
-/** `GET /v1/jobs/:id/evaluation`; of very many rows those that changed most are there. */
-export interface EvaluationResult {
-  evaluation: Evaluation;
-  rows: EvaluationRow[];
-  answers?: EvaluationAnswer[];
-}
-
-/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
-export interface EvaluationComparison {
-  comparison: EvaluationPart;
-}
-
-/** How far an evaluation has come; `total` is null while unknown. */
-export interface EvaluationProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
-/** An evaluation that was asked for and is not done: it waits for a training to end, runs, or failed. */
-export interface JobEvaluating {
-  state: "waiting" | "running" | "failed";
-  step?: number;
-  data?: string;
-  progress?: EvaluationProgress;
-  error?: string;
-}
-
-/** `POST /v1/jobs/:id/votes`: which of two answers a person preferred without knowing whose they were. */
-export interface Ballot {
-  voter: string;
-  one: string;
-  other: string;
-  choice: "one" | "other" | "tie";
-  left: "one" | "other";
-  question: string;
-}
-
-/** A ballot as it is kept with the job; `at` is ISO 8601 in UTC. */
-export interface Vote extends Ballot {
-  id: string;
-  at: string;
-}
-
-/** `GET /v1/jobs/:id/votes`, in the order in which they were given. */
-export interface Votes {
-  votes: Vote[];
-}
+export const UNAVAILABLE_TARGET = "target_unavailable";
 
 /** One request of a caller. Times are seconds from its arrival, `at` is ISO 8601 in UTC. */
 export interface EndpointRequest {
@@ -1164,6 +1195,16 @@ export interface EndpointRequests {
   totals: EndpointTotals;
   more: boolean;
 }
+
+export const AUTO = "auto";
+
+export const HERE = "here";
+
+export const CLUSTER = "cluster";
+
+export const INSECURE = "insecureCluster";
+
+export const STORAGE = "storage";
 
 /** The cluster of a launch's jobs (`GET /api/cluster`), not looked at; null where there is none. */
 export interface NamedCluster {

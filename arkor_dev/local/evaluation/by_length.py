@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     """Of each row its summed cross entropy and how many tokens that is of."""
 
 
+def rows_in(examples: Sequence[Any]) -> int:
+    """Count the rows that a list of examples is of."""
+    return sum(not example.same_row for example in examples)
+
+
+def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, int]]) -> list[float]:
+    """Return each row's mean loss a token, from the summed loss and the tokens of each of its examples."""
+    sums: list[tuple[float, int]] = []
+    for example, (loss, tokens) in zip(examples, measured, strict=True):
+        before, count = sums.pop() if example.same_row else (0.0, 0)
+        sums.append((before + loss, count + tokens))
+    return [loss / tokens for loss, tokens in sums]
+
+
 def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = None) -> list[list[int]]:
     """Return batches of at most ``size`` indices of ``lengths``, of like lengths together: little is padding.
 

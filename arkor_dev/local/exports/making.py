@@ -21,7 +21,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .proof import BOUNDS, Questions, proof
 from .reading import free_memory, load_in_float32, read_plainly, wearing
-from .sameness import faults
+from .template_checks import faults
 from .writing import copy_adapter, copy_model, merge, save_merged, stored_dtype, weights_bytes
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from .lines import shape_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
+    from arkor_dev.contract.shapes import Forecast, ForecastFix
     from arkor_dev.local.jobs.running.observer import Beside
     from arkor_dev.local.workers.machine import Memory
 

@@ -157,9 +157,8 @@ class Inference:
         self._stopping[number] = asyncio.get_running_loop().call_later(self._stop_seconds, kill)
 
     async def _read(self, child: Child) -> None:
-        async for batch in child.batches():
-            for message in batch:
-                self._sort(message)
+        async for message in child.messages():
+            self._sort(message)
         await child.ended()
         if self._child is child:
             self._child = None

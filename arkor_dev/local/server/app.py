@@ -32,8 +32,11 @@ from arkor_dev.local.inference.structured_output.check import FormatChecks
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.training.methods import listed
 
 from .chat import ASK, Chat
+from .clusters import CLUSTERS, Clusters, named
+from .clusters import routes as placement_routes
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
 from .endpoints import ENDPOINTS
@@ -47,9 +50,6 @@ from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
 from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
-from .placement.clusters import Clusters, named
-from .placement.routes import CLUSTERS
-from .placement.routes import routes as placement_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ def _project(setup: Setup) -> dict[str, str]:
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
     request.app[DATASETS].prepare()  # the client is a page, and a page may show data
-    return web.json_response({"features": [*FEATURES, *named()]})
+    methods = await asyncio.to_thread(listed)
+    return web.json_response({"features": [*FEATURES, *named()], "methods": methods})
 
 
 @routes.get("/v1/projects")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.evaluation.by_row import rows_in
+from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 

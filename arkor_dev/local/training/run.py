@@ -22,14 +22,13 @@ from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
-from arkor_dev.local.evaluation.by_length import measured
-from arkor_dev.local.evaluation.by_row import by_row, rows_in
+from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.training.final_evaluation.measure import work_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .final_evaluation.cost import work_of
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless

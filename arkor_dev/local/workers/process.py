@@ -12,10 +12,10 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .errors import TRY_AGAIN
+from .errors import TRY_AGAIN, JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,16 @@ class Child:
         )
         return cls(process, module)
 
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, module: str) -> AsyncIterator[Child]:
+        """Start a worker and stop it at the end of the block."""
+        child = await cls.start(module)
+        try:
+            yield child
+        finally:
+            await child.stop()
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -134,6 +144,34 @@ class Child:
                 self._strange = str(fault)
                 self.kill()
                 return
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield messages one by one until the worker ends."""
+        async for batch in self.batches():
+            for message in batch:
+                yield message
+
+    async def result(
+        self,
+        field: str,
+        what: str,
+        progress: Callable[[dict[str, Any]], None] = lambda _: None,
+        relief: str = TRY_AGAIN,
+    ) -> dict[str, Any]:
+        """Return the first message with ``field``; ``progress`` gets every ``progress`` before it.
+
+        Raises JobFailure with the ``error`` that a worker sends, and if it ends without a result: ``what``
+        names it, ``relief`` helps where memory ran out.
+        """
+        async for message in self.messages():
+            if "progress" in message:
+                progress(message["progress"])
+            if "error" in message:
+                raise JobFailure(message["error"])
+            if field in message:
+                return message
+        await self.ended()
+        raise JobFailure(self.cause(what, relief))
 
     def kill(self) -> None:
         """Kill the worker and everything that it has started."""
