@@ -819,9 +819,10 @@ class Export(TypedDict):
     ``ollama``; ``quantization`` is the number format of a GGUF file's weights, ``strength`` how much of the
     adapter is in it.
 
-    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` once it
-    is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint, and left out for the
-    final adapter.
+    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
+    ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
+    and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
+    FOLDER and NAME where a person puts theirs.
     """
 
     id: str
@@ -836,3 +837,4 @@ class Export(TypedDict):
     bytes: NotRequired[int]
     files: NotRequired[list[ExportFile]]
     proof: NotRequired[ExportProof]
+    usage: NotRequired[list[list[str]]]

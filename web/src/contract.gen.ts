@@ -744,6 +744,7 @@ export interface Export {
   bytes?: number;
   files?: ExportFile[];
   proof?: ExportProof;
+  usage?: (string[])[];
 }
 
 export const TRAINING_STARTED = "training.started";

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import why_full_strength_only
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
