@@ -127,6 +127,21 @@ def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, 
     )  # fmt: skip
 
 
+def _import_config_arguments(command: CommandLine) -> None:
+    command.add_argument("file", metavar="FILE", nargs="?", type=Path, help="the configuration")
+    add_project(command)
+    command.add_argument("--name", metavar="NAME", help="the trainer's name (default: the file's)")
+    command.add_argument("--dry-run", action="store_true", help="write nothing")
+    command.add_argument("--json", action="store_true", help="print {tool, trainer, toml, notes, unneeded}")
+
+
+def _import_config(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.import_config import run_import_config
+
+    how = {"name": arguments.name, "dry_run": arguments.dry_run, "as_json": arguments.json}
+    return run_import_config(settings, arguments.file, **how)
+
+
 def _data_arguments(data: CommandLine) -> None:
     data.add_argument("action", metavar="check", nargs="?", help="what to do")
     data.add_argument(
@@ -402,6 +417,14 @@ COMMANDS: Final = {
             "init", "write a commented arkor.toml and a small data set",
             "Write a commented arkor.toml and a small data set, or a TypeScript project.",
             "[FOLDER]", _init_arguments, _init,
+        ),
+        Command(
+            "import-config", "take over a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
+            "Add a trainer to arkor.toml from another tool's configuration: YAML of Axolotl or "
+            "LLaMA-Factory, arguments of TRL, transformers or Unsloth in JSON, YAML, a script or a notebook "
+            "(never run), or a fine-tuning job or file of OpenAI. Says line by line what could not be "
+            "carried over.",
+            "FILE", _import_config_arguments, _import_config,
         ),
         Command(
             "start", "run a trainer and follow it in this terminal",

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from arkor_dev.core.settings import Settings
 
+NOT_ON_WINDOWS = (
+    "Arkor Studio does not run on Windows itself, but it does in WSL, which uses an NVIDIA GPU too: run "
+    "`wsl --install`, open Ubuntu, and install and start it there."
+)
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
 """Arguments that name one, of whichever command."""
 EXIT_CODES = {
@@ -146,6 +150,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
+    if sys.platform == "win32":  # before anything is imported that Windows does not have
+        print(f"arkor-dev: {NOT_ON_WINDOWS}", file=sys.stderr)  # noqa: T201
+        return 2
     try:
         with _standard_output():
             arguments = parser().parse(_as_options(sys.argv[1:] if argv is None else argv))

@@ -66,8 +66,9 @@ class DatasetView(TypedDict):
     ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
     ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
     been found and can be looked at, ``rows`` is null until that is all of them; ``read`` of them have been
-    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those. A job of this config
-    would cut at ``maxLength``, and the model takes ``context``: null until the tokenizer is there.
+    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
+    ones. A job of this config would cut at ``maxLength``, and the model takes ``context``: null until the
+    tokenizer is there.
     """
 
     id: str
@@ -80,6 +81,7 @@ class DatasetView(TypedDict):
     rows: int | None
     indexed: int
     read: int
+    excluded: int
     maxLength: int | None
     context: int | None
     tokens: int
@@ -117,6 +119,16 @@ class DatasetRow(TypedDict):
     length: int
     learned: int
     error: NotRequired[str]
+    excluded: NotRequired[bool]
+    """The data set's ``exclude`` names it: it is not trained on, and its tokens are not counted."""
+
+
+class RowExclusion(TypedDict):
+    """How a row is excluded: by this ``entry`` in the ``exclude`` of source number ``source``, from 0."""
+
+    source: int
+    entry: str
+    excluded: bool
 
 
 class TokenRun(TypedDict):
@@ -148,6 +160,7 @@ class DatasetTokens(TypedDict):
     texts: list[str]
     special: list[int]
     runs: list[TokenRun]
+    exclusion: NotRequired[RowExclusion]
     error: NotRequired[str]
     """Why it has no tokens."""
     raw: NotRequired[str]

@@ -27,7 +27,8 @@ class DatasetSource(TypedDict):
 
     ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
     the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
-    those of one document: they are held out together or not at all.
+    those of one document: they are held out together or not at all. ``exclude`` lists rows that are not
+    trained on (`arkor_dev.data.exclusions`).
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -41,6 +42,7 @@ class DatasetSource(TypedDict):
     form: NotRequired[str]
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
+    exclude: NotRequired[list[str]]
 
 
 class EvaluationSet(TypedDict):
@@ -288,11 +290,20 @@ class SettingsWritten(TypedDict):
 class Capabilities(TypedDict):
     """``GET /api/capabilities``: the optional features that the backend names.
 
-    ``baseModels`` are those that it answers with in any project, its default first.
+    ``baseModels`` are those that it answers with in any project, its default first; ``methods`` are its
+    training methods, for the setting ``method``.
     """
 
     features: list[str]
     baseModels: NotRequired[list[str]]
+    methods: NotRequired[list[TrainingMethod]]
+
+
+class TrainingMethod(TypedDict):
+    """A training method: its ``name`` in a config, and its ``label`` for a person."""
+
+    name: str
+    label: str
 
 
 class TrainRequest(TypedDict):
@@ -419,7 +430,8 @@ class EvaluationPart(TypedDict):
     many rows would settle what is unclear. ``of`` is how many rows there would have been, where so many would
     have taken too long. Where ``metric`` is there and is not ``loss``, ``base`` and ``adapter`` are mean
     scores, of which more is better; the difference is above zero where the adapter is better in any case.
-    ``answers`` are there of general questions, where some of them were answered.
+    ``answers`` are there of general questions, where some of them were answered. ``measure`` is what the
+    training method calls its loss on held-out rows; less is better.
     """
 
     name: str
@@ -434,6 +446,14 @@ class EvaluationPart(TypedDict):
     of: NotRequired[int]
     metric: NotRequired[str]
     answers: NotRequired[EvaluationAnswers]
+    measure: NotRequired[EvaluationMeasure]
+
+
+class EvaluationMeasure(TypedDict):
+    """What base and adapter are measured by: its ``label`` for a person, and the ``unit`` of its values."""
+
+    label: str
+    unit: str
 
 
 class EvaluationSplit(TypedDict):

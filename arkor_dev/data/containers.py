@@ -47,6 +47,10 @@ class Container(Protocol):
         """Close the file."""
 
 
+class SlowError(DataError):
+    """Reading takes longer than it may."""
+
+
 class TooLargeError(DataError):
     """The file continues beyond the limit for reading."""
 

@@ -123,7 +123,8 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (
             ["--json"],
             (
-                "unknown option --json. arkor-dev data, arkor-dev jobs, arkor-dev evaluate, "
+                "unknown option --json. arkor-dev import-config, arkor-dev data, arkor-dev jobs, "
+                "arkor-dev evaluate, "
                 "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev local, "
                 "arkor-dev whoami and arkor-dev doctor have it."
             ),
@@ -363,3 +364,22 @@ async def test_no_token_in_the_log_at_any_level(
         assert secret not in text
         assert TOKEN not in text
     assert "Traceback" not in logged
+
+
+ON_WINDOWS = """
+import sys
+sys.platform = "win32"
+for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
+    sys.modules[name] = None
+from arkor_dev.cli.main import main
+sys.exit(main(["doctor"]))
+"""
+
+
+def test_windows_itself_leads_to_wsl() -> None:
+    """In a sentence, where modules are missing that only Unix has."""
+    ran = subprocess.run([sys.executable, "-c", ON_WINDOWS], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("arkor-dev: Arkor Studio does not run on Windows itself")
+    assert "wsl --install" in ran.stderr
+    assert ran.stdout == ""

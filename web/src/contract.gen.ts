@@ -33,6 +33,7 @@ export interface DatasetSource {
   form?: string;
   columns?: Record<string, string>;
   group?: string;
+  exclude?: string[];
 }
 
 /** Rows of one's own that a job is evaluated on: those of `path`, a file or folder of the project. */
@@ -155,7 +156,7 @@ export interface JobConfig {
   fp16?: boolean;
   /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
-  /** Random seed. The same seed on the same machine gives the same adapter. */
+  /** Random seed. The same seed on the same processor gives the same adapter, on a GPU almost. */
   seed?: number;
   /** Separate random seed for the order of the rows. */
   dataSeed?: number;
@@ -340,6 +341,13 @@ export interface SettingsWritten {
 export interface Capabilities {
   features: string[];
   baseModels?: string[];
+  methods?: TrainingMethod[];
+}
+
+/** A training method: its `name` in a config, and its `label` for a person. */
+export interface TrainingMethod {
+  name: string;
+  label: string;
 }
 
 /** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
@@ -441,6 +449,13 @@ export interface EvaluationPart {
   of?: number;
   metric?: string;
   answers?: EvaluationAnswers;
+  measure?: EvaluationMeasure;
+}
+
+/** What base and adapter are measured by: its `label` for a person, and the `unit` of its values. */
+export interface EvaluationMeasure {
+  label: string;
+  unit: string;
 }
 
 /** How the held-out rows were kept apart from those that were trained on. */
@@ -1039,6 +1054,7 @@ export interface DatasetView {
   rows: number | null;
   indexed: number;
   read: number;
+  excluded: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -1065,6 +1081,14 @@ export interface DatasetRow {
   length: number;
   learned: number;
   error?: string;
+  excluded?: boolean;
+}
+
+/** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
+export interface RowExclusion {
+  source: number;
+  entry: string;
+  excluded: boolean;
 }
 
 /** So many tokens in a row that share these: `role` is a message's, or `template`. */
@@ -1088,6 +1112,7 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  exclusion?: RowExclusion;
   error?: string;
   raw?: string;
 }

@@ -86,7 +86,9 @@ def path_in(project: Path, file: str) -> str:
         ) from None
 
 
-async def _evaluate(backend: Backend, job_id: str, options: dict[str, object]) -> None:
+async def _evaluate(
+    backend: Backend, job_id: str, options: dict[str, object], *, quiet: bool = False
+) -> None:
     """Have one job's adapter measured, and wait until it is."""
     wanted = {name: value for name, value in options.items() if value is not None}
     try:
@@ -97,12 +99,23 @@ async def _evaluate(backend: Backend, job_id: str, options: dict[str, object]) -
         raise
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
-    await _done(backend, job_id)
+    await _done(backend, job_id, quiet=quiet)
 
 
-async def _done(backend: Backend, job_id: str) -> None:
+async def evaluated(
+    backend: Backend, job: dict[str, Any], *, step: int | None = None, data: str | None = None
+) -> dict[str, Any]:
+    """Have one job's adapter measured without printing; return the evaluation. Raises ArkorError."""
+    await _evaluate(backend, job["id"], {"step": step, "data": data}, quiet=True)
+    query = {} if step is None else {"step": str(step)}
+    answer = await backend.get_evaluation(job["id"], query | ({} if data is None else {"data": data}))
+    found: dict[str, Any] = json.loads(answer.body)["evaluation"]
+    return found
+
+
+async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
     """Wait until the evaluation is done, and say on a terminal how far it has come; raises its failure."""
-    with shown_progress() as show:
+    with shown_progress(quiet=quiet) as show:
         while True:
             answered = json.loads((await backend.get_job(job_id)).body)
             evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None

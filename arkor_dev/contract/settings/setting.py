@@ -38,7 +38,8 @@ class Setting:
     ``aliases`` are other keys that mean the same: those of transformers, PEFT and TRL where ours differ.
     ``default`` is what a job gets that says nothing; where it depends on the job it is None, and
     ``default_words`` say how it is found. ``example`` is a value to show where there is no fixed default.
-    ``where`` names the backends and devices that obey it. Another backend's form of a value ``passes`` on the
+    ``where`` names the backends and devices that obey it, ``methods`` the training methods that have it, if
+    not all of them do. Another backend's form of a value ``passes`` on the
     wire although the rule does not know it; the training code then takes what comes nearest.
     """
 
@@ -55,6 +56,7 @@ class Setting:
     default_words: str = ""
     example: Value | None = None
     where: str = EVERYWHERE
+    methods: tuple[str, ...] = ()
     required: bool = False
     passes: Callable[[Any], bool] = lambda _: False
 

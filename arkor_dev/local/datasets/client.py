@@ -49,6 +49,7 @@ UNREAD: Final[dict[str, Any]] = {
     "rows": None,
     "indexed": 0,
     "read": 0,
+    "excluded": 0,
     "maxLength": None,
     "context": None,
     "tokens": 0,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.shapes import Evaluation, EvaluationSplit
+    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationSplit
     from arkor_dev.data.rows import Row
 
     from .answers import Answers, Model
@@ -127,8 +127,8 @@ class Stage:
     ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
     the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
     are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. A ``dry`` run gets
-    no verdict. ``progress`` hears
-    of the rows of both models that are done, ``cancelled`` is asked between batches. ``called`` is what the
+    no verdict. ``measure`` is the training method's name for its loss. ``progress`` hears of the rows of both
+    models that are done, ``cancelled`` is asked between batches. ``called`` is what the
     rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
     is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
     format would, for the noise floor.
@@ -154,6 +154,7 @@ class Stage:
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
     dry: bool = False
+    measure: EvaluationMeasure | None = None
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
@@ -265,6 +266,8 @@ class Stage:
         margin = max(self.margin, noise)
         task = compare(before, held, self.groups, margin)
         told = part(self.called, task, beside_base(self.called, task, dry=self.dry))
+        if self.measure:
+            told["measure"] = self.measure
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:

@@ -100,10 +100,10 @@ def refusal(
             f"{'gguf' if told.llama else 'merged'}"
             f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
         )
-    if config.get("loadIn4bit") and form != "adapter":
+    if config.get("loadIn4bit") and form == "gguf-lora":
         return (
-            "This adapter was trained on 4-bit weights: merged into the full ones it would be another model. "
-            "Export the adapter"
+            "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
+            "would be another model. Export it as gguf, which has both in one"
         )
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None

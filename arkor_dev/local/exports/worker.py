@@ -31,12 +31,13 @@ def export(order: dict[str, Any], link: Link) -> dict[str, Any]:
     def written(files: dict[str, Any]) -> None:
         link.send(**files)
 
+    how: dict[str, Any] = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
     if form in LLAMA_FORMATS:
         from .llama.making import LlamaMaking
 
-        how = (order["quantization"], Path(order["cache"]))
-        return LlamaMaking(*what, *how, written=written).make(rows)
-    return Making(*what, written=written).make(rows)
+        more = (order["quantization"], Path(order["cache"]))
+        return LlamaMaking(*what, *more, **how).make(rows)
+    return Making(*what, **how).make(rows)
 
 
 def _rows(order: dict[str, Any], link: Link) -> list[Row]:

@@ -43,7 +43,8 @@ class Sizes:
 
     ``kept`` is the bytes a token that one layer keeps for the backward pass, its adapter's included.
     ``value`` is the bytes of one number as it computes. With ``recomputed``, layers keep only their input and
-    are computed again in the backward pass.
+    are computed again in the backward pass. ``fused``: of the output layer only its input has a gradient that
+    is kept.
     """
 
     layers: int
@@ -53,6 +54,7 @@ class Sizes:
     kept: float
     value: int = 4
     recomputed: bool = False
+    fused: bool = False
 
     def work(self, shape: Shape) -> float:
         """Products of one step, forward, in multiply-adds."""
@@ -71,7 +73,7 @@ class Sizes:
 
     def _answer(self, shape: Shape) -> float:
         """Bytes of the output layer's answer and of its gradient."""
-        return 2 * self.value * self.vocabulary * shape.learned
+        return 2 * self.value * (self.hidden if self.fused else self.vocabulary) * shape.learned
 
 
 @dataclass(frozen=True, slots=True)

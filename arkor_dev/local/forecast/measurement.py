@@ -13,10 +13,10 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
+from arkor_dev.local.workers.machine import makers_of_speed
 
 from .comparing import Comparing
 from .lines import Line, Sizes
-from .machine import makers_of_speed
 from .writing import Writing
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Measurement:
     answers are written; None where there is nothing of the kind.
     ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
 
-    Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
+    Memory is the process's where the processor computes, else the device's; ``host`` is then the process's,
+    and ``gpu`` is what ``CUDA_VISIBLE_DEVICES`` calls the device.
     """
 
     device: str
@@ -85,7 +86,7 @@ class Measurement:
     recomputed: Line | None = None
     slower: float = 1.0
     host: int = 0
-    device_free: int = 0
+    gpu: str = ""
     device_total: int = 0
     comparing: Comparing | None = None
     writing: Writing | None = None

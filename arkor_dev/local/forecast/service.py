@@ -20,10 +20,10 @@ from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
+from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
-from .machine import free_disk, memory
 from .measurement import Kept, Measurement, key_of, sources_of
 from .outlook import outlook, together
 
@@ -203,8 +203,11 @@ class Forecasts:
         return view
 
     async def _outlook(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
-        free, disk = await asyncio.to_thread(lambda: (memory(), free_disk(self._data)))
-        return outlook(measured, config, free, disk, busy)
+        def look() -> tuple[Memory, int | None, int | None]:
+            return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
+
+        free, disk, gpu = await asyncio.to_thread(look)
+        return outlook(measured, config, free, disk, busy, gpu)
 
     def _drop(self, forecast_id: str) -> bool:
         entry = self._entries.pop(forecast_id, None)

@@ -120,7 +120,8 @@ class Preparation:
         with lean_imports():
             import torch
 
-            from arkor_dev.local.modeling.base_model import load_base
+            from arkor_dev.local.modeling.base_model import load_base, why_processor
+            from arkor_dev.local.modeling.gate import check_trainable
             from arkor_dev.local.modeling.tokenizer import default_length
 
             from .run import Run  # noqa: F401 - with all that it needs
@@ -136,7 +137,11 @@ class Preparation:
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
+        if part := check_trainable(self.path):
+            self.say(part)
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        if why := why_processor():
+            self.say(why)
         self.parameters = self.base.model.num_parameters()
         self.plan = self._plan(*self._counts)  # of a forecast's rows there are only some by now
         self._say_rate()

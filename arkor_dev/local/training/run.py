@@ -2,7 +2,8 @@
 
 The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
 saved. What the loss is, the training method says (``methods``). Everything random comes from one seed: the
-same job on the same machine gives the same adapter, also where it was interrupted and went on.
+same job on the same processor gives the same adapter, also where it was interrupted and went on. A GPU may
+add numbers in another order each time.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Run:
             keep_freed_memory()
             if plan.adapter:
                 hold_in(base, self.choice.dtype)
-        self.model = adapted(base, name, plan.adapter, self.four_bit) if plan.adapter else whole(base, name)
+        self.model = adapted(base, name, plan.adapter) if plan.adapter else whole(base, name)
         model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:
             compute_again(model)
@@ -138,7 +139,7 @@ class Run:
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
-        if self.base.device == "cpu" and self.loss.padded and not self.step:
+        if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         steps = endless(self.train, plan, plan.order_seed, self.step)
         self.good.keep(self.step, self.state)
@@ -295,14 +296,20 @@ class Run:
         return value
 
     def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
-        value = 0.0
+        losses = []
         for batch in batches:
             loss = self.loss(batch)[0] / count
-            value += self._finite(float(loss.detach()), batch)
+            losses.append(loss.detach())
+            if self.base.device == "cpu":
+                self._finite(float(losses[-1]), batch)
             self.clock.lap("forward")
             self.scaler.scale(loss).backward()
             self.clock.lap("backward")
-        return value
+        if not losses:
+            return 0.0
+        # On a GPU the processor waits for it once a step, when all of the step is in its queue.
+        values = torch.stack(losses).tolist()
+        return sum(self._finite(value, batch) for value, batch in zip(values, batches, strict=True))
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):

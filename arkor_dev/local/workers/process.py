@@ -25,9 +25,15 @@ MESSAGE_LIMIT = 64 * 2**20
 """Bytes of one message at most: a worker reads untrusted files, which must not fill the backend's memory."""
 TAIL_LINES = 20
 
+CHOOSES_GPUS = (
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTORCH_CUDA_ALLOC_CONF"),
+    *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HSA_OVERRIDE_GFX_VERSION"),
+)
+"""Environment variables that say which GPUs there are, and how they are used: NVIDIA's and AMD's."""
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
-    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS"),
+    *CHOOSES_GPUS,
 )
 """Environment variables for a process that reads untrusted files: none that could be a secret."""
 

@@ -73,6 +73,8 @@ export const SINGLE_KEYS = choice("arkor.keys", ["on", "off"]);
 export const DISMISSED_NOTICE = text("arkor.notice", "browser");
 /** The ids of the jobs whose end is announced. */
 export const WATCHED_JOBS = list("arkor.watched", (item) => typeof item === "string");
+/** The columns of the jobs table that were chosen, and after a `-` those that were removed. */
+export const JOB_COLUMNS = list("arkor.jobs.columns", (item) => typeof item === "string");
 export const PRESETS = list("arkor.playground.presets", isNamed);
 /** Conversations that were not in the database yet when their page was left. */
 export const UNSAVED_CONVERSATIONS = list<object>("arkor.unsaved", isObject);
@@ -121,6 +123,7 @@ export const STORED_VALUES = [
   SINGLE_KEYS,
   DISMISSED_NOTICE,
   WATCHED_JOBS,
+  JOB_COLUMNS,
   PRESETS,
   UNSAVED_CONVERSATIONS,
   CHAT_SETTINGS,

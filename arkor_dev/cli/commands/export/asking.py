@@ -86,12 +86,15 @@ async def finished(
     job_id: str,
     export_id: str,
     take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
+    *,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Wait for the export with its proof and return it; raises its failure. Shows its progress.
 
-    ``take`` is awaited once with the export when its files are there, before they have been verified.
+    With ``quiet`` nothing is shown. ``take`` is awaited once with the export when its files are there, before
+    they have been verified.
     """
-    with shown_progress() as show:
+    with shown_progress(quiet=quiet) as show:
         while True:
             export = export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")

@@ -41,7 +41,7 @@ async def run_export(settings: Settings, given: Namespace) -> int:
     """
     if given.out is None:
         raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")
-    target = _target(given.out, replace=given.replace)
+    target = target_of(given.out, replace=given.replace)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
@@ -52,9 +52,9 @@ async def run_export(settings: Settings, given: Namespace) -> int:
 
         async def take(export: dict[str, Any]) -> None:
             nonlocal there
-            with _beside(target) as folder:
+            with arriving_in(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
-                _put(folder, target)
+                put_in_place(folder, target)
             there = True
             if not given.json:
                 print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
@@ -88,7 +88,7 @@ async def run_export(settings: Settings, given: Namespace) -> int:
     return 0 if same else 1
 
 
-def _target(out: str, *, replace: bool) -> Path:
+def target_of(out: str, *, replace: bool) -> Path:
     """The folder to be written; BadRequestError where something is there that would be lost."""
     target = Path(out).absolute()
     try:
@@ -109,7 +109,7 @@ def _target(out: str, *, replace: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _beside(target: Path) -> Any:
+def arriving_in(target: Path) -> Any:
     """A folder on the same disk, which is gone afterwards unless it was put into its place."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
@@ -123,7 +123,7 @@ def _beside(target: Path) -> Any:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(folder: Path, target: Path) -> None:
+def put_in_place(folder: Path, target: Path) -> None:
     """Put what was fetched into its place, and take away what was there."""
     folder.chmod(0o755)
     old = folder.with_name(f"{folder.name}.old")

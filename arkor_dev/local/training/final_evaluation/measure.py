@@ -303,6 +303,7 @@ def _stage(
         kept=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
+        measure={"label": run.method.measure.label, "unit": run.method.measure.unit},
         remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),

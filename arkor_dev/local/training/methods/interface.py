@@ -41,6 +41,8 @@ class Method(ABC):
     """The method's name for a person."""
     forms: ClassVar[Mapping[str, Form]] = FORMS
     """The forms of rows that it takes, by name."""
+    measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
+    """How the verdict names the loss by which held-out rows are compared."""
     figures: ClassVar[tuple[Figure, ...]] = ()
     """What its objective reports besides the loss."""
 
