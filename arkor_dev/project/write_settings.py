@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.core.atomic_write import ChangedError, replace_regular
+from arkor_dev.project.toml.edit import written
 
 from .arkor_toml import parse, place, read, revision_of
 from .toml import edit
 from .toml.edit import EditError
 from .toml.problems import FILE
-from .toml.values import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

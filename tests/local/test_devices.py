@@ -233,6 +233,7 @@ class Said:
 def measure(tiny: Path, root: Path, seconds: float) -> Any:
     """What a forecast's worker measures of a short job with long rows."""
     from arkor_dev.local.forecast import worker
+    from arkor_dev.local.forecast.measurement import Measurement
     from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
     rows = [{"prompt": QUESTIONS[n % 20], "completion": f"{PHRASE} " * 8} for n in range(40)]
@@ -242,7 +243,7 @@ def measure(tiny: Path, root: Path, seconds: float) -> Any:
     job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
     job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
     link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})
-    return worker.Measurement.of_json(worker.measure(job, link)["measured"])
+    return Measurement.of_json(worker.measure(job, link)["measured"])
 
 
 def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:

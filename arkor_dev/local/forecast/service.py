@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
-from arkor_dev.local.jobs.running.observer import Beside
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory

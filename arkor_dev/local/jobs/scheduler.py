@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
-from arkor_dev.local.jobs.running import auto_resume
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .database import is_damage
 from .disk import remove_files
 from .job_folder import report_file, sweep, sweep_data
+from .running import auto_resume
 from .running.auto_resume import let_go_on
 from .running.job_runner import Life, end
-from .running.observer import Beside
 from .running.placement_queue import Placing
 from .running.remote_cleanup import Remains
 from .store import ENDED, Store, Verdict
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.jobs.running.job_runner import Observer
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
-    from .running.observer import Observer
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Beside, Observer
+    from arkor_dev.local.jobs.running.job_runner import Beside, Observer
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()

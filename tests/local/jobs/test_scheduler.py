@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Beside
+    from arkor_dev.local.jobs.running.job_runner import Beside
 
 
 class Worker:
