@@ -37,7 +37,7 @@ class Waiting(Protocol):
     def training_ended(self) -> None: ...
 
 
-class Followers:
+class JobObservers:
     """Follow trainings for the forecasts, and for what waits for their end."""
 
     def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:

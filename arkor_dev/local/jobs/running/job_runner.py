@@ -13,7 +13,7 @@ from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .auto_resume import watch_power
-from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, Preparing, Training
+from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Models
     from arkor_dev.local.reporting.service import Reporting
 
-    from .placement_queue import Placing
+    from .placement_queue import PlacementQueue
 
 
 class Beside(NamedTuple):
@@ -61,7 +61,7 @@ def _tell(name: str, fields: Mapping[str, Any]) -> None:
     notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
-class Life:
+class JobRunner:
     """One job that runs. It may be asked to end or to pause from before its worker is there.
 
     ``alone`` stays true as long as no other job runs beside it. ``device`` is the number of a GPU of its own.
@@ -72,7 +72,7 @@ class Life:
         store: AsyncStore,
         models: Models,
         reporting: Reporting,
-        placing: Placing,
+        placing: PlacementQueue,
         observer: Observer | None,
         job_id: str,
         config: dict[str, Any],
@@ -82,7 +82,7 @@ class Life:
         self._placing, self._observer = placing, observer
         self.job, self.config, self.device = job_id, config, device
         self.alone = True
-        self.training: Training | None = None
+        self.training: WorkerSession | None = None
         self._unwanted = False
         self._pause: str | None = None
 
@@ -121,7 +121,7 @@ class Life:
                 if event == TRAINING_RESUMED and orders.get("auto"):
                     _tell(name, fields)
 
-        training = self.training = Training(
+        training = self.training = WorkerSession(
             self._store, self._models, job_id, config, orders, heard, device=self.device
         )
         if self._unwanted:
@@ -163,9 +163,11 @@ class Life:
             notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
         return verdict
 
-    async def _advised(self, observer: Observer, training: Training, verdict: Verdict) -> Verdict:
+    async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
         """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
-        advising = asyncio.create_task(observer.what_fits(self.config, Preparing(self._store, self.job)))
+        advising = asyncio.create_task(
+            observer.what_fits(self.config, PreparationProgress(self._store, self.job))
+        )
         cancelling = asyncio.create_task(training.cancelled())
         await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
         said = advising.result() if advising.done() and not advising.exception() else ""

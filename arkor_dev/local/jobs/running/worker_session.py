@@ -46,7 +46,7 @@ class Log:
 PROGRESS_SECONDS: Final = 0.5
 
 
-class Preparing:
+class PreparationProgress:
     """Turns a preparation's progress into events and notices, two a second at most for each label."""
 
     def __init__(self, store: AsyncStore, job_id: str) -> None:
@@ -78,7 +78,7 @@ ENDED: Final = "ended"
 """The reason of a pause when this process ends."""
 
 
-class Training:
+class WorkerSession:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
     ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs, if not where
@@ -181,12 +181,12 @@ class Training:
 
     async def _provide(self, worker: Worker) -> None:
         await self._wanted.wait()
-        model = await self._models.ensure(self._config["model"], Preparing(self._store, self._job))
+        model = await self._models.ensure(self._config["model"], PreparationProgress(self._store, self._job))
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
     async def _follow(self, worker: Worker) -> Verdict:
         """Write the worker's events as they come; how it ended."""
-        preparing = Preparing(self._store, self._job)
+        preparing = PreparationProgress(self._store, self._job)
         async for batch in worker.batches():
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
             kept, mark = (_last(batch, key) for key in ("kept", "mark"))
