@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import JobEvaluating
+    from arkor_dev.contract.shapes import JobEvaluating, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -49,7 +49,7 @@ class EvaluationTask:
     folder: Path
     step: int | None
     data: str | None = None
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     error: str | None = None
     child: Child | None = None
 
@@ -110,7 +110,7 @@ class Evaluations:
         if asked.data is not None:
             told["data"] = asked.data
         if asked.child and asked.progress:
-            told["progress"] = asked.progress  # type: ignore[typeddict-item]
+            told["progress"] = asked.progress
         return told
 
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
@@ -195,7 +195,7 @@ class Evaluations:
         if asked.data is not None:
             config = _on_file(config, asked.data)
 
-        def tell(progress: dict[str, Any]) -> None:
+        def tell(progress: Progress) -> None:
             asked.progress = progress
 
         model = await self._models.ensure(config["model"], tell)

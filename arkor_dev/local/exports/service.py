@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import ExportProgress, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -56,15 +57,16 @@ class Pace:
         self._began = 0.0
         self._from = 0.0
 
-    def told(self, progress: dict[str, Any]) -> dict[str, Any]:
+    def told(self, progress: Progress) -> ExportProgress:
         """``progress`` with ``secondsLeft`` where it can be told."""
         now, done, total = self._clock(), progress["done"], progress["total"]
         if progress["label"] != self._label or done < self._from:
             self._label, self._began, self._from = progress["label"], now, done
         took, came = now - self._began, done - self._from
-        if not total or took < ENOUGH_SECONDS or came <= 0:
-            return progress
-        return {**progress, "secondsLeft": round(max(0.0, total - done) * took / came, 1)}
+        told = cast("ExportProgress", {**progress})
+        if total and took >= ENOUGH_SECONDS and came > 0:
+            told["secondsLeft"] = round(max(0.0, total - done) * took / came, 1)
+        return told
 
 
 WORKER: Final = "arkor_dev.local.exports.worker"
@@ -277,7 +279,7 @@ class Exports:
 
         pace = Pace()
 
-        def tell(progress: dict[str, Any]) -> None:
+        def tell(progress: Progress) -> None:
             told["progress"] = pace.told(progress)
 
         model = await self._models.ensure(config["model"], tell)

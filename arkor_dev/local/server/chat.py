@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.prompt_checks import PromptChecks
     from arkor_dev.local.inference.structured_output.check import FormatChecks
@@ -231,7 +232,7 @@ class Chat:
 
     async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Provide a model: yield ``progress``, and finally its ``name`` and ``path``."""
-        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        waiting: asyncio.Queue[Progress] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         try:
             while not ensuring.done():

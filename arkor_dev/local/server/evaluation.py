@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.running.job_runner import Beside, Observer
     from arkor_dev.local.jobs.store import Verdict
 
@@ -62,7 +63,7 @@ class JobObservers:
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
         return await self._forecasts.fits_beside(config, others, room)
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
 
 

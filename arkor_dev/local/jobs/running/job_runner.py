@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
@@ -52,7 +53,7 @@ class Observer(Protocol):
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
         """Whether a job fits into ``room`` bytes with ``others``, which run; false where not known."""
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         """Sentences to help with a job that ran out of memory, or nothing."""
 
 
