@@ -530,8 +530,8 @@ export interface EvaluationComparison {
   comparison: EvaluationPart;
 }
 
-/** How far an evaluation has come; `total` is null while unknown. */
-export interface EvaluationProgress {
+/** How far a piece of work has come; `total` is null while unknown. */
+export interface Progress {
   label: string;
   done: number;
   total: number | null;
@@ -543,7 +543,7 @@ export interface JobEvaluating {
   state: "waiting" | "running" | "failed";
   step?: number;
   data?: string;
-  progress?: EvaluationProgress;
+  progress?: Progress;
   error?: string;
 }
 
@@ -583,19 +583,11 @@ export interface ForecastFix {
   peakBytes?: number;
 }
 
-/** How far a measurement has come; `total` is null while unknown. */
-export interface ForecastProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
 /** What a job will take, where a backend measures it: docs/contract.md#forecasts. */
 export interface Forecast {
   id?: string;
   state?: "measured" | "measuring" | "waiting" | "failed";
-  progress?: ForecastProgress;
+  progress?: Progress;
   error?: string;
   seconds?: number;
   loadingSeconds?: number;
@@ -739,12 +731,8 @@ export interface ExportProof {
   allowed: Record<string, number>;
 }
 
-/** How far an export has come; `total` is null while unknown. */
-export interface ExportProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
+/** How far an export has come; `secondsLeft` is how long its `label` will go on, once known. */
+export interface ExportProgress extends Progress {
   secondsLeft?: number;
 }
 
@@ -769,6 +757,7 @@ export interface Export {
   bytes?: number;
   files?: ExportFile[];
   proof?: ExportProof;
+  usage?: (string[])[];
 }
 
 export const TRAINING_STARTED = "training.started";

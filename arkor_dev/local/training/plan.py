@@ -11,9 +11,8 @@ from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
-from .learning_rate import default_rate
 from .rows.batches import steps_per_epoch
-from .schedule import Schedule
+from .schedule import Schedule, default_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
