@@ -1,8 +1,8 @@
-"""What a person types, checked and explained in our own words.
+"""Parses command lines, with help and error messages of our own.
 
-The standard library's parser converts the values. Its help and its faults are worded and wrapped anew in each
-version of Python, so neither is used: the help is laid out here, and every token is looked at before the
-parser sees it, which also lets a mistyped one get a suggestion.
+``argparse`` converts the values. Its help and errors change wording with each version of Python, so neither
+is used: the help is laid out here, and every token is checked before ``argparse`` sees it. The check can also
+suggest a correction for a typo.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 WIDTHS: Final = (50, 100)
-"""Fewest and most columns of the help; in between it is as wide as the terminal."""
+"""Narrowest and widest help, in columns; between them it follows the terminal's width."""
 INDENT: Final = 24
 """Column in which the explanations begin."""
 
 
 class CommandLine(argparse.ArgumentParser):
-    """The options and arguments of one command, or of the program itself with its commands.
+    """Options and arguments of one command, or of the program with its subcommands.
 
-    ``usage`` is what follows ``usage: <prog>``, a line each; ``notes`` are titled lists under the options, of
-    terms and their explanations. Every fault is a ``BadRequestError``.
+    ``usage`` is what follows ``usage: <prog>``, one form a line; ``notes`` are titled lists of terms and
+    explanations below the options. Every error is a ``BadRequestError``.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class CommandLine(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this help")
 
     def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
-        """As ``ArgumentParser.add_argument``."""
+        """Like ``ArgumentParser.add_argument``."""
         action = super().add_argument(*names, **how)
         self._declared.append(action)
         return action
 
     def add_command(self, name: str, description: str, arguments: str = "") -> CommandLine:
-        """A command with options of its own; ``arguments`` is how its usage line goes on."""
+        """Add a subcommand with its own options; ``arguments`` completes its usage line."""
         if self._choice is None:
             self._choice = self.add_subparsers(prog=self.prog, dest="command", parser_class=CommandLine)
         usage = f"[options] {arguments}".rstrip()
@@ -65,13 +65,15 @@ class CommandLine(argparse.ArgumentParser):
         return command
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The arguments' values; ``command`` is None without one. Ends the process after ``--help``."""
+        """Parse the arguments; ``command`` is None if there is none. ``--help`` ends the process."""
         self._check(list(argv))
         return self.parse_args(self._in_order(list(argv)))
 
     def _in_order(self, tokens: list[str]) -> list[str]:
-        """The tokens, a command's arguments behind its options: the standard parser takes one that may be
-        left out for left out as soon as an option comes between."""
+        """Move a command's arguments behind its options.
+
+        ``argparse`` takes an optional positional argument as omitted once an option comes first.
+        """
         parser, options, arguments = self, [], []
         while tokens:
             token = tokens.pop(0)
@@ -89,13 +91,13 @@ class CommandLine(argparse.ArgumentParser):
         return [*options, *(["--", *arguments] if arguments else [])]
 
     def error(self, message: str) -> NoReturn:
-        """What is left to the standard parser: a value that its option's type refuses."""
+        """Report what only ``argparse`` detects: a value that its option's type rejects."""
         raise BadRequestError(one_line(message.removeprefix("argument ")))
 
-    # --- faults -------------------------------------------------------------------------------------------
+    # --- errors -----------------------------------------------------------------------------------------
 
     def _check(self, tokens: list[str]) -> None:
-        """Raise for the first token that is no option, command or argument here."""
+        """Raise for the first token that is not a known option, command or argument."""
         parser, places = self, self.places()
         while tokens:
             token = tokens.pop(0)
@@ -116,7 +118,7 @@ class CommandLine(argparse.ArgumentParser):
                 parser.unexpected(token)
 
     def places(self) -> int:
-        """How many arguments there may be that are no options."""
+        """Count the positional arguments that are allowed."""
         return sum(not action.option_strings for action in self._declared)
 
     def _check_option(self, token: str, following: list[str], program: CommandLine) -> None:
@@ -154,13 +156,13 @@ class CommandLine(argparse.ArgumentParser):
         raise BadRequestError(f"unknown command {name}. {self._hint(name, self._commands)}")
 
     def unexpected(self, token: str) -> NoReturn:
-        """Raise for an argument too many."""
+        """Raise for one positional argument too many."""
         raise BadRequestError(f"unexpected argument {one_line(token, 200)}. {self._see()}")
 
     def _hint(self, name: str, known: dict[str, Any]) -> str:
-        import difflib  # what only a fault needs
+        import difflib  # imported only for an error
 
-        words = {word.strip("-"): word for word in known}  # dashes, being alike, say nothing
+        words = {word.strip("-"): word for word in known}  # leave out dashes, which all options share
         near = difflib.get_close_matches(name.strip("-"), words, n=1)
         return f"Did you mean {words[near[0]]}?" if near else self._see()
 
@@ -174,12 +176,12 @@ class CommandLine(argparse.ArgumentParser):
     # --- help ---------------------------------------------------------------------------------------------
 
     def format_usage(self) -> str:
-        """How to call it, a line each."""
+        """Return the usage lines."""
         first, *more = [f"{self.prog} {line}" for line in self._usage_lines]
         return "\n".join([f"usage: {first}", *(f"       {line}" for line in more)]) + "\n"
 
     def format_help(self) -> str:
-        """The whole help, at most as wide as the terminal."""
+        """Return the whole help, at most as wide as the terminal."""
         fewest, most = WIDTHS
         width = max(fewest, min(most, shutil.get_terminal_size().columns))
         sections = [self.format_usage().rstrip("\n"), textwrap.fill(self.description or "", width)]

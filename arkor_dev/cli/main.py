@@ -1,4 +1,4 @@
-"""The ``arkor-dev`` command: arguments to Settings, then one of the few things it can do."""
+"""The ``arkor-dev`` command: parses arguments into Settings and dispatches to a subcommand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ COMMANDS = {
     "doctor": "check what Studio needs, with a next step for each fault",
 }
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
-"""Arguments that name one, of whichever command."""
+"""Arguments, of any command, that name a job."""
 ON_A_BACKEND = ("start", "jobs", "evaluate", "export", "push", "serve", "doctor")
 EXIT_CODES = {
     "0": "done or stopped",
@@ -232,7 +232,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
-    """The settings with the backend that the command means."""
+    """Return the settings with the backend that the command uses."""
     from arkor_dev.cli.which_backend import remember, where
 
     managed = getattr(arguments, "managed", False)
@@ -240,7 +240,7 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         raise BadRequestError("--local and --managed exclude each other. Give one of them.")
     if not (managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
-        # To train is for the project that is meant, whichever job is named.
+        # Training belongs to the current project, whichever job is named.
         anywhere = arguments.command != "start" and not hasattr(arguments, "project")
         settings, why = where(settings, names, anywhere=anywhere)
         if why:
@@ -261,7 +261,7 @@ def _run(arguments: argparse.Namespace) -> int:
             from arkor_dev.identity.local_backend import require_extra
 
             require_extra()
-        gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
+        gc.disable()  # Imported modules are never garbage: scanning them costs a twentieth of the start.
         from arkor_dev.cli.commands.studio import run_studio
 
         return run_studio(settings, yes=yes)
@@ -270,7 +270,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         how = {"trainer": arguments.trainer, "as_json": arguments.json, "strict": arguments.strict}
         return run_data(settings, arguments.action, arguments.file, **how, seconds=arguments.seconds)
-    import asyncio  # a sixth of the time that --help would take
+    import asyncio  # importing it would take a sixth of --help's time
 
     if arguments.command == "jobs":
         from arkor_dev.cli.commands.jobs import run_jobs
@@ -352,7 +352,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
+    """Run the command. Expected errors print one line and exit with 2; any other raises a traceback."""
     try:
         with _standard_output():
             arguments = _parser().parse(_as_options(sys.argv[1:] if argv is None else argv))
@@ -366,13 +366,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second failing flush would print a traceback at exit
         print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
         return 130
 
 
 def _as_options(argv: Sequence[str]) -> list[str]:
-    """The words ``help``, ``help COMMAND`` and ``version`` as the options that they stand for."""
+    """Translate ``help``, ``help COMMAND`` and ``version`` to the equivalent options."""
     match argv:
         case ["help", *command]:
             return [*command, "--help"]
@@ -384,9 +384,9 @@ def _as_options(argv: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[None]:
-    """Write what was printed before the end, where a reader that has gone (`| head`) is no traceback.
+    """Flush standard output before the end, so that a closed reader (`| head`) causes no traceback.
 
-    Raises BrokenPipeError for that, and InternalError for a full disk.
+    Raises BrokenPipeError for a closed reader and InternalError for a full disk.
     """
     try:
         yield
@@ -396,7 +396,7 @@ def _standard_output() -> Iterator[None]:
                 sys.stdout.flush()
         except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())  # Python flushes its buffer at exit
+            os.dup2(nowhere, sys.stdout.fileno())  # Python flushes its buffer again at exit
             os.close(nowhere)
             if isinstance(error, BrokenPipeError):
                 raise

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the commands about jobs and what this machine keeps of them."""
+"""Options shared by several commands, and the commands for jobs and local storage."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SCHEDULES = ("continue", "restart")
 
 
 def template_name(text: str) -> str:
-    """A template of `starter_typescript`; raises ArgumentTypeError."""
-    from arkor_dev.project.starter_typescript import TEMPLATES  # what only one command needs
+    """Validate a template name of `starter_typescript`. Raises ArgumentTypeError."""
+    from arkor_dev.project.starter_typescript import TEMPLATES  # needed by one command only
 
     if text not in TEMPLATES:
         raise argparse.ArgumentTypeError(f"unknown template {text}. Choose one of {', '.join(TEMPLATES)}.")
@@ -24,7 +24,7 @@ def template_name(text: str) -> str:
 
 
 def port(text: str) -> int:
-    """A port's number; raises ArgumentTypeError."""
+    """Parse a port number. Raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} isn't a valid port (1 to 65535).")
     return int(text)
@@ -80,7 +80,7 @@ def _schedule(text: str) -> str:
     return text
 
 
-# Defaults are left out: a command's would replace what was said before its name.
+# No defaults here: those of a subcommand would overwrite options given before its name.
 
 
 def add_project(parser: CommandLine) -> None:
@@ -117,7 +117,7 @@ def _format(text: str) -> str:
 
 
 def add_jobs(parser: CommandLine) -> None:
-    """``jobs``, and what it does with one."""
+    """Add ``jobs`` and its actions."""
     jobs = parser.add_command(
         "jobs",
         "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its metrics. "
@@ -165,7 +165,7 @@ def add_jobs(parser: CommandLine) -> None:
 
 
 def add_evaluate(parser: CommandLine) -> None:
-    """``evaluate``, and what it measures."""
+    """Add ``evaluate`` and its options."""
     evaluate = parser.add_command(
         "evaluate",
         "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
@@ -201,7 +201,7 @@ def add_evaluate(parser: CommandLine) -> None:
 
 
 def add_export(parser: CommandLine) -> None:
-    """``export``, and what it writes."""
+    """Add ``export`` and its options."""
     export = parser.add_command(
         "export",
         "Export a job's result for other programs. Formats: adapter (PEFT), merged (base and adapter as one "
@@ -221,7 +221,7 @@ def add_export(parser: CommandLine) -> None:
 
 
 def add_what_leaves(parser: CommandLine) -> None:
-    """Which of a job's models leaves, and as what."""
+    """Add the options that select a model and its export format."""
     from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
 
     parser.add_argument(
@@ -244,7 +244,7 @@ def add_what_leaves(parser: CommandLine) -> None:
 
 
 def add_verify(parser: CommandLine) -> None:
-    """``verify``, and what it checks."""
+    """Add ``verify`` and its options."""
     verify = parser.add_command(
         "verify",
         "Check an adapter's folder, or one file of it, against the hashes in its provenance.json. Name a "
@@ -264,7 +264,7 @@ def add_verify(parser: CommandLine) -> None:
 
 
 def add_local(parser: CommandLine) -> None:
-    """``local``, and what it does with what lies on the disk."""
+    """Add ``local`` and its actions."""
     local = parser.add_command(
         "local",
         "Show what this machine keeps of the project's jobs. status: disk usage by job. gc: delete what "
@@ -282,7 +282,7 @@ def add_local(parser: CommandLine) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """How this machine's jobs run: which go on by themselves, and how many beside each other."""
+    """Add options for this machine's jobs: automatic resume and how many train concurrently."""
     parser.add_argument(
         "--no-resume", action="store_true",
         help="don't resume interrupted jobs of this machine (or ARKOR_NO_RESUME=1)",

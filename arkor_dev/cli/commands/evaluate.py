@@ -1,4 +1,4 @@
-"""``arkor-dev evaluate``: whether a job's adapter is better than its base, and how sure that is."""
+"""``arkor-dev evaluate``: whether a job's adapter is better than its base model, with the uncertainty."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SHOWN: Final = 3
-"""Rows that are shown of those that changed most, for better and for worse."""
+"""How many of the most changed rows are printed, for improvements and for regressions."""
 TEXT: Final = 72
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be measured: the checkpoint of ``step`` or the final adapter; on ``data``, a file's path.
+    """The requested evaluation: the checkpoint of ``step`` or the final adapter, on the file ``data``.
 
-    ``against`` names the job whose adapter is its opposite, instead of the base; with ``seeds`` it is the
-    settings of both that are compared, by their runs with other seeds.
+    ``against`` names a job to compare with instead of the base model. With ``seeds``, the settings of both
+    jobs are compared over their runs with different seeds.
     """
 
     job: str | None
@@ -43,10 +43,10 @@ class Asked:
 
 
 async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> int:
-    """Evaluate what is ``asked`` for, and print what came of it; the exit code.
+    """Run the evaluation ``asked``, print its result and return the exit code.
 
-    Raises BadRequestError for a job that there is not, or a file outside of the project, and the backend's
-    fault.
+    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
+    errors.
     """
     data = None if asked.data is None else path_in(settings.project, asked.data)
     if not settings.local:
@@ -65,7 +65,7 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
         if asked.seeds:
             query["seeds"] = "true"
         elif asked.against is not None:
-            # What was measured in a run, or earlier, is there already.
+            # The run itself, or an earlier command, may have measured it already.
             if data is not None or asked.step is not None or "evaluation" not in chosen:
                 await _evaluate(backend, chosen, asked, data)
             if data is not None or "evaluation" not in other:
@@ -86,7 +86,7 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
 
 
 def path_in(project: Path, file: str) -> str:
-    """The path of ``file``, as it was typed, from the project on; BadRequestError where it lies outside."""
+    """Return ``file`` relative to the project. Raises BadRequestError if it lies outside."""
     try:
         return Path(file).resolve().relative_to(project.resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):
@@ -96,7 +96,7 @@ def path_in(project: Path, file: str) -> str:
 
 
 async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: str | None) -> None:
-    """Have one job's adapter measured, and wait until it is."""
+    """Start the evaluation of one job's adapter and wait for the result."""
     told = {"step": asked.step, "force": asked.force or None, "data": data}
     wanted: dict[str, object] = {name: value for name, value in told.items() if value is not None}
     try:
@@ -111,7 +111,7 @@ async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: s
 
 
 async def _done(backend: Backend, job_id: str) -> None:
-    """Wait until the evaluation is done, and say on a terminal how far it has come; raises its failure."""
+    """Wait for the evaluation, with progress on a terminal; raise its failure."""
     with shown_progress() as show:
         while True:
             answered = json.loads((await backend.get_job(job_id)).body)
@@ -125,7 +125,7 @@ async def _done(backend: Backend, job_id: str) -> None:
 
 
 def lines(rows: object) -> list[str]:
-    """The rows that improved most and those that got worse most, a line each."""
+    """Format the rows that improved most and those that got worse most, one a line."""
     told = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     gains = {place: _gain(row) for place, row in enumerate(told)}
     order = sorted(

@@ -1,4 +1,4 @@
-"""``arkor-dev jobs show``: one job, with what came of it and where its files are."""
+"""``arkor-dev jobs show``: one job, its result and the paths of its files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 LOSSES: Final = {"loss": "loss", "evalLoss": "eval loss", "bestEvalLoss": "best eval"}
 LONG: Final = 1000
 MOST: Final = 5
-"""Checkpoints that are named of the first ones, and of the last."""
+"""How many of the first and of the last checkpoints are listed."""
 
 
 async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a job has left: its checkpoints, then what its end names. Raises ArkorError."""
+    """Return a job's checkpoints and final artifacts. Raises ArkorError."""
     saved: dict[object, list[dict[str, Any]]] = {}
     final: list[dict[str, Any]] = []
     async with aclosing(history(backend, job["id"], over=job.get("status") in TERMINAL)) as events:
@@ -41,7 +41,7 @@ async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[st
 
 
 def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A job for a terminal, a line each: its name, what is known of it, and its files."""
+    """Format a job for a terminal: its name, its facts and its files."""
     yield f"{one_line(job.get('name'), LONG)} ({one_line(job['id'], 100)})"
     for label, text in _facts(job):
         yield f"  {label:<11} {text}"

@@ -1,1 +1,1 @@
-"""``arkor-dev cluster``: ``status`` looks at one. ``choice`` is how a command comes to that of its jobs."""
+"""``arkor-dev cluster``: ``status`` shows a cluster; ``choice`` selects the cluster for a command's jobs."""

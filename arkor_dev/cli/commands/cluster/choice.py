@@ -1,4 +1,4 @@
-"""On which cluster a command's job runs: its option, the environment, the file, in this order."""
+"""Selects the cluster for a command's job: its option, then the environment, then ``arkor.toml``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEATURE = "placement"
 
 
 async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
-    """Write into ``config`` where the job runs; what a person has to see of that in red, or None."""
+    """Write the job's placement into ``config``; return a warning to show in red, or None."""
     for field in (CLUSTER, INSECURE, STORAGE):
         config.pop(field, None)
     address = await asyncio.to_thread(cluster_of, settings)
@@ -38,7 +38,7 @@ async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
 
 
 async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
-    """Raise BadRequestError where a job is to run on a cluster, and the backend knows none."""
+    """Raise BadRequestError if a job is to run on a cluster and the backend does not support clusters."""
     if CLUSTER not in config or FEATURE in await features_of(backend):
         return
     if settings.local:

@@ -1,4 +1,4 @@
-"""The options that say where a job runs, and the command that looks at a cluster."""
+"""Options that place a job, and the command that shows a cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _address(text: str) -> str:
-    from arkor_dev.contract.placement.address import ADDRESS, HERE  # not on the way to --help
+    from arkor_dev.contract.placement.address import ADDRESS, HERE  # keeps the import out of --help
 
     text = text.strip()
     if text != HERE and not ADDRESS.fits(text):
@@ -37,7 +37,7 @@ def add_insecure(parser: CommandLine) -> None:
 
 
 def add_cluster(parser: CommandLine) -> None:
-    """``cluster``, and what it looks at."""
+    """Add ``cluster`` and its subcommands."""
     cluster = parser.add_command(
         "cluster",
         "Show a Ray cluster: its machines, what is free, and what is missing. ADDRESS defaults to "

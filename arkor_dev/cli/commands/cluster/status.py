@@ -1,4 +1,4 @@
-"""``arkor-dev cluster status``: what a cluster has, and what is missing there."""
+"""``arkor-dev cluster status``: the resources of a cluster, and what is missing on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AMOUNTS: Final = {"cpus": "processor", "gpus": "GPU"}
 
 
 async def run_cluster(settings: Settings, action: str | None, address: str | None, *, as_json: bool) -> int:
-    """Look at the cluster at ``address``, or else at that of the project; 1 where it cannot be used."""
+    """Show the cluster at ``address``, by default the project's; return 1 if it is unusable."""
     if action not in (None, "status"):
         raise BadRequestError(f"unknown action {one_line(action, 100)}. The only one is status.")
     wanted = address or cluster_of(settings)
@@ -49,7 +49,7 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
 
 
 def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
-    """A cluster for a terminal: itself, then a line for each machine."""
+    """Format a cluster for a terminal: a summary, then a line for each machine."""
     if "problem" in cluster:
         yield one_line(str(cluster["problem"]), 2000)
         return

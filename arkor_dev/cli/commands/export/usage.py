@@ -1,4 +1,4 @@
-"""What to do with an export: a line to copy for each program, and Ollama told of it where it is here."""
+"""Prints commands that use an export in other programs, and registers it in a local Ollama."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 OLLAMA: Final = "ollama"
 CREATE_SECONDS: Final = 3600
 RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
-"""The greatest ranks that vLLM can be told to take (0.32); the first is what it takes unasked."""
+"""The ranks that vLLM accepts (0.32); the first is its default limit."""
 BEGUN_IN_THE_BASE: Final = ("pissa", "olora")
 
 
 def model_name(name: object) -> str:
-    """A job's name as one that Ollama takes."""
+    """Convert a job's name to a valid Ollama model name."""
     plain = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")
     return plain[:40].strip("-") or "arkor-model"
 
 
 def lines_for(form: object, folder: Path, name: str) -> list[str]:
-    """A line for each program that reads the format ``form``, which lies in ``folder``."""
+    """Return a command for each program that reads ``form``, for the files in ``folder``."""
     place, model, adapter = (
         shlex.quote(str(path)) for path in (folder, folder / "model.gguf", folder / "adapter.gguf")
     )
@@ -59,7 +59,7 @@ def lines_for(form: object, folder: Path, name: str) -> list[str]:
 
 
 def _vllm(folder: Path, named: str) -> str:
-    """vLLM's line of the adapter in ``folder``; another where vLLM refuses it."""
+    """Return vLLM's command for the adapter in ``folder``, or advice if vLLM rejects the adapter."""
     try:
         told: Any = json.loads(read_small(folder / "adapter_config.json"))
     except (OSError, ValueError):
@@ -82,7 +82,7 @@ def _vllm(folder: Path, named: str) -> str:
 
 
 def create_in_ollama(folder: Path, name: str) -> str | None:
-    """Let Ollama take the model in as ``name``: a sentence on what came of it; None where there is none."""
+    """Create the model ``name`` in Ollama; return a sentence on the outcome, or None without Ollama."""
     program = shutil.which(OLLAMA)
     if program is None:
         return None

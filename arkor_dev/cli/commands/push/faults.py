@@ -1,4 +1,4 @@
-"""What went wrong between this machine and the Hub, in words that say what to do and never the token."""
+"""Errors between this machine and the Hub, worded with advice and without the token."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses of a fault that passes: the same is asked again."""
+"""HTTP statuses that are worth a retry."""
 NETWORK: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
-"""Packages whose errors are the network's."""
+"""Packages whose errors are network errors."""
 OFFLINE: Final = "OfflineModeIsEnabled"
 LONGEST: Final = 300
 
 
 class PushError(Exception):
-    """What cannot be published, and why, as a person reads it."""
+    """Why something cannot be published, worded for a person."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -31,7 +31,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _answer(error: BaseException) -> tuple[int | None, str, str]:
-    """The status of the answer that was a fault, who gave it, and what was said there."""
+    """Return the status of the failed response, its host and its message."""
     for each in _chain(error):
         response = getattr(each, "response", None)
         status = getattr(response, "status_code", None)
@@ -48,18 +48,18 @@ def _is_network(error: BaseException) -> bool:
 
 
 def passes(error: BaseException, endpoint: str) -> bool:
-    """Whether to try again: the network's fault, or one of the server's that it may get over."""
+    """Return whether to retry: a network error, or a temporary one of the server."""
     if type(error).__name__ == OFFLINE or isinstance(error, PushError):
         return False
     status, host, _ = _answer(error)
     if status is None:
         return _is_network(error)
-    # Where the files are put each address is good for a time alone; the Hub gives another.
+    # An upload address is valid for a limited time; the Hub issues a new one.
     return status in PASSING or (status == 403 and host != urlsplit(endpoint).netloc)
 
 
 def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
-    """A sentence on ``error``, which came up while ``repo`` of ``endpoint`` was asked for or written."""
+    """Explain ``error``, raised while ``repo`` of ``endpoint`` was read or written, in one sentence."""
     if isinstance(error, PushError):
         return str(error)
     host = urlsplit(endpoint).netloc
@@ -94,7 +94,7 @@ def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
 
 
 def clean(text: object, token: str) -> str:
-    """One line without the token, and without what signs an address, or who asks there."""
+    """Return the text on one line, without the token and without signed addresses or user names."""
     line = str(text)
     if token:
         line = line.replace(token, "[token]")

@@ -1,4 +1,4 @@
-"""The last look at what is about to leave: no path of this machine, no token, in whichever file."""
+"""The last check before an upload: no file may contain a path of this machine or a token."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from arkor_dev.data.findings.privacy import Private
 
 WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "provenance.json"})
-"""Texts that are made here. Others (a vocabulary, a template) may hold what only looks like a path."""
+"""Text files that we write. Others (a vocabulary, a template) may contain text that only resembles a path."""
 LIMIT: Final = 2**24
 CHUNK: Final = 2**22
 LEAST: Final = 12
-"""Characters of a place or a secret that weights and vocabularies are searched for: fewer may be chance."""
+"""Shortest path or secret, in characters, to search for in weights and vocabularies: shorter ones match by
+chance.
+"""
 
 
 def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
-    """Raise :class:`PushError` where a file tells of this machine: the file is named, not what it tells."""
+    """Raise :class:`PushError` if a file reveals this machine. The error names the file, not the content."""
     wanted = [word.encode() for word in (*private.places, *private.secrets) if len(word) >= LEAST]
     for name in names:
         path = folder / name
@@ -35,7 +37,7 @@ def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
 
 
 def _holds(path: Path, wanted: list[bytes]) -> bool:
-    """Whether any of the words is in the file, which is read once."""
+    """Search the file for any of the words in a single pass."""
     overlap = max(map(len, wanted), default=1) - 1
     before = b""
     with path.open("rb") as file:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_push(parser: CommandLine) -> None:
-    """``push``, and what it publishes."""
+    """Add ``push`` and its options."""
     push = parser.add_command(
         "push",
         "Publish a job's result on the Hugging Face Hub, with its model card and provenance: an existing "

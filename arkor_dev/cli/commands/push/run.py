@@ -1,4 +1,4 @@
-"""What a job has made, on the Hugging Face Hub: made and proved, shown, asked about, and published."""
+"""Publishes a job's result on the Hugging Face Hub: exports, verifies, confirms and uploads it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 FOLDER: Final = "push-"
 OLD_SECONDS: Final = 2 * 86400
 PAUSE_SECONDS: Final = 1.0
-"""Before the first new try of an upload that broke off; each pause is twice as long as the one before."""
+"""Pause before the first retry of an interrupted upload; each further pause is twice as long."""
 CARD: Final = "README.md"
 WEIGHTS: Final = (".safetensors", ".safetensors.index.json", "adapter_config.json")
-"""Ends of the names of what transformers and PEFT load on their own: of two formats they would take both."""
+"""Suffixes of weights that transformers and PEFT load by themselves: they would load both of two formats."""
 PUBLIC_HUB: Final = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a person wants to be published, and how."""
+    """What to publish, and how."""
 
     form: str
     which: int | str
@@ -59,16 +59,16 @@ class Publication:
 
     @classmethod
     def by(cls, arguments: argparse.Namespace) -> Publication:
-        """By the command's options."""
+        """Build from the command's options."""
         what = (arguments.format, arguments.checkpoint, arguments.quantization, arguments.strength)
         how = (arguments.private, arguments.replace, arguments.force, getattr(arguments, "yes", False))
         return cls(*what, *how, arguments.json)
 
 
 async def run_push(settings: Settings, job: str | None, repo: str | None, asked: Publication) -> int:
-    """Publish ``job`` as ``repo``; 1, and nothing is published, where it is not what was trained.
+    """Publish ``job`` as ``repo``; publish nothing and return 1 if verification fails.
 
-    Raises BadRequestError for what is not to be done, and the backend's and the Hub's faults.
+    Raises BadRequestError for an impossible request, and passes on errors of the backend and the Hub.
     """
     name = hub.repository(repo)
     hub.require_library()
@@ -105,7 +105,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 upload = {
                     "do": "push",
                     "repo": name,
-                    # What was shown as private is to be private still.
+                    # What was confirmed as private must still be private.
                     "private": asked.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
@@ -119,7 +119,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 except BadRequestError:
                     raise
                 except BaseException:
-                    ours = False  # it stays: the next push goes on with it
+                    ours = False  # keep it: the next push continues with it
                     raise
         finally:
             if ours:
@@ -138,7 +138,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
 async def _export(
     backend: Backend, job: dict[str, Any], wanted: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """An export as it is wanted, and whether it was made for this: one that is there already is taken."""
+    """Return an export as requested, and whether it was made now rather than found."""
     for export in await _exports(backend, job["id"]):
         if export.get("state") != "completed" or _asked_for(export) != _asked_for(wanted):
             continue
@@ -161,7 +161,7 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
         return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError("The backend's answer on the exports cannot be read. Try again later.") from None
-    except ArkorError:  # one without the feature refuses the order, in words
+    except ArkorError:  # a backend without the feature refuses the request with a reason
         return []
 
 
@@ -173,7 +173,7 @@ def _asked_for(export: dict[str, Any]) -> tuple[object, ...]:
 
 
 async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]) -> bool:
-    """Whether the adapter's card is the same still: it changes with what is measured, and by a person."""
+    """Return whether the adapter's card is up to date: evaluations and people change it."""
     step = export.get("step")
     try:
         card = json.loads((await backend.get_card(job_id, None if step is None else str(step))).body)["card"]
@@ -185,7 +185,7 @@ async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]
 
 @contextlib.contextmanager
 def _room(cache: Path, needed: float) -> Iterator[Path]:
-    """A folder for ``needed`` bytes, gone afterwards; what one that was killed has left is swept."""
+    """Yield a temporary folder with ``needed`` free bytes; sweep what killed runs have left."""
     cache.mkdir(parents=True, exist_ok=True)
     for path in cache.glob(f"{FOLDER}*"):
         with contextlib.suppress(OSError):
@@ -201,7 +201,9 @@ def _room(cache: Path, needed: float) -> Iterator[Path]:
 
 
 def _mixed_up(there: list[str], names: list[str], *, replace: bool) -> list[str]:
-    """Weights in the repository that would be loaded beside ours; BadRequestError unless they are to go."""
+    """Return weights in the repository that would be loaded beside ours. Raises BadRequestError unless they
+    may be deleted.
+    """
     if not any(name.endswith(WEIGHTS) for name in names):
         return []
     others = [name for name in there if "/" not in name and name.endswith(WEIGHTS) and name not in names]
@@ -222,7 +224,7 @@ def _what(
     asked: Publication,
     remove: list[str],
 ) -> str:
-    """What is about to be published, where, and for whom."""
+    """Describe what is about to be published, where and for whom."""
     private = there["private"] if there["exists"] else asked.private
     whom = "private" if private else "public, visible to everyone"
     how = "as a new commit of" if there["exists"] else "as"
@@ -236,7 +238,7 @@ def _what(
 
 
 def _words(export: dict[str, Any]) -> str:
-    """The format, its number format, strength and step."""
+    """Describe the format, its precision, adapter strength and step."""
     step, bits, strength = (export.get(key) for key in ("step", "quantization", "strength"))
     words = one_line(export.get("format"), 20)
     words += "" if bits is None else f" {one_line(bits, 20)}"

@@ -1,8 +1,8 @@
-"""The process that talks to the Hub: it reads one order, says how far it has come, answers, and ends.
+"""The process that talks to the Hub: reads one order, reports progress, answers and ends.
 
-The hub's library finds the token where a login has left it, or in HF_TOKEN: nothing of ours passes it on. An
-upload that breaks off is gone on with. What the Hub has, it knows by its hash, so that is not sent again; and
-a commit in which nothing is new is none.
+The Hub's library finds the token in its login file or in HF_TOKEN; our code never passes it on. Interrupted
+uploads are retried: the Hub identifies files by hash, so none is sent twice, and a commit without changes
+creates nothing.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ LONGEST_NAME: Final = 255
 TELL_SECONDS: Final = 0.2
 READ_ONLY: Final = "read"
 LIMITED: Final = "fineGrained"
-"""Roles of a token: one may read alone, the other do what its owner has ticked."""
+"""Token roles with limits: read-only, or what the owner has ticked."""
 
 
 def tell(**said: Any) -> None:
-    """One message for whoever has started this process."""
+    """Send one message to the parent process."""
     sys.stdout.write(f"{json.dumps(said)}\n")
     sys.stdout.flush()
 
 
 class Sent:
-    """How many bytes of the files' contents have left, by all of the library's threads together."""
+    """Counts the bytes sent, over all threads of the library."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -62,7 +62,7 @@ class Sent:
         return sum(self._of.values())
 
     def at(self, name: str, place: int) -> None:
-        """The file ``name`` has been sent up to ``place``: less than before, where it is sent again."""
+        """Record that the file ``name`` has been sent up to ``place``, which falls when it is sent again."""
         with self._lock:
             self._of[name] = place
             now = time.monotonic()
@@ -75,13 +75,13 @@ class Sent:
 
 
 class Addition(CommitOperationAdd):
-    """A file that is added, of which is told how far it has been sent."""
+    """A file to add that reports how far it has been sent."""
 
     sent: Sent
 
     @contextlib.contextmanager
     def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:
-        """As the library's, which reads with a bar what it sends."""
+        """Open the file like the library does, with a progress bar around its reads."""
         with super().as_file(with_tqdm=False) as file:
             if with_tqdm:
                 read = file.read
@@ -97,14 +97,16 @@ class Addition(CommitOperationAdd):
 
 @dataclass
 class Hub:
-    """The repository ``repo`` on the hub at ``endpoint``, asked by ``api`` as whoever is signed in."""
+    """The repository ``repo`` on the hub at ``endpoint``; ``api`` acts as the signed-in user."""
 
     api: HfApi
     endpoint: str
     repo: str
 
     def look(self) -> dict[str, Any]:
-        """Who asks, and what is there; raises :class:`PushError` for what can never be written."""
+        """Return the user and the repository's state. Raises :class:`PushError` if it can never be
+        written.
+        """
         told = self.api.whoami()
         user = str(told.get("name") or "")
         names = [user, *(str(org.get("name")) for org in told.get("orgs") or () if isinstance(org, dict))]
@@ -125,7 +127,7 @@ class Hub:
         return {"user": user, "endpoint": self.endpoint, **self.state()}
 
     def state(self) -> dict[str, Any]:
-        """What is there under the name: ``exists``, and if so ``private``, ``files`` and ``commit``."""
+        """Return ``exists``, and for an existing repository ``private``, ``files`` and ``commit``."""
         try:
             info = self.api.model_info(self.repo)
         except RepositoryNotFoundError:
@@ -137,7 +139,7 @@ class Hub:
         return {"exists": True, "private": bool(info.private), "files": files, "commit": info.sha}
 
     def push(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the folder's files in one commit, as often as it takes; raises the last fault."""
+        """Upload the folder's files in one commit, with retries; raise the last error."""
         folder, names = Path(order["folder"]), list(order["files"])
         private = Private.here(map(Path, order["places"]), [get_token() or ""])
         tell(progress={"label": "Checking the files"})
@@ -162,7 +164,7 @@ class Hub:
         if not before["exists"]:
             self.api.create_repo(self.repo, private=bool(order["private"]), exist_ok=True)
             before = self.state()
-        if order["private"] and not before["private"]:  # made meanwhile, or by a hub that does not obey
+        if order["private"] and not before["private"]:  # created meanwhile, or the hub ignores the flag
             raise PushError(f"{self.repo} is public. Nothing was published: make it private there first.")
         additions = [Addition(name, str(folder / name)) for name in names]
         for addition in additions:
@@ -179,9 +181,9 @@ class Hub:
 
 
 def endpoint() -> str:
-    """The hub's address; raises :class:`PushError` for one to which a token would go in the clear.
+    """Return the hub's address. Raises :class:`PushError` for one that would receive the token in the clear.
 
-    It is shown, so one that tells a secret is refused as well.
+    The address is shown, so one that contains a secret is refused, too.
     """
     address: str = constants.ENDPOINT.rstrip("/")
     parts = urlsplit(address)
@@ -199,9 +201,9 @@ def _is_here(host: str) -> bool:
 
 
 def main() -> None:
-    """Do what the one line on standard input asks for."""
+    """Carry out the order on standard input."""
     order = json.loads(sys.stdin.buffer.readline())
-    # Whoever started this process holds its standard input open: the end of it ends this one too.
+    # The parent keeps our standard input open: its end means that the parent is gone.
     threading.Thread(target=_end_with, args=(sys.stdin.buffer.read,), daemon=True).start()
     token, address = "", str(constants.ENDPOINT)
     try:

@@ -1,4 +1,4 @@
-"""The command that serves an endpoint, and its options."""
+"""The options of ``arkor-dev serve``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_serve(parser: CommandLine) -> None:
-    """``serve``, and where."""
+    """Add ``serve`` and its options."""
     serve = parser.add_command(
         "serve",
         "Serve an endpoint of this machine to other programs through OpenAI's API, without the page or "
