@@ -1,4 +1,4 @@
-"""The shapes of optional features: forecasts, endpoints with their keys, exports, and jobs kept in order."""
+"""Shapes of optional features: forecasts, endpoints and keys, exports, and the job queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ForecastMemory(TypedDict):
-    """Memory of the training process, or of its device, in bytes; null where the system does not say."""
+    """Memory of the training process or its device, in bytes; null if the system does not report it."""
 
     name: NotRequired[str]
     peakBytes: int
@@ -18,7 +18,9 @@ class ForecastMemory(TypedDict):
 
 
 class ForecastFix(TypedDict):
-    """Settings, by field, with which a job fits; ``words`` say what changes, ``peakBytes`` what it takes."""
+    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is their
+    peak.
+    """
 
     settings: dict[str, object]
     words: str
@@ -26,7 +28,7 @@ class ForecastFix(TypedDict):
 
 
 class ForecastProgress(TypedDict):
-    """How far a measurement has come; ``total`` is null while unknown."""
+    """Progress of a measurement; ``total`` is null while unknown."""
 
     label: str
     done: float
@@ -35,9 +37,9 @@ class ForecastProgress(TypedDict):
 
 
 class Forecast(TypedDict):
-    """What a job will take, where a backend measures it: docs/contract.md#forecasts.
+    """Estimated time and memory of a job: docs/contract.md#forecasts.
 
-    All but ``id`` and ``state`` is there once it is ``measured``, ``error`` when it ``failed``.
+    All fields but ``id`` and ``state`` are present once it is ``measured``; ``error`` if it ``failed``.
     """
 
     id: NotRequired[str]
@@ -74,9 +76,9 @@ class DeploymentTarget(TypedDict):
 
 
 class AnsweredBy(TypedDict):
-    """What computes answers: a library, the number format of its weights, and a short name of these.
+    """What computes answers: a library, the precision of its weights, and a short name for both.
 
-    ``why`` says why it was chosen, where another one would be quicker.
+    ``why`` explains the choice if a faster one exists.
     """
 
     engine: str
@@ -88,9 +90,9 @@ class AnsweredBy(TypedDict):
 class Deployment(TypedDict):
     """An OpenAI-compatible endpoint.
 
-    ``engine`` and ``answeredBy`` are there with the features ``serving`` and ``engines``: who is to answer,
-    and who has answered since the first answer, null before it. ``trouble`` is why what it serves cannot
-    answer now, in the answer about this one deployment.
+    ``engine`` and ``answeredBy`` come with the features ``serving`` and ``engines``: the requested engine,
+    and the one that has answered, null before the first answer. ``trouble`` says why the target cannot answer
+    now; only the response about this single deployment has it.
     """
 
     id: str
@@ -112,7 +114,7 @@ class Deployment(TypedDict):
 
 
 class DeploymentKey(TypedDict):
-    """An API key of a deployment; ``plaintext`` is in the answer to its creation alone."""
+    """An API key of a deployment; ``plaintext`` is only in the response to its creation."""
 
     id: str
     label: str
@@ -124,7 +126,7 @@ class DeploymentKey(TypedDict):
 
 
 class JobChanges(TypedDict):
-    """``PATCH /v1/jobs/:id``: any of what a person says of a job. ``notes`` is Markdown. Feature ``edit``."""
+    """``PATCH /v1/jobs/:id``: any of a job's details. ``notes`` is Markdown. Feature ``edit``."""
 
     name: NotRequired[str]
     notes: NotRequired[str]
@@ -133,27 +135,27 @@ class JobChanges(TypedDict):
 
 
 class Queue(TypedDict):
-    """The jobs that wait, the next one first; while it is ``held`` none of them starts. Feature ``queue``."""
+    """The waiting jobs, next one first; while ``held``, none of them starts. Feature ``queue``."""
 
     held: bool
     order: list[str]
 
 
 class QueueChanges(TypedDict):
-    """``PATCH /v1/queue``: jobs that are not named in ``order`` stay in theirs, behind those that are."""
+    """``PATCH /v1/queue``: jobs missing from ``order`` keep their order behind the listed ones."""
 
     order: NotRequired[list[str]]
     held: NotRequired[bool]
 
 
 class ModelCard(TypedDict):
-    """``GET /v1/jobs/:id/card``: the ``README.md`` of what a job made. Feature ``card``."""
+    """``GET /v1/jobs/:id/card``: the model card (``README.md``) of a job's result. Feature ``card``."""
 
     card: str
 
 
 class JobOnDisk(TypedDict):
-    """What a job's files take on the disk, in bytes."""
+    """Disk usage of a job's files, in bytes."""
 
     id: str
     name: str
@@ -161,9 +163,9 @@ class JobOnDisk(TypedDict):
 
 
 class ModelOnDisk(TypedDict):
-    """What a base model takes on the disk, in bytes.
+    """Disk usage of a base model, in bytes.
 
-    ``used``: some job asks for it. ``shared``: it lies where other programs use it as well.
+    ``used``: at least one job needs it. ``shared``: it lies in a cache that other programs use, too.
     """
 
     name: str
@@ -173,10 +175,10 @@ class ModelOnDisk(TypedDict):
 
 
 class Disk(TypedDict):
-    """``GET /v1/disk``, in bytes: what each job and base model takes. Feature ``delete``.
+    """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
 
-    ``leftovers`` is what belongs to no job, ``database`` the jobs' records and events, of which ``unused``
-    belongs to none any more and is worth giving back; ``free`` is what the disk has left.
+    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
+    can be reclaimed. ``free`` is the free space on the disk.
     """
 
     jobs: list[JobOnDisk]
@@ -196,11 +198,11 @@ class ExportFile(TypedDict):
 
 
 class ExportProof(TypedDict):
-    """How an exported model answers beside the trained one and the base: docs/contract.md#exports.
+    """How an exported model compares with the trained one and the base: docs/contract.md#exports.
 
-    ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on what is wrong besides the weights.
-    ``divergence`` is in nats a token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is a mean a
-    token of each model.
+    ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is the mean per token of each
+    model.
     """
 
     verdict: str
@@ -220,9 +222,9 @@ class ExportProof(TypedDict):
 
 
 class ExportProgress(TypedDict):
-    """How far an export has come; ``total`` is null while unknown.
+    """Progress of an export; ``total`` is null while unknown.
 
-    ``secondsLeft`` is how long what ``label`` says will go on, once that can be told.
+    ``secondsLeft`` estimates the rest of the step ``label``, if known.
     """
 
     label: str
@@ -233,9 +235,9 @@ class ExportProgress(TypedDict):
 
 
 class ExportFormat(TypedDict):
-    """A format that a job's result can be exported as, or the ``problem`` that it can't.
+    """A format for exporting a job's result, or the ``problem`` that prevents it.
 
-    ``install`` is the command, for a shell of the backend's machine, that installs what is missing.
+    ``install`` is a shell command for the backend's machine that installs what is missing.
     """
 
     format: str
@@ -244,15 +246,14 @@ class ExportFormat(TypedDict):
 
 
 class Export(TypedDict):
-    """What a job has made, written for other programs.
+    """A job's result in a format for other programs.
 
     ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
-    ``ollama``; ``quantization`` is the number format of a GGUF file's weights, ``strength`` how much of the
-    adapter is in it.
+    ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
 
-    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` once it
-    is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint, and left out for the
-    final adapter.
+    An export waits for training to end. ``files`` and ``bytes`` are present from ``verifying`` on, ``proof``
+    once it is ``completed``, and ``error`` if it ``failed``. ``step`` is a checkpoint's, absent for the final
+    adapter.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The shapes of the features ``pause``, ``resume``, ``extend``, ``evaluation`` and ``votes``."""
+"""Shapes of the features ``pause``, ``resume``, ``extend``, ``evaluation`` and ``votes``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 NON_FINITE: Final = "non-finite"
 DIVERGING: Final = "diverging"
-"""What a ``training.message`` may be about, as its ``code``."""
+"""A ``code`` of ``training.message``."""
 
 
 class JobPause(TypedDict):
-    """The step and reason of a pause; the fields are those of ``training.paused``."""
+    """Step and reason of a pause; the fields are those of ``training.paused``."""
 
     step: int
     reason: str
@@ -22,7 +22,7 @@ class JobPause(TypedDict):
 
 
 class JobParent(TypedDict):
-    """The checkpoint that a job began from: after ``step`` of another job, which may be deleted by now."""
+    """The checkpoint from which a job started: after ``step`` of another job, which may be deleted by now."""
 
     jobId: str
     step: int
@@ -30,10 +30,9 @@ class JobParent(TypedDict):
 
 
 class ResumeRequest(TypedDict):
-    """``POST /v1/jobs/:id/resume``; with ``force`` also where its data or model has changed since.
+    """``POST /v1/jobs/:id/resume``; ``force`` accepts changed data or a changed model.
 
-    ``on`` is where it runs from now on: a cluster's address, or ``here``; ``workers``, in how many processes
-    of its cluster.
+    ``on`` is the new target: a cluster's address, or ``here``; ``workers`` is the number of its processes.
     """
 
     force: NotRequired[bool]
@@ -42,10 +41,10 @@ class ResumeRequest(TypedDict):
 
 
 class ExtendRequest(TypedDict):
-    """``POST /v1/jobs/:id/extend``: the new end, counted from the job's first step; one of the two.
+    """``POST /v1/jobs/:id/extend``: the new end, counted from the job's first step; exactly one of the two.
 
-    ``schedule`` is ``continue`` (the learning rate as if the job had been so long from the start; the
-    default) or ``restart`` (warmed up again and down to the new end).
+    ``schedule`` is ``continue`` (the learning rate as if the job had had this length from the start; the
+    default) or ``restart`` (a new warmup and decay to the new end).
     """
 
     maxSteps: NotRequired[int]
@@ -55,7 +54,7 @@ class ExtendRequest(TypedDict):
 
 
 class EvaluationDifference(TypedDict):
-    """Base less adapter in mean loss per token, with its interval: above zero the adapter is better."""
+    """Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better."""
 
     mean: float
     low: float
@@ -63,9 +62,10 @@ class EvaluationDifference(TypedDict):
 
 
 class AnswerRates(TypedDict):
-    """Of one model's answers the mean length in ``tokens``, and how many were cut, repeat themselves, refuse.
+    """Statistics of a model's answers: mean length in ``tokens``, and shares truncated, repetitive and
+    refusing.
 
-    A refusal is told by how an answer begins, in English.
+    Refusals are detected by an answer's first words, in English.
     """
 
     tokens: float
@@ -75,7 +75,7 @@ class AnswerRates(TypedDict):
 
 
 class EvaluationAnswers(TypedDict):
-    """How base and adapter answer ``count`` general questions, greedily, in ``longest`` tokens at most."""
+    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens."""
 
     count: int
     longest: int
@@ -85,15 +85,14 @@ class EvaluationAnswers(TypedDict):
 
 
 class EvaluationPart(TypedDict):
-    """Base and adapter on one set of ``rows``.
+    """Base and adapter compared on one set of ``rows``.
 
     ``verdict`` is ``better`` or ``worse`` (the whole interval lies beyond the margin), ``same`` (all of it
-    lies within the margin: no difference that matters) or ``unclear`` (neither, or too few rows);
-    ``sentence`` has the figures. ``confidence`` is that of the interval, in percent, and ``rowsToSettle`` how
-    many rows would settle what is unclear. ``of`` is how many rows there would have been, where so many would
-    have taken too long. Where ``metric`` is there and is not ``loss``, ``base`` and ``adapter`` are mean
-    scores, of which more is better; the difference is above zero where the adapter is better in any case.
-    ``answers`` are there of general questions, where some of them were answered.
+    lies within the margin) or ``unclear`` (neither, or too few rows); ``sentence`` has the figures.
+    ``confidence`` is the interval's level in percent; ``rowsToSettle`` estimates the rows needed to settle
+    ``unclear``. ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
+    present and not ``loss``, ``base`` and ``adapter`` are mean scores (higher is better); a positive
+    difference always favours the adapter. ``answers`` is present for general questions that were answered.
     """
 
     name: str
@@ -111,12 +110,12 @@ class EvaluationPart(TypedDict):
 
 
 class EvaluationSplit(TypedDict):
-    """How the held-out rows were kept apart from those that were trained on.
+    """How the held-out rows were separated from the training rows.
 
-    ``rows`` of ``groups`` are held out; rows of one group share the value of ``column``, ask the same, or are
-    nearly the same. Of an evaluation set of its own, ``leftOut`` rows are not measured since they were
-    trained on, or ``trainedOn`` says that this is all of them. ``notCompared``: there were too many rows to
-    look for near duplicates. ``sentence`` says what is not as usual, and may be empty.
+    ``rows`` of ``groups`` are held out; rows of a group share the value of ``column``, have the same prompt,
+    or are near duplicates. From a separate evaluation set, ``leftOut`` rows are skipped because they were
+    trained on; ``trainedOn`` says that this applies to all. ``notCompared``: there were too many rows to
+    search for near duplicates. ``sentence`` describes anything unusual, or is empty.
     """
 
     rows: int
@@ -131,17 +130,15 @@ class EvaluationSplit(TypedDict):
 class Evaluation(TypedDict):
     """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
 
-    ``verdict`` takes the task and the general questions together: ``better``, ``mixed`` (better at the task,
-    worse in general), ``same`` (no difference that matters), ``unclear`` or ``worse``; ``sentence`` says it
-    in words, for every reader to show. ``margin`` is the least difference in mean loss per token that counts:
-    ``verdictMargin`` of the config, or ``noiseFloor`` where that is larger, which is how far measuring again
-    moves the base's own mean. ``heldOut`` is on the held-out rows, ``general`` on questions that have nothing
-    to do with the data, ``sets`` are the parts of the job's own ``evaluations``. ``bestStep`` is the step
-    whose evaluation loss was lowest in the run, and ``bestSentence`` says whether the final adapter is as
-    good. Where it is another step than the final one, ``bestVerdict`` says whether it is better, and
-    ``bestKept`` whether there is a checkpoint of it. ``step`` is the checkpoint's, and left out for the final
-    one; ``data`` is the file of the project that the rows are from, where they are not the held-out ones.
-    ``split`` is how these came about.
+    ``verdict`` combines the task and general ability: ``better``, ``mixed`` (better at the task, worse in
+    general), ``same``, ``unclear`` or ``worse``; ``sentence`` says it in words for display. ``margin`` is the
+    smallest difference in mean loss per token that matters: ``verdictMargin`` of the config, or
+    ``noiseFloor`` if larger, which is how far repeated measurements move the base's mean. ``heldOut`` covers
+    the held-out rows, ``general`` questions unrelated to the data, ``sets`` the job's own ``evaluations``.
+    ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
+    adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
+    ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
+    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation.
     """
 
     verdict: str
@@ -162,11 +159,12 @@ class Evaluation(TypedDict):
 
 
 class EvaluationRow(TypedDict):
-    """One held-out row: its mean losses a token over ``tokens`` learned ones, and what it asks and wants.
+    """One held-out row: its mean losses per token over ``tokens`` learned tokens, its prompt and wanted
+    answer.
 
-    ``where`` is its place in the data, for a person, and ``group`` the number of the rows that it belongs
-    to. Of long texts the beginning is there. ``messages`` are
-    all up to the answer where that is more than the question, and empty where it is too much to tell.
+    ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
+    shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
+    too long.
     """
 
     row: int
@@ -181,7 +179,7 @@ class EvaluationRow(TypedDict):
 
 
 class EvaluationAnswer(TypedDict):
-    """What base and adapter have answered to a general question; an answer that was cut ends so."""
+    """Answers of base and adapter to a general question; a truncated answer is marked."""
 
     question: str
     base: str
@@ -189,9 +187,9 @@ class EvaluationAnswer(TypedDict):
 
 
 class EvaluationResult(TypedDict):
-    """``GET /v1/jobs/:id/evaluation``; of very many rows those that changed most are there.
+    """``GET /v1/jobs/:id/evaluation``; of very many rows, those that changed most.
 
-    ``answers`` are those to general questions that ``evaluation.general.answers`` has the figures of.
+    ``answers`` are those behind the figures in ``evaluation.general.answers``.
     """
 
     evaluation: Evaluation
@@ -206,7 +204,7 @@ class EvaluationComparison(TypedDict):
 
 
 class EvaluationProgress(TypedDict):
-    """How far an evaluation has come; ``total`` is null while unknown."""
+    """Progress of an evaluation; ``total`` is null while unknown."""
 
     label: str
     done: float
@@ -215,7 +213,7 @@ class EvaluationProgress(TypedDict):
 
 
 class JobEvaluating(TypedDict):
-    """An evaluation that was asked for and is not done: it waits for a training to end, runs, or failed."""
+    """A requested evaluation that is not done: waiting for training to end, running, or failed."""
 
     state: Literal["waiting", "running", "failed"]
     step: NotRequired[int]
@@ -225,9 +223,9 @@ class JobEvaluating(TypedDict):
 
 
 class Ballot(TypedDict):
-    """``POST /v1/jobs/:id/votes``: which of two answers a person preferred without knowing whose they were.
+    """``POST /v1/jobs/:id/votes``: a blind preference between two answers.
 
-    ``one`` and ``other`` name who answered, in a reader's own words; ``left`` is whose stood on the left.
+    ``one`` and ``other`` name the models in a reader's own words; ``left`` is the one shown on the left.
     """
 
     voter: str
@@ -239,13 +237,13 @@ class Ballot(TypedDict):
 
 
 class Vote(Ballot):
-    """A ballot as it is kept with the job; ``at`` is ISO 8601 in UTC."""
+    """A stored ballot; ``at`` is ISO 8601 in UTC."""
 
     id: str
     at: str
 
 
 class Votes(TypedDict):
-    """``GET /v1/jobs/:id/votes``, in the order in which they were given."""
+    """``GET /v1/jobs/:id/votes``, in chronological order."""
 
     votes: list[Vote]

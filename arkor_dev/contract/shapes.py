@@ -1,8 +1,8 @@
-"""The wire contract's words: what Studio, the local backend and the page all have to agree on.
+"""Core shapes of the wire contract between Studio, the local backend and the page.
 
-The only module that both sides of the seam import. It holds names and shapes, no behaviour; the page's
-TypeScript types are generated from the ``TypedDict`` classes below (``scripts/generate.py``).
-Unknown fields pass through everywhere, so each shape lists what is known and tolerates more.
+Names and shapes without behaviour; ``scripts/generate.py`` generates the page's TypeScript types from these
+``TypedDict`` classes. Unknown fields pass through everywhere, so a shape lists known fields and tolerates
+more.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"}
 
 
 class DatasetSource(TypedDict):
-    """Where the rows come from; ``file`` (or a folder) and ``list`` are known to the local backend only.
+    """Source of the rows; only the local backend knows ``file`` (or a folder) and ``list``.
 
-    ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
-    the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
-    those of one document: they are held out together or not at all.
+    ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
+    the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
+    are held out together or not at all.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -48,10 +48,10 @@ class DatasetSource(TypedDict):
 
 
 class EvaluationSet(TypedDict):
-    """Rows of one's own that a job is evaluated on: those of ``path``, a file or folder of the project.
+    """A custom evaluation set: the rows of ``path``, a file or folder of the project.
 
     ``metric`` is ``loss``, ``exact_match``, ``contains``, ``regex`` (``pattern``, else each row's answer),
-    ``json_schema`` (``schema``), or ``module:function`` of the project.
+    ``json_schema`` (``schema``), or a ``module:function`` of the project.
     """
 
     name: str
@@ -62,7 +62,7 @@ class EvaluationSet(TypedDict):
 
 
 class JobConfig(TypedDict):
-    """What a job is asked to do: its data, and any setting of ``contract/settings/`` by its field."""
+    """A job's request: its data, and settings of ``contract/settings/`` by field."""
 
     model: str
     datasetSource: DatasetSource
@@ -70,19 +70,19 @@ class JobConfig(TypedDict):
     evaluations: NotRequired[list[EvaluationSet]]
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
-    """The fields that somebody set for this job alone, in another way than the file says."""
+    """Fields changed for this job alone, different from the file."""
     cluster: NotRequired[str]
-    """The address of the Ray cluster on which it runs."""
+    """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]
-    """Whether that may be one on another machine that asks for no token."""
+    """Whether a remote cluster without a token is acceptable."""
     storage: NotRequired[str]
-    """A folder or a store's address that its machines share, for what the job goes on from."""
+    """Folder or storage URL that the machines share, for the training state."""
 
 
 class JobMetrics(TypedDict):
-    """How far a job has come. The local backend adds it to each job; others may not.
+    """A job's progress. The local backend adds it to each job; others may not.
 
-    ``peakBytes`` is the most memory that its training took, of one that has completed.
+    ``peakBytes`` is the peak memory of a completed training.
     """
 
     step: NotRequired[int]
@@ -94,16 +94,16 @@ class JobMetrics(TypedDict):
 
 
 class QueuedBehind(TypedDict):
-    """The job that a queued one waits for first."""
+    """The job that a queued one waits for."""
 
     id: str
     name: str
 
 
 class QueuePlace(TypedDict):
-    """Where a queued job stands: ``position`` 1 is the next one to start, unless the queue is ``held``.
+    """Queue position of a job: ``position`` 1 starts next, unless the queue is ``held``.
 
-    ``reason`` says why it lets others pass: where it is to run there is no place for it now.
+    ``reason`` says why others pass it: its target has no room at the moment.
     """
 
     position: int
@@ -113,9 +113,9 @@ class QueuePlace(TypedDict):
 
 
 class JobPhase(TypedDict):
-    """The phase that a running job is in, as in ``training.phase``, and since when.
+    """The phase of a running job, as in ``training.phase``, and its start.
 
-    ``secondsLeft`` is the newest estimate of the time until the job ends, counted from ``estimatedAt`` on.
+    ``secondsLeft`` is the newest estimate of the time to the job's end, counted from ``estimatedAt``.
     """
 
     name: str
@@ -125,12 +125,12 @@ class JobPhase(TypedDict):
 
 
 class Job(TypedDict):
-    """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known.
+    """One training job. Times are ISO 8601 in UTC; ``queue`` is present while it waits, if known.
 
-    ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
-    by its field, defaults and corrections included, from its start on. ``forecast`` is what was forecast when
-    it was made, where that was known. ``pause`` is there while it is paused; ``resumable`` is the step after
-    which a job that is over could go on, where it could. ``phase`` is there while it runs, where it is known.
+    ``config`` is the request. ``settings`` has the effective settings by field from its start on, with
+    defaults and corrections, if the backend reports them. ``forecast`` is the estimate made before its
+    creation, if any. ``pause`` is present while it is paused; ``resumable`` is the step after which an ended
+    job can be resumed, if it can. ``phase`` is present while it runs, if known.
     """
 
     id: str
@@ -159,10 +159,10 @@ class Job(TypedDict):
 
 
 class Artifact(TypedDict):
-    """A file set that a job left behind; ``kind`` is ``adapter``, ``model`` or ``checkpoint``.
+    """A set of files that a job produced; ``kind`` is ``adapter``, ``model`` or ``checkpoint``.
 
-    ``name`` is ``final``, or ``best`` for the checkpoint whose evaluation loss was lowest, where that is
-    another. ``path`` is its folder, where it lies on this machine.
+    ``name`` is ``final``, or ``best`` for the checkpoint with the lowest evaluation loss, if that is another.
+    ``path`` is its folder, if it is on this machine.
     """
 
     kind: str
@@ -182,7 +182,7 @@ class ChatMessage(TypedDict):
 
 
 class AdapterRef(TypedDict):
-    """A trained adapter: a job's final one, or the checkpoint of one step."""
+    """A trained adapter: a job's final one, or the checkpoint of a step."""
 
     kind: Literal["final", "checkpoint"]
     jobId: str
@@ -190,12 +190,11 @@ class AdapterRef(TypedDict):
 
 
 class ChatRequest(TypedDict):
-    """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise.
+    """``adapter`` or ``baseModel`` selects the model; ``stream`` defaults to true.
 
-    ``adapterStrength``, 0 to 1.5, is how much of the adapter counts: 1 unless said otherwise. Feature
-    ``strength``. From ``topK`` to ``topLogprobs`` they are of the feature ``sampling``; ``responseFormat``
-    is OpenAI's, of the feature ``formats``. ``engine`` says what is to compute the answer: feature
-    ``engines``.
+    ``adapterStrength``, 0 to 1.5, scales the adapter; the default is 1. Feature ``strength``. ``topK`` to
+    ``topLogprobs`` belong to the feature ``sampling``; ``responseFormat`` is OpenAI's, feature ``formats``.
+    ``engine`` selects what computes the answer: feature ``engines``.
     """
 
     messages: list[ChatMessage]
@@ -223,7 +222,7 @@ class ChatRequest(TypedDict):
 
 
 class CredentialsView(TypedDict):
-    """``GET /api/credentials``: who is signed in where; ``token`` is a masked preview."""
+    """``GET /api/credentials``: who is signed in; ``token`` is a masked preview."""
 
     mode: str
     orgSlug: str | None
@@ -231,14 +230,14 @@ class CredentialsView(TypedDict):
     baseUrl: str
     token: str
     signIn: NotRequired[str]
-    """The command that signs in with an account, where this identity is none and its backend has accounts."""
+    """The command that signs in with an account, if this identity has none and its backend has accounts."""
 
 
 class UnmappedColumns(TypedDict):
-    """A data file whose columns match none of the known forms of rows.
+    """A data file whose columns match no known form of rows.
 
-    It belongs to the source number ``part`` of the trainer's data set, from 0. ``rows`` are its first few,
-    their values as short texts; ``suggested`` are the columns that look like a prompt and its completion.
+    It is source number ``part`` of the trainer's data set, from 0. ``rows`` are its first few, with values
+    shortened; ``suggested`` are the columns that look like a prompt and its completion.
     """
 
     part: int
@@ -249,12 +248,11 @@ class UnmappedColumns(TypedDict):
 
 
 class Trainer(TypedDict):
-    """One trainer that the project declares, with the settings a person reads before pressing Run.
+    """A trainer of the project, with the settings shown before Run.
 
-    ``problem`` says why it cannot be run: its table or its data file is invalid. With ``needsData``,
-    choosing another data set is enough.
-    ``rows`` can be trained on and ``unreadable`` ones cannot, as far as a quick look went; ``flaw`` is the
-    reason of the first of those, unless they are to be skipped.
+    ``problem`` says why it cannot run: its table or its data file is invalid. With ``needsData``, choosing
+    another data set suffices. A quick look found ``rows`` trainable rows and ``unreadable`` invalid ones;
+    ``flaw`` is the reason for the first of those, unless they are to be skipped.
     """
 
     name: str
@@ -268,13 +266,13 @@ class Trainer(TypedDict):
 
 
 class TrainerName(TypedDict):
-    """The single trainer of a TypeScript project, or the first of ``arkor.toml``."""
+    """The only trainer of a TypeScript project, or the first of ``arkor.toml``."""
 
     name: str
 
 
 class Manifest(TypedDict):
-    """``GET /api/manifest``. ``revision`` stands for what it was read from, and changes with it."""
+    """``GET /api/manifest``. ``revision`` identifies the state of the source files."""
 
     trainer: TrainerName | None
     trainers: list[Trainer]
@@ -283,16 +281,16 @@ class Manifest(TypedDict):
 
 
 class SettingsWritten(TypedDict):
-    """``POST /api/manifest/settings``: the unified diff, and the file's revision once it is written."""
+    """``POST /api/manifest/settings``: the unified diff, and the file's new revision once written."""
 
     diff: str
     revision: str
 
 
 class Capabilities(TypedDict):
-    """``GET /api/capabilities``: the optional features that the backend names.
+    """``GET /api/capabilities``: the backend's optional features.
 
-    ``baseModels`` are those that it answers with in any project, its default first.
+    ``baseModels`` can answer in any project; the default comes first.
     """
 
     features: list[str]
@@ -300,29 +298,29 @@ class Capabilities(TypedDict):
 
 
 class TrainRequest(TypedDict):
-    """``POST /api/train``. With a ``revision`` that is no longer the project's, nothing is started (409)."""
+    """``POST /api/train``. An outdated ``revision`` starts nothing (409)."""
 
     file: NotRequired[str]
     trainer: NotRequired[str]
     dryRun: NotRequired[bool]
     revision: NotRequired[str]
     settings: NotRequired[dict[str, object]]
-    """Settings by field that go before those of the file; null takes one away."""
+    """Settings by field that override the file's; null removes one."""
     like: NotRequired[str]
-    """The id of a job whose settings and data are taken; ``settings`` go before them."""
+    """Id of a job whose settings and data are reused; ``settings`` override them."""
     seeds: NotRequired[int]
-    """Train so many times, with seeds that follow one another; the job ``like`` is the first of them."""
+    """Train this many times with consecutive seeds; the job ``like`` counts as the first."""
     parent: NotRequired[JobParent]
-    """The checkpoint whose adapter the job begins with."""
+    """The checkpoint whose adapter is the starting point."""
     on: NotRequired[str]
-    """The cluster on which it runs, or ``here``; as the launch and the file say where it is left out."""
+    """The cluster to run on, or ``here``; by default the launch's or the file's."""
 
 
 class TrainingRun(TypedDict):
-    """One child process that this launch of Studio has started (``GET /api/train``).
+    """A child process that this launch of Studio started (``GET /api/train``).
 
-    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and
-    128 + n for signal n. ``jobId`` is the id found in the child's output.
+    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and 128 + n for
+    signal n. ``jobId`` is parsed from the child's output.
     """
 
     id: str

@@ -1,4 +1,5 @@
-"""Deployments on the wire: ``bodies`` are the requests that make them, ``shapes`` what their callers asked.
+"""Deployments on the wire: ``bodies`` has the requests that create them, ``shapes`` the log of served
+requests.
 
-Their own shapes, and those of their keys, are in ``contract/feature_shapes.py``.
+The shapes of deployments and their keys are in ``contract/feature_shapes.py``.
 """

@@ -1,6 +1,6 @@
-"""What a deployment may be asked to be (docs/contract.md#deployments), and how its callers are told apart.
+"""Request bodies for deployments (docs/contract.md#deployments), and the header that carries a caller's key.
 
-Fields that the contract does not name pass: a newer backend may know them.
+Unknown fields pass: a newer backend may know them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 
 ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
-"""What a caller has for a key, on its way from Studio to the backend."""
+"""Carries the caller's API key from Studio to the backend."""
 WRONG_KEY: Final = "invalid_api_key"
-"""The ``code`` of a refusal for a missing or wrong key. Its status is 403: 401 is for Studio's own token."""
+"""The error ``code`` for a missing or wrong key. The status is 403, since 401 refers to Studio's own token.
+"""
 UNAVAILABLE_TARGET: Final = "target_unavailable"
-"""The ``code`` of a refusal, 409, to serve what cannot answer: an adapter that is not there (yet), say."""
+"""The error ``code``, with status 409, for a target that cannot answer, such as a missing adapter."""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")
 _KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
-"""What a target is, and the field that says which one."""
+"""The kinds of target, each with the field that identifies it."""
 _LABEL_LIMIT: Final = 80
 
 
@@ -97,4 +98,4 @@ KEY: Final = Schema(
         ),
     )
 )
-"""``{label}``, which counts without the spaces around it."""
+"""``{label}``, whose length counts after stripping."""

@@ -1,4 +1,4 @@
-"""OpenAI's form of an error, which callers of a deployment get from Studio and within a stream alike."""
+"""OpenAI's error format, which a deployment's callers receive in responses and within streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FAILED: Final = 500
 
 
 def error_body(status: int, text: str, code: object = None, param: object = None) -> dict[str, object]:
-    """``{"error": {message, type, param, code}}`` of an answer with this status."""
+    """Build ``{"error": {message, type, param, code}}`` for a response with this status."""
     kind = "invalid_request_error"
     if status >= FAILED:
         kind = "server_error"

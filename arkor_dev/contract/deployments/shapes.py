@@ -1,4 +1,4 @@
-"""What the callers of a deployment asked, where they are served through Studio (feature ``serving``)."""
+"""Log of requests to a deployment that is served through Studio (feature ``serving``)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class EndpointRequest(TypedDict):
-    """One request of a caller. Times are seconds from its arrival, ``at`` is ISO 8601 in UTC.
+    """One request to a deployment. Times are seconds since its arrival; ``at`` is ISO 8601 in UTC.
 
-    ``status`` is HTTP's, 499 where the caller left before the end. ``key`` is the prefix of the key.
-    ``error`` is for the owner alone: it may say more than the caller was told. ``messages`` and ``answers``
-    are there where ``kept``, in the answer about this one request.
+    ``status`` is the HTTP status, 499 if the caller disconnected first. ``key`` is the key's prefix.
+    ``error`` is for the owner only and may contain more than the caller saw. ``messages`` and ``answers`` are
+    included if ``kept``, in the response about this single request.
     """
 
     id: str
@@ -33,10 +33,10 @@ class EndpointRequest(TypedDict):
 
 
 class EndpointTotals(TypedDict):
-    """What the newest requests of a deployment (1,000 at most) came to; null where none was answered.
+    """Totals over a deployment's newest requests (at most 1,000); null if none was answered.
 
-    ``errors`` had a status of 400 or more. Seconds are those of answered ones, tokens a second the mean of
-    their tokens over the time that they took.
+    ``errors`` counts statuses from 400 on. Times cover answered requests; tokens per second are their tokens
+    divided by their total time.
     """
 
     requests: int
@@ -46,11 +46,11 @@ class EndpointTotals(TypedDict):
     tokensPerSecond: float | None
     medianSeconds: float | None
     slowSeconds: float | None
-    """95 % of them took no longer."""
+    """The 95th percentile."""
 
 
 class EndpointRequests(TypedDict):
-    """``GET /v1/endpoints/:id/requests``: the newest first, 50 at most; ``more`` where there are others."""
+    """``GET /v1/endpoints/:id/requests``: the newest, at most 50; ``more`` if there are older ones."""
 
     requests: list[EndpointRequest]
     totals: EndpointTotals

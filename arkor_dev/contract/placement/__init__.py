@@ -1,5 +1,5 @@
-"""Where a job runs: how a cluster is named and what is told of one (docs/contract.md#placement).
+"""Where a job runs: names and shapes of clusters (docs/contract.md#placement).
 
-Both sides share it. ``address``, ``storage`` and ``workers`` have what may be written,
-``shapes`` what a backend answers.
+Shared by both sides. ``address``, ``storage`` and ``workers`` validate settings; ``shapes`` has the
+responses.
 """

@@ -1,4 +1,4 @@
-"""The address of a Ray cluster, as a person writes it."""
+"""Addresses of Ray clusters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NAMED: Final = re.compile(r"(?:ray://)?([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:]{2,4
 CLUSTER: Final = "cluster"
 INSECURE: Final = "insecureCluster"
 STORAGE: Final = "storage"
-"""The fields of a job's config."""
+"""The job config's fields for placement."""
 
 
 def is_address(value: object) -> bool:
-    """Whether ``value`` names a cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``."""
+    """Return whether ``value`` names a cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``."""
     if not isinstance(value, str):
         return False
     found = NAMED.fullmatch(value)
@@ -38,18 +38,18 @@ ON: Final = Rule(
     noun=f'"{HERE}", or {ADDRESS.noun}',
     test=lambda value: value == HERE or ADDRESS.fits(value),
 )
-"""Where something is to run: a cluster, or this machine."""
+"""A target: a cluster, or this machine."""
 
 
 def host_of(address: str) -> str | None:
-    """The host of an address; None for ``auto``."""
+    """Return the host of an address; None for ``auto``."""
     found = NAMED.fullmatch(address)
     return found[1].strip("[]") if found else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine answers at ``host``."""
-    from ipaddress import ip_address  # on the way to --help it is not needed
+    """Return whether only this machine can answer at ``host``."""
+    from ipaddress import ip_address  # not needed for --help
 
     if host == "localhost":
         return True

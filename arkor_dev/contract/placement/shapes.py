@@ -1,4 +1,4 @@
-"""What a backend answers when it is asked for a cluster."""
+"""Responses about a cluster."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NotRequired, TypedDict
 
 
 class NamedCluster(TypedDict):
-    """The cluster of a launch's jobs (``GET /api/cluster``), not looked at; null where there is none.
+    """The cluster of a launch's jobs (``GET /api/cluster``), not contacted; null without one.
 
-    ``insecure``: one on another machine may be used though it asks for no token.
+    ``insecure``: the user accepts a remote cluster without a token.
     """
 
     address: str | None
@@ -18,8 +18,8 @@ class NamedCluster(TypedDict):
 class ClusterNode(TypedDict):
     """One machine of a cluster. ``memory`` is in bytes.
 
-    ``versions`` are of the packages that training needs, ``missing`` those that are not there. ``problem``
-    says why the machine did not answer; the others are not there then.
+    ``versions`` lists packages needed for training, ``missing`` those not installed. If the machine did not
+    answer, ``problem`` says why and replaces the others.
     """
 
     name: str
@@ -33,7 +33,7 @@ class ClusterNode(TypedDict):
 
 
 class ClusterFree(TypedDict):
-    """What no job has taken, of all machines together. ``memory`` is in bytes."""
+    """Free resources over all machines. ``memory`` is in bytes."""
 
     cpus: float
     gpus: float
@@ -41,9 +41,9 @@ class ClusterFree(TypedDict):
 
 
 class Cluster(TypedDict):
-    """A cluster as it is now. ``token`` says whether it asks for one, where that was looked at.
+    """The current state of a cluster. ``token`` says whether it requires one, if known.
 
-    Where it cannot be used there is a ``problem``, and nothing else but its ``address``.
+    If it is unusable, only ``address`` and ``problem`` are present.
     """
 
     address: str

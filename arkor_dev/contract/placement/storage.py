@@ -1,4 +1,4 @@
-"""A place that the machines of a cluster share: a folder, or a store's address as fsspec has it."""
+"""Storage that a cluster's machines share: a folder, or an fsspec URL."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ PROTOCOLS: Final = (
     *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss"),
     *("webhdfs", "smb", "sftp", "ftp"),
 )
-"""What an address may begin with: a server that means the same on every machine, and takes files.
+"""Accepted URL schemes: servers that are the same from every machine and accept files.
 
-fsspec has others, and any package may add some: folders and memory of whichever machine reads the address
-(``file``, ``memory``), what other programs or files say (``dask``, ``reference``), chains of several
-(``simplecache::``), and what is read alone (``http``). A list of what is refused would never be whole.
+fsspec has more, and packages may add others: folders and memory of the local machine (``file``, ``memory``),
+contents of other programs or files (``dask``, ``reference``), chains (``simplecache::``) and read-only ones
+(``http``). A list of refused schemes could never be complete.
 """
 STORE: Final = re.compile(
     rf"(?:{'|'.join(PROTOCOLS)})://"
-    r"(?:[\w.-]{1,255}@)?"  # a container, or a name; a password would follow a colon
+    r"(?:[\w.-]{1,255}@)?"  # a container, or a user name; a password would follow a colon
     r"[\w.-]{1,255}(?::[0-9]{1,5})?"
-    r"((?:/[\w.+=~-]+)*)/?"  # nothing that is a pattern, a query or an escape to some protocol
+    r"((?:/[\w.+=~-]+)*)/?"  # no patterns, queries, or escapes to another protocol
 )
 
 
 def is_store(value: object) -> bool:
-    """Whether ``value`` is a store's address, which holds no secret and no way up in it."""
+    """Return whether ``value`` is a storage URL without a secret and without ``..``."""
     if not isinstance(value, str) or len(value) > LIMIT or not value.isprintable():
         return False
     found = STORE.fullmatch(value)
@@ -35,7 +35,7 @@ def is_store(value: object) -> bool:
 
 
 def is_folder(value: object) -> bool:
-    """Whether ``value`` may name a folder of other machines: an absolute path with no way up in it."""
+    """Return whether ``value`` may be a folder on other machines: an absolute path without ``..``."""
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
         return False
     return len(value) <= LIMIT and value.strip("/") != "" and ".." not in value.split("/")

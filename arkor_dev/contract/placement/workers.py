@@ -1,4 +1,4 @@
-"""How many workers of a cluster may share a job."""
+"""The number of workers that can share a job on a cluster."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Final
 from arkor_dev.contract.rules import whole
 
 WORKERS: Final = whole(1, 64)
-"""Whoever reads a number of them checks it by this."""
+"""The rule for a number of workers."""
