@@ -1,4 +1,4 @@
-"""What a job has made, for other programs (docs/contract.md#exports)."""
+"""Exports of a job's result for other programs (docs/contract.md#exports)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ async def one(request: web.Request) -> web.Response:
 
 
 async def remove(request: web.Request) -> web.Response:
-    """``DELETE /api/jobs/:id/exports/:export``: ended, and its files gone."""
+    """``DELETE /api/jobs/:id/exports/:export``: stop it and delete its files."""
     names = request.match_info
     return answered(await request.app[BACKEND].delete_export(names["id"], names["export"]))
 
 
 async def file(request: web.Request) -> web.StreamResponse:
-    """``GET /api/jobs/:id/exports/:export/files/:name``: the bytes, or a range of them, to be saved."""
+    """``GET /api/jobs/:id/exports/:export/files/:name``: a download, possibly a byte range."""
     names = request.match_info
     opened = request.app[BACKEND].export_file(
         names["id"], names["export"], names["name"], request.headers.get("Range")

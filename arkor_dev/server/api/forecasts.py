@@ -1,4 +1,4 @@
-"""What a job will take, where the backend measures it (docs/contract.md#forecasts)."""
+"""Estimates of a job's time and memory, if the backend measures them (docs/contract.md#forecasts)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from arkor_dev.server.app_keys import BACKEND
 from .envelope import answered, read_object
 
 ASK = Schema((Field("config", Rule("object"), needed=True),))
-"""What is in the config is the backend's to check."""
+"""The backend checks the config."""
 
 
 async def create(request: web.Request) -> web.Response:
-    """``POST /api/forecast``: ``{forecast}``, known or still to be measured."""
+    """``POST /api/forecast``: ``{forecast}``, which may still have to be measured."""
     body = await read_object(request, ASK)
     return answered(await request.app[BACKEND].create_forecast(body["config"]))
 

@@ -1,4 +1,4 @@
-"""One endpoint without the page: what ``arkor-dev serve`` serves."""
+"""One endpoint without the page, for ``arkor-dev serve``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def endpoint_app(settings: Settings, backend: Backend, slug: str) -> web.Application:
-    """The deployment ``slug`` of ``backend``, with the guards that Studio has, and nothing else."""
+    """Create an application that serves the deployment ``slug`` of ``backend`` behind Studio's guards."""
 
     @web.middleware
     async def only_this_one(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,1 +1,3 @@
-"""Endpoints of the backend: ``routes`` passes their calls on. For their callers: ``server/endpoints``."""
+"""The backend's endpoints: ``routes`` forwards calls that manage them. ``server/endpoints`` serves their
+callers.
+"""

@@ -1,4 +1,4 @@
-"""Deployments and their keys, as the backend's ``/v1/endpoints``; bodies are checked before any call."""
+"""Deployments and their keys: checks bodies and forwards to the backend's ``/v1/endpoints``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from arkor_dev.server.app_keys import BACKEND
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """``GET /api/deployments``; ``{"deployments": [], "unsupported": true}`` where the backend has none."""
+    """``GET /api/deployments``; ``{"deployments": [], "unsupported": true}`` if the backend has none."""
     try:
         return answered(await request.app[BACKEND].list_deployments())
     except (NotFoundError, UnsupportedError):
-        # A page that asks regularly is told a fact, not an error each time.
+        # The page polls this: answer with a fact instead of an error each time.
         return web.json_response({"deployments": [], "unsupported": True})
 
 
@@ -48,7 +48,7 @@ async def list_keys(request: web.Request) -> web.Response:
 
 
 async def create_key(request: web.Request) -> web.Response:
-    """``POST /api/deployments/:id/keys``: the only answer that has the key's plaintext."""
+    """``POST /api/deployments/:id/keys``: the only response with the key's plaintext."""
     body = await read_object(request, KEY)
     body["label"] = body["label"].strip()
     return answered(await request.app[BACKEND].create_key(request.match_info["id"], body))
@@ -61,13 +61,13 @@ async def delete_key(request: web.Request) -> web.Response:
 
 
 async def list_requests(request: web.Request) -> web.Response:
-    """``GET /api/deployments/:id/requests``: what callers asked, the newest first, and what it came to."""
+    """``GET /api/deployments/:id/requests``: the newest requests with their results."""
     before = request.query.get("before")
     return answered(await request.app[BACKEND].list_requests(request.match_info["id"], before))
 
 
 async def get_request(request: web.Request) -> web.Response:
-    """``GET /api/deployments/:id/requests/:request``: one of them, with its text where that is kept."""
+    """``GET /api/deployments/:id/requests/:request``: one request, with its texts if they are kept."""
     where = (request.match_info["id"], request.match_info["request"])
     return answered(await request.app[BACKEND].get_request(*where))
 

@@ -1,1 +1,1 @@
-"""Where a job may run besides this machine (docs/contract.md#placement)."""
+"""Targets for jobs besides this machine (docs/contract.md#placement)."""
