@@ -1,4 +1,4 @@
-"""Two adapters, or two settings, beside each other, by the losses on the same rows that were kept of both."""
+"""Compares two adapters, or two settings, by their stored losses on the same rows."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ if TYPE_CHECKING:
 
 WORKER: Final = "arkor_dev.local.evaluation.comparing"
 NAME: Final = 60
-"""Characters of a job's name in a sentence."""
+"""Longest job name in a sentence, in characters."""
 
 Compared = tuple[dict[str, Any], int | None]
-"""A job, and which of its checkpoints; None for the final adapter."""
+"""A job and one of its checkpoints; None for the final adapter."""
 
 
 async def compare(folder: Path, one: Compared, other: Compared, data: str | None) -> Any:
-    """The contract's part in which ``one`` stands as adapter and ``other`` as base.
+    """Compare ``one`` as the adapter with ``other`` as the base; return an ``EvaluationPart``.
 
-    On their held-out rows, or on the file ``data`` that both were evaluated on; ``folder`` is the backend's.
-    Raises NotFoundError where one of them has not been evaluated, and ConflictError where they were on
-    different rows.
+    Uses their held-out rows, or the file ``data`` that both were evaluated on; ``folder`` is the backend's.
+    Raises NotFoundError if one has not been evaluated, ConflictError if their rows differ.
     """
     first, second = await asyncio.to_thread(_on_same_rows, folder, one, other, data)
     child = await Child.start(WORKER)
@@ -48,9 +47,9 @@ async def compare(folder: Path, one: Compared, other: Compared, data: str | None
 async def compare_settings(
     folder: Path, one: dict[str, Any], other: dict[str, Any], jobs: list[dict[str, Any]]
 ) -> Any:
-    """The contract's part of two jobs' settings, by the runs among ``jobs`` that differ only in the seed.
+    """Compare the settings of two jobs by the runs among ``jobs`` that differ only in the seed.
 
-    Raises ConflictError where fewer than three seeds have been trained and evaluated with both.
+    Raises ConflictError if fewer than three seeds have been trained and evaluated with both.
     """
     ones, others = by_seed(jobs, one), by_seed(jobs, other)
     if one["id"] in {each["id"] for each in others.values()}:
@@ -75,7 +74,7 @@ async def compare_settings(
 def _on_same_rows(
     folder: Path, one: Compared, other: Compared, data: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is kept of the rows of both, which are the same; raises as :func:`compare` does."""
+    """Return the stored scores of both, on the same rows. Raises like :func:`compare`."""
     first, second = _scores(folder, one, data), _scores(folder, other, data)
     both = f"{_called(one)} and {_called(other)}"
     if any(first[key] != second[key] for key in ("rows", "groups")):
@@ -92,7 +91,7 @@ def _on_same_rows(
 
 
 def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
-    """What is kept of each row of an evaluation."""
+    """Return the stored scores of an evaluation's rows."""
     job, step = one
     found = results.result(job_folder(folder, job["id"]), step, data)
     if found is None:
@@ -108,7 +107,7 @@ def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
 
 
 def _called(one: Compared) -> str:
-    """A job's adapter in a sentence."""
+    """Describe a job's adapter in a sentence."""
     job, step = one
     name = " ".join(job["name"].split())
     name = name if len(name) <= NAME else f"{name[: NAME - 1]}…"

@@ -1,4 +1,6 @@
-"""Figures of rows from those of their examples: a row may be several (see ``training.rows.encoding``)."""
+"""Aggregates figures of examples to rows: a row may have several examples (see
+``training.rows.encoding``).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def rows_in(examples: Sequence[Any]) -> int:
-    """Count the rows that a list of examples is of."""
+    """Count the rows of a list of examples."""
     return sum(not example.same_row for example in examples)
 
 
 def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, int]]) -> list[float]:
-    """Return each row's mean loss a token, from the summed loss and the tokens of each of its examples."""
+    """Return each row's mean loss per token, from its examples' summed losses and token counts."""
     sums: list[tuple[float, int]] = []
     for example, (loss, tokens) in zip(examples, measured, strict=True):
         before, count = sums.pop() if example.same_row else (0.0, 0)

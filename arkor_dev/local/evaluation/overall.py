@@ -1,4 +1,4 @@
-"""The one verdict on an adapter, on its task and in general together: every reader shows this one."""
+"""The overall verdict on an adapter, from its task and general ability; the same for every reader."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _GENERAL: Final = {
 
 
 def overall(task: Comparison, general: Comparison | None = None, on: str = TASK) -> tuple[str, str]:
-    """The verdict (``better``, ``mixed``, ``same``, ``unclear`` or ``worse``) and its sentence.
+    """Return the verdict (``better``, ``mixed``, ``same``, ``unclear`` or ``worse``) and its sentence.
 
-    ``mixed`` is better at the task and worse in general. What is worse in general without being better at the
-    task is ``worse``. ``on`` says what ``task`` was measured on.
+    ``mixed`` is better at the task and worse in general. Worse in general without being better at the task is
+    ``worse``. ``on`` describes the rows of ``task``.
     """
     verdict = task.verdict
     if general and general.verdict == "worse":
@@ -39,7 +39,7 @@ def overall(task: Comparison, general: Comparison | None = None, on: str = TASK)
 
 
 def _task(compared: Comparison, on: str) -> str:
-    """What the rows of the task say, and how many they are where they are few."""
+    """Describe the task's result, with the number of rows if that is small."""
     kind = "row" if compared.groups == compared.rows else "independent row"
     count = f"{compared.groups} {kind}" + ("" if compared.groups == 1 else "s")
     if compared.groups < FEWEST:

@@ -1,8 +1,8 @@
-"""Two settings beside each other, each trained with several seeds: the unit is the run, not the row.
+"""Compares two settings, each trained with several seeds: the unit is the run, not the row.
 
-Rows tell which of two adapters is better. Of two settings that says little, as runs that differ in the seed
-alone come out differently. So the runs of both are paired by their seed, which gives them the same held-out
-rows, and the interval is Student's over these pairs.
+Rows show which of two adapters is better, which says little about two settings, since runs that differ only
+in the seed give different results. So the runs of both are paired by their seed, which gives them the same
+held-out rows, and the interval is Student's over the pairs.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from arkor_dev.contract.run_shapes import EvaluationPart
 
 FEWEST: Final = 3
-"""Seeds, or pairs of runs, without which nothing is compared."""
+"""Fewest seeds, or pairs of runs, for a comparison."""
 T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t of a 95 % interval, by degrees of freedom from 1 on; the last, wider one for all above."""
+"""Student's t for a 95 % interval by degrees of freedom, from 1; the last, wider one covers all above."""
 UNTOLD: Final = ("seed", "setByHand")
 DIGITS: Final = 5
 
 
 def by_seed(jobs: Sequence[dict[str, Any]], job: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """The completed ones of ``jobs``, newest first, with the settings and data of ``job``, by their seed."""
+    """Return the completed ``jobs``, newest first, with the settings and data of ``job``, by seed."""
     asked, default = _asked(job["config"]), by_field()["seed"].default
     found: dict[Any, dict[str, Any]] = {}
     for each in (job, *jobs):
@@ -41,10 +41,9 @@ def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_run(ones: Sequence[float], others: Sequence[float], margin: float, other: str) -> EvaluationPart:
-    """The contract's part of the held-out losses of runs, by seed in the same order.
+    """Compare the held-out losses of runs, in the same order of seeds.
 
-    Those of the job ``other`` are in the place of the base. A difference of less than ``margin`` does not
-    matter.
+    The job ``other`` takes the base's role. Differences below ``margin`` do not matter.
     """
     gains = [before - after for before, after in zip(others, ones, strict=True)]
     mean, count = fmean(gains), len(gains)

@@ -1,1 +1,3 @@
-"""How base and adapter answer general questions: how long, repeating or refusing. Start with ``figures``."""
+"""Compares answers of base and adapter to general questions: length, repetition, refusals. Start with
+``figures``.
+"""

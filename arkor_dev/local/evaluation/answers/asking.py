@@ -1,4 +1,4 @@
-"""General questions that base and adapter answer, beside their losses on them."""
+"""Lets base and adapter answer general questions, in addition to measuring losses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from arkor_dev.local.evaluation.base_losses import BaseLosses
 
 TEXT: Final = 1000
-"""Characters of an answer that are kept."""
+"""Longest stored answer, in characters."""
 
 
 class Stopped(Exception):  # noqa: N818 - somebody asked for it
-    """The job was cancelled meanwhile."""
+    """The job was cancelled in the meantime."""
 
 
 class Model(Protocol):
-    """What measures rows: each one's summed loss and its weight.
+    """Measures rows: returns each one's summed loss and weight.
 
-    ``each`` is by the training method's own loss; ``cross_entropy`` is of the learned tokens always.
+    ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
     """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
@@ -32,10 +32,10 @@ class Model(Protocol):
 
 
 class Answers:
-    """``questions`` with their ``prompts``, as tokens, are answered in ``longest`` tokens at most.
+    """Answers to ``questions``, tokenized as ``prompts``, of at most ``longest`` tokens.
 
-    ``write(model, prompts, longest, stopped)`` answers them all, or gives None where it was stopped. ``kept``
-    has what is known of the base, by ``key``; ``longest_prompt`` is in tokens.
+    ``write(model, prompts, longest, stopped)`` answers all, or returns None if stopped. ``kept`` caches the
+    base's answers by ``key``; ``longest_prompt`` is in tokens.
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class Answers:
         """How many answers are written together, in how many tokens at most, and whether by the adapter."""
 
     def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
-        """Let the adapter answer; how many it has. Raises :class:`Stopped`."""
+        """Generate the adapter's answers; return their number. Raises :class:`Stopped`."""
         self._adapter = self._all(model, stopped)
         return len(self._adapter)
 
     def of_base(self, model: Model, stopped: Callable[[], bool]) -> int:
-        """Let the base answer where that is not known, and keep it; how many it has, or :class:`Stopped`."""
+        """Generate and cache the base's answers unless known; return their number. Raises
+        :class:`Stopped`.
+        """
         if not self.needs_base:
             return 0
         self._base = self._all(model, stopped)
@@ -75,17 +77,19 @@ class Answers:
 
     @property
     def length(self) -> str | None:
-        """How much longer or shorter the adapter answers, in words; None where it is little or not known."""
+        """Describe how much longer or shorter the adapter answers; None if the difference is small or
+        unknown.
+        """
         return length_words(self._base, self._adapter) if self._base and self._adapter else None
 
     def figures(self) -> EvaluationAnswers | None:
-        """The ``answers`` of the contract's part on general questions; None where none were given."""
+        """Return the contract's ``answers`` on general questions; None if none were generated."""
         if not self._base or not self._adapter:
             return None
         return rates(self._base, self._adapter, self._longest)
 
     def beside(self) -> list[dict[str, str]]:
-        """The contract's answers of both."""
+        """Return the answers of both, for the contract."""
         both = zip(self._questions, self._base or (), self._adapter, strict=False)
         return [
             {"question": question, "base": base.text, "adapter": adapter.text}
@@ -102,11 +106,11 @@ class Answers:
 
 
 NOBODY: Final = Answers((), (), 0, lambda *_: [])
-"""Where no question is answered."""
+"""No questions."""
 
 
 def _known(told: Any, count: int) -> list[Answered] | None:
-    """Answers as they were kept; None where they are not, or a hand has changed them."""
+    """Parse cached answers; None if they are missing or were edited."""
     if not isinstance(told, list) or len(told) != count:
         return None
     kinds = (str, int, bool, bool)

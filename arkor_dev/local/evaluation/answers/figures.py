@@ -1,4 +1,4 @@
-"""What sampled answers say of a model: how long they are, which repeat themselves, and which refuse. Pure."""
+"""Statistics of sampled answers: length, repetition and refusals. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 RUN: Final = 4
 REPEATING: Final = 1 / 3
-"""An answer repeats itself where this part of its runs of ``RUN`` tokens was there before in it."""
+"""Share of repeated ``RUN``-grams from which an answer counts as repetitive."""
 NOTABLE: Final = 1.2
-"""Answers so many times longer are called so, where that is more than chance."""
+"""Length ratio from which a significant difference is reported."""
 BEGINNING: Final = 200
-"""Characters in which a refusal is looked for: who refuses does so at once."""
+"""Characters in which a refusal must begin: models refuse at once."""
 _REFUSAL: Final = re.compile(
     r"\b(?:i'?m (?:very |so )?sorry|i am (?:very |so )?sorry|i apologi[sz]e|as an ai\b"
     r"|i'?m (?:just |only )?an ai\b"
@@ -30,7 +30,7 @@ _REFUSAL: Final = re.compile(
 
 
 class Answered(NamedTuple):
-    """One answer: its text, how many ``tokens`` it has, and whether it was cut or repeats itself."""
+    """An answer: its text, its number of ``tokens``, and whether it was truncated or repeats itself."""
 
     text: str
     tokens: int
@@ -39,22 +39,22 @@ class Answered(NamedTuple):
 
     @property
     def refuses(self) -> bool:
-        """Whether it begins as refusals in English do."""
+        """Return whether it begins like a refusal in English."""
         return _REFUSAL.search(self.text[:BEGINNING].replace("\u2019", "'")) is not None
 
 
 def repeats_itself(ids: Sequence[int]) -> bool:
-    """Whether an answer of these tokens says the same again and again.
+    """Return whether an answer of these tokens repeats itself.
 
-    By the part of its runs of four tokens that are no new ones (seq-rep-4 of Welleck et al., Neural Text
-    Generation with Unlikelihood Training, 2020); by tokens, since not every language has spaces.
+    Measures the share of repeated 4-grams (seq-rep-4 of Welleck et al., Neural Text Generation with
+    Unlikelihood Training, 2020), over tokens, since not every language has spaces.
     """
     runs = [tuple(ids[start : start + RUN]) for start in range(len(ids) - RUN + 1)]
     return len(runs) > RUN and 1 - len(set(runs)) / len(runs) >= REPEATING
 
 
 def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -> EvaluationAnswers:
-    """The contract's figures of the answers of both to the same questions, cut after ``longest`` tokens."""
+    """Return the figures of both models' answers to the same questions, of at most ``longest`` tokens."""
     before, after = _rates(base), _rates(adapter)
     return {
         "count": len(base),
@@ -66,9 +66,9 @@ def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -
 
 
 def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
-    """How many times longer or shorter the adapter's answers are; None where that is chance, or little.
+    """Return how many times longer or shorter the adapter's answers are; None if that is small or chance.
 
-    An answer that was cut counts as long as it is: then the longer ones are so at least.
+    A truncated answer counts with its truncated length, so a longer one is at least this much longer.
     """
     compared = compare([each.tokens for each in base], [each.tokens for each in adapter])
     longer = compared.verdict == "worse"

@@ -1,1 +1,1 @@
-"""Answers on rows of one's own, scored by a metric. Start with ``scores``; ``scoring`` is a process."""
+"""Scores answers on custom rows by a metric. Start with ``scores``; ``scoring`` is a process."""
