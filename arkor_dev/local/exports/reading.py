@@ -1,6 +1,6 @@
-"""What was written, read as any other program reads it: by transformers and PEFT.
+"""Loads an export like any other program: with transformers and PEFT.
 
-The settings of an adapter alone are checked first: it may have come with somebody's archive.
+Only an adapter's settings are checked first, since it may come from a foreign archive.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def wearing(model: Any, folder: Path) -> Any:
-    """``model`` with the adapter in ``folder``; raises :class:`JobFailure` where the two do not fit."""
+    """Load the adapter in ``folder`` onto ``model``. Raises :class:`JobFailure` if they don't match."""
     try:
         config = lora_config(folder, model)
         return PeftModel.from_pretrained(model, str(folder), config=config).eval()
@@ -30,7 +30,7 @@ def wearing(model: Any, folder: Path) -> Any:
 
 
 def read_plainly(form: str, folder: Path, base: Path) -> tuple[Any, Any | None]:
-    """The exported model, and the tokenizer that came with it; an adapter comes with none."""
+    """Load the exported model and its tokenizer; an adapter has no tokenizer."""
     device, dtype = pick_device()
     alone = form != "adapter"
     try:

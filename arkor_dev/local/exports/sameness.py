@@ -1,4 +1,4 @@
-"""What has to be the same besides the weights: how a conversation is written, and what ends an answer."""
+"""Checks that an export renders conversations and ends answers like the training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHOWN: Final = 60
-"""Characters of a text that are quoted around the first difference."""
+"""Characters quoted around the first difference."""
 CONVERSATIONS: Final = (
     [{"role": "user", "content": "Where is my parcel?"}],
     [{"role": "system", "content": "Answer in a word."}, {"role": "user", "content": "2 + 2 = ?"}],
@@ -21,16 +21,16 @@ CONVERSATIONS: Final = (
         {"role": "user", "content": "<b>And</b> now?"},
     ],
 )
-"""Asked of every model, besides the questions of its own data."""
+"""Conversations for every model, besides those of its own data."""
 
 
 def faults(
     ours: Any, theirs: Any, ends: Sequence[int], exported: Any, asked: Sequence[Sequence[Any]]
 ) -> list[str]:
-    """A sentence on each thing that another program would do otherwise than the training did.
+    """Describe each difference that another program would show in a sentence.
 
     ``ours`` and ``theirs`` are the tokenizers, ``ends`` the tokens that end the trained model's answers,
-    ``exported`` is the model that was read again, ``asked`` are conversations that end with a question.
+    ``exported`` the reloaded model, ``asked`` conversations that end with a question.
     """
     found = [
         template_fault(ours, theirs, [*CONVERSATIONS, *asked]) or _tokens(ours, theirs, asked),
@@ -41,11 +41,11 @@ def faults(
 
 
 def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
-    """Where the chat templates of two tokenizers write a conversation otherwise, as a sentence."""
+    """Describe where two chat templates render a conversation differently; None if they don't."""
     for messages in conversations:
         try:
             wanted = render(ours, messages, cue=True)
-        except JobFailure:  # a template that takes no system prompt, say: then neither need the other
+        except JobFailure:  # for example no system prompts: then the other need not accept them
             continue
         try:
             written = render(theirs, messages, cue=True)
@@ -58,7 +58,7 @@ def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]
 
 
 def _tokens(ours: Any, theirs: Any, asked: Sequence[Sequence[Any]]) -> str | None:
-    """The conversations as tokens of both."""
+    """Compare the conversations' tokens."""
     for messages in (*CONVERSATIONS, *asked):
         try:
             text = render(ours, messages, cue=True)
@@ -71,7 +71,7 @@ def _tokens(ours: Any, theirs: Any, asked: Sequence[Sequence[Any]]) -> str | Non
 
 
 def _plain(ours: Any, theirs: Any) -> str | None:
-    """A text without a template, with the start and end tokens that the tokenizer adds by itself."""
+    """Compare a plain text's tokens, with the start and end tokens that the tokenizers add."""
     text = str(CONVERSATIONS[-1][0]["content"])
     wanted, other = ours(text)["input_ids"], theirs(text)["input_ids"]
     if wanted == other:
@@ -94,7 +94,7 @@ def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
 
 
 def _around(text: str, other: str) -> str:
-    """The text from the first difference on."""
+    """Return the text from the first difference on."""
     pairs = enumerate(zip(text, other, strict=False))
     start = next((place for place, (one, two) in pairs if one != two), min(len(text), len(other)))
     return repr(text[start : start + SHOWN])

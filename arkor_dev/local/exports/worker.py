@@ -27,7 +27,7 @@ class Work:
         self.link = Link()
 
     def export(self) -> dict[str, Any]:
-        """Make what the message asks for; raises :class:`JobFailure`."""
+        """Make the export in the message. Raises :class:`JobFailure`."""
         order = self.link.receive()
         form, kind = order["format"], order["kind"]
         rows = self._rows(order)
@@ -49,7 +49,7 @@ class Work:
         return Making(*what, written=written).make(rows)
 
     def _rows(self, order: Mapping[str, Any]) -> list[Row]:
-        """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""
+        """Return rows of the job's data: held-out ones, else trained ones; empty if the data are gone."""
         try:
             preparation = Preparation(order, lambda *_, **__: None, self.link.progress)
             preparation.read()
@@ -58,7 +58,7 @@ class Work:
         return preparation.eval_rows or preparation.train_rows
 
     def run(self) -> None:
-        """Do the work; whatever goes wrong ends as a reason that the person reads."""
+        """Run; report any error as a reason for a person."""
         try:
             self.link.send(exported=self.export())
         except JobFailure as failure:

@@ -1,4 +1,4 @@
-"""A forecast in sentences: what to do where memory is short, and whether to start at all."""
+"""Describes an estimate in sentences: what to do if memory is short, and whether to start."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from arkor_dev.contract.feature_shapes import Forecast
 
 TOO_MUCH: Final = 1.1
-"""A job is refused where it needs so many times what is free: a forecast may be wrong by a little."""
+"""A job is refused if it needs this multiple of the free memory; below, the estimate may be off."""
 
 
 def refusal(forecast: Forecast) -> dict[str, Any]:
-    """Why a job of this forecast is not even begun, as the fields of its ``training.failed``; else empty.
+    """Return why a job with this estimate is refused, as fields of ``training.failed``; empty if it is not.
 
-    Of a GPU what it has in all counts: what is free there was measured some time ago.
+    For a GPU, the total memory counts: the free part was measured some time ago.
     """
     device = forecast.get("device")
     tight, room = (device, device["totalBytes"]) if device else (None, None)
@@ -33,7 +33,7 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
 
 
 def advice(forecast: Forecast) -> str:
-    """The forecast and what fits, as sentences."""
+    """Describe the estimate and settings that fit."""
     tight = forecast.get("device") or forecast["memory"]
     free, need = tight["freeBytes"], tight["peakBytes"]
     if free is None:

@@ -1,7 +1,7 @@
 """The process that measures one job's settings and ends.
 
-It prepares the job as the training does and makes a few of its steps. It is the first to go when memory
-runs out, and does not outlast its time.
+Prepares the job like training and runs a few of its steps. It is the first process to be killed if memory
+runs out, and keeps to its deadline.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
 
 LOOKED_ROWS: Final = 1500
-"""Rows of a large data set that are read as tokens, at random; the longest ones besides."""
+"""Rows of a large data set that are tokenized, chosen at random; the longest ones are added."""
 LENGTHS: Final = 100
-"""Percentiles of the rows' lengths that are kept."""
+"""Stored percentiles of the rows' lengths."""
 
 
 def some_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """A fair sample of ``rows``, and the longest of the rest: enough of them for a batch."""
+    """Return a random sample of ``rows``, and the longest of the rest: enough for a batch."""
     if len(rows) <= 2 * LOOKED_ROWS:
         return list(rows), []
     order = list(range(len(rows)))
@@ -54,9 +54,9 @@ class Work:
         self.link = Link()
 
     def measure(self) -> Measurement:
-        """What the job that the backend names takes."""
+        """Measure the job in the message."""
         job = self.link.receive()
-        # The moment in which this process was asked for, by this process's clock.
+        # The time of the request, on this process's clock.
         asked = time.monotonic() - (time.time() - job["asked"])
         preparation = Preparation(job, lambda *_, **__: None, self.link.progress)
         preparation.read()
@@ -101,7 +101,7 @@ class Work:
         self.link.progress("Measuring", done, total, "steps")
 
     def run(self) -> None:
-        """Do the work; whatever goes wrong ends as a reason that the person reads."""
+        """Run; report any error as a reason for a person."""
         try:
             self.link.send(measured=self.measure().as_json())
         except JobFailure as failure:
@@ -115,14 +115,14 @@ class Work:
 
 
 def go_first() -> None:
-    """Ask the system to end this process before any other when memory runs out."""
+    """Ask the system to kill this process first if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):
-        os.nice(5)  # as the training, whose speed it measures
+        os.nice(5)  # the same priority as the training, whose speed it measures
     go_first()
     Work().run()
     sys.stdout.flush()
