@@ -1,8 +1,8 @@
-"""The learning rate of a job that names none: by the model's size, what learns, and the optimizer.
+"""Default learning rate: by the model's size, what is trained, and the optimizer.
 
-The smallest models' rate is that of our own study, ``docs/defaults.md``, which also has the sources of the
+The smallest models' rate comes from our own study, ``docs/defaults.md``, which also cites the sources of the
 others: QLoRA (Dettmers et al. 2023), "LoRA Without Regret" (Schulman et al. 2025) and the Tinker Cookbook.
-By the second, an adapter wants ten times the rate of training the whole model.
+According to the second, an adapter needs ten times the rate of full fine-tuning.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Final, NamedTuple
 
 BILLION: Final = 10**9
 RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
-"""Rates of an adapter with AdamW, for models of fewer parameters than so many."""
+"""Adapter learning rates with AdamW, for models below the given numbers of parameters."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1
-"""The share of an adapter's rate for training the whole model."""
+"""Factor for full fine-tuning."""
 LION: Final = 0.2
-"""The share of AdamW's rate for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
+"""Factor for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
 
 
 class Rate(NamedTuple):
-    """A learning rate, and the reason for it in words."""
+    """A learning rate and the reason for it."""
 
     value: float
     reason: str
 
 
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
-    """Return the rate for a model of so many parameters."""
+    """Return the default rate for a model of this many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
     what = "training the whole of a model" if whole else "an adapter of a model"
     if whole:

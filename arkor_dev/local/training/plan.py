@@ -1,4 +1,4 @@
-"""A job's settings with every default filled in: how many steps, by which rule, when to report and save."""
+"""A job's settings with every default resolved: steps, optimizer, when to report and save."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRY_STEPS: Final = 4
 
 
 def asked_format(settings: JobSettings) -> str | None:
-    """The number format that a job asks for, by torch's name; None where it leaves that to a measurement."""
+    """Return the requested dtype by torch's name; None to decide by measurement."""
     named, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
     if short:
         return "float16"
@@ -34,7 +34,7 @@ def asked_format(settings: JobSettings) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerPlan:
-    """Which optimizer, and what it begins with. ``betas`` and ``epsilon`` are those of Adam's family."""
+    """The optimizer and its initial values. ``betas`` and ``epsilon`` apply to Adam's family."""
 
     kind: str
     rate: float
@@ -44,9 +44,9 @@ class OptimizerPlan:
 
     @classmethod
     def of(cls, settings: JobSettings, parameters: int = 0) -> OptimizerPlan:
-        """What a job asks for; another backend's kind of AdamW becomes ours.
+        """Build from a job's settings; another backend's AdamW variants map to ours.
 
-        Without a learning rate it is that of a model of so many ``parameters``.
+        The default learning rate is that of a model of this many ``parameters``.
         """
         get, asked = settings.get, settings.get("optim")
         kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
@@ -61,9 +61,9 @@ class OptimizerPlan:
 
 @dataclass(frozen=True, slots=True)
 class AdapterPlan:
-    """The adapter. ``targets`` and ``saved`` end the names of layers, ``layers`` are numbers of blocks.
+    """The adapter. ``targets`` and ``saved`` are suffixes of layer names, ``layers`` indices of blocks.
 
-    No ``layers``: every block. ``init`` is the contract's word.
+    An empty ``layers`` means every block. ``init`` uses the contract's values.
     """
 
     rank: int
@@ -78,7 +78,7 @@ class AdapterPlan:
 
     @classmethod
     def of(cls, settings: JobSettings) -> AdapterPlan:
-        """What a job asks for."""
+        """Build from a job's settings."""
         get = settings.get
         rank, init = get("loraR"), get("initLoraWeights")
         return cls(
@@ -95,7 +95,7 @@ class AdapterPlan:
 
 
 def _members(value: Any) -> tuple[Any, ...]:
-    """A list as a tuple; a member alone is a list of one, and nothing is none."""
+    """Return a list as a tuple; a single value as a tuple of one, and None as an empty one."""
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list) else (value,)
@@ -103,15 +103,14 @@ def _members(value: Any) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
+    """A job's settings with every default resolved. Counts are optimizer steps, ``max_length`` is in tokens.
 
-    ``adapter`` is None where the whole model learns. ``accumulation`` batches make a step, ``per_epoch``
-    steps an epoch. ``packed_to``: a batch is of packs of rows, of so many tokens at most; 0 leaves rows
-    single. ``by_length``: rows of like length come together. ``max_norm``: a longer gradient is cut to that
-    length; 0 leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all
-    tokens alike, ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``:
-    of all checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not
-    better by more than ``threshold`` it stops. ``goes_back``: from a loss that is no number, once.
+    ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
+    epoch. ``packed_to`` is the most tokens of a pack of rows; 0 disables packing. ``by_length`` groups rows
+    of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the label smoothing,
+    ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows. ``kept`` is the most checkpoints,
+    None for all. ``patience`` evaluations without an improvement of more than ``threshold`` stop the run.
+    ``goes_back``: roll back once after a non-finite loss.
     """
 
     steps: int
@@ -146,10 +145,10 @@ class Plan:
         restart: int = 0,
         parameters: int = 0,
     ) -> Plan:
-        """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
+        """Plan a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
 
-        With ``packed_to``, ``train_rows`` are packs. After step ``restart`` the schedule begins anew. The
-        model's ``parameters``, once it is loaded, decide about the learning rate where the job names none.
+        With ``packed_to``, ``train_rows`` counts packs. After step ``restart`` the schedule starts again. The
+        model's number of ``parameters``, known once it is loaded, determines the default learning rate.
         """
         get, settle = settings.get, settings.settle
         batch = settle("batchSize", min(get("batchSize"), train_rows))
@@ -197,9 +196,10 @@ class Plan:
 
 
 def evaluations(steps: int, save: int) -> int:
-    """After how many steps to evaluate, unasked: about four times, at checkpoints (made each ``save`` steps).
+    """Return the default evaluation interval: about a quarter of the steps, aligned with checkpoints every
+    ``save``.
 
-    Which checkpoint is best can be told only of those that were evaluated.
+    Only evaluated checkpoints can be compared.
     """
     quarter = max(1, steps // 4)
     if save > quarter:

@@ -1,7 +1,7 @@
-"""What comes before a job's first step: its rows, its model, and the run made of them.
+"""Prepares a job's first step: reads its rows, loads its model, and creates the run.
 
-The rows are read before torch is imported, so that bad data is reported at once, and torch is imported while
-the backend is still finding the model.
+Rows are read before torch is imported, so that bad data is reported at once; torch is imported while the
+backend still locates the model.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
 class Preparation:
-    """All that comes before the first step, one stage after another; a forecast goes through the same ones.
+    """Everything before the first step, in stages; an estimate goes through the same ones.
 
-    ``emit`` sends an event, ``progress`` says how far a stage has come. Of a job that goes on, what its first
-    start has said is not said again.
+    ``emit`` sends events, ``progress`` reports a stage's progress. A resumed job does not repeat what its
+    first start has reported.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Preparation:
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
-        # What is evaluated later, on a file of the project, is not compared with what was trained on.
+        # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
         if anew := self.continuation.anew:
@@ -67,14 +67,14 @@ class Preparation:
                 self.emit(TRAINING_MESSAGE, message=sentence)
 
     def say(self, message: str) -> None:
-        """Send a sentence for the log, which a job that goes on has there already."""
+        """Send a sentence for the log, unless a resumed job has sent it already."""
         if not self.continuation.points:
             self.emit(TRAINING_MESSAGE, message=message)
 
     def read(self) -> None:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows`` with ``eval_groups``, ``plan``.
 
-        ``split`` says how the held-out rows were kept apart.
+        ``split`` describes how rows were held out.
         """
         scratch = scratch_folder(self.data, self.job_id)
         limit = DRY_ROWS if self.settings.get("dryRun") else None
@@ -109,13 +109,15 @@ class Preparation:
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
-        """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
-        # Everything is read from local folders from here on: no library may ask the hub.
+        """Load the ``model`` located by the backend as ``base``, and determine its context limit
+        ``longest``.
+        """
+        # Everything is read from local folders from here on: no library may contact the Hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.lean_transformers import lean_imports
         from arkor_dev.local.modeling.template_syntax import check_template
 
-        if any(row.text is None for row in self.train_rows):  # of plain text nothing goes through it
+        if any(row.text is None for row in self.train_rows):  # plain text does not use the template
             check_template(Path(model["path"]))
         with lean_imports():
             import torch
@@ -138,21 +140,23 @@ class Preparation:
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
         self.parameters = self.base.model.num_parameters()
-        self.plan = self._plan(*self._counts)  # of a forecast's rows there are only some by now
+        self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         resources.reset_peak_memory()
 
     def _say_rate(self) -> None:
-        """Say which learning rate was chosen, and why, where the job names none."""
+        """Report the chosen default learning rate with its reason."""
         if self.config.get("learningRate") is None:
             optimizer, whole = self.plan.optimizer, self.plan.adapter is None
             reason = default_rate(self.parameters, whole=whole, optimizer=optimizer.kind).reason
             self.say(f"Learning rate {optimizer.rate:g}: {reason}")
 
     def encode(self) -> None:
-        """Encode the rows as the examples ``train`` and ``held_out``, and count those that were ``cut``."""
+        """Encode the rows as the examples ``train`` and ``held_out``, and count the truncated rows in
+        ``cut``.
+        """
         encoding = Encoding.of(self.settings, self.longest)
         total = len(self.train_rows) + len(self.eval_rows)
 
@@ -185,9 +189,9 @@ class Preparation:
         told: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
-        """The run, in the number format that suits this processor; of a ``group`` all are in the first one's.
+        """Create the run in the dtype that suits this processor; all of a ``group`` use rank 0's.
 
-        The others are as `Run` has them.
+        See `Run` for the other arguments.
         """
         import torch
 
@@ -246,7 +250,7 @@ class Preparation:
         return run
 
     def _earlier_choice(self) -> Choice | None:
-        """The number format that a job which goes on began in, where a processor computes."""
+        """Return the dtype in which a resumed job started on a CPU."""
         import torch
 
         from arkor_dev.local.modeling.number_format import Choice

@@ -1,4 +1,4 @@
-"""Some general questions that base and adapter answer: how long they are, repeating, refusing."""
+"""Selects general questions that base and adapter answer, for statistics on their answers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def answers_of(
     kept: BaseLosses,
     asked: tuple[int, int] | None = None,
 ) -> Answers:
-    """Those of the ``general`` questions that are answered: ``asked``, how many and in how many tokens.
+    """Select the ``general`` questions to answer: ``asked`` has their number and token limit.
 
-    Left out, it is as many as take a small part of the run. A dry run is asked none, nor one without samples,
-    nor a model of plain texts.
+    By default, as many as take a small part of the run. None for a dry run, a job without samples, or a model
+    of plain text.
     """
     settings, tokenizer = preparation.settings, run.base.tokenizer
     quiet = settings.get("dryRun") or asks_nothing(settings.get("samples"))
@@ -46,7 +46,7 @@ def answers_of(
     try:
         ends = end_ids(tokenizer, run.base.model)
         texts = [render(tokenizer, row.messages[:1], cue=True) for row in rows]
-    except JobFailure:  # of a template that refuses a question the general ones say nothing either
+    except JobFailure:  # if the template rejects a question, skip it here, too
         return NOBODY
     prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 

@@ -1,4 +1,4 @@
-"""Which general questions a run's model is asked: so few that comparing takes a small part of the run."""
+"""Selects general questions such that the comparison takes a small part of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
-    """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
+    """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
     base, dry = run.base, run.settings.get("dryRun")
     asked = questions(DRY if dry else None)
     encoding = Encoding(base.context)
@@ -33,9 +33,9 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
 
 
 def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
-    """The general questions that the model of ``run`` is asked, and how many there are in all.
+    """Select the general questions for the model of ``run``; return them with their full number.
 
-    ``count`` of them, else as many as do not take too much of the run; a few in a dry run.
+    ``count`` of them, by default as many as the run affords; a few in a dry run.
     """
     found, counts = all_questions(run)
     if not found:
@@ -46,7 +46,7 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
 
 
 def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
-    """What the training of ``run`` and its comparison read, in tokens."""
+    """Count the tokens that the training of ``run`` and its comparison read."""
     plan = run.plan
     unit = plan.packed_to or tokens_of(run.train) / len(run.train)
     return Work(

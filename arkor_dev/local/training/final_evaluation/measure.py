@@ -1,7 +1,7 @@
-"""An adapter (or a model that was trained whole) and its base, measured by the training's own loss.
+"""Measures an adapter (or a fully fine-tuned model) and its base with the training's own loss.
 
-Both go through the same code in the same number format. The base of an adapter is the model with the adapter
-switched off; where the model itself has changed it is loaded anew, once what was trained has been let go of.
+Both run through the same code in the same dtype. An adapter's base is the model with the adapter switched
+off; for a changed model the base is loaded again, after the trained one has been released.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 FEW: Final = 64
-"""Rows of the training data that are read where it is not trained on: they show the model's format."""
+"""Training rows read without training: they only show the model's format."""
 
 
 class Judging:
-    """Follows the evaluations of a run, and measures what it has made when it is over."""
+    """Collects a run's evaluations, and measures its result at the end."""
 
     def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
         self._preparation, self._cancelled = preparation, cancelled
@@ -55,7 +55,7 @@ class Judging:
         self._stage: Stage | None = None
 
     def follow(self, run: Run) -> None:
-        """Note each evaluation of ``run``, row by row, as it is reported."""
+        """Record the row losses of each evaluation of ``run`` as it is reported."""
         self._run = run
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
@@ -68,7 +68,7 @@ class Judging:
                 self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
 
     def _seconds_left(self) -> float:
-        """Seconds that the comparison still takes."""
+        """Estimate the remaining seconds of the comparison."""
         run = self._run
         if run is None or not run.held_out:
             return 0.0
@@ -81,9 +81,9 @@ class Judging:
         return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
-        """Compare, keep and report; false where the job was cancelled meanwhile.
+        """Compare, store and report; return False if the job was cancelled.
 
-        What was trained is on the disk by now: a fault here is said, and does not take it away.
+        The result is saved by now, so an error here is reported without losing it.
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
@@ -98,7 +98,7 @@ class Judging:
             changed = run.plan.adapter is None or bool(run.begun)
             if changed:
                 run.optimizer.zero_grad(set_to_none=True)
-                run.optimizer.state.clear()  # what the base is loaded into
+                run.optimizer.state.clear()  # memory for the base
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
@@ -115,11 +115,11 @@ class Judging:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """The contract's :class:`Evaluation` of what was ``saved``, ``{folder, step, data}``; it is kept as well.
+    """Evaluate ``saved``, ``{folder, step, data}``; store and return the contract's :class:`Evaluation`.
 
-    ``preparation`` has read its rows, and ``model`` is the base that the backend has found. ``step`` is the
-    checkpoint's, None for the final one; ``data`` is the file that the rows are from, where they are not
-    those that were held out. Raises :class:`JobFailure` where no rows were.
+    ``preparation`` has read its rows, and ``model`` is the base found by the backend. ``step`` is a
+    checkpoint's, None for the final model; ``data`` is the file of the rows, None for the held-out ones.
+    Raises :class:`JobFailure` without held-out rows.
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
     if not preparation.eval_rows:
@@ -133,7 +133,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     else:
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
-    # What is compared later is asked what the run was asked, of whose rows only a few were read.
+    # Ask what the run was asked, though only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
     asked = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
@@ -158,9 +158,9 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
 
 
 def base_losses(run: Run) -> BaseLosses:
-    """What is known of the base of ``run``, which has begun."""
+    """Return the cache for the base of ``run``, which has begun."""
     origin = run.origin()
-    if not origin.get("model"):  # its files could not be read to the end
+    if not origin.get("model"):  # its files could not be read completely
         return BaseLosses(run.data, {})
     told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
     padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
@@ -185,9 +185,9 @@ def _stage(
     *,
     quiet: bool = False,
 ) -> Stage:
-    """All that is measured; ``count`` general questions are asked, and answered are those ``asked``.
+    """Set up all measurements, with ``count`` general questions, of which ``asked`` are answered.
 
-    Where it is only estimated (``quiet``), nothing is said about sets that can't be read.
+    ``quiet``, for estimates, reports no unreadable sets.
     """
 
     def failed(name: str, why: str) -> None:
@@ -226,7 +226,7 @@ def _stage(
 
 
 def _wearing(run: Run, folder: Path) -> Objective:
-    """The base of ``run``, which has not begun, with the adapter in ``folder``; as in its training."""
+    """Load the base of ``run``, not yet begun, with the adapter in ``folder``, as in its training."""
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
@@ -239,7 +239,7 @@ def _wearing(run: Run, folder: Path) -> Objective:
 
 
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
-    """The model in ``folder`` without an adapter, as it is in the training of ``run``."""
+    """Load the model in ``folder``, without an adapter, as in the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
     if learning:
