@@ -1,8 +1,8 @@
-"""Takes in a job from an archive that another machine has made (``writer.py``), and trusts nothing of it.
+"""Imports a job from an archive made by another machine (``writer.py``), trusting nothing in it.
 
-A header that is not a plain file's (a link, a device, a sparse or a long-named one), a file that no job has,
-a file, a field or an event that is too large, a size or a hash that differs ends it, and nothing of the job
-is there then. Blocks: called from a thread.
+Anything unexpected ends the import without a trace: a header other than a plain file's (a link, a device, a
+sparse file, a long name), a file that no job has, an oversized file, field or event, a different size or
+hash. Blocking: call from a thread.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 MANIFEST_LIMIT: Final = 8 << 20
 EVENTS_LIMIT: Final = 256 << 20
-"""Bytes of all events."""
+"""Size limit of all events, in bytes."""
 MOST_EVENTS: Final = 500_000
-"""So many are read in some seconds."""
+"""Most events: these take a few seconds to read."""
 LINE_LIMIT: Final = 1 << 20
-"""Bytes of one event."""
+"""Size limit of one event, in bytes."""
 TOGETHER: Final = 40
-"""Events that are parsed at once: few enough for the parser to see that none of them is nested deep."""
+"""Events parsed together: few enough for the parser to reject deep nesting."""
 FILES_LIMIT: Final = 10_000
 ERROR_LIMIT: Final = 100_000
 FACTS_LIMIT: Final = 64 << 10
@@ -56,16 +56,16 @@ FACTS_LIMIT: Final = 64 << 10
 CONFIG_LIMIT: Final = 1 << 20
 NAME_LIMIT: Final = 100
 FLUSHES: Final = 16
-"""Files that are flushed at once: a disk takes many together in the time of one."""
+"""Files flushed together: a disk flushes many in the time of one."""
 SPARE: Final = 256 << 20
-"""Bytes that stay free on the disk."""
+"""Bytes to leave free on the disk."""
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
 
 
 class Imported:
-    """A job that was read from an archive and lies in a folder of its own until it is taken in.
+    """A job read from an archive into its own folder until it is committed.
 
-    ``events`` is a database with its events, checked, of the store's table.
+    ``events`` is a database with its validated events, in the store's table.
     """
 
     def __init__(self, data: Path, folder: Path, job: dict[str, Any]) -> None:
@@ -76,17 +76,17 @@ class Imported:
         self._folder = folder
 
     def put_in_place(self) -> None:
-        """Give the files the job's own folder, which no other job has; raises OSError."""
+        """Rename the files to the job's own folder, which no other job has. Raises OSError."""
         remove_files(self._data, self.job["id"])
         (self._folder / FILES).rename(self.home)
 
     def take_back(self) -> None:
-        """Remove the files from there again."""
+        """Remove the files from there."""
         with contextlib.suppress(OSError):
             remove_files(self._data, self.job["id"])
 
     def drop(self) -> None:
-        """Remove what was read, but for the files that are in their place."""
+        """Remove what was read, except files already in place."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -95,7 +95,7 @@ def _wrong(why: str) -> BadRequestError:
 
 
 def import_job(data: Path, source: Path) -> Imported:
-    """Read the archive ``source`` into a folder of its own, checked in all its parts."""
+    """Read the archive ``source`` into its own folder and validate all parts."""
     folder = jobs_folder(data) / f"{IMPORTING}{secrets.token_hex(6)}"
     try:
         opened = open_regular(source)
@@ -142,7 +142,7 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     for name, entry in entries[1:]:
         _check_file(name.removeprefix(FILES), entry["bytes"])
     jobs_folder(data).mkdir(parents=True, exist_ok=True)
-    # The events are written twice more on their way into the store.
+    # Events are written twice more on their way into the store.
     if sum(sizes) + 2 * sizes[0] + SPARE > shutil.disk_usage(data).free:
         raise _wrong("the disk has no room for it")
     folder.mkdir(mode=0o700)
@@ -156,16 +156,16 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     with ThreadPoolExecutor(FLUSHES) as pool:
         list(pool.map(_flush, (folder / name for name, _ in entries)))
     if sets := job["config"].get(FIELD):
-        # Whoever made the file does not choose what of this project's code is run here.
+        # The file's author must not choose which of this project's code is run here.
         job["config"][FIELD] = without_functions(sets)
-    # Nor where it goes on, with the data and the model of this machine.
+    # Nor where it resumes, with this machine's data and model.
     for field in (CLUSTER, INSECURE, STORAGE):
         job["config"].pop(field, None)
     return Imported(data, folder, job)
 
 
 def _check_file(name: str, size: int) -> None:
-    """Refuse a file that no job has, and one that is larger than its like ever are."""
+    """Raise for a file that no job has, and for one larger than its kind ever is."""
     if not belongs(name):
         raise _wrong(f"it holds a file that no job brings along, {name[:80]!a}")
     limit = limit_of(name)
@@ -174,9 +174,9 @@ def _check_file(name: str, size: int) -> None:
 
 
 def _read_events(imported: Imported, path: Path) -> None:
-    """Check the events of an archive, and write them to ``imported.events``.
+    """Validate an archive's events and write them to ``imported.events``.
 
-    That database is their own: reading them takes seconds, in which the store writes what running jobs say.
+    A separate database: reading takes seconds, during which the store writes the events of running jobs.
     """
     with contextlib.closing(connect(imported.events)) as db, path.open("rb") as file:
         db.execute("PRAGMA journal_mode=OFF")
@@ -190,7 +190,7 @@ def _read_events(imported: Imported, path: Path) -> None:
 
 
 def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str]]:
-    """Name and data of each event, with its artifacts' paths on this machine."""
+    """Yield name and data of each event, with artifact paths on this machine."""
     if sum(content.count(b"\n") for content in iter(lambda: file.read(CHUNK), b"")) > MOST_EVENTS:
         raise _wrong(f"it has more than {MOST_EVENTS:,} events")
     file.seek(0)
@@ -223,7 +223,7 @@ def _is_event(value: object) -> bool:
 
 
 def _next(file: IO[bytes], wanted: str) -> int:
-    """The size of the next member, which has to be the plain file ``wanted``."""
+    """Return the size of the next member, which must be the plain file ``wanted``."""
     block = _exactly(file, BLOCK)
     try:
         told = int(block[148:156].strip(b" \0"), 8)
@@ -252,7 +252,7 @@ def _skip_padding(file: IO[bytes], size: int) -> None:
 
 
 def _extract(file: IO[bytes], target: Path, size: int) -> str:
-    """Write the next ``size`` bytes to a new file; their SHA-256."""
+    """Write the next ``size`` bytes to a new file; return their SHA-256."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, left = hashlib.sha256(), size
     with target.open("xb") as out:
@@ -266,7 +266,7 @@ def _extract(file: IO[bytes], target: Path, size: int) -> str:
 
 
 def check_job(job: object) -> None:
-    """Raise BadRequestError unless ``job`` is one as the list has it, within limits."""
+    """Raise BadRequestError unless ``job`` is a valid record within limits."""
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not ID.fullmatch(job["id"]):
         raise _wrong("it has no job's id")
     try:

@@ -1,4 +1,4 @@
-"""Which GPUs this machine has, without a library that would take one of them."""
+"""Lists this machine's GPUs without a library that would occupy one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRIVER: Final = Path("/proc/driver/nvidia/gpus")
 
 
 def gpus(environ: Mapping[str, str], driver: Path = DRIVER) -> list[str]:
-    """The numbers, or names, of the GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` has them."""
+    """Return the numbers or names of the usable GPUs, as in ``CUDA_VISIBLE_DEVICES``."""
     told = environ.get("CUDA_VISIBLE_DEVICES")
     if told is not None:
         return [each.strip() for each in told.split(",") if each.strip() and each.strip() != "-1"]

@@ -1,4 +1,4 @@
-"""What the backend itself says of a job while it runs: sentences in the job's log, later in the terminal."""
+"""The backend's own messages about a running job: in the job's log, or in the terminal after its end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """The log of one job. Nothing comes behind its end: from ``over`` on a sentence is for the terminal."""
+    """The log of one job. Nothing may follow its end: once ``over``, messages go to the terminal."""
 
     def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
         self._store, self._job, self._name = store, job_id, name
         self.over = False
 
     def say(self, text: str) -> None:
-        """Say a sentence; never waits."""
+        """Log a sentence without waiting."""
         if self.over:
             notices.message("warning", f"{self._name}: {text}")
         else:

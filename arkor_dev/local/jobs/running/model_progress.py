@@ -1,4 +1,4 @@
-"""What a job prepares before it trains, as events and notices: the model is fetched, rows are read."""
+"""Reports a job's preparation (downloading the model, reading rows) as events and notices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROGRESS_SECONDS: Final = 0.5
 
 
 class Preparing:
-    """Turns a preparation's progress into events and notices, two a second at most for each label."""
+    """Converts a preparation's progress to events and notices, at most two per second and label."""
 
     def __init__(self, store: AsyncStore, job_id: str) -> None:
         self._store = store
