@@ -1,9 +1,9 @@
-"""Whether a cluster may be used.
+"""Decides whether a cluster may be used.
 
-Whoever reaches a cluster without authentication can run programs on it and, through it, on the machines of
-its users. So a cluster on another machine must require a token. That is probed: one call without a token,
-then one with this machine's, because Ray itself takes half a minute to report a wrong one. The token comes
-from the places where Ray looks for it; a file that other users can read is refused.
+Anyone who reaches a cluster without authentication can run programs on it and, through it, on its users'
+machines. So a remote cluster must require a token. This is probed by one call without a token, then one with
+this machine's, because Ray itself takes half a minute to report a wrong one. The token comes from the places
+where Ray looks for it; a file that other users can read is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_TOKEN_BYTES: Final = 65536
 PROBE_SECONDS: Final = 10.0
 CLIENT: Final = "/ray.rpc.RayletDriver/ClusterInfo"
 HEAD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""A call for each kind of address. A cluster that requires a token refuses it without one."""
+"""A call for each kind of address, which a cluster with authentication refuses without a token."""
 
 AuthStatus = Literal["open", "token", "unreachable"]
 
@@ -88,7 +88,7 @@ def token_refused(address: str) -> str:
 
 
 def check_access(address: str, *, insecure: bool) -> bool | None:
-    """Return whether the cluster requires a token; None where that is not probed (``auto``).
+    """Return whether the cluster requires a token; None if that is not probed (``auto``).
 
     Sets Ray's authentication mode for this process. Raises JobFailure if the cluster must not be used or does
     not answer.

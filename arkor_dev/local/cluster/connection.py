@@ -1,7 +1,7 @@
-"""Connecting this process to a Ray cluster, with reasons for a person when that fails.
+"""Connects this process to a Ray cluster, and explains failures.
 
-Ray is imported only in functions, and only once `access` has said that the cluster may be used. What Ray
-itself prints goes to this process's log.
+Functions import Ray only after `access` has approved the cluster. Ray's own output goes to this process's
+log.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "arkor-dev"
 ATTEMPTS: Final = 3
-"""How often to try while the head's server for this client dies at its start; a failure takes some 40 s."""
+"""Attempts while the head's server for this client dies at its start; a failure takes some 40 s."""
 CONNECT_SECONDS: Final = 150.0
-"""Limit of all attempts together."""
+"""Time limit of all attempts together."""
 
 
 def connect(address: str, code: Path | None = None) -> None:
@@ -72,9 +72,9 @@ def connect(address: str, code: Path | None = None) -> None:
 
 
 def _require_local_cluster() -> None:
-    """Raise JobFailure unless this machine's own cluster answers; Ray would wait for it for minutes.
+    """Raise JobFailure unless this machine's own cluster answers; Ray would wait for minutes.
 
-    The address that ``ray start`` has noted remains after the cluster was killed.
+    The address written by ``ray start`` remains after the cluster was killed.
     """
     from ray._private.services import canonicalize_bootstrap_address  # how ray.init resolves "auto"
 
@@ -94,7 +94,7 @@ def _server_died_at_start(fault: Exception) -> bool:
 
 
 def _reason(address: str, fault: Exception) -> str:
-    """Say for a person why there is no connection."""
+    """Explain why there is no connection."""
     text = str(fault).strip() or type(fault).__name__
     lower = text.lower()
     if "version" in lower and ("mismatch" in lower or "python" in lower):

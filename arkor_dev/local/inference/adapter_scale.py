@@ -30,7 +30,7 @@ VARIANTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ActiveAdapter:
-    """What answers: an adapter, by the engine's name for it, and its strength; the base for None."""
+    """What answers: an adapter, by the engine's name for it, with its strength; None for the base."""
 
     adapter: str | None = None
     strength: float = FULL_STRENGTH
@@ -59,7 +59,7 @@ def why_full_strength_only(folder: Path) -> str | None:
 
 
 class AdapterScale:
-    """The scalings of one adapter's layers in a loaded model, as trained and as currently set."""
+    """The scaling factors of an adapter's layers in a loaded model, as trained and as currently set."""
 
     def __init__(self, model: Any, adapter: str) -> None:
         self._adapter = adapter

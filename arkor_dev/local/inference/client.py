@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
-"""Threads spin for some microseconds before they sleep: an answer is thousands of short products in a row."""
+"""Threads spin for microseconds before they sleep, since an answer is thousands of short products in a
+row.
+"""
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
 
@@ -147,7 +149,7 @@ class Inference:
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
-        # A request that came meanwhile is sent to the next worker by itself.
+        # A later request is sent to the next worker anyway.
         its = {number: answer for number, answer in self._answers.items() if answer.child is child}
         waiting = {number: answer for number, answer in its.items() if stuck and not answer.begun}
         for number, answer in its.items():

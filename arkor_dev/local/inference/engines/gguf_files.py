@@ -38,7 +38,7 @@ class LlamaFiles:
         return await self._bases.ready(model, QUANTIZATION)
 
     def failed(self, folder: str) -> str | None:
-        """Say why the file of what is in ``folder`` could not be created."""
+        """Say why the GGUF file for ``folder`` could not be created."""
         return self._failed.get(folder)
 
     def make_soon(self, model: Model) -> None:

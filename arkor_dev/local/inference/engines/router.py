@@ -1,4 +1,4 @@
-"""Sends each request to an engine. If that is not the requested one, the end of the answer says why."""
+"""Sends each request to an engine. If it is not the requested one, the answer's last message says why."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class EngineRouter:
             async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
                 yield messages
         finally:
-            # Two requests may be equal and still count twice.
+            # Equal requests still count separately.
             del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The format, or the tool call, that a chat request asks for, as one schema for its answer."""
+"""The schema that a chat request's format, or tool choice, asks for."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _one(name: str, parameters: Any, place: str) -> Any:
     if not isinstance(parameters, dict | None):
         raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
     try:
-        # Whatever the schema says, the arguments of a function are an object.
+        # A function's arguments are an object, whatever its schema says.
         json_schema = read(parameters or {}, f"{place}/properties/arguments/allOf/0")
         given = {"allOf": [json_schema, {"type": "object"}]}
     except FormatError as fault:
