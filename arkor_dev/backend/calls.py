@@ -1,7 +1,7 @@
-"""How a project call is made: credentials, scope, one renewal, and the parts of a request.
+"""Makes project calls: credentials, scope, one renewal, and the parts of a request.
 
-Each call takes one snapshot of the credentials, which serves the check of the scope as well as the call that
-it guards, so that nobody can switch identities in between. ``client.py`` lists the calls.
+Each call takes one snapshot of the credentials for the scope check and the request itself, so that the
+identity cannot change in between. ``client.py`` lists the calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Need = Literal["none", "read", "write"]
 
 EVENT_STREAM: Final = "text/event-stream"
-# A compressed stream would arrive in the compressor's portions, not in the model's.
+# A compressed stream would arrive in the compressor's chunks instead of the model's.
 STREAMED: Final = {"Accept": f"{EVENT_STREAM}, application/json", "Accept-Encoding": "identity"}
 CLIENT: Final = f"arkor-dev/{__version__}"
 

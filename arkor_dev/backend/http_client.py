@@ -1,8 +1,8 @@
-"""How one call goes over the network: limits, timeouts, and errors explained.
+"""Sends one call over the network: limits, timeouts, and explained errors.
 
-``client.py`` says what is called, this module how. Every failure between two machines becomes an `ArkorError`
-that names the host and the next step; no text that leaves this module contains a secret. Redirects are never
-followed, since that would send the token to whoever is named.
+``client.py`` lists the calls. Every failure between two machines becomes an `ArkorError` that names the host
+and the next step; no text that leaves this module contains a secret. Redirects are never followed, since that
+would send the token to another host.
 
 The proxy: ``HTTPS_PROXY`` (or the system's) is used for https, so that Studio works in a company's network;
 loopback never goes through one. aiohttp's own ``trust_env`` stays off because it would also read ``~/.netrc``

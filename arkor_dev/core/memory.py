@@ -1,4 +1,4 @@
-"""Returning memory to the system.
+"""Returns free memory to the system.
 
 glibc keeps memory that was freed below something still in use, which after a busy hour is nearly all of it:
 hundreds of megabytes that the daemon no longer needs. ``malloc_trim(3)`` returns those pages.

@@ -1,4 +1,4 @@
-"""Making text from elsewhere safe to print on a terminal.
+"""Makes foreign text safe to print on a terminal.
 
 A backend's error, an event or a project's output could otherwise move the cursor, set the window's title,
 fill the clipboard, or make one line look like another.

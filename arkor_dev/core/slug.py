@@ -1,4 +1,4 @@
-"""Names made from a project's folder: its slug, and the folder of its data.
+"""Names derived from a project's folder: its slug, and the folder of its data.
 
 The rules of slugs are docs/contract.md#scope.
 """

@@ -26,14 +26,14 @@ COLUMNS: Final = (
 """The keys that a column can be mapped to."""
 _WORDS: Final = re.compile(r"[a-z]+")
 SHOWN_NAME: Final = 40
-"""Characters of a key."""
+"""Longest key in a message, in characters."""
 ORIGINS: Final = frozenset({
     "source", "group", "document", "doc", "conversation", "thread", "session", "dialogue", "dialog", "ticket",
     "case", "article", "page", "url", "file", "filename", "path", "author", "user", "customer", "speaker",
 })  # fmt: skip
-"""Common names of a column that says where a row comes from, with or without ``_id``."""
+"""Common names of a column with a row's origin, with or without ``_id``."""
 ORIGIN: Final = 500
-"""Characters of such a column's value that are kept."""
+"""Longest stored value of such a column, in characters."""
 ASKING: Final = frozenset({
     "question", "query", "input", "user", "human", "customer", "request", "source", "prompt", "instruction",
 })  # fmt: skip

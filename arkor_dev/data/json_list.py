@@ -110,7 +110,7 @@ class _Splitter:
                     self._next(self.at)
             elif self.listed and token == b"]":
                 end = self.at - 1
-                # A comma after the last row is not another row, although JSON allows none there.
+                # Ignore a trailing comma, although JSON forbids it.
                 if self.let_go or self.kept[self.start : end].strip():
                     yield self._row(end)
                 self._next(self.at)
@@ -150,7 +150,7 @@ class _Splitter:
         raise DataError("not JSON: something follows the end of the list")
 
     def _pass_text(self) -> None:
-        """Skip to after the quote that ends the current text."""
+        """Skip past the closing quote of the current text."""
         while True:
             found = _TEXT.match(self.kept, self.at)
             assert found is not None  # it may match nothing, too

@@ -27,9 +27,9 @@ ROLES: Final = {
     "function_response": "tool",
     "function_call": "assistant",
 }
-"""Roles, as data sets name them, and as chat templates do."""
+"""Role names in data sets, mapped to those of chat templates."""
 DEPTH: Final = 60
-"""Nesting in tools and tool calls at most: templates process them recursively."""
+"""Deepest nesting of tools and tool calls: templates process them recursively."""
 
 
 def conversation(messages: object, who: str = "role", said: str = "content") -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ def from_text(value: object) -> object:
 
 
 def whole(text: str, what: str) -> str:
-    """Return ``text``. Raises RowError for half a surrogate pair, which tokenizers refuse."""
+    """Return ``text``. Raises RowError for a lone surrogate, which tokenizers refuse."""
     try:
         text.encode()
     except UnicodeEncodeError:

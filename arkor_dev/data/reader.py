@@ -66,7 +66,7 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A row that was found but not parsed; `DataSet.item` does that."""
+    """A located, unparsed row; `DataSet.item` parses it."""
 
     place: Place
     record: Record
@@ -98,7 +98,7 @@ class DataSet:
         return map(self.item, self.scan())
 
     def scan(self) -> Generator[Found, None, None]:
-        """Yield the position of every row without parsing: a hundred thousand in a fraction of a second."""
+        """Yield the position of every row without parsing: a hundred thousand take a fraction of a second."""
         number = 0
         for index in range(len(self.files)):
             try:
@@ -114,7 +114,7 @@ class DataSet:
                     yield Found(place, record, container)
 
     def item(self, found: Found) -> Item:
-        """Return the row that ``scan`` has found."""
+        """Return the row that ``scan`` has located."""
         place, record, container = found
         file = self.files[place.file]
         where = file.name if container is None else f"{file.name}, {file.unit or container.unit} {place.line}"

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 NAMES: Final = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
 COLUMNS: Final = 1000
 NAME: Final = 40
-"""Characters of a column's name; a sentence is longer."""
+"""Longest column name, in characters; a sentence is longer."""
 WORDS: Final = 4
-"""Words of a column's name."""
+"""Most words of a column name."""
 
 
 class Table:

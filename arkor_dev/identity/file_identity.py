@@ -1,7 +1,7 @@
 """The identity in ``~/.arkor/credentials.json``: read, created, kept fresh (docs/contract.md#files).
 
 The file is checked before each call, so that ``arkor-dev login`` in another terminal takes effect at once.
-Network requests happen once for all callers that wait for them.
+Callers that wait for the same network request share it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class FileIdentity:
         except NoCredentialsError:
             raise refused(rejected) from None
         if stored.token == rejected.token:
-            # A token that was refreshed a moment ago and is still refused: another refresh would not help.
+            # A token that was just refreshed is refused: another refresh would not help.
             if stored.mode == "anon" or stored.token == self._obtained:
                 raise refused(rejected)
             stored = await self._renewing.run(lambda: self._refresh(rejected.token))
@@ -180,7 +180,9 @@ class FileIdentity:
             return await self._read()
 
     def _check_folder(self) -> None:
-        """Check first that the file can be written: otherwise each attempt would create another identity."""
+        """Check that the file is writable before creating an identity: otherwise each attempt would create
+        another one.
+        """
         try:
             check_writable(self._path.parent)
         except OSError as fault:
@@ -217,7 +219,7 @@ class FileIdentity:
         except NoCredentialsError:
             return fresh
         if now.document != used.document:
-            return now  # somebody has signed in meanwhile: their credentials are newer than ours
+            return now  # somebody has signed in in the meantime: their credentials are newer than ours
         self._obtained = fresh.token
         try:
             write_credentials(self._path, fresh.document)

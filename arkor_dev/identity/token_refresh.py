@@ -124,7 +124,7 @@ def service_url(domain: str, path: str) -> URL:
 
 
 def _like(old: object, moment: float) -> object:
-    """Return the time in the form that the file had, since another program reads it, too."""
+    """Return the time in the file's own format, since another program reads it, too."""
     if isinstance(old, str):
         return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(old, (int, float)) and old > 1e11:

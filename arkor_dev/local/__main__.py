@@ -52,7 +52,7 @@ EXIT_LOCKED: Final = 75
 EXIT_FORMAT: Final = 76
 EXIT_DAMAGED: Final = 77
 IDLE, ON_DEMAND, WORKING = "idle", "on-demand", "working"
-"""What the holder of a data folder does, according to its lock file."""
+"""What the holder of a data folder does, as recorded in its lock file."""
 HOLDERS: Final = {
     IDLE: "Another arkor-dev command (process {pid}) is using {data}: wait until it has ended",
     ON_DEMAND: "`arkor-dev serve` (process {pid}) is using {data}: end it first, or train beside it with "
@@ -148,7 +148,7 @@ async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await over
     folder.remove()
-    # Workers die with their pipes in any case; a clean-up that hangs must not keep this process alive.
+    # Workers end with their pipes anyway; a hanging clean-up must not keep this process alive.
     loop.call_later(END_SECONDS, os._exit, 0)
     await runner.cleanup()
 
@@ -221,7 +221,7 @@ def _rebuild(data: Path) -> int:
 
 
 def _first_line() -> bytes:
-    """Read exactly up to the end of the first line: the rest belongs to the event loop."""
+    """Read exactly to the end of the first line: the rest belongs to the event loop."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte

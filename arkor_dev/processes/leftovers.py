@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE: Final = "ARKOR_DEV_RUN"
 ROUNDS: Final = 20
-"""How often to look again, since processes may keep forking."""
+"""Rounds of looking, since processes may keep forking."""
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 
 
@@ -80,7 +80,7 @@ class Marks:
             return
         for path in self._folder.iterdir():
             if _NAME.fullmatch(path.name) and path.name != self.name:
-                with contextlib.suppress(OSError):  # gone meanwhile, or not ours: nothing can be done
+                with contextlib.suppress(OSError):  # gone by now, or not ours
                     _settle(path)
 
 
@@ -90,7 +90,7 @@ def _settle(record: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return  # another Studio that is alive, or is doing the same
+        return  # another Studio that is alive, or is cleaning up the same
     else:
         killed = kill_marked(f"{record.name}.")
         if killed:
@@ -125,7 +125,7 @@ def _kill_if_marked(pid: int, wanted: bytes) -> bool:
     if pid == os.getpid():
         return False
     try:
-        handle = os.pidfd_open(pid)  # from here on the number cannot come to mean another process
+        handle = os.pidfd_open(pid)  # from here on the pid cannot be reused for another process
     except OSError:
         return False
     try:

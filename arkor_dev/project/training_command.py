@@ -49,7 +49,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
-    if file is None and os.path.lexists(project / "arkor.toml"):  # a missing file is reported when it is read
+    if file is None and os.path.lexists(project / "arkor.toml"):  # reading it reports a missing file
         return _from_toml(settings, request)
     if any(request.get(name) for name in ("settings", "like", "seeds", "parent")):
         raise BadRequestError(
@@ -74,11 +74,11 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
 
 
 def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
-    # Not at the top: the page's first byte must not wait for the table of settings.
+    # Imported here: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
     from arkor_dev.contract.settings import by_field
 
-    from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
+    from .arkor_toml import choose, load_trainers  # parsed again: the file may have changed
     from .toml.values import written
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
@@ -93,7 +93,7 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []
-    # The command reads the file again, a moment after us.
+    # The command reads the file again, shortly after us.
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
     # One token each, so that no id can be read as an option.
@@ -105,6 +105,6 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     rows = by_field()
     for field, value in changes.items():
         argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
-    # Two jobs of one trainer may be repeated at a time: the backend's queue runs them one after another.
+    # Two jobs of one trainer may be repeated at once: the backend's queue runs them one after another.
     key = f"seeds of {request.get('like')}" if "seeds" in request else f"trainer {chosen}"
     return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run)

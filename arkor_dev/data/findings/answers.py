@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding, FindingRow
 
 TINY: Final = 3
-"""In characters."""
+"""Largest tiny answer, in characters."""
 USUAL: Final = 60
-"""Characters of a median answer from which on a tiny one is odd: labels are all tiny."""
+"""Median answer length from which a tiny answer is odd, in characters: labels are all tiny."""
 FAR: Final = 8
-"""Times the length of the 90th percentile."""
+"""Ratio to the 90th percentile from which a length is odd."""
 FROM_ROWS: Final = 50
 STEPS: Final = 8
-"""Per doubling: lengths are counted in classes, each 9 % longer than the one before."""
+"""Histogram classes per doubling: each is 9 % longer than the one before."""
 _REFUSAL: Final = re.compile(
     r"\bas an ai(?: language)? (?:model|assistant)\b|\bi(?:'|\u2019)?m (?:just|only) an ai\b"
     r"|\bi(?: can(?:not|(?:'|\u2019)t)|(?:'|\u2019)m (?:not able|unable) to) "
@@ -31,7 +31,7 @@ _REFUSAL: Final = re.compile(
     re.IGNORECASE,
 )
 BEGINNING: Final = 300
-"""Characters of an answer in which a refusal is searched."""
+"""Characters of an answer in which to look for a refusal."""
 
 
 class Answers(Check):
@@ -55,7 +55,7 @@ class Answers(Check):
         self._answers.add(len(answer))
         self._rows.add(len(seen.text))
         if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
-            # Excerpted at once: rows that were kept for later could take hundreds of megabytes.
+            # Create the excerpt now: keeping rows for later could take hundreds of megabytes.
             row = named(seen.number, seen.row.where, seen.text)
             heappush(self._longest, (len(seen.text), -seen.number, row))
             if len(self._longest) > SHOWN_ROWS:

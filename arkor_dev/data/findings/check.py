@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LEVELS: Final = ("error", "warning", "note")
 EVERY: Final = 200
 LARGE: Final = 2**16
-"""Rows between two looks at the clock, and bytes of a row that always trigger one."""
+"""Rows between two checks of the clock, and the row size in bytes that always triggers one."""
 TOKENIZER: Final = (
     "What needs the model's tokenizer: rows that max_length cuts or that leave nothing to learn, and what "
     "the chat template drops. Studio's Data page shows it."
@@ -137,7 +137,9 @@ class _Reading:
                 if found.place.number in wanted:
                     wanted.remove(found.place.number)
                     item = data.item(found)
-                    if not isinstance(item.row, RowError):  # one that has changed meanwhile may be
+                    if not isinstance(
+                        item.row, RowError
+                    ):  # may happen to a file that changed in the meantime
                         seen = Seen.of(item.place.number, item.row)
                         for check in self.checks:
                             check.again(seen)

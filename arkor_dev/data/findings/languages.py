@@ -27,7 +27,7 @@ _COMMON: Final = {
     "Indonesian": "yang dan untuk dengan ini itu dari dalam tidak akan pada adalah atau juga bisa anda",
     "Vietnamese": "của không được trong cho một những với các này khi đã để người bạn nhưng",
 }
-"""Of two letters at least: single ones are names, bullets and flags in any language."""
+"""Common words of at least two letters: single letters are names, bullets and flags in any language."""
 _WORDS: Final = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 _SCRIPTS: Final = {
     "Japanese": re.compile("[\u3040-\u30ff]"),
@@ -43,14 +43,14 @@ _SCRIPTS: Final = {
 """In the order of detection: Japanese also contains Chinese characters."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 CHARACTERS: Final = 600
-"""Characters at the beginning of an answer by which its language is detected."""
+"""Characters of an answer used to detect its language."""
 FEWEST: Final = 4
 DIFFERENT: Final = 3
-"""Common words, and how many different ones; with fewer, or with less than three times as many as the next
-language has, the language is unknown.
+"""Fewest common words, and fewest different ones; with fewer, or less than three times the runner-up's, the
+language is unknown.
 """
 MOST_OTHERS: Final = 0.4
-"""As a share of the rows: data with more of them is multilingual on purpose."""
+"""Largest share of foreign rows that is reported: more of them means multilingual data."""
 
 
 def language_of(text: str) -> str | None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PARTS: Final = 32
 MOST_ROWS: Final = 8_000_000
-"""Of 20 bytes each."""
+"""Most rows that are compared, at 20 bytes each."""
 COUNTERS: Final = 64
-"""Answers that are counted at a time: one in a fiftieth of the rows cannot be missed."""
+"""Answers counted at a time (Misra-Gries): one in a fiftieth of the rows cannot be missed."""
 DOMINATES: Final = 0.2
 FROM_ROWS: Final = 20
 EVAL_ROWS: Final = 500_000

@@ -23,7 +23,7 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
     A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
     base's. A question with something private is omitted with its answers.
     """
-    if type(step) is not int:  # another program's statement may have it
+    if type(step) is not int:  # another program's statement may contain it
         return
     asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for sample in samples:

@@ -1,7 +1,7 @@
 """The model card: a provenance and an evaluation as the Hub's front matter and as Markdown.
 
-It says only what is known, including that something is not known. It is made from an allow-list of fields. A
-text among them is omitted if it would reveal this machine, and is escaped for its place.
+It states known facts, and says what is unknown. It is built from an allow-list of fields; a text that would
+reveal this machine is omitted, and every other is escaped for its context.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TEXT: Final = 300
 SENTENCE: Final = 600
 FEW_ROWS: Final = 100
 TOLD: Final = ("model", "seed", "samples")
-"""Settings that a card shows elsewhere."""
+"""Settings shown elsewhere on the card."""
 SHORT: Final = 12
 """Characters of a hash that are shown."""
 PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
@@ -133,7 +133,7 @@ class Card:
             front["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
         if public := self._public():
             front["datasets"] = public
-        # The adapter was evaluated at its trained strength.
+        # The adapter was evaluated at full strength.
         if self._strength == 1 and (results := list(self._results(public))):
             front["model-index"] = [{"name": self._title(said=False), "results": results}]
         return front

@@ -1,4 +1,4 @@
-"""What the user has written into a card, which is kept when the card is written again.
+"""Keeps what the user has written into a card when the card is rewritten.
 
 Our part is between two marks, in the front matter as in the text; everything outside is theirs. A key that
 they set in the front matter overrides ours. Without marks the whole card is theirs.

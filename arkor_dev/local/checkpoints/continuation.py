@@ -1,4 +1,4 @@
-"""How a job resumes: from which points, whether data and model are unchanged, and what may differ.
+"""Determines how a job resumes: from which points, whether data and model are unchanged, and what may differ.
 
 As much as possible is checked before torch is imported, so that a job that cannot resume says so at once.
 """
@@ -39,8 +39,8 @@ class Continuation:
         self.orders: Mapping[str, Any] = self.job.get("resume") or {}
         self.points: list[ResumePoint] = []
         data, job_id = Path(self.job["data"]), self.job["id"]
-        # A point that the database does not know was saved at the moment of a crash: events of the steps
-        # before it may be lost.
+        # The database does not know a point saved at the moment of a crash: events of the steps before it may
+        # be lost.
         newest = self.orders.get("kept", 0)
         for point, wrong in whole_points(data, job_id, newest) if self.orders else ():
             if wrong is None:
@@ -52,7 +52,7 @@ class Continuation:
 
     @property
     def anew(self) -> str | None:
-        """Say why a job that was to resume starts again; None if it does not."""
+        """Return why a job that was to resume starts from the beginning; None if it resumes."""
         return f"{self.orders['why']} It begins anew." if self.orders and not self.points else None
 
     @property
@@ -77,7 +77,7 @@ class Continuation:
         self._hashing.start()
 
     def depends_on(self) -> dict[str, Any]:
-        """Return what the run's bits depend on, once all of it is known."""
+        """Return what the run's bits depend on, once everything is known."""
         if self._hashing:
             self._hashing.join()
         return self.origin

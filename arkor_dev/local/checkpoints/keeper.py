@@ -1,4 +1,4 @@
-"""Writing a run's checkpoints and resume points, and removing those that are no longer needed."""
+"""Writes a run's checkpoints and resume points, and removes those no longer needed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The saved state of a training: everything that the next step depends on.
 
 Weights, optimizer, scaler and figures belong to the run, random number generators to the process. It is read
-as data, never as a program (``weights_only``). Imported by workers only: it imports torch.
+as data, never executed (``weights_only``). Imported by workers only: it imports torch.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def random_states(device: str) -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any], device: str) -> None:
-    """Restore the states of all random number generators. One of another device keeps its state."""
+    """Restore the states of all random number generators, except those of another device."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(states["torch"])

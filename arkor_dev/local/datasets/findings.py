@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 NAMED: Final = 20
-"""Rows that are listed for one finding."""
+"""Most rows listed for one finding."""
 EXCERPT: Final = 120
 UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL = (
     1 << bit for bit in range(11)
@@ -24,7 +24,7 @@ UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. ``{n}`` stands for the number of rows, ``{length}`` for where they are truncated."""
+    """A kind of finding. ``{n}`` stands for the number of rows, ``{length}`` for the truncation length."""
 
     flag: int
     code: str

@@ -1,4 +1,4 @@
-"""One data set as its model sees it: rows on screen are tokenized first, the rest in slices."""
+"""A tokenized data set: rows on screen come first, the rest in slices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
-"""A search answers with its progress after this long, so that it delays no other request."""
+"""How long a search runs before it returns its progress, so that it delays no other request."""
 RAW: Final = 2_000
 
 
@@ -210,7 +210,7 @@ class View:
     def _read_next(self) -> None:
         item = self.index.data.item(next(self._walk))
         what, reading = self._seen(item), self.reading
-        assert reading is not None  # otherwise nobody would read it
+        assert reading is not None  # otherwise it would never be read
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)

@@ -1,4 +1,4 @@
-"""Requests in OpenAI's form, converted to the contract's chat call; unsupported options are refused by name.
+"""Converts OpenAI requests to the contract's chat call; refuses unsupported options by name.
 
 A missing, null or neutral option (a penalty of 0) counts as not set, since clients send such ones.
 """
@@ -142,7 +142,7 @@ def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatReque
 def context_fault(text: str) -> BadRequestError | None:
     """Explain to a caller that the conversation is too long, from the engine's own message; None for others.
 
-    It begins as OpenAI's does: clients with a second model for long conversations look for these words.
+    Starts like OpenAI's message, which clients with a second model for long conversations look for.
     """
     found = _CONTEXT.match(text)
     if found is None:
@@ -156,9 +156,9 @@ def context_fault(text: str) -> BadRequestError | None:
 
 
 def template_fault(text: str) -> BadRequestError | None:
-    """Explain to a caller that the model's template refuses the conversation; None for other errors.
+    """Explain to a caller that the model's template rejects the conversation; None for other errors.
 
-    Most refuse roles out of order. The template's own message is for the owner.
+    Most reject roles out of order. The template's own message is for the owner.
     """
     if not text.startswith(REFUSAL):
         return None

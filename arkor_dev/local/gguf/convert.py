@@ -99,7 +99,7 @@ def _name_of(name: str, source: Path, tokenizer: Any) -> str:
 
 
 def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
-    """Make the converter write what the training's tokenizer does."""
+    """Make the converter reproduce the training's tokenizer and template."""
     import gguf
     from conversion import TextModel
 
@@ -160,7 +160,7 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
 
 
 def _vocabulary_alone(model: Any, path: Path) -> Path:
-    """Write a file of what the converter knows about ``model``, except for the weights."""
+    """Write a file with everything that the converter knows about ``model`` except the weights."""
     import gguf
 
     writer, target = model.gguf_writer, model.fname_out

@@ -29,7 +29,7 @@ TOP: Final = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
 FILES: Final = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "LICENSE")
 FOLDERS: Final = ("conversion/", "gguf-py/gguf/")
 MOST_BYTES: Final = 2**26
-"""Limit for the extracted files, which have some 3 MB."""
+"""Size limit of the extracted files, which have some 3 MB."""
 
 
 def converters(cache: Path, progress: Progress) -> Path:

@@ -24,7 +24,7 @@ ABOVE: Final = 0.5
 
 
 class Divergence:
-    """Watches a run's events. It speaks once, in the fields of a ``training.message``."""
+    """Watches a run's events, and reports divergence once, as fields of a ``training.message``."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=WINDOW)
@@ -33,7 +33,7 @@ class Divergence:
         self._told = False
 
     def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Record an event; return the message if the loss has begun to diverge with it."""
+        """Record an event; return the message if the loss has started to diverge with it."""
         loss, step = fields.get("loss"), fields.get("step")
         if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._told:
             return None

@@ -27,7 +27,7 @@ class Machine:
     """Reads figures of this machine and process; figures that the system does not report are omitted."""
 
     def __init__(self, gpu: int | None = None) -> None:
-        """``gpu`` is the index of the NVIDIA GPU that computes, as CUDA counts them; None for none."""
+        """``gpu`` is the index of the NVIDIA GPU in use, as CUDA counts them; None without one."""
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
         self._psutil = psutil
@@ -35,7 +35,7 @@ class Machine:
         self._cores = psutil.cpu_count() or 1
         self._gpu = None if gpu is None else _Gpu.of(gpu)
         self._moved: tuple[float, int] | None = None
-        self.read()  # rates count from here on
+        self.read()  # rates are measured from here on
 
     def read(self) -> dict[str, float]:
         """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
@@ -134,7 +134,7 @@ class Sampler:
             machine = self._machine()
             due = time.monotonic() + self._seconds
             while not self._over.wait(max(0.0, due - time.monotonic())):
-                # a machine that slept does not make up for missed samples
+                # don't make up for samples missed during sleep
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
                 if not self._over.is_set():

@@ -1,4 +1,4 @@
-"""The settings of a LoRA adapter in a folder, read so that loading does no more than its weights say.
+"""Reads a LoRA adapter's settings safely: loading it does no more than its weights require.
 
 An ``adapter_config.json`` may have come with somebody's archive. Before it looks at a weight, PEFT runs its
 regular expressions, allocates by its ranks, and decomposes weights by its initialization. So the adapted
@@ -31,23 +31,23 @@ PARTS: Final = re.compile(
 )
 MOST_ALPHA: Final = 1e6
 BEGINNINGS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
-"""Initializations that are contained in the weights. Others have changed the base, too."""
+"""Initializations fully contained in the weights. Others have changed the base, too."""
 OTHER_KINDS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
     "layer_replication", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
 )  # fmt: skip
-"""Settings of PEFT with which a layer computes something else than plain LoRA or DoRA."""
+"""PEFT settings with which a layer computes something other than plain LoRA or DoRA."""
 FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
 NAMES: Final = 64
-"""Fully trained layers, by name."""
+"""Settings that name fully trained layers."""
 NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
 PATTERNS: Final = 256
 PATTERN: Final = 200
-"""Characters of an expression for layers with their own alpha."""
+"""Longest expression for layers with their own alpha, in characters."""
 REPEATS: Final = 2
-"""Repetitions in one: it takes at most the cube of a name's length, and nothing grows without a limit."""
+"""Most repetitions in one: matching then takes at most the cube of a name's length."""
 SECONDS: Final = 3.0
-"""All expressions together."""
+"""Time limit for all expressions together."""
 
 
 def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
@@ -169,7 +169,7 @@ def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def _width(module: Any, part: str) -> int | None:
-    """Return the input or output size of an adapter's part at this layer; None if unknown."""
+    """Return the input or output size of an adapter's matrix at this layer; None if unknown."""
     names = {
         "lora_A": "in_features",
         "lora_B": "out_features",

@@ -39,7 +39,7 @@ class Base:
 
     @property
     def gpu(self) -> int | None:
-        """Return the index of the NVIDIA GPU that computes, as CUDA counts them; None for none."""
+        """Return the index of the NVIDIA GPU in use, as CUDA counts them; None without one."""
         return torch.cuda.current_device() if self.device == "cuda" else None
 
 
@@ -104,14 +104,14 @@ def load_base(
 
 
 def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Copy the last positions of several rows side by side: otherwise torch copies the output layer for each
-    row.
+    """Copy the last positions of several rows side by side: torch would otherwise copy the output layer for
+    each row.
     """
     return tuple(each.contiguous() if isinstance(each, torch.Tensor) else each for each in given)
 
 
 def bare(model: Any) -> Any:
-    """Return the model itself, without PEFT's wrappers."""
+    """Return the model without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -1,4 +1,4 @@
-"""From a base model's name to a folder that holds it: the backend's side, one download per model at a time.
+"""Resolves a base model's name to a folder: the backend's side, with one download per model at a time.
 
 A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and cached
 models are returned at once. Everything else is downloaded by a child process (``worker``), whose progress
@@ -30,7 +30,7 @@ STARTER_NOTE: Final = (
     "SmolLM2-135M-Instruct is here as the package index has it: its weights are 4-bit ones made full again, "
     "a little less exact than the model hub's"
 )
-"""Only what comes from the package index is in the starter's own folder."""
+"""Note for the starter model from the package index, which has its own folder."""
 PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 PICKLED: Final = (
     "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
@@ -42,7 +42,7 @@ HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base model on this machine. ``note`` is what a user should know about its weights."""
+    """A base model on this machine. ``note`` tells the user about its weights."""
 
     name: str
     path: Path
@@ -50,7 +50,7 @@ class Model:
 
 
 def travelling_name(name: str) -> str:
-    """Return the name by which an adapter refers to its base model, without folders of this machine."""
+    """Return the portable name of a base model for adapters, without this machine's folders."""
     if name.startswith(("/", "~")) or ".." in Path(name).parts:
         return Path(name).name
     return name
@@ -78,7 +78,7 @@ def pickled_weights(folder: Path) -> str | None:
 
 
 def lacks(folder: Path) -> str | None:
-    """Say what is wrong with a model folder; None if it can be loaded."""
+    """Return what is wrong with a model folder; None if it can be loaded."""
     for path in sorted(folder.glob("*")):
         if path.exists() and not (path.is_file() or path.is_dir()):
             return f"{path.name} is no regular file"

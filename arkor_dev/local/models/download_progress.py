@@ -1,4 +1,4 @@
-"""Progress of a download by a program that reports none: watch its files grow."""
+"""Tracks a download by the size of its files, for programs that report no progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock for whoever prepares a model or a file in the shared cache: one process at a time."""
+"""Locks a model or file in the shared cache while it is prepared: one process at a time."""
 
 from __future__ import annotations
 

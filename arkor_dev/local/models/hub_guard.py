@@ -1,8 +1,9 @@
-"""Checks on what a model hub or its mirror sends: names must stay inside the cache, sizes must be true.
+"""Validates what a model hub or its mirror sends: names must stay inside the cache, and sizes must be
+correct.
 
-The hub's library makes file names from what a server calls a commit and from its ETags, and writes as much as
-the server sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library
-sees them, the listing before a download, and the files after it.
+The Hub's library makes file names from a server's commit names and ETags, and writes as much as the server
+sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library sees them,
+the listing before a download, and the files after it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 ROOM: Final = 2**28
-"""Bytes of disk space that a download of unknown length leaves free."""
+"""Disk space that a download of unknown length must leave free, in bytes."""
 SLACK: Final = 2**20
-"""Bytes beyond the announced size that a download may take, for what the library itself writes."""
+"""Bytes beyond the announced size that a download may take, for the library's own files."""
 
 
 def check_commit(value: object) -> str:
-    """Return ``value`` if it is a commit's name; it becomes the name of a folder."""
+    """Return ``value`` if it is a commit name; it becomes a folder's name."""
     if not isinstance(value, str) or not COMMIT.fullmatch(value):
         raise JobFailure(f"The model hub names an invalid commit {_shown(value)}: do not use this hub")
     return value

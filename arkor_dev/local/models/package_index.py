@@ -1,4 +1,4 @@
-"""Files of the package index that are downloaded but never installed, each with a known hash."""
+"""Downloads files from the package index without installing them, each with a known hash."""
 
 from __future__ import annotations
 

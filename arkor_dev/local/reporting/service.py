@@ -1,4 +1,4 @@
-"""Sending a job's events to a reporter: a bounded queue, and a process that may hang.
+"""Sends a job's events to a reporter: a bounded queue, and a process that may hang.
 
 A batch is sent when the previous one was accepted. A reporter that is slower than the training loses the
 oldest figures, and that is reported. After a job's end it has some seconds to finish; then it is killed.
@@ -29,7 +29,7 @@ WORKER: Final = "arkor_dev.local.reporting.worker"
 REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METRICS)
 """The events that reporters receive."""
 WAITING: Final = 5000
-"""Events that wait for a slow reporter at most."""
+"""Most events waiting for a slow reporter."""
 TOGETHER: Final = 200
 CLOSE_SECONDS: Final = 20.0
 """How long a reporter may take to finish after its job's end."""
@@ -125,7 +125,7 @@ class Report:
                 await child.stop()
 
     async def _answered(self, child: Child, answers: AsyncIterator[dict[str, Any]]) -> None:
-        """Wait until the process has accepted what it was sent."""
+        """Wait until the process has accepted what was sent."""
         answer = await anext(answers, None)
         if answer is None:
             await child.ended()
@@ -155,18 +155,18 @@ class Reports:
         self.reports: list[Report] = []
 
     def once(self, text: str) -> None:
-        """Add a sentence that is true of the whole job."""
+        """Add a sentence about the whole job, once."""
         if self._anew:
             self._say(text)
         else:
             self._later.append(text)
 
     def take(self, events: Iterable[Event]) -> None:
-        """Pass events on, which are in the job's log by now."""
+        """Pass on events, which have been logged by now."""
         events = list(events)
         for name, fields in events:
             if name == TRAINING_RESUMED:
-                self._anew = not fields["step"]  # then the log has begun again as well
+                self._anew = not fields["step"]  # then the log has started again, too
             elif name == TRAINING_STARTED:
                 for text in self._later if self._anew else ():
                     self._say(text)
@@ -176,8 +176,8 @@ class Reports:
 
 
 def installed(name: str) -> bool:
-    """Return whether there is a package of this name; a mere folder, as some leave one in a project, does not
-    count.
+    """Return whether a package of this name is installed; a plain folder, as some leave one in a project,
+    does not count.
     """
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None

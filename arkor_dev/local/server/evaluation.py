@@ -30,7 +30,7 @@ routes = web.RouteTableDef()
 
 
 class Waiting(Protocol):
-    """Work that never runs beside a training, and continues when none runs."""
+    """Work that never runs beside training, and continues when none runs."""
 
     def training_begins(self) -> None: ...
 
@@ -38,7 +38,7 @@ class Waiting(Protocol):
 
 
 class Followers:
-    """Follow trainings for the forecasts, and for what waits for their end."""
+    """Follows trainings for forecasts, and for what waits for their end."""
 
     def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
         self._forecasts, self._waiting = forecasts, waiting
@@ -116,7 +116,7 @@ def _step(request: web.Request, name: str) -> int | None:
 
 
 def _card_in(folder: Path) -> str | None:
-    """Return the card in that place; None if it is not text, or leads elsewhere."""
+    """Return the card in the folder; None if it is not text, or a link leads elsewhere."""
     try:
         return read_inside(folder, CARD).decode()
     except (OSError, ValueError):

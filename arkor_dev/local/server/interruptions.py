@@ -113,7 +113,9 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
 
 
 def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
-    """Return ``config`` where it runs on ``on``; permission for an open cluster is only for that one."""
+    """Return ``config`` with the target ``on``; permission for an insecure cluster applies to that one
+    only.
+    """
     if config.get(CLUSTER) == on:
         return dict(config)
     left = {CLUSTER, INSECURE, *((STORAGE,) if on == HERE else ())}
@@ -132,7 +134,7 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
         raise ConflictError(f"The job {job['name']} cannot go on: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])
     if point is None or model is None:
-        return  # there is nothing to compare, or the worker will do it
+        return  # nothing to compare, or the worker will do it
     now = await asyncio.to_thread(origin.files, job["config"], setup.project, Path(model.path), setup.data)
     if other := origin.changed(point.origin, now):
         raise ConflictError(

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 SMALL = 1e-3
-"""Below this a number is written with an exponent: ``2e-4``."""
+"""Below this, numbers are written with an exponent: ``2e-4``."""
 
 
 def written(value: object, before: str = "") -> str:

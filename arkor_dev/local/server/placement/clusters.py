@@ -1,4 +1,4 @@
-"""Inspecting clusters, each in a process of its own, which alone imports Ray; results are cached briefly."""
+"""Inspects clusters, each in its own process, the only one to import Ray; results are cached briefly."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TASKS: Final = "arkor_dev.local.cluster.tasks"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 180.0
-"""Limit for connecting and asking each node."""
+"""Time limit for connecting and asking each node."""
 KNOWN: Final = 20
-"""Clusters whose results are kept."""
+"""Most clusters whose results are kept."""
 
 
 def named() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a cluster has, and what is missing there."""
+"""Status of a cluster."""
 
 from __future__ import annotations
 
