@@ -1,7 +1,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "./api/client";
-// Two of the lazy pages share it: as a chunk of its own it would weigh less than the request for it.
+// Two lazy pages share it: as a separate chunk it would be smaller than its request.
 import "./events/sse";
 import Home from "./pages/home";
 import Jobs from "./pages/jobs";
@@ -14,7 +14,7 @@ import { Skeleton } from "./ui/skeleton";
 
 interface PageModule {
   default: ComponentType;
-  /** Resolves when what the page shows first has come. */
+  /** Resolves when the page's first content has arrived. */
   ready?: () => Promise<void>;
 }
 
@@ -30,7 +30,7 @@ const LAZY: Partial<Record<PageName, () => Promise<PageModule>>> = {
   endpoints: () => import("./pages/endpoints"),
 };
 
-/** Resolves when the page that is asked for can be drawn in one go: its code is there, and what it shows first. */
+/** Resolves when the requested page can be drawn in one go: its code and its first content are there. */
 export async function preload(): Promise<void> {
   const { page } = route.peek();
   const module = await LAZY[page]?.();
@@ -68,7 +68,7 @@ function Page({ name }: { name: PageName }) {
 
 const PATIENCE_MS = 10_000;
 
-/** A page's name is where a screen reader starts reading after a change; the first load keeps the browser's own start. */
+/** After a change of page, a screen reader starts at its heading; the first load keeps the browser's behaviour. */
 function useFocusOnChange(path: string): void {
   const first = useRef(true);
   useEffect(() => {
@@ -78,7 +78,7 @@ function useFocusOnChange(path: string): void {
     }
     const until = performance.now() + PATIENCE_MS;
     let frame = 0;
-    // A page whose code is still on its way has no name yet; one that places the focus itself keeps it.
+    // A page still loading has no heading yet; one that places the focus itself keeps it.
     const look = (): void => {
       if (document.querySelector("main")?.contains(document.activeElement)) return;
       const name = document.querySelector<HTMLElement>("main h1");
@@ -93,7 +93,7 @@ function useFocusOnChange(path: string): void {
 export function App() {
   const { page, path } = route.value;
   useFocusOnChange(path);
-  // Before the new page's own effects, which set its name.
+  // Runs before the new page's own effects, which set its title.
   useLayoutEffect(() => setTitle(""), [page]);
   return (
     <Shell>

@@ -1,4 +1,4 @@
-/** Who answers, to be changed in place: a name that opens the list, and the adapter's part beside it. */
+/** The current target, to be changed in place: a name that opens the list, and the adapter selection beside it. */
 import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
@@ -13,7 +13,7 @@ import { AdapterSelect } from "./adapter-select";
 import { Picker } from "./picker";
 
 interface Props {
-  /** Begins the button's name, such as `Left column answers`. */
+  /** Prefix of the button's accessible name, such as `Left column answers`. */
   label: string;
   target: Target | undefined;
   onPick: (target: Target) => void;
@@ -43,7 +43,7 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
           aria-expanded={open}
           aria-label={`${label}: ${named ? `${named.name}, ${named.part}` : "Choose a model"}. Change`}
           title={target?.kind === "base" ? target.model : (named?.name ?? "Choose a model")}
-          // The list closes on a press outside of it, which this button is; the press may not reopen it.
+          // A press outside closes the list, and this button is outside; the press must not reopen it.
           onPointerDown={(event) => open && event.stopPropagation()}
           onClick={() => setOpen(!open)}
         >
