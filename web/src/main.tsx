@@ -28,6 +28,6 @@ void loadCredentials();
 loadFeatures();
 
 const root = document.getElementById("app");
-// A page that is nearly there is drawn once; drawn in pieces, each would be laid out and painted for nothing.
+// Draw a nearly ready page once; drawn in pieces, each would be laid out and painted for nothing.
 const nearly = Promise.race([preload().catch(() => undefined), pause(AT_MOST_MS)]);
 if (root) void nearly.then(() => render(<App />, root));

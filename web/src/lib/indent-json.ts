@@ -1,13 +1,13 @@
 /**
- * JSON on lines of its own, token by token: numbers, escapes and doubled keys stay as they were written, and a text that is
- * cut, or is none, stays whole.
+ * Pretty-prints JSON token by token: numbers, escapes and duplicate keys stay as written, and truncated or invalid text
+ * stays complete.
  */
 
-/** A text beyond this stays as it is: laid out, one of brackets alone would be many times as long. */
+/** Longer texts stay as they are: pretty-printed, one of brackets alone would be many times as long. */
 const LONGEST = 100_000;
 const DEEPEST = 32;
 
-/** Texts, the last of which may have no end yet; marks; and whatever else stands between spaces. */
+/** Strings, the last of which may be unterminated; punctuation; and anything else between spaces. */
 const TOKEN = /"(?:[^"\\]+|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/gsu;
 
 interface Piece {
@@ -16,7 +16,7 @@ interface Piece {
   key: boolean;
 }
 
-/** `text` in pieces which, one behind the other, are the text laid out. What is no object and no list is one piece. */
+/** `text` in pieces that, joined, are the pretty-printed text. Anything but an object or a list is one piece. */
 export function indentJson(text: string): Piece[] {
   if (text.length > LONGEST || !/^\s*[{[]/u.test(text)) return [{ text, key: false }];
   const tokens = text.match(TOKEN) ?? [];
@@ -37,7 +37,7 @@ export function indentJson(text: string): Piece[] {
     } else if (token === ",") plain += token + line();
     else if (token === ":") plain += ": ";
     else {
-      // Two words beside each other are no JSON: what parts them stays.
+      // Two adjacent words are not valid JSON: keep what separates them.
       if (!/^[{}[\],:]$/u.test(before)) plain += " ";
       if (next !== ":") plain += token;
       else {

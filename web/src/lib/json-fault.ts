@@ -1,9 +1,9 @@
-/** Where a text stops being JSON, and what is missing there: browsers say it in words of their own, many without a place. */
+/** Locates a JSON syntax error and says what is missing: browsers' messages differ, and many lack a position. */
 
 const TOKEN =
   /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|((?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])))/uy;
 
-/** What may come next, as it is told. */
+/** What may come next, for the message. */
 const WANTED = {
   value: "a value",
   item: "a value or ]",

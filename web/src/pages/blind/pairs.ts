@@ -1,4 +1,4 @@
-/** Two answers to a question without names: asked in any order, shown in any order, and only when both are there. */
+/** Pairs of answers to a question: requested in any order, shown in any order, and only when both are complete. */
 import { askWhole } from "../../chat/ask-whole";
 import type { Target } from "../../chat/model/types";
 import type { ChatMessage } from "../../contract.gen";
@@ -6,7 +6,7 @@ import type { Side } from "./wilson";
 
 export interface Question {
   text: string;
-  /** All that was said up to it, where it is not the first. */
+  /** The messages before it, if it is not the first. */
   messages?: readonly ChatMessage[];
 }
 
@@ -14,7 +14,7 @@ export interface Pair {
   question: string;
   left: string;
   right: string;
-  /** Whose answer stands on the left. */
+  /** The model whose answer is on the left. */
   leftIs: Side;
 }
 
@@ -34,13 +34,13 @@ export async function pairFor(
 ): Promise<Pair> {
   const order: readonly Side[] = toss() ? ["one", "other"] : ["other", "one"];
   const leftIs: Side = toss() ? "one" : "other";
-  // Both at once: who is asked second would be as late as the first is long.
+  // Both at once: otherwise the second would be late by the length of the first.
   const said = await Promise.all(order.map((side) => ask(question, targets[side], signal)));
   const [left, right] = order[0] === leftIs ? said : said.toReversed();
   return { question: question.text, left: left ?? "", right: right ?? "", leftIs };
 }
 
-/** Pairs in the order of their questions; the next one is asked for while one is read. */
+/** Pairs in the order of their questions; the next one is prefetched while one is read. */
 export class Pairs {
   readonly #made = new Map<number, Promise<Pair>>();
   readonly #abort = new AbortController();
@@ -50,7 +50,7 @@ export class Pairs {
     private readonly make: (question: Question, signal: AbortSignal) => Promise<Pair>,
   ) {}
 
-  /** The pair of that place; after it the next one is on its way. A pair that could not be had is asked for anew. */
+  /** The pair at that index; the next one is prefetched. A failed pair is requested again. */
   async at(place: number): Promise<Pair> {
     const pair = await this.#get(place);
     if (place + 1 < this.questions.length) void this.#get(place + 1).catch(() => undefined);
@@ -75,12 +75,12 @@ export class Pairs {
 const MOST = 200;
 const LONGEST = 4000;
 
-/** One question a line, each once. */
+/** One question per line, each once. */
 export function questionsIn(text: string): Question[] {
   return distinct(text.split("\n").map((line) => ({ text: line })));
 }
 
-/** Each question once, without those that ask nothing; two with other words before them are two. */
+/** Each question once, without empty ones; the same question after different messages counts as two. */
 export function distinct(questions: readonly Question[]): Question[] {
   const known = new Map<string, Question>();
   for (const { text, ...rest } of questions) {
@@ -90,7 +90,7 @@ export function distinct(questions: readonly Question[]): Question[] {
   return [...known.values()].slice(0, MOST);
 }
 
-/** The questions in an order that is another each time. */
+/** The questions in random order. */
 export function shuffled(questions: readonly Question[], toss: () => number = Math.random): Question[] {
   const found = [...questions];
   for (let last = found.length - 1; last > 0; last -= 1) {

@@ -16,9 +16,9 @@ type Source = "held-out" | "own";
 
 interface Props {
   job: Job | undefined;
-  /** Votes of this sitting. */
+  /** Votes of this session. */
   given: number;
-  /** Votes of this label, those of other days too. */
+  /** Votes under this label, including earlier days. */
   mine: number;
   begin: (questions: readonly Question[]) => void;
 }
@@ -31,7 +31,7 @@ export function Start({ job, given, mine, begin }: Props) {
     heldOutQuestions(job).then(setHeldOut, () => setHeldOut([]));
   }, [job?.id, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
-  // Who has been through the held-out questions goes on with others.
+  // After the held-out questions, continue with others.
   const source = chosen ?? (some && given === 0 ? "held-out" : "own");
   const questions = source === "held-out" ? (heldOut ?? []) : questionsIn(text);
   const ready = voter.value.trim() !== "" && questions.length > 0;

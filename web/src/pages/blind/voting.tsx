@@ -1,4 +1,4 @@
-/** One question and its two answers, to be judged. */
+/** One question with its two answers, to be judged. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { cleanBlock } from "../../lib/text";
@@ -20,7 +20,7 @@ interface Props {
   pairs: Pairs;
   place: number;
   next: (pair: Pair, judgement: Judgement) => void;
-  /** Goes on where there is no pair. */
+  /** Continues if a pair could not be had. */
   skip: () => void;
 }
 
@@ -34,7 +34,7 @@ const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as con
 export function Voting({ pairs, place, next, skip }: Props) {
   const [got, setGot] = useState<{ pairs: Pairs; place: number; pair: Pair | null } | null>(null);
   const box = useRef<HTMLElement>(null);
-  // What came for another question is not this one's.
+  // An answer to another question is outdated.
   const here = got !== null && got.pairs === pairs && got.place === place ? got : null;
   const pair = here?.pair ?? null;
   const failed = here !== null && pair === null;
@@ -51,7 +51,7 @@ export function Voting({ pairs, place, next, skip }: Props) {
     if (pair) next(pair, judgement);
   };
   useArrows((key) => judge(KEYS[key]));
-  // For the sheet of keys: no single character stands for them, so they are listened to apart.
+  // For the `?` sheet: no single character represents them, so they have their own listener.
   useActions(
     ACTIONS.map(([keys, label, judgement]) => ({
       name: `blind.${judgement}`,
@@ -94,7 +94,7 @@ export function Voting({ pairs, place, next, skip }: Props) {
         </div>
       )}
       {failed ? (
-        // Why is not said: the backend's words may name the one that could not answer.
+        // The reason is hidden: the backend's message may name the model that failed.
         <ErrorNote
           title="One of the two could not answer"
           error="Try again, or go on with the next question."

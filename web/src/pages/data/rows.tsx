@@ -1,4 +1,4 @@
-/** The rows in short, of which one is chosen: any number of them, a hundred thousand at a time. */
+/** Row summaries with a selection: any number of rows, a hundred thousand per list. */
 import { useEffect, useRef } from "preact/hooks";
 import type { DatasetRow } from "../../contract.gen";
 import { number } from "../../lib/format";
@@ -8,9 +8,9 @@ import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import type { OpenedView } from "./view";
 
-/** A row's height in lines of text; the stylesheet says the same. */
+/** A row's height in lines of text; must match the stylesheet. */
 const ROW = 1.6;
-/** Rows of one list: browsers lay out no more than some millions of pixels. */
+/** Rows per list: browsers can lay out only some millions of pixels. */
 const LIST = 100_000;
 
 interface Props {

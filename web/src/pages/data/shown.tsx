@@ -1,4 +1,4 @@
-/** A view with its figures, its lengths, what is wrong, and the row that is looked at. */
+/** A view with its figures, lengths, findings and the selected row. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
@@ -105,7 +105,7 @@ export function Shown({
       return null;
     }
   };
-  // Pressed again, it goes on to the next shorter one.
+  // Pressed again, it goes to the next shorter one.
   const findLongest = async (): Promise<void> => {
     const after = last.current === chosen ? chosen : 0;
     last.current = await find({ want: "longest" }, "No row is shorter.", after);
@@ -182,7 +182,7 @@ export function Shown({
             </section>
           )
         )}
-        {/* What the check of the rows leaves to the tokenizer is here. */}
+        {/* What the row check leaves to the tokenizer. */}
         <Findings
           findings={findings}
           remedyOf={remedyOf}
@@ -231,7 +231,7 @@ export function Shown({
   );
 }
 
-/** What is wrong with the rows themselves, once they are shown; without an answer, what the tokenizer finds alone. */
+/** Row findings once a row view exists; without a result, only the tokenizer's. */
 function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {

@@ -61,7 +61,7 @@ export default function Endpoints() {
   );
 }
 
-/** Focuses the heading when another endpoint is opened, as a change of page does. */
+/** Focuses the heading when another endpoint is opened, like a change of page. */
 function useNameFocus(shown: string | null): void {
   const before = useRef(shown);
   useLayoutEffect(() => {
@@ -98,7 +98,7 @@ function Body() {
     <>
       <Stale />
       {list.length === 0 ? <None scopeMissing={scopeMissing} /> : <EndpointList list={list} />}
-      {/* It is about endpoints with an address of their own. */}
+      {/* Only for endpoints with their own address. */}
       {!servedHere() && (
         <p class="ep-docs hint">
           <a href="https://docs.arkor.ai/studio/endpoints" target="_blank" rel="noopener noreferrer">

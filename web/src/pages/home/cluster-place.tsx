@@ -1,4 +1,4 @@
-/** Where the choice of a cluster stands; its code is loaded where the backend can run jobs on one. */
+/** Placeholder for the choice of a cluster; its code is loaded if the backend supports clusters. */
 
 import { late } from "../../lib/late";
 import { features } from "../../store/features";

@@ -20,7 +20,7 @@ const trainer = createTrainer({
 export const arkor = createArkor({ trainer });
 `;
 
-/** Nothing to train yet: a starter, or the person's own data. */
+/** Nothing to train yet: offers the starter, or the user's own data. */
 export function First({ typescript }: { typescript: boolean }) {
   return typescript ? <NoExport /> : <Empty />;
 }
@@ -92,7 +92,7 @@ function Empty() {
   );
 }
 
-/** Takes a file that is dropped anywhere: beside the zone the browser would show it in the page's place. */
+/** Accepts a file dropped anywhere: outside the zone the browser would otherwise open it instead of the page. */
 function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined) => void): void {
   const latest = useRef(take);
   latest.current = take;
@@ -116,7 +116,7 @@ function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined
   }, []);
 }
 
-/** A project of the arkor package declares its trainer in code: an arkor.toml beside it would take its place. */
+/** A project of the arkor package declares its trainer in code, which an arkor.toml would override. */
 function NoExport() {
   return (
     <div class="home-first">

@@ -1,4 +1,4 @@
-/** Where a trainer's estimate stands among the facts; its code is loaded where the backend makes estimates. */
+/** Placeholder for a trainer's estimate among the facts; its code is loaded if the backend makes estimates. */
 import type { Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { features } from "../../store/features";
@@ -18,7 +18,7 @@ export function ForecastPlace({ trainer, quick, apply }: Props) {
   const code = useForecast(named);
   const { config } = trainer;
   if (!named || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
-  // A column of its own from the start on: nothing may move when the estimate comes.
+  // Reserves its column from the start, so that nothing moves when the estimate arrives.
   return code ? (
     <code.ForecastFact
       key={trainer.name}

@@ -1,4 +1,4 @@
-/** Where the last run stands; its code comes with the first one. */
+/** Placeholder for the last run; its code is loaded with the first one. */
 import type { TrainingRun } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { runs } from "../../store/runs";
@@ -8,14 +8,14 @@ import { starting } from "./run-trainer";
 const useRun = late(() => import("./run"));
 
 interface Props {
-  /** The chosen trainer's command that runs now. */
+  /** The selected trainer's running command. */
   live?: TrainingRun | undefined;
-  /** A command of the project's own, whose author wants to see what it prints. */
+  /** The project's own command, whose author wants to see its output. */
   typescript?: boolean;
 }
 
 export function RunPlace(props: Props) {
-  // At a press already: what is pressed goes, and the focus with it to what comes.
+  // Already on press: the pressed button disappears, and the focus moves to what replaces it.
   const code = useRun(starting.value || (runs.value?.length ?? 0) > 0);
   if (code) return <code.RunPanel {...props} />;
   return props.live ? <Skeleton lines={4} height={22} /> : null;

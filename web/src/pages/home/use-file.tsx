@@ -1,4 +1,4 @@
-/** Another data file for a trainer: it is copied into the project, and named in arkor.toml once that was looked at. */
+/** Replaces a trainer's data file: uploads it, and after a preview names it in arkor.toml. */
 import { useRef, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";

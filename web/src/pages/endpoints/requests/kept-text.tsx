@@ -1,4 +1,4 @@
-/** The text of one request, and what can be made of it: a conversation of the playground, a row of the data. */
+/** The text of one request, with two uses: a playground conversation, or a row of the data. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import { addCorrection, undoCorrection } from "../../../chat/corrections";
@@ -100,7 +100,7 @@ interface CorrectProps {
   onClose: () => void;
 }
 
-/** The answer as it should have been, which becomes a row of data/corrections.jsonl. */
+/** The corrected answer, which becomes a row of data/corrections.jsonl. */
 function Correct({ request, answer, by, onClose }: CorrectProps) {
   const [text, setText] = useState(answer);
   const [busy, setBusy] = useState(false);

@@ -1,4 +1,7 @@
-/** Where a training runs: on the cluster that launch or file name, or on this machine. It is asked nothing unbidden. */
+/**
+ * Where a training runs: on the launch's or the file's cluster, or on this machine. The cluster is contacted only on
+ * request.
+ */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
@@ -36,7 +39,7 @@ export function ClusterChoice() {
         namedCluster.value = found.address;
       },
       () => {
-        // Without an answer there is nothing to choose; the start says what is wrong.
+        // Without a response there is nothing to choose; the start reports errors.
       },
     );
   }, [revision]);

@@ -1,9 +1,9 @@
-/** What a cluster has free, in words. Pure. */
+/** Describes a cluster's free resources. Pure. */
 import type { Cluster } from "../../../contract.gen";
 import { bytes, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 
-/** What is free, and what is wrong there, a sentence each; what the backend does not say is left out. */
+/** Free resources and problems, one sentence each; unknown ones are left out. */
 export function clusterWords({ problem, free, nodes = [] }: Cluster): string[] {
   if (problem !== undefined) return [clean(problem, 1000)];
   const said: string[] = [];

@@ -1,19 +1,19 @@
-/** Asks the backend what a job would take, again and again until it knows. */
+/** Polls the backend for a job's estimate. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Forecast, JobConfig } from "../../../contract.gen";
 import { poll } from "../../../store/poll";
 
-/** While a person types, every letter would be another question. */
+/** While the user types, every letter would be another request. */
 const TYPING_MS = 700;
 const MEASURING_MS = 500;
 const WAITING_MS = 3000;
-/** What is free changes with every program. */
+/** Free memory changes with every program. */
 const KNOWN_MS = 15_000;
 
 interface Asked {
   forecast: Forecast | null;
-  /** Stops the measurement; nothing is asked until the settings change, or `again`. */
+  /** Stops the measurement; nothing is requested until the settings change, or `again`. */
   cancel: () => void;
   cancelled: boolean;
   again: () => void;
@@ -38,7 +38,7 @@ export function useForecast(config: JobConfig): Asked {
         const body = { config: JSON.parse(key) as JobConfig };
         told((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
       } catch (problem) {
-        // A daemon that is away is shown elsewhere, and what was known stays.
+        // An unreachable daemon is reported elsewhere; keep what is known.
         if (!(problem instanceof ApiError) || problem.status !== 0)
           told({ state: "failed", error: errorText(problem) });
       }
@@ -67,7 +67,7 @@ export function useForecast(config: JobConfig): Asked {
   };
 }
 
-/** A measurement that nobody looks at any more is not worth the processor. */
+/** A measurement that is no longer viewed is not worth the CPU time. */
 function forget(forecast: Forecast | null): void {
   if (forecast?.id === undefined || (forecast.state !== "measuring" && forecast.state !== "waiting")) return;
   void api(`/forecast/${encodeURIComponent(forecast.id)}`, { method: "DELETE" }).catch(() => undefined);

@@ -1,16 +1,15 @@
 /**
- * Whether the table of settings allows a value, and what does not go together, as `arkor_dev/contract` says it; both are held
- * to one fixture.
+ * Validates a value by the table of settings, and detects conflicts, like `arkor_dev/contract`; both share one fixture.
  */
 import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
 import type { Changes } from "../../../store/trainer-draft";
 
-/** What Python calls not printable, and so no part of one line of text. */
+/** Characters that Python considers non-printable, which a line of text must not contain. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 
 const BY_FIELD = new Map<string, FormSetting>(FORM.map((setting) => [setting.field, setting]));
 
-/** What a value must be, where it is something else; null where it is allowed. */
+/** What a value must be, if it is invalid; null if it is allowed. */
 export function problemOf(setting: FormSetting, value: unknown): string | null {
   if (value === null && !setting.required) return null;
   return fits(setting, value) ? null : `Must be ${setting.allowed}.`;
@@ -47,7 +46,7 @@ function within({ low = 0, high = Number.POSITIVE_INFINITY, above }: Rule, size:
   return size <= high && (above ? size > low : size >= low);
 }
 
-/** What does not go together in a config, by the field that is to go. */
+/** The conflicts in a config, by the field to remove. */
 export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
   return new Map(
     CONFLICTS.filter((conflict) => arises(conflict, config)).map(({ field, text }) => [
@@ -59,7 +58,7 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
   const [said, row] = [config[field], BY_FIELD.get(other)!];
-  // No, zero and nothing say nothing.
+  // False, zero and empty values count as unset.
   if (!said || same(said, []) || same(said, BY_FIELD.get(field)!.default)) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;

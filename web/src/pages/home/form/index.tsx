@@ -1,4 +1,4 @@
-/** A trainer's settings, edited in place: the five that people change, and behind one more press all of them. */
+/** Edits a trainer's settings in place: the five most common, and all of them on request. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
@@ -16,9 +16,9 @@ const FEW = new Set<string>(["model", "numTrainEpochs", "maxSteps", "learningRat
 
 interface Props {
   trainer: Trainer;
-  /** Stands for the file as it was read. */
+  /** Revision of the file as read. */
   revision: string;
-  /** Closed, it only checks what was changed. */
+  /** While closed, it only validates changes. */
   open: boolean;
   /** Whether all settings are shown. */
   all: boolean;
@@ -104,7 +104,7 @@ function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
   });
 }
 
-/** A group that few need, with what is set in it. */
+/** A group of rare settings, with the values set in it. */
 function Folded({ title, rows, children }: { title: string; rows: RowState[]; children: ComponentChildren }) {
   const changed = rows.filter((row) => row.changed).length;
   const faulty = rows.some(({ problem }) => problem !== null);
