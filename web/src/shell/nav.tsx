@@ -7,7 +7,7 @@ interface Link {
   page: PageName;
   label: string;
   href: string;
-  /** What follows `g` in its shortcut. */
+  /** The key after `g` in its shortcut. */
   key: string;
   icon: IconName;
   within?: readonly PageName[];

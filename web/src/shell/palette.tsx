@@ -14,7 +14,7 @@ const MOST = 8;
 
 type Entry = { kind: "action"; action: Action } | { kind: "job"; job: Job };
 
-/** The command palette (Ctrl/Cmd-K): finds pages, actions and jobs by what is typed. */
+/** The command palette (Ctrl/Cmd-K): searches pages, actions and jobs. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
@@ -29,7 +29,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     if (!entry) return;
     onClose();
     if (entry.kind === "job") go(jobHref(entry.job.id));
-    // The dialog gives the focus back when it closes; an action that moves it has to come after.
+    // The dialog returns the focus when it closes; an action that moves it has to come after.
     else setTimeout(entry.action.run);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -80,10 +80,10 @@ export function Palette({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** Headings of the `?` sheet whose actions are there on every page. */
+/** Headings of the `?` sheet whose actions exist on every page. */
 const EVERYWHERE: readonly (string | undefined)[] = ["Everywhere", "Pages"];
 
-/** What can be done on the page that is shown stands before what can be done anywhere. */
+/** The current page's actions come before global ones. */
 function find(typed: string): Entry[] {
   const shown = availableActions().filter((action) => !action.hidden);
   const rank = ({ first, section }: Action): number => (first ? 0 : EVERYWHERE.includes(section) ? 2 : 1);

@@ -1,4 +1,4 @@
-/** How well a text matches what was typed, for the palette. */
+/** Ranks how well a text matches the palette's input. */
 
 /** Higher is better, null is no match: a prefix, then a word's start, then anywhere, then letters in order. */
 export function rank(text: string, typed: string): number | null {
@@ -24,7 +24,7 @@ interface Ranked<T> {
   score: number;
 }
 
-/** The best `most` of `items`, in order of rank and, among equals, as they came. */
+/** The best `most` of `items`, by rank and, among equals, in their order. */
 export function best<T>(
   items: Iterable<T>,
   texts: (item: T) => readonly string[],

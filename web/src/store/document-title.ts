@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<string, string>> = {
   cancelled: "Cancelled",
 };
 
-/** Colours are fixed: the tab strip has a theme of its own, and a mid tone reads on both. */
+/** Fixed colours: the tab strip has its own theme, and a mid tone is readable on both. */
 const TONES = {
   rest: "",
   running: "#e8743b",

@@ -1,10 +1,12 @@
-/** Makes a job of the contract's shape from whatever a backend has sent, so that no other code has to check its fields. */
+/**
+ * Converts a backend's untrusted value to a job of the contract's shape, so that no other code has to check its fields.
+ */
 import type { Job } from "../contract.gen";
 import { isObject } from "../lib/json";
 
 const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 
-/** Null for a value that is no job, such as one without an id. A complete job is returned as it is, not copied. */
+/** Null for an invalid value, such as one without an id. A complete job is returned unchanged, not copied. */
 export function asJob(sent: unknown): Job | null {
   if (!isObject(sent) || typeof sent.id !== "string" || sent.id === "") return null;
   const { config, settings, error, notes, tags, starred } = sent;

@@ -1,12 +1,12 @@
-/** Where the next training runs. */
+/** The target of the next training. */
 import { signal } from "@preact/signals";
 
-/** `here` where somebody has chosen this machine, else as launch and file say. */
+/** `here` if the user has chosen this machine, else the launch's or the file's. */
 export const chosenPlace = signal<"here" | undefined>(undefined);
 
-/** The cluster that launch or file name, once that is known. */
+/** The launch's or the file's cluster, once known. */
 export const namedCluster = signal<string | null>(null);
 
-/** The part of a job's config that says where it runs. */
+/** The placement fields of a job's config. */
 export const placeConfig = (): { cluster?: string } =>
   namedCluster.value !== null && chosenPlace.value !== "here" ? { cluster: namedCluster.value } : {};

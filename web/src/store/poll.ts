@@ -1,10 +1,12 @@
-/** Polls: every `every()` milliseconds while the page is visible, and every `hidden()` (null: never) in the background. */
+/**
+ * Polls every `every()` milliseconds while the page is visible, and every `hidden()` (null: never) in the background.
+ */
 
 import { effect, untracked } from "@preact/signals";
 import { connection } from "../api/connection";
 
 export interface Poll {
-  /** Polls again at once; a response to an earlier request does not count. */
+  /** Polls again at once; a response to an earlier request is ignored. */
   now(): Promise<void>;
   stop(): void;
 }
@@ -25,7 +27,7 @@ export function poll(
     if (wait !== null) timer = setTimeout(() => void run(), wait);
   };
   const run = (): Promise<void> => {
-    // While the daemon is gone, connection.ts alone looks for it; once it is found, every poll runs at once.
+    // While the daemon is unreachable, only connection.ts polls; once it responds, every poll runs at once.
     if (connection.peek() === "gone") return Promise.resolve();
     running ??= ask().finally(() => {
       running = null;

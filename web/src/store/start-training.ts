@@ -1,4 +1,4 @@
-/** Starts a training with exactly the settings that the page shows; after an edit, the new ones are shown first. */
+/** Starts a training with exactly the settings shown on the page; after an edit, the new ones are shown first. */
 import { ApiError } from "../api/client";
 import type { Trainer, TrainRequest } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
@@ -6,8 +6,9 @@ import { startRun } from "./runs";
 import { changesOf } from "./trainer-changes";
 
 /**
- * `more` is what goes before the file: settings, a job to repeat, a checkpoint to begin from. The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
- * A project without a revision is built by its command, so there is nothing to compare before.
+ * `more` overrides the file: settings, a job to repeat, a checkpoint to start from. The run's id, or null if nothing
+ * was started because the project has changed. Throws `ApiError`. A project without a revision is built by its command,
+ * so there is nothing to compare before.
  */
 export async function startTraining(
   shown: Trainer,
@@ -30,7 +31,7 @@ export async function startTraining(
     return run;
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 409 || revision === undefined) throw error;
-    // The project was edited a moment ago: the daemon has refused the old revision.
+    // The project was just edited: the daemon has refused the old revision.
     await reloadManifest();
     if (manifest.peek()?.revision === revision && manifestError.peek() === null) throw error;
     return null;

@@ -1,14 +1,14 @@
-/** What the daemon and the command say in the output itself: that a job exists, and how it ended. */
+/** Messages of the daemon and the command within the output: that a job exists, and how the command ended. */
 import type { Terminal } from "./terminal";
 
 export interface Ending {
-  /** The exit status, 128 + n for signal n; null when the command could not be started. */
+  /** The exit status, 128 + n for signal n; null if the command could not be started. */
   exit: number | null;
   /** Why it could not be started. */
   why: string | null;
 }
 
-/** The daemon's last words on a command, all of them, or null for other text. */
+/** The daemon's complete final message, or null for other text. */
 export function endingOf(text: string): Ending | null {
   const found = /^\n---\n(?:exit=(-?\d+)|failed to start: (.*))\n$/.exec(text);
   if (!found) return null;
@@ -18,7 +18,7 @@ export function endingOf(text: string): Ending | null {
 const LONGEST = 2000;
 const MAY_END = /\n(?:-{0,3}|---\n(?:[a-z ]{0,16}|exit=-?\d*|failed to start: .*)\n?)$/;
 
-/** Where the daemon's last words may begin, cut short as they may be by a chunk's end. Only the stream's end tells. */
+/** Where the daemon's final message may start, possibly truncated at a chunk's end. Only the stream's end decides. */
 export function endsAt(text: string): number {
   const found = MAY_END.exec(text.slice(-LONGEST));
   return found ? text.length - found[0].length : text.length;
@@ -26,7 +26,7 @@ export function endsAt(text: string): number {
 
 const LOOK_AT = 2000;
 
-/** The id in `Started job <id>`, which the command prints when the job exists. */
+/** The id in `Started job <id>`, which the command prints once the job exists. */
 export function startedJob(terminal: Terminal): string | null {
   for (let index = 0; index < Math.min(LOOK_AT, terminal.count); index += 1) {
     const found = /^Started job (\S{1,200})$/.exec(terminal.text(index).trim());

@@ -10,7 +10,7 @@ import "./diff.css";
 const MOST_LINES = 400;
 const LONGEST = 500;
 
-/** The lines that go and come in a unified diff, with their neighbours; a mark and a word tell them apart besides the colour. */
+/** The removed and added lines of a unified diff, with context; marked by a sign and a word besides the colour. */
 export function Diff({ text }: { text: string }) {
   const lines = text.split("\n").filter((line) => line !== "" && !/^(---|\+\+\+) /.test(line));
   if (lines.length === 0) return <p class="dim">arkor.toml says this already.</p>;
@@ -39,19 +39,19 @@ export function Diff({ text }: { text: string }) {
 const wordsOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
 interface WriteProps {
-  /** The change as it would be written, or (with false) writes it; asked of the props as they first were. */
+  /** Returns the change as a preview or (with false) writes it; called with the props of the first render. */
   post: (preview: boolean) => Promise<{ diff: string }>;
-  /** What follows once it is written. */
+  /** Called after writing. */
   written: () => unknown;
   onClose: () => void;
 }
 
-/** How arkor.toml will change, before it is written. */
+/** Shows how arkor.toml will change, before it is written. */
 export function WriteDialog({ post, written, onClose }: WriteProps) {
   const [diff, setDiff] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  // What is written is what was shown when the dialog was opened, whatever the page reads meanwhile.
+  // Writes what was shown when the dialog was opened, whatever the page has read since.
   const [asked] = useState(() => post);
   useEffect(() => {
     asked(true).then(

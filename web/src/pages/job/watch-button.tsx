@@ -5,13 +5,15 @@ import { say } from "../../ui/controls/live";
 
 const LABEL = "Notify me when done";
 
-/** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
+/**
+ * Counts the browser's permission changes, which are not signals; read lazily, as the first access takes milliseconds.
+ */
 const asked = signal(0);
 
-/** Whether this tab tells of a job's end. */
+/** Whether this tab announces a job's end. */
 export const notifies = (id: string): boolean => isWatched(id) && asked.value >= 0 && !canAsk();
 
-/** Turns the notification on or off; the browser's own question comes only now. */
+/** Turns the notification on or off; asks for the browser's permission only now. */
 export async function toggleNotify(id: string): Promise<void> {
   if (notifies(id)) {
     unwatch(id);
@@ -28,7 +30,7 @@ export async function toggleNotify(id: string): Promise<void> {
   );
 }
 
-/** An icon that turns the notification on and off. */
+/** A toggle for the notification. */
 export function WatchButton({ id, small }: { id: string; small?: boolean }) {
   return (
     <Button

@@ -27,12 +27,12 @@ import { openQueue, QueueLine } from "./queue";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
-/** As many as the comparison draws. */
+/** As many as the comparison can draw. */
 const COMPARE_AT_MOST = 12;
-/** A running job's duration changes each second, but the order by it need not. */
+/** A running job's duration changes each second, but sorting by it need not. */
 const REORDER_MS = 5000;
 
-/** Outlives the page: who comes back from a comparison may want to change it. */
+/** Outlives the page: the user may return from a comparison to change it. */
 const selected = signal<ReadonlySet<string>>(new Set());
 
 export default function Jobs() {
@@ -238,7 +238,7 @@ export default function Jobs() {
   );
 }
 
-/** Why an action failed, visible wherever in the table it was asked for; putting it away leads back there. */
+/** Why an action failed, visible from anywhere in the table; dismissing it returns there. */
 function Problem({ id, title, text, close }: { id: string; title: string; text: string; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
@@ -266,7 +266,7 @@ interface MarksProps {
   starred: boolean;
 }
 
-/** Filters by what a person has said of jobs; each is there once there is something to filter by. */
+/** Filters by tags and stars; each appears once there is something to filter. */
 function Marks({ tags, tag, anyStar, starred }: MarksProps) {
   if (!anyStar && !starred && tags.length === 0 && !tag) return null;
   return (
@@ -360,7 +360,7 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
   );
 }
 
-/** From the focused row to the next, or, with none visible, to the first that is. */
+/** From the focused row to the next, or to the first visible one. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
   const head = Math.max(

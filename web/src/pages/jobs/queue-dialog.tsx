@@ -1,4 +1,4 @@
-/** The waiting jobs in the order in which they start: dragged, moved by keys, or by a menu. */
+/** The queue in starting order: reordered by dragging, keys, or a menu. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";
@@ -21,7 +21,7 @@ const waitingJobs = (): readonly Job[] =>
     .sort((a, b) => (a.queue?.position ?? Infinity) - (b.queue?.position ?? Infinity));
 
 export function QueueDialog({ onClose }: { onClose: () => void }) {
-  // What was asked for stands until the backend has answered; then its order counts.
+  // The requested order is shown until the backend has responded; then its order counts.
   const [asked, setAsked] = useState<readonly string[] | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);

@@ -1,16 +1,16 @@
 /**
- * The queries that the playground has written itself, until it is told of them. An effect may hear of one late, when a
- * newer one has been written: whatever it is then told must not undo what was chosen since.
+ * Queries that the playground itself has written, until it is notified of them. An effect may learn of one late, after
+ * a newer one has been written: it must not undo what was selected since.
  */
 export class OwnQueries {
   #unheard: string[] = [];
 
-  /** The query has become `text` by our own hand; `before` is what it was. */
+  /** We have changed the query to `text`; `before` is the previous one. */
   wrote(before: string, text: string): void {
     if (text !== before) this.#unheard.push(text);
   }
 
-  /** Whether `text` is one of ours; those that were written before it will not be told any more. */
+  /** Whether `text` is one of ours; there will be no notification of those written before it. */
   hear(text: string): boolean {
     const at = this.#unheard.lastIndexOf(text);
     this.#unheard = this.#unheard.slice(at + 1);

@@ -1,4 +1,4 @@
-/** A run's answers to its prompts: of the base, of the adapter at a step, and the wanted one, side by side. */
+/** A run's answers to its prompts side by side: the base's, the adapter's at a step, and the wanted one. */
 import { useMemo, useState } from "preact/hooks";
 import { upperBound } from "../../../chart/data/curve";
 import type { Scene } from "../../../chart/geometry/scene";
@@ -19,9 +19,9 @@ const TEXT = 4000;
 
 export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
-  // The base has a column of its own; without an adapter's answer yet it has the only one.
+  // The base has its own column; while the adapter has no answer, it has the only one.
   const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
-  // Null follows the newest; a step that is chosen stays while others come.
+  // Null follows the newest step; a selected step stays while others arrive.
   const [chosen, choose] = useState<number | null>(null);
   const [compares, setCompares] = useState(false);
   const pointed = stepAt(chart.scene.value, chart.cursor.value, run);
@@ -91,7 +91,7 @@ function stepAt(scene: Scene | null, cursor: Cursor | null, run: Run): number | 
   return Number.isFinite(step) ? step : null;
 }
 
-/** Who answered at `step`, as an address names it; null for what was not kept. */
+/** The model that answered at `step`, for an address; null if it was not kept. */
 function targetOf(id: string, job: Job | undefined, run: Run, step: number): string | null {
   if (step === 0) return job?.config?.model ? `base:${job.config.model}` : null;
   if (run.checkpoints.some((saved) => saved.step === step)) return `checkpoint:${id}:${step}`;
@@ -103,7 +103,7 @@ interface AskedProps {
   steps: readonly number[];
   step: number;
   target: string | null;
-  /** Whether it is marked how the answer differs from the step before: for who looks at one step after another. */
+  /** Whether differences from the previous step's answer are highlighted, for readers going step by step. */
   marked: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The model card of what a job made: read here, and copied as the file is. */
+/** The model card of a job's result: rendered to read, and copied as the file. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText, isAbort } from "../../../api/client";
 import type { ModelCard } from "../../../contract.gen";
@@ -13,7 +13,7 @@ import { partsOf } from "./text";
 
 interface Props {
   id: string;
-  /** The checkpoint's; without one it is that of the final adapter. */
+  /** The checkpoint's; by default the final adapter's. */
   step: number | undefined;
   onClose: () => void;
 }

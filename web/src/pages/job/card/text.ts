@@ -1,4 +1,4 @@
-/** A model card as its parts: what is for the Hub, and what a person reads. */
+/** Splits a model card: metadata for the Hub, and text for people. */
 
 const FRONT = /^---[ \t]*\n([\s\S]*?\n)?---[ \t]*(?:\n|$)/u;
 const MARK = /^(?:<!-- arkor-dev: [^\n]*-->|# arkor-dev: [^\n]*)$/u;
@@ -8,7 +8,7 @@ interface Parts {
   text: string;
 }
 
-/** The front matter and the text, without the lines that only say what is made again. */
+/** The front matter and the text, without the lines that mark the generated part. */
 export function partsOf(card: string): Parts {
   const lines = card.replace(/\r\n?/gu, "\n");
   const found = FRONT.exec(lines);

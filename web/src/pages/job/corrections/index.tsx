@@ -1,4 +1,7 @@
-/** What became of the corrections that a run learned from: their questions are asked again, beside the wanted answers. */
+/**
+ * Results of the corrections that a run has learned from: asks their questions again, and shows the answers beside the
+ * wanted ones.
+ */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import { askWhole } from "../../../chat/ask-whole";

@@ -1,4 +1,4 @@
-/** The job's configuration, hardware, forecast and ids, and what its result depends on, as definition lists. */
+/** The job's configuration, hardware, estimate, ids and reproducibility, as definition lists. */
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
@@ -42,10 +42,7 @@ export function Configuration({ id, job, run, version }: JobNow) {
   );
 }
 
-/**
- * What nobody asked for is a default, and is written more quietly; one that few jobs set is put away. What was
- * set for this job alone is marked.
- */
+/** Defaults are less prominent, and rare ones collapsed. Settings made for this job alone are marked. */
 function Settings({ job }: { job: Job }) {
   const asked = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
@@ -76,7 +73,7 @@ function Settings({ job }: { job: Job }) {
 interface GroupProps {
   title: string;
   children: ComponentChildren;
-  /** Facts that are seen when they are asked for. */
+  /** Facts shown on demand. */
   more?: readonly ComponentChildren[];
 }
 
@@ -101,7 +98,7 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
-  /** What is special about the value, in a word or two. */
+  /** Special facts about the value, in a word or two. */
   mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
@@ -154,7 +151,7 @@ const HASHES: readonly (readonly [string, string])[] = [
 ];
 const HASH_SHOWN = 12;
 
-/** Whether the backend has said anything that the result depends on. */
+/** Whether the backend has reported anything about reproducibility. */
 export function isReproducible({ run: { metadata } }: JobNow): boolean {
   return (
     HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||
@@ -163,7 +160,7 @@ export function isReproducible({ run: { metadata } }: JobNow): boolean {
   );
 }
 
-/** What has to be the same for the same bits to come out, as far as the backend says it. */
+/** What must be equal to reproduce the same bits, as far as the backend reports it. */
 export function Reproducibility({ job, run: { metadata } }: JobNow) {
   const hashes = HASHES.filter(([key]) => typeof metadata[key] === "string" && metadata[key]);
   const { versions, threads, processor } = metadata;
@@ -205,7 +202,7 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
-/** What was forecast when the job was made, beside what came, or is to come at the present pace. */
+/** The estimate made at creation, beside the actual values or those at the present pace. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;

@@ -1,4 +1,4 @@
-/** One line of words for each event of the log; what nobody knows is shown as it came. */
+/** One line of text for each event of the log; unknown events are shown unchanged. */
 import {
   CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
@@ -102,7 +102,7 @@ function parsed(data: string): JsonObject | null {
   }
 }
 
-/** What an event of an unknown name says beyond what every event says. */
+/** The fields of an unknown event beyond the common ones. */
 function rest({ type: _type, jobId: _job, timestamp: _time, ...data }: JsonObject): string {
   return Object.keys(data).length > 0 ? JSON.stringify(data) : "";
 }

@@ -1,4 +1,4 @@
-/** What the job gave, for other programs: its adapter or a merged model, each with the proof that it is the same. */
+/** The job's result for other programs: its adapter or a merged model, each verified against the trained model. */
 
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
@@ -33,7 +33,7 @@ const LIMIT = 50;
 
 const isDone = (one: Export): boolean => one.state === "completed" || one.state === "failed";
 
-/** What the backend lists, as far as it can be read. */
+/** The backend's list, as far as it is valid. */
 export function exportsOf(found: unknown): Export[] {
   const list = isObject(found) && Array.isArray(found.exports) ? found.exports : [];
   return list
@@ -41,7 +41,7 @@ export function exportsOf(found: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
-/** Why formats cannot be made here, by format, and the command that changes that. */
+/** Why formats are unavailable here, by format, and the command that fixes it. */
 export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
   const list = isObject(answer) && Array.isArray(answer.formats) ? answer.formats.filter(isObject) : [];
   return new Map(
@@ -56,9 +56,9 @@ export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
 
 interface Props {
   id: string;
-  /** The job's name, which the files are saved under. */
+  /** The job's name, under which files are saved. */
   name: string;
-  /** As the backend tells it: of no shape that one could rely on. */
+  /** From the backend, unvalidated. */
   config: unknown;
   best: number | null;
 }
@@ -263,7 +263,7 @@ function One({ job, name, config, one, remove }: OneProps) {
   );
 }
 
-/** What is known of whether it is the trained model: the files may be there before the proof. */
+/** The state of verification: files may exist before it is done. */
 function ProofMark({ one }: { one: Export }) {
   if (isObject(one.proof)) {
     const same = one.proof.verdict === "same";
@@ -272,7 +272,7 @@ function ProofMark({ one }: { one: Export }) {
   return !isDone(one) && filesOf(one).length > 0 ? <StatusDot status="running" label="Verifying …" /> : null;
 }
 
-/** The terminal's way to the same files, in a folder of one's own, or published. */
+/** The terminal commands for the same files: into a folder, or published. */
 export function command(job: string, one: Export, push = false): string {
   const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
   const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;

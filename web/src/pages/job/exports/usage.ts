@@ -2,10 +2,10 @@ import type { JobConfig } from "../../../contract.gen";
 
 type Line = readonly [program: string, line: string];
 
-/** The greatest ranks that vLLM can be told to take (0.32); the first is what it takes unasked. */
+/** The ranks that vLLM accepts (0.32); the first is its default limit. */
 const RANKS = [16, 32, 64, 128, 256, 320, 512];
 
-/** What to do with an export that was written into FOLDER: a line to copy for each program. */
+/** How to use an export written to FOLDER: a command for each program. */
 export function usage(format: string, config: Partial<JobConfig>): readonly Line[] {
   switch (format) {
     case "adapter":
@@ -29,7 +29,7 @@ export function usage(format: string, config: Partial<JobConfig>): readonly Line
   }
 }
 
-/** vLLM's line for the job's adapter; none for one that vLLM refuses. */
+/** vLLM's command for the job's adapter; none for one that vLLM rejects. */
 function vllm({ loraR, useDora, initLoraWeights, loraModulesToSave }: Partial<JobConfig>): Line[] {
   const most = RANKS.find((rank) => rank >= Number(loraR ?? 0));
   const begunInTheBase = /^(pissa|olora)/.test(String(initLoraWeights));

@@ -1,4 +1,4 @@
-/** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
+/** A backend's evaluation, validated, and its position on a bar. Pure. */
 import type { Evaluation, EvaluationRow } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
@@ -15,16 +15,16 @@ export interface Part {
   high: number;
   /** In percent. */
   confidence: number;
-  /** Mean losses per token, as they are shown. */
+  /** Mean losses per token, for display. */
   base: string;
   adapter: string;
-  /** How many rows or questions there were. */
+  /** The number of rows or questions. */
   count: string;
 }
 
 export const GENERAL = "General ability";
 
-/** The parts that have a whole interval, the task first. */
+/** The parts with a complete interval, the task first. */
 export function partsOf(evaluation: Evaluation): Part[] {
   const sets: readonly [string, string, unknown][] = [
     ["Your task", "held-out row", evaluation.heldOut],
@@ -61,7 +61,7 @@ function losses(...values: [number | null, number | null]): [string, string] {
   return [words(one), words(other)];
 }
 
-/** What is said of the job's own sets. */
+/** The result of the job's own sets. */
 export function ownSentences(evaluation: Evaluation): string[] {
   const sets: unknown = evaluation.sets;
   if (!Array.isArray(sets)) return [];
@@ -73,11 +73,11 @@ export function ownSentences(evaluation: Evaluation): string[] {
 
 export interface AnswerFigures {
   sentence: string;
-  /** What is counted, of the base and of the adapter. */
+  /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
 }
 
-/** How base and adapter answer general questions; null where some of it is missing. */
+/** How base and adapter answer general questions; null if incomplete. */
 export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
   const told: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
   if (!isObject(told) || typeof told.sentence !== "string") return null;
@@ -110,10 +110,10 @@ export function saidOf(sent: unknown): Said[] {
   });
 }
 
-/** The least part of the scale, in percent, on either side of zero: what stands under it is half as wide. */
+/** The smallest part of the scale on either side of zero, in percent: the label below is half as wide. */
 const SIDE = 20;
 
-/** The scale that all parts share, in percent: zero and every interval are in it, zero away from both ends. */
+/** The common scale of all parts, in percent: includes zero and every interval, with zero away from both ends. */
 export function scaleOf(parts: readonly Part[]): (value: number) => number {
   const low = Math.min(0, ...parts.map((part) => part.low));
   const high = Math.max(0, ...parts.map((part) => part.high));
@@ -135,13 +135,13 @@ export interface Row {
   gain: number;
   question: string;
   wanted: string;
-  /** The system prompt of its question; null where more was said before, or that is not known. */
+  /** The system prompt of its question; null if more preceded it, or if unknown. */
   system: string | null;
 }
 
 export type Order = "improved" | "worse" | "data";
 
-/** Every row that has both losses. */
+/** Every row with both losses. */
 export function rowsOf(sent: unknown): Row[] {
   if (!Array.isArray(sent)) return [];
   return sent.filter(isObject).flatMap((told: Partial<Record<keyof EvaluationRow, unknown>>) => {
@@ -164,7 +164,7 @@ export function rowsOf(sent: unknown): Row[] {
   });
 }
 
-/** The step whose answers are those of the final adapter: with patience it is that of the best evaluation. */
+/** The step with the final adapter's answers: with early stopping, that of the best evaluation. */
 export function finalStep(steps: readonly number[], best: unknown, patience: unknown): number | undefined {
   if (patience && typeof best === "number" && steps.includes(best)) return best;
   return steps.findLast((step) => step > 0);

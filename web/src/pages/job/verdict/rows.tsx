@@ -1,4 +1,4 @@
-/** The held-out rows side by side: what they ask, what is wanted, and both losses. */
+/** The held-out rows: prompts, wanted answers, and both losses. */
 import { useMemo, useState } from "preact/hooks";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
@@ -25,11 +25,11 @@ interface Props {
   job: Job;
   best: unknown;
   answers: readonly JsonObject[];
-  /** Changes when there are other rows. */
+  /** Changes with the rows. */
   version: string;
 }
 
-/** Asked for when they are opened. */
+/** Requested when opened. */
 export function Rows({ job, best, answers, version }: Props) {
   const { result, error, retry } = useResult(job.id, version);
   const rows = useMemo(() => rowsOf(result?.rows), [result]);
@@ -78,7 +78,7 @@ interface RowProps {
   row: Row;
   job: Job;
   prompt: Prompt | undefined;
-  /** The step whose answers are the adapter's. */
+  /** The step with the adapter's answers. */
   last: number | undefined;
 }
 
@@ -130,7 +130,7 @@ export function Column({ name, answer }: { name: string; answer: Answer }) {
   );
 }
 
-/** The same question for the base and the adapter; not of a question that is there in part. */
+/** The same question for base and adapter; not for a truncated question. */
 function Try({ row, job }: { row: Row; job: Job }) {
   const { system } = row;
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")

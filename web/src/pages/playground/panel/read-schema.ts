@@ -1,13 +1,13 @@
-/** A JSON Schema as somebody types it. */
+/** Parses a JSON Schema typed by the user. */
 
 import { number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { jsonFault } from "../../../lib/json-fault";
 
-/** As much as the contract takes. */
+/** The contract's limit. */
 const MOST_CHARACTERS = 64_000;
 
-/** The schema, or why it is none yet, as a sentence. */
+/** The schema, or what is missing, as a sentence. */
 export function readSchema(text: string): { schema: object } | { fault: string } {
   if (text.trim() === "") return { fault: "There is no schema." };
   if (text.length > MOST_CHARACTERS)
@@ -26,7 +26,7 @@ export function readSchema(text: string): { schema: object } | { fault: string }
     };
   }
   if (!isObject(value)) return { fault: 'A schema is an object, such as {"type": "object"}.' };
-  // As it stands in a request of OpenAI's API: taken for a schema, it would allow everything.
+  // The wrapper of an OpenAI request: as a schema, it would allow everything.
   const around = isObject(value.json_schema) ? value.json_schema : value;
   return { schema: isObject(around.schema) ? around.schema : value };
 }

@@ -1,4 +1,4 @@
-/** Teaching by correcting: an answer is edited into what it should have been, and becomes a row of the project's data. */
+/** Teaching by correcting: an answer is edited into the ideal one, which becomes a row of the project's data. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import {
@@ -32,7 +32,7 @@ interface Props {
   answer: Answer;
 }
 
-/** Keeps a correction with its answer, in the conversation; null takes it away. */
+/** Stores a correction with its answer, in the conversation; null removes it. */
 function keep({ turn, column, answer }: Props, id: string, corrected: KeptCorrection | null): void {
   const { corrected: _, ...plain } = answer;
   changeById(id, (conversation) =>
@@ -170,7 +170,7 @@ export function Corrected(props: Props & { corrected: KeptCorrection }) {
 
 const SHOWN = 4;
 
-/** Which trainers have the file in their data set; the others can be given it. */
+/** The trainers whose data set includes the file; it can be added to the others. */
 function Users({ onList }: { onList: (trainer: string) => void }) {
   const trainers = corrections.value?.trainers ?? [];
   if (trainers.length === 0)

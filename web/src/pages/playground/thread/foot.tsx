@@ -18,7 +18,7 @@ interface Props {
   column: number;
   answer: Answer;
   regenerate: (exact?: boolean) => void;
-  /** Edits it into what it should have been. */
+  /** Edits it into the ideal answer. */
   correct: () => void;
 }
 

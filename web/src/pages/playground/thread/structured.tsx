@@ -1,4 +1,4 @@
-/** What of an answer is no prose: the calls of tools that it makes, none of which is run, and JSON. */
+/** Structured parts of an answer: tool calls, none of which is executed, and JSON. */
 import type { Answer, ToolCall } from "../../../chat/model/types";
 import { indentJson } from "../../../lib/indent-json";
 import { clean, cleanBlock } from "../../../lib/text";
@@ -18,7 +18,7 @@ export function Calls({ calls }: { calls: readonly ToolCall[] }) {
 
 const LONGEST = 1_000_000;
 
-/** An answer that had to be JSON, as text on lines of its own. `text` may still grow. */
+/** An answer required to be JSON, pretty-printed. `text` may still grow. */
 export function Json({ text, state }: { text: string; state: Answer["state"] }) {
   const whole = state === "streaming" || isJson(text);
   return (

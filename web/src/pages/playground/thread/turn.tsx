@@ -21,7 +21,7 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
   const [editing, setEditing] = useState(false);
   const { targets, columns } = conversation;
   const asked = columns.filter((column) => turn.answers[column]);
-  // A turn from before the second column was added is shown with the one answer that it has.
+  // A turn from before the second column was added is shown with its single answer.
   const shown = !last && asked.length === 1 ? asked : columns;
   const edited = (text: string): void => {
     setEditing(false);

@@ -1,4 +1,4 @@
-/** Where a finished run's time went, as one bar with words. */
+/** Where a finished run's time went, as one labelled bar. */
 import type { RunMetrics } from "../../../../contract.gen";
 import { duration } from "../../../../lib/format";
 import { finite, isObject } from "../../../../lib/json";
@@ -20,7 +20,7 @@ interface Part {
   share: number;
 }
 
-/** The parts that took any time, in the order of a step; none where nothing is known. */
+/** The parts that took any time, in the order of a step; empty if unknown. */
 export function partsOf(secondsIn: RunMetrics["secondsIn"] | unknown): Part[] {
   const told = isObject(secondsIn) ? secondsIn : {};
   const parts = PARTS.map(([part, words, tone]) => ({
