@@ -123,6 +123,7 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
         "data/parquet_worker": {"pyarrow"},
         "jobs/figures": {"tensorboard"},
         "cli/commands/push/uploader": {"huggingface_hub"},
+        "project/import_config/entries": {"yaml"},
     }
     used = {
         top
@@ -169,7 +170,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
         "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
-        "cli/commands/push/run", "cli/commands/push/uploader",
+        "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 

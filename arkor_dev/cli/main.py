@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
+    "import-config": "take over a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set for errors and oddities",
     "jobs": "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
@@ -151,6 +152,7 @@ def _parser() -> CommandLine:
         help="run nothing if arkor.toml has changed since Studio showed it",
     )
     add_yes(start, "at Ctrl-C, stop a job that can't continue without this command, without asking")
+    _add_import(parser)
     _add_data(parser)
     add_jobs(parser)
     add_evaluate(parser)
@@ -185,6 +187,21 @@ def _parser() -> CommandLine:
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
     return parser
+
+
+def _add_import(parser: CommandLine) -> None:
+    command = parser.add_command(
+        "import-config",
+        "Add a trainer to arkor.toml from another tool's configuration: YAML of Axolotl or LLaMA-Factory, "
+        "arguments of TRL, transformers or Unsloth in JSON, YAML, a script or a notebook (never run), or a "
+        "fine-tuning job or file of OpenAI. Says line by line what could not be carried over.",
+        "FILE",
+    )
+    command.add_argument("file", metavar="FILE", nargs="?", type=Path, help="the configuration")
+    add_project(command)
+    command.add_argument("--name", metavar="NAME", help="the trainer's name (default: the file's)")
+    command.add_argument("--dry-run", action="store_true", help="write nothing")
+    command.add_argument("--json", action="store_true", help="print {tool, trainer, toml, notes, unneeded}")
 
 
 def _add_data(parser: CommandLine) -> None:
@@ -270,6 +287,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
         how = {"trainer": arguments.trainer, "as_json": arguments.json, "strict": arguments.strict}
         return run_data(settings, arguments.action, arguments.file, **how, seconds=arguments.seconds)
+    if arguments.command == "import-config":
+        from arkor_dev.cli.commands.import_config import run_import_config
+
+        how = {"name": arguments.name, "dry_run": arguments.dry_run, "as_json": arguments.json}
+        return run_import_config(settings, arguments.file, **how)
     import asyncio  # importing it would take a sixth of --help's time
 
     if arguments.command == "jobs":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LATER: Final = "\u0080-\u009f" + re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", errors="ignore"))
 """The continuation bytes of UTF-8, read as Windows-1252."""
 _USUAL: Final = "\u2013\u2014\u2018-\u201f\u2026\u2039\u203a"
-"""Those of them that legitimately follow an accented capital letter: quotes and dashes."""
+"""The ones that legitimately follow an accented capital letter: quotes and dashes."""
 # Accented letters, quotes and dashes, emoji, a byte order mark; and the replacement character.
 _MOJIBAKE: Final = re.compile(
     rf"[\u00c2\u00c3](?![{_USUAL}])[{_LATER}]|\u00e2\u20ac[{_LATER}]|\u00f0\u0178[{_LATER}]"
