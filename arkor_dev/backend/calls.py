@@ -174,6 +174,6 @@ def headers_for(credentials: Credentials | None) -> dict[str, str]:
 def url_of(base_url: str, *path: str, query: Mapping[str, str] | None = None) -> URL:
     """Return a URL below ``/v1``. Segments are data: none can leave or end the path."""
     if not all(path) or "." in path or ".." in path:
-        raise NotFoundError("There is nothing by that name.")
+        raise NotFoundError("Nothing has this name.")
     url = "/".join([base_url, "v1", *(quote(segment, safe="") for segment in path)])
     return URL(f"{url}?{urlencode(query)}" if query else url, encoded=True)

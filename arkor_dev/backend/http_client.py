@@ -122,9 +122,7 @@ class HttpClient:
                         f"{host} sent more than {limit // MIB} MiB. Ask for less, or try later."
                     )
                 if body and bytes(body[:64]).lstrip()[:1] not in (b"{", b"["):
-                    raise BackendError(
-                        f"{host} answered with something else than JSON. Check that it is the backend."
-                    )
+                    raise BackendError(f"{host} did not answer with JSON. Check that it is the backend.")
                 return Answer(response.status, bytes(body), passed_on(response, secrets))
         except TimeoutError:
             raise TimedOutError(
@@ -282,7 +280,7 @@ def _check_socket(socket: Path, url: URL) -> None:
         raise in_words(error, place(url), 0) from None
     if not private:
         raise BackendError(
-            f"{socket} is not this user's alone, so Studio does not talk to it. Start Studio again."
+            f"{socket} is not private to this user, so Studio does not use it. Start Studio again."
         )
 
 

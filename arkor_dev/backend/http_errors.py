@@ -171,4 +171,4 @@ def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
         case aiohttp.InvalidURL():
             return BadRequestError(f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")
         case _:
-            return BackendError(f"{host} broke off the connection ({type(fault).__name__}). Try again.")
+            return BackendError(f"{host} closed the connection ({type(fault).__name__}). Try again.")

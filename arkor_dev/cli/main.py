@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "write a commented arkor.toml and a small data set",
-    "import-config": "take over a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
+    "import-config": "import a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
     "start": "run a trainer and follow it in this terminal",
     "data": "check a data set for errors and oddities",
     "jobs": "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
@@ -49,11 +49,11 @@ COMMANDS = {
     "serve": "serve an endpoint of this machine to other programs, without the page",
     "verify": "check an adapter's files against its provenance, or train it again",
     "cluster": "show a Ray cluster: what is free, and what is missing",
-    "local": "show and tidy up what this machine keeps of a project's jobs",
+    "local": "show and clean up what this machine stores of a project's jobs",
     "login": "sign in to the managed backend",
     "logout": "sign out: remove this machine's credentials",
     "whoami": "show who is signed in where",
-    "doctor": "check what Studio needs, with a next step for each fault",
+    "doctor": "check what Studio needs, with a next step for each problem",
 }
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
 """Arguments, of any command, that name a job."""
@@ -102,7 +102,7 @@ def _parser() -> CommandLine:
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
         "--allow-other-users", action="store_true",
-        help="serve other accounts of this machine too (the page holds the launch's token)",
+        help="serve other accounts of this machine, too (the page holds the launch's token)",
     )  # fmt: skip
     add_yes(parser, "at Ctrl-C, stop running jobs of this machine without asking")
 
@@ -144,7 +144,7 @@ def _parser() -> CommandLine:
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
-        help="start from the adapter of a job, or of one of its checkpoints",
+        help="start from a job's adapter, or from one of its checkpoints",
     )  # fmt: skip
     start.add_argument(
         "--revision",

@@ -128,7 +128,7 @@ def add_jobs(parser: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
         "resume: continue a paused, failed or cancelled one. extend: give a completed one "
-        "more steps. cancel: stop one that is not over. figures: write losses, rates and machine metrics",
+        "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine metrics",
     )  # fmt: skip
     jobs.add_argument("job", metavar="JOB", nargs="?", help="an id, a prefix of one, or latest")
     add_project(jobs)
@@ -267,7 +267,7 @@ def add_local(parser: CommandLine) -> None:
     """Add ``local`` and its actions."""
     local = parser.add_command(
         "local",
-        "Show what this machine keeps of the project's jobs. status: disk usage by job. gc: delete what "
+        "Show what this machine stores of the project's jobs. status: disk usage by job. gc: delete what "
         "belongs to no job, and unused models. path: print the folder. export: write a job with all its "
         "files to one file. import: read such a file. rebuild: restore the list of jobs if its file is "
         "damaged.",

@@ -23,7 +23,7 @@ def changes_fault(changes: Mapping[str, object]) -> str | None:
 
 def _step_of(adapter: dict[str, Any]) -> str | None:
     if adapter["kind"] == "checkpoint" and adapter.get("step") is None:
-        return "step is missing: a checkpoint is that of a step"
+        return "step is missing: a checkpoint needs one"
     return None
 
 
@@ -71,7 +71,7 @@ def _is_tags(value: object) -> bool:
 
 def _changes(body: dict[str, Any]) -> str | None:
     if not {"name", "notes", "tags", "starred"} & body.keys():
-        return "There is nothing to change: give name, notes, tags or starred"
+        return "Nothing to change: set name, notes, tags or starred"
     return None
 
 
@@ -81,7 +81,7 @@ JOB_CHANGES: Final = Schema(
             "name",
             Rule(
                 "other",
-                noun=f"one line of 1 to {NAME_LIMIT} characters, none of them a control character",
+                noun=f"one line of 1 to {NAME_LIMIT} characters, without control characters",
                 test=lambda value: _line(value, NAME_LIMIT),
             ),
         ),
@@ -144,8 +144,8 @@ def _two_answer(body: dict[str, Any]) -> str | None:
 VOTE: Final = Schema(
     (
         Field("voter", text_line(40), needed=True),
-        Field("one", text_line(300, "the name of who answered, on one line"), needed=True),
-        Field("other", text_line(300, "the name of who answered, on one line"), needed=True),
+        Field("one", text_line(300, "a model's name, on one line"), needed=True),
+        Field("other", text_line(300, "a model's name, on one line"), needed=True),
         Field("choice", Rule("choice", choices=("one", "other", "tie")), needed=True),
         Field("left", Rule("choice", choices=("one", "other")), needed=True),
         Field(
@@ -169,9 +169,9 @@ USUAL_QUANTIZATION: Final = "q8_0"
 
 def _export(body: dict[str, Any]) -> str | None:
     if body.get("quantization") is not None and body["format"] not in ("gguf", "ollama"):
-        return f"quantization goes with gguf and ollama alone, and not with {body['format']}"
+        return f"quantization applies only to gguf and ollama, not to {body['format']}"
     if body.get("strength", 1) != 1 and body["format"] == "adapter":
-        return "An adapter leaves as it is: strength goes with the other formats"
+        return "An adapter is exported unchanged: strength applies to the other formats"
     return None
 
 
@@ -198,13 +198,13 @@ def _is_order(value: object) -> bool:
 
 def _arrangement(body: dict[str, Any]) -> str | None:
     if not {"order", "held"} & body.keys():
-        return "There is nothing to change: give order or held"
+        return "Nothing to change: set order or held"
     return None
 
 
 QUEUE_CHANGES: Final = Schema(
     (
-        Field("order", Rule("other", noun="a list of the ids of jobs, each once", test=_is_order)),
+        Field("order", Rule("other", noun="a list of job ids, each once", test=_is_order)),
         Field("held", FLAG),
     ),
     _arrangement,
@@ -217,7 +217,7 @@ RESUMPTION: Final = Schema((Field("force", FLAG), Field("on", ON), Field("worker
 
 def _new_end(body: dict[str, Any]) -> str | None:
     if len({"maxSteps", "numTrainEpochs"} & body.keys()) != 1:
-        return "Say the new end: either maxSteps or numTrainEpochs"
+        return "Set the new end: either maxSteps or numTrainEpochs"
     return None
 
 
@@ -233,6 +233,6 @@ EXTENSION: Final = Schema(
 """``{maxSteps | numTrainEpochs, schedule?, force?}``."""
 
 PARENT: Final = Schema(
-    (Field("jobId", text_line(200, "the id of a job"), needed=True), Field("step", whole(1), null=True))
+    (Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", whole(1), null=True))
 )
 """``{jobId, step?}``; without a step, the final adapter."""

@@ -123,7 +123,7 @@ def _folder(name: str, at: int | None) -> int:
     except OSError as error:
         # For a link to a folder, Linux reports ENOTDIR, macOS ELOOP.
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise NotRegularError(error.errno, "a link, or behind one", name) from None
+            raise NotRegularError(error.errno, "a link, or inside one", name) from None
         raise
 
 

@@ -28,14 +28,14 @@ def parse(body: bytes) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise StrictJSONError("is not JSON") from None
     except ValueError:
-        raise StrictJSONError("has a number that is none, or is too large") from None
+        raise StrictJSONError("has an invalid or too large number") from None
     except RecursionError:
         raise StrictJSONError(_TOO_DEEP) from None
     # Both checks are for rare cases: the bytes show at a glance that most bodies are fine.
     if body.count(b"[") + body.count(b"{") > DEPTH and _is_deeper(value):
         raise StrictJSONError(_TOO_DEEP)
     if b"\\ud" in body.lower() and not _is_whole(value):
-        raise StrictJSONError("holds half a character (a lone \\ud800 to \\udfff)")
+        raise StrictJSONError("contains a lone surrogate (\\ud800 to \\udfff)")
     return value
 
 

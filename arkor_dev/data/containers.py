@@ -76,8 +76,8 @@ def lines_in(
 def endless(what: str) -> DataError:
     """Return the error for a row so long that its end was not found."""
     return DataError(
-        f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing behind it was read; end each row, and "
-        "close each quote"
+        f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing after it was read; end each row, "
+        "and close each quote"
     )
 
 

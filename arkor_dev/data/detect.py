@@ -126,7 +126,7 @@ class _Unpacked(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Unpack up to ``offset``; offsets relative to the end are not supported."""
         if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of what is packed is not known")
+            raise io.UnsupportedOperation("the size of the unpacked file is unknown")
         offset += self._at if whence == io.SEEK_CUR else 0
         start = self._restarts.before(offset)
         if offset < self._at or start.at > self._at:
@@ -162,7 +162,7 @@ class _Unpacked(io.RawIOBase):
                 return b""
         except zlib.error:
             pass
-        raise DataError("cannot be unpacked further: the file is damaged or cut off")
+        raise DataError("cannot be unpacked further: the file is damaged or truncated")
 
     def _begins_again(self) -> bool:
         """Return whether another gzip file follows in this one; zeros may be between them."""

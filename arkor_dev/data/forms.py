@@ -160,7 +160,7 @@ def _read_alpaca(record: dict[str, Any]) -> Content:
 def _read_text(record: dict[str, Any]) -> Content:
     text = whole(_text(record, "text"), "text")
     if not text.strip():
-        raise RowError("has an empty text, so there is nothing to learn from it")
+        raise RowError("has an empty text, so there is nothing to learn")
     return Content([], text)
 
 
@@ -201,7 +201,7 @@ def _hint(record: Mapping[str, Any]) -> str:
             what = (
                 f"Is {key[:SHOWN_NAME]} meant to be {near[0]}?"
                 if near
-                else "save that list alone as a file of its own"
+                else "save only that list, as a separate file"
             )
             return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
     if (columns := suggested_columns(record)) is None:

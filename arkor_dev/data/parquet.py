@@ -88,7 +88,7 @@ class Parquet:
         except (EOFError, BrokenPipeError):
             self._end()
             raise DataError(
-                f"the process that reads it has ended at row {first + len(found) + 1}: the file is damaged, "
+                f"the process that reads it failed at row {first + len(found) + 1}: the file is damaged, "
                 "or its rows take too much memory"
             ) from None
         except TimeoutError:

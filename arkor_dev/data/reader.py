@@ -181,4 +181,4 @@ def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
 
 def no_rows(name: str) -> RowError:
     """Return the message for a data set without rows."""
-    return RowError(f"{name} is empty: write one JSON object a line, with the keys {wanted_keys(FORMS)}")
+    return RowError(f"{name} is empty: write one JSON object per line, with the keys {wanted_keys(FORMS)}")

@@ -179,7 +179,7 @@ class _Lines:
         if self.offset - self.begun > MAX_ROW:
             raise too_long()
         if b"\0" in raw:
-            raise RowError("holds the character NUL; save the table as UTF-8", "encoding")
+            raise RowError("contains NUL characters; save the table as UTF-8", "encoding")
         return decoded(raw.removeprefix(BYTE_ORDER_MARK) if at_start else raw)
 
     def begin(self) -> None:

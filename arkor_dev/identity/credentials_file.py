@@ -106,7 +106,7 @@ def read_credentials(path: Path) -> Stored:
         raise NoCredentialsError(damaged=True) from None
     if not _is_identity(document):
         raise UnknownIdentityError(
-            f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
+            f"{path} has no identity that Studio knows. Run `arkor-dev login`, or move the file away."
         )
     return Stored(document)
 

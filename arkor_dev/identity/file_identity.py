@@ -172,7 +172,7 @@ class FileIdentity:
             try:
                 write_credentials(self._path, document, exclusive=not damaged)
             except FileExistsError:
-                LOG.info("Another launch was quicker: using its identity.")
+                LOG.info("Another launch was faster: using its identity.")
             except OSError as fault:
                 raise self._unwritable(fault.strerror) from None
             if damaged:
@@ -225,7 +225,7 @@ class FileIdentity:
             write_credentials(self._path, fresh.document)
         except OSError as fault:
             LOG.warning(
-                "%s cannot be written (%s): the renewed sign-in lasts for this launch only.",
+                "%s cannot be written (%s): the renewed sign-in applies to this launch only.",
                 self._path,
                 fault.strerror,
             )
@@ -242,7 +242,7 @@ async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
         raise
     except ArkorError as fault:
         hopeless = HopelessError(
-            f"{host} gives out no anonymous identity: {sentence(fault.text)} "
+            f"{host} did not issue an anonymous identity: {sentence(fault.text)} "
             "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local"
         )
         hopeless.answered = status_of(fault)

@@ -80,8 +80,7 @@ def check_folder(project: Path) -> None:
         return  # a link to itself: writing through it reports that
     if not real.is_relative_to(project.resolve()):
         raise ConflictError(
-            f"{folder} is a link that leads out of the project, so nothing is written there. "
-            "Replace it by a folder.",
+            f"{folder} is a link out of the project, so nothing is written there. Replace it with a folder.",
         )
 
 

@@ -51,7 +51,7 @@ class FixedIdentity:
         """Return the identity if it has changed meanwhile."""
         now = await self.credentials()
         if now == rejected:
-            raise UnauthorizedError("The backend does not take this launch's token. Start Studio again.")
+            raise UnauthorizedError("The backend does not accept this launch's token. Start Studio again.")
         return now
 
 

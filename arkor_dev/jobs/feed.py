@@ -191,7 +191,7 @@ class Feed:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.info("events of job %s: stream cut (%s)", self.job_id, type(error).__name__)
             except Exception:
-                log.exception("The events of job %s met an unexpected fault", self.job_id)
+                log.exception("Unexpected error in the events of job %s", self.job_id)
             if self.end is not None:
                 break
             self._history_is_in()

@@ -76,7 +76,7 @@ async def history(
             except TimeoutError:
                 if over:
                     raise BackendError(
-                        "The backend does not send the whole of this job. Try later."
+                        "The backend did not send this job's complete history. Try again later."
                     ) from None
                 return
             first = quiet

@@ -109,7 +109,7 @@ def handshake(line: bytes) -> dict[str, Any] | None:
         good = False
     if not good:
         sys.stderr.write(
-            "arkor_dev.local is started by arkor-dev --local; standard input's first line is wrong\n"
+            "arkor_dev.local is started by arkor-dev --local; the first line of standard input is invalid\n"
         )
         return None
     return dict(hello)
@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         folder = SocketFolder.make()
     except OSError as error:
-        sys.stderr.write(f"The local backend has no place for its socket: {error}\n")
+        sys.stderr.write(f"The local backend has no folder for its socket: {error}\n")
         return EXIT_NO_SOCKET
     try:
         asyncio.run(serve(setup, hello.get("parent"), folder))

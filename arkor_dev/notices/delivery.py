@@ -139,7 +139,7 @@ async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Pa
         )
         argv = [found, *(word for line in script for word in ("-e", line)), text, "Arkor Studio"]
     else:
-        raise UndeliveredError("there is no notify-send here, which shows a notice on the desktop")
+        raise UndeliveredError("desktop notifications need notify-send, which is not installed")
     await _end_of(argv, environ, project, b"")
 
 

@@ -175,7 +175,7 @@ class Notifier:
             if isinstance(fault, Exception):
                 why = str(fault) if isinstance(fault, UndeliveredError) else type(fault).__name__
                 self._warn(
-                    f"[notify]: “{one_line(facts['message'], 120)}” was not told: {one_line(why, 300)}"
+                    f"[notify]: “{one_line(facts['message'], 120)}” was not sent: {one_line(why, 300)}"
                 )
 
 

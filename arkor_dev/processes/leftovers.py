@@ -53,7 +53,7 @@ class Marks:
             unnamed.rename(self._folder / self.name)  # locked by now: nobody takes it for a dead one
         except OSError as fault:
             log.warning(
-                "%s cannot be written (%s): should Studio be killed, the next start cannot tidy up.",
+                "%s cannot be written (%s): if Studio is killed, the next start cannot clean up.",
                 self._folder,
                 fault.strerror,
             )
@@ -94,7 +94,7 @@ def _settle(record: Path) -> None:
     else:
         killed = kill_marked(f"{record.name}.")
         if killed:
-            log.warning("Ended %d processes that a Studio which was killed had left behind.", killed)
+            log.warning("Ended %d processes that a killed Studio had left behind.", killed)
         record.unlink(missing_ok=True)
     finally:
         os.close(handle)

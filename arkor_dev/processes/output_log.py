@@ -154,7 +154,8 @@ class OutputLog:
         except OSError as error:
             self._disk = False
             log.warning(
-                "Only a run's newest output is kept: the temporary folder refuses (%s).", error.strerror
+                "Only a run's newest output is kept: the temporary folder cannot be written (%s).",
+                error.strerror,
             )
             self._drop_files()
             self._memory = bytearray(data[-self._memory_limit :])

@@ -89,7 +89,7 @@ def _files(source: DatasetSource, project: Path, left_out: list[str]) -> list[Da
             files += files_of(part, project)
         else:
             left_out.append(
-                f"{part.get('name') or part.get('url')}: it is elsewhere, and only files are checked."
+                f"{part.get('name') or part.get('url')}: it is remote, and only files are checked."
             )
     return files
 

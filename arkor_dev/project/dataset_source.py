@@ -86,7 +86,7 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         beside = next((key for key in ("split", "subset") if key in text), None)
         if beside:
             kind = "url" if "url" in text else "path"
-            raise SourceError(f"{beside} goes with huggingface, not with {kind}", beside)
+            raise SourceError(f"{beside} applies to huggingface, not to {kind}", beside)
         if "path" in text:
             source = _file_source(project, text["path"])
         elif text["url"].startswith(("https://", "http://")):
@@ -110,7 +110,7 @@ def _columns(written: object) -> dict[str, str]:
     for key, value in written.items():
         if key not in COLUMNS:
             raise SourceError(
-                f"maps {key!r}, which no row has. On the left stand {', '.join(COLUMNS)}; on the right, "
+                f"maps {key!r}, which no row has. On the left are {', '.join(COLUMNS)}; on the right, "
                 "your columns",
                 "columns",
             )

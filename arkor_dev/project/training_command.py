@@ -27,7 +27,7 @@ NOT_LOCAL = (
     "trainer in arkor.toml (`arkor-dev init` writes one); or use the managed backend: arkor-dev --managed"
 )
 
-OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
+OUTDATED = "The project has changed since it was shown. Check what it would train now, then start it again."
 
 
 def inside(project: Path, name: str) -> Path:
@@ -65,7 +65,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(not_installed(project))
     if dry_run:
         raise BadRequestError(
-            "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
+            "`arkor start` has no option for a dry run: set `dryRun: true` in the trainer's code."
         )
     # "./" keeps a name that begins with a dash from being read as an option.
     argv = [found, "start", *([f"./{file}"] if file else [])]

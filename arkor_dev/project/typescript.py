@@ -103,7 +103,7 @@ class Built:
             now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, shown))
             raise ConflictError(
                 f"The trainer is called {now} in the project now, not {before}. Nothing was started. "
-                "Look at it, then run it again.",
+                "Check it, then run it again.",
             )
 
 
@@ -192,7 +192,7 @@ class TypeScriptProject:
             content = await asyncio.to_thread(read_small, bundle, BUNDLE_LIMIT)
         except OSError as fault:
             raise BadRequestError(
-                f"`arkor build` ended well but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
+                f"`arkor build` succeeded, but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
             ) from None
         digest = hashlib.sha256(content).hexdigest()
         if self._loaded is None or self._loaded[0] != digest:
@@ -220,7 +220,7 @@ class TypeScriptProject:
     async def _load(self, node: str, bundle: Path) -> str | None:
         mark = secrets.token_hex(16)
         argv = [node, "--input-type=module", "-e", _READ_NAME, bundle.as_uri(), mark]
-        output = await self._run(argv, LOAD_TIMEOUT, "The built project fails when it is loaded")
+        output = await self._run(argv, LOAD_TIMEOUT, "The built project fails to load")
         printed, found, answer = output.rpartition(mark)
         if not found:
             raise build_fault("The built project ends Node before its trainer can be read.", output)

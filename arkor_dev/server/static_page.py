@@ -100,7 +100,7 @@ def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
             "Install arkor-dev again; in a checkout, run scripts/build-web.",
         ) from None
     if page.count(TOKEN_PLACEHOLDER) != 1:
-        raise ValueError(f"{folder / 'index.html'} does not hold the token's placeholder exactly once")
+        raise ValueError(f"{folder / 'index.html'} does not contain the token's placeholder exactly once")
     page = page.replace(TOKEN_PLACEHOLDER, escape(token, quote=True).encode())
     assets = load_assets(folder)
 

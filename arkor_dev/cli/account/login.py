@@ -187,7 +187,7 @@ class _Login:
             account = await account_of(http, Stored(document), self._base_url)
         except PassingError as fault:
             await self._keep(document)
-            return [f"Signed in. {self._host} could not say yet as whom: {fault.text}"]
+            return [f"Signed in. {self._host} could not yet say as whom: {fault.text}"]
         except ArkorError as fault:
             raise fault.reworded(
                 f"{self._host} rejected the new sign-in: {fault.text} Nothing was changed."
@@ -220,8 +220,8 @@ def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
     if stored.mode != "anon":
         return stored, None
     return stored, (
-        f"You are the anonymous identity {stored.org_slug}. Without {path} it can't be recovered, and its "
-        f"jobs on the backend can't be reached any more."
+        f"You are the anonymous identity {stored.org_slug}. Without {path} it can't be recovered, and "
+        "its jobs on the backend become unreachable."
     )
 
 

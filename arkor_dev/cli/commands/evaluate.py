@@ -76,7 +76,7 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
         told = found["evaluation"] if asked.against is None else {"sentence": found["comparison"]["sentence"]}
         rows = found.get("rows")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BackendError("The backend's evaluation cannot be read. Try again later.") from None
+        raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
     if as_json:
         known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
         print(json.dumps(known, indent=2))  # noqa: T201

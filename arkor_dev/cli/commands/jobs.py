@@ -232,7 +232,7 @@ async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
         listed = json.loads((await backend.list_jobs()).body)["jobs"]
         jobs = [job for job in listed if isinstance(job, dict) and isinstance(job.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's list of jobs cannot be read. Try again later.") from None
+        raise BackendError("The backend's list of jobs is unreadable. Try again later.") from None
     return sorted(jobs, key=lambda job: str(job.get("createdAt")), reverse=True)
 
 

@@ -223,7 +223,7 @@ async def _follow(
     except NotFoundError:
         status = "deleted"
     except ArkorError as fault:
-        view.say(f"The job can't be followed any more: {one_line(fault.text, 2000)}", "red")
+        view.say(f"The job can no longer be followed: {one_line(fault.text, 2000)}", "red")
         return 1, False
     if status == "paused":
         local = " --local" if settings.local else ""

@@ -93,7 +93,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         place.told(port)
         gc.freeze()
         gc.enable()
-        words = Words("Stopping Studio.", "Studio was stopped at once.", "Studio keeps running.")
+        words = Words("Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running.")
         ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):

@@ -27,7 +27,7 @@ _LABEL_LIMIT: Final = 80
 
 def _served(target: dict[str, Any]) -> str | None:
     field = _KINDS[target["kind"]]
-    return None if target.get(field) else f"{field} is missing: it says what is served"
+    return None if target.get(field) else f"{field} is missing: it names what to serve"
 
 
 def _retention(body: dict[str, Any]) -> str | None:
@@ -35,13 +35,13 @@ def _retention(body: dict[str, Any]) -> str | None:
     if by_days and days is None:
         return "runRetentionDays is missing: retention by days needs a number of days, 1 or more"
     if not by_days and days is not None:
-        return 'runRetentionDays goes with the retention mode "days" only'
+        return 'runRetentionDays applies only to the retention mode "days"'
     return None
 
 
 def _change(body: dict[str, Any]) -> str | None:
     if not body:
-        return "There is nothing to change: give target, authMode, enabled, engine or the retention"
+        return "Nothing to change: set target, authMode, enabled, engine or the retention"
     if "slug" in body:
         return "slug cannot be changed: delete the endpoint and create another"
     return _retention(body)

@@ -22,7 +22,7 @@ WORDS: Final[dict[State, str]] = {
     "differs": "does not match its hash",
     "missing": "is missing",
     "unreadable": "cannot be read",
-    "link": "is a link, or behind one",
+    "link": "is a link, or inside one",
     "unexpected": "was added after the folder was written",
     "absent": "is absent, and optional",
 }

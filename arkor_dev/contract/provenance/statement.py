@@ -103,14 +103,14 @@ def statement_of(value: object) -> Statement:
     try:
         _check(value)
     except (KeyError, TypeError, AttributeError):
-        raise StatementError("is no statement that arkor-dev has written") from None
+        raise StatementError("is not a statement by arkor-dev") from None
     return value  # type: ignore[return-value]
 
 
 def _check(value: Any) -> None:
     build = value["predicate"]["buildDefinition"]
     if (value["_type"], value["predicateType"]) != (STATEMENT, PREDICATE):
-        raise StatementError("is no provenance statement")
+        raise StatementError("is not a provenance statement")
     if build["buildType"] != BUILD:
         raise StatementError("was written by another program, or by a later arkor-dev")
     _check_resources(value["subject"], "file", least=1)

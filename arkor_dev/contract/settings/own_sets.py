@@ -36,7 +36,7 @@ def fault_of(told: Mapping[str, object]) -> tuple[str, str] | None:
         )
     for key, goes_with in (("pattern", "regex"), ("schema", "json_schema")):
         if told.get(key) is not None and metric != goes_with:
-            return key, f"goes with the metric {goes_with} alone"
+            return key, f"applies only to the metric {goes_with}"
     if told.get("pattern") is not None and (fault := pattern_fault(told["pattern"])):
         return "pattern", fault
     if metric == "json_schema":
@@ -61,5 +61,5 @@ def sets_fault(sets: object) -> str | None:
             return f"config.{FIELD}[{place}].{fault[0]} {fault[1]}"
     names = [told["name"] for told in sets]
     if len(set(names)) < len(names):
-        return f"config.{FIELD} has two of one name"
+        return f"config.{FIELD} has two with the same name"
     return None

@@ -69,7 +69,7 @@ class Answers(Check):
                 "warning",
                 f"{have(self._empty.count)} an empty answer",
                 "The model learns to say nothing.",
-                "Fill the answer in, or remove the row.",
+                "Fill in the answer, or remove the row.",
             )
         if self._tiny.count and self._answers.at(0.5) >= USUAL:
             yield self._tiny.finding(
@@ -77,15 +77,16 @@ class Answers(Check):
                 "note",
                 f"{have(self._tiny.count)} an answer of {TINY} characters or fewer",
                 "Half of the answers are many times as long, so these may have been cut off.",
-                "Look at them: a full answer teaches more.",
+                "Check them: a complete answer teaches more.",
             )
         if self._refusing.count:
             yield self._refusing.finding(
                 "refusal",
                 "note",
                 f"{have(self._refusing.count)} an answer that refuses, or speaks as an AI",
-                "Often it is left from the model that wrote the data. A small model soon refuses all.",
-                "Remove them, unless it is to refuse just this.",
+                "Such answers often come from the model that generated the data. A small model soon "
+                "refuses everything.",
+                "Remove them, unless the model should refuse these requests.",
             )
         yield from self._odd_lengths()
 
@@ -101,8 +102,9 @@ class Answers(Check):
                 "odd-length",
                 "note",
                 f"{be(odd.count)} far longer than the rest",
-                f"The longest has {longest[0][0]:,} characters; nine rows in ten have fewer than {usual:,}. "
-                "What is longer than max_length is cut, and one such row slows down its whole step.",
+                f"The longest has {longest[0][0]:,} characters; nine rows in ten have fewer than "
+                f"{usual:,}. Rows longer than max_length are truncated, and a single long row slows down "
+                "its whole step.",
                 "Split them into shorter ones, or remove them.",
             )
 

@@ -50,15 +50,15 @@ class Characters(Check):
                 "mojibake",
                 "warning",
                 f"{have(self._broken.count)} broken characters, such as â€™ or Ã© (mojibake)",
-                "The text was once decoded in the wrong way; the model learns to write the broken form.",
-                "Make the file again from its source, read as UTF-8; the package ftfy repairs most of it.",
+                "The text was decoded with the wrong encoding; the model learns to write the broken form.",
+                "Create the file again from its source, read as UTF-8; the package ftfy repairs most of it.",
             )
         if self._controls.count:
             yield self._controls.finding(
                 "control-characters",
                 "warning",
                 f"{have(self._controls.count)} control characters",
-                "They do not show: colours of a terminal, marks that turn the direction of text, bytes of "
+                "They are invisible: terminal colours, marks that change text direction, bytes of "
                 "another file. The model learns to write them.",
                 "Remove them; line breaks and tabs can stay.",
             )

@@ -33,11 +33,11 @@ _SCRIPTS: Final = {
     "Japanese": re.compile("[\u3040-\u30ff]"),
     "Korean": re.compile("[\uac00-\ud7af]"),
     "Chinese": re.compile("[\u4e00-\u9fff]"),
-    "Russian or another in Cyrillic": re.compile("[\u0400-\u04ff]"),
+    "Russian or another language in Cyrillic": re.compile("[\u0400-\u04ff]"),
     "Greek": re.compile("[\u0370-\u03ff]"),
-    "Arabic or another in its script": re.compile("[\u0600-\u06ff]"),
+    "Arabic or another language in its script": re.compile("[\u0600-\u06ff]"),
     "Hebrew": re.compile("[\u0590-\u05ff]"),
-    "Hindi or another in Devanagari": re.compile("[\u0900-\u097f]"),
+    "Hindi or another language in Devanagari": re.compile("[\u0900-\u097f]"),
     "Thai": re.compile("[\u0e00-\u0e7f]"),
 }
 """In the order of detection: Japanese also contains Chinese characters."""
@@ -98,7 +98,8 @@ class Languages(Check):
         yield Found(count, rows[:20]).finding(
             "languages",
             "note",
-            f"{be(count)} answered in another language than most: {listed}",
-            f"Most answers are in {main}. A few in another teach the model to change into it now and then.",
-            "Leave it so if it is meant; else remove them.",
+            f"{be(count)} answered in a different language from most: {listed}",
+            f"Most answers are in {main}. A few in another language teach the model to switch to it now "
+            "and then.",
+            "Keep them if they are intended; otherwise remove them.",
         )

@@ -164,9 +164,9 @@ class Likeness(Check):
                 "near-duplicate",
                 "note",
                 f"{be(self._found.count)} nearly the same as another",
-                "They teach little that is new, and count more than once. None of them is held out while "
-                "another is trained on.",
-                "Keep one of each, unless the small difference is what the model is to learn.",
+                "They teach little new, and count more than once. Near duplicates are held out together "
+                "or not at all.",
+                "Keep one of each, unless the model should learn the small difference.",
             )
 
 

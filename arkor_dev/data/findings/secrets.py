@@ -33,22 +33,22 @@ class Secrets(Check):
                 "secret",
                 "error",
                 f"{have(self._keys.count)} what looks like a secret key or token",
-                "A model can repeat what it was trained on word for word: who talks to it may get the key.",
-                "Put a word such as KEY in its place, and withdraw the true one: it lies in a file now.",
+                "A model can repeat its training data word for word: anyone who talks to it may get the key.",
+                "Replace it by a word such as KEY, and revoke the real one, since it is now in a file.",
             )
         if self._cards.count:
             yield self._cards.finding(
                 "card-number",
                 "warning",
                 f"{have(self._cards.count)} what looks like a payment card's number",
-                "The model may tell it to others. The number passes the checksum that cards have.",
-                "Remove it, or put made-up digits in its place.",
+                "The model may reveal it to others. The number passes the checksum of payment cards.",
+                "Remove it, or replace it by made-up digits.",
             )
         if self._addresses.count:
             yield self._addresses.finding(
                 "e-mail",
                 "warning",
                 f"{have(self._addresses.count)} an e-mail address",
-                "The model may learn the address, and who has it, and tell others.",
-                "Put one at example.com in the place of a person's. One that the model is to name can stay.",
+                "The model may learn the address and its owner, and reveal them to others.",
+                "Replace a person's address by one at example.com. Keep one that the model should mention.",
             )

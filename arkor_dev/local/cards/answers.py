@@ -43,8 +43,8 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
             told.append((prompt, texts))
     if not told:
         return
-    yield "## What it says"
+    yield "## Sample answers"
     for prompt, texts in told[:MOST]:
-        yield f"**{inline(prompt, QUESTION) or '(nothing is asked)'}**"
+        yield f"**{inline(prompt, QUESTION) or '(no prompt)'}**"
         for name, text in texts:
             yield "\n".join([f"{name}:", "", *(quoted(text, ANSWER) if text.strip() else ["> (nothing)"])])

@@ -90,7 +90,7 @@ class Card:
             "## Is it better than its base?",
             *self._verdict(),
             *answers(self._samples, self._internal.get("step"), self._private),
-            "## Settings that are not the defaults",
+            "## Non-default settings",
             *self._settings(),
             "## Limits",
             "\n".join(f"- {limit}" for limit in self._limits()),
@@ -109,7 +109,7 @@ class Card:
 
     def _base_name(self, said: bool) -> str:
         short = self._name.rstrip("/").rpartition("/")[2]
-        return (inline(short, TEXT) if said else short) or "a model of its maker's own"
+        return (inline(short, TEXT) if said else short) or "a custom model"
 
     def _title(self, said: bool) -> str:
         kind = "LoRA adapter of" if self._adapter else "Fine-tuned"
@@ -162,7 +162,7 @@ class Card:
 
     def _beginning(self) -> str:
         base = f"[{inline(self._hub, TEXT)}](https://huggingface.co/{self._hub})" if self._hub else ""
-        base = base or f"{self._base_name(said=True)} (no model of the hub: a folder of who trained it)"
+        base = base or f"{self._base_name(said=True)} (not on the Hub: a local folder)"
         step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
         how = f" after step {step}" + (f" of {total}" if total else "") if step else ""
         what = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
@@ -178,19 +178,22 @@ class Card:
         train, held_out = (_count(rows.get(key)) for key in ("train", "heldOut"))
         told = [f"{train} {'row' if train == '1' else 'rows'}"] if train else []
         if held_out not in ("", "0"):
-            told.append(f"{held_out} more were held out of the training, to measure on")
+            told.append(f"{held_out} more were held out for evaluation")
         public = self._public()
         named = ", ".join(f"[{inline(n, TEXT)}](https://huggingface.co/datasets/{n})" for n in public)
         yield "; ".join(told) + ("." if told else "")
-        yield f"Of {named}." if named else "The data set is its maker's own, and is not named here."
+        yield f"Of {named}." if named else "The data set is private and not named here."
 
     def _verdict(self) -> Iterator[str]:
         sentence = self._said(self._evaluation.get("sentence"), SENTENCE)
         if not sentence:
-            yield "That is not known: it has not been compared with its base."
+            yield "Unknown: it has not been compared with its base."
             return
         if self._strength != 1:
-            yield "All of this was measured, and answered, at the adapter's whole strength; this has another."
+            yield (
+                "All measurements and answers were made at the adapter's full strength; this model's "
+                "strength differs."
+            )
         yield f"**{sentence}**"
         rows = []
         for key, name in PARTS:
@@ -226,24 +229,28 @@ class Card:
         if lines:
             yield "\n".join(["| setting | here | default |", "|---|---|---|", *lines])
         else:
-            yield "All are the defaults."
+            yield "All settings have their defaults."
 
     def _limits(self) -> Iterator[str]:
         settings, rows = object_at(self._internal, "settings"), object_at(self._internal, "rows")
         if settings.get("dryRun") is True:
-            yield "It comes of a dry run, of a few rows and steps: it shows that all works, and is no result."
+            yield (
+                "It comes from a dry run with a few rows and steps, which only shows that every stage works."
+            )
         if self._evaluation:
-            yield "It was measured on rows of its own data set, and says nothing of other uses."
+            yield "It was measured on rows of its own data set, which says nothing about other uses."
         if is_number(rows.get("train")) and rows["train"] < FEW_ROWS:
-            yield "It learned from few rows, and may repeat them word for word."
+            yield "It was trained on few rows, and may repeat them word for word."
         else:
-            yield "It may repeat what it learned from word for word."
+            yield "It may repeat its training data word for word."
         if settings.get("loadIn4bit") is True:
-            yield "It was trained on the base in 4 bits: on the full base it is another model."
+            yield "It was trained on the base in 4 bits: on the unquantized base it behaves differently."
         if isinstance(self._base.get("license"), str) and _ID.fullmatch(self._base["license"]):
             yield f"The licence is that of the base model ({inline(self._base['license'], 60)})."
         else:
-            yield "The licence of the base model is not known here, and holds for this too: see its own card."
+            yield (
+                "The licence of the base model is unknown here and applies to this model, too: see its card."
+            )
 
     def _versions(self) -> Iterator[str]:
         lines = ["| | |", "|---|---|"]
@@ -265,7 +272,7 @@ class Card:
         lines += [f"| SHA-256 of the rows | `{digest[:SHORT]}…` |" for digest in hashes]
         yield "\n".join(lines)
         yield (
-            "`provenance.json` beside this card has the SHA-256 of every file that went in and came out. "
+            "`provenance.json` beside this card has the SHA-256 of every input and output file. "
             "`arkor-dev verify FOLDER` checks them, and with `--repeat` trains again and compares."
         )
 

@@ -33,7 +33,7 @@ echo "FROM ./model.gguf" > Modelfile
 ollama create my-model
 ```"""
 MERGED_FOR_OLLAMA: Final = (
-    "With Ollama, which has taken in no adapters since its version 0.34.1, once llama.cpp has merged the two:"
+    "With Ollama, which has not accepted adapters since version 0.34.1, after merging with llama.cpp:"
 )
 
 GGUF: Final = """```sh
@@ -65,8 +65,8 @@ def loading(
         yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
         return
     yield (
-        "With llama.cpp, whose own script writes the adapter as GGUF for the kinds of models that it knows "
-        "(`base.gguf` is the same base):"
+        "With llama.cpp, whose script converts the adapter to GGUF for supported models (`base.gguf` is "
+        "the same base):"
     )
     yield LLAMA.format(base=BASE, here=HERE)
     yield MERGED_FOR_OLLAMA

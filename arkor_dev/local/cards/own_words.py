@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-FRONT_BEGIN: Final = "# arkor-dev: these lines are made again, and what stands outside of them stays"
+FRONT_BEGIN: Final = "# arkor-dev: these lines are generated; text outside them is kept"
 FRONT_END: Final = "# arkor-dev: end"
-BEGIN: Final = "<!-- arkor-dev: made of provenance.json; what stands outside of these two lines stays -->"
+BEGIN: Final = "<!-- arkor-dev: generated from provenance.json; text outside these two lines is kept -->"
 END: Final = "<!-- arkor-dev: end -->"
 _FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")

@@ -66,7 +66,7 @@ class CardWriter:
             text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
             card = private.check(card_of(made, private))
         except PrivateError as fault:
-            self._say(f"No card was written beside the {artifact} of step {step}: it would tell {fault}")
+            self._say(f"No card was written beside the {artifact} of step {step}: it would reveal {fault}")
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, what was trained counts

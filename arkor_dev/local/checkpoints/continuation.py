@@ -46,14 +46,16 @@ class Continuation:
             if wrong is None:
                 self.points.append(point)
             elif not self.points:
-                self.passed.append(f"{point.name} is passed over, as it is not whole: {wrong}")
+                self.passed.append(f"{point.name} is skipped, since it is incomplete: {wrong}")
         if self.orders and not self.points:
             drop_later(data, job_id, -1)
 
     @property
     def anew(self) -> str | None:
         """Return why a job that was to resume starts from the beginning; None if it resumes."""
-        return f"{self.orders['why']} It begins anew." if self.orders and not self.points else None
+        return (
+            f"{self.orders['why']} It starts from the beginning." if self.orders and not self.points else None
+        )
 
     @property
     def before(self) -> dict[str, Any]:
@@ -93,11 +95,11 @@ class Continuation:
         other = origin.changed(before, now)
         if other and not self.orders.get("force"):
             raise JobFailure(
-                f"The job does not go on after step {self.points[0].step}: {', and '.join(other)}. Put back "
-                "what was there, or resume it all the same with force"
+                f"The job does not resume after step {self.points[0].step}: {', and '.join(other)}. "
+                "Restore the original, or resume anyway with force"
             )
         going_on = ResumeOrder(self.points, self.orders["why"], self.passed, self.orders.get("further"))
         if found := origin.differences(before, now):
-            differs = "What comes out may differ from a run without interruption"
+            differs = "The result may differ from an uninterrupted run"
             return replace(going_on, message=f"{going_on.message} {differs}: {', '.join(found)}.")
         return going_on

@@ -83,8 +83,8 @@ def non_finite(
     shown = ", ".join(named[:SHOWN_ROWS]) + (f" and {len(named) - SHOWN_ROWS} more" if len(named) > 3 else "")
     if named and len(named) < len(rows):
         return NonFiniteError(
-            f"The loss became {value} at step {step}, by {shown}; the other rows of that batch give numbers. "
-            f"Look at what stands there, or try learningRate {rate / 10:g}",
+            f"The loss became {value} at step {step}, by {shown}; the batch's other rows are finite. "
+            f"Check these rows, or try learningRate {rate / 10:g}",
             step,
         )
     place = f", on {shown}" if shown else ""

@@ -82,7 +82,7 @@ def _require_local_cluster() -> None:
     try:
         address = canonicalize_bootstrap_address(AUTO)
     except ConnectionError:
-        raise JobFailure(f"This machine is in no Ray cluster. {advice}") from None
+        raise JobFailure(f"This machine is not part of a Ray cluster. {advice}") from None
     if address is not None and access.probe_auth(address) == "unreachable":
         raise JobFailure(f"The cluster of this machine was at {address}, where nothing answers now. {advice}")
 
@@ -106,7 +106,7 @@ def _reason(address: str, fault: Exception) -> str:
         return access.token_refused(address)
     if isinstance(fault, ConnectionError) or "connect" in lower:
         return (
-            f"There is no connection to the cluster {address}: is it started, is its port open to here, and "
-            f"is the token the right one? ({' '.join(text.split())[:200]})"
+            f"Couldn't connect to the cluster {address}: is it running, is its port reachable from "
+            f"here, and is the token correct? ({' '.join(text.split())[:200]})"
         )
     return f"The cluster {address} cannot be used: {' '.join(text.split())[:300]}"

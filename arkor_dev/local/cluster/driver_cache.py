@@ -45,7 +45,7 @@ class ClusterConnection:
         ``on_timeout`` is called from another thread, with a reason, when that takes too long. Raises
         JobFailure.
         """
-        reason = f"There is no connection to the cluster {address} after {CONNECT_SECONDS:.0f} s"
+        reason = f"Couldn't connect to the cluster {address} after {CONNECT_SECONDS:.0f} s"
         timer = threading.Timer(CONNECT_SECONDS, on_timeout, (reason,))
         timer.daemon = True
         timer.start()

@@ -150,7 +150,7 @@ class IncomingFiles:
             while done < entry["bytes"]:
                 chunk = self._read(entry["name"], done)
                 if not 0 < len(chunk) <= min(CHUNK, entry["bytes"] - done):
-                    raise ProtocolError(f"{entry['name']} with another size than announced")
+                    raise ProtocolError(f"{entry['name']} with a different size than announced")
                 digest.update(chunk)
                 file.write(chunk)
                 done += len(chunk)
@@ -158,7 +158,7 @@ class IncomingFiles:
             os.fsync(file.fileno())
         self.received += done
         if digest.hexdigest() != entry["sha256"]:
-            raise ProtocolError(f"{entry['name']} with other bytes than announced")
+            raise ProtocolError(f"{entry['name']} with different content than announced")
 
 
 def _parse_listing(listing: bytes) -> list[dict[str, Any]]:

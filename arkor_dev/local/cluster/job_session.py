@@ -148,7 +148,9 @@ class JobSession:
         lease = self.lease
         assert lease
         if not lease.tried:  # only before the first attempt
-            self.link.progress(f"Connecting to the cluster {lease.address}, where it trains on", 0, None, "")
+            self.link.progress(
+                f"Connecting to the cluster {lease.address}, where it is still training", 0, None, ""
+            )
         try:
             self._connection.open(lease.address, data, self._on_timeout, insecure=lease.insecure)
             actor = attach(lease, self._number_of(self.job.get("mark")))
@@ -199,7 +201,9 @@ class JobSession:
         self._where = f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
         host = host_of(self.address)
         if self._connection.has_token is False and host is not None and not is_loopback(host):
-            self._where += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
+            self._where += (
+                " It requires no token (--insecure-cluster): anyone who reaches it can do the same."
+            )
         self._where += use_storage(group.actors, config.get(STORAGE))
         self._send(group, files, "the data")
         self._where += storage_summary(group.actors, config.get(STORAGE))
@@ -240,8 +244,11 @@ class JobSession:
         """Prepare a job for new actors whose old one is gone: note why, and ask for its model."""
         resume = job["resume"]
         if resume.get("stand"):
-            raise PausedError("Its place on the cluster was lost while the local backend was stopped.")
-        job["resume"] = {**resume, "why": f"{resume['why']} Its place on the cluster was lost meanwhile."}
+            raise PausedError("Its worker on the cluster was lost while the local backend was stopped.")
+        job["resume"] = {
+            **resume,
+            "why": f"{resume['why']} Its worker on the cluster was lost in the meantime.",
+        }
         self.link.send(wants="model")
 
     def _set_pending(self, group: WorkerGroup | None) -> None:

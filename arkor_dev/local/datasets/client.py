@@ -206,7 +206,7 @@ class Datasets:
             async with asyncio.timeout(self._ask_seconds):
                 message = await answer
         except TimeoutError:
-            log.warning("the data process has not answered in time: it is ended")
+            log.warning("the data process did not answer in time and was ended")
             child.kill()
             raise UnavailableError("The data set could not be read in time: open it again") from None
         finally:
@@ -214,7 +214,7 @@ class Datasets:
             if not self._pending:
                 self._wait_for_the_end()
         if message.get("missing"):
-            raise NotFoundError("There is no such row")
+            raise NotFoundError("This row does not exist")
         return message.get("answer")
 
     async def _worker(self) -> Child:
@@ -277,7 +277,7 @@ class Datasets:
 
     def _end(self) -> None:
         """End the process after a quiet time."""
-        log.info("no look at a data set for %.0f s: its process is ended", self._idle_seconds)
+        log.info("no data set was viewed for %.0f s: ending its process", self._idle_seconds)
         views, self._views = self._views, {}
         for view in views.values():
             if view.task:

@@ -133,9 +133,9 @@ def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatReque
     if not isinstance(prompt, str) or not prompt:
         raise _refused("prompt", "prompt must be one text that is not empty")
     if "prompt" not in known:
-        raise _refused("prompt", "This endpoint has no completions of a bare text: use chat/completions")
+        raise _refused("prompt", "This endpoint does not support text completions: use chat/completions")
     for name in CHAT_ONLY & _said(checked).keys():
-        raise _refused(name, f"{name} is no setting of completions")
+        raise _refused(name, f"{name} is not a setting of completions")
     return _asked(checked, {"prompt": prompt}, known)
 
 
@@ -162,7 +162,7 @@ def template_fault(text: str) -> BadRequestError | None:
     """
     if not text.startswith(REFUSAL):
         return None
-    return _refused("messages", "The model's chat template refuses this conversation")
+    return _refused("messages", "The model's chat template rejects this conversation")
 
 
 def format_fault(text: str) -> BadRequestError | None:
@@ -219,12 +219,14 @@ def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str])
     for name, value in _said(body).items():
         field = FIELDS.get(name)
         if field is None:
-            raise _refused(name, f"{quoted(name)} is no setting of this endpoint", "unsupported_parameter")
+            raise _refused(name, f"{quoted(name)} is not a setting of this endpoint", "unsupported_parameter")
         if name == "tool_choice" and value == "none":
             chat.pop("tools", None)
             continue
         if field not in known:
-            raise _refused(name, f"This endpoint cannot obey {name}: leave it out", "unsupported_parameter")
+            raise _refused(
+                name, f"This endpoint does not support {name}: leave it out", "unsupported_parameter"
+            )
         if field != "tools" or body.get("tool_choice") != "none":
             chat[field] = value
     if "topP" in chat:

@@ -48,7 +48,7 @@ USED_SECONDS: Final = 30.0
 """Precision of a key's last use."""
 REFUSALS_SECONDS: Final = 1.0
 """Shortest interval between log entries about a deployment's refusals, in case of a flood."""
-NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees why on Studio's page Endpoints."
+NOT_NOW: Final = "This endpoint's model cannot answer now. Its owner sees why on Studio's Endpoints page."
 
 
 class Engine(Protocol):
@@ -179,7 +179,7 @@ class Endpoints:
         """
         found = await self.store.read(deployments.by_slug, slug)
         if found is None or not found["enabled"]:
-            raise NotFoundError("There is no such endpoint here", code="endpoint_not_found")
+            raise NotFoundError("This endpoint does not exist", code="endpoint_not_found")
         caller = Caller(found, None)
         if found["authMode"] != "none":
             known = None if key is None else await self.store.read(deployments.key_of, found["id"], key)
@@ -280,7 +280,7 @@ class Endpoints:
         while (message := await news.get()) is not None:
             yield message
         if task.cancelled():
-            text = "The key was revoked, or the endpoint was changed, while this was answered"
+            text = "The key was revoked, or the endpoint was changed, during this request"
             raise CallerFault(UnavailableError(text, code="endpoint_changed"), text)
         if fault := task.exception():
             raise caller_fault(fault)

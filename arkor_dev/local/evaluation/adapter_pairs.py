@@ -79,13 +79,13 @@ def _on_same_rows(
     both = f"{_called(one)} and {_called(other)}"
     if any(first[key] != second[key] for key in ("rows", "groups")):
         raise ConflictError(
-            f"{both} were evaluated on different rows: a difference would say nothing of the adapters. "
+            f"{both} were evaluated on different rows, so a difference would say nothing about the adapters. "
             "Evaluate both on one file (data)"
         )
     if first["tokens"] != second["tokens"]:
         raise ConflictError(
-            f"{both} read the same rows as other tokens (another model, chat template or maxLength): their "
-            "losses per token are not comparable"
+            f"{both} tokenize the same rows differently (another model, chat template or maxLength): "
+            "their losses per token are not comparable"
         )
     return first, second
 

@@ -81,7 +81,7 @@ class Evaluations:
         BadRequestError for a missing file.
         """
         if job["status"] not in TERMINAL:
-            raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it is over")
+            raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it has ended")
         before = self._asked.get(job["id"])
         if before and not before.error:
             raise ConflictError(f"The job {job['name']} is being evaluated already")
@@ -165,8 +165,8 @@ class Evaluations:
                 raise ConflictError(f"Its held-out rows are gone: {fault}") from None
             if changed := next((file for file in files if file.stat().st_mtime > began), None):
                 raise ConflictError(
-                    f"{changed.name} has changed since this job began: its held-out rows may be others now, "
-                    "or rows that it has learned from",
+                    f"{changed.name} has changed since this job started: its held-out rows may be "
+                    "different now, or rows that it was trained on",
                     changed=True,
                 )
 
@@ -188,7 +188,7 @@ class Evaluations:
         job_id = asked.job["id"]
         config = await self._store.read(Store.config, job_id)
         if config is None:
-            raise JobFailure("The job is gone")
+            raise JobFailure("The job was deleted")
         # Use the dtype of the training, whatever this processor would choose today.
         number = asked.job.get("settings", {}).get("numberFormat")
         config = {**config, **({"numberFormat": number} if number else {})}

@@ -39,10 +39,10 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
     try:
         votes = votes_of(job)
         if len(votes) >= MOST or file.size() + len(line) + 2 > limit:
-            raise ConflictError(f"This job has {len(votes):,} votes, as many as are kept")
+            raise ConflictError(f"This job has {len(votes):,} votes, the most that are stored")
         file.append(line, flush=True)
     except OSError as error:
-        raise ConflictError(f"The vote cannot be kept: {file.path} is {error.strerror}") from None
+        raise ConflictError(f"The vote could not be stored: {file.path} is {error.strerror}") from None
     return kept
 
 

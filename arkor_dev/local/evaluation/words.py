@@ -120,7 +120,7 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
     if step == ends.final:
         return f"None of {count} evaluations was better than the final adapter's." if count > 1 else ""
     if compared and compared.verdict == "better":
-        gone = "" if saved else f" No checkpoint was saved at step {step}: save_every decides which are."
+        gone = "" if saved else f" No checkpoint was saved at step {step}: save_every sets the interval."
         return (
             f"Step {step} was better than the final adapter: {_losses(compared)} on the held-out rows, "
             f"{interval(compared)}. {_after(ends)}{gone}"
@@ -140,8 +140,8 @@ def _after(ends: Ends) -> str:
     told = f"from {before:.3f} to {after:.3f}"
     if after < before:
         return (
-            f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell {told}. It "
-            "learned its rows by heart."
+            f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell "
+            f"{told}. It memorized its rows."
         )
     return f"From step {ends.best} on {rose}, and so did the training loss, {told}: a lower rate may help."
 

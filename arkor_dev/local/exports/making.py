@@ -134,7 +134,7 @@ class Making:
         if free < needed:
             raise JobFailure(
                 f"The export takes {needed / 1e9:,.1f} GB, and the disk has {free / 1e9:,.1f} GB free: "
-                "make room first"
+                "free up disk space first"
             )
 
     def _copy(self) -> None:
@@ -165,7 +165,7 @@ class Making:
             except JobFailure:  # one question fewer matters little
                 continue
         if not texts:
-            raise JobFailure("The model's chat template takes none of the questions: nothing could be proved")
+            raise JobFailure("The model's chat template rejects all questions, so nothing could be verified")
         vocabulary = base.model.get_input_embeddings().weight.shape[0]
         return Questions(texts, prompts, end_ids(tokenizer, base.model), tokenizer.pad_token_id, vocabulary)
 

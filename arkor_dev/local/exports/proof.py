@@ -244,7 +244,7 @@ def proof(
     if verdict == "same":
         sentence = f"Same as the trained model: {figures}."
     elif good:
-        sentence = f"Not usable as it is, although the weights are those of the trained model: {figures}."
+        sentence = f"Not usable as it is, although its weights match the trained model: {figures}."
     else:
         sentence = (
             f"Not the trained model: {apart:.2g} nats per token away from it ({allowed:.2g} allowed), the "

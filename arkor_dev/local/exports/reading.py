@@ -45,6 +45,6 @@ def read_plainly(form: str, folder: Path, base: Path) -> tuple[Any, Any | None]:
         if alone:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except UNREADABLE as error:
-        raise JobFailure(f"What was written cannot be read again: {error}") from None
+        raise JobFailure(f"The exported files cannot be loaded: {error}") from None
     model = model.to(torch.device(device))
     return (model.eval() if alone else wearing(model, folder)), tokenizer

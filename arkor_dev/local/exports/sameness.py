@@ -50,7 +50,7 @@ def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]
         try:
             written = render(theirs, messages, cue=True)
         except JobFailure as failure:
-            return f"Its chat template refuses a conversation that the training's takes: {failure}."
+            return f"Its chat template rejects a conversation that the training's accepts: {failure}."
         if wanted != written:
             told = _around(written, wanted), _around(wanted, written)
             return f"Its chat template writes {told[0]} where the training's writes {told[1]}."
@@ -82,14 +82,16 @@ def _plain(ours: Any, theirs: Any) -> str | None:
         return (
             f"It begins a text with {counts[1]} start tokens where the training's tokenizer sets {counts[0]}."
         )
-    return "Its tokenizer makes other tokens of a plain text."
+    return "Its tokenizer tokenizes plain text differently."
 
 
 def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
     told = exported.generation_config.eos_token_id
     if lacking := set(ends) - set(told if isinstance(told, list) else [told]):
         marks = ", ".join(tokenizer.convert_ids_to_tokens(sorted(lacking)))
-        return f"Its answers do not end where the training's do: it does not know {marks} as an end."
+        return (
+            f"Its answers do not end where the trained model's do: it does not treat {marks} as an end token."
+        )
     return None
 
 

@@ -67,13 +67,15 @@ def _refusal(
         )
     if config.get("loadIn4bit") and form != "adapter":
         return (
-            "This adapter was trained on 4-bit weights: merged into the full ones it would be another model. "
-            "Export the adapter"
+            "This adapter was trained on 4-bit weights: merged into unquantized ones it would behave "
+            "differently. Export the adapter"
         )
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
     if reason := why_full_strength_only(source):
-        what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
+        what = (
+            "cannot be exported as a LoRA file" if strength == FULL_STRENGTH else "supports only strength 1"
+        )
         return f"This adapter {what}: {reason}"
     return None
 
@@ -133,7 +135,7 @@ class Exports:
         """
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
-            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
+            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it has ended")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
         if reason := await asyncio.to_thread(_refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
@@ -204,9 +206,7 @@ class Exports:
         try:
             file.open().close()
         except OSError:
-            raise NotFoundError(
-                f"The file {name} of the export {export_id} is no longer on the disk"
-            ) from None
+            raise NotFoundError(f"The file {name} of the export {export_id} no longer exists") from None
         return file.path
 
     async def remove(self, job_id: str, export_id: str) -> None:
@@ -281,7 +281,7 @@ class Exports:
         try:
             await asyncio.to_thread(record.write_json, told)
         except OSError as error:
-            order.told |= {"state": "failed", "error": f"It could not be kept: {error.strerror}"}
+            order.told |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
             return
         self._orders.pop(told["id"], None)
 
@@ -290,7 +290,7 @@ class Exports:
         job_id, told = order.job["id"], order.told
         config = await self._store.read(Store.config, job_id)
         if config is None:
-            raise JobFailure("The job is gone")
+            raise JobFailure("The job was deleted")
 
         pace = Pace()
 
@@ -301,7 +301,7 @@ class Exports:
         child = order.child = await Child.start(WORKER)
         try:
             if self._busy() or order.taken_back:  # in the meantime
-                raise JobFailure("A job has started, or nobody wants it any more")
+                raise JobFailure("A job has started, or the request was cancelled")
             child.send(
                 id=job_id,
                 config=config,

@@ -69,7 +69,7 @@ class Work:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
             if out_of_memory(error):
-                reason = "The machine ran out of memory: the whole model has to fit into it in float32"
+                reason = "The machine ran out of memory: the whole model must fit into it in float32"
             self.link.send(error=reason)
 
 

@@ -21,13 +21,16 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
     if tight is None:
         tight, room = forecast["memory"], forecast["memory"]["freeBytes"]
     if room is not None and tight["peakBytes"] > TOO_MUCH * room:
-        return {"error": f"Not begun, as it cannot fit into memory. {advice(forecast)}", "outOfMemory": True}
+        return {
+            "error": f"Not started, since it cannot fit into memory. {advice(forecast)}",
+            "outOfMemory": True,
+        }
     free, need = forecast.get("freeDiskBytes"), forecast["diskBytes"]
     if free is not None and need > free:
         return {
-            "error": "Not begun, as it cannot fit. Its checkpoints and what it learns take "
-            f"{size(need)} of the disk, and {size(free)} are free. Make room, or keep fewer checkpoints "
-            "(saveTotalLimit, saveSteps)"
+            "error": "Not started, since it cannot fit. Its checkpoints and its result take "
+            f"{size(need)} of disk space, and {size(free)} are free. Free disk space, or keep fewer "
+            "checkpoints (saveTotalLimit, saveSteps)"
         }
     return {}
 
@@ -37,10 +40,10 @@ def advice(forecast: Forecast) -> str:
     tight = forecast.get("device") or forecast["memory"]
     free, need = tight["freeBytes"], tight["peakBytes"]
     if free is None:
-        return f"It was forecast to take {size(need)}."
-    said = f"It was forecast to take {size(need)}, and {size(free)} are free now."
+        return f"It was estimated to take {size(need)}."
+    said = f"It was estimated to take {size(need)}, and {size(free)} are free now."
     if forecast.get("fits"):
-        return f"{said} Other programs took the memory meanwhile: close them, and run it again."
+        return f"{said} Other programs have taken the memory since: close them, and run it again."
     fixes = [f"{fix['words']} ({size(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
     if not fixes:
         return f"{said} No batch size or length of this model fits: choose a smaller model."

@@ -170,12 +170,12 @@ class Forecasts:
     async def _entry(self, config: dict[str, Any]) -> Entry:
         """Return the request for ``config``. Raises JobFailure if it is unanswerable."""
         if is_elsewhere(config):
-            raise JobFailure("A forecast measures this machine, and the job is to run on a cluster")
+            raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
         if any(part["type"] != "file" for part in sources_of(config)):
-            raise JobFailure("A forecast needs data that lies in the project; these the run fetches")
+            raise JobFailure("An estimate needs data in the project; this data is downloaded by the run")
         model = self._models.at_hand(config["model"])
         if model is None:
-            raise JobFailure(f"The model {config['model']} is not here yet: its first run fetches it")
+            raise JobFailure(f"The model {config['model']} is not downloaded yet: its first run does that")
         key = await asyncio.to_thread(self._key, config, model)
         return Entry(_id_of(key, config), key, config, model)
 

@@ -62,10 +62,10 @@ def unpack(archive: Path, folder: Path, top: str) -> None:
             count += member.size
             packed = source.extractfile(member)
             if packed is None or ".." in name.split("/") or count > MOST_BYTES:
-                raise JobFailure(f"{PACKAGE} is not as it should be: {name[:200]}")
+                raise JobFailure(f"{PACKAGE} is not as expected: {name[:200]}")
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 shutil.copyfileobj(packed, file)
     if not all((folder / name).is_file() for name in FILES):
-        raise JobFailure(f"{PACKAGE} has no converters where they should be: install another version")
+        raise JobFailure(f"{PACKAGE} has no converters at the expected path: install another version")

@@ -61,8 +61,8 @@ def need_room(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < SPARE * needed:
         raise JobFailure(
-            f"The GGUF file and what it is made of take {needed / 1e9:,.1f} GB, and the disk has "
-            f"{free / 1e9:,.1f} GB free: make room first"
+            f"The GGUF file and its intermediate files take {needed / 1e9:,.1f} GB, and the disk has "
+            f"{free / 1e9:,.1f} GB free: free up disk space first"
         )
 
 

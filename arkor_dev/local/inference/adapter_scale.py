@@ -45,16 +45,16 @@ def why_full_strength_only(folder: Path) -> str | None:
     except (OSError, ValueError, RecursionError):
         return "its adapter_config.json cannot be read"
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        return "it is no LoRA adapter"
+        return "it is not a LoRA adapter"
     if config.get("use_dora"):
-        return "it is a DoRA adapter, of which 0 % would not be the base model"
+        return "it is a DoRA adapter, which at 0 % would not be the base model"
     if saved := config.get("modules_to_save"):
         names = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
-        return f"it holds layers that learned in full ({quoted(names)}), which have no strength"
+        return f"it has fully trained layers ({quoted(names)}), which have no strength"
     if config.get("bias", "none") not in ("none", None):
         return "it changes biases, which have no strength"
     if variant := next((name for name in VARIANTS if config.get(name)), None):
-        return f"it is of another kind than plain LoRA ({variant})"
+        return f"it is not plain LoRA ({variant})"
     return None
 
 

@@ -132,7 +132,7 @@ class Inference:
 
         def kill() -> None:
             if self._child is child:
-                log.warning("the inference process has not stopped an answer in time: it is started again")
+                log.warning("the inference process did not stop an answer in time: restarting it")
                 child.kill()
 
         child.send(do="stop", id=number)
@@ -156,7 +156,7 @@ class Inference:
             if number not in waiting:
                 self._answers.pop(number)
                 reason = (
-                    "The inference process was started again, since another answer could not be stopped: "
+                    "The inference process was restarted, since another answer could not be stopped: "
                     "send the message again"
                     if stuck
                     else child.cause("The chat process", SMALLER_MODEL)
@@ -200,5 +200,5 @@ class Inference:
 
     def _unload(self) -> None:
         if self._child and not self._answers:
-            log.info("nobody has asked for a while: the model is unloaded")
+            log.info("idle for a while: unloading the model")
             self._child.kill()

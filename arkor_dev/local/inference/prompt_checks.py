@@ -45,7 +45,7 @@ class PromptChecks(LimitedChecks):
                 most: int | None = await self._asked({"model": str(model), "texts": texts})
             except LimitReachedError:
                 raise BadRequestError(
-                    "The conversation needs more time or memory to be counted than it is given: shorten it",
+                    "Counting the conversation's tokens exceeds the limits on time or memory: shorten it",
                     code="invalid_value",
                     param="messages",
                 ) from None

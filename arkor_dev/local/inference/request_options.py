@@ -76,9 +76,9 @@ FIELDS: Final = (
 def problem(body: dict[str, Any]) -> str | None:
     """Return which option the local backend does not support, or which ones conflict; None if none."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
-        return "topLogprobs goes with logprobs: true"
+        return "topLogprobs requires logprobs: true"
     if body.get("structuredOutputs"):
-        return "structuredOutputs is not known to the local backend: say responseFormat"
+        return "The local backend does not support structuredOutputs: use responseFormat"
     try:
         format_of(body)
     except FormatError as fault:

@@ -112,7 +112,7 @@ class Writer:
                         break
                     self._doing = None
                     if pause == PAUSES[0]:
-                        log.warning("the data base cannot be written (%s): trying again until it can", error)
+                        log.warning("the database cannot be written (%s): retrying", error)
                         refused()
                     self._over.wait(pause)
                     pause = min(2 * pause, PAUSES[1])
@@ -168,8 +168,8 @@ class AsyncStore:
         if done:
             return writing.result()
         raise UnavailableError(
-            "The local backend's data base cannot be written: another program holds it, or the disk is "
-            "full. Nothing was changed; try again",
+            "The local backend's database cannot be written: another program has locked it, or the disk "
+            "is full. Nothing was changed; try again",
         )
 
     def post(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> Future[T]:

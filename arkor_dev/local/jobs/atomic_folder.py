@@ -166,9 +166,9 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
             with open_inside(folder, name) as file:
                 size = os.fstat(file.fileno()).st_size
                 if not isinstance(entry, dict) or size != entry.get("bytes"):
-                    raise NotWholeError(f"{name} has another size than was written")
+                    raise NotWholeError(f"{name} has a different size than was written")
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
-                    raise NotWholeError(f"{name} is not what was written")
+                    raise NotWholeError(f"{name} differs from what was written")
         except FileNotFoundError:
             raise NotWholeError(f"{name} is missing") from None
         except OSError as error:

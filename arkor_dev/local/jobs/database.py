@@ -195,8 +195,8 @@ def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:
 
 def _damaged(path: Path, what: str) -> DamagedError:
     return DamagedError(
-        f"{path} {what}. Nothing was changed. `arkor-dev local rebuild` makes the list of jobs again, from "
-        f"what can be read of it and from the jobs' folders; or move {path.parent} away to start anew."
+        f"{path} {what}. Nothing was changed. `arkor-dev local rebuild` restores the list of jobs from "
+        f"its readable parts and the job folders; or move {path.parent} away to start over."
     )
 
 
@@ -218,7 +218,7 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
         writer = f"arkor-dev {found[0]}" if found else "a later arkor-dev"
     raise UnknownFormatError(
         f"{path} was written by {writer}, in a format that this arkor-dev {__version__} does not read. "
-        f"Nothing was changed. Use that version, or move {path.parent} away to start anew."
+        f"Nothing was changed. Use that version, or move {path.parent} away to start over."
     )
 
 

@@ -59,8 +59,8 @@ def short_of_room(folder: Path) -> str | None:
     if usage.free >= least:
         return None
     return (
-        f"The disk has {usage.free / 2**30:.1f} GiB free, and {least / 2**30:.1f} GiB have to stay free: "
-        f"make room (arkor-dev local status says what takes it), or set {LEAST_FREE}"
+        f"The disk has {usage.free / 2**30:.1f} GiB free, and {least / 2**30:.1f} GiB must stay free: "
+        f"free disk space (arkor-dev local status shows what uses it), or set {LEAST_FREE}"
     )
 
 

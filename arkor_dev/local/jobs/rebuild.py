@@ -61,7 +61,7 @@ JSON: Final = (
 """JSON columns: a row with a damaged one is skipped."""
 FILES: Final = ("", "-wal")
 REBUILT: Final = (
-    "The list of jobs was rebuilt. The files of this job are here, its figures over time are lost"
+    "The list of jobs was rebuilt. This job's files are intact, but its metrics over time are lost"
 )
 
 
@@ -189,7 +189,7 @@ def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
             try:
                 check_job(job)
                 if job["id"] != job_id:
-                    raise BadRequestError("It is of another job")
+                    raise BadRequestError("It belongs to another job")
             except BadRequestError:
                 left.append(job_id)
                 continue

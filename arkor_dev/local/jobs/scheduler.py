@@ -153,7 +153,7 @@ class Scheduler:
             raise ConflictError(f"The job {job['name']} is {job['status']}: only one that runs can be paused")
         if self._idle:
             raise ConflictError(
-                f"The job {job['name']} trains on elsewhere: open Studio to pause it, or cancel it"
+                f"The job {job['name']} keeps training elsewhere: open Studio to pause it, or cancel it"
             )
         self._to_pause.add(job_id)
         if job_id in self._running:
@@ -193,7 +193,7 @@ class Scheduler:
         for job_id in running:
             job = await self._store.read(Store.get, job_id)
             if job and job["status"] == "running":
-                text = f"The job {job['name']} trains on. Studio finds it when it is opened here again"
+                text = f"The job {job['name']} keeps training. Studio finds it when it is next opened here"
                 notices.message("info", text)
             if job and (pause := job.get("pause")):
                 step = (
@@ -297,8 +297,8 @@ class Scheduler:
             self._damaged = True
             notices.message(
                 "error",
-                f"The database of the jobs is damaged ({error}): no more jobs are started. End Studio and "
-                "start it again: it looks at the file then, and says what to do",
+                f"The job database is damaged ({error}): no more jobs are started. Restart Studio: it "
+                "then checks the file and says what to do",
             )
 
     async def _clear(self, working: asyncio.Event) -> None:

@@ -167,11 +167,11 @@ class Store(EventLog):
                 raise NotFoundError(f"There is no job {job_id}")
             name, status, kept = row
             if status == "completed" and config is None:
-                raise ConflictError(f"The job {name} is completed: give it more steps to go on")
+                raise ConflictError(f"The job {name} is completed: extend it to continue")
             if status not in ("paused", *TERMINAL):
                 raise ConflictError(f"The job {name} is {status}")
             if status != "paused" and kept is None:
-                raise ConflictError(f"The job {name} cannot go on: nothing of its training was kept")
+                raise ConflictError(f"The job {name} cannot resume: it has no saved state")
             if config is not None:
                 self._db.execute("UPDATE jobs SET config = ? WHERE id = ?", (compact(config), job_id))
             interruptions.queue_first(self._db, job_id, {**orders, "why": why})
@@ -252,7 +252,7 @@ class Store(EventLog):
         attached = self._attached(events) if events else contextlib.nullcontext()
         with attached, transaction(self._db):
             if self._row(self._db, job_id):
-                raise ConflictError(f"The job {job_id} is here already")
+                raise ConflictError(f"The job {job_id} already exists here")
             self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
             self._db.execute(
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,

@@ -51,9 +51,9 @@ def lines_up(model: Any) -> str | None:
     """
     config = model.config.get_text_config()
     if getattr(config, "_attn_implementation", None) != "sdpa":
-        return "its attention is not one of torch's"
+        return "its attention is not a torch implementation"
     if any(getattr(config, name, None) for name in SETS_OWN_MASK):
-        return "its layers see only pieces of a row"
+        return "its layers attend to only part of a row"
     model.set_attn_implementation(NAME)
     return None
 

@@ -48,8 +48,8 @@ class Divergence:
         self._told = True
         return {
             "message": (
-                f"The loss rises: the median of the last {WINDOW} that were logged is {middle:.3f}, and was "
-                f"{self._best:.3f} at step {self._best_step}. A lower learningRate, or a warm-up, may help"
+                f"The loss is rising: the median of the last {WINDOW} logged values is {middle:.3f}, and was "
+                f"{self._best:.3f} at step {self._best_step}. A lower learningRate, or a warmup, may help"
             ),
             "code": DIVERGING,
             "step": step,

@@ -64,11 +64,12 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
     if not isinstance(told, dict) or told.get("peft_type") != "LORA":
         raise _unusable("it is not a LoRA adapter")
     if kind := next((name for name in OTHER_KINDS if told.get(name)), None):
-        raise _unusable(f"it is of another kind than plain LoRA ({kind})")
+        raise _unusable(f"it is not plain LoRA ({kind})")
     beginning = told.get("init_lora_weights")
     if not isinstance(beginning, str | bool | None) or beginning not in BEGINNINGS:
         raise _unusable(
-            f"it began by changing its base (init_lora_weights is {quoted(beginning)}), and was not saved as "
+            f"its initialization changed the base (init_lora_weights is {quoted(beginning)}), and was "
+            "not saved as "
             "plain LoRA"
         )
     if told.get("bias") not in (None, "none", "all", "lora_only"):
@@ -93,7 +94,7 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
         **{name: told.get(name) is True for name in FLAGS},
     }
     if max(len(settings["rank_pattern"]), len(settings["alpha_pattern"])) > PATTERNS:
-        raise _unusable(f"more than {PATTERNS} of its layers have a rank or an alpha of their own")
+        raise _unusable(f"more than {PATTERNS} of its layers have their own rank or alpha")
     return settings, shapes
 
 
@@ -124,7 +125,7 @@ def lora_config(folder: Path, model: Any) -> Any:
         named = [name for name in modules if name == wanted or name.endswith(f".{wanted}")]
         for name in named:
             if not any(each.startswith(f"{name}.") for each in whole):
-                raise _unusable(f"it is said to hold {quoted(name)} whole, and does not")
+                raise _unusable(f"it claims to include {quoted(name)} in full, but does not")
     settings["target_modules"] = _short(settings["target_modules"], modules)
     return LoraConfig(**settings, task_type="CAUSAL_LM", inference_mode=True)
 
@@ -189,7 +190,7 @@ def _alpha(value: object) -> float:
 def _names(value: object) -> list[str]:
     names: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     if len(names) > NAMES or not all(isinstance(each, str) and NAME.fullmatch(each) for each in names):
-        raise _unusable(f"its modules_to_save is {quoted(value)}, which are no names of layers")
+        raise _unusable(f"its modules_to_save is {quoted(value)}, which are not layer names")
     return names
 
 
@@ -218,4 +219,6 @@ def _pattern(key: str) -> re.Pattern[str]:
     try:
         return re.compile(rf"(.*\.)?({key})$")
     except re.error as error:
-        raise _unusable(f"its alpha_pattern has {quoted(key)}, which is no expression: {error}") from None
+        raise _unusable(
+            f"its alpha_pattern has {quoted(key)}, which is not a valid expression: {error}"
+        ) from None

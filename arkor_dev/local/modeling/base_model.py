@@ -55,8 +55,8 @@ def pick_device() -> tuple[str, Any]:
 def _four_bit(device: str, dtype: Any) -> dict[str, Any]:
     if device != "cuda":
         raise JobFailure(
-            f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {device}: "
-            "leave loadIn4bit out of the trainer"
+            f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {device}: remove loadIn4bit "
+            "from the trainer"
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise JobFailure(

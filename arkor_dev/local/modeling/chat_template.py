@@ -24,7 +24,7 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models without a chat template of their own."""
-REFUSAL: Final = "The model's chat template refuses the conversation"
+REFUSAL: Final = "The model's chat template rejects the conversation"
 PROBE: Final = "\ue000"
 """An answer that starts like no cue: with a character that nobody uses."""
 MOST_TEXT: Final = 32 * 2**20

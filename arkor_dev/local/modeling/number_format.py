@@ -46,9 +46,11 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None,
     measurements.
     """
     if device != "cpu":
-        return Choice(loaded, "as the job says" if asked else f"what this {device} device computes in")
+        return Choice(
+            loaded, "as requested by the job" if asked else f"what this {device} device computes in"
+        )
     if asked:
-        return Choice(getattr(torch, asked), "as the job says")
+        return Choice(getattr(torch, asked), "as requested by the job")
     if loaded != torch.float32:
         return Choice(loaded, "as the model was loaded")
     shape = _largest_product(model)
@@ -57,7 +59,7 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None,
     rows = 1 << (min(max(tokens, ROWS[0]), ROWS[1]) - 1).bit_length()
     seconds = _remembered(kept, rows, *shape)
     if seconds is None:
-        return Choice(torch.float32, "this processor has no product in bfloat16")
+        return Choice(torch.float32, "this processor does not support bfloat16 products")
     slow, quick = seconds
     what = (
         f"a product of this model's shape ({rows} by {shape[0]} by {shape[1]}) takes this processor "

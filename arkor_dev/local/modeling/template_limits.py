@@ -42,8 +42,8 @@ class _BoundedTemplate(jinja2.Template):
             size += len(piece)
             if size > CHARACTERS:
                 raise JobFailure(
-                    f"The model's chat template prints more than {CHARACTERS:,} characters for one "
-                    "conversation: the model's folder is broken, or was made to do harm"
+                    f"The model's chat template writes more than {CHARACTERS:,} characters for one "
+                    "conversation: the model's folder is damaged or malicious"
                 )
             pieces.append(piece)
         return "".join(pieces)

@@ -27,8 +27,8 @@ def check_template(model: Path) -> None:
         jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(OWN_TAG.sub("", text))  # noqa: S701
     except jinja2.TemplateSyntaxError as error:
         raise JobFailure(
-            f"The model's chat template cannot be read, line {error.lineno}: {error.message}. The model's "
-            "folder is broken: fetch it anew, or choose another model"
+            f"The model's chat template cannot be read, line {error.lineno}: {error.message}. The "
+            "model's folder is damaged: download it again, or choose another model"
         ) from None
     except RecursionError:
         raise JobFailure("The model's chat template cannot be read: it is nested too deeply") from None

@@ -80,8 +80,8 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
     """Explain why a model failed to load: a missing folder, custom code, or the library's message."""
     if not path.is_dir():  # the library takes the path for a Hub id, and explains why it is not one
         return JobFailure(
-            f"The model's folder {path} no longer exists. If the project was moved or renamed "
-            "meanwhile, open Studio where it is now and run the job again"
+            f"The model's folder {path} no longer exists. If the project was moved or renamed, open "
+            "Studio at its new location and run the job again"
         )
     for file in (path / "config.json", path / "tokenizer_config.json"):
         try:
@@ -90,8 +90,8 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
             continue
         if own:
             return JobFailure(
-                f"The model in {path} needs code of its own to be loaded (auto_map in its {file.name}), and "
-                "a model's code is not run here: choose a model whose architecture transformers knows itself"
+                f"The model in {path} needs custom code to load (auto_map in its {file.name}), which is "
+                "never run here: choose a model whose architecture transformers supports itself"
             )
     return JobFailure(f"The model in {path} cannot be loaded: {error}")
 

@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 STARTER: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER_FOLDER: Final = "smollm2-135m-instruct"
 STARTER_NOTE: Final = (
-    "SmolLM2-135M-Instruct is here as the package index has it: its weights are 4-bit ones made full again, "
-    "a little less exact than the model hub's"
+    "SmolLM2-135M-Instruct comes from the package index: its weights were dequantized "
+    "from 4 bits, and are slightly less accurate than the Hub's"
 )
 """Note for the starter model from the package index, which has its own folder."""
 PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 PICKLED: Final = (
-    "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
-    "safetensors first, where you trust them (save_pretrained of transformers writes it), or take a model "
-    "that has model.safetensors"
+    "its weights are pickled ({}), and loading such a file can run any program. If you "
+    "trust them, convert them to safetensors first (transformers' save_pretrained does that), or choose "
+    "a model with model.safetensors"
 )
 HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -81,7 +81,7 @@ def lacks(folder: Path) -> str | None:
     """Return what is wrong with a model folder; None if it can be loaded."""
     for path in sorted(folder.glob("*")):
         if path.exists() and not (path.is_file() or path.is_dir()):
-            return f"{path.name} is no regular file"
+            return f"{path.name} is not a regular file"
     if not (folder / "config.json").is_file():
         return "it has no config.json"
     pickled = pickled_weights(folder)

@@ -59,7 +59,9 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
     if constants.HF_HUB_OFFLINE:
-        raise JobFailure(f"The model {name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it")
+        raise JobFailure(
+            f"The model {name} is not on this machine, and HF_HUB_OFFLINE forbids downloading it"
+        )
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     reason = _unreachable(endpoint)
     if reason:
@@ -88,7 +90,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
                 announced = (
                     "the disk has room for" if total is None else f"the {total:,} bytes that it announced"
                 )
-                give_up(f"The model hub sends more of {name} than {announced}: do not use this hub")
+                give_up(f"The model hub sent more of {name} than {announced}: do not use this hub")
 
         with every(tick):
             snapshot = Path(
@@ -101,7 +103,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
         return snapshot
     except GatedRepoError:
         raise JobFailure(
-            f"The model {name} wants its licence accepted on {endpoint}/{name}; then set HF_TOKEN"
+            f"The model {name} requires accepting its licence on {endpoint}/{name}; then set HF_TOKEN"
         ) from None
     except RepositoryNotFoundError:
         raise JobFailure(

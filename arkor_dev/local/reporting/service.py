@@ -76,21 +76,21 @@ class Report:
                 del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
                 self.lost += 1
                 if self.lost == 1:
-                    self._tell(f"{self.to} takes the figures too slowly: the oldest are left out")
+                    self._tell(f"{self.to} accepts metrics too slowly: the oldest are dropped")
             self._queue.append(event)
         self._news.set()
 
     def end(self, status: str) -> None:
         """Finish what is waiting: the job is over, paused or has crashed."""
         if self.lost:
-            self._tell(f"{self.lost:,} figures were not reported to {self.to}, which was too slow")
+            self._tell(f"{self.lost:,} metrics were not reported to {self.to}, which was too slow")
         self._status = status
         self._news.set()
 
     def late(self) -> None:
         """Report that it has not finished in time."""
-        left = f": {len(self._queue):,} figures are missing there" if self._queue else ""
-        self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was ended{left}")
+        left = f": {len(self._queue):,} metrics are missing there" if self._queue else ""
+        self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was killed{left}")
 
     async def _run(self, before: asyncio.Task[None] | None) -> None:
         if before:
@@ -115,11 +115,13 @@ class Report:
         except (_Fault, OSError) as fault:
             self._failed = True
             self._queue.clear()
-            self._tell(f"Nothing more is reported to {self.to}: {fault}")
+            self._tell(f"No further metrics are reported to {self.to}: {fault}")
         except Exception:
             log.exception("the report to %s", self.to)
             self._failed = True
-            self._tell(f"Nothing more is reported to {self.to}: the local backend failed; its log says more")
+            self._tell(
+                f"No further metrics are reported to {self.to}: the local backend failed; its log says more"
+            )
         finally:
             if child:
                 await child.stop()
@@ -206,7 +208,7 @@ class Reporting:
         for name in dict.fromkeys([to] if isinstance(to, str) else to or ()):
             if not installed(name):
                 reports.once(
-                    f"Nothing is reported to {name}, which is not installed. Install it with: "
+                    f"No metrics are reported to {name}, which is not installed. Install it with: "
                     f"{install_command(name)}"
                 )
                 continue

@@ -59,7 +59,7 @@ def row_of(request: web.Request) -> int:
     """Return the number of the row in the path."""
     text = request.match_info["row"]
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise NotFoundError("There is no such row")
+        raise NotFoundError("This row does not exist")
     return int(text)
 
 

@@ -133,7 +133,7 @@ async def export(request: web.Request) -> web.Response:
     found = await job_of(request)
     target = Path((await body_of(request, ARCHIVE))["path"])
     if found["status"] not in TERMINAL:
-        raise ConflictError(f"The job {found['name']} is {found['status']}: export it when it is over")
+        raise ConflictError(f"The job {found['name']} is {found['status']}: export it when it has ended")
     size = await asyncio.to_thread(export_job, request.app[SETUP].data, found, target)
     return web.json_response({"bytes": size})
 
@@ -152,7 +152,7 @@ async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, A
     try:
         async with turn:  # two imports of the same job would take each other's files
             if await setup.store.read(Store.get, imported.job["id"]):
-                raise ConflictError(f"The job {imported.job['id']} is here already")
+                raise ConflictError(f"The job {imported.job['id']} already exists here")
             try:  # Files first: a job without its files would be incomplete.
                 await asyncio.to_thread(imported.put_in_place)
                 return await setup.store.request(Store.take_in, imported.job, imported.events)

@@ -37,7 +37,7 @@ class SocketFolder:
     @classmethod
     def make(cls) -> Self:
         """Create one, and remove what killed processes have left. Raises OSError if that is impossible."""
-        reason = OSError("no folder for a socket: set XDG_RUNTIME_DIR to a short path of a folder of yours")
+        reason = OSError("no folder for a socket: set XDG_RUNTIME_DIR to a private folder with a short path")
         for base in _bases():
             _sweep(base)
             try:

@@ -53,7 +53,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         if out_of_memory(error):
             raise
-        raise JobFailure(f"The model {name} cannot have this adapter: {error}") from None
+        raise JobFailure(f"The model {name} does not support this adapter: {error}") from None
     for weight in wearing.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
@@ -137,7 +137,9 @@ def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
         found = saved.get(keys[name])
         if found is None or found.shape != weight.shape:
             shape = list(weight.shape)
-            raise JobFailure(f"What this job is to begin from has no {keys[name]} of the shape {shape}")
+            raise JobFailure(
+                f"The adapter that this job starts from has no {keys[name]} of the shape {shape}"
+            )
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(saved[keys[name]])

@@ -29,7 +29,7 @@ class Rate(NamedTuple):
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
     """Return the default rate for a model of this many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
-    what = "training the whole of a model" if whole else "an adapter of a model"
+    what = "full fine-tuning of a model" if whole else "an adapter of a model"
     if whole:
         value *= WHOLE
     if optimizer == "lion":

@@ -44,7 +44,7 @@ class Objective(ABC):
         self._inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
-        self.padded: str | None = "this device has layers of its own for that"
+        self.padded: str | None = "this device has its own layers for that"
         if device == "cpu":
             self._quicken(rows)
 
@@ -130,7 +130,7 @@ class Objective(ABC):
             self.padded = lines_up(self._inner)
             if not self.padded and not self._answers_alike(some, known):
                 stands_apart(self._inner)
-                self.padded = "its layers do not keep apart rows that lie end to end"
+                self.padded = "its layers do not keep packed rows apart"
         self.model.train()
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:

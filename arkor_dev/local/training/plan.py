@@ -166,8 +166,8 @@ class Plan:
         evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
         if patience and not evaluate:
             raise JobFailure(
-                "earlyStoppingPatience requires evaluations, but no rows are held out: set "
-                "datasetSplit, or leave earlyStoppingPatience out"
+                "earlyStoppingPatience requires evaluations, but no rows are held out: set datasetSplit, "
+                "or remove earlyStoppingPatience"
             )
         optimizer = OptimizerPlan.of(settings, parameters)
         return cls(

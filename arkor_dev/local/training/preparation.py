@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from .run import Run
 
 SHOWN_BAD_ROWS: Final = 5
-ALONE: Final = "workers is for a cluster: here one process trains, on the same batches and to the same losses"
+ALONE: Final = (
+    "workers applies to clusters: here one process trains on the same batches, with the same losses"
+)
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
@@ -177,10 +179,12 @@ class Preparation:
         if more := len(self.train) + len(self.held_out) - total:
             self.say(
                 f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
-                "examples, each answer behind the text that invites it in a chat"
+                "examples, each answer after the text that precedes it in a chat"
             )
         if self.cut:
-            self.say(f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut")
+            self.say(
+                f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were truncated"
+            )
 
     def make_run(
         self,
@@ -216,7 +220,7 @@ class Preparation:
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)
-        self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
+        self.say(f"Computing in {choice.name}, trained weights in float32: {choice.reason}")
         self.continuation.origin |= {
             **origin.machine(base.device, torch.get_num_threads()),
             "rows": origin.hash_of_rows(self.train, self.held_out),

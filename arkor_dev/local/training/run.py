@@ -279,7 +279,7 @@ class Run:
             check_weights(begun, self.begun)
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
-            raise StateError(f"it is not of this run ({error!r})") from None
+            raise StateError(f"it belongs to another run ({error!r})") from None
         if begun:
             begin_at(self.model, self.begun, begun)
             self.begun = begun

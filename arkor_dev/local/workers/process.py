@@ -165,7 +165,7 @@ class Child:
         """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
         status = self._process.returncode
         if self._strange:
-            return f"{what} sent an invalid message, and was ended: {self._strange[:200]}"
+            return f"{what} sent an invalid message, and was killed: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: {relief}."

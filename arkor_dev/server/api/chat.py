@@ -62,9 +62,9 @@ async def _pieces(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, Non
         async for piece in gathered(upstream.content):
             yield piece
     except TimeoutError:
-        raise TimedOutError("The backend has stopped in the middle of its answer. Try again.") from None
+        raise TimedOutError("The backend stopped in the middle of its answer. Try again.") from None
     except (aiohttp.ClientError, OSError):
-        raise BackendError("The backend has cut its answer off. Try again.") from None
+        raise BackendError("The backend broke off its answer. Try again.") from None
 
 
 async def _cut(request: web.Request, response: web.StreamResponse, text: str) -> None:

@@ -38,7 +38,7 @@ MESSAGE = Schema(
 def _answered(body: dict[str, Any]) -> str | None:
     question, answer = body["messages"][-2:]
     if answer["role"] != "assistant" or not answer["content"].strip():
-        return "messages must end with the answer as it should have been"
+        return "messages must end with the corrected answer"
     if question["role"] != "user" or not question["content"].strip():
         return "messages must have the question before the answer"
     return None

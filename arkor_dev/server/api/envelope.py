@@ -51,7 +51,7 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
                 answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
             return answer
     log.error("%s %s failed", request.method, request.path, exc_info=error)
-    return refusal(request, 500, "Studio met an unexpected fault. Its terminal has the details.")
+    return refusal(request, 500, "Unexpected error in Studio. Its terminal has the details.")
 
 
 def fault_answer(error: ArkorError) -> web.Response:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import TrainRequest
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
-ID = text_line(200, "the id of a job")
+ID = text_line(200, "a job's id")
 TRAIN = Schema(
     (
         Field("file", FILLED, null=True),

@@ -28,7 +28,7 @@ def endpoint_app(settings: Settings, backend: Backend, slug: str) -> web.Applica
     @web.middleware
     async def only_this_one(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.get("slug", slug) != slug:
-            return fault_answer(NotFoundError("There is no such endpoint here", code="endpoint_not_found"))
+            return fault_answer(NotFoundError("This endpoint does not exist", code="endpoint_not_found"))
         return await handler(request)
 
     guards: list[Middleware] = [error_envelope, host_guard]

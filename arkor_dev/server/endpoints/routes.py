@@ -32,8 +32,8 @@ NO_KEY: Final = "-"
 """Forwarded in place of a credential that cannot be a key; as wrong as any other."""
 NOT_NOW: Final = "This endpoint cannot answer now: try again later."
 WORDS: Final = {
-    403: "This endpoint does not take that.",
-    404: "There is no such endpoint here.",
+    403: "This request is not allowed here.",
+    404: "This endpoint does not exist.",
     413: f"The request's body is larger than {BODY_LIMIT >> 20} MiB.",
     429: "Too many requests: try again in a moment.",
 }
@@ -105,7 +105,7 @@ async def _body(request: web.Request) -> bytes:
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
         raise _UnreadableError(415, "Send JSON: Content-Type must be application/json.")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-        raise _UnreadableError(415, "Send the body as it is, without Content-Encoding.")
+        raise _UnreadableError(415, "Send the body unencoded, without Content-Encoding.")
     if (request.content_length or 0) > BODY_LIMIT:
         raise TooLargeError(WORDS[413], code="request_too_large")
     body = bytearray()

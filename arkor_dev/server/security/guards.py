@@ -109,7 +109,7 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
                 403,
                 "Studio's API answers only to its own page."
                 if is_api(request.path)
-                else "No web page but Studio's own may call an endpoint.",
+                else "Only Studio's own page may call an endpoint from a browser.",
             )
     return await handler(request)
 
@@ -139,7 +139,7 @@ async def expectation_guard(request: web.Request, handler: Handler) -> web.Strea
     expected = request.get(EXPECT)
     if expected is not None and request.version >= HttpVersion11:
         if expected.lower() != "100-continue":
-            return refusal(request, 417, "Studio meets no expectation but 100-continue.")
+            return refusal(request, 417, "Studio supports no expectation except 100-continue.")
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the response has not begun
     return await handler(request)

@@ -41,7 +41,7 @@ def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
         owners = open_owners()
     except OSError as error:
         raise InternalError(
-            f"Studio cannot tell which user of this machine connects to it: {error}. "
+            f"Studio cannot determine which user of this machine connects to it: {error}. "
             "If you are its only user, start Studio with --allow-other-users.",
         ) from None
     uid = os.getuid()

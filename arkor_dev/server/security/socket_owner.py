@@ -160,7 +160,7 @@ def open_owners() -> SocketOwners:
         if _shows_us(owners):
             return owners
         owners.close()
-    raise OSError("this system does not tell whose a connection is")
+    raise OSError("this system does not report the owner of a connection")
 
 
 def _shows_us(owners: SocketOwners) -> bool:

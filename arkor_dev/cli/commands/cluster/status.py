@@ -43,7 +43,7 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
         cluster = json.loads(answer.body)["cluster"]
         lines = [*lines_of(cluster)]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BackendError("The backend's answer about the cluster cannot be read.") from None
+        raise BackendError("The backend's response about the cluster is unreadable.") from None
     print(json.dumps({"cluster": cluster}, indent=2) if as_json else "\n".join(lines))  # noqa: T201
     return 1 if "problem" in cluster else 0
 

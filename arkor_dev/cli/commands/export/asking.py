@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 2**20
 MOST_FILES: Final = 1000
-UNREADABLE: Final = "The backend's answer on the export cannot be read. Try again later."
+UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
 def wanted_of(
@@ -124,7 +124,7 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
         name = entry.get("name") if isinstance(entry, dict) else None
         # The name comes from the backend: it must not lead out of the folder.
         if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
-            raise BackendError("The backend named a file that may not be written. Nothing was written.")
+            raise BackendError("The backend sent an unsafe file name. Nothing was written.")
         digest, count, size = hashlib.sha256(), 0, entry.get("bytes")
         if type(size) is not int:
             raise BackendError(UNREADABLE)

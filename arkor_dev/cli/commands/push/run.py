@@ -160,7 +160,9 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
         listed = json.loads((await backend.list_exports(job_id)).body)["exports"]
         return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's answer on the exports cannot be read. Try again later.") from None
+        raise BackendError(
+            "The backend's response about the exports is unreadable. Try again later."
+        ) from None
     except ArkorError:  # a backend without the feature refuses the request with a reason
         return []
 

@@ -191,7 +191,7 @@ def endpoint() -> str:
         raise PushError("HF_ENDPOINT names a user or a password, which would be shown: leave them out.")
     if parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or "")):
         return address
-    raise PushError("HF_ENDPOINT has to begin with https:// : the token would travel in the clear.")
+    raise PushError("HF_ENDPOINT must begin with https:// : otherwise the token would be sent in clear text.")
 
 
 def _is_here(host: str) -> bool:
@@ -211,7 +211,7 @@ def main() -> None:
         token = get_token() or ""
         if not token:
             host = urlsplit(address).netloc
-            raise PushError(f"There is no token for {host}: sign in with `hf auth login`, or set HF_TOKEN.")
+            raise PushError(f"No token for {host}: sign in with `hf auth login`, or set HF_TOKEN.")
         hub = Hub(HfApi(endpoint=address, token=token), address, order["repo"])
         tell(answer=hub.look() if order["do"] == "look" else hub.push(order))
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end

@@ -249,7 +249,7 @@ def lines(outcome: dict[str, Any]) -> list[str]:
     if outcome["reasons"]:
         told += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
     else:
-        told.append("Nothing that they are known to depend on differs.")
+        told.append("No known cause: everything that they depend on is the same.")
     words = {"loss": "loss", "evalLoss": "eval loss"}
     told += [
         f"{words[name]}: {each['now']:.4f}, was {each['before']:.4f}"

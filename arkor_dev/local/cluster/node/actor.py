@@ -85,7 +85,7 @@ class JobActor:
     async def reuse(self, before: str, job_id: str, name: str, nonce: str, away: float) -> bytes:
         """Host another job after the closed job ``before``; return `HostedJob.facts`."""
         if before != self._name or not self._job.closed:
-            raise OSError("its job is not over")
+            raise OSError("its job has not ended")
         self._job.retire()
         self._name, self._job = name, HostedJob(job_id, name, nonce, away)
         return await self._job.facts()
@@ -184,7 +184,7 @@ class HostedJob:
         if offset + len(chunk) == size:
             if digest.hexdigest() != sha256:
                 part.unlink()
-                raise OSError(f"{sha256[:12]} arrived with other bytes than were sent")
+                raise OSError(f"{sha256[:12]} arrived with different content than was sent")
             part.replace(stored)
         return b"{}"
 

@@ -28,10 +28,10 @@ SECONDS: Final = 60.0
 END_SECONDS: Final = 15.0
 """How long the process may take to end what the metric has started."""
 RATES: Final = {
-    "exact_match": "the same as wanted",
-    "contains": "with what is wanted in it",
-    "regex": "that the expression finds",
-    "json_schema": "valid JSON of the schema",
+    "exact_match": "equal to the wanted answer",
+    "contains": "containing the wanted answer",
+    "regex": "matching the expression",
+    "json_schema": "valid JSON for the schema",
 }
 DIGITS: Final = 5
 MODULE: Final = "arkor_dev.local.evaluation.own_sets.scoring"

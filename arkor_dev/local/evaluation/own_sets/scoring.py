@@ -108,7 +108,7 @@ def _entry(metric: str, project: Path) -> Callable[[str, str, str], Any]:
         raise ScoringError(f"metric {metric}: {fault}") from None
     spec = importlib.util.spec_from_file_location(MODULE, file)
     if spec is None or spec.loader is None:
-        raise ScoringError(f"metric {metric}: {path} is no Python file")
+        raise ScoringError(f"metric {metric}: {path} is not a Python file")
     sys.path.append(str(project))  # a file with a standard module's name must not shadow it
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module

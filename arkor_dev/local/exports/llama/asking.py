@@ -103,7 +103,7 @@ def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> d
 def main() -> None:
     serve_one(
         _asked,
-        lambda error: f"llama.cpp cannot use what was written: {type(error).__name__}: {str(error)[:300]}",
+        lambda error: f"llama.cpp cannot use the exported file: {type(error).__name__}: {str(error)[:300]}",
     )
 
 

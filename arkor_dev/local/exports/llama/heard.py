@@ -78,8 +78,8 @@ def hear(
     likely = np.load(scratch / LIKELY, mmap_mode="r", allow_pickle=False)
     if likely.shape != (sum(places), questions.vocabulary) or likely.dtype != np.float32:
         raise JobFailure(
-            f"What was written has {heard['vocabulary']['size']} tokens, and the trained model "
-            f"one of {questions.vocabulary}"
+            f"The exported file has {heard['vocabulary']['size']} tokens, and the trained model's "
+            f"vocabulary {questions.vocabulary}"
         )
     each = torch.from_numpy(np.array(likely)).split(places)
     (scratch / LIKELY).unlink()
@@ -114,5 +114,7 @@ def faults(tokenizer: Any, heard: Heard, asked: Sequence[Sequence[Any]]) -> list
         found.append(f"It {does} a start token before a text, and the training's tokenizer {did} one.")
     if told["noEnds"]:
         marks = ", ".join(tokenizer.convert_ids_to_tokens(told["noEnds"]))
-        found.append(f"Its answers do not end where the training's do: it does not know {marks} as an end.")
+        found.append(
+            f"Its answers do not end where the trained model's do: it does not treat {marks} as an end token."
+        )
     return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 WORDS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
-UNTAKEN: Final = "This model's chat template cannot be said in Ollama's: choose the format gguf"
+UNTAKEN: Final = "This model's chat template cannot be expressed in Ollama's language: choose the format gguf"
 PARAMETER: Final = "PARAMETER"
 ESCAPE: Final = re.compile(r"\\(?:U([0-9a-f]{8})|.)")
 """Go's escapes for arbitrary characters, which JSON lacks; or any other escape."""
@@ -222,7 +222,9 @@ def faults(
         except ValueError as error:
             return [f"Its Modelfile cannot be read: {error}."]
         if told != wanted:
-            found.append("Its Modelfile writes a conversation otherwise than the training's chat template.")
+            found.append(
+                "Its Modelfile renders a conversation differently from the training's chat template."
+            )
             break
     lacking = {token for token in tokenizer.convert_ids_to_tokens(list(ends)) if token} - stops
     if lacking:

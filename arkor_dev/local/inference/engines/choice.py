@@ -44,4 +44,4 @@ class Pace:
         of_exact, of_quick = statistics.median(exact), statistics.median(quick)
         if of_quick >= of_exact:
             return None
-        return f"transformers was quicker here: {of_exact:.3g} tokens/s, llama.cpp {of_quick:.3g}"
+        return f"transformers was faster here: {of_exact:.3g} tokens/s, llama.cpp {of_quick:.3g}"

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 QUANTIZATION: Final = "q8_0"
 """For base models with unquantized weights: half the size of 16 bits, with hardly any difference."""
-MAKING: Final = "its file for llama.cpp is still being made"
+MAKING: Final = "its file for llama.cpp is still being created"
 
 
 class LlamaFiles:
@@ -74,7 +74,7 @@ class LlamaFiles:
         try:
             await self.base(model, lambda _: None)
         except JobFailure as failure:
-            log.warning("the model %s cannot be made into GGUF: %s", model.name, failure)
+            log.warning("the model %s cannot be converted to GGUF: %s", model.name, failure)
 
     def _made(self, _: asyncio.Task[None]) -> None:
         self._making = None

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
-NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
-AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
-WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
+NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
+AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
+WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 
 class EngineRouter:
@@ -107,7 +107,7 @@ class EngineRouter:
             if reason := self._files.failed(adapter):
                 return reason
             if reason := await asyncio.to_thread(why_full_strength_only, Path(adapter)):
-                return f"llama.cpp cannot answer as this adapter: {reason}"
+                return f"llama.cpp cannot use this adapter: {reason}"
         if await self._files.ready(model):
             return None
         if ask.get("whole"):

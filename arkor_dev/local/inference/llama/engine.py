@@ -48,8 +48,8 @@ THREADS_MARGIN: Final = 1.5
 MEASURED: Final = 4
 CONFIG_LIMIT: Final = 1 << 24
 FULL: Final = (
-    "llama.cpp has no room for this conversation beside the others that are being answered: "
-    "wait for them, or ask for fewer tokens"
+    "llama.cpp has no memory left for this conversation while others are being answered: wait "
+    "for them, or request fewer tokens"
 )
 
 
@@ -170,8 +170,8 @@ class LlamaEngine:
         most = ROOM_BYTES // native.cell_bytes
         if reserved > most:
             raise JobFailure(
-                f"llama.cpp has room here for {most:,} tokens, and this conversation may come to "
-                f"{reserved:,}: ask for fewer"
+                f"llama.cpp has memory here for {most:,} tokens, and this conversation may reach "
+                f"{reserved:,}: request fewer"
             )
         if self._open:
             raise JobFailure(FULL)

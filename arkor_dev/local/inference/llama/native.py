@@ -51,7 +51,7 @@ class Native:
             raise JobFailure(f"llama.cpp cannot load {path.name}")
         if llama_cpp.llama_model_has_encoder(self._model):
             self.close()
-            raise JobFailure("llama.cpp answers here only as models that read and write in one")
+            raise JobFailure("only decoder-only models are supported with llama.cpp")
         self.sequences = sequences
         self.size = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))
         self.precision = _precision(self._metadata("general.file_type"))
@@ -76,7 +76,7 @@ class Native:
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
-            raise JobFailure(f"llama.cpp has no room for conversations of {cells:,} tokens on this machine")
+            raise JobFailure(f"llama.cpp has no memory for conversations of {cells:,} tokens on this machine")
         self.cells = cells
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(params.n_batch, 0, 1)

@@ -11,7 +11,7 @@ from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks
 
 KNOWN: Final = 256
 """Most schemas whose result is remembered, by hash: a schema may be megabytes."""
-TOO_MUCH: Final = "it needs more time or memory than a schema is given"
+TOO_MUCH: Final = "it exceeds the limits on time or memory of a schema"
 
 
 class FormatChecks(LimitedChecks):

@@ -93,7 +93,7 @@ class Constraint:
         if self._matcher.is_error():
             from .grammar import fault_of
 
-            raise JobFailure(f"{self._field} cannot be obeyed any further: {fault_of(self._matcher)}")
+            raise JobFailure(f"{self._field} can no longer be enforced: {fault_of(self._matcher)}")
 
 
 class Bounds:

@@ -50,7 +50,7 @@ def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise JobFailure(
-            "responseFormat cannot be obeyed: this model's tokenizer does not tell its tokens' bytes"
+            "responseFormat cannot be enforced: this model's tokenizer does not expose its tokens' bytes"
         )
     # A copy: padding and truncation are settings of the tokenizer, not of its tokens.
     backend = copy(backend)
@@ -61,7 +61,7 @@ def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
         return LLTokenizer(backend.to_str(), eos_token=last)
     except ValueError as error:
         raise JobFailure(
-            f"responseFormat cannot be obeyed with this model's tokenizer: {_line(error)}"
+            f"responseFormat cannot be enforced with this model's tokenizer: {_line(error)}"
         ) from error
 
 

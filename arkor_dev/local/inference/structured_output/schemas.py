@@ -228,7 +228,7 @@ class _Reader:
 
     def _count_text(self, text: Any, pointer: str, most: int) -> None:
         if not isinstance(text, str) or len(text) > most:
-            raise FormatError(f"{_shown(pointer)} must have texts of up to {most:,} characters")
+            raise FormatError(f"{_shown(pointer)} must have strings of up to {most:,} characters")
         self._characters += len(text)
         if self._characters > CHARACTERS:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
@@ -237,7 +237,9 @@ class _Reader:
         """Check that every reference leads to a schema, and none to itself for the same value."""
         for pointer, target in self._references:
             if target not in self._known:
-                raise FormatError(f"$ref in {_shown(pointer)} points to {quoted(target)}, where no schema is")
+                raise FormatError(
+                    f"$ref in {_shown(pointer)} points to {quoted(target)}, where there is no schema"
+                )
         # A chain of locations for the same value must end; each location is visited once.
         done: set[str] = set()
         for start in self._same:
@@ -249,7 +251,7 @@ class _Reader:
                     del path[pointer]
                     done.add(pointer)
                 elif pointer in path:
-                    raise FormatError(f"$ref in {_shown(pointer)} comes back to itself, and never to a value")
+                    raise FormatError(f"$ref in {_shown(pointer)} refers only to itself, never to a value")
                 elif pointer not in done:
                     path[pointer] = None
                     stack.append((pointer, True))

@@ -120,7 +120,7 @@ def import_job(data: Path, source: Path) -> Imported:
 def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     size = _next(file, MANIFEST)
     if size > MANIFEST_LIMIT:
-        raise _wrong("its description is too long")
+        raise _wrong("its record is too long")
     try:
         manifest = strict_json.parse(_exactly(file, size))
         job, events, files = manifest["job"], manifest["events"], manifest["files"]
@@ -131,28 +131,28 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
         sound = all(type(each) is int and each >= 0 for each in sizes)
         sound &= all(isinstance(entry["sha256"], str) for _, entry in entries)
     except (ValueError, KeyError, TypeError):
-        raise _wrong("its description cannot be read") from None
+        raise _wrong("its record is unreadable") from None
     if not sound:
-        raise _wrong("its description cannot be read")
+        raise _wrong("its record is unreadable")
     if len(entries) > FILES_LIMIT or sizes[0] > EVENTS_LIMIT:
         raise _wrong("it has more files or events than a job has")
     check_job(job)
     if job["status"] not in TERMINAL:
-        raise _wrong("its job is not over")
+        raise _wrong("its job has not ended")
     for name, entry in entries[1:]:
         _check_file(name.removeprefix(FILES), entry["bytes"])
     jobs_folder(data).mkdir(parents=True, exist_ok=True)
     # Events are written twice more on their way into the store.
     if sum(sizes) + 2 * sizes[0] + SPARE > shutil.disk_usage(data).free:
-        raise _wrong("the disk has no room for it")
+        raise _wrong("the disk has too little space for it")
     folder.mkdir(mode=0o700)
     (folder / FILES).mkdir()
     _skip_padding(file, size)
     for name, entry in entries:
         if _next(file, name) != entry["bytes"]:
-            raise _wrong("a file of it has another size than it says")
+            raise _wrong("one of its files has a different size than recorded")
         if _extract(file, folder / name, entry["bytes"]) != entry["sha256"]:
-            raise _wrong("a file of it has changed since it was exported (its SHA-256 differs)")
+            raise _wrong("one of its files has changed since the export (its SHA-256 differs)")
     with ThreadPoolExecutor(FLUSHES) as pool:
         list(pool.map(_flush, (folder / name for name, _ in entries)))
     if sets := job["config"].get(FIELD):
@@ -167,7 +167,7 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
 def _check_file(name: str, size: int) -> None:
     """Raise for a file that no job has, and for one larger than its kind ever is."""
     if not belongs(name):
-        raise _wrong(f"it holds a file that no job brings along, {name[:80]!a}")
+        raise _wrong(f"it contains a file that no job has, {name[:80]!a}")
     limit = limit_of(name)
     if limit is not None and size > limit:
         raise _wrong(f"its {name[:80]!a} is larger than {limit >> 20} MiB")
@@ -198,9 +198,9 @@ def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str
         try:
             events = strict_json.parse(b"[%s]" % b",".join(lines))
         except ValueError:
-            raise _wrong("an event of it cannot be read") from None
+            raise _wrong("one of its events is unreadable") from None
         if len(events) != len(lines) or not all(map(_is_event, events)):
-            raise _wrong("an event of it cannot be read")
+            raise _wrong("one of its events is unreadable")
         for name, event in events:
             for artifact in artifacts_of(event):
                 path = artifact.pop("path", None)
@@ -230,20 +230,20 @@ def _next(file: IO[bytes], wanted: str) -> int:
         size = int(block[124:136].strip(b" \0"), 8)
         name, prefix = (block[a:b].split(b"\0", 1)[0].decode() for a, b in ((0, 100), (345, 500)))
     except ValueError:
-        raise _wrong("it is not an archive of arkor-dev") from None
+        raise _wrong("it is not an arkor-dev archive") from None
     if block[257:262] != b"ustar" or told != sum(block) - sum(block[148:156]) + 8 * 32 or size < 0:
-        raise _wrong("it is not an archive of arkor-dev")
+        raise _wrong("it is not an arkor-dev archive")
     if block[156:157] not in (b"0", b"\0"):
-        raise _wrong("it holds a link, a device or something else that is not a plain file")
+        raise _wrong("it contains a link, a device or something else that is not a plain file")
     if (f"{prefix}/{name}" if prefix else name) != wanted:
-        raise _wrong("it holds other files than it says")
+        raise _wrong("its files differ from its list")
     return size
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) != size:
-        raise _wrong("it is cut off")
+        raise _wrong("it is truncated")
     return content
 
 
@@ -268,7 +268,7 @@ def _extract(file: IO[bytes], target: Path, size: int) -> str:
 def check_job(job: object) -> None:
     """Raise BadRequestError unless ``job`` is a valid record within limits."""
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not ID.fullmatch(job["id"]):
-        raise _wrong("it has no job's id")
+        raise _wrong("it has no job id")
     try:
         check(job, JOB_CHANGES)
         check_config(job.get("config"))
@@ -297,4 +297,4 @@ def _check_time(value: object, *, needed: bool) -> None:
             raise ValueError
         datetime.fromisoformat(value)
     except ValueError:
-        raise _wrong("one of its times cannot be read") from None
+        raise _wrong("one of its times is invalid") from None

@@ -42,7 +42,7 @@ def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
     it cannot be written.
     """
     if os.path.lexists(target):
-        raise ConflictError(f"{target} is there already: choose another name")
+        raise ConflictError(f"{target} already exists: choose another name")
     folder, part = job_folder(data, job["id"]), target.with_name(f"{target.name}.part")
     try:
         return _export(data, job, folder, part, target)

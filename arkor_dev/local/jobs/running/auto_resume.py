@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 10.0
 """How often to check disk space and power supply."""
 BATTERY: Final = "battery"
-PASSED: Final = {"disk": "The disk has room again.", BATTERY: "The machine has power again."}
+PASSED: Final = {"disk": "The disk has free space again.", BATTERY: "The machine has power again."}
 """Reasons of pauses that end by themselves, each with the message on resuming."""
 
 

@@ -137,5 +137,5 @@ async def logged(request: web.Request) -> web.Response:
     number = _number(wanted)
     shown = None if number is None else await endpoints.store.read(requests.one, found, number)
     if shown is None:
-        raise NotFoundError(f"This endpoint knows no request {wanted}")
+        raise NotFoundError(f"This endpoint has no request {wanted}")
     return web.json_response({"request": shown})

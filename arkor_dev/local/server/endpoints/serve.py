@@ -74,7 +74,7 @@ async def model(request: web.Request) -> web.Response:
 @routes.post("/v1/serve/{slug}/embeddings")
 async def embeddings(request: web.Request) -> web.Response:
     await _caller(request)
-    raise NotFoundError("This endpoint answers and makes no embeddings", code="unsupported_endpoint")
+    raise NotFoundError("This endpoint does not support embeddings", code="unsupported_endpoint")
 
 
 @routes.post("/v1/serve/{slug}/chat/completions")

@@ -56,9 +56,9 @@ class Clusters:
                     found: dict[str, Any] = batch[0]["cluster"]
                     return found
             await child.ended()
-            return {"address": address, "problem": child.cause("The process that looked at it")}
+            return {"address": address, "problem": child.cause("The process that inspected it")}
         except TimeoutError:
-            return {"address": address, "problem": f"It has not answered in {LOOK_SECONDS:.0f} s"}
+            return {"address": address, "problem": f"It did not answer within {LOOK_SECONDS:.0f} s"}
         finally:
             await child.stop()
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .process_group import ProcessGroup
 
-OTHER_ROWS: Final = "The workers of this job have not read the same rows: has the data set changed meanwhile?"
+OTHER_ROWS: Final = "The workers of this job read different rows: has the data set changed in between?"
 
 
 def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:

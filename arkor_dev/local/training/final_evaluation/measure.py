@@ -123,7 +123,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
     if not preparation.eval_rows:
-        raise JobFailure("No rows of this job were held out of its training: there is nothing to measure on")
+        raise JobFailure("No rows were held out of this job's training, so nothing can be measured")
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()

@@ -185,5 +185,5 @@ def _some(rows: list[Row], told: Mapping[str, Any], run: Run) -> list[Row]:
         chats = [row for row in rows if row.text is None]
         rows = [row for row in chats if len(_prompt(run.base.tokenizer, row)) <= room] if chats else []
         if not rows:
-            raise JobFailure("none of its rows is a chat with a question that is short enough to be answered")
+            raise JobFailure("none of its rows is a chat with a short enough question")
     return rows[:: -(-len(rows) // most)]

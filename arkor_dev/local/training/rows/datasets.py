@@ -113,7 +113,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not newurl.startswith(("http://", "https://")):
-            raise JobFailure("The data set's address redirects to something that is not http or https")
+            raise JobFailure("The data set's address redirects to a scheme other than http or https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -137,13 +137,13 @@ def _download(url: str, token: str | None, path: Path, progress: Progress) -> No
                 progress("Fetching the data set", done, total, "B")
             if total and done < total:
                 raise JobFailure(
-                    f"The data set at {host} broke off after {done} of {total} bytes: run the job again"
+                    f"The data set at {host} was interrupted after {done} of {total} bytes: run the job again"
                 )
     except urllib.error.HTTPError as error:
         raise JobFailure(f"{host} answered {error.code} for the data set: check its url and token") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise JobFailure(f"The data set could not be fetched from {host}: {reason}") from None
+        raise JobFailure(f"The data set could not be downloaded from {host}: {reason}") from None
 
 
 def _fetch_from_hub(source: DatasetSource, path: Path, progress: Progress, limit: int | None) -> str:

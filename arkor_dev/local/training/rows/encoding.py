@@ -113,15 +113,15 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
     if not examples:
         if longest > max_length:
             raise JobFailure(
-                f"{row.where}: {longest} tokens long, and maxLength {max_length} cuts it before the "
-                "answer begins: raise maxLength or shorten the row"
+                f"{row.where}: {longest} tokens long, and maxLength {max_length} truncates it before the "
+                "answer: raise maxLength or shorten the row"
             )
         if any(message.get("tool_calls") for message in row.messages):
             raise JobFailure(
-                f"{row.where}: the model's chat template leaves out its tool calls, and nothing else is left "
-                "to learn: choose a model whose template knows tool calls, or take the row out"
+                f"{row.where}: the model's chat template drops its tool calls, and nothing else is left "
+                "to learn: choose a model whose template supports tool calls, or remove the row"
             )
-        raise JobFailure(f"{row.where}: the model's chat template leaves nothing of the answer to learn from")
+        raise JobFailure(f"{row.where}: the model's chat template drops the whole answer")
     return examples, longest > max_length
 
 

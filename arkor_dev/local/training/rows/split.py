@@ -56,7 +56,7 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
     if count and not held:
         facts["sentence"] = (
             f"No rows are held out: {'all' if groups.count == 1 else 'most'} of them belong together, so "
-            "the training would know them."
+            "the training would include them."
         )
     return Split(train, [rows[n] for n in sorted(held)], of_held, facts)
 
@@ -128,22 +128,22 @@ def _sentence(facts: EvaluationSplit) -> str:
         )
     elif facts["groups"] < rows:
         said.append(
-            f"Rows that ask the same or are nearly the same were kept together: "
+            f"Rows with the same question and near duplicates were kept together: "
             f"{_count(rows, 'held-out row')} of {_count(facts['groups'], 'group')}."
         )
     if left_out := facts.get("leftOut"):
         are = "is" if left_out == 1 else "are"
         said.append(
-            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the same "
-            "question, or nearly the same row."
+            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the "
+            "same question or a near duplicate."
         )
     if facts.get("trainedOn"):
         said.append(
-            "All rows of the evaluation set are in the training data too, or nearly so: the loss is measured "
-            "on what was learned, and looks better than the model is."
+            "All rows of the evaluation set, or near duplicates, are also in the training data: the loss "
+            "looks better than the model is."
         )
     if facts.get("notCompared"):
-        said.append("There are too many rows to look for ones that are nearly the same.")
+        said.append("There are too many rows to search for near duplicates.")
     return " ".join(said)
 
 

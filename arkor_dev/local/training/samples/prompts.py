@@ -77,7 +77,7 @@ def _written(
             say(f"Sample prompt {number} is left out: {failure}")
             continue
         if len(ids) > room:
-            say(f"Sample prompt {number} is left out: it has {len(ids)} tokens, and {room} is the most")
+            say(f"Sample prompt {number} is skipped: it has {len(ids)} tokens, and {room} is the most")
             continue
         yield Prompt(ids, {"prompt": text[:TEXT]})
 
