@@ -168,8 +168,8 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
-        "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
-        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
+        "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
+        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .placement.address import ON
-from .placement.workers import WORKERS
+from .placement import ON, WORKERS
 from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
 from .schema import Field, Schema
 

@@ -61,13 +61,14 @@ class Preparation(TypedDict):
 
 
 class DatasetView(TypedDict):
-    """A data set as a trainer's model sees it, with reading progress.
+    """A data set as a trainer's model sees it, and how far it has been read.
 
-    ``state`` is ``opening`` until the tokenizer is loaded, ``reading`` until every row is tokenized, then
-    ``ready``; ``changed`` after the file has changed, ``failed`` with an ``error``. ``indexed`` rows can be
-    viewed; ``rows`` is null until every row is indexed. ``read`` rows have been tokenized; ``tokens``,
-    ``learned``, ``roles`` and ``findings`` refer to those. ``maxLength`` is the job's truncation length and
-    ``context`` the model's limit, both null until the tokenizer is loaded.
+    ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
+    ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
+    been found and can be looked at, ``rows`` is null until that is all of them; ``read`` of them have been
+    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
+    ones. A job of this config would cut at ``maxLength``, and the model takes ``context``: null until the
+    tokenizer is there.
     """
 
     id: str
@@ -80,6 +81,7 @@ class DatasetView(TypedDict):
     rows: int | None
     indexed: int
     read: int
+    excluded: int
     maxLength: int | None
     context: int | None
     tokens: int
@@ -117,6 +119,16 @@ class DatasetRow(TypedDict):
     length: int
     learned: int
     error: NotRequired[str]
+    excluded: NotRequired[bool]
+    """The data set's ``exclude`` names it: it is not trained on, and its tokens are not counted."""
+
+
+class RowExclusion(TypedDict):
+    """How a row is excluded: by this ``entry`` in the ``exclude`` of source number ``source``, from 0."""
+
+    source: int
+    entry: str
+    excluded: bool
 
 
 class TokenRun(TypedDict):
@@ -149,6 +161,7 @@ class DatasetTokens(TypedDict):
     texts: list[str]
     special: list[int]
     runs: list[TokenRun]
+    exclusion: NotRequired[RowExclusion]
     error: NotRequired[str]
     """Why it has no tokens."""
     raw: NotRequired[str]

@@ -13,8 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from .run_shapes import Evaluation
-    from .shapes import Artifact, ChatMessage
+    from .shapes import Artifact, ChatMessage, Evaluation
 
 TRAINING_STARTED: Final = "training.started"
 TRAINING_PHASE: Final = "training.phase"

@@ -7,11 +7,7 @@ more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
-
-if TYPE_CHECKING:
-    from .feature_shapes import Forecast
-    from .run_shapes import Evaluation, JobEvaluating, JobParent, JobPause
+from typing import Final, Literal, NotRequired, TypedDict
 
 CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
@@ -27,11 +23,12 @@ TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"}
 
 
 class DatasetSource(TypedDict):
-    """Source of the rows; only the local backend knows ``file`` (or a folder) and ``list``.
+    """Where the rows come from; ``file`` (or a folder) and ``list`` are known to the local backend only.
 
-    ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
-    the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
-    are held out together or not at all.
+    ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
+    the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
+    those of one document: they are held out together or not at all. ``exclude`` lists rows that are not
+    trained on (`arkor_dev.data.exclusions`).
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -45,6 +42,7 @@ class DatasetSource(TypedDict):
     form: NotRequired[str]
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
+    exclude: NotRequired[list[str]]
 
 
 class EvaluationSet(TypedDict):
@@ -288,13 +286,22 @@ class SettingsWritten(TypedDict):
 
 
 class Capabilities(TypedDict):
-    """``GET /api/capabilities``: the backend's optional features.
+    """``GET /api/capabilities``: the optional features that the backend names.
 
-    ``baseModels`` can answer in any project; the default comes first.
+    ``baseModels`` are those that it answers with in any project, its default first; ``methods`` are its
+    training methods, for the setting ``method``.
     """
 
     features: list[str]
     baseModels: NotRequired[list[str]]
+    methods: NotRequired[list[TrainingMethod]]
+
+
+class TrainingMethod(TypedDict):
+    """A training method: its ``name`` in a config, and its ``label`` for a person."""
+
+    name: str
+    label: str
 
 
 class TrainRequest(TypedDict):
@@ -333,3 +340,517 @@ class TrainingRun(TypedDict):
     state: Literal["running", "stopping", "ended"]
     exitCode: int | None
     jobId: str | None
+
+
+NON_FINITE: Final = "non-finite"
+DIVERGING: Final = "diverging"
+"""A ``code`` of ``training.message``."""
+
+
+class JobPause(TypedDict):
+    """Step and reason of a pause; the fields are those of ``training.paused``."""
+
+    step: int
+    reason: str
+    message: NotRequired[str]
+    needs: NotRequired[int]
+
+
+class JobParent(TypedDict):
+    """The checkpoint from which a job started: after ``step`` of another job, which may be deleted by now."""
+
+    jobId: str
+    step: int
+    name: NotRequired[str]
+
+
+class ResumeRequest(TypedDict):
+    """``POST /v1/jobs/:id/resume``; ``force`` accepts changed data or a changed model.
+
+    ``on`` is the new target: a cluster's address, or ``here``; ``workers`` is the number of its processes.
+    """
+
+    force: NotRequired[bool]
+    on: NotRequired[str]
+    workers: NotRequired[int]
+
+
+class ExtendRequest(TypedDict):
+    """``POST /v1/jobs/:id/extend``: the new end, counted from the job's first step; exactly one of the two.
+
+    ``schedule`` is ``continue`` (the learning rate as if the job had had this length from the start; the
+    default) or ``restart`` (a new warmup and decay to the new end).
+    """
+
+    maxSteps: NotRequired[int]
+    numTrainEpochs: NotRequired[float]
+    schedule: NotRequired[Literal["continue", "restart"]]
+    force: NotRequired[bool]
+
+
+class EvaluationDifference(TypedDict):
+    """Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class AnswerRates(TypedDict):
+    """Statistics of a model's answers: mean length in ``tokens``, and shares truncated, repetitive and
+    refusing.
+
+    Refusals are detected by an answer's first words, in English.
+    """
+
+    tokens: float
+    truncated: int
+    repeating: int
+    refusing: int
+
+
+class EvaluationAnswers(TypedDict):
+    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens."""
+
+    count: int
+    longest: int
+    base: AnswerRates
+    adapter: AnswerRates
+    sentence: str
+
+
+class EvaluationPart(TypedDict):
+    """Base and adapter on one set of ``rows``.
+
+    ``verdict`` is ``better`` or ``worse`` (the whole interval lies beyond the margin), ``same`` (all of it
+    lies within the margin: no difference that matters) or ``unclear`` (neither, or too few rows);
+    ``sentence`` has the figures. ``confidence`` is that of the interval, in percent, and ``rowsToSettle`` how
+    many rows would settle what is unclear. ``of`` is how many rows there would have been, where so many would
+    have taken too long. Where ``metric`` is there and is not ``loss``, ``base`` and ``adapter`` are mean
+    scores, of which more is better; the difference is above zero where the adapter is better in any case.
+    ``answers`` are there of general questions, where some of them were answered. ``measure`` is what the
+    training method calls its loss on held-out rows; less is better.
+    """
+
+    name: str
+    rows: int
+    base: float
+    adapter: float
+    difference: EvaluationDifference
+    confidence: int
+    verdict: str
+    sentence: str
+    rowsToSettle: NotRequired[int]
+    of: NotRequired[int]
+    metric: NotRequired[str]
+    answers: NotRequired[EvaluationAnswers]
+    measure: NotRequired[EvaluationMeasure]
+
+
+class EvaluationMeasure(TypedDict):
+    """What base and adapter are measured by: its ``label`` for a person, and the ``unit`` of its values."""
+
+    label: str
+    unit: str
+
+
+class EvaluationSplit(TypedDict):
+    """How the held-out rows were separated from the training rows.
+
+    ``rows`` of ``groups`` are held out; rows of a group share the value of ``column``, have the same prompt,
+    or are near duplicates. From a separate evaluation set, ``leftOut`` rows are skipped because they were
+    trained on; ``trainedOn`` says that this applies to all. ``notCompared``: there were too many rows to
+    search for near duplicates. ``sentence`` describes anything unusual, or is empty.
+    """
+
+    rows: int
+    groups: int
+    column: NotRequired[str]
+    leftOut: NotRequired[int]
+    trainedOn: NotRequired[int]
+    notCompared: NotRequired[bool]
+    sentence: str
+
+
+class Evaluation(TypedDict):
+    """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
+
+    ``verdict`` combines the task and general ability: ``better``, ``mixed`` (better at the task, worse in
+    general), ``same``, ``unclear`` or ``worse``; ``sentence`` says it in words for display. ``margin`` is the
+    smallest difference in mean loss per token that matters: ``verdictMargin`` of the config, or
+    ``noiseFloor`` if larger, which is how far repeated measurements move the base's mean. ``heldOut`` covers
+    the held-out rows, ``general`` questions unrelated to the data, ``sets`` the job's own ``evaluations``.
+    ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
+    adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
+    ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
+    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation.
+    """
+
+    verdict: str
+    sentence: str
+    margin: NotRequired[float]
+    noiseFloor: NotRequired[float]
+    split: NotRequired[EvaluationSplit]
+    heldOut: NotRequired[EvaluationPart]
+    general: NotRequired[EvaluationPart]
+    sets: NotRequired[list[EvaluationPart]]
+    bestStep: NotRequired[int]
+    bestSentence: NotRequired[str]
+    bestVerdict: NotRequired[str]
+    bestKept: NotRequired[bool]
+    step: NotRequired[int]
+    data: NotRequired[str]
+    seconds: NotRequired[float]
+
+
+class EvaluationRow(TypedDict):
+    """One held-out row: its mean losses per token over ``tokens`` learned tokens, its prompt and wanted
+    answer.
+
+    ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
+    shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
+    too long.
+    """
+
+    row: int
+    where: NotRequired[str]
+    group: NotRequired[int]
+    tokens: int
+    base: float
+    adapter: float
+    question: str
+    wanted: str
+    messages: NotRequired[list[ChatMessage]]
+
+
+class EvaluationAnswer(TypedDict):
+    """Answers of base and adapter to a general question; a truncated answer is marked."""
+
+    question: str
+    base: str
+    adapter: str
+
+
+class EvaluationResult(TypedDict):
+    """``GET /v1/jobs/:id/evaluation``; of very many rows, those that changed most.
+
+    ``answers`` are those behind the figures in ``evaluation.general.answers``.
+    """
+
+    evaluation: Evaluation
+    rows: list[EvaluationRow]
+    answers: NotRequired[list[EvaluationAnswer]]
+
+
+class EvaluationComparison(TypedDict):
+    """``GET /v1/jobs/:id/evaluation?against=``: this adapter as ``adapter``, the other one as ``base``."""
+
+    comparison: EvaluationPart
+
+
+class EvaluationProgress(TypedDict):
+    """Progress of an evaluation; ``total`` is null while unknown."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+
+
+class JobEvaluating(TypedDict):
+    """A requested evaluation that is not done: waiting for training to end, running, or failed."""
+
+    state: Literal["waiting", "running", "failed"]
+    step: NotRequired[int]
+    data: NotRequired[str]
+    progress: NotRequired[EvaluationProgress]
+    error: NotRequired[str]
+
+
+class Ballot(TypedDict):
+    """``POST /v1/jobs/:id/votes``: a blind preference between two answers.
+
+    ``one`` and ``other`` name the models in a reader's own words; ``left`` is the one shown on the left.
+    """
+
+    voter: str
+    one: str
+    other: str
+    choice: Literal["one", "other", "tie"]
+    left: Literal["one", "other"]
+    question: str
+
+
+class Vote(Ballot):
+    """A stored ballot; ``at`` is ISO 8601 in UTC."""
+
+    id: str
+    at: str
+
+
+class Votes(TypedDict):
+    """``GET /v1/jobs/:id/votes``, in chronological order."""
+
+    votes: list[Vote]
+
+
+class ForecastMemory(TypedDict):
+    """Memory of the training process or its device, in bytes; null if the system does not report it."""
+
+    name: NotRequired[str]
+    peakBytes: int
+    freeBytes: int | None
+    totalBytes: int | None
+
+
+class ForecastFix(TypedDict):
+    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is their
+    peak.
+    """
+
+    settings: dict[str, object]
+    words: str
+    peakBytes: NotRequired[int]
+
+
+class ForecastProgress(TypedDict):
+    """Progress of a measurement; ``total`` is null while unknown."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+
+
+class Forecast(TypedDict):
+    """Estimated time and memory of a job: docs/contract.md#forecasts.
+
+    All fields but ``id`` and ``state`` are present once it is ``measured``; ``error`` if it ``failed``.
+    """
+
+    id: NotRequired[str]
+    state: NotRequired[Literal["measured", "measuring", "waiting", "failed"]]
+    progress: NotRequired[ForecastProgress]
+    error: NotRequired[str]
+    seconds: NotRequired[float]
+    loadingSeconds: NotRequired[float]
+    trainingSeconds: NotRequired[float]
+    evaluationSeconds: NotRequired[float]
+    savingSeconds: NotRequired[float]
+    samplesSeconds: NotRequired[float]
+    steps: NotRequired[int]
+    memory: NotRequired[ForecastMemory]
+    device: NotRequired[ForecastMemory]
+    rows: NotRequired[int]
+    lookedAtRows: NotRequired[int]
+    cutRows: NotRequired[int]
+    tokens: NotRequired[int]
+    learnedTokens: NotRequired[int]
+    diskBytes: NotRequired[int]
+    freeDiskBytes: NotRequired[int | None]
+    checkpoints: NotRequired[int]
+    fits: NotRequired[bool]
+    fixes: NotRequired[list[ForecastFix]]
+
+
+class DeploymentTarget(TypedDict):
+    """What a deployment serves."""
+
+    kind: Literal["adapter", "base_model"]
+    adapter: NotRequired[AdapterRef]
+    baseModel: NotRequired[str]
+
+
+class AnsweredBy(TypedDict):
+    """What computes answers: a library, the precision of its weights, and a short name for both.
+
+    ``why`` explains the choice if a faster one exists.
+    """
+
+    engine: str
+    precision: str
+    weights: NotRequired[str]
+    why: NotRequired[str]
+
+
+class Deployment(TypedDict):
+    """An OpenAI-compatible endpoint.
+
+    ``engine`` and ``answeredBy`` come with the features ``serving`` and ``engines``: the requested engine,
+    and the one that has answered, null before the first answer. ``trouble`` says why the target cannot answer
+    now; only the response about this single deployment has it.
+    """
+
+    id: str
+    slug: str
+    orgId: str
+    projectId: str
+    target: DeploymentTarget
+    authMode: Literal["none", "fixed_api_key"]
+    urlFormat: str
+    enabled: bool
+    customDomain: NotRequired[str | None]
+    runRetentionMode: NotRequired[str | None]
+    runRetentionDays: NotRequired[int | None]
+    createdAt: str
+    updatedAt: str
+    engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
+    answeredBy: NotRequired[AnsweredBy | None]
+    trouble: NotRequired[str]
+
+
+class DeploymentKey(TypedDict):
+    """An API key of a deployment; ``plaintext`` is only in the response to its creation."""
+
+    id: str
+    label: str
+    prefix: str
+    enabled: bool
+    createdAt: str
+    lastUsedAt: str | None
+    plaintext: NotRequired[str]
+
+
+class JobChanges(TypedDict):
+    """``PATCH /v1/jobs/:id``: any of a job's details. ``notes`` is Markdown. Feature ``edit``."""
+
+    name: NotRequired[str]
+    notes: NotRequired[str]
+    tags: NotRequired[list[str]]
+    starred: NotRequired[bool]
+
+
+class Queue(TypedDict):
+    """The waiting jobs, next one first; while ``held``, none of them starts. Feature ``queue``."""
+
+    held: bool
+    order: list[str]
+
+
+class QueueChanges(TypedDict):
+    """``PATCH /v1/queue``: jobs missing from ``order`` keep their order behind the listed ones."""
+
+    order: NotRequired[list[str]]
+    held: NotRequired[bool]
+
+
+class ModelCard(TypedDict):
+    """``GET /v1/jobs/:id/card``: the model card (``README.md``) of a job's result. Feature ``card``."""
+
+    card: str
+
+
+class JobOnDisk(TypedDict):
+    """Disk usage of a job's files, in bytes."""
+
+    id: str
+    name: str
+    bytes: int
+
+
+class ModelOnDisk(TypedDict):
+    """Disk usage of a base model, in bytes.
+
+    ``used``: at least one job needs it. ``shared``: it lies in a cache that other programs use, too.
+    """
+
+    name: str
+    bytes: int
+    used: NotRequired[bool]
+    shared: NotRequired[bool]
+
+
+class Disk(TypedDict):
+    """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
+
+    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
+    can be reclaimed. ``free`` is the free space on the disk.
+    """
+
+    jobs: list[JobOnDisk]
+    models: list[ModelOnDisk]
+    leftovers: int
+    database: int
+    free: int
+    unused: NotRequired[int]
+
+
+class ExportFile(TypedDict):
+    """One file of an export; ``sha256`` in hexadecimal."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class ExportProof(TypedDict):
+    """How an exported model compares with the trained one and the base: docs/contract.md#exports.
+
+    ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is the mean per token of each
+    model.
+    """
+
+    verdict: str
+    sentence: str
+    faults: list[str]
+    prompts: int
+    agreeingTokens: int
+    answerTokens: int
+    texts: int
+    tokens: int
+    firstChoices: float
+    sureChoices: NotRequired[float]
+    divergence: float
+    divergenceOfBase: float
+    loss: dict[str, float]
+    allowed: dict[str, float]
+
+
+class ExportProgress(TypedDict):
+    """Progress of an export; ``total`` is null while unknown.
+
+    ``secondsLeft`` estimates the rest of the step ``label``, if known.
+    """
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+    secondsLeft: NotRequired[float]
+
+
+class ExportFormat(TypedDict):
+    """A format for exporting a job's result, or the ``problem`` that prevents it.
+
+    ``install`` is a shell command for the backend's machine that installs what is missing.
+    """
+
+    format: str
+    problem: NotRequired[str]
+    install: NotRequired[str]
+
+
+class Export(TypedDict):
+    """A job's result in a format for other programs.
+
+    ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
+    ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
+
+    An export waits for training to end. ``files`` and ``bytes`` are present from ``verifying`` on, ``proof``
+    once it is ``completed``, and ``error`` if it ``failed``. ``step`` is a checkpoint's, absent for the final
+    adapter.
+    """
+
+    id: str
+    format: str
+    state: Literal["waiting", "running", "verifying", "completed", "failed"]
+    createdAt: str
+    step: NotRequired[int]
+    quantization: NotRequired[str]
+    strength: NotRequired[float]
+    progress: NotRequired[ExportProgress]
+    error: NotRequired[str]
+    bytes: NotRequired[int]
+    files: NotRequired[list[ExportFile]]
+    proof: NotRequired[ExportProof]

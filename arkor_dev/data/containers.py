@@ -45,6 +45,10 @@ class Container(Protocol):
         """Close the file."""
 
 
+class SlowError(DataError):
+    """Reading takes longer than it may."""
+
+
 class TooLargeError(DataError):
     """The file exceeds the size limit."""
 

@@ -13,7 +13,7 @@ from arkor_dev.contract.regular_files import open_regular
 from .forms import COLUMNS
 from .json_lines import BYTE_ORDER_MARK, JsonLines
 from .json_list import JsonRows
-from .parquet import Parquet
+from .parquet import SECONDS, Parquet
 from .rows import DataError
 from .table import Table
 
@@ -47,13 +47,18 @@ def is_parquet(path: Path) -> bool:
 
 
 def open_container(
-    path: Path, limit: int, restarts: Restarts | None = None, mapped: Collection[str] = ()
+    path: Path,
+    limit: int,
+    restarts: Restarts | None = None,
+    mapped: Collection[str] = (),
+    seconds: float = SECONDS,
 ) -> tuple[Container, bool]:
     """Open the file in its format; return it, and whether gzip has packed it. Raises DataError, and OSError.
 
     Beyond ``limit`` unpacked bytes, reading ends with a TooLargeError. For a gzip file, points where
     unpacking can restart are stored in ``restarts``; pass the same object when opening it again. ``mapped``
-    are the columns requested by name, or by number in a table whose first line names none.
+    are the columns requested by name, or by number in a table whose first line names none. An answer of the
+    process that reads Parquet may take ``seconds``.
     """
     file: BinaryIO = open_regular(path)
     try:
@@ -65,7 +70,7 @@ def open_container(
             head = file.read(HEAD)
         file.seek(0)
         name = path.name.removesuffix(".gz").lower()
-        return _container(file, head, name, limit, mapped, packed=packed), packed
+        return _container(file, head, name, limit, mapped, seconds, packed=packed), packed
     except BaseException:
         file.close()
         raise
@@ -175,12 +180,19 @@ class _Unpacked(io.RawIOBase):
 
 
 def _container(
-    file: BinaryIO, head: bytes, name: str, limit: int, mapped: Collection[str], *, packed: bool
+    file: BinaryIO,
+    head: bytes,
+    name: str,
+    limit: int,
+    mapped: Collection[str],
+    seconds: float,
+    *,
+    packed: bool,
 ) -> Container:
     if head.startswith(PARQUET):
         if packed:
             raise DataError("is a Parquet file inside gzip; unpack it, since Parquet packs its own")
-        return Parquet(file)
+        return Parquet(file, seconds)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("is written in UTF-16; save the file as UTF-8")
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 
-from .containers import Record, too_long
+from .containers import Record, SlowError, too_long
 from .json_text import parsed
 from .rows import MAX_ROW, DataError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_AT_ONCE: Final = 256
 """Most rows per answer; the first answer has one row, in case only one is needed."""
 SECONDS: Final = 60.0
-"""How long an answer may take."""
+"""How long an answer may take, unless a person waits for it."""
 PASSED: Final = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
@@ -36,8 +36,8 @@ class Parquet:
     unit = "row"
     words = "Parquet"
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, seconds: float = SECONDS) -> None:
+        self._file, self._seconds = file, seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = b""
 
@@ -75,7 +75,7 @@ class Parquet:
         assert process.stdin
         assert process.stdout
         found: list[bytes] = []
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + self._seconds
         try:
             process.stdin.write(b"%d %d\n" % (first, count))
             process.stdin.flush()
@@ -93,7 +93,9 @@ class Parquet:
             ) from None
         except TimeoutError:
             self._end()
-            raise DataError(f"reading row {first + len(found) + 1} takes longer than {SECONDS:g} s") from None
+            raise SlowError(
+                f"reading row {first + len(found) + 1} takes longer than {self._seconds:g} s"
+            ) from None
         return found
 
     def _line(self, until: float) -> bytes:

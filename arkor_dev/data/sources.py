@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,8 +35,11 @@ def parts_of(source: DatasetSource) -> list[DatasetSource]:
     return source["sources"] if source["type"] == "list" else [source]
 
 
-def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
-    """Return every file of a source of type ``file``, sorted by name. Raises SourceError."""
+def files_of(source: DatasetSource, project: Path, number: int = 0) -> list[DataFile]:
+    """Return every file of a source of type ``file``, sorted by name. Raises SourceError.
+
+    ``number`` is that of the source in its data set, from 0.
+    """
     root = project.resolve()
     return [
         DataFile(
@@ -44,6 +48,8 @@ def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
             source.get("form"),
             source.get("columns") or {},
             source.get("group"),
+            exclude=frozenset(source.get("exclude") or ()),
+            source=number,
         )
         for path in inside(project, source["path"])
     ]
@@ -54,8 +60,12 @@ def every_file(
 ) -> list[DataFile]:
     """Return every file of a source of any type; ``fetch`` downloads one from outside the project."""
     files: list[DataFile] = []
-    for part in parts_of(source):
-        files += files_of(part, project) if part["type"] == "file" else [fetch(part)]
+    for number, part in enumerate(parts_of(source)):
+        if part["type"] == "file":
+            files += files_of(part, project, number)
+        else:
+            entries = frozenset(part.get("exclude") or ())
+            files.append(replace(fetch(part), exclude=entries, source=number))
     return files
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from arkor_dev.contract.events import STREAM_CONNECTED, STREAM_RECONNECTING
-from arkor_dev.core.memory import give_back
+from arkor_dev.core.process import give_back
 
 from .feed import Feed, OpenEvents, Sleep
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import events
-from arkor_dev.contract.run_shapes import NON_FINITE
+from arkor_dev.contract.shapes import NON_FINITE
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.notify import load_notify
 

@@ -84,9 +84,9 @@ async def check_in_child(project: Path, trainer: str) -> DataCheck:
 
 def _files(source: DatasetSource, project: Path, left_out: list[str]) -> list[DataFile]:
     files: list[DataFile] = []
-    for part in parts_of(source):
+    for number, part in enumerate(parts_of(source)):
         if part["type"] == "file":
-            files += files_of(part, project)
+            files += files_of(part, project, number)
         else:
             left_out.append(
                 f"{part.get('name') or part.get('url')}: it is remote, and only files are checked."

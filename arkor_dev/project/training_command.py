@@ -67,7 +67,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(
             "`arkor start` has no option for a dry run: set `dryRun: true` in the trainer's code."
         )
-    # "./" keeps a name that begins with a dash from being read as an option.
+    # "./" keeps a name that starts with a dash from being read as an option.
     argv = [found, "start", *([f"./{file}"] if file else [])]
     key = f"file {file}" if file else "file"
     return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)

@@ -16,7 +16,7 @@ from .toml.problems import FILE
 from .toml.values import written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import SettingsWritten
@@ -88,6 +88,35 @@ def set_columns(
         revision,
         lambda text: _with_dataset(
             project, text, trainer, lambda index: edit.set_columns(text, index, part, columns), by_hand
+        ),
+        preview=preview,
+    )
+
+
+def set_excluded(
+    project: Path,
+    trainer: str,
+    revision: str,
+    part: int,
+    entries: Sequence[str],
+    *,
+    excluded: bool,
+    preview: bool,
+) -> SettingsWritten:
+    """Exclude rows of a trainer's data, or include them again, as `write_settings` writes settings.
+
+    ``entries`` are those of `arkor_dev.data.exclusions`; ``part`` is the number of the source, from 0.
+    """
+    by_hand = f"Edit exclude by hand, in the table of the data set: {', '.join(map(written, entries))}"
+    return _write(
+        project,
+        revision,
+        lambda text: _with_dataset(
+            project,
+            text,
+            trainer,
+            lambda index: edit.set_excluded(text, index, part, entries, excluded=excluded),
+            by_hand,
         ),
         preview=preview,
     )

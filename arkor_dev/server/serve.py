@@ -17,7 +17,7 @@ from aiohttp import web
 from arkor_dev.contract.errors import InternalError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.descriptors import connections_at_most
+from arkor_dev.core.process import connections_at_most
 from arkor_dev.core.settings import DEFAULT_PORT, PORT_TRIES
 from arkor_dev.server.security.http_protocol import protocol_factory
 from arkor_dev.server.security.listener import Listener

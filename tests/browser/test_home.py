@@ -64,7 +64,7 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
         await expect(page.get_by_role("switch", name="Quick test")).not_to_be_checked()
         docs = page.get_by_role("link", name="Arkor documentation")
         await expect(docs).to_have_attribute("href", "https://docs.arkor.ai")
-        await page.locator(".home-choice").get_by_text("second").click()
+        await page.locator(".home-head").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.locator(".home-facts")).to_contain_text("LoRA rank 16")
         await expect(page.locator(".home-facts")).to_contain_text("3 epochs")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from arkor_dev.cli.main import _parser
+from arkor_dev.cli.main import parser
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port
 from tests.support.documented import ROOT, Command, documented
@@ -98,7 +98,7 @@ def test_every_command_is_run_or_says_why_not() -> None:
         if script := re.match(r"\./(scripts/[\w-]+)", text):
             assert os.access(ROOT / script[1], os.X_OK), text
         if why and text.startswith("arkor-dev "):
-            _parser().parse(shlex.split(text.replace("M", "2").replace("…", "merged"))[1:])
+            parser().parse(shlex.split(text.replace("M", "2").replace("…", "merged"))[1:])
     unused = [
         pattern for pattern in NOT_RUN if not any(re.search(pattern, command.text) for command in found)
     ]

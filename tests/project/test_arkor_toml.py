@@ -548,8 +548,9 @@ def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.Monkey
     assert "flaw" not in load_trainers(project)[0]
 
 
-def test_a_parquet_file_is_not_opened_by_studio(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its library takes 60 MB, and is no place for a file of whoever."""
+def test_a_parquet_file_is_left_to_the_job_without_its_library(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (project / "data.jsonl").write_bytes(b"PAR1 and more")
     (trainer,) = load_trainers(write(project, SMALL))

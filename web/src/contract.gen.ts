@@ -20,7 +20,7 @@ export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed"
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
-/** Source of the rows; only the local backend knows `file` (or a folder) and `list`. */
+/** Where the rows come from; `file` (or a folder) and `list` are known to the local backend only. */
 export interface DatasetSource {
   type: "huggingface" | "blob" | "file" | "list";
   name?: string;
@@ -33,6 +33,7 @@ export interface DatasetSource {
   form?: string;
   columns?: Record<string, string>;
   group?: string;
+  exclude?: string[];
 }
 
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
@@ -155,7 +156,7 @@ export interface JobConfig {
   fp16?: boolean;
   /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
-  /** Random seed. The same seed on the same machine gives the same adapter. */
+  /** Random seed. The same seed on the same processor gives the same adapter, on a GPU almost. */
   seed?: number;
   /** Separate random seed for the order of the rows. */
   dataSeed?: number;
@@ -336,10 +337,17 @@ export interface SettingsWritten {
   revision: string;
 }
 
-/** `GET /api/capabilities`: the backend's optional features. */
+/** `GET /api/capabilities`: the optional features that the backend names. */
 export interface Capabilities {
   features: string[];
   baseModels?: string[];
+  methods?: TrainingMethod[];
+}
+
+/** A training method: its `name` in a config, and its `label` for a person. */
+export interface TrainingMethod {
+  name: string;
+  label: string;
 }
 
 /** `POST /api/train`. An outdated `revision` starts nothing (409). */
@@ -367,6 +375,390 @@ export interface TrainingRun {
   state: "running" | "stopping" | "ended";
   exitCode: number | null;
   jobId: string | null;
+}
+
+export const NON_FINITE = "non-finite";
+
+export const DIVERGING = "diverging";
+
+/** Step and reason of a pause; the fields are those of `training.paused`. */
+export interface JobPause {
+  step: number;
+  reason: string;
+  message?: string;
+  needs?: number;
+}
+
+/** The checkpoint from which a job started: after `step` of another job, which may be deleted by now. */
+export interface JobParent {
+  jobId: string;
+  step: number;
+  name?: string;
+}
+
+/** `POST /v1/jobs/:id/resume`; `force` accepts changed data or a changed model. */
+export interface ResumeRequest {
+  force?: boolean;
+  on?: string;
+  workers?: number;
+}
+
+/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; exactly one of the two. */
+export interface ExtendRequest {
+  maxSteps?: number;
+  numTrainEpochs?: number;
+  schedule?: "continue" | "restart";
+  force?: boolean;
+}
+
+/** Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better. */
+export interface EvaluationDifference {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+/** Statistics of a model's answers: mean length in `tokens`, and shares truncated, repetitive and refusing. */
+export interface AnswerRates {
+  tokens: number;
+  truncated: number;
+  repeating: number;
+  refusing: number;
+}
+
+/** Greedy answers of base and adapter to `count` general questions, of at most `longest` tokens. */
+export interface EvaluationAnswers {
+  count: number;
+  longest: number;
+  base: AnswerRates;
+  adapter: AnswerRates;
+  sentence: string;
+}
+
+/** Base and adapter on one set of `rows`. */
+export interface EvaluationPart {
+  name: string;
+  rows: number;
+  base: number;
+  adapter: number;
+  difference: EvaluationDifference;
+  confidence: number;
+  verdict: string;
+  sentence: string;
+  rowsToSettle?: number;
+  of?: number;
+  metric?: string;
+  answers?: EvaluationAnswers;
+  measure?: EvaluationMeasure;
+}
+
+/** What base and adapter are measured by: its `label` for a person, and the `unit` of its values. */
+export interface EvaluationMeasure {
+  label: string;
+  unit: string;
+}
+
+/** How the held-out rows were separated from the training rows. */
+export interface EvaluationSplit {
+  rows: number;
+  groups: number;
+  column?: string;
+  leftOut?: number;
+  trainedOn?: number;
+  notCompared?: boolean;
+  sentence: string;
+}
+
+/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
+export interface Evaluation {
+  verdict: string;
+  sentence: string;
+  margin?: number;
+  noiseFloor?: number;
+  split?: EvaluationSplit;
+  heldOut?: EvaluationPart;
+  general?: EvaluationPart;
+  sets?: EvaluationPart[];
+  bestStep?: number;
+  bestSentence?: string;
+  bestVerdict?: string;
+  bestKept?: boolean;
+  step?: number;
+  data?: string;
+  seconds?: number;
+}
+
+/** One held-out row: its mean losses per token over `tokens` learned tokens, its prompt and wanted answer. */
+export interface EvaluationRow {
+  row: number;
+  where?: string;
+  group?: number;
+  tokens: number;
+  base: number;
+  adapter: number;
+  question: string;
+  wanted: string;
+  messages?: ChatMessage[];
+}
+
+/** Answers of base and adapter to a general question; a truncated answer is marked. */
+export interface EvaluationAnswer {
+  question: string;
+  base: string;
+  adapter: string;
+}
+
+/** `GET /v1/jobs/:id/evaluation`; of very many rows, those that changed most. */
+export interface EvaluationResult {
+  evaluation: Evaluation;
+  rows: EvaluationRow[];
+  answers?: EvaluationAnswer[];
+}
+
+/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
+export interface EvaluationComparison {
+  comparison: EvaluationPart;
+}
+
+/** Progress of an evaluation; `total` is null while unknown. */
+export interface EvaluationProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** A requested evaluation that is not done: waiting for training to end, running, or failed. */
+export interface JobEvaluating {
+  state: "waiting" | "running" | "failed";
+  step?: number;
+  data?: string;
+  progress?: EvaluationProgress;
+  error?: string;
+}
+
+/** `POST /v1/jobs/:id/votes`: a blind preference between two answers. */
+export interface Ballot {
+  voter: string;
+  one: string;
+  other: string;
+  choice: "one" | "other" | "tie";
+  left: "one" | "other";
+  question: string;
+}
+
+/** A stored ballot; `at` is ISO 8601 in UTC. */
+export interface Vote extends Ballot {
+  id: string;
+  at: string;
+}
+
+/** `GET /v1/jobs/:id/votes`, in chronological order. */
+export interface Votes {
+  votes: Vote[];
+}
+
+/** Memory of the training process or its device, in bytes; null if the system does not report it. */
+export interface ForecastMemory {
+  name?: string;
+  peakBytes: number;
+  freeBytes: number | null;
+  totalBytes: number | null;
+}
+
+/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is their peak. */
+export interface ForecastFix {
+  settings: Record<string, unknown>;
+  words: string;
+  peakBytes?: number;
+}
+
+/** Progress of a measurement; `total` is null while unknown. */
+export interface ForecastProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** Estimated time and memory of a job: docs/contract.md#forecasts. */
+export interface Forecast {
+  id?: string;
+  state?: "measured" | "measuring" | "waiting" | "failed";
+  progress?: ForecastProgress;
+  error?: string;
+  seconds?: number;
+  loadingSeconds?: number;
+  trainingSeconds?: number;
+  evaluationSeconds?: number;
+  savingSeconds?: number;
+  samplesSeconds?: number;
+  steps?: number;
+  memory?: ForecastMemory;
+  device?: ForecastMemory;
+  rows?: number;
+  lookedAtRows?: number;
+  cutRows?: number;
+  tokens?: number;
+  learnedTokens?: number;
+  diskBytes?: number;
+  freeDiskBytes?: number | null;
+  checkpoints?: number;
+  fits?: boolean;
+  fixes?: ForecastFix[];
+}
+
+/** What a deployment serves. */
+export interface DeploymentTarget {
+  kind: "adapter" | "base_model";
+  adapter?: AdapterRef;
+  baseModel?: string;
+}
+
+/** What computes answers: a library, the precision of its weights, and a short name for both. */
+export interface AnsweredBy {
+  engine: string;
+  precision: string;
+  weights?: string;
+  why?: string;
+}
+
+/** An OpenAI-compatible endpoint. */
+export interface Deployment {
+  id: string;
+  slug: string;
+  orgId: string;
+  projectId: string;
+  target: DeploymentTarget;
+  authMode: "none" | "fixed_api_key";
+  urlFormat: string;
+  enabled: boolean;
+  customDomain?: string | null;
+  runRetentionMode?: string | null;
+  runRetentionDays?: number | null;
+  createdAt: string;
+  updatedAt: string;
+  engine?: "auto" | "exact" | "llama.cpp";
+  answeredBy?: AnsweredBy | null;
+  trouble?: string;
+}
+
+/** An API key of a deployment; `plaintext` is only in the response to its creation. */
+export interface DeploymentKey {
+  id: string;
+  label: string;
+  prefix: string;
+  enabled: boolean;
+  createdAt: string;
+  lastUsedAt: string | null;
+  plaintext?: string;
+}
+
+/** `PATCH /v1/jobs/:id`: any of a job's details. `notes` is Markdown. Feature `edit`. */
+export interface JobChanges {
+  name?: string;
+  notes?: string;
+  tags?: string[];
+  starred?: boolean;
+}
+
+/** The waiting jobs, next one first; while `held`, none of them starts. Feature `queue`. */
+export interface Queue {
+  held: boolean;
+  order: string[];
+}
+
+/** `PATCH /v1/queue`: jobs missing from `order` keep their order behind the listed ones. */
+export interface QueueChanges {
+  order?: string[];
+  held?: boolean;
+}
+
+/** `GET /v1/jobs/:id/card`: the model card (`README.md`) of a job's result. Feature `card`. */
+export interface ModelCard {
+  card: string;
+}
+
+/** Disk usage of a job's files, in bytes. */
+export interface JobOnDisk {
+  id: string;
+  name: string;
+  bytes: number;
+}
+
+/** Disk usage of a base model, in bytes. */
+export interface ModelOnDisk {
+  name: string;
+  bytes: number;
+  used?: boolean;
+  shared?: boolean;
+}
+
+/** `GET /v1/disk`, in bytes: usage of each job and base model. Feature `delete`. */
+export interface Disk {
+  jobs: JobOnDisk[];
+  models: ModelOnDisk[];
+  leftovers: number;
+  database: number;
+  free: number;
+  unused?: number;
+}
+
+/** One file of an export; `sha256` in hexadecimal. */
+export interface ExportFile {
+  name: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** How an exported model compares with the trained one and the base: docs/contract.md#exports. */
+export interface ExportProof {
+  verdict: string;
+  sentence: string;
+  faults: string[];
+  prompts: number;
+  agreeingTokens: number;
+  answerTokens: number;
+  texts: number;
+  tokens: number;
+  firstChoices: number;
+  sureChoices?: number;
+  divergence: number;
+  divergenceOfBase: number;
+  loss: Record<string, number>;
+  allowed: Record<string, number>;
+}
+
+/** Progress of an export; `total` is null while unknown. */
+export interface ExportProgress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+  secondsLeft?: number;
+}
+
+/** A format for exporting a job's result, or the `problem` that prevents it. */
+export interface ExportFormat {
+  format: string;
+  problem?: string;
+  install?: string;
+}
+
+/** A job's result in a format for other programs. */
+export interface Export {
+  id: string;
+  format: string;
+  state: "waiting" | "running" | "verifying" | "completed" | "failed";
+  createdAt: string;
+  step?: number;
+  quantization?: string;
+  strength?: number;
+  progress?: ExportProgress;
+  error?: string;
+  bytes?: number;
+  files?: ExportFile[];
+  proof?: ExportProof;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -609,209 +1001,6 @@ export interface ChatError {
   error: string;
 }
 
-/** Memory of the training process or its device, in bytes; null if the system does not report it. */
-export interface ForecastMemory {
-  name?: string;
-  peakBytes: number;
-  freeBytes: number | null;
-  totalBytes: number | null;
-}
-
-/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is their peak. */
-export interface ForecastFix {
-  settings: Record<string, unknown>;
-  words: string;
-  peakBytes?: number;
-}
-
-/** Progress of a measurement; `total` is null while unknown. */
-export interface ForecastProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
-/** Estimated time and memory of a job: docs/contract.md#forecasts. */
-export interface Forecast {
-  id?: string;
-  state?: "measured" | "measuring" | "waiting" | "failed";
-  progress?: ForecastProgress;
-  error?: string;
-  seconds?: number;
-  loadingSeconds?: number;
-  trainingSeconds?: number;
-  evaluationSeconds?: number;
-  savingSeconds?: number;
-  samplesSeconds?: number;
-  steps?: number;
-  memory?: ForecastMemory;
-  device?: ForecastMemory;
-  rows?: number;
-  lookedAtRows?: number;
-  cutRows?: number;
-  tokens?: number;
-  learnedTokens?: number;
-  diskBytes?: number;
-  freeDiskBytes?: number | null;
-  checkpoints?: number;
-  fits?: boolean;
-  fixes?: ForecastFix[];
-}
-
-/** What a deployment serves. */
-export interface DeploymentTarget {
-  kind: "adapter" | "base_model";
-  adapter?: AdapterRef;
-  baseModel?: string;
-}
-
-/** What computes answers: a library, the precision of its weights, and a short name for both. */
-export interface AnsweredBy {
-  engine: string;
-  precision: string;
-  weights?: string;
-  why?: string;
-}
-
-/** An OpenAI-compatible endpoint. */
-export interface Deployment {
-  id: string;
-  slug: string;
-  orgId: string;
-  projectId: string;
-  target: DeploymentTarget;
-  authMode: "none" | "fixed_api_key";
-  urlFormat: string;
-  enabled: boolean;
-  customDomain?: string | null;
-  runRetentionMode?: string | null;
-  runRetentionDays?: number | null;
-  createdAt: string;
-  updatedAt: string;
-  engine?: "auto" | "exact" | "llama.cpp";
-  answeredBy?: AnsweredBy | null;
-  trouble?: string;
-}
-
-/** An API key of a deployment; `plaintext` is only in the response to its creation. */
-export interface DeploymentKey {
-  id: string;
-  label: string;
-  prefix: string;
-  enabled: boolean;
-  createdAt: string;
-  lastUsedAt: string | null;
-  plaintext?: string;
-}
-
-/** `PATCH /v1/jobs/:id`: any of a job's details. `notes` is Markdown. Feature `edit`. */
-export interface JobChanges {
-  name?: string;
-  notes?: string;
-  tags?: string[];
-  starred?: boolean;
-}
-
-/** The waiting jobs, next one first; while `held`, none of them starts. Feature `queue`. */
-export interface Queue {
-  held: boolean;
-  order: string[];
-}
-
-/** `PATCH /v1/queue`: jobs missing from `order` keep their order behind the listed ones. */
-export interface QueueChanges {
-  order?: string[];
-  held?: boolean;
-}
-
-/** `GET /v1/jobs/:id/card`: the model card (`README.md`) of a job's result. Feature `card`. */
-export interface ModelCard {
-  card: string;
-}
-
-/** Disk usage of a job's files, in bytes. */
-export interface JobOnDisk {
-  id: string;
-  name: string;
-  bytes: number;
-}
-
-/** Disk usage of a base model, in bytes. */
-export interface ModelOnDisk {
-  name: string;
-  bytes: number;
-  used?: boolean;
-  shared?: boolean;
-}
-
-/** `GET /v1/disk`, in bytes: usage of each job and base model. Feature `delete`. */
-export interface Disk {
-  jobs: JobOnDisk[];
-  models: ModelOnDisk[];
-  leftovers: number;
-  database: number;
-  free: number;
-  unused?: number;
-}
-
-/** One file of an export; `sha256` in hexadecimal. */
-export interface ExportFile {
-  name: string;
-  bytes: number;
-  sha256: string;
-}
-
-/** How an exported model compares with the trained one and the base: docs/contract.md#exports. */
-export interface ExportProof {
-  verdict: string;
-  sentence: string;
-  faults: string[];
-  prompts: number;
-  agreeingTokens: number;
-  answerTokens: number;
-  texts: number;
-  tokens: number;
-  firstChoices: number;
-  sureChoices?: number;
-  divergence: number;
-  divergenceOfBase: number;
-  loss: Record<string, number>;
-  allowed: Record<string, number>;
-}
-
-/** Progress of an export; `total` is null while unknown. */
-export interface ExportProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-  secondsLeft?: number;
-}
-
-/** A format for exporting a job's result, or the `problem` that prevents it. */
-export interface ExportFormat {
-  format: string;
-  problem?: string;
-  install?: string;
-}
-
-/** A job's result in a format for other programs. */
-export interface Export {
-  id: string;
-  format: string;
-  state: "waiting" | "running" | "verifying" | "completed" | "failed";
-  createdAt: string;
-  step?: number;
-  quantization?: string;
-  strength?: number;
-  progress?: ExportProgress;
-  error?: string;
-  bytes?: number;
-  files?: ExportFile[];
-  proof?: ExportProof;
-}
-
 /** A row of a finding: its number from 1, its location for a person, and an excerpt. */
 export interface FindingRow {
   row: number;
@@ -852,7 +1041,7 @@ export interface Preparation {
   unit: string;
 }
 
-/** A data set as a trainer's model sees it, with reading progress. */
+/** A data set as a trainer's model sees it, and how far it has been read. */
 export interface DatasetView {
   id: string;
   state: "opening" | "reading" | "ready" | "changed" | "failed";
@@ -864,6 +1053,7 @@ export interface DatasetView {
   rows: number | null;
   indexed: number;
   read: number;
+  excluded: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -890,6 +1080,14 @@ export interface DatasetRow {
   length: number;
   learned: number;
   error?: string;
+  excluded?: boolean;
+}
+
+/** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
+export interface RowExclusion {
+  source: number;
+  entry: string;
+  excluded: boolean;
 }
 
 /** A run of consecutive tokens with equal properties: `role` is a message's, or `template`. */
@@ -913,6 +1111,7 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  exclusion?: RowExclusion;
   error?: string;
   raw?: string;
 }
@@ -955,179 +1154,11 @@ export interface CorrectionAdded {
   undo: string;
 }
 
-export const NON_FINITE = "non-finite";
+export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";
 
-export const DIVERGING = "diverging";
+export const WRONG_KEY = "invalid_api_key";
 
-/** Step and reason of a pause; the fields are those of `training.paused`. */
-export interface JobPause {
-  step: number;
-  reason: string;
-  message?: string;
-  needs?: number;
-}
-
-/** The checkpoint from which a job started: after `step` of another job, which may be deleted by now. */
-export interface JobParent {
-  jobId: string;
-  step: number;
-  name?: string;
-}
-
-/** `POST /v1/jobs/:id/resume`; `force` accepts changed data or a changed model. */
-export interface ResumeRequest {
-  force?: boolean;
-  on?: string;
-  workers?: number;
-}
-
-/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; exactly one of the two. */
-export interface ExtendRequest {
-  maxSteps?: number;
-  numTrainEpochs?: number;
-  schedule?: "continue" | "restart";
-  force?: boolean;
-}
-
-/** Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better. */
-export interface EvaluationDifference {
-  mean: number;
-  low: number;
-  high: number;
-}
-
-/** Statistics of a model's answers: mean length in `tokens`, and shares truncated, repetitive and refusing. */
-export interface AnswerRates {
-  tokens: number;
-  truncated: number;
-  repeating: number;
-  refusing: number;
-}
-
-/** Greedy answers of base and adapter to `count` general questions, of at most `longest` tokens. */
-export interface EvaluationAnswers {
-  count: number;
-  longest: number;
-  base: AnswerRates;
-  adapter: AnswerRates;
-  sentence: string;
-}
-
-/** Base and adapter compared on one set of `rows`. */
-export interface EvaluationPart {
-  name: string;
-  rows: number;
-  base: number;
-  adapter: number;
-  difference: EvaluationDifference;
-  confidence: number;
-  verdict: string;
-  sentence: string;
-  rowsToSettle?: number;
-  of?: number;
-  metric?: string;
-  answers?: EvaluationAnswers;
-}
-
-/** How the held-out rows were separated from the training rows. */
-export interface EvaluationSplit {
-  rows: number;
-  groups: number;
-  column?: string;
-  leftOut?: number;
-  trainedOn?: number;
-  notCompared?: boolean;
-  sentence: string;
-}
-
-/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
-export interface Evaluation {
-  verdict: string;
-  sentence: string;
-  margin?: number;
-  noiseFloor?: number;
-  split?: EvaluationSplit;
-  heldOut?: EvaluationPart;
-  general?: EvaluationPart;
-  sets?: EvaluationPart[];
-  bestStep?: number;
-  bestSentence?: string;
-  bestVerdict?: string;
-  bestKept?: boolean;
-  step?: number;
-  data?: string;
-  seconds?: number;
-}
-
-/** One held-out row: its mean losses per token over `tokens` learned tokens, its prompt and wanted answer. */
-export interface EvaluationRow {
-  row: number;
-  where?: string;
-  group?: number;
-  tokens: number;
-  base: number;
-  adapter: number;
-  question: string;
-  wanted: string;
-  messages?: ChatMessage[];
-}
-
-/** Answers of base and adapter to a general question; a truncated answer is marked. */
-export interface EvaluationAnswer {
-  question: string;
-  base: string;
-  adapter: string;
-}
-
-/** `GET /v1/jobs/:id/evaluation`; of very many rows, those that changed most. */
-export interface EvaluationResult {
-  evaluation: Evaluation;
-  rows: EvaluationRow[];
-  answers?: EvaluationAnswer[];
-}
-
-/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
-export interface EvaluationComparison {
-  comparison: EvaluationPart;
-}
-
-/** Progress of an evaluation; `total` is null while unknown. */
-export interface EvaluationProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
-/** A requested evaluation that is not done: waiting for training to end, running, or failed. */
-export interface JobEvaluating {
-  state: "waiting" | "running" | "failed";
-  step?: number;
-  data?: string;
-  progress?: EvaluationProgress;
-  error?: string;
-}
-
-/** `POST /v1/jobs/:id/votes`: a blind preference between two answers. */
-export interface Ballot {
-  voter: string;
-  one: string;
-  other: string;
-  choice: "one" | "other" | "tie";
-  left: "one" | "other";
-  question: string;
-}
-
-/** A stored ballot; `at` is ISO 8601 in UTC. */
-export interface Vote extends Ballot {
-  id: string;
-  at: string;
-}
-
-/** `GET /v1/jobs/:id/votes`, in chronological order. */
-export interface Votes {
-  votes: Vote[];
-}
+export const UNAVAILABLE_TARGET = "target_unavailable";
 
 /** One request to a deployment. Times are seconds since its arrival; `at` is ISO 8601 in UTC. */
 export interface EndpointRequest {
@@ -1164,6 +1195,16 @@ export interface EndpointRequests {
   totals: EndpointTotals;
   more: boolean;
 }
+
+export const AUTO = "auto";
+
+export const HERE = "here";
+
+export const CLUSTER = "cluster";
+
+export const INSECURE = "insecureCluster";
+
+export const STORAGE = "storage";
 
 /** The cluster of a launch's jobs (`GET /api/cluster`), not contacted; null without one. */
 export interface NamedCluster {

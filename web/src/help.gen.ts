@@ -53,7 +53,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["bf16", "Compute in bfloat16, skipping the measurement; false disables it."],
   ["fp16", "Compute in float16 with loss scaling, for GPUs without bfloat16."],
   ["gradientCheckpointing", "Recompute activations in the backward pass: much less memory, about a third more time."],
-  ["seed", "Random seed. The same seed on the same machine gives the same adapter."],
+  ["seed", "Random seed. The same seed on the same processor gives the same adapter, on a GPU almost."],
   ["dataSeed", "Separate random seed for the order of the rows."],
   ["neftuneNoiseAlpha", "Adds noise to the embeddings during training (NEFTune), against overfitting; 5 is common."],
   ["reportTo", "Where else to log metrics: tensorboard, trackio, wandb, mlflow."],

@@ -2,35 +2,15 @@
 import { computed, signal } from "@preact/signals";
 import { restorePosition } from "./lib/scroll-restoration";
 
-export type PageName =
-  | "home"
-  | "data"
-  | "jobs"
-  | "job"
-  | "compare"
-  | "blind"
-  | "playground"
-  | "endpoints"
-  | "missing";
-
 interface Route {
-  page: PageName;
+  /** The page's name in the registry, if there is such a page. */
+  page: string;
   /** The job's id on the job page, else empty. */
   id: string;
   query: URLSearchParams;
   /** The path only, such as `/jobs/abc`. */
   path: string;
 }
-
-const PAGES: ReadonlyMap<string, PageName> = new Map([
-  ["", "home"],
-  ["data", "data"],
-  ["jobs", "jobs"],
-  ["compare", "compare"],
-  ["blind", "blind"],
-  ["playground", "playground"],
-  ["endpoints", "endpoints"],
-]);
 
 export function parseRoute(hash: string): Route {
   const text = hash.replace(/^#/, "") || "/";
@@ -39,19 +19,19 @@ export function parseRoute(hash: string): Route {
   const query = new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1));
   const parts = path.split("/").filter(Boolean);
   if (parts.length === 2 && parts[0] === "jobs")
-    return { page: "job", id: decoded(parts[1] ?? ""), query, path };
+    return { page: "jobs/", id: decoded(parts[1] ?? ""), query, path };
   // Links of `arkor dev`, the other Studio for the same projects, converted to this one's form.
   if (parts.length === 2 && parts[0] === "endpoints") {
     query.set("id", decoded(parts[1] ?? ""));
     return { page: "endpoints", id: "", query, path: "/endpoints" };
   }
-  const page = parts.length <= 1 ? PAGES.get(parts[0] ?? "") : undefined;
+  const page = parts.length <= 1 ? (parts[0] ?? "home") : "missing";
   if (page === "playground" && query.has("adapter")) {
     const job = query.get("adapter")?.trim();
     query.delete("adapter");
     if (job) query.set("job", job);
   }
-  return { page: page ?? "missing", id: "", query, path };
+  return { page, id: "", query, path };
 }
 
 function decoded(part: string): string {

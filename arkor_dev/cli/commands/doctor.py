@@ -21,6 +21,7 @@ from arkor_dev.backend.client import Backend, ProjectCalls, sign_in_config
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.extras import install_command
+from arkor_dev.contract.gpus import amd_gpus, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
@@ -61,7 +62,7 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Print every check; return 1 if one failed, else 0."""
     checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
     if settings.local:
-        checks += [_extra(), *_cluster(settings), *_folders(settings)]
+        checks += [_extra(), *_gpu(), *_cluster(settings), *_folders(settings)]
     else:
         checks += [*await _managed(settings)]
     healthy = all(check.status != "fail" for check in checks)
@@ -161,6 +162,19 @@ def _extra() -> Check:
         text, way_out = found
         return Check("Local extra", "warn", f"{versions}. {text}", way_out)
     return Check("Local extra", "ok", versions)
+
+
+def _gpu() -> Iterator[Check]:
+    """The GPU, where there is one; without torch nothing is said."""
+    if (kind := torch_build()) is None:
+        return
+    if found := idle_gpu(kind):
+        name, needed = found
+        text = f"{name} is there, but the installed PyTorch cannot use it: training runs on the processor."
+        yield Check("GPU", "warn", text, f"Install {needed}: https://pytorch.org/get-started/locally")
+    for gpu in nvidia_gpus() if kind == "cuda" else amd_gpus() if kind == "rocm" else ():
+        room = f", {gpu.free / 1e9:.1f} of {gpu.total / 1e9:.1f} GB free" if gpu.free and gpu.total else ""
+        yield Check("GPU", "ok", f"{gpu.name}{room}.")
 
 
 def _cluster(settings: Settings) -> Iterator[Check]:

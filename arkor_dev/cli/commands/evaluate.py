@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,8 @@ from .jobs import choose_job, jobs_of, require_sign_in
 from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
@@ -26,58 +27,48 @@ SHOWN: Final = 3
 TEXT: Final = 72
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The requested evaluation: the checkpoint of ``step`` or the final adapter, on the file ``data``.
+async def run_evaluate(settings: Settings, given: Namespace) -> int:
+    """Evaluate as the ``given`` options say, and print the result; the exit code.
 
-    ``against`` names a job to compare with instead of the base model. With ``seeds``, the settings of both
-    jobs are compared over their runs with different seeds.
+    Raises BadRequestError for a job that there is not, or a file outside of the project, and the backend's
+    fault.
     """
-
-    job: str | None
-    step: int | None = None
-    force: bool = False
-    data: str | None = None
-    against: str | None = None
-    seeds: bool = False
-
-
-async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> int:
-    """Run the evaluation ``asked``, print its result and return the exit code.
-
-    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
-    errors.
-    """
-    data = None if asked.data is None else path_in(settings.project, asked.data)
+    if given.settings and not given.against:
+        raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
+    data = None if given.data is None else path_in(settings.project, given.data)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         jobs = await jobs_of(backend)
-        chosen = choose_job(jobs, asked.job)
+        chosen = choose_job(jobs, given.job)
         query: dict[str, str] = {} if data is None else {"data": data}
-        if asked.step is not None:
-            query["step"] = str(asked.step)
-        if asked.against is None:
-            await _evaluate(backend, chosen, asked, data)
+        if given.checkpoint is not None:
+            query["step"] = str(given.checkpoint)
+
+        async def evaluate(job: dict[str, Any], step: int | None) -> None:
+            await _evaluate(backend, job["id"], {"step": step, "force": given.force or None, "data": data})
+
+        if given.against is None:
+            await evaluate(chosen, given.checkpoint)
         else:
-            other = choose_job(jobs, asked.against)
+            other = choose_job(jobs, given.against)
             query["against"] = other["id"]
-        if asked.seeds:
+        if given.settings:
             query["seeds"] = "true"
-        elif asked.against is not None:
+        elif given.against is not None:
             # The run itself, or an earlier command, may have measured it already.
-            if data is not None or asked.step is not None or "evaluation" not in chosen:
-                await _evaluate(backend, chosen, asked, data)
+            if data is not None or given.checkpoint is not None or "evaluation" not in chosen:
+                await evaluate(chosen, given.checkpoint)
             if data is not None or "evaluation" not in other:
-                await _evaluate(backend, other, replace(asked, step=None), data)
+                await evaluate(other, None)
         answer = await backend.get_evaluation(chosen["id"], query)
     try:
         found = json.loads(answer.body)
-        told = found["evaluation"] if asked.against is None else {"sentence": found["comparison"]["sentence"]}
+        told = found["evaluation"] if given.against is None else {"sentence": found["comparison"]["sentence"]}
         rows = found.get("rows")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
-    if as_json:
+    if given.json:
         known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
         print(json.dumps(known, indent=2))  # noqa: T201
     else:
@@ -95,24 +86,36 @@ def path_in(project: Path, file: str) -> str:
         ) from None
 
 
-async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: str | None) -> None:
+async def _evaluate(
+    backend: Backend, job_id: str, options: dict[str, object], *, quiet: bool = False
+) -> None:
     """Start the evaluation of one job's adapter and wait for the result."""
-    told = {"step": asked.step, "force": asked.force or None, "data": data}
-    wanted: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+    wanted = {name: value for name, value in options.items() if value is not None}
     try:
-        await backend.evaluate_job(job["id"], wanted)
+        await backend.evaluate_job(job_id, wanted)
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
             raise refusal.reworded(f"{refusal.text} To evaluate anyway, add --force.") from None
         raise
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
-    await _done(backend, job["id"])
+    await _done(backend, job_id, quiet=quiet)
 
 
-async def _done(backend: Backend, job_id: str) -> None:
+async def evaluated(
+    backend: Backend, job: dict[str, Any], *, step: int | None = None, data: str | None = None
+) -> dict[str, Any]:
+    """Have one job's adapter measured without printing; return the evaluation. Raises ArkorError."""
+    await _evaluate(backend, job["id"], {"step": step, "data": data}, quiet=True)
+    query = {} if step is None else {"step": str(step)}
+    answer = await backend.get_evaluation(job["id"], query | ({} if data is None else {"data": data}))
+    found: dict[str, Any] = json.loads(answer.body)["evaluation"]
+    return found
+
+
+async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
     """Wait for the evaluation, with progress on a terminal; raise its failure."""
-    with shown_progress() as show:
+    with shown_progress(quiet=quiet) as show:
         while True:
             answered = json.loads((await backend.get_job(job_id)).body)
             evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None

@@ -38,7 +38,7 @@ from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
 from arkor_dev.project.training_command import OUTDATED
 
-from .cluster.choice import need_placement, placed
+from .cluster import need_placement, placed
 from .data import lines_of
 from .jobs import jobs_of
 from .repeat import parent_of, repeated
@@ -250,7 +250,7 @@ async def _measure(backend: Backend, config: Mapping[str, object], view: PlainVi
     if "forecast" not in await features_of(backend):
         return
     with contextlib.suppress(ArkorError, ValueError, KeyError, TypeError, TimeoutError):
-        forecast = json.loads((await backend.create_forecast(config)).body)["forecast"]
+        forecast = json.loads((await backend.create_forecast({"config": config})).body)["forecast"]
         async with asyncio.timeout(FORECAST_SECONDS):
             while forecast["state"] == "measuring" or (
                 # Even on an idle machine a new request waits a moment.

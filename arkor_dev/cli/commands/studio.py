@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from arkor_dev.cli.banner import banner
 from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.contract.errors import ArkorError, InternalError
-from arkor_dev.core.descriptors import raise_limit
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.process import raise_limit
 from arkor_dev.server.app_keys import BACKEND
 from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
 from arkor_dev.server.serve import bind, serving, token_file

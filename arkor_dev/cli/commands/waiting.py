@@ -40,12 +40,15 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 @contextlib.contextmanager
-def shown_progress() -> Iterator[Callable[[str], None]]:
-    """Yield a function that replaces the last text on standard error.
+def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows words in place of the last ones on standard error.
 
-    Without a terminal, prints a line for each piece of work and repeats it at intervals. An empty text clears
-    the line.
+    Where that is no terminal, each piece of work is a line, and every so often another one. Empty words clear
+    the line. With ``quiet`` nothing is written.
     """
+    if quiet:
+        yield lambda _: None
+        return
     said, label, moment = "", "", 0.0
 
     def show(words: str) -> None:

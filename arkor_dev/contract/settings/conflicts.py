@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from . import SETTINGS, by_field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .setting import Setting
 
 ADAM: Final = ("adamw", "adamw_torch", "adamw_torch_fused")
 BETAS: Final = (*ADAM, "lion")
@@ -72,6 +74,13 @@ def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     return Conflict(field, other, text, allowed=allowed)
 
 
+def of_methods(rows: Iterable[Setting]) -> Iterator[Conflict]:
+    """Yield the conflict of each setting that only some training methods have."""
+    for row in rows:
+        if row.methods:
+            yield _only_with(row.field, "method", *row.methods)
+
+
 CONFLICTS: Final = (
     Conflict(
         "earlyStoppingThreshold",
@@ -92,6 +101,7 @@ CONFLICTS: Final = (
     _only_with("adamBeta2", "optim", *BETAS),
     _only_with("adamEpsilon", "optim", *EPSILON),
     *(_adapters(row.field) for row in SETTINGS if row.table == "lora"),
+    *of_methods(SETTINGS),
     Conflict(
         "loadIn4bit",
         "fullFineTuning",

@@ -15,12 +15,12 @@ from arkor_dev.data.rows import DataError, RowError
 from . import likeness, repeats
 from .answers import Answers
 from .characters import Characters
-from .finding import Seen
+from .finding import Found, Seen
 from .languages import Languages
 from .likeness import Likeness
+from .privacy import Secrets
 from .repeats import Leaks, Repeats
-from .secrets import Secrets
-from .shape import Turns, Unreadable, empty
+from .shape import Turns, Unreadable, empty, excluded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,6 +69,7 @@ class _Reading:
         self.checks = [
             self.repeats, self.leaks, self.likeness, Turns(), Answers(), Characters(), Secrets(), Languages(),
         ]  # fmt: skip
+        self.excluded = Found()
         self.left_out = [TOKENIZER]
         self.rows = 0
 
@@ -77,10 +78,11 @@ class _Reading:
         self._read()
         self._read_again()
         findings: list[Finding] = [*self.unreadable.findings()]
-        if not self.rows and not findings:
+        if not self.rows and not findings and not self.excluded.count:
             findings.append(empty())
         for check in self.checks:
             findings += check.findings()
+        findings += excluded(self.excluded)
         findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
         if self.likeness.rows > likeness.MOST_ROWS:
             self.left_out.append(f"Near duplicates after the first {likeness.MOST_ROWS:,} rows.")
@@ -108,12 +110,17 @@ class _Reading:
     def _read(self) -> None:
         total, done = self._size(), 0
         with open_data(self.files) as data:
-            for item in data:
+            for found in data.scan(with_excluded=True):
+                item = data.item(found)
                 if isinstance(item.row, DataError):
                     self.unreadable.add(item.place.number, item.where, item.row)
                     continue
-                self.rows += 1
                 done += item.place.size
+                if found.excluded:
+                    if not isinstance(item.row, RowError):
+                        self.excluded.add(Seen.of(item.place.number, item.row))
+                    continue
+                self.rows += 1
                 if isinstance(item.row, RowError):
                     self.unreadable.add(item.place.number, item.where, item.row)
                 else:
@@ -124,7 +131,13 @@ class _Reading:
                     self.progress("Checking", done, total)
                     if self._is_late():
                         self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
-                        return
+                        break
+            else:
+                if unmatched := data.exclusions.unmatched:
+                    entries = "1 entry" if unmatched == 1 else f"{unmatched:,} entries"
+                    self.left_out.append(
+                        f"{entries} of exclude in arkor.toml: the row was edited or removed."
+                    )
 
     def _read_again(self) -> None:
         wanted = {number for check in self.checks for number in check.wanted()}

@@ -87,6 +87,18 @@ def empty() -> Finding:
     }
 
 
+def excluded(rows: Found) -> Iterator[Finding]:
+    """Yield the finding of rows that ``exclude`` names, if there are any."""
+    if rows.count:
+        yield rows.finding(
+            "excluded",
+            "note",
+            f"{be(rows.count)} excluded",
+            "arkor.toml lists them in exclude, so they are not trained on.",
+            "Remove their entries to train on them again.",
+        )
+
+
 class Turns(Check):
     """Conversations with two turns of one role in a row, or whose last message is not the assistant's."""
 

@@ -20,15 +20,119 @@ from arkor_dev.contract.provenance.statement import (
 from arkor_dev.contract.settings import by_field
 from arkor_dev.local.models.catalog import HUB_ID
 
-from .answers import answers
-from .escaping import front_matter, inline
-from .loading import loading
+from .escaping import front_matter, inline, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arkor_dev.contract.provenance.statement import Statement
     from arkor_dev.data.findings.privacy import Private
+
+
+MOST: Final = 4
+QUESTION: Final = 300
+ANSWER: Final = 600
+
+
+def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
+    """Yield a section with the answers of ``step`` to the first few questions, beside the base's, or
+    nothing.
+
+    A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
+    base's. A question with something private is omitted with its answers.
+    """
+    if type(step) is not int:  # another program's statement may contain it
+        return
+    asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for sample in samples:
+        prompt, answer, asked_at = (sample.get(key) for key in ("prompt", "answer", "step"))
+        number = sample.get("number", 0)
+        if isinstance(prompt, str) and isinstance(answer, str) and type(asked_at) is type(number) is int:
+            asked.setdefault((prompt, number), []).append(sample)
+    told = []
+    for (prompt, _), given in asked.items():
+        at = {each["step"]: each for each in given}
+        before, after = (at[place]["answer"] if place in at else None for place in (0, step))
+        wanted = next((each["wanted"] for each in given if isinstance(each.get("wanted"), str)), None)
+        parts = [("wanted", wanted), ("base", before), ("this", after)]
+        texts = [(name, text) for name, text in parts if isinstance(text, str)]
+        said = (prompt, *(text for _, text in texts))
+        if step and after is not None and not any(map(private.found, said)):
+            told.append((prompt, texts))
+    if not told:
+        return
+    yield "## Sample answers"
+    for prompt, texts in told[:MOST]:
+        yield f"**{inline(prompt, QUESTION) or '(no prompt)'}**"
+        for name, text in texts:
+            yield "\n".join([f"{name}:", "", *(quoted(text, ANSWER) if text.strip() else ["> (nothing)"])])
+
+
+BASE: Final = "path/to/the/base"
+HERE: Final = "path/to/this/folder"
+PEFT: Final = """```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = "{base}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{here}")
+```"""
+WHOLE: Final = """```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{here}")
+model = AutoModelForCausalLM.from_pretrained("{here}")
+```"""
+LLAMA: Final = """```sh
+python convert_lora_to_gguf.py --base {base} --outfile adapter.gguf {here}
+llama-cli -m base.gguf --lora adapter.gguf
+```"""
+OLLAMA: Final = """```sh
+llama-export-lora -m base.gguf --lora adapter.gguf -o model.gguf
+echo "FROM ./model.gguf" > Modelfile
+ollama create my-model
+```"""
+MERGED_FOR_OLLAMA: Final = (
+    "With Ollama, which has not accepted adapters since version 0.34.1, after merging with llama.cpp:"
+)
+
+GGUF: Final = """```sh
+llama-cli -m model.gguf
+```"""
+GGUF_LORA: Final = """```sh
+llama-cli -m base.gguf --lora adapter.gguf
+```"""
+
+
+def loading(
+    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
+) -> Iterator[str]:
+    """Yield the section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for
+    llama.cpp.
+    """
+    if gguf:
+        yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
+        yield GGUF_LORA if adapter else GGUF
+        if adapter:
+            yield MERGED_FOR_OLLAMA
+            yield OLLAMA
+        return
+    if not adapter:
+        yield WHOLE.format(here=HERE)
+        return
+    yield PEFT.format(base=hub or BASE, here=HERE)
+    if settings.get("useDora") or settings.get("loraModulesToSave"):
+        yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
+        return
+    yield (
+        "With llama.cpp, whose script converts the adapter to GGUF for supported models (`base.gguf` is "
+        "the same base):"
+    )
+    yield LLAMA.format(base=BASE, here=HERE)
+    yield MERGED_FOR_OLLAMA
+    yield OLLAMA
+
 
 TEXT: Final = 300
 SENTENCE: Final = 600

@@ -17,7 +17,7 @@ from arkor_dev.local.jobs.job_folder import (
     kind_of,
     resume_folder,
 )
-from arkor_dev.local.models.download_progress import size_of
+from arkor_dev.local.models.downloads import size_of
 
 from .resume_points import drop_before
 from .state import write_state

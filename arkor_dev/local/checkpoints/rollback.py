@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
-from arkor_dev.contract.run_shapes import NON_FINITE
+from arkor_dev.contract.shapes import NON_FINITE
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.contract.placement import CLUSTER, INSECURE
 from arkor_dev.local.execution import leases
 from arkor_dev.local.workers.link import Link
 

@@ -49,6 +49,7 @@ UNREAD: Final[dict[str, Any]] = {
     "rows": None,
     "indexed": 0,
     "read": 0,
+    "excluded": 0,
     "maxLength": None,
     "context": None,
     "tokens": 0,
@@ -240,9 +241,8 @@ class Datasets:
             child.send(do="model", id=view.id, path=str(model.path))
 
     async def _read(self, child: Child) -> None:
-        async for batch in child.batches():
-            for message in batch:
-                self._sort(message)
+        async for message in child.messages():
+            self._sort(message)
         await child.ended()
         if self._child is child:
             self._child = None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NAMED: Final = 20
 """Most rows listed for one finding."""
 EXCERPT: Final = 120
-UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL = (
-    1 << bit for bit in range(11)
+UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL, EXCLUDED = (
+    1 << bit for bit in range(12)
 )
 
 
@@ -134,6 +134,15 @@ KINDS: Final = (
         "{n} rows spell out special tokens",
         "The tokenizer treats it as the real one: a turn seems to start or end in the middle of a text.",
         "Remove these words from the texts, unless they are intended as the model's special tokens.",
+    ),
+    Kind(
+        EXCLUDED,
+        "excluded",
+        "note",
+        "1 row is excluded",
+        "{n} rows are excluded",
+        "arkor.toml lists them in exclude, so they are not trained on.",
+        "Include a row to train on it again.",
     ),
 )
 BY_CODE: Final = {kind.code: kind.flag for kind in KINDS}

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET, WRONG_KEY
+from arkor_dev.contract.deployments import UNAVAILABLE_TARGET, WRONG_KEY
 from arkor_dev.contract.errors import (
     ArkorError,
     ConflictError,

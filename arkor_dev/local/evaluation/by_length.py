@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     """Of each row its summed cross entropy and how many tokens that is of."""
 
 
+def rows_in(examples: Sequence[Any]) -> int:
+    """Count the rows of a list of examples."""
+    return sum(not example.same_row for example in examples)
+
+
+def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, int]]) -> list[float]:
+    """Return each row's mean loss per token, from its examples' summed losses and token counts."""
+    sums: list[tuple[float, int]] = []
+    for example, (loss, tokens) in zip(examples, measured, strict=True):
+        before, count = sums.pop() if example.same_row else (0.0, 0)
+        sums.append((before + loss, count + tokens))
+    return [loss / tokens for loss, tokens in sums]
+
+
 def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = None) -> list[list[int]]:
     """Group the indices of ``lengths`` into batches of similar lengths, of at most ``size`` rows.
 

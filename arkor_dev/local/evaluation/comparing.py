@@ -5,19 +5,15 @@ It measures nothing; it is a process because only workers import numpy.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.workers.link import Link
+from arkor_dev.local.workers.link import serve_one
 
 from .paired import compare
 from .words import HELD_OUT, beside_adapter, part
 
-
-def main() -> None:
-    """Read ``{one, other, beside, called}``, with the scores of both, and send ``{comparison}``."""
-    link = Link()
-    asked = link.receive()
-    link.send(comparison=compared(asked["one"], asked["other"], asked["beside"], asked["called"]))
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.link import Link
 
 
 def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
@@ -30,5 +26,9 @@ def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: st
     return part(name, found, beside_adapter(name, found, beside))
 
 
+def _compared(message: dict[str, Any], _: Link) -> dict[str, Any]:
+    return {"comparison": compared(message["one"], message["other"], message["beside"], message["called"])}
+
+
 if __name__ == "__main__":
-    main()
+    serve_one(_compared, lambda error: f"{type(error).__name__}: {error}")

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
-from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from . import results
 from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.run_shapes import JobEvaluating
+    from arkor_dev.contract.shapes import JobEvaluating
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -208,17 +208,11 @@ class Evaluations:
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        tell(message["progress"])
-                    if "end" in message:
-                        fields: dict[str, Any] = message["fields"]
-                        if message["end"] != "completed":
-                            raise JobFailure(fields.get("error", "It was ended"))
-                        return dict(fields["evaluation"])
-            await child.ended()
-            raise JobFailure(child.cause("The evaluating process"))
+            message = await child.result("end", "The evaluating process", tell)
+            fields: dict[str, Any] = message["fields"]
+            if message["end"] != "completed":
+                raise JobFailure(fields.get("error", "It was ended"))
+            return dict(fields["evaluation"])
         finally:
             asked.child, asked.progress = None, None
             await child.stop()

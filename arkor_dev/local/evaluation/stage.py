@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .answers.asking import NOBODY, Stopped
-from .by_length import batches_by_length, lengths_of
-from .by_row import by_row
-from .overall import TASK, overall
+from .answers import NOBODY, Stopped
+from .by_length import batches_by_length, by_row, lengths_of
 from .paired import compare, noise_floor
-from .words import DIGITS, GENERAL, HELD_OUT, beside_base, part
+from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.run_shapes import Evaluation, EvaluationSplit
+    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationSplit
     from arkor_dev.data.rows import Row
 
-    from .answers.asking import Answers, Model
+    from .answers import Answers, Model
     from .base_losses import BaseLosses
 
 TOGETHER: Final = 16
@@ -124,21 +122,22 @@ class _Set:
 
 @dataclass
 class Stage:
-    """What to measure: held-out ``rows``, encoded as ``held_out``, and ``general`` questions.
+    """What is measured: ``rows`` that were held out and their tokens ``held_out``, and ``general`` ones.
 
-    ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
-    separated from the training rows, if known.
+    ``groups`` has the number of each row's group: those of one are not independent. ``split`` is how they
+    were kept apart from those that were trained on, where that is known.
 
-    ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
-    the adapter's losses on the held-out rows if already measured, ``kept`` caches the base's. ``own`` are the
-    job's custom sets; ``failed(name, why)`` receives one that cannot be measured. A ``dry`` run gets no
-    verdict. ``progress`` receives the number of finished rows of both models, ``cancelled`` is checked
-    between batches. ``called`` describes the rows for a person; ``questions`` is the full number of general
-    questions if these are fewer. ``margin`` is the smallest loss difference that matters; ``remeasuring``
-    makes a model compute like another dtype, for the noise floor.
+    ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
+    the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
+    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. A ``dry`` run gets
+    no verdict. ``measure`` is the training method's name for its loss. ``progress`` hears of the rows of both
+    models that are done, ``cancelled`` is asked between batches. ``called`` is what the
+    rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
+    is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
+    format would, for the noise floor.
 
-    After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` the batches of
-    answers left to generate, as in `Cost`, and whether by the adapter.
+    From :meth:`prepare` on ``to_read`` is how many tokens still have to be read, and ``to_write`` has the
+    batches of answers that still have to be written, as in `Cost`, and whether by the adapter.
     """
 
     rows: Sequence[Row]
@@ -158,6 +157,7 @@ class Stage:
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
     dry: bool = False
+    measure: EvaluationMeasure | None = None
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
@@ -269,6 +269,8 @@ class Stage:
         margin = max(self.margin, noise)
         task = compare(before, held, self.groups, margin)
         told = part(self.called, task, beside_base(self.called, task, dry=self.dry))
+        if self.measure:
+            told["measure"] = self.measure
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.placement.address import CLUSTER as FIELD
+from arkor_dev.contract.placement import CLUSTER as FIELD
 
 from .cluster import CLUSTER
 from .local_process import LOCAL_PROCESS

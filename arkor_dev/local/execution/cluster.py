@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.placement.address import CLUSTER as CLUSTER_FIELD
-from arkor_dev.contract.placement.address import INSECURE
+from arkor_dev.contract.placement import CLUSTER as CLUSTER_FIELD
+from arkor_dev.contract.placement import INSECURE
 from arkor_dev.local.workers.process import Child
 
 from . import leases
@@ -133,16 +134,12 @@ class ClusterExecution:
 
 async def _run_task(**message: Any) -> dict[str, Any]:
     """Return the answer of a one-shot task (`cluster.tasks`); empty if there is none in time."""
-    child = await Child.start(TASKS)
-    child.send(**message)
-    try:
-        async with asyncio.timeout(TASK_SECONDS):
-            async for batch in child.batches():
-                return batch[0]
-    except TimeoutError:
-        pass
-    finally:
-        await child.stop()
+    async with Child.running(TASKS) as child:
+        child.send(**message)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TASK_SECONDS):
+                async for answer in child.messages():
+                    return answer
     return {}
 
 

@@ -6,7 +6,6 @@ verification runs.
 
 from __future__ import annotations
 
-import gc
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -15,15 +14,14 @@ from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
-from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
 from .proof import BOUNDS, Questions, proof
-from .reading import read_plainly, wearing
-from .sameness import faults
+from .reading import free_memory, load_in_float32, read_plainly, wearing
+from .template_checks import faults
 from .writing import copy_adapter, copy_model, merge, save_merged, stored_dtype, weights_bytes
 
 if TYPE_CHECKING:
@@ -51,9 +49,10 @@ ADAPTER: Final = "default"
 class Making:
     """The export of ``source`` as ``form``.
 
-    ``source`` is an adapter or, if ``kind`` is ``model``, a fully fine-tuned model. ``base`` is the folder of
-    its base model, called ``name``. The export goes to ``target``. The adapter is scaled by ``strength``.
-    ``written`` is called with ``{bytes, files}`` once the files are in place.
+    It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
+    of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
+    its base counts ``strength`` times. With ``four_bit`` the adapter was trained on 4-bit weights, and those
+    are written, multiplied out. ``written`` is called with ``{bytes, files}`` once these are in place.
     """
 
     form: str
@@ -64,6 +63,7 @@ class Making:
     target: Path
     progress: Progress
     strength: float = FULL_STRENGTH
+    four_bit: bool = field(default=False, kw_only=True)
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -76,15 +76,15 @@ class Making:
             self._copy()
         rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most this many, spread over all of them
         self.progress(f"Loading {self.name}", 0, None, "")
-        base = load_base(self.base)
+        base = load_in_float32(self.base, four_bit=self.four_bit)
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
         trained = wearing(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
             base.model = None  # the two need not fit into memory together
-            gc.collect()
-            trained = load_base(self.source).model.eval()
+            free_memory()
+            trained = load_in_float32(self.source).model.eval()
         elif self.strength != FULL_STRENGTH:
             AdapterScale(trained, ADAPTER).set(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
@@ -92,7 +92,7 @@ class Making:
             self.progress("Writing", 0, None, "")
             self._write(trained, base.tokenizer)
         base.model = trained = None
-        gc.collect()
+        free_memory()
         asked = [_asked(row) for row in rows if row.text is None]
         of_exported, wrong = self._read_again(questions, of_trained, asked)
         found = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
@@ -119,7 +119,7 @@ class Making:
     ) -> tuple[Said, list[str]]:
         """Return the exported model's answers, and sentences on other problems."""
         del trained
-        exported, tokenizer = read_plainly(self.form, self.target, self.base)
+        exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
         said = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return said, []
@@ -134,7 +134,7 @@ class Making:
         if free < needed:
             raise JobFailure(
                 f"The export takes {needed / 1e9:,.1f} GB, and the disk has {free / 1e9:,.1f} GB free: "
-                "free up disk space first"
+                "make room first"
             )
 
     def _copy(self) -> None:

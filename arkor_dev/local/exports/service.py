@@ -65,10 +65,10 @@ def _refusal(
             f"{'merged' if form == 'adapter' else 'gguf'}"
             f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
         )
-    if config.get("loadIn4bit") and form != "adapter":
+    if config.get("loadIn4bit") and form == "gguf-lora":
         return (
-            "This adapter was trained on 4-bit weights: merged into unquantized ones it would behave "
-            "differently. Export the adapter"
+            "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
+            "would be another model. Export it as gguf, which has both in one"
         )
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
@@ -316,18 +316,12 @@ class Exports:
                 target=str(export_folder(self._data, job_id, told["id"])),
             )
             child.send(name=model.name, path=str(model.path))
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        tell(message["progress"])
-                    if "written" in message:
-                        told |= {**message["written"], "state": "verifying"}
-                    if "error" in message:
-                        raise JobFailure(message["error"])
-                    if "exported" in message:
-                        return dict(message["exported"])
-            await child.ended()
-            raise JobFailure(child.cause("The exporting process"))
+            # Written first; the message after that is the whole export, with its proof.
+            message = await child.result("files", "The exporting process", tell)
+            if "proof" not in message:
+                told |= {**message, "state": "verifying"}
+                message = await child.result("proof", "The exporting process", tell)
+            return message
         finally:
             order.child = None
             await child.stop()

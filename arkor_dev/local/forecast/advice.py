@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast
 
 TOO_MUCH: Final = 1.1
 """A job is refused if it needs this multiple of the free memory; below, the estimate may be off."""

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
-from arkor_dev.local.training.final_evaluation.answers import answers_of
-from arkor_dev.local.training.final_evaluation.cost import all_questions, work_of
-from arkor_dev.local.training.final_evaluation.measure import base_losses
+from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, base_losses, work_of
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure

@@ -39,11 +39,12 @@ def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What determines a step's time and memory; ``parameters`` counts those of the layers.
+    """What decides about a step's time and memory; ``parameters`` are those of the model's layers.
 
-    ``kept`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
-    the bytes of a number in the compute dtype. ``recomputed``: layers save only their input (activation
-    checkpointing).
+    ``kept`` is the bytes a token that one layer keeps for the backward pass, its adapter's included.
+    ``value`` is the bytes of one number as it computes. With ``recomputed``, layers keep only their input and
+    are computed again in the backward pass. ``fused``: of the output layer only its input has a gradient that
+    is kept.
     """
 
     layers: int
@@ -53,6 +54,7 @@ class Sizes:
     kept: float
     value: int = 4
     recomputed: bool = False
+    fused: bool = False
 
     def work(self, shape: Shape) -> float:
         """Return the multiply-adds of a step's forward pass."""
@@ -73,7 +75,7 @@ class Sizes:
 
     def _answer(self, shape: Shape) -> float:
         """Return the bytes of the logits and their gradient."""
-        return 2 * self.value * self.vocabulary * shape.learned
+        return 2 * self.value * (self.hidden if self.fused else self.vocabulary) * shape.learned
 
 
 @dataclass(frozen=True, slots=True)

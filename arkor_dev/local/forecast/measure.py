@@ -42,34 +42,57 @@ OWN_SHARE: Final = 0.6
 
 
 class Meter:
-    """Measures the limiting memory: the GPU's, else the process's."""
+    """The memory that is short where a model is computed, and the clock of its steps.
+
+    On an NVIDIA GPU that is the GPU's own memory, by what is allocated: what torch reserves never shrinks. On
+    a Mac, whose GPU shares the memory, it is the process's and what the GPU's driver holds for it; elsewhere
+    the process's. ``free`` is what this process may hold in all, None where that is the processor's memory.
+    """
 
     def __init__(self, device: str) -> None:
-        self._cuda = device == "cuda"
+        self._device = device
         self.free: int | None = None
         self._total = 0
-        if self._cuda:
+        if device == "cuda":
             left, self._total = torch.cuda.mem_get_info()
             self.free = left + torch.cuda.memory_reserved()
 
+    def clock(self) -> float:
+        """Return the seconds of a clock, once the device has done all that it was told."""
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+        elif self._device == "mps":
+            torch.mps.synchronize()
+        return time.monotonic()
+
     def forget(self) -> None:
         """Reset the peak."""
-        if self._cuda:
+        if self._device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        else:
-            resources.reset_peak_memory()
+            return
+        if self._device == "mps":
+            torch.mps.empty_cache()  # what its driver holds from now on is the peak
+        resources.reset_peak_memory()
 
     def peak(self) -> int:
-        return int(torch.cuda.max_memory_reserved()) if self._cuda else resources.peak_memory()
+        if self._device == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        return resources.peak_memory() + self._shared()
 
     def now(self) -> int:
-        return int(torch.cuda.memory_reserved()) if self._cuda else resources.resident_memory()
+        if self._device == "cuda":
+            return int(torch.cuda.memory_allocated())
+        return resources.resident_memory() + self._shared()
 
-    def facts(self) -> dict[str, int]:
+    def _shared(self) -> int:
+        return int(torch.mps.driver_allocated_memory()) if self._device == "mps" else 0
+
+    def facts(self) -> dict[str, Any]:
         """Return a `Measurement`'s facts about a GPU."""
-        if not self._cuda:
+        if self._device != "cuda":
             return {}
-        return {"host": resources.peak_memory(), "device_free": self.free or 0, "device_total": self._total}
+        name = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
+        return {"host": resources.peak_memory(), "gpu": name, "device_total": self._total}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +124,15 @@ class Measuring:
         """
         run = self.run
         steps = foreknown(run)
-        began = time.monotonic()
+        self.meter = Meter(run.base.device)
+        began = self.meter.clock()
         run.begin()
-        beginning = time.monotonic() - began
+        beginning = self.meter.clock() - began
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
         # Rows with random contents share no beginning.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0
         self.padded, self.shares = bool(run.loss.padded), not (dropout or run.plan.noise)
-        self.meter = Meter(run.base.device)
         if self.meter.free is not None:
             self.free = self.meter.free
         # The peak so far counts for the run, too: loading may have converted weights.
@@ -128,7 +151,7 @@ class Measuring:
         memory = Line.rising(self._heights())
         recomputed, slower = None, 1.0
         expected = memory.at(self._held(longest))
-        if not self.sizes.recomputed and self.free is not None and expected - self.at_rest > SAFE * self.free:
+        if not self.sizes.recomputed and self.free is not None and expected > SAFE * self.free:
             recomputed, slower = self._recomputed(longest)
         times = self._time_line()
         first = [round(times.at(work), 4) for work in works]
@@ -190,9 +213,9 @@ class Measuring:
 
     def _make(self, step: Step) -> Made:
         self.meter.forget()
-        began = time.monotonic()
+        began = self.meter.clock()
         self.run.learn(*step)
-        seconds = time.monotonic() - began
+        seconds = self.meter.clock() - began
         self.progress(len(self.rising) + len(self.typical) + 1, self.total)
         work, held = sum(map(self._work, step)), max(map(self._held, step))
         return Made(work, held, seconds, self.meter.peak())
@@ -217,7 +240,7 @@ class Measuring:
             return False
         if self.free is None:
             return True
-        return Line.rising(self._heights()).at(self._held(batch)) - self.at_rest < SAFE * self.free
+        return Line.rising(self._heights()).at(self._held(batch)) < SAFE * self.free
 
     def _seconds(self, work: float) -> float:
         """Predict a step's seconds from the largest one so far."""

@@ -16,11 +16,11 @@ from .lines import shape_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
+    from arkor_dev.contract.shapes import Forecast, ForecastFix
     from arkor_dev.local.jobs.running.observer import Beside
+    from arkor_dev.local.workers.machine import Memory
 
     from .lines import Line, Shape
-    from .machine import Memory
     from .measurement import Measurement
 
 MARGIN: Final = 1.05
@@ -28,14 +28,24 @@ MARGIN: Final = 1.05
 LENGTH_STEP: Final = 32
 SHORTEST: Final = 64
 FIXES: Final = 4
+CONTEXT: Final = 500_000_000
+"""Bytes that CUDA itself takes of a GPU for a process, besides what torch allocates."""
 QUARTER: Final = 0.3
 """Size of 4-bit weights relative to 16-bit ones, scales included."""
 
 
 def outlook(
-    measured: Measurement, config: Mapping[str, Any], memory: Memory, disk: int | None, busy: bool
+    measured: Measurement,
+    config: Mapping[str, Any],
+    memory: Memory,
+    disk: int | None,
+    busy: bool,
+    gpu: int | None = None,
 ) -> Forecast:
-    """Estimate a job with ``config``; while another runs (``busy``), without saying whether it fits."""
+    """What a job with ``config`` will take; while another one runs (``busy``), not whether it fits.
+
+    ``gpu`` is what the device that was measured has free, where it has memory of its own; None if not known.
+    """
     plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
@@ -83,7 +93,7 @@ def outlook(
     }
     room = memory.free
     if measured.host:
-        room = measured.device_free
+        room = None if gpu is None else gpu - CONTEXT
         forecast["device"] = {
             "name": measured.device,
             "peakBytes": peak,
@@ -104,7 +114,7 @@ def together(jobs: Sequence[tuple[Measurement | None, Beside]], room: int) -> bo
         return False
     first = peaks[0][0]
     taken = sum(peak for each, beside, peak in peaks if each.host and beside.same_device)
-    return not first.host or MARGIN * taken <= first.device_free
+    return not first.host or MARGIN * taken <= first.device_total
 
 
 def _steps(measured: Measurement, config: Mapping[str, Any]) -> int:
@@ -214,4 +224,4 @@ class _Fixes:
     def _cut_words(self, length: int) -> str:
         lengths = self.measured.lengths
         share = 100 * (len(lengths) - bisect.bisect_right(lengths, length)) / max(1, len(lengths))
-        return "truncates no row" if share == 0 else f"truncates {max(1, round(share))} % of the rows"
+        return "cuts no row" if share == 0 else f"cuts {max(1, round(share))} % of the rows"

@@ -20,10 +20,10 @@ from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.observer import Beside
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
+from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
-from .machine import free_disk, memory
 from .measurement import Kept, Measurement, key_of, sources_of
 from .outlook import outlook, together
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
 
@@ -203,8 +203,11 @@ class Forecasts:
         return view
 
     async def _outlook(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
-        free, disk = await asyncio.to_thread(lambda: (memory(), free_disk(self._data)))
-        return outlook(measured, config, free, disk, busy)
+        def look() -> tuple[Memory, int | None, int | None]:
+            return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
+
+        free, disk, gpu = await asyncio.to_thread(look)
+        return outlook(measured, config, free, disk, busy, gpu)
 
     def _drop(self, forecast_id: str) -> bool:
         entry = self._entries.pop(forecast_id, None)
@@ -252,30 +255,21 @@ class Forecasts:
                 free=memory().free,
             )
             child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
+
+            def tell(fields: dict[str, Any]) -> None:
+                entry.progress = fields
+                progress(fields)
+
             async with asyncio.timeout(PATIENCE):
-                measured = await self._follow(child, entry, progress)
+                message = await child.result("measured", "The measuring process", tell, SMALLER)
         except TimeoutError:
             raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
         finally:
             self._current = None
             await child.stop()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        measured = Measurement.of_json(message["measured"])
         await asyncio.to_thread(self._kept.put, entry.key, measured)
-
-    async def _follow(
-        self, child: Child, entry: Entry, progress: Callable[[dict[str, Any]], None]
-    ) -> Measurement:
-        async for batch in child.batches():
-            for message in batch:
-                if "progress" in message:
-                    entry.progress = message["progress"]
-                    progress(message["progress"])
-                elif "error" in message:
-                    raise JobFailure(message["error"])
-                else:
-                    return Measurement.of_json(message["measured"])
-        await child.ended()
-        raise JobFailure(child.cause("The measuring process", SMALLER))
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.at_hand(config["model"])

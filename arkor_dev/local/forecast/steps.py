@@ -92,6 +92,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
         kept=kept,
         value=run.choice.dtype.itemsize,
         recomputed=run.plan.compute_again,
+        fused=run.loss.fused,
     )
 
 

@@ -55,19 +55,6 @@ class GgufFiles:
             return place
         if reason := lacking():
             raise JobFailure(reason)
-        async with self._making:
-            child = await Child.start(WORKER)
-            try:
-                child.send(model=str(model.path), name=model.name, cache=str(self._cache), **order)
-                async for batch in child.batches():
-                    for message in batch:
-                        if "progress" in message:
-                            progress(message["progress"])
-                        elif "error" in message:
-                            raise JobFailure(message["error"])
-                        else:
-                            return Path(message["path"])
-                await child.ended()
-                raise JobFailure(child.cause("Making the GGUF file"))
-            finally:
-                await child.stop()
+        async with self._making, Child.running(WORKER) as child:
+            child.send(model=str(model.path), name=model.name, cache=str(self._cache), **order)
+            return Path((await child.result("path", "Making the GGUF file", progress))["path"])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from .limited import hold_to
 from .quantizing import quantize

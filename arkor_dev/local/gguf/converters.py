@@ -10,7 +10,7 @@ import shutil
 import tarfile
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.models.file_lock import locked
+from arkor_dev.local.models.downloads import locked
 from arkor_dev.local.models.package_index import fetched
 from arkor_dev.local.workers.errors import JobFailure
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.models.catalog import STARTER_FOLDER, travelling_name
-from arkor_dev.local.models.download_progress import every
-from arkor_dev.local.models.file_lock import locked
+from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
 from arkor_dev.local.workers.errors import JobFailure
 

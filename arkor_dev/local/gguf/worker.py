@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from .making import cached_base, cached_lora
 

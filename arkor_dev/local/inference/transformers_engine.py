@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from peft import PeftModel
 
+from arkor_dev.local.gguf.making import weights_of
 from arkor_dev.local.modeling.adapter_config import lora_config
-from arkor_dev.local.modeling.base_model import Base, load_base
+from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
+from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import ComputePlan, convert, quickest
@@ -38,6 +40,16 @@ if TYPE_CHECKING:
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
 """Suffix of a base's folder name if its weights must stay readable for adapters."""
+FOUR_BIT: Final = "\0nf4"
+"""The same where the answering adapter was trained on 4-bit weights."""
+BESIDE: Final = "\0beside"
+"""The same while a job trains, which may leave too little of the GPU: later it has room there again."""
+LOADED: Final = 1.2
+"""How many times its weights' bytes a loaded model takes: with the keys and values of conversations."""
+QUARTERED: Final = 0.6
+"""Bytes of a number in 4 bit, its scales and the layers included that stay in 16 bit."""
+LEFT: Final = 0.25
+"""The part of a GPU that is left to a job which trains on it, as its batches vary in length."""
 PIECE: Final = 64
 """Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
@@ -94,7 +106,9 @@ class TransformersEngine:
         """
         if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
             self._unpacked.add(ask["base"])
-        return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+        key = f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+        key += FOUR_BIT if ask.get("fourBit") else ""
+        return key + BESIDE if ask.get("training") and torch.cuda.is_available() else key
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
@@ -189,17 +203,21 @@ class TransformersEngine:
             self._scales.clear()
             self._batches.clear()
             self._prompt_cache.clear()
-            base = load_base(Path(ask["base"]))
+            base, why = _load_base(
+                Path(ask["base"]), four_bit=FOUR_BIT in base_key, beside=BESIDE in base_key
+            )
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
             if self._way:
-                self._way = replace(self._way, packed=self._way.packed and not base_key.endswith(UNPACKED))
+                self._way = replace(self._way, packed=self._way.packed and UNPACKED not in base_key)
                 convert(base.model, self._way)
             base.model.config.use_cache = True
             self.ends = end_ids(base.tokenizer, base.model)
             self.repetition = base.model.generation_config.repetition_penalty or 1.0
             dtype = self._way.dtype if self._way else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
+            if why:
+                self.facts["why"] = why
             self._forward = Forward(base.model)
             self._base, self._base_key = base, base_key
         active, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
@@ -223,9 +241,11 @@ class TransformersEngine:
         try:
             if wearing:
                 base.model.add_adapter(adapter, config)
-                base.model.load_adapter(folder, adapter, is_trainable=False)
+                base.model.load_adapter(folder, adapter, is_trainable=False, torch_device=base.device)
             else:
-                base.model = PeftModel.from_pretrained(base.model, folder, adapter, config=config)
+                # Without the device PEFT would read the weights into a GPU, whichever holds the model.
+                how = {"config": config, "torch_device": base.device}
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, **how)
         except Exception as error:
             if wearing and adapter in base.model.peft_config:
                 base.model.delete_adapter(adapter)
@@ -240,6 +260,37 @@ class TransformersEngine:
             base.model.delete_adapter(name)
             self._prompt_cache.forget(name)
             del self._adapters[name], self._scales[name]
+
+
+def _load_base(path: Path, *, four_bit: bool, beside: bool) -> tuple[Base, str | None]:
+    """Load a base where it fits, and return why it is not on the GPU; ``beside`` a job that trains there.
+
+    Raises JobFailure where it fits nowhere.
+    """
+    device, dtype = pick_device()
+    why = None
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info()
+        needed = LOADED * weights_of(path)[0] * (QUARTERED if four_bit else dtype.itemsize)
+        if needed > free - (LEFT * total if beside else 0):
+            why = (
+                f"the processor answers: this model takes {needed / 1e9:.1f} GB, and of the GPU's memory "
+                f"{free / 1e9:.1f} GB are free{' while a job trains on it' if beside else ''}"
+            )
+    if device == "cuda" and not why:
+        return load_base(path, four_bit), None
+    if device != "cpu":
+        needed, room = LOADED * weights_of(path)[0] * 4, memory().free
+        if why and room is not None and needed > room:
+            raise OutOfMemory(
+                f"This model cannot answer now: {why.partition(': ')[2]}; the processor would need "
+                f"{needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free. Ask again when no job "
+                "is training, or choose a smaller model"
+            )
+    if four_bit:
+        return load_dequantized(path), why
+    return load_base(path, device="cpu" if why else None), why
 
 
 def _figures(logits: Any) -> NDArray[np.float32]:

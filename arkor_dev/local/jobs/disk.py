@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
-from arkor_dev.local.models.download_progress import size_of
+from arkor_dev.local.models.downloads import size_of
 
 from .job_folder import job_folder, jobs_folder
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.placement.address import ADDRESS as CLUSTER_ADDRESS
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
-from arkor_dev.contract.placement.storage import SHARED_STORAGE
+from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
+from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
+from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, FORMS
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
@@ -33,6 +33,7 @@ MAPPED: Final = Rule(
     noun=f"an object of texts with any of the keys {', '.join(COLUMNS)}",
     test=lambda value: all(key in COLUMNS and isinstance(name, str) for key, name in value.items()),
 )
+EXCLUDED: Final = Rule("other", noun=f"a list of up to {MAX_ENTRIES:,} hashes of rows", test=are_entries)
 PARTS: Final = Rule("list", 1, 100, noun="a list of up to 100 data sets")
 SOURCES: Final = {
     "file": Field("path", FILLED, needed=True),
@@ -47,6 +48,7 @@ SOURCE: Final = Schema(
         *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
         Field("form", Rule("choice", choices=tuple(FORMS)), null=True),
         Field("columns", MAPPED, null=True),
+        Field("exclude", EXCLUDED, null=True),
     )
 )
 

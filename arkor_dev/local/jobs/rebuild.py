@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import CHECKPOINT_SAVED, ENDINGS, TRAINING_MESSAGE, TRAINING_PAUSED
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.models.download_progress import size_of
+from arkor_dev.local.models.downloads import size_of
 
 from .archive.reader import check_job
 from .database import DATABASE, DamagedError, connect, open_database, refuse_empty, transaction

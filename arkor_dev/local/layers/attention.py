@@ -1,8 +1,8 @@
-"""Causal attention over packed rows: each row attends only to itself.
+"""Causal attention over rows that lie in one line: each row sees itself alone.
 
-Short rows of similar length are computed together, in blocks of queries: in bfloat16 torch's own kernel takes
-twice as long forward and four times as long backward. Probabilities are saved for the gradients of short rows
-and recomputed for long ones.
+Short rows of like length are computed together, from products of blocks: in bfloat16 torch's own kernel takes
+twice as long forward and four times as long backward. Probabilities are kept for the gradients of short rows
+and computed again for those of long ones. On a GPU each row goes through torch's own kernel.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def attend(
         raise RuntimeError("the rows of this batch have not been laid out")
     window = more.get("sliding_window")
     known = all(value is None or name in KNOWN for name, value in more.items())
-    plain = known and not dropout and getattr(module, "is_causal", True)
+    plain = bool(line.groups) and known and not dropout and getattr(module, "is_causal", True)
     if plain and query.shape[-1] == value.shape[-1] and not (window and window < line.longest):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return _Attend.apply(query, key, value, line, scale).transpose(1, 2), None
@@ -64,13 +64,14 @@ def attend(
 def _row_by_row(line: Line, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
     """Compute like transformers, one row after another."""
     made = []
-    window = more.get("sliding_window")
+    query, window = given[0], more.get("sliding_window")
     for number, part in enumerate(line.parts):
         row = [_take(tensor, line, part) for tensor in given]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
-            back = torch.arange(length)[:, None] - torch.arange(length)
+            places = torch.arange(length, device=query.device)
+            back = places[:, None] - places
             mask = ((back >= 0) & (back < window))[None, None]
         out = sdpa_attention_forward(module, *row, mask, **more)[0]
         made.append(out if number == 0 else out[:, line.shared :])

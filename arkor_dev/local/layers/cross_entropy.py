@@ -31,6 +31,25 @@ def cross_entropies(logits: Any, targets: Any) -> Any:
     return torch.cat(parts)
 
 
+def loss_and_gradient(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
+    """Return the summed cross entropy of float32 logits ``part``, and in their place its gradient.
+
+    Without ``learns`` there is no gradient, and what is in its place has no use.
+    """
+    wanted = targets[:, None]
+    highest = part.amax(1, keepdim=True)
+    total = -(1 - smoothing) * part.gather(1, wanted).sum()
+    if smoothing:
+        total -= smoothing * part.mean(1).sum()
+    part.sub_(highest).exp_()
+    whole = part.sum(1, keepdim=True)
+    total += whole.log().add_(highest).sum()
+    if learns:
+        part.div_(whole).sub_(smoothing / part.shape[1])
+        part.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
+    return total, part
+
+
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, logits: Any, targets: Any, smoothing: float) -> Any:
@@ -41,17 +60,9 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         step = max(1, AT_ONCE // words)
         for start in range(0, count, step):
             part = logits[start : start + step].to(torch.float32, copy=True)
-            wanted = targets[start : start + step, None]
-            highest = part.amax(1, keepdim=True)
-            total -= (1 - smoothing) * part.gather(1, wanted).sum()
-            if smoothing:
-                total -= smoothing * part.mean(1).sum()
-            part.sub_(highest).exp_()
-            whole = part.sum(1, keepdim=True)
-            total += whole.log().add_(highest).sum()
+            loss, part = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
+            total += loss
             if grad is not None:
-                part.div_(whole).sub_(smoothing / words)
-                part.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
                 grad[start : start + step] = part
         if learns:
             ctx.save_for_backward(grad)

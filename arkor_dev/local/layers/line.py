@@ -60,10 +60,13 @@ class Line:
         return self.shared + max(end - start for start, end in self.parts)
 
 
-def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool = True) -> Line:
-    """Pack ``rows``, each its ids and labels; tokens labelled ``ignored`` are not learned.
+def lay(
+    rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool = True, device: str = "cpu"
+) -> Line:
+    """A line of ``rows``, each its ids and its labels; a label ``ignored`` is not learned.
 
-    Without ``share`` no beginning is shared, which layers that draw random numbers require.
+    Without ``share`` each row has a beginning of its own, as it must where layers draw random numbers. Only a
+    CPU attends to rows in ``groups``: on another ``device`` there are none.
     """
     shared = shared_beginning([ids for ids, _ in rows]) if share else 0
     ids, positions = rows[0][0][:shared], list(range(shared))
@@ -80,13 +83,13 @@ def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool =
                 kept.append(place if place < shared else start + place - shared)
                 targets.append(label)
     return Line(
-        torch.tensor([ids]),
-        torch.tensor([positions]),
+        torch.tensor([ids], device=device),
+        torch.tensor([positions], device=device),
         shared,
         tuple(parts),
-        _groups(parts, shared),
-        torch.tensor(kept, dtype=torch.long),
-        torch.tensor(targets, dtype=torch.long),
+        _groups(parts, shared) if device == "cpu" else (),
+        torch.tensor(kept, dtype=torch.long, device=device),
+        torch.tensor(targets, dtype=torch.long, device=device),
     )
 
 

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_LOG
-from arkor_dev.contract.run_shapes import DIVERGING
+from arkor_dev.contract.shapes import DIVERGING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

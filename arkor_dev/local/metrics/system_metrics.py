@@ -9,7 +9,6 @@ same.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -26,8 +25,8 @@ SECONDS: Final = 2.0
 class Machine:
     """Reads figures of this machine and process; figures that the system does not report are omitted."""
 
-    def __init__(self, gpu: int | None = None) -> None:
-        """``gpu`` is the index of the NVIDIA GPU in use, as CUDA counts them; None without one."""
+    def __init__(self, gpu: str | None = None) -> None:
+        """``gpu`` is the UUID of the NVIDIA GPU that computes; None for none."""
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
         self._psutil = psutil
@@ -67,14 +66,14 @@ class _Gpu:
         self._handle = handle
 
     @classmethod
-    def of(cls, index: int) -> _Gpu | None:
+    def of(cls, uuid: str) -> _Gpu | None:
         """Open it; None if the package or the driver is missing, or does not know the GPU."""
         try:
             import pynvml as nvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
             library: Any = nvml
             library.nvmlInit()
-            return cls(library, library.nvmlDeviceGetHandleByIndex(_physical(index)))
+            return cls(library, library.nvmlDeviceGetHandleByUUID(uuid))
         except Exception:  # noqa: BLE001 - figures are no reason to end a run
             return None
 
@@ -90,12 +89,6 @@ class _Gpu:
             with contextlib.suppress(Exception):  # many cards do not report their power
                 figures[name] = ask()
         return figures
-
-
-def _physical(index: int) -> int:
-    """Return the driver's index of the GPU that CUDA calls ``index``: some may be hidden from us."""
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return int(seen[index]) if index < len(seen) and seen[index].strip().isdigit() else index
 
 
 class Sampler:

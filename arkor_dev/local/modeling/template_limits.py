@@ -117,8 +117,8 @@ def within_limits(render: Callable[[], str]) -> str:
             return render()
     except MemoryError:
         raise JobFailure(
-            f"The model's chat template needs more than {MEMORY >> 20} MiB for one conversation: the model's "
-            "folder is broken, or was made to do harm"
+            f"The model's chat template needs more than {MEMORY >> 20} MiB for one conversation: the "
+            "model's folder is damaged or malicious"
         ) from None
     except _TimeUpError:
         raise JobFailure(

@@ -6,7 +6,6 @@ Inspecting data needs only this, in a fraction of the time and memory.
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import json
 import platform
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from transformers import AutoConfig, AutoTokenizer
 
+from arkor_dev.contract.gpus import amd_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure
 
 from .chat_template import ready_tokenizer
@@ -105,8 +105,11 @@ def likely_device() -> str:
     """Return the device that ``pick_device`` will likely find, without torch: cuda, mps or cpu."""
     if sys.platform == "darwin":
         return "mps" if platform.machine() == "arm64" else "cpu"
-    if importlib.metadata.version("torch").endswith("+cpu"):
+    kind = torch_build()
+    if kind == "cpu":
         return "cpu"
+    if kind == "rocm":  # torch calls an AMD GPU "cuda"
+        return "cuda" if amd_gpus() else "cpu"
     count = ctypes.c_int()
     try:
         driver = ctypes.CDLL("libcuda.so.1")

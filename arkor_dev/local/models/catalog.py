@@ -8,6 +8,7 @@ goes to every waiting job and chat.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 from dataclasses import dataclass, field
@@ -166,24 +167,13 @@ class Models:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, name: str) -> Model:
-        child = await Child.start("arkor_dev.local.models.worker")
-        try:
+        async with Child.running("arkor_dev.local.models.worker") as child:
             child.send(model=name, starter=name == STARTER, cache=str(self._cache))
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        self._tell(name, message["progress"])
-                    elif "error" in message:
-                        raise JobFailure(message["error"])
-                    else:
-                        path = Path(message["path"])
-                        note = STARTER_NOTE if path == starter_folder(self._cache) else None
-                        model = self._known[name] = Model(name, path, note)
-                        return model
-            await child.ended()
-            raise JobFailure(child.cause(f"Preparing the model {name}"))
-        finally:
-            await child.stop()
+            tell = functools.partial(self._tell, name)
+            path = Path((await child.result("path", f"Preparing the model {name}", tell))["path"])
+        note = STARTER_NOTE if path == starter_folder(self._cache) else None
+        model = self._known[name] = Model(name, path, note)
+        return model
 
     def _tell(self, name: str, progress: dict[str, Any]) -> None:
         fetch = self._fetches.get(name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 from .catalog import PICKLED, PICKLES
-from .download_progress import every, size_of
+from .downloads import every, size_of
 from .hub_guard import check_commit, check_files, check_listing, watch_answers
 
 if TYPE_CHECKING:

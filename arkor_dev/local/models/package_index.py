@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .download_progress import every, size_of
+from .downloads import every, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

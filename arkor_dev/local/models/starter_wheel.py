@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 from .catalog import STARTER_NOTE, starter_gguf
-from .download_progress import every
+from .downloads import every
 from .package_index import fetched, sha256_of
 
 if TYPE_CHECKING:

@@ -98,7 +98,7 @@ class Report:
         child: Child | None = None
         try:
             child = await Child.start(WORKER)
-            answers = _messages(child)
+            answers = child.messages()
             child.send(to=self.to, **self._job)
             await self._answered(child, answers)
             while True:
@@ -136,12 +136,6 @@ class Report:
             raise _Fault(answer["fault"])
         if "where" in answer:
             self._where(f"Reported to {self.to}: {answer['where']}")
-
-
-async def _messages(child: Child) -> AsyncIterator[dict[str, Any]]:
-    async for batch in child.batches():
-        for message in batch:
-            yield message
 
 
 class Reports:

@@ -118,7 +118,7 @@ class Chat:
 
     async def check_target(self, body: dict[str, Any]) -> None:
         """Raise ArkorError if the target of ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
-        name, folder = await self._target(body)
+        name, folder, _ = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
             return
@@ -139,7 +139,7 @@ class Chat:
 
         if body.get("engine") == LLAMA and (reason := lacking()):
             raise ConflictError(reason)
-        name, folder = await self._target(body)
+        name, folder, four_bit = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
         whole = folder is not None and kind_of(folder) == "model"
@@ -157,6 +157,7 @@ class Chat:
             "adapter": str(folder) if folder and not whole else None,
             "strength": strength,
             "whole": whole,
+            "fourBit": four_bit,
             "engine": body.get("engine"),
             "messages": body.get("messages"),
             "prompt": body.get("prompt"),
@@ -177,11 +178,14 @@ class Chat:
             await self._formats.check(caller, **ask["format"])
         return name, ask
 
-    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
-        """Return the base model's name, and the folder of what was trained: an adapter, or a whole model."""
+    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, bool]:
+        """Return the base model's name, the folder of what was trained, and whether on 4-bit weights.
+
+        What was trained is an adapter, or a whole model.
+        """
         adapter = body.get("adapter")
         if adapter is None:
-            return body["baseModel"], None
+            return body["baseModel"], None, False
         job_id, step = adapter["jobId"], adapter.get("step")
         job = await self._store.read(Store.get, job_id)
         if job is None:
@@ -194,11 +198,12 @@ class Chat:
                 raise ConflictError(
                     f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
                 )
-            return job["config"]["model"], folder
+            return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
         if step not in steps:
             there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
             raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
-        return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)
+        folder = checkpoint_folder(self._data, job["id"], step)
+        return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
 
     async def _check_whole(self, folder: Path) -> None:
         """Raise ConflictError for an adapter that has changed since it was written; checks each once."""

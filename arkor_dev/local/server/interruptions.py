@@ -10,7 +10,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE, STORAGE
+from arkor_dev.contract.placement import CLUSTER, HERE, INSECURE, STORAGE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import latest
 from arkor_dev.local.jobs.job_config import check_config, check_files

@@ -84,7 +84,7 @@ def _hold(base: Path) -> tuple[Path, int]:
             handle = _open(folder)
         except FileNotFoundError:  # even before that, another process took it for a stale one
             continue
-        with contextlib.suppress(OSError):  # a file system without locks
+        with contextlib.suppress(OSError):  # the file system has no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         # A process that has just started may have taken it for a stale one before it was locked.
         with contextlib.suppress(FileNotFoundError):

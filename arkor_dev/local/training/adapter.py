@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import linear_targets
@@ -25,7 +25,7 @@ WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
 
 
-def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
+def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
     """Add a new adapter to ``model``: only the adapter's weights require gradients.
 
     ``name`` is the model's own, written into the adapter's files. Raises :class:`JobFailure` for layers that
@@ -33,8 +33,6 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     """
     targets = _targets(model, plan)
     _check_names(model, plan.saved, "modules_to_save")
-    if four_bit:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     _name(model, name)
     settings = LoraConfig(
         r=plan.rank,

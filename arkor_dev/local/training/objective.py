@@ -1,7 +1,8 @@
-"""Objectives: the base class of every method's loss, and cross entropy.
+"""What a model is trained to minimise: the base of every method's loss, and cross entropy.
 
-On a CPU, a batch's rows are packed into one sequence without padding (``layers``) if the model supports it.
-Elsewhere they are padded to the longest.
+The rows of a batch are packed into one sequence (``layers``), where the model's layers allow it: nothing is
+padding. Otherwise they are side by side, each padded to the longest, in several rectangles where one would be
+mostly padding.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ import torch
 
 from arkor_dev.local.layers.attention import Laid
 from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
+from arkor_dev.local.layers.head import (
+    can_be_fused,
+    fused_cross_entropies,
+    fused_cross_entropy,
+    headless,
+)
 from arkor_dev.local.layers.line import lay
 from arkor_dev.local.layers.quicken import ALIKE_WHOLE, alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
@@ -26,13 +33,16 @@ if TYPE_CHECKING:
 
 PROBE: Final = 24
 """Length of the rows that test whether a model keeps packed rows apart."""
+MOST_PADDED: Final = 2.0
+"""How many times its rows' tokens a rectangle may have."""
 
 
 class Objective(ABC):
-    """Measures ``model``, which computes on ``device`` in ``dtype``.
+    """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
 
-    ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
-    padded, or None if they are packed.
+    ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
+    why rows are padded to the longest, or None where they are not. ``fused``: the logits of all tokens are
+    never in memory at once.
 
     A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
     """
@@ -44,9 +54,9 @@ class Objective(ABC):
         self._inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
-        self.padded: str | None = "this device has its own layers for that"
-        if device == "cpu":
-            self._quicken(rows)
+        self.padded: str | None = None
+        self.fused = False
+        self._quicken(rows)
 
     @abstractmethod
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
@@ -67,11 +77,15 @@ class Objective(ABC):
         """
         training = self.model.training
         self.model.eval()
-        with torch.no_grad():
-            losses = cross_entropies(*self.logits(rows))
+        with torch.no_grad(), self._autocast():
+            if self.fused:
+                losses = fused_cross_entropies(*self._before_head(rows))
+            else:
+                losses = cross_entropies(*self.logits(rows))
         self.model.train(training)
         counts = [row.learned for row in rows]
-        parts = losses.double().split(counts)  # the logits are in row order
+        # The logits are row by row. Summed in the processor's memory: Apple's GPUs have no float64.
+        parts = losses.cpu().double().split(counts)
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
     def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
@@ -81,7 +95,18 @@ class Objective(ABC):
         Both are in row order. Logits are computed at learned positions only: with a vocabulary of tens of
         thousands, the output layer is a large part of a small model's work.
         """
-        return self._side_by_side(rows) if self.padded else self._end_to_end(rows)
+        if not self.padded:
+            return self._end_to_end(rows)
+        groups = rectangles([len(row.ids) for row in rows])
+        if len(groups) == 1:
+            return self._side_by_side(rows)
+        found: dict[int, tuple[Any, Any]] = {}
+        for numbers in groups:
+            counts = [rows[number].learned for number in numbers]
+            parts = (each.split(counts) for each in self._side_by_side([rows[number] for number in numbers]))
+            found |= zip(numbers, zip(*parts, strict=True), strict=True)
+        logits, targets = zip(*(found[number] for number in range(len(rows))), strict=True)
+        return torch.cat(logits), torch.cat(targets)
 
     @contextmanager
     def rounded(self) -> Iterator[Self]:
@@ -119,19 +144,29 @@ class Objective(ABC):
             self.model.train(training)
 
     def _quicken(self, rows: Sequence[Example]) -> None:
-        """Patch the layers, and pack rows if the model's results agree with padded rows."""
+        """Take lines where the model answers to them as it does to padded rows; on a CPU the quick layers."""
         some = _probe(rows)
         stands_apart(self._inner)
         self.model.eval()
         with torch.no_grad():
             known = self._side_by_side(some)[0]
-            if quicken(self._inner):
+            if self.device == "cpu" and quicken(self._inner):
                 self._casts = False
             self.padded = lines_up(self._inner)
             if not self.padded and not self._answers_alike(some, known):
                 stands_apart(self._inner)
                 self.padded = "its layers do not keep packed rows apart"
+            # On a CPU few logits at a time cost more than they save.
+            if self.device != "cpu" and can_be_fused(self._inner.get_output_embeddings()):
+                hidden, head, _ = self._before_head(some)
+                self.fused = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
         self.model.train()
+
+    def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+        """:meth:`logits` before the output layer, ``[learned, size]``; that layer; and the learned tokens."""
+        with headless(self._inner) as head:
+            hidden, targets = self.logits(rows)
+        return hidden, head, targets
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
         try:
@@ -144,7 +179,8 @@ class Objective(ABC):
     def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Compute :meth:`logits` of rows packed into one sequence."""
         # Rows that share their beginning would also share its random numbers.
-        line = lay([(row.ids, row.labels) for row in rows], IGNORED, share=not self._draws())
+        told = [(row.ids, row.labels) for row in rows]
+        line = lay(told, IGNORED, share=not self._draws(), device=self.device)
         Laid.line = line
         extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
         with self._autocast():
@@ -201,13 +237,36 @@ class CrossEntropy(Objective):
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
         """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
-        logits, targets = self.logits(rows)
         smoothing = self._smoothing if self.model.training else 0.0
+        if self.fused:
+            hidden, head, targets = self._before_head(rows)
+            with self._autocast():
+                return fused_cross_entropy(hidden, head, targets, smoothing), len(targets)
+        logits, targets = self.logits(rows)
         return summed_cross_entropy(logits, targets, smoothing), len(targets)
 
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return :meth:`cross_entropy`."""
         return self.cross_entropy(rows)
+
+
+def rectangles(lengths: Sequence[int]) -> list[list[int]]:
+    """Group the numbers of rows so that none is mostly padding: all in order, or the longest first.
+
+    A long row beside many short ones would be a rectangle of padding, 38 times as large.
+    """
+    if len(lengths) * max(lengths) <= MOST_PADDED * sum(lengths):
+        return [list(range(len(lengths)))]
+    groups: list[list[int]] = []
+    tokens = 0
+    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
+        tokens += lengths[number]
+        if groups and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= MOST_PADDED * tokens:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            tokens = lengths[number]
+    return groups
 
 
 def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.evaluation.by_row import rows_in
+from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 
@@ -124,7 +124,8 @@ class Preparation:
         with lean_imports():
             import torch
 
-            from arkor_dev.local.modeling.base_model import load_base
+            from arkor_dev.local.modeling.base_model import load_base, why_processor
+            from arkor_dev.local.modeling.gate import check_trainable
             from arkor_dev.local.modeling.tokenizer import default_length
 
             from .run import Run  # noqa: F401 - with all that it needs
@@ -140,7 +141,11 @@ class Preparation:
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
+        if part := check_trainable(self.path):
+            self.say(part)
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        if why := why_processor():
+            self.say(why)
         self.parameters = self.base.model.num_parameters()
         self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()

@@ -1,8 +1,9 @@
-"""The training loop for causal language models.
+"""The training of a causal language model, as a plain loop.
 
-A plain loop of our own, at the speed of a library's, so that every step can be reported, stopped and saved.
-The training method (``methods``) defines the loss. All randomness comes from one seed: on the same machine
-the same job gives the same adapter, even if it was interrupted and resumed.
+The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
+saved. What the loss is, the training method says (``methods``). Everything random comes from one seed: the
+same job on the same processor gives the same adapter, also where it was interrupted and went on. A GPU may
+add numbers in another order each time.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
-from arkor_dev.local.evaluation.by_length import measured
-from arkor_dev.local.evaluation.by_row import by_row, rows_in
+from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.training.final_evaluation.measure import work_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .final_evaluation.cost import work_of
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
@@ -108,7 +108,7 @@ class Run:
             keep_freed_memory()
             if plan.adapter:
                 hold_in(base, self.choice.dtype)
-        self.model = adapted(base, name, plan.adapter, self.four_bit) if plan.adapter else whole(base, name)
+        self.model = adapted(base, name, plan.adapter) if plan.adapter else whole(base, name)
         model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:
             compute_again(model)
@@ -139,7 +139,7 @@ class Run:
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
-        if self.base.device == "cpu" and self.loss.padded and not self.step:
+        if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         steps = endless(self.train, plan, plan.order_seed, self.step)
         self.good.keep(self.step, self.state)
@@ -302,14 +302,20 @@ class Run:
         return value
 
     def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
-        value = 0.0
+        losses = []
         for batch in batches:
             loss = self.loss(batch)[0] / count
-            value += self._finite(float(loss.detach()), batch)
+            losses.append(loss.detach())
+            if self.base.device == "cpu":
+                self._finite(float(losses[-1]), batch)
             self.clock.lap("forward")
             self.scaler.scale(loss).backward()
             self.clock.lap("backward")
-        return value
+        if not losses:
+            return 0.0
+        # On a GPU the processor waits for it once a step, when all of the step is in its queue.
+        values = torch.stack(losses).tolist()
+        return sum(self._finite(value, batch) for value, batch in zip(values, batches, strict=True))
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):

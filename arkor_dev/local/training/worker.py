@@ -18,7 +18,7 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import resources
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .distributed.rendezvous import PeerLostError, Rendezvous
@@ -135,6 +135,8 @@ class Work:
         except JobFailure as failure:
             step = getattr(failure, "step", None)  # of a NonFiniteError, which is only importable with torch
             fault = {} if step is None else {"nonFinite": True, "step": step}
+            if isinstance(failure, OutOfMemory):
+                fault["outOfMemory"] = True
             self.link.send(end="failed", fields={"error": str(failure), **fault})
         except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
             traceback.print_exc()

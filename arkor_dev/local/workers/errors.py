@@ -15,6 +15,10 @@ class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the 
     """A job, or the preparation of a model, cannot continue; ``str()`` is the reason shown to the user."""
 
 
+class OutOfMemory(JobFailure):
+    """Memory does not suffice for a job or a model."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Return whether torch or Python ran out of memory. On the CPU torch says so only in its message."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)

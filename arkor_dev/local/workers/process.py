@@ -12,10 +12,10 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .errors import TRY_AGAIN
+from .errors import TRY_AGAIN, JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,15 @@ MESSAGE_LIMIT = 64 * 2**20
 """Bytes of one message at most: a worker reads untrusted files, which must not fill the backend's memory."""
 TAIL_LINES = 20
 
+CHOOSES_GPUS = (
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTORCH_CUDA_ALLOC_CONF"),
+    *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HSA_OVERRIDE_GFX_VERSION"),
+)
+"""Environment variables that say which GPUs there are, and how they are used: NVIDIA's and AMD's."""
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
-    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS"),
+    *CHOOSES_GPUS,
 )
 """Environment variables for a process that reads untrusted files: none that could be a secret."""
 
@@ -93,6 +99,16 @@ class Child:
         )
         return cls(process, module)
 
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, module: str) -> AsyncIterator[Child]:
+        """Start a worker and stop it at the end of the block."""
+        child = await cls.start(module)
+        try:
+            yield child
+        finally:
+            await child.stop()
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -128,6 +144,34 @@ class Child:
                 self._strange = str(fault)
                 self.kill()
                 return
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield messages one by one until the worker ends."""
+        async for batch in self.batches():
+            for message in batch:
+                yield message
+
+    async def result(
+        self,
+        field: str,
+        what: str,
+        progress: Callable[[dict[str, Any]], None] = lambda _: None,
+        relief: str = TRY_AGAIN,
+    ) -> dict[str, Any]:
+        """Return the first message with ``field``; ``progress`` gets every ``progress`` before it.
+
+        Raises JobFailure with the ``error`` that a worker sends, and if it ends without a result: ``what``
+        names it, ``relief`` helps where memory ran out.
+        """
+        async for message in self.messages():
+            if "progress" in message:
+                progress(message["progress"])
+            if "error" in message:
+                raise JobFailure(message["error"])
+            if field in message:
+                return message
+        await self.ended()
+        raise JobFailure(self.cause(what, relief))
 
     def kill(self) -> None:
         """Kill the worker and everything that it has started."""

@@ -36,7 +36,7 @@ def peak_memory() -> int:
 
 def resident_memory() -> int:
     """Return the current resident memory in bytes; 0 where the system does not say."""
-    return _status("VmRSS")
+    return _status("VmRSS") or _resident()
 
 
 def _status(name: str) -> int:
@@ -47,6 +47,14 @@ def _status(name: str) -> int:
     except (OSError, ValueError, IndexError):
         pass
     return 0
+
+
+def _resident() -> int:
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+    except ImportError:
+        return 0
+    return int(psutil.Process().memory_info().rss)
 
 
 def _usage() -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.placement.address import ADDRESS, CLUSTER, HERE, STORAGE
-from arkor_dev.contract.placement.storage import SHARED_STORAGE
+from arkor_dev.contract.placement import ADDRESS, CLUSTER, HERE, SHARED_STORAGE, STORAGE
 
 from .one_table import load_table
 

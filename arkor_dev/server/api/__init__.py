@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 from . import (
     chat,
+    cluster,
     corrections,
     datasets,
-    evaluation,
+    deployments,
     exports,
-    forecasts,
     jobs,
     manifest,
+    passed_on,
     project,
     session,
     train,
 )
-from .deployments import routes as deployments
-from .placement import routes as placement
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports,
-        corrections, placement, project,
+        session, manifest, jobs, train, chat, datasets, deployments, exports, corrections, cluster, project,
+        passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -1,15 +1,14 @@
-"""The job list, job events, and actions: pause, resume, edit, reorder and delete."""
+"""The list of jobs, one job and its events, its changes and its end."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
-from arkor_dev.contract.bodies import EXTENSION, JOB_CHANGES, QUEUE_CHANGES, RESUMPTION, job_changes
+from arkor_dev.contract.bodies import JOB_CHANGES, job_changes
 from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.shapes import (
     CURSOR_HEADER,
@@ -22,9 +21,6 @@ from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 from arkor_dev.server.negotiation import has, takes
 
 from .envelope import answered, read_object
-
-if TYPE_CHECKING:
-    from arkor_dev.backend.client import Answer
 
 _WHY_CHARACTERS = 600
 
@@ -131,40 +127,6 @@ async def events(request: web.Request) -> web.StreamResponse:
         return response
 
 
-async def cancel(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/cancel``: the backend's response; refreshes the job list."""
-    answer = await request.app[BACKEND].cancel_job(request.match_info["id"])
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
-async def pause(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/pause``: the backend's response, once the job is paused."""
-    answer = await request.app[BACKEND].pause_job(request.match_info["id"])
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
-async def resume(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/resume``: the backend's response; an ended stream continues."""
-    body = await read_object(request, RESUMPTION, optional=True)
-    answer = await request.app[BACKEND].resume_job(request.match_info["id"], body)
-    return _goes_on(request, answer)
-
-
-async def extend(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/extend``: the backend's response; the stream continues."""
-    body = await read_object(request, EXTENSION)
-    answer = await request.app[BACKEND].extend_job(request.match_info["id"], body)
-    return _goes_on(request, answer)
-
-
-def _goes_on(request: web.Request, answer: Answer) -> web.Response:
-    request.app[EVENTS].reopen(request.match_info["id"])
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
 async def get(request: web.Request) -> web.Response:
     """``GET /api/jobs/:id``: the backend's response; refreshes the list unless an evaluation is under way.
 
@@ -192,36 +154,11 @@ async def delete(request: web.Request) -> web.Response:
     return web.json_response({}, headers=answer.headers)
 
 
-async def arrange(request: web.Request) -> web.Response:
-    """``PATCH /api/queue``: the backend's response; refreshes the job list."""
-    body = await read_object(request, QUEUE_CHANGES)
-    answer = await request.app[BACKEND].arrange_queue(body)
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
-async def disk(request: web.Request) -> web.Response:
-    """``GET /api/disk``: the backend's response."""
-    return answered(await request.app[BACKEND].disk())
-
-
-async def clean_disk(request: web.Request) -> web.Response:
-    """``POST /api/disk/clean``: the backend's response, once unneeded files are deleted."""
-    return answered(await request.app[BACKEND].clean_disk())
-
-
 ROUTES = [
     web.get("/api/jobs", list_jobs),
     web.get("/api/jobs/{id}", get),
     web.patch("/api/jobs/{id}", edit),
     web.delete("/api/jobs/{id}", delete),
-    web.patch("/api/queue", arrange),
-    web.get("/api/disk", disk),
-    web.post("/api/disk/clean", clean_disk),
     web.get("/api/jobs/{id}/history", history),
     web.get("/api/jobs/{id}/events", events),
-    web.post("/api/jobs/{id}/cancel", cancel),
-    web.post("/api/jobs/{id}/pause", pause),
-    web.post("/api/jobs/{id}/resume", resume),
-    web.post("/api/jobs/{id}/extend", extend),
 ]

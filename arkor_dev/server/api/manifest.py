@@ -10,6 +10,7 @@ from arkor_dev.contract.bodies import changes_fault
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.exclusions import are_entries
 from arkor_dev.data.forms import COLUMNS as OURS
 from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 from arkor_dev.server.negotiation import has
@@ -27,6 +28,10 @@ WRITE = Schema(
 )
 
 COLUMNS = Rule("object", test=lambda value: is_columns(value), noun="an object with a name for each column")
+ENTRIES = Rule(
+    "other", test=lambda value: bool(value) and are_entries(value), noun="a list of rows by their hashes"
+)
+DATASET_CHANGES = ("path", "columns", "exclude", "include")
 DATASET = Schema(
     (
         Field("trainer", FILLED, needed=True),
@@ -34,12 +39,14 @@ DATASET = Schema(
         Field("path", FILLED, null=True),
         Field("part", Rule("whole", 0, 99), null=True),
         Field("columns", COLUMNS, null=True),
+        Field("exclude", ENTRIES, null=True),
+        Field("include", ENTRIES, null=True),
         Field("preview", FLAG, null=True),
     ),
     lambda body: (
         None
-        if (body.get("path") is None) != (body.get("columns") is None)
-        else "needs either path or columns"
+        if sum(body.get(key) is not None for key in DATASET_CHANGES) == 1
+        else f"needs exactly one of {', '.join(DATASET_CHANGES)}"
     ),
 )
 
@@ -81,13 +88,13 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def dataset(request: web.Request) -> web.Response:
-    """``POST /api/manifest/dataset``: choose another file or map columns; ``preview`` only returns the
-    diff.
+    """``POST /api/manifest/dataset``: another file, which columns are which, or rows to exclude or include.
+
+    With ``preview`` only how the file would change.
     """
     body = await read_object(request, DATASET)
-    change = body.get("path") or (body.get("part") or 0, body["columns"])
     answer = await request.app[MANIFEST].write_dataset(
-        body["trainer"], body["revision"], change, preview=bool(body.get("preview"))
+        body["trainer"], body["revision"], body, preview=bool(body.get("preview"))
     )
     return web.json_response(answer)
 

@@ -10,7 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from arkor_dev.contract.bodies import MOST_SEEDS, PARENT, changes_fault
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.placement.address import ON
+from arkor_dev.contract.placement import ON
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line, whole
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT

@@ -10,8 +10,7 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import bounded
-from arkor_dev.contract.deployments.bodies import WRONG_KEY
-from arkor_dev.contract.deployments.openai import RATE_LIMITED, UNAUTHORIZED, error_body
+from arkor_dev.contract.deployments import RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND

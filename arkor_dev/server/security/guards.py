@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from arkor_dev.contract.deployments.openai import error_body
+from arkor_dev.contract.deployments import error_body
 from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER, STUDIO_TOKEN_QUERY
 
 if TYPE_CHECKING:

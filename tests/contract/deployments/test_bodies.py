@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.contract.deployments.bodies import CREATE, KEY, UPDATE
+from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.schema import Schema, SchemaError, check
 
 BASE = {"kind": "base_model", "baseModel": "tiny"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.contract.placement.address import host_of, is_address, is_loopback
+from arkor_dev.contract.placement import host_of, is_address, is_loopback
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from arkor_dev.contract.placement.storage import LIMIT, PROTOCOLS, SHARED_STORAGE
+from arkor_dev.contract.placement import LIMIT, PROTOCOLS, SHARED_STORAGE
 from arkor_dev.local.server.interruptions import _moved
 
 

@@ -225,7 +225,7 @@ async def test_a_format_that_cannot_be_says_so_before_it_is_asked_for(
     (final / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}')
     assert problems() == {}
     job["config"] = {"loadIn4bit": True}
-    assert list(problems()) == ["merged", "gguf", "gguf-lora", "ollama"]
+    assert list(problems()) == ["gguf-lora"], "the others are written from the weights multiplied out"
     job["config"] = {}
     monkeypatch.setattr(service, "lacking", lambda: "GGUF needs llama.cpp.")
     assert problems() == dict.fromkeys(("gguf", "gguf-lora", "ollama"), "GGUF needs llama.cpp.")

@@ -9,7 +9,7 @@ import pytest
 from arkor_dev.local.forecast.advice import refusal
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast
 
 MB = 10**6
 

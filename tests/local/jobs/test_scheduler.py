@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
-from arkor_dev.local.jobs.running import auto_resume, remote_cleanup, worker_session
+from arkor_dev.local.jobs.running import auto_resume, devices, remote_cleanup, worker_session
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.running.job_runner import Life, end
 from arkor_dev.local.jobs.scheduler import Scheduler
@@ -539,13 +540,26 @@ async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path
     assert "device" not in Worker.started[-1].job
 
 
-def test_which_gpus_there_are_is_known_without_a_library(tmp_path: Path) -> None:
+def test_which_gpus_torch_can_use_is_known_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.setattr(devices, "torch_build", lambda: "cuda")
     assert gpus({}, tmp_path / "none") == []
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / name).mkdir()
     assert gpus({}, tmp_path) == ["0", "1"]
     assert gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-1"}, tmp_path) == ["2", "GPU-1"]
     assert [gpus({"CUDA_VISIBLE_DEVICES": none}, tmp_path) for none in ("", "-1")] == [[], []]
+    # The driver counts in another order than CUDA, and under WSL it has no folder: so its own names.
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: [Gpu("RTX 4090", "GPU-f00d")])
+    assert gpus({}, tmp_path / "none") == ["GPU-f00d"]
+    monkeypatch.setattr(devices, "torch_build", lambda: "cpu")
+    assert gpus({}, tmp_path) == [], "this build of torch computes on the processor"
+    monkeypatch.setattr(devices, "torch_build", lambda: "rocm")
+    monkeypatch.setattr(devices, "amd_gpus", lambda: [Gpu("AMD GPU", "0"), Gpu("AMD GPU", "1")])
+    assert gpus({}, tmp_path) == ["0", "1"]
+    assert gpus({"HIP_VISIBLE_DEVICES": "1"}, tmp_path) == ["1"]
 
 
 class Alone:

@@ -70,6 +70,8 @@ export const SINGLE_KEYS = choice("arkor.keys", ["on", "off"]);
 export const DISMISSED_NOTICE = text("arkor.notice", "browser");
 /** The ids of the jobs whose end is to be announced. */
 export const WATCHED_JOBS = list("arkor.watched", (item) => typeof item === "string");
+/** The columns of the jobs table that were chosen, and after a `-` those that were removed. */
+export const JOB_COLUMNS = list("arkor.jobs.columns", (item) => typeof item === "string");
 export const PRESETS = list("arkor.playground.presets", isNamed);
 /** Conversations not yet in the database when their page was closed. */
 export const UNSAVED_CONVERSATIONS = list<object>("arkor.unsaved", isObject);
@@ -118,6 +120,7 @@ export const STORED_VALUES = [
   SINGLE_KEYS,
   DISMISSED_NOTICE,
   WATCHED_JOBS,
+  JOB_COLUMNS,
   PRESETS,
   UNSAVED_CONVERSATIONS,
   CHAT_SETTINGS,

@@ -2,7 +2,8 @@
 import { effect, signal } from "@preact/signals";
 import { api } from "../api/client";
 import { connection } from "../api/connection";
-import type { Capabilities } from "../contract.gen";
+import type { Capabilities, TrainingMethod } from "../contract.gen";
+import { isObject } from "../lib/json";
 import { FEATURES, readStored, writeStored } from "../lib/storage";
 import { jobs, jobsState } from "./jobs";
 
@@ -11,6 +12,9 @@ export const features = signal<ReadonlySet<string>>(new Set(readStored(FEATURES)
 
 /** The base models that the backend can answer with in any project, its default first; null until known. */
 export const served = signal<readonly string[] | null>(null);
+
+/** The backend's training methods; without a list it has one, which needs no name. */
+export const methods = signal<readonly TrainingMethod[]>([]);
 
 let settled = false;
 
@@ -33,6 +37,7 @@ async function ask(): Promise<void> {
     const said = await api<Capabilities>("/capabilities");
     const known = new Set(texts(said.features));
     served.value = texts(said.baseModels);
+    methods.value = listed(said.methods);
     settled = known.has("endpoints") || (await asksForEndpoints(known));
     features.value = known;
     writeStored(FEATURES, [...known]);
@@ -41,6 +46,12 @@ async function ask(): Promise<void> {
     served.value ??= [];
   }
 }
+
+const listed = (list: unknown): TrainingMethod[] =>
+  (Array.isArray(list) ? list : []).filter(
+    (item): item is TrainingMethod =>
+      isObject(item) && typeof item.name === "string" && typeof item.label === "string",
+  );
 
 function texts(list: unknown): string[] {
   return Array.isArray(list) ? list.filter((item) => typeof item === "string" && item !== "") : [];

@@ -6,7 +6,7 @@ import { signal } from "@preact/signals";
 import { type JobConfig, type JobParent, ONE_OF, type Trainer, type TrainRequest } from "../contract.gen";
 import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../lib/storage";
 import { project } from "./credentials";
-import { chosenPlace } from "./place";
+import { chosenPlacement } from "./placement";
 
 /** Values by field; null removes a setting, as if the file did not mention it. */
 export type Changes = Readonly<Record<string, unknown>>;
@@ -58,7 +58,7 @@ export function draftRequest(
 ): Pick<TrainRequest, "settings" | "parent" | "on"> {
   const settings = { ...changesFor(trainer), ...more };
   const parent = draftParent(trainer);
-  const on = chosenPlace.value;
+  const on = chosenPlacement.value;
   return {
     ...(on && { on }),
     ...(Object.keys(settings).length > 0 && { settings }),

@@ -13,6 +13,7 @@ from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundErr
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
@@ -23,13 +24,12 @@ MOST_FILES: Final = 1000
 UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
-def wanted_of(
-    job: dict[str, Any], form: str, which: int | str, quantization: str | None, strength: float
-) -> dict[str, Any]:
-    """Build the contract's export request from the options; ``which`` is a step, ``best`` or ``final``."""
-    step = best_step(job) if which == "best" else None if which == "final" else which
-    told = {"step": step, "quantization": quantization, "strength": None if strength == 1 else strength}
-    return {"format": form} | {key: value for key, value in told.items() if value is not None}
+def wanted_of(job: dict[str, Any], given: Namespace) -> dict[str, Any]:
+    """Return the contract's order of an export from the options of `add_export_options`."""
+    step = {"best": best_step(job), "final": None}.get(given.checkpoint, given.checkpoint)
+    strength = None if given.strength == 1 else given.strength
+    order = {"format": given.format, "step": step, "quantization": given.quantization, "strength": strength}
+    return {key: value for key, value in order.items() if value is not None}
 
 
 async def order(
@@ -86,12 +86,15 @@ async def finished(
     job_id: str,
     export_id: str,
     take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
+    *,
+    quiet: bool = False,
 ) -> dict[str, Any]:
-    """Wait for the export and its verification, with progress; return it or raise its failure.
+    """Wait for the export with its proof and return it; raises its failure. Shows its progress.
 
-    Awaits ``take`` once with the export when its files are written, before they are verified.
+    With ``quiet`` nothing is shown. ``take`` is awaited once with the export when its files are there, before
+    they have been verified.
     """
-    with shown_progress() as show:
+    with shown_progress(quiet=quiet) as show:
         while True:
             export = export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")

@@ -22,7 +22,7 @@ from .asking import fetch, finished, order, wanted_of
 from .usage import create_in_ollama, lines_for, model_name
 
 if TYPE_CHECKING:
-    import argparse
+    from argparse import Namespace
 
     from arkor_dev.core.settings import Settings
 
@@ -33,48 +33,30 @@ FOLDER: Final = ".arkor-export-"
 """Prefix of the temporary folder that receives an export."""
 
 
-def asked_by(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Convert the command's options to the arguments of ``run_export``."""
-    how = {"form": arguments.format, "out": arguments.out, "which": arguments.checkpoint}
-    how |= {"replace": arguments.replace, "as_json": arguments.json}
-    return how | {"quantization": arguments.quantization, "strength": arguments.strength}
+async def run_export(settings: Settings, given: Namespace) -> int:
+    """Export a job into a folder as the ``given`` options say; 1 if the files are not the trained model.
 
-
-async def run_export(
-    settings: Settings,
-    job: str | None,
-    *,
-    form: str,
-    out: str | None,
-    which: int | str,
-    replace: bool,
-    as_json: bool,
-    quantization: str | None = None,
-    strength: float = 1.0,
-) -> int:
-    """Export ``job`` into the folder ``out``; return 1 if verification fails.
-
-    The folder appears complete or not at all, as soon as the files are written; verification follows. Raises
-    BadRequestError for an impossible request, and passes on the backend's errors.
+    The folder is there whole or not at all, as soon as the files are written; the proof follows. Raises
+    BadRequestError for what can't be done, and the backend's fault.
     """
-    if out is None:
+    if given.out is None:
         raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")
-    target = _target(out, replace=replace)
+    target = target_of(given.out, replace=given.replace)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), job)
-        wanted = wanted_of(chosen, form, which, quantization, strength)
+        chosen = choose_job(await jobs_of(backend), given.job)
+        wanted = wanted_of(chosen, given)
         export = await order(backend, chosen["id"], wanted, attended=True)
         there = False
 
         async def take(export: dict[str, Any]) -> None:
             nonlocal there
-            with _beside(target) as folder:
+            with arriving_in(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
-                _put(folder, target)
+                put_in_place(folder, target)
             there = True
-            if not as_json:
+            if not given.json:
                 print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
 
         try:
@@ -92,21 +74,21 @@ async def run_export(
     proof: dict[str, Any] = found if isinstance(found, dict) else {}
     same, name = proof.get("verdict") == SAME, model_name(chosen.get("name"))
     in_ollama = None
-    if same and form == "ollama":
+    if same and given.format == "ollama":
         in_ollama = await asyncio.to_thread(create_in_ollama, target, name)
-    if as_json:
+    if given.json:
         print(json.dumps({"export": export, "path": str(target)}, indent=2))  # noqa: T201
     else:
         lines = _proof_lines(proof, same=same)
         if in_ollama is not None:
             lines += ["", one_line(in_ollama, LINE)]
         elif same:
-            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(form, target, name))]
+            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(given.format, target, name))]
         print("\n".join(lines))  # noqa: T201
     return 0 if same else 1
 
 
-def _target(out: str, *, replace: bool) -> Path:
+def target_of(out: str, *, replace: bool) -> Path:
     """Return the output folder. Raises BadRequestError if files in it would be lost."""
     target = Path(out).absolute()
     try:
@@ -127,7 +109,7 @@ def _target(out: str, *, replace: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _beside(target: Path) -> Any:
+def arriving_in(target: Path) -> Any:
     """Yield a temporary folder on the same disk; delete it at the end unless it was renamed."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
@@ -141,7 +123,7 @@ def _beside(target: Path) -> Any:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(folder: Path, target: Path) -> None:
+def put_in_place(folder: Path, target: Path) -> None:
     """Rename the downloaded folder to its destination and delete what was there."""
     folder.chmod(0o755)
     old = folder.with_name(f"{folder.name}.old")

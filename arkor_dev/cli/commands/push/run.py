@@ -9,7 +9,6 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +26,7 @@ from arkor_dev.identity.connect import joined
 from . import hub
 
 if TYPE_CHECKING:
-    import argparse
+    from argparse import Namespace
     from collections.abc import Iterator
 
     from arkor_dev.backend.client import Backend
@@ -43,62 +42,40 @@ WEIGHTS: Final = (".safetensors", ".safetensors.index.json", "adapter_config.jso
 PUBLIC_HUB: Final = "https://huggingface.co"
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What to publish, and how."""
+async def run_push(settings: Settings, given: Namespace) -> int:
+    """Publish a job's export, as the ``given`` options say; 1, and nothing, where it is not what was trained.
 
-    form: str
-    which: int | str
-    quantization: str | None
-    strength: float
-    private: bool
-    replace: bool
-    force: bool
-    yes: bool
-    as_json: bool
-
-    @classmethod
-    def by(cls, arguments: argparse.Namespace) -> Publication:
-        """Build from the command's options."""
-        what = (arguments.format, arguments.checkpoint, arguments.quantization, arguments.strength)
-        how = (arguments.private, arguments.replace, arguments.force, getattr(arguments, "yes", False))
-        return cls(*what, *how, arguments.json)
-
-
-async def run_push(settings: Settings, job: str | None, repo: str | None, asked: Publication) -> int:
-    """Publish ``job`` as ``repo``; publish nothing and return 1 if verification fails.
-
-    Raises BadRequestError for an impossible request, and passes on errors of the backend and the Hub.
+    Raises BadRequestError for what is not to be done, and the backend's and the Hub's faults.
     """
-    name = hub.repository(repo)
+    name = hub.repository(given.repo)
     hub.require_library()
-    if not asked.yes and (asked.as_json or not can_ask()):
+    if not given.yes and (given.json or not can_ask()):
         raise BadRequestError(f"{name} would be published, but there is no terminal to ask at: add --yes.")
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), job)
+        chosen = choose_job(await jobs_of(backend), given.job)
         with shown_progress() as show:
             show("Contacting the Hub")
             there = await hub.asked({"do": "look", "repo": name}, lambda _: None)
-        if there["exists"] and asked.private and not there["private"]:
+        if there["exists"] and given.private and not there["private"]:
             raise BadRequestError(
                 f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
-        wanted = wanted_of(chosen, asked.form, asked.which, asked.quantization, asked.strength)
+        wanted = wanted_of(chosen, given)
         export, ours = await _export(backend, chosen, wanted)
         try:
             proof = export["proof"]
-            if proof.get("verdict") != SAME and not asked.force:
+            if proof.get("verdict") != SAME and not given.force:
                 sentence = one_line(proof.get("sentence"), 500)
                 print(f"{sentence} Nothing was published. To publish anyway, add --force.")  # noqa: T201
                 return 1
             with _room(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 names = sorted(path.name for path in folder.iterdir())
-                remove = _mixed_up(there["files"], names, replace=asked.replace)
-                what = _what(there, name, chosen, export, asked, remove)
-                if not confirm(what, "Publish it?", yes=asked.yes):
+                remove = _mixed_up(there["files"], names, replace=given.replace)
+                what = _what(there, name, chosen, export, given, remove)
+                if not confirm(what, "Publish it?", yes=given.yes):
                     print("Nothing was published.")  # noqa: T201
                     return 0
                 places = (settings.project, settings.local_data, settings.cache)
@@ -106,7 +83,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                     "do": "push",
                     "repo": name,
                     # What was confirmed as private must still be private.
-                    "private": asked.private or bool(there["private"]),
+                    "private": given.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
@@ -128,7 +105,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
     url = f"{there['endpoint']}/{name}"
     told = {"name": name, "url": url, "created": not there["exists"], "files": names, "removed": remove}
     repository = told | {key: done.get(key) for key in ("private", "commit", "changed", "sent")}
-    if asked.as_json:
+    if given.json:
         print(json.dumps({"export": export, "repository": repository}, indent=2))  # noqa: T201
     else:
         print("\n".join(_lines(repository, export, there["endpoint"])))  # noqa: T201
@@ -178,7 +155,8 @@ async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]
     """Return whether the adapter's card is up to date: evaluations and people change it."""
     step = export.get("step")
     try:
-        card = json.loads((await backend.get_card(job_id, None if step is None else str(step))).body)["card"]
+        answer = await backend.get_card(job_id, {} if step is None else {"step": str(step)})
+        card = json.loads(answer.body)["card"]
     except (ArkorError, ValueError, KeyError, TypeError):
         return True
     now = hashlib.sha256(str(card).encode()).hexdigest()
@@ -223,11 +201,11 @@ def _what(
     name: str,
     job: dict[str, Any],
     export: dict[str, Any],
-    asked: Publication,
+    given: Namespace,
     remove: list[str],
 ) -> str:
     """Describe what is about to be published, where and for whom."""
-    private = there["private"] if there["exists"] else asked.private
+    private = there["private"] if there["exists"] else given.private
     whom = "private" if private else "public, visible to everyone"
     how = "as a new commit of" if there["exists"] else "as"
     files = len(export["files"])

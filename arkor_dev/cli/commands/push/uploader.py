@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -25,12 +26,138 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.findings.privacy import Private
 
-from .faults import PushError, passes, reason
-from .leaving import check_files
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
+
+
+WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "provenance.json"})
+"""Text files that we write. Others (a vocabulary, a template) may contain text that only resembles a path."""
+LIMIT: Final = 2**24
+CHUNK: Final = 2**22
+LEAST: Final = 12
+"""Shortest path or secret, in characters, to search for in weights and vocabularies: shorter ones match by
+chance.
+"""
+
+
+def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
+    """Raise :class:`PushError` if a file reveals this machine. The error names the file, not the content."""
+    wanted = [word.encode() for word in (*private.places, *private.secrets) if len(word) >= LEAST]
+    for name in names:
+        path = folder / name
+        if name in WRITTEN and path.stat().st_size <= LIMIT:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            for number, line in enumerate(lines, 1):
+                if found := private.found_in_all(line):
+                    raise PushError(f"{name} contains {found} in line {number}. Nothing was published.")
+        if _holds(path, wanted):
+            raise PushError(f"{name} contains a path of this machine, or a token. Nothing was published.")
+
+
+def _holds(path: Path, wanted: list[bytes]) -> bool:
+    """Search the file for any of the words in a single pass."""
+    overlap = max(map(len, wanted), default=1) - 1
+    before = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            window = before + chunk
+            if any(word in window for word in wanted):
+                return True
+            before = window[-overlap:] if overlap else b""
+    return False
+
+
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""HTTP statuses that are worth a retry."""
+NETWORK: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
+"""Packages whose errors are network errors."""
+OFFLINE: Final = "OfflineModeIsEnabled"
+LONGEST: Final = 300
+
+
+class PushError(Exception):
+    """Why something cannot be published, worded for a person."""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
+
+
+def _answer(error: BaseException) -> tuple[int | None, str, str]:
+    """Return the status of the failed response, its host and its message."""
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int):
+            host = urlsplit(str(getattr(response, "url", ""))).netloc
+            return status, host, str(getattr(each, "server_message", None) or "")
+    return None, "", ""
+
+
+def _is_network(error: BaseException) -> bool:
+    names = {kind.__module__.partition(".")[0] for each in _chain(error) for kind in type(each).__mro__}
+    broken = any(isinstance(each, ConnectionError | TimeoutError) for each in _chain(error))
+    return bool(names & NETWORK) or broken
+
+
+def passes(error: BaseException, endpoint: str) -> bool:
+    """Return whether to retry: a network error, or a temporary one of the server."""
+    if type(error).__name__ == OFFLINE or isinstance(error, PushError):
+        return False
+    status, host, _ = _answer(error)
+    if status is None:
+        return _is_network(error)
+    # An upload address is valid for a limited time; the Hub issues a new one.
+    return status in PASSING or (status == 403 and host != urlsplit(endpoint).netloc)
+
+
+def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
+    """Explain ``error``, raised while ``repo`` of ``endpoint`` was read or written, in one sentence."""
+    if isinstance(error, PushError):
+        return str(error)
+    host = urlsplit(endpoint).netloc
+    status, who, said = _answer(error)
+    words = {
+        401: f"{host} refuses the token. Sign in again with `hf auth login`, or set another HF_TOKEN",
+        403: f"{host} does not let this token write {repo}: it lacks the permission, or the name is "
+        f"someone else's",
+        404: f"{host} has no {repo} for this token: the name is someone else's, or it was removed in the "
+        f"meantime",
+        409: f"{repo} was changed by someone else at the same time. Try again",
+        412: f"{repo} was changed by someone else at the same time. Try again",
+        413: f"{host} does not accept files of this size",
+        429: f"{host} received too many requests from this account. Try again in a few minutes",
+    }
+    if type(error).__name__ == OFFLINE:
+        text = "HF_HUB_OFFLINE is set, so the Hub is not contacted: unset it"
+    elif status == 403 and who != host:
+        text = f"{who}, where {host} stores files, refused them. Try again later"
+    elif status is not None:
+        text = words.get(status, f"{host} answers {status}" + (". Try again later" if status >= 500 else ""))
+        text += f" ({clean(said, token)})" if said else ""
+    elif _is_network(error):
+        last = list(_chain(error))[-1]
+        text = (
+            f"The connection to {host} was lost, or could not be made: "
+            f"{clean(last, token) or type(last).__name__}. Push again: what has arrived is not sent twice"
+        )
+    else:
+        text = f"{type(error).__name__}: {clean(error, token)}"
+    return text if text.endswith(".") else f"{text}."
+
+
+def clean(text: object, token: str) -> str:
+    """Return the text on one line, without the token and without signed addresses or user names."""
+    line = str(text)
+    if token:
+        line = line.replace(token, "[token]")
+    line = re.sub(r"(https?://)[^\s/@]*@", r"\1", line)
+    return one_line(re.sub(r"(https?://[^\s?'\"]+)\?\S*", r"\1", line), LONGEST)
+
 
 TRIES: Final = 6
 LONGEST_PAUSE: Final = 30.0

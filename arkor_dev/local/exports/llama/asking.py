@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import hold_to
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 from arkor_dev.local.workers.resources import available_cores
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from arkor_dev.local.exports.proof import ANSWER_TOKENS, Said
-from arkor_dev.local.exports.sameness import CONVERSATIONS, template_fault
+from arkor_dev.local.exports.template_checks import CONVERSATIONS, template_fault
 from arkor_dev.local.gguf.limited import Limits, run
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure

@@ -17,7 +17,7 @@ import torch
 from arkor_dev.local.cards.writer import describe_lora, describe_merged
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
-from arkor_dev.local.exports.sameness import CONVERSATIONS
+from arkor_dev.local.exports.template_checks import CONVERSATIONS
 from arkor_dev.local.exports.writing import merge, save_merged
 from arkor_dev.local.gguf.making import (
     FULL,

@@ -27,14 +27,19 @@ UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
 NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
+FOUR_BIT: Final = "this adapter was trained on 4-bit weights, which transformers alone has"
 WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 
 class EngineRouter:
-    """Both engines. ``wanted`` is the default one, ``gpu`` says whether this machine has a GPU."""
+    """Both engines. ``wanted`` is the default one, ``gpu`` says whether torch has a GPU here.
 
-    def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False) -> None:
+    ``shared``: jobs and answers share a GPU's memory. Then models are unloaded when a job starts.
+    """
+
+    def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False, shared: bool = False) -> None:
         self._wanted = wanted
+        self._shared = shared
         self._gpu = gpu
         self._engines = {EXACT: Inference(), LLAMA: Inference(module=WORKER)}
         self._files = LlamaFiles(cache)
@@ -66,6 +71,17 @@ class EngineRouter:
         for engine in self._engines.values():
             await engine.close()
 
+    # Called by the scheduler
+
+    def training_begins(self) -> None:
+        """Leave the GPU's memory to the job."""
+        if self._shared:
+            for engine in self._engines.values():
+                engine.make_room()
+
+    def training_ended(self) -> None:
+        """Nothing waits for that: the next answer has the GPU again."""
+
     def answers_from(self, folder: Path) -> bool:
         """Return whether an adapter or model in ``folder`` is answering now."""
         used = [ask.get(part) for ask in self._asked for part in ("adapter", "base")]
@@ -92,7 +108,7 @@ class EngineRouter:
         yield {"chosen": EXACT}
         async with contextlib.aclosing(self._by(EXACT, ask)) as messages:
             async for message in messages:
-                yield {"done": {**message["done"], "why": why}} if why and "done" in message else message
+                yield {"done": {"why": why, **message["done"]}} if why and "done" in message else message
 
     async def _against(self, ask: dict[str, Any]) -> str | None:
         """Say why llama.cpp should not answer this request, which does not name it; None if it should."""
@@ -100,6 +116,8 @@ class EngineRouter:
             return NOT_INSTALLED
         if self._gpu:
             return ON_GPU
+        if ask.get("fourBit"):
+            return FOUR_BIT
         model = _model(ask)
         if slower := self._pace.slower(ask["base"]):
             return slower
@@ -121,7 +139,7 @@ class EngineRouter:
 
     async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer, after ``progress`` of the files that must be created for it."""
-        if reason := lacking():
+        if reason := lacking() or (FOUR_BIT if ask.get("fourBit") else None):
             raise JobFailure(reason)
         model, adapter = _model(ask), ask["adapter"]
         found: dict[str, Any] = {"gguf": None, "lora": None}

@@ -21,7 +21,8 @@ class GenerationRequest:
     """One request for an answer.
 
     ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text to
-    continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop`` (texts), ``format``
+    continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop`` (texts), ``fourBit``
+    (the adapter was trained on 4-bit weights), ``format``
     (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), the other
     fields of ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``,
     ``text``, and finally ``done`` or ``error``.

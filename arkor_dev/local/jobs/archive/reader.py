@@ -23,7 +23,7 @@ from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import END, PING
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
+from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions

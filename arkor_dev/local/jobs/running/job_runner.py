@@ -13,9 +13,7 @@ from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .auto_resume import watch_power
-from .log import Log
-from .model_progress import Preparing
-from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Training
+from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, Preparing, Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

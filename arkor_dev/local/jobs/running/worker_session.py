@@ -7,16 +7,16 @@ then a kill: everything that matters is on disk.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_STARTED
+from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
+from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
-
-from .model_progress import Preparing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,47 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
+
+
+class Log:
+    """The log of one job. Nothing may follow its end: once ``over``, messages go to the terminal."""
+
+    def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
+        self._store, self._job, self._name = store, job_id, name
+        self.over = False
+
+    def say(self, text: str) -> None:
+        """Log a sentence without waiting."""
+        if self.over:
+            notices.message("warning", f"{self._name}: {text}")
+        else:
+            self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, {"message": text})])
+
+
+PROGRESS_SECONDS: Final = 0.5
+
+
+class Preparing:
+    """Converts a preparation's progress to events and notices, at most two per second and label."""
+
+    def __init__(self, store: AsyncStore, job_id: str) -> None:
+        self._store = store
+        self._job = job_id
+        self._label = ""
+        self._told = 0.0
+        self._last: dict[str, Any] | None = None
+
+    def __call__(self, progress: dict[str, Any]) -> None:
+        label, moment = progress["label"], time.monotonic()
+        over = progress["total"] is not None and progress["done"] >= progress["total"]
+        if progress == self._last:
+            return
+        if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
+            return
+        self._label, self._told, self._last = label, moment, progress
+        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, progress)])
+        notices.progress(progress)
+
 
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.deployments.bodies import CREATE, KEY, UPDATE
+from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.local.endpoints import deployments, requests

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.deployments.bodies import ENDPOINT_KEY_HEADER
-from arkor_dev.contract.deployments.openai import error_body
+from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, error_body
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form

@@ -14,30 +14,117 @@ from typing import TYPE_CHECKING, Any, Final
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
+from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.local.cards.writer import write_again
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
+from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
-from arkor_dev.local.evaluation.general import ANSWERS
+from arkor_dev.local.evaluation.general import (
+    ANSWERS,
+    COUNTS,
+    DRY,
+    Work,
+    affordable,
+    answerable,
+    encoded,
+    fewer,
+    questions,
+)
 from arkor_dev.local.evaluation.history import History
-from arkor_dev.local.evaluation.stage import Stage
+from arkor_dev.local.evaluation.stage import Stage, tokens_of
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
+from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.adapter import hold_in, whole
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
+from arkor_dev.local.training.rows.encoding import Encoding, encode
+from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
-
-from .answers import answers_of
-from .cost import general_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.local.evaluation.stage import Own
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
+
+
+def answers_of(
+    preparation: Preparation,
+    run: Run,
+    general: Sequence[Example],
+    kept: BaseLosses,
+    asked: tuple[int, int] | None = None,
+) -> Answers:
+    """Select the ``general`` questions to answer: ``asked`` has their number and token limit.
+
+    By default, as many as take a small part of the run. None for a dry run, a job without samples, or a model
+    of plain text.
+    """
+    settings, tokenizer = preparation.settings, run.base.tokenizer
+    quiet = settings.get("dryRun") or asks_nothing(settings.get("samples"))
+    if quiet or not general or all(row.text is not None for row in preparation.train_rows):
+        return NOBODY
+    plan = run.plan
+    count, longest = asked or answerable(work_of(run, general), plan.steps, plan.evaluate)
+    chosen = {example.where for example in fewer(general, count)}
+    rows = [row for row in questions() if row.where in chosen]
+    try:
+        ends = end_ids(tokenizer, run.base.model)
+        texts = [render(tokenizer, row.messages[:1], cue=True) for row in rows]
+    except JobFailure:  # if the template rejects a question, skip it here, too
+        return NOBODY
+    prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+    def write(
+        model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
+    ) -> list[Answered] | None:
+        watch = Watch(lambda first, each: longest, stopped)
+        found = answers(model, tokenizer, ends, prompts, watch)
+        if watch.interrupted:
+            return None
+        return [
+            Answered(each.text, len(each.ids), each.truncated, repeats_itself(each.ids)) for each in found
+        ]
+
+    return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, kept)
+
+
+def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
+    """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
+    base, dry = run.base, run.settings.get("dryRun")
+    asked = questions(DRY if dry else None)
+    encoding = Encoding(base.context)
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, encoding)[0][0])
+    return found, (len(found),) if dry else COUNTS
+
+
+def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
+    """Select the general questions for the model of ``run``; return them with their full number.
+
+    ``count`` of them, by default as many as the run affords; a few in a dry run.
+    """
+    found, counts = all_questions(run)
+    if not found:
+        return [], 0
+    plan = run.plan
+    count = count or affordable(work_of(run, found), counts, plan.steps, plan.evaluate)
+    return fewer(found, count), len(found)
+
+
+def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
+    """Count the tokens that the training of ``run`` and its comparison read."""
+    plan = run.plan
+    unit = plan.packed_to or tokens_of(run.train) / len(run.train)
+    return Work(
+        step=unit * plan.batch_size * plan.accumulation,
+        held_out=tokens_of(run.held_out),
+        question=tokens_of(general) / max(1, len(general)),
+    )
+
 
 FEW: Final = 64
 """Training rows read without training: they only show the model's format."""
@@ -216,6 +303,7 @@ def _stage(
         kept=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
+        measure={"label": run.method.measure.label, "unit": run.method.measure.unit},
         remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.groups import groups_of
-from arkor_dev.local.evaluation.answers.asking import Stopped
-from arkor_dev.local.evaluation.by_length import batches_by_length, measured
-from arkor_dev.local.evaluation.by_row import by_row
-from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
+from arkor_dev.local.evaluation.answers import Stopped
+from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, measured
+from arkor_dev.local.evaluation.own_set_scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
 from arkor_dev.local.evaluation.words import beside_base, part
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.run_shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.objective import Objective

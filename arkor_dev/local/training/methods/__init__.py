@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import TrainingMethod
+
     from .interface import Method
 
 
 def names() -> list[str]:
     """Return the methods' names, in alphabetical order."""
     return sorted(module.name for module in iter_modules(__path__) if module.name != "interface")
+
+
+def listed() -> list[TrainingMethod]:
+    """Return every method, for the contract's capabilities. It imports them all: some milliseconds."""
+    return [{"name": name, "label": method(name).label} for name in names()]
 
 
 def method(name: str) -> Method:

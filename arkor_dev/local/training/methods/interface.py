@@ -41,6 +41,8 @@ class Method(ABC):
     """The method's display name."""
     forms: ClassVar[Mapping[str, Form]] = FORMS
     """Accepted forms of rows, by name."""
+    measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
+    """How the verdict names the loss by which held-out rows are compared."""
     figures: ClassVar[tuple[Figure, ...]] = ()
     """Figures that its objective reports besides the loss."""
 

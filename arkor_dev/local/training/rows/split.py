@@ -11,7 +11,7 @@ from arkor_dev.data.groups import Groups, groups_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.contract.run_shapes import EvaluationSplit
+    from arkor_dev.contract.shapes import EvaluationSplit
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
 

@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.answers.asking import TEXT, Answers, Stopped
-from arkor_dev.local.evaluation.answers.figures import Answered
+from arkor_dev.local.evaluation.answers import TEXT, Answered, Answers, Stopped
 from arkor_dev.local.evaluation.base_losses import FILE, BaseLosses
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.answers.figures import Answered, length_words, rates, repeats_itself
+from arkor_dev.local.evaluation.answers import Answered, length_words, rates, repeats_itself
 
 
 def of_lengths(*tokens: int, cut: int = 10_000) -> list[Answered]:

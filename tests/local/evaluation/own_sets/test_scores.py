@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.own_sets import scores
-from arkor_dev.local.evaluation.own_sets.scores import by_chance, score_part, scored
+from arkor_dev.local.evaluation import own_set_scores
+from arkor_dev.local.evaluation.own_set_scores import by_chance, score_part, scored
 from arkor_dev.local.workers.errors import JobFailure
 
 ROWS = [
@@ -122,7 +122,7 @@ def test_why_there_are_no_scores_is_said(own_project: Path, metric: str, why: st
 
 
 def test_a_metric_that_never_returns_is_ended(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores, "SECONDS", 2.0)
+    monkeypatch.setattr(own_set_scores, "SECONDS", 2.0)
     with pytest.raises(JobFailure, match="The metric of own took longer than 2 s"):
         scored({"metric": "my.checks:forks_and_hangs"}, own_project, ROWS, "own")
     assert running(own_project) == []
@@ -148,7 +148,7 @@ def _folder(process: Path) -> str:
 def test_an_expression_that_takes_for_ever_is_ended(
     own_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scores, "SECONDS", 2.0)
+    monkeypatch.setattr(own_set_scores, "SECONDS", 2.0)
     row = {"question": "", "wanted": "", "answer": "a" * 60 + "!"}
     with pytest.raises(JobFailure, match="took longer"):
         scored({"metric": "regex", "pattern": "^(a+)+$"}, own_project, [row], "own")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.run_shapes import Evaluation, EvaluationPart
+from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until

@@ -137,4 +137,10 @@ def test_a_job_of_it_is_forecast_trained_judged_and_shown(backend: Backend) -> N
     task = evaluation["heldOut"]
     assert math.isclose(task["adapter"], evaluated[-1]["evalLoss"], abs_tol=1e-4)
     assert task["verdict"] == "better"
+    assert task["measure"] == {"label": "Ranking loss", "unit": "nats"}
+    methods = backend.call("GET", "/v1/capabilities").json["methods"]
+    assert {each["name"]: each["label"] for each in methods} == {
+        "ranking": "Ranking",
+        "sft": "Supervised fine-tuning",
+    }
     assert evaluation["general"]["base"] > task["base"]  # which is a loss a token, not one of pairs

@@ -12,7 +12,7 @@ import { Switch } from "../../ui/controls/switch";
 import { DryMark } from "../../ui/dry";
 import { StatusDot } from "../../ui/status";
 import { VerdictMark } from "../../ui/verdict";
-import { lastFinite, recentMean } from "../job/pace";
+import { lastFinite, recentMean } from "../job/progress/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import { bestIndex, changeOf, differences } from "./diff";
 

@@ -23,16 +23,19 @@ interface Figures {
 }
 
 export function figuresAt(
-  view: Pick<DatasetView, "rows" | "indexed" | "tokens" | "learned">,
+  view: Pick<DatasetView, "rows" | "indexed" | "excluded" | "tokens" | "learned">,
   lengths: DatasetLengths | null,
   cut: number,
   unreadable: number,
 ): Figures {
+  // A backend may not know of it.
+  const excluded = view.excluded ?? 0;
   const lost = lengths ? lossesAt(lengths, cut) : { rows: 0, tokens: 0, learned: 0, empty: 0 };
-  const rows = Math.max(0, (view.rows ?? view.indexed) - unreadable - lost.empty);
+  const rows = Math.max(0, (view.rows ?? view.indexed) - excluded - unreadable - lost.empty);
   const tokens = Math.max(0, view.tokens - lost.tokens);
   const read = (lengths?.rows ?? []).reduce((sum, count) => sum + count, 0);
   const without = [
+    excluded > 0 ? `${plural(excluded, "row")} excluded` : "",
     unreadable > 0 ? `${plural(unreadable, "row")} invalid` : "",
     lost.empty > 0 ? `${plural(lost.empty, "row")} truncated before the answer` : "",
   ];

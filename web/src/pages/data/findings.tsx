@@ -1,6 +1,7 @@
 /** Problems of the rows, each with links to the affected rows. */
 import type { Finding } from "../../contract.gen";
 import { number } from "../../lib/format";
+import { INVALID } from "../../lib/invalid-rows";
 import { clean } from "../../lib/text";
 import { Button } from "../../ui/controls/button";
 
@@ -34,6 +35,8 @@ interface Props {
   leftOut: readonly string[];
   /** The immediate remedy for a finding. */
   remedyOf: (finding: Finding) => Remedy | null;
+  /** Excludes rows from training, or includes them again; null where the project has no list of them. */
+  exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 
 /** A button, or the note that it was pressed. */
@@ -67,10 +70,24 @@ function One({
   next,
   canGoOn,
   remedyOf,
-}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf">) {
+  exclude,
+}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf" | "exclude">) {
   const { level, title, why, fix, rows, count, code } = finding;
-  const named = rows.slice(0, MOST_ROWS);
-  const remedy = remedyOf(finding);
+  const listed = rows.slice(0, MOST_ROWS);
+  const out = code !== "excluded";
+  const remedy =
+    remedyOf(finding) ??
+    // Of questions with several answers, one is to stay.
+    (exclude && level !== "note" && code !== "differing-answers" && count > 1 && count === listed.length
+      ? {
+          label: `Exclude ${number(count)} rows`,
+          run: () =>
+            exclude(
+              listed.map(({ row }) => row),
+              true,
+            ),
+        }
+      : null);
   return (
     <li>
       <details class={`data-finding data-finding-${Object.hasOwn(WORDS, level) ? level : "note"}`}>
@@ -92,16 +109,26 @@ function One({
           </p>
         )}
         <ul class="data-finding-rows">
-          {named.map(({ row, where, excerpt }) => (
+          {listed.map(({ row, where, excerpt }) => (
             <li key={row}>
               <a href={hrefOf(row)} title={clean(where, 200)}>
                 Row {number(row)}
-              </a>{" "}
-              <bdi class="hint">{clean(excerpt, 80)}</bdi>
+              </a>
+              <bdi class="hint ellipsis">{clean(excerpt, 80)}</bdi>
+              {exclude && !INVALID.has(code) && (
+                <Button
+                  small
+                  kind="quiet"
+                  aria-label={`${out ? "Exclude" : "Include"} row ${number(row)}`}
+                  onClick={() => exclude([row], out)}
+                >
+                  {out ? "Exclude" : "Include"}
+                </Button>
+              )}
             </li>
           ))}
         </ul>
-        {count > named.length && canGoOn(code) && (
+        {count > listed.length && canGoOn(code) && (
           <p class="data-finding-more hint num">
             {number(count)} rows in all{" "}
             <Button small kind="quiet" onClick={() => next(code)}>

@@ -16,7 +16,7 @@ import { Progress, Shown } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
 
-const useMapping = late(() => import("../mapping"));
+const useMapping = late(() => import("./mapping"));
 const MANIFEST_MS = 2000;
 
 export default function Data() {

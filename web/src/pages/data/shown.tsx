@@ -7,10 +7,12 @@ import { number, plural } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
 import { clean } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
+import { manifest } from "../../store/manifest";
 import { applySettings, drafted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
 import { Skeleton } from "../../ui/skeleton";
+import { exclude as setExcluded } from "./exclude";
 import { figuresAt, unreadableIn } from "./figures";
 import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
@@ -77,6 +79,18 @@ export function Shown({
       return { label: `Set max_length to ${number(room)}`, run: () => use(room) };
     return null;
   };
+  // The rows are those of the file, and not of another data set that the next run is to have.
+  const ofFile =
+    JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
+  const exclude =
+    ofFile && manifest.value?.revision !== undefined
+      ? (rows: readonly number[], excluded: boolean): void => {
+          setNote("");
+          setExcluded(trainer, opened, rows, excluded).catch((failure: unknown) =>
+            setNote(errorText(failure)),
+          );
+        }
+      : null;
   const use = (maxLength: number): void => {
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
@@ -186,6 +200,7 @@ export function Shown({
         <Findings
           findings={findings}
           remedyOf={remedyOf}
+          exclude={exclude}
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
@@ -224,7 +239,7 @@ export function Shown({
       <div class="data-view">
         <Rows opened={opened} chosen={chosen} cut={cut} choose={choose} />
         <section class="data-one" aria-label="The row">
-          <Row opened={opened} chosen={chosen} cut={cut} />
+          <Row opened={opened} chosen={chosen} cut={cut} exclude={exclude} />
         </section>
       </div>
     </>

@@ -4,6 +4,7 @@ import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { clean, cleanBlock } from "../../lib/text";
+import { Button } from "../../ui/controls/button";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { pieces, quoted } from "./token-text";
@@ -13,9 +14,10 @@ interface Props {
   opened: OpenedView;
   chosen: number;
   cut: number;
+  exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 
-export function Row({ opened, chosen, cut }: Props) {
+export function Row({ opened, chosen, cut, exclude }: Props) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [error, setError] = useState<string | null>(null);
   // A row viewed before the tokenizer was ready has no tokens yet.
@@ -49,6 +51,9 @@ export function Row({ opened, chosen, cut }: Props) {
             {plural(total(row.examples), "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
           </p>
         )}
+        {row.exclusion && exclude && (
+          <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
+        )}
         {row.examples.length > 1 && (
           <p class="hint">
             Learned as {number(row.examples.length)} examples: the chat template rewrites earlier turns, so an
@@ -58,6 +63,17 @@ export function Row({ opened, chosen, cut }: Props) {
       </header>
       {row.error ? <Unread row={row} /> : <Tokens key={row.row} row={row} cut={cut} />}
     </>
+  );
+}
+
+function Exclusion({ excluded, set }: { excluded: boolean; set: (excluded: boolean) => void }) {
+  return (
+    <span class="dim">
+      {excluded && "Excluded from training "}
+      <Button small kind="quiet" onClick={() => set(!excluded)}>
+        {excluded ? "Include" : "Exclude"}
+      </Button>
+    </span>
   );
 }
 

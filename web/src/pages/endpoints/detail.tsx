@@ -11,11 +11,11 @@ import { Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { baseUrlOf } from "./address";
-import { Delete } from "./delete";
-import { EditAccess, EditEngine, EditRetention, EditTarget } from "./edit";
+import { Delete } from "./editing/delete";
+import { EditAccess, EditEngine, EditRetention, EditTarget } from "./editing/edit";
 import { Keys } from "./keys";
-import { QuickStart } from "./quickstart-view";
-import { RequestsPlace } from "./requests-place";
+import { QuickStart } from "./quickstart";
+import { LazyRequests } from "./requests/lazy";
 import { Stale } from "./stale";
 import { type EndpointChange, troubleOf, updateEndpoint } from "./store";
 
@@ -88,7 +88,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
         </div>
       </dl>
       <Keys deployment={deployment} />
-      <RequestsPlace deployment={deployment} />
+      <LazyRequests deployment={deployment} />
       <QuickStart slug={slug} auth={deployment.authMode} />
       <Delete deployment={deployment} />
     </div>

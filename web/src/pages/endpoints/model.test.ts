@@ -12,7 +12,7 @@ import {
   slugTrouble,
   toWire,
 } from "./model";
-import { LANGUAGES, quickstart } from "./quickstart";
+import { LANGUAGES, quickstart } from "./quickstart/snippets";
 
 describe("slugs", () => {
   it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) =>

@@ -6,7 +6,7 @@ import { datasetName, settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { features } from "../../store/features";
-import { ForecastPlace } from "./forecast-place";
+import { LazyForecast } from "./lazy-forecast";
 
 interface Props {
   /** For the current settings, including changes. */
@@ -47,7 +47,7 @@ export function Facts({ trainer, quick, apply }: Props) {
       <Fact name="Training" note={rateOf(config)}>
         {extent(config)}
       </Fact>
-      <ForecastPlace trainer={trainer} quick={quick} apply={apply} />
+      <LazyForecast trainer={trainer} quick={quick} apply={apply} />
     </div>
   );
 }

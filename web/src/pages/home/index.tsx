@@ -6,9 +6,9 @@ import { poll } from "../../store/poll";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
-import { ElsewherePlace } from "./elsewhere-place";
+import { LazyElsewhere } from "./lazy-elsewhere";
+import { LazyRun } from "./lazy-run";
 import { Recent } from "./recent";
-import { RunPlace } from "./run-place";
 import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
 // The styles of lazily loaded parts come with the page: separate requests would cost more than they weigh.
 import "./cluster/cluster.css";
@@ -61,8 +61,8 @@ function Project() {
           <ErrorNote error={error} details={manifestDetails.value} />
           <p class="hint">Reloads automatically when you save.</p>
         </div>
-        <ElsewherePlace />
-        <RunPlace />
+        <LazyElsewhere />
+        <LazyRun />
       </>
     );
   }
@@ -81,14 +81,14 @@ function Project() {
   }
   const live = liveRunOf(trainer, known);
   const card = <TrainerCard key={trainer.name} known={known} trainer={trainer} live={live} />;
-  const panel = <RunPlace key="run" live={live} typescript={known.source === "typescript"} />;
+  const panel = <LazyRun key="run" live={live} typescript={known.source === "typescript"} />;
   return (
     <>
       <TrainerHead known={known} trainer={trainer} />
-      <ElsewherePlace />
+      <LazyElsewhere />
       {/* Running jobs come first: nothing is shown until they are known, since it would visibly move. */}
       {runs.value === null ? <Skeleton lines={4} height={22} /> : live ? [panel, card] : [card, panel]}
-      <ElsewherePlace paused />
+      <LazyElsewhere paused />
     </>
   );
 }

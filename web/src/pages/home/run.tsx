@@ -20,7 +20,7 @@ import { Menu } from "../../ui/controls/menu";
 import { confirm } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/empty";
 import { StatusDot } from "../../ui/status";
-import { WatchButton } from "../job/watch-button";
+import { WatchButton } from "../job/progress/watch-button";
 import { foundJob, openRun, pressedRun, shownRun, startedRun } from "./open-run";
 
 const useOutput = late(() => import("./output"));

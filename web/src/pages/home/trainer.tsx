@@ -15,8 +15,8 @@ import { Chips, Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { Changes } from "./changes";
-import { ClusterPlace } from "./cluster-place";
 import { Facts } from "./facts";
+import { LazyCluster } from "./lazy-cluster";
 import {
   clearStartError,
   confirmAndRun,
@@ -28,7 +28,7 @@ import {
 
 const useForm = late(() => import("./form"));
 const useFile = late(() => import("./use-file"));
-const useMapping = late(() => import("../mapping"));
+const useMapping = late(() => import("../data/mapping"));
 const CHIPS_AT_MOST = 6;
 
 /** The one in the address, else the first. */
@@ -40,10 +40,10 @@ export function chosenTrainer(known: Manifest): Trainer | undefined {
 export function TrainerHead({ known, trainer }: { known: Manifest; trainer: Trainer }) {
   return (
     <header class="home-head">
-      <Choice trainers={known.trainers} chosen={trainer.name} />
       <h1 tabIndex={-1} class="home-name">
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
+      <Choice trainers={known.trainers} chosen={trainer.name} />
     </header>
   );
 }
@@ -140,7 +140,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
               </Button>
             )}
           </div>
-          {!typescript && <ClusterPlace />}
+          {!typescript && <LazyCluster />}
           {faults > 0 && (
             <p id="home-faults" class="home-note home-note-warn">
               Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.
@@ -246,26 +246,20 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   const choose = (name: string): void => setQuery({ trainer: name === trainers[0]?.name ? null : name });
   if (trainers.length <= CHIPS_AT_MOST) {
     const items = trainers.map((trainer) => ({ value: trainer.name, label: choiceLabel(trainer) }));
-    return (
-      <div class="home-choice">
-        <Chips label="Trainer" items={items} value={chosen} onChange={choose} />
-      </div>
-    );
+    return <Chips label="Trainer" items={items} value={chosen} onChange={choose} />;
   }
   return (
-    <div class="home-choice">
-      <select
-        class="ui-input"
-        aria-label={`Trainer, one of ${number(trainers.length)}`}
-        value={chosen}
-        onChange={(event) => choose(event.currentTarget.value)}
-      >
-        {trainers.map((trainer) => (
-          <option key={trainer.name} value={trainer.name}>
-            {choiceLabel(trainer)}
-          </option>
-        ))}
-      </select>
-    </div>
+    <select
+      class="ui-input"
+      aria-label={`Trainer, one of ${number(trainers.length)}`}
+      value={chosen}
+      onChange={(event) => choose(event.currentTarget.value)}
+    >
+      {trainers.map((trainer) => (
+        <option key={trainer.name} value={trainer.name}>
+          {choiceLabel(trainer)}
+        </option>
+      ))}
+    </select>
   );
 }

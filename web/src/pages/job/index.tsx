@@ -9,14 +9,14 @@ import { announce } from "../../ui/controls/live";
 import { Empty } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
 import { Checkpoints } from "./checkpoints";
-import { JobCurve, useJobChart } from "./curve";
 import { Details } from "./details";
-import { Figures } from "./figures";
 import { Header } from "./header";
 import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
 import { LazyAnswers, LazyCorrections, LazyExports, LazyVerdict } from "./lazy";
 import { Notices } from "./notices";
+import { JobCurve, useJobChart } from "./progress/curve";
+import { Figures } from "./progress/figures";
 import { isActive, type JobNow, statusOf } from "./state";
 import "./job.css";
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Job } from "../../contract.gen";
 import { Run } from "../../events/run";
 import { eventText } from "./details/event-text";
-import { jobTimeLeft, lastFinite, phaseWords, recentMean, recentSpeed, timeLeft } from "./pace";
+import { jobTimeLeft, lastFinite, phaseWords, recentMean, recentSpeed, timeLeft } from "./progress/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
 
 const START = Date.UTC(2026, 0, 1);

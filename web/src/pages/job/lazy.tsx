@@ -5,7 +5,7 @@ import { isObject } from "../../lib/json";
 import { late } from "../../lib/late";
 import { displayName } from "../../lib/text";
 import { features } from "../../store/features";
-import type { JobChart } from "./curve";
+import type { JobChart } from "./progress/curve";
 import type { JobNow } from "./state";
 
 interface WithChart extends JobNow {

@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import type { Job, JobConfig } from "../../contract.gen";
 import { now } from "../../lib/clock";
-import { duration, loss, number } from "../../lib/format";
-import { settings } from "../../lib/job-config-text";
+import { duration, loss, modelName, number, rate } from "../../lib/format";
+import { configOf, datasetName, settings } from "../../lib/job-config-text";
 import { finite } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
@@ -27,13 +27,11 @@ export interface Column {
   sort: Sort;
   /** In rem; a column without a width takes the rest. */
   width?: number;
-  /** In rem, in a window narrower than 57.5em. */
-  narrowWidth?: number;
   align?: "end";
-  /** The window width that the column needs: 53.75em or 68.75em. */
-  from?: "medium" | "wide";
-  /** The column is shown once a job in the list has a value. */
-  optional?: (job: Job) => boolean;
+  /** Columns with a high rank give way first where there is little room; one without a rank is always shown. */
+  rank?: number;
+  /** Whether these jobs have something to show in the column; it is left out otherwise, unless a person chose it. */
+  useful?: (jobs: readonly Job[]) => boolean;
 }
 
 interface Sort {
@@ -47,7 +45,20 @@ interface Sort {
   live?: boolean;
 }
 
-const evaluated = ({ metrics }: Job): boolean => typeof metrics?.bestEvalLoss === "number";
+const some =
+  (has: (job: Job) => boolean) =>
+  (jobs: readonly Job[]): boolean =>
+    jobs.some(has);
+
+/** A setting that all jobs share tells none of them apart. */
+const differs =
+  (read: (job: Job) => unknown) =>
+  (jobs: readonly Job[]): boolean =>
+    jobs.some((job) => read(job) !== read(jobs[0]!));
+
+const modelOf = ({ config }: Job): string => modelName(clean(config?.model, 300));
+const dataOf = ({ config }: Job): string => clean(datasetName(config?.datasetSource), 200);
+const rateOf = (job: Job): number | null => finite(configOf(job).learningRate);
 
 const handSet = ({ config }: Job): readonly unknown[] =>
   Array.isArray(config?.setByHand) ? config.setByHand : [];
@@ -70,7 +81,18 @@ export const CREATED: Column = {
   cell: (job) => <RelativeTime at={job.createdAt} />,
   sort: { words: ["oldest first", "newest first"], descendingFirst: true },
   width: 6.5,
-  narrowWidth: 6.25,
+  rank: 1,
+};
+
+export const BEST: Column = {
+  name: "best",
+  header: "Best eval loss",
+  cell: (job) => loss(job.metrics?.bestEvalLoss),
+  sort: { key: (job) => finite(job.metrics?.bestEvalLoss), words: ["lowest first", "highest first"] },
+  width: 8,
+  align: "end",
+  rank: 2,
+  useful: some(({ metrics }) => typeof metrics?.bestEvalLoss === "number"),
 };
 
 export const COLUMNS: readonly Column[] = [
@@ -95,8 +117,38 @@ export const COLUMNS: readonly Column[] = [
     hint: changesOf,
     sort: { key: (job) => changesOf(job) || null, words: ["A to Z", "Z to A"] },
     width: 12,
-    from: "wide",
-    optional: (job) => handSet(job).length > 0,
+    rank: 6,
+    useful: some((job) => handSet(job).length > 0),
+  },
+  {
+    name: "model",
+    header: "Base model",
+    cell: (job) => <bdi>{modelOf(job)}</bdi>,
+    hint: ({ config }) => clean(config?.model, 300),
+    sort: { key: (job) => modelOf(job) || null, words: ["A to Z", "Z to A"] },
+    width: 9,
+    rank: 5,
+    useful: some(({ config }) => Boolean(config?.model)),
+  },
+  {
+    name: "data",
+    header: "Data set",
+    cell: (job) => <bdi>{dataOf(job)}</bdi>,
+    hint: dataOf,
+    sort: { key: dataOf, words: ["A to Z", "Z to A"] },
+    width: 9,
+    rank: 8,
+    useful: differs(dataOf),
+  },
+  {
+    name: "rate",
+    header: "Learning rate",
+    cell: (job) => rate(rateOf(job)),
+    sort: { key: rateOf, words: ["lowest first", "highest first"] },
+    width: 7.25,
+    align: "end",
+    rank: 7,
+    useful: differs(rateOf),
   },
   CREATED,
   {
@@ -106,17 +158,9 @@ export const COLUMNS: readonly Column[] = [
     sort: { key: durationOf, words: ["shortest first", "longest first"], descendingFirst: true, live: true },
     width: 7,
     align: "end",
-    from: "medium",
+    rank: 3,
   },
-  {
-    name: "best",
-    header: "Best eval loss",
-    cell: (job) => loss(job.metrics?.bestEvalLoss),
-    sort: { key: (job) => finite(job.metrics?.bestEvalLoss), words: ["lowest first", "highest first"] },
-    width: 8,
-    align: "end",
-    optional: evaluated,
-  },
+  BEST,
   {
     name: "verdict",
     header: "Verdict",
@@ -124,8 +168,8 @@ export const COLUMNS: readonly Column[] = [
     hint: ({ evaluation }) => clean(evaluation?.sentence, 300),
     sort: { key: verdictOf, words: ["worse first", "better first"], descendingFirst: true },
     width: 8.5,
-    from: "medium",
-    optional: (job) => verdictOf(job) !== null,
+    rank: 4,
+    useful: some((job) => verdictOf(job) !== null),
   },
 ];
 

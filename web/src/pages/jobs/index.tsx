@@ -12,12 +12,14 @@ import { features } from "../../store/features";
 import { actOnJob, cancelJob, isOver, jobs, jobsState, queueHeld, refreshJobs } from "../../store/jobs";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
+import { Menu } from "../../ui/controls/menu";
 import { Chips } from "../../ui/controls/switch";
 import { confirm } from "../../ui/dialog";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { statusWord } from "../../ui/status";
 import { askToDelete } from "./ask-delete";
+import { columnItems, columnsFor, narrow } from "./column-choice";
 import { holdQueue } from "./hold-queue";
 import { countByStatus, countTags, marked, search } from "./list";
 import { openDisk } from "./open-disk";
@@ -53,6 +55,7 @@ export default function Jobs() {
     () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
     [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
+  const columns = columnsFor(all, order.column);
   const problem = useSignal<{ id: string; title: string; text: string } | null>(null);
   const chosen = useMemo(() => all.filter(({ id }) => selected.value.has(id)), [all, selected.value]);
   const field = useRef<HTMLInputElement>(null);
@@ -196,10 +199,15 @@ export default function Jobs() {
             selected.value = new Set();
           }}
         />
-        {features.value.has("delete") && selected.value.size === 0 && all.length > 0 && (
-          <Button small kind="quiet" class="jobs-disk" onClick={() => void openDisk()}>
-            Disk use
-          </Button>
+        {selected.value.size === 0 && all.length > 0 && (features.value.has("delete") || !narrow.value) && (
+          <div class="jobs-view">
+            {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
+            {features.value.has("delete") && (
+              <Button small kind="quiet" onClick={() => void openDisk()}>
+                Disk use
+              </Button>
+            )}
+          </div>
         )}
       </div>
       <QueueLine jobs={all} />
@@ -229,7 +237,7 @@ export default function Jobs() {
           }
         />
       ) : (
-        <JobsTable list={list} order={order} selected={selected} acts={{ cancel, pause, resume }} />
+        <JobsTable {...{ list, columns, order, selected }} acts={{ cancel, pause, resume }} />
       )}
       <p class="visually-hidden" role="status">
         {loaded ? plural(list.length, "job") : ""}

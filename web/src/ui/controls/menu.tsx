@@ -13,6 +13,8 @@ export interface MenuItem {
   disabled?: boolean;
   /** Marks the current one, in a menu of choices. */
   checked?: boolean;
+  /** Whether it is on, in a menu of switches, which stays open. */
+  ticked?: boolean;
 }
 
 interface Props {
@@ -103,8 +105,9 @@ export function Menu({ label, items, icon, kind = "quiet", small, children, alig
 }
 
 function Item({ item, close }: { item: MenuItem; close: () => void }) {
+  const on = item.checked ?? item.ticked;
   const choose = (): void => {
-    close();
+    if (item.ticked === undefined) close();
     item.run?.();
   };
   const shared = {
@@ -129,8 +132,8 @@ function Item({ item, close }: { item: MenuItem; close: () => void }) {
     <button
       {...shared}
       type="button"
-      role={item.checked === undefined ? "menuitem" : "menuitemradio"}
-      aria-checked={item.checked}
+      role={on === undefined ? "menuitem" : item.ticked === undefined ? "menuitemradio" : "menuitemcheckbox"}
+      aria-checked={on}
       onClick={item.disabled ? undefined : choose}
     >
       {inside}

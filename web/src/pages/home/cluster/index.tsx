@@ -8,7 +8,7 @@ import { api, errorText } from "../../../api/client";
 import type { Cluster, NamedCluster } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { manifest } from "../../../store/manifest";
-import { chosenPlace, namedCluster } from "../../../store/place";
+import { chosenPlacement, configuredCluster } from "../../../store/placement";
 import { Button } from "../../../ui/controls/button";
 import { Chips } from "../../../ui/controls/switch";
 import { clusterWords } from "./words";
@@ -34,9 +34,9 @@ export function ClusterChoice() {
     void api<NamedCluster>("/cluster").then(
       (found) => {
         if (found.address !== named.peek()?.address) seen.value = [];
-        if (found.address === null) chosenPlace.value = undefined;
+        if (found.address === null) chosenPlacement.value = undefined;
         named.value = found;
-        namedCluster.value = found.address;
+        configuredCluster.value = found.address;
       },
       () => {
         // Without a response there is nothing to choose; the start reports errors.
@@ -45,7 +45,7 @@ export function ClusterChoice() {
   }, [revision]);
   const { address, insecure } = named.value ?? {};
   if (typeof address !== "string") return null;
-  const here = chosenPlace.value === "here";
+  const here = chosenPlacement.value === "here";
   return (
     <div class="home-cluster">
       <Chips
@@ -56,7 +56,7 @@ export function ClusterChoice() {
         ]}
         value={here ? "here" : "cluster"}
         onChange={(value) => {
-          chosenPlace.value = value === "here" ? "here" : undefined;
+          chosenPlacement.value = value === "here" ? "here" : undefined;
         }}
       />
       {!here && (

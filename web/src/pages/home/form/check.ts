@@ -1,7 +1,9 @@
 /**
  * Validates a value by the table of settings, and detects conflicts, like `arkor_dev/contract`; both share one fixture.
  */
+import type { TrainingMethod } from "../../../contract.gen";
 import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
+import { number } from "../../../lib/format";
 import type { Changes } from "../../../store/trainer-draft";
 
 /** Characters that Python considers non-printable, which a line of text must not contain. */
@@ -9,10 +11,44 @@ const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 
 const BY_FIELD = new Map<string, FormSetting>(FORM.map((setting) => [setting.field, setting]));
 
+/** The settings of the config's training method, and those that are set although it does not have them. */
+export function settingsFor(
+  config: Changes,
+  methods: readonly TrainingMethod[],
+  all: readonly FormSetting[] = FORM,
+): FormSetting[] {
+  const isSet = (field: string): boolean => field in config;
+  const method = config.method ?? BY_FIELD.get("method")?.default;
+  return all
+    .filter((setting) => {
+      const { field } = setting;
+      if (isSet(field)) return true;
+      // A dry run has its own switch beside the button, and one method is no choice.
+      if (field === "dryRun" || (field === "method" && methods.length < 2)) return false;
+      return setting.methods?.includes(String(method)) ?? true;
+    })
+    .map((setting) =>
+      setting.field === "method" && methods.length > 1
+        ? { ...setting, kind: "choice", choices: methods.map(({ name }) => name) }
+        : setting,
+    );
+}
+
+/** What a value must be, in words, as `Rule.words` of the contract. */
+export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [] }: FormSetting): string {
+  if (allowed) return allowed;
+  if (kind === "flag") return "true or false";
+  if (kind === "choice") return `one of ${choices.map((choice) => `"${choice}"`).join(", ")}`;
+  const what = `a ${kind === "whole" ? "whole " : ""}number`;
+  return above
+    ? `${what} above ${number(low)}, ${number(high)} at most`
+    : `${what} from ${number(low)} to ${number(high)}`;
+}
+
 /** What a value must be, if it is invalid; null if it is allowed. */
 export function problemOf(setting: FormSetting, value: unknown): string | null {
   if (value === null && !setting.required) return null;
-  return fits(setting, value) ? null : `Must be ${setting.allowed}.`;
+  return fits(setting, value) ? null : `Must be ${allowedBy(setting)}.`;
 }
 
 export function fits(rule: Rule, value: unknown): boolean {

@@ -2,17 +2,18 @@
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
-import { FORM, type FormSetting, GROUPS } from "../../../form.gen";
+import { type FormSetting, GROUPS } from "../../../form.gen";
 import { plural } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
+import { methods } from "../../../store/features";
 import { type Changes, changesFor, draftFaults } from "../../../store/trainer-draft";
 import { Button } from "../../../ui/controls/button";
-import { conflictsIn, problemOf } from "./check";
+import { conflictsIn, problemOf, settingsFor } from "./check";
 import { DataSetRow } from "./data-set";
 import { Row, type RowState } from "./row";
 
 /** Besides the data set. */
-const FEW = new Set<string>(["model", "numTrainEpochs", "maxSteps", "learningRate", "loraR"]);
+const FEW = new Set<string>(["model", "method", "numTrainEpochs", "maxSteps", "learningRate", "loraR"]);
 
 interface Props {
   trainer: Trainer;
@@ -91,10 +92,9 @@ function All({ trainer, rows }: { trainer: Trainer; rows: RowState[] }) {
 
 function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
   const said = trainer.config as unknown as Changes;
-  // A dry run has its own switch beside the button.
-  const shown = FORM.filter(({ field }) => field !== "dryRun" || field in said || field in changes);
-  const conflicts = conflictsIn({ ...said, ...changes });
-  return shown.map((setting) => {
+  const config = { ...said, ...changes };
+  const conflicts = conflictsIn(config);
+  return settingsFor(config, methods.value).map((setting) => {
     const { field } = setting;
     const inFile = said[field] ?? null;
     const changed = field in changes;

@@ -4,6 +4,7 @@ import type { JobConfig, Trainer } from "../../../contract.gen";
 import type { FormSetting } from "../../../form.gen";
 import { number } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
+import { methods } from "../../../store/features";
 import { applySettings, undoSetting } from "../../../store/trainer-draft";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
@@ -133,7 +134,9 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
       {!required && <option value="">Default: {defaultOf(setting)}</option>}
       {items.map((item) => (
         <option key={item} value={item}>
-          {kind === "flag" ? shown(field, item === "true") : item}
+          {kind === "flag"
+            ? shown(field, item === "true")
+            : (field === "method" && methods.value.find(({ name }) => name === item)?.label) || item}
         </option>
       ))}
       {text !== "" && !items.includes(text) && <option value={text}>{text.slice(0, 80)}</option>}

@@ -9,7 +9,7 @@ import { number } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
 import { href } from "../../../router";
 import { Range } from "../../../ui/controls/range";
-import type { JobChart } from "../curve";
+import type { JobChart } from "../progress/curve";
 import type { JobNow } from "../state";
 import { type Answer, answerAt, newestAt, type Prompt, samplesOf, systemOf } from "./samples";
 import { differences, type Piece } from "./words";

@@ -10,7 +10,7 @@ import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
-import { jobTimeLeft } from "../pace";
+import { jobTimeLeft } from "../progress/pace";
 import { type JobNow, ranFor, stepsOf } from "../state";
 
 const MOST = 12;

@@ -4,7 +4,7 @@ import { number } from "../../../lib/format";
 import { late } from "../../../lib/late";
 import { displayName } from "../../../lib/text";
 import { Tabs } from "../../../ui/controls/tabs";
-import type { JobChart } from "../curve";
+import type { JobChart } from "../progress/curve";
 import { type JobNow, originOf } from "../state";
 import { Configuration, isReproducible, Reproducibility } from "./configuration";
 import { Events } from "./events";

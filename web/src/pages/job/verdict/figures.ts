@@ -1,5 +1,5 @@
 /** A backend's evaluation, validated, and its position on a bar. Pure. */
-import type { Evaluation, EvaluationRow } from "../../../contract.gen";
+import type { Evaluation, EvaluationMeasure, EvaluationRow } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
@@ -15,7 +15,9 @@ export interface Part {
   high: number;
   /** In percent. */
   confidence: number;
-  /** Mean losses per token, for display. */
+  /** What the losses are called, and in what they are measured. */
+  measure: EvaluationMeasure;
+  /** Mean losses, as they are shown. */
   base: string;
   adapter: string;
   /** The number of rows or questions. */
@@ -23,6 +25,7 @@ export interface Part {
 }
 
 export const GENERAL = "General ability";
+export const USUAL = "Loss";
 
 /** The parts with a complete interval, the task first. */
 export function partsOf(evaluation: Evaluation): Part[] {
@@ -45,12 +48,21 @@ export function partsOf(evaluation: Evaluation): Part[] {
         low,
         high,
         confidence: finite(part.confidence) ?? 95,
+        measure: measureOf(part),
         base,
         adapter,
         count: rows === null ? "" : `${number(rows)} ${kind}${rows === 1 ? "" : "s"}`,
       },
     ];
   });
+}
+
+/** What the figures of a part are: the training method's own measure, or else the usual loss. */
+export function measureOf(part: unknown): EvaluationMeasure {
+  const { label, unit } = isObject(part) && isObject(part.measure) ? part.measure : {};
+  return typeof label === "string" && typeof unit === "string"
+    ? { label: clean(label, 40), unit: clean(unit, 40) }
+    : { label: USUAL, unit: "nats per token" };
 }
 
 /** Two losses with the decimals that tell them apart, two to four. */

@@ -36,7 +36,9 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   const { bestSentence, split } = evaluation;
   // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
   const better = evaluation.bestVerdict === "better";
-  const sentences = [better ? "" : bestSentence, split?.sentence, answers?.sentence].filter(Boolean);
+  const sentences = [evaluation.heldOut?.sentence, evaluation.general?.sentence, answers?.sentence]
+    .concat(better ? [] : bestSentence, split?.sentence)
+    .filter((sentence) => typeof sentence === "string" && sentence !== "");
   return (
     <section aria-label="Verdict" class="job-verdict">
       <div class="job-verdict-head">
@@ -61,12 +63,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       <div class="job-verdict-more">
         <Opened title="Details">
           <Intervals parts={parts} margin={finite(evaluation.margin) ?? 0} />
-          {sentences.map((sentence) => (
-            <p key={sentence} class="job-verdict-text">
-              {clean(sentence, 600)}
-            </p>
-          ))}
-          <Reading evaluation={evaluation} />
+          <Reading evaluation={evaluation} sentences={sentences} />
         </Opened>
         {features.value.has("evaluation") && (
           <>
@@ -86,7 +83,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 }
 
 /** One part of the verdict: its word, both losses, and the number of rows. */
-function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job; part: Part }) {
+function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: { job: Job; part: Part }) {
   const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
   return (
     <div class="job-tile">
@@ -97,7 +94,8 @@ function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job
         {base} <span aria-label="to">→</span> {adapter}
       </p>
       <p class="job-tile-note num">
-        {count === "" ? "Loss" : `Loss on ${count}`}, lower is better
+        {measure.label}
+        {count && ` on ${count}`}, lower is better
         {forgets && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}

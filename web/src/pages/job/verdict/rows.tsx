@@ -10,7 +10,7 @@ import { Chips } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
 import { type Answer, type Prompt, samplesOf } from "../answers/samples";
-import { finalStep, type Order, ordered, type Row, rowsOf } from "./figures";
+import { finalStep, measureOf, type Order, ordered, type Row, rowsOf } from "./figures";
 import { useResult } from "./use-result";
 
 const PAGE = 20;
@@ -83,6 +83,7 @@ interface RowProps {
 }
 
 function RowText({ row, job, prompt, last }: RowProps) {
+  const { label } = measureOf(job.evaluation?.heldOut);
   const { gain } = row;
   const size = Math.abs(gain).toFixed(2);
   const change = size === "0.00" ? "no change" : gain > 0 ? `${size} better` : `${size} worse`;
@@ -91,7 +92,7 @@ function RowText({ row, job, prompt, last }: RowProps) {
   return (
     <>
       <div class="num" style={QUIET}>
-        <b style={{ color: "var(--ink)", fontWeight: "var(--medium)" }}>{change}</b>: loss{" "}
+        <b style={{ color: "var(--ink)", fontWeight: "var(--medium)" }}>{change}</b>: {label.toLowerCase()}{" "}
         {row.base.toFixed(2)} → {row.adapter.toFixed(2)}
         {row.where && <> · {clean(row.where, 120)}</>}
       </div>

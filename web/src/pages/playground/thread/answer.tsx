@@ -13,8 +13,8 @@ import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
-import { CorrectPlace } from "./correct-place";
 import { AnswerFoot } from "./foot";
+import { LazyCorrect } from "./lazy-correct";
 import { Loading } from "./loading";
 
 const useStructured = late(() => import("./structured"));
@@ -135,7 +135,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
         regenerate={again}
         correct={() => setEditing(!editing)}
       />
-      <CorrectPlace
+      <LazyCorrect
         turn={turn}
         column={column}
         answer={answer}

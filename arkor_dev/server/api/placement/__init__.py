@@ -1,1 +1,0 @@
-"""Targets for jobs besides this machine (docs/contract.md#placement)."""
