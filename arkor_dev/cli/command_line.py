@@ -26,11 +26,11 @@ INDENT: Final = 24
 
 
 class CommandLine(argparse.ArgumentParser):
-    """The options and arguments of one command, or of the program itself with its commands.
+    """The options and arguments of one command, or of the program with its subcommands.
 
-    ``usage`` is what follows ``usage: <prog>``, a line each; ``notes`` are titled lists under the options, of
-    terms and their explanations. ``commands`` build the parser of each command: only of the one that is
-    called, as building all takes a fifth of the time of a start. Every fault is a ``BadRequestError``.
+    ``usage`` is what follows ``usage: <prog>``, one form a line; ``notes`` are titled lists of terms and
+    explanations below the options. ``commands`` build the parser of each command: only the called one's,
+    since building all takes a fifth of the start. Every error is a ``BadRequestError``.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class CommandLine(argparse.ArgumentParser):
         ``--help``, and raises for the first token that is no option, command or argument here.
         """
         parser, tokens, before = self, list(argv), list[str]()
-        # The arguments go behind the options: the standard parser takes an optional argument as missing as
-        # soon as an option stands before it.
+        # Move arguments behind the options: argparse takes an optional argument as missing once an option
+        # precedes it.
         options, arguments = list[str](), list[str]()
         values = argparse.Namespace(command=None)
         while tokens:

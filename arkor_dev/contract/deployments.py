@@ -1,4 +1,4 @@
-"""Deployments: bodies of requests, errors, and what callers asked (docs/contract.md#deployments)."""
+"""Deployments: request bodies, errors, and the log of served requests (docs/contract.md#deployments)."""
 
 from __future__ import annotations
 

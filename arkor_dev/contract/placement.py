@@ -1,4 +1,4 @@
-"""Where a job runs: how a cluster is named, and what a backend says of one (docs/contract.md#placement)."""
+"""Where a job runs: names and descriptions of clusters (docs/contract.md#placement)."""
 
 from __future__ import annotations
 

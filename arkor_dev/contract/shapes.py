@@ -23,12 +23,12 @@ TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"}
 
 
 class DatasetSource(TypedDict):
-    """Where the rows come from; ``file`` (or a folder) and ``list`` are known to the local backend only.
+    """Source of the rows; only the local backend knows ``file`` (or a folder) and ``list``.
 
-    ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
-    the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
-    those of one document: they are held out together or not at all. ``exclude`` lists rows that are not
-    trained on (`arkor_dev.data.exclusions`).
+    ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
+    the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
+    are held out together or not at all. ``exclude`` lists rows that are not trained on
+    (`arkor_dev.data.exclusions`).
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -420,16 +420,15 @@ class EvaluationAnswers(TypedDict):
 
 
 class EvaluationPart(TypedDict):
-    """Base and adapter on one set of ``rows``.
+    """Base and adapter compared on one set of ``rows``.
 
     ``verdict`` is ``better`` or ``worse`` (the whole interval lies beyond the margin), ``same`` (all of it
-    lies within the margin: no difference that matters) or ``unclear`` (neither, or too few rows);
-    ``sentence`` has the figures. ``confidence`` is that of the interval, in percent, and ``rowsToSettle`` how
-    many rows would settle what is unclear. ``of`` is how many rows there would have been, where so many would
-    have taken too long. Where ``metric`` is there and is not ``loss``, ``base`` and ``adapter`` are mean
-    scores, of which more is better; the difference is above zero where the adapter is better in any case.
-    ``answers`` are there of general questions, where some of them were answered. ``measure`` is what the
-    training method calls its loss on held-out rows; less is better.
+    lies within the margin) or ``unclear`` (neither, or too few rows); ``sentence`` has the figures.
+    ``confidence`` is the interval's level in percent; ``rowsToSettle`` estimates the rows needed to settle
+    ``unclear``. ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
+    present and not ``loss``, ``base`` and ``adapter`` are mean scores (higher is better); a positive
+    difference always favours the adapter. ``answers`` is present for general questions that were answered.
+    ``measure`` is the training method's loss on held-out rows; lower is better.
     """
 
     name: str
@@ -448,7 +447,7 @@ class EvaluationPart(TypedDict):
 
 
 class EvaluationMeasure(TypedDict):
-    """What base and adapter are measured by: its ``label`` for a person, and the ``unit`` of its values."""
+    """What base and adapter are measured by: a display ``label``, and the ``unit`` of the values."""
 
     label: str
     unit: str

@@ -48,7 +48,7 @@ class FixedIdentity:
         return await self._source()
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """Return the identity if it has changed meanwhile."""
+        """Return the identity if it has changed in the meantime."""
         now = await self.credentials()
         if now == rejected:
             raise UnauthorizedError("The backend does not accept this launch's token. Start Studio again.")

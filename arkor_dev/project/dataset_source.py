@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude")
 """The allowed keys of a ``dataset`` table."""
 KINDS = ("path", "huggingface", "url")
-"""Of these it must have exactly one."""
+"""A table must have exactly one of these."""
 PARTS = 100
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
@@ -129,7 +129,7 @@ def _columns(written: object) -> dict[str, str]:
                 "your columns",
                 "columns",
             )
-        # Of a table whose first line is a row already.
+        # The first line of this table is a row already.
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not is_number and not text_line(200).fits(value):
             raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
@@ -218,7 +218,7 @@ def _state(path: Path) -> tuple[int, ...]:
 
 
 class _Key(NamedTuple):
-    """What reading a file depends on beside its content, hashable."""
+    """What reading a file depends on besides its content, as a hashable value."""
 
     path: Path
     name: str
@@ -285,10 +285,10 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
 
 
 def _first_rows(files: Sequence[DataFile]) -> DataLook:
-    """Return why no row of a Parquet file can be trained on, as far as its first rows tell.
+    """Return why no row of a Parquet file can be trained on, judging by its first rows.
 
-    All rows of such a file have the same columns, and reading it takes a process of its own. Without its
-    library nothing is known here: a job may run where the library is.
+    All rows of such a file have the same columns, and reading it takes a separate process. Without the
+    library nothing is known here: a job may run where the library is installed.
     """
     if find_spec("pyarrow") is None:
         return DataLook()

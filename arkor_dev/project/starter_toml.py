@@ -32,7 +32,7 @@ VALUES: Final = {
 }
 """The example's settings by key: a model and a length suitable for a laptop without a GPU."""
 OWN_DATA: Final = ("model", "lora.r", "lora.alpha")
-"""Those that fit any data: the others would be wrong for more or fewer rows."""
+"""Values that suit any data: the others would be wrong for more or fewer rows."""
 
 HEAD: Final = """\
 # What Arkor Studio trains in this folder. One [[trainer]] or several; each shows up under its name.

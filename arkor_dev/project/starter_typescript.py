@@ -16,7 +16,7 @@ TEMPLATES: Final = {
     "translate": "Translates customers' messages in nine languages, and names the language.",
     "redaction": "Redacts personal data and answers with the rest of the text as JSON.",
 }
-"""What each teaches, by the trainer's name; its data set is ``arkorlab/<name>-demo``."""
+"""What each template teaches, by the trainer's name; its data set is ``arkorlab/<name>-demo``."""
 GITIGNORE: Final = Path(".gitignore")
 
 INDEX: Final = """\

@@ -156,7 +156,8 @@ class TypeScriptProject:
         return age < UNCHECKED if state is None else state == self._state and age < CHECKED
 
     async def build(self, file: str | None) -> Built:
-        """Build what will run, the project or one file of it, and keep others from building meanwhile.
+        """Build what will run, the project or one file of it, and keep other processes from building
+        meanwhile.
 
         Raises BadRequestError if it cannot be built or loaded, or exports no trainer.
         """

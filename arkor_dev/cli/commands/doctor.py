@@ -165,7 +165,7 @@ def _extra() -> Check:
 
 
 def _gpu() -> Iterator[Check]:
-    """The GPU, where there is one; without torch nothing is said."""
+    """Check the GPU, if there is one; nothing without torch."""
     if (kind := torch_build()) is None:
         return
     if found := idle_gpu(kind):

@@ -28,10 +28,10 @@ TEXT: Final = 72
 
 
 async def run_evaluate(settings: Settings, given: Namespace) -> int:
-    """Evaluate as the ``given`` options say, and print the result; the exit code.
+    """Evaluate as the ``given`` options say, and print the result; return the exit code.
 
-    Raises BadRequestError for a job that there is not, or a file outside of the project, and the backend's
-    fault.
+    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
+    errors.
     """
     if given.settings and not given.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")

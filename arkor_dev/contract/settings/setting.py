@@ -35,14 +35,13 @@ LOCAL: Final = "the local backend"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """``key`` as arkor.toml spells it (``lora.r``: in a table), ``field`` as a job's config does.
+    """``key`` is the spelling in arkor.toml (``lora.r``: in a table), ``field`` that in a job's config.
 
-    ``aliases`` are other keys that mean the same: those of transformers, PEFT and TRL where ours differ.
-    ``default`` is what a job gets that says nothing; where it depends on the job it is None, and
-    ``default_words`` say how it is found. ``example`` is a value to show where there is no fixed default.
-    ``where`` names the backends and devices that obey it, ``methods`` the training methods that have it, if
-    not all of them do. Another backend's form of a value ``passes`` on the
-    wire although the rule does not know it; the training code then takes what comes nearest.
+    ``aliases`` are the different names in transformers, PEFT and TRL. ``default`` applies to a job that does
+    not set it; None if it depends on the job, and ``default_words`` then says how. ``example`` is shown if
+    there is no fixed default. ``where`` names the backends and devices that support it, ``methods`` the
+    training methods, unless all do. On the wire, ``passes`` accepts another backend's form that the rule does
+    not know; training uses the nearest value.
     """
 
     key: str

@@ -175,5 +175,5 @@ class Leaks(Check):
 
 
 def _of(seen: Seen) -> int:
-    """Return a key of the row's question; of the text itself where there is no question."""
+    """Return a key of the row's question; of the text itself if there is no question."""
     return digest(seen.asked) if seen.asked.strip() else digest(seen.answer)

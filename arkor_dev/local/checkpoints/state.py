@@ -108,7 +108,7 @@ class Parts:
         }
 
     def take_over(self, state: Mapping[str, Any]) -> None:
-        """Restore ``state``. Raises StateError if it is not of this run."""
+        """Restore ``state``. Raises StateError if it belongs to another run."""
         try:
             kept = state["weights"]
             check_weights(kept, self.weights)

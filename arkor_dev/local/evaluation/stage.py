@@ -122,22 +122,22 @@ class _Set:
 
 @dataclass
 class Stage:
-    """What is measured: ``rows`` that were held out and their tokens ``held_out``, and ``general`` ones.
+    """What to measure: held-out ``rows``, encoded as ``held_out``, and ``general`` questions.
 
-    ``groups`` has the number of each row's group: those of one are not independent. ``split`` is how they
-    were kept apart from those that were trained on, where that is known.
+    ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
+    separated from the training rows, if known.
 
-    ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
-    the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
-    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. A ``dry`` run gets
-    no verdict. ``measure`` is the training method's name for its loss. ``progress`` hears of the rows of both
-    models that are done, ``cancelled`` is asked between batches. ``called`` is what the
-    rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
-    is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
-    format would, for the noise floor.
+    ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
+    the adapter's losses on the held-out rows if already measured, ``kept`` caches the base's. ``own`` are the
+    job's custom sets; ``failed(name, why)`` receives one that cannot be measured. A ``dry`` run gets no
+    verdict. ``measure`` is the training method's name for its loss. ``progress`` receives the number of
+    finished rows of both models, ``cancelled`` is checked between batches. ``called`` describes the rows for
+    a person; ``questions`` is the full number of general questions if these are fewer. ``margin`` is the
+    smallest loss difference that matters; ``remeasuring`` makes a model compute like another dtype, for the
+    noise floor.
 
-    From :meth:`prepare` on ``to_read`` is how many tokens still have to be read, and ``to_write`` has the
-    batches of answers that still have to be written, as in `Cost`, and whether by the adapter.
+    After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` the batches of
+    answers left to generate, as in `Cost`, and whether by the adapter.
     """
 
     rows: Sequence[Row]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPARE: Final = 1.2
-"""How many times its weights a model takes of a GPU while it is asked."""
+"""GPU memory that asking a model takes, as a multiple of its weights."""
 
 
 def wearing(model: Any, folder: Path) -> Any:

@@ -39,12 +39,11 @@ def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What decides about a step's time and memory; ``parameters`` are those of the model's layers.
+    """What determines a step's time and memory; ``parameters`` counts those of the layers.
 
-    ``kept`` is the bytes a token that one layer keeps for the backward pass, its adapter's included.
-    ``value`` is the bytes of one number as it computes. With ``recomputed``, layers keep only their input and
-    are computed again in the backward pass. ``fused``: of the output layer only its input has a gradient that
-    is kept.
+    ``kept`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
+    the bytes of a number in the compute dtype. ``recomputed``: layers save only their input (activation
+    checkpointing). ``fused``: only the output layer's input keeps a gradient.
     """
 
     layers: int

@@ -42,11 +42,11 @@ OWN_SHARE: Final = 0.6
 
 
 class Meter:
-    """The memory that is short where a model is computed, and the clock of its steps.
+    """The limiting memory of a device, and the clock of its steps.
 
-    On an NVIDIA GPU that is the GPU's own memory, by what is allocated: what torch reserves never shrinks. On
-    a Mac, whose GPU shares the memory, it is the process's and what the GPU's driver holds for it; elsewhere
-    the process's. ``free`` is what this process may hold in all, None where that is the processor's memory.
+    On an NVIDIA GPU, the allocated GPU memory: what torch reserves never shrinks. On a Mac, whose GPU shares
+    the memory, the process's plus what the GPU's driver holds for it; elsewhere the process's. ``free`` is
+    what this process may hold in total, None for CPU memory.
     """
 
     def __init__(self, device: str) -> None:
@@ -58,7 +58,7 @@ class Meter:
             self.free = left + torch.cuda.memory_reserved()
 
     def clock(self) -> float:
-        """Return the seconds of a clock, once the device has done all that it was told."""
+        """Return the clock's seconds after the device has finished all its work."""
         if self._device == "cuda":
             torch.cuda.synchronize()
         elif self._device == "mps":

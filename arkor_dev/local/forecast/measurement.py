@@ -45,17 +45,16 @@ TRUST: Final = (0.5, 2.0)
 class Measurement:
     """Times in seconds, sizes in bytes.
 
-    ``first`` are the times of the first steps and ``mean`` that of those after them; ``peaks`` says for the
-    same steps to which height memory has risen, as ``[step, bytes]`` where it rises, and ``worst`` is the
-    height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
-    longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
-    ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
-    of the rows' tokens. ``comparing`` is what comparing the adapter with its base takes, ``writing`` how fast
-    answers are written; None where there is nothing of the kind.
-    ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
+    ``first`` has the times of the first steps and ``mean`` that of later ones; ``peaks`` has the memory peaks
+    of the first steps as ``[step, bytes]`` whenever it rises, and ``worst`` the peak after them. ``longest``
+    has tokens and learned tokens of the rows of the heaviest batch, longest row first; ``padded`` says
+    whether they are padded, ``shared`` how many first tokens they share. ``units`` counts rows, or packs of
+    ``packed_to`` tokens. ``lengths`` has percentiles of the rows' tokens. ``comparing`` is the cost of the
+    final comparison, ``writing`` the speed of generation; None if there is none. ``late`` and ``heavy`` are
+    the ratios of real runs to the estimate in time and memory.
 
-    Memory is the process's where the processor computes, else the device's; ``host`` is then the process's,
-    and ``gpu`` is what ``CUDA_VISIBLE_DEVICES`` calls the device.
+    Memory is the process's on a CPU, else the device's; ``host`` is then the process's, and ``gpu`` the
+    device's name in ``CUDA_VISIBLE_DEVICES``.
     """
 
     device: str

@@ -42,9 +42,9 @@ def outlook(
     busy: bool,
     gpu: int | None = None,
 ) -> Forecast:
-    """What a job with ``config`` will take; while another one runs (``busy``), not whether it fits.
+    """Estimate a job with ``config``; while another runs (``busy``), without saying whether it fits.
 
-    ``gpu`` is what the device that was measured has free, where it has memory of its own; None if not known.
+    ``gpu`` is the free memory of the measured device, if it has its own; None if unknown.
     """
     plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)

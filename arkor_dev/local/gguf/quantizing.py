@@ -51,10 +51,9 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
 
 
 def _nearer(source: Path, written: Path) -> dict[str, int]:
-    """Return the types of all quantized tensors if another one than the written one is better for some; else
-    nothing.
+    """Return the types of all quantized tensors if a different type would be better for some; else nothing.
 
-    All are named, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
+    All are listed, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
     """
     import gguf
     from gguf.quants import dequantize

@@ -32,7 +32,7 @@ row.
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
 ROOM_SECONDS: Final = 10.0
-"""How long answers may go on when a job needs the memory. Until then it is still loading its libraries."""
+"""How long answers may continue when a job needs the memory. Until then the job still loads its libraries."""
 NO_ROOM: Final = "A job has started and needs the memory of the model that answered: send the message again"
 
 

@@ -263,9 +263,10 @@ class TransformersEngine:
 
 
 def _load_base(path: Path, *, four_bit: bool, beside: bool) -> tuple[Base, str | None]:
-    """Load a base where it fits, and return why it is not on the GPU; ``beside`` a job that trains there.
+    """Load a base onto a device that has room, and return why it is not on the GPU; ``beside`` a job that
+    trains there.
 
-    Raises JobFailure where it fits nowhere.
+    Raises JobFailure if it fits nowhere.
     """
     device, dtype = pick_device()
     why = None

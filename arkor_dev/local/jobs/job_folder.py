@@ -1,18 +1,18 @@
-"""A job's folder: the one module that knows where the files of a job lie, and that opens them.
+"""The layout of a job's folder: only this module knows the paths of a job's files and opens them.
 
     <data>/jobs/<job>/
-        job.json                      the job as the list has it (`record`)
-        final/ · checkpoints/<step>/  adapters or whole models, each written whole (`atomic_folder`)
-        resume/<step>/                what a paused or finished job goes on from: no adapter
-        parent/                       the adapter that the job began with
+        job.json                      the job as listed (`record`)
+        final/ · checkpoints/<step>/  adapters or models, each written atomically (`atomic_folder`)
+        resume/<step>/                the state from which a paused or finished job resumes
+        parent/                       the adapter that the job started from
         evaluation/                   results, the history of a run, answers to sample prompts
-        votes.jsonl                   what people preferred
-        exports/<id>/ · <id>.json     what was written for other programs
-        reports/ · scratch/           of reporters and of a run on this machine
-        verdict.json                  how the job ended, while the database does not take that
+        votes.jsonl                   blind preferences
+        exports/<id>/ · <id>.json     exports for other programs
+        reports/ · scratch/           files of reporters and of a run on this machine
+        verdict.json                  how the job ended, while the database cannot store it
 
-A folder may have come from another machine in an archive. So a file is opened by its name in the job's
-folder, which leads nowhere else, no link is followed, and what is read has a limit.
+A folder may come from another machine in an archive. So files are opened by names that cannot leave the
+folder, links are not followed, and reads are limited.
 """
 
 from __future__ import annotations

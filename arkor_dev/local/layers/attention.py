@@ -1,8 +1,8 @@
-"""Causal attention over rows that lie in one line: each row sees itself alone.
+"""Causal attention over packed rows: each row attends only to itself.
 
-Short rows of like length are computed together, from products of blocks: in bfloat16 torch's own kernel takes
-twice as long forward and four times as long backward. Probabilities are kept for the gradients of short rows
-and computed again for those of long ones. On a GPU each row goes through torch's own kernel.
+On a CPU, short rows of similar length are computed together, in blocks of queries: in bfloat16 torch's own
+kernel takes twice as long forward and four times as long backward. Probabilities are saved for the gradients
+of short rows and recomputed for long ones. On a GPU each row uses torch's own kernel.
 """
 
 from __future__ import annotations

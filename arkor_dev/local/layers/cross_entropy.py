@@ -32,9 +32,9 @@ def cross_entropies(logits: Any, targets: Any) -> Any:
 
 
 def loss_and_gradient(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
-    """Return the summed cross entropy of float32 logits ``part``, and in their place its gradient.
+    """Return the summed cross entropy of float32 logits ``part``, replacing them by the gradient.
 
-    Without ``learns`` there is no gradient, and what is in its place has no use.
+    Without ``learns`` there is no gradient, and the content of ``part`` is undefined.
     """
     wanted = targets[:, None]
     highest = part.amax(1, keepdim=True)

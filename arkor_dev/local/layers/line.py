@@ -63,10 +63,10 @@ class Line:
 def lay(
     rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool = True, device: str = "cpu"
 ) -> Line:
-    """A line of ``rows``, each its ids and its labels; a label ``ignored`` is not learned.
+    """Pack ``rows``, each its ids and labels; tokens labelled ``ignored`` are not learned.
 
-    Without ``share`` each row has a beginning of its own, as it must where layers draw random numbers. Only a
-    CPU attends to rows in ``groups``: on another ``device`` there are none.
+    Without ``share`` no beginning is shared, which layers that draw random numbers require. Only a CPU
+    attends to rows in ``groups``: on another ``device`` there are none.
     """
     shared = shared_beginning([ids for ids, _ in rows]) if share else 0
     ids, positions = rows[0][0][:shared], list(range(shared))

@@ -39,7 +39,7 @@ class Machine:
     def read(self) -> dict[str, float]:
         """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
         psutil, figures = self._psutil, dict[str, float]()
-        # What another system lacks, or forbids to this user, must not end a run.
+        # What a system lacks, or denies to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
         with contextlib.suppress(psutil.Error, OSError):

@@ -53,7 +53,7 @@ class Base:
 
 
 def why_processor() -> str | None:
-    """Return why a machine with a GPU computes on its processor, and what to do; None where that is right."""
+    """Return why a machine with a GPU computes on its CPU, and what to do; None if it should."""
     if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
         return None
     if found := idle_gpu(kind := torch_build() or "cpu"):
@@ -117,11 +117,11 @@ def load_base(
     as_stored: bool = False,
     device: str | None = None,
 ) -> Base:
-    """Load the model and tokenizer in ``path``. Raises JobFailure if they cannot be read, or do not fit.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit.
 
-    On a GPU the weights have the number format ``asked``, by torch's name; on a CPU, and if they are
-    ``learning`` themselves, float32. With ``as_stored`` frozen ones stay in the file's format on a CPU: half
-    the memory for bfloat16. ``device`` is "cpu" for a model that is not to be on the GPU.
+    On a GPU the weights get the dtype ``asked``, by torch's name; on a CPU, and if ``learning`` themselves,
+    float32. ``as_stored`` keeps frozen ones in the file's dtype on a CPU: half the memory for bfloat16.
+    ``device`` is "cpu" for a model that must not be on the GPU.
     """
     found, dtype = pick_device()
     if device == "cpu" and found != "cpu":
@@ -147,10 +147,10 @@ def load_base(
 
 
 def load_dequantized(path: Path, asked: str | None = None) -> Base:
-    """Load the model that a job with ``loadIn4bit`` trains on, with full weights in the processor's memory.
+    """Load the model of a job with ``loadIn4bit`` with unquantized weights into CPU memory.
 
-    Its weights are the quantized ones, multiplied out to the number format ``asked`` (bfloat16 by default) in
-    which a GPU computes with them, and held in float32.
+    Its weights are the quantized ones, dequantized to the dtype ``asked`` (bfloat16 by default) in which a
+    GPU computes with them, and stored in float32.
     """
     dtype = getattr(torch, asked or "bfloat16")
     tokenizer = load_tokenizer(path)

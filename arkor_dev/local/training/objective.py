@@ -1,8 +1,7 @@
-"""What a model is trained to minimise: the base of every method's loss, and cross entropy.
+"""Objectives: the base class of every method's loss, and cross entropy.
 
-The rows of a batch are packed into one sequence (``layers``), where the model's layers allow it: nothing is
-padding. Otherwise they are side by side, each padded to the longest, in several rectangles where one would be
-mostly padding.
+A batch's rows are packed into one sequence without padding (``layers``) if the model supports it. Otherwise
+they are padded to the longest, in several rectangles if one would be mostly padding.
 """
 
 from __future__ import annotations
@@ -38,11 +37,10 @@ MOST_PADDED: Final = 2.0
 
 
 class Objective(ABC):
-    """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
+    """Measures ``model``, which computes on ``device`` in ``dtype``.
 
-    ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
-    why rows are padded to the longest, or None where they are not. ``fused``: the logits of all tokens are
-    never in memory at once.
+    ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
+    padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory at once.
 
     A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
     """
@@ -144,7 +142,7 @@ class Objective(ABC):
             self.model.train(training)
 
     def _quicken(self, rows: Sequence[Example]) -> None:
-        """Take lines where the model answers to them as it does to padded rows; on a CPU the quick layers."""
+        """Pack rows if the model's results agree with padded rows; patch the layers on a CPU."""
         some = _probe(rows)
         stands_apart(self._inner)
         self.model.eval()

@@ -1,9 +1,9 @@
-"""The training of a causal language model, as a plain loop.
+"""The training loop for causal language models.
 
-The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
-saved. What the loss is, the training method says (``methods``). Everything random comes from one seed: the
-same job on the same processor gives the same adapter, also where it was interrupted and went on. A GPU may
-add numbers in another order each time.
+A plain loop of our own, at the speed of a library's, so that every step can be reported, stopped and saved.
+The training method (``methods``) defines the loss. All randomness comes from one seed: on the same CPU the
+same job gives the same adapter, even if it was interrupted and resumed. A GPU may add numbers in a different
+order each time.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Memory(NamedTuple):
 
 
 def gpu_memory(name: str) -> Memory:
-    """What a process may take of the GPU that ``CUDA_VISIBLE_DEVICES`` calls ``name``."""
+    """What a process may take of the GPU called ``name`` in ``CUDA_VISIBLE_DEVICES``."""
     found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
     return Memory(found.free, found.total) if found else Memory(None, None)
 
@@ -124,7 +124,9 @@ def free_disk(folder: Path) -> int | None:
 
 @functools.cache
 def makers_of_speed() -> tuple[str, ...]:
-    """What a measurement holds for: processor, cores, GPUs and the settings that hide some, libraries."""
+    """Return what a measurement depends on: processor, cores, GPUs and the settings that hide some,
+    libraries.
+    """
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
     gpus = [gpu.name for gpu in nvidia_gpus()]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]

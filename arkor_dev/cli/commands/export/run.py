@@ -34,10 +34,10 @@ FOLDER: Final = ".arkor-export-"
 
 
 async def run_export(settings: Settings, given: Namespace) -> int:
-    """Export a job into a folder as the ``given`` options say; 1 if the files are not the trained model.
+    """Export a job into a folder as the ``given`` options say; return 1 if verification fails.
 
-    The folder is there whole or not at all, as soon as the files are written; the proof follows. Raises
-    BadRequestError for what can't be done, and the backend's fault.
+    The folder appears complete or not at all, as soon as the files are written; verification follows. Raises
+    BadRequestError for an impossible request, and passes on the backend's errors.
     """
     if given.out is None:
         raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")

@@ -43,9 +43,10 @@ PUBLIC_HUB: Final = "https://huggingface.co"
 
 
 async def run_push(settings: Settings, given: Namespace) -> int:
-    """Publish a job's export, as the ``given`` options say; 1, and nothing, where it is not what was trained.
+    """Publish a job's export as the ``given`` options say; publish nothing and return 1 if verification
+    fails.
 
-    Raises BadRequestError for what is not to be done, and the backend's and the Hub's faults.
+    Raises BadRequestError for an impossible request, and passes on errors of the backend and the Hub.
     """
     name = hub.repository(given.repo)
     hub.require_library()
