@@ -202,7 +202,7 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
     far = ask(forecasting, {**SAMPLED, "model": "owner/a-model-of-the-hub"})
     assert (far["state"], far["error"]) == (
         "failed",
-        "The model owner/a-model-of-the-hub is not here yet: its first run fetches it",
+        "The model owner/a-model-of-the-hub is not downloaded yet: its first run does that",
     )
     short = ask(forecasting, {**LONG, "maxLength": 8})
     answer = until(
@@ -234,15 +234,15 @@ def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> Non
         assert frame.json["outOfMemory"] is True
         error = frame.json["error"]
         assert "The machine ran out of memory" in error
-        assert "It was forecast to take" in error
+        assert "It was estimated to take" in error
         assert "What would fit: " in error
         job = unforked.submit({**LONG, "maxSteps": 6})
         (frame,) = [frame for frame in unforked.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
         error = frame.json["error"]
         peak = unforked.job(job)["forecast"]["memory"]["peakBytes"]
-        said = f"It was forecast to take {peak / 1e6:.0f} MB"
-        assert error.startswith(f"Not begun, as it cannot fit into memory. {said}")
+        said = f"It was estimated to take {peak / 1e6:.0f} MB"
+        assert error.startswith(f"Not started, since it cannot fit into memory. {said}")
         # The longest batch of six steps is shorter than that of thirty.
         forecast = ask(unforked, {**LONG, "maxSteps": 6})
         assert forecast["memory"]["freeBytes"] == limit

@@ -303,7 +303,7 @@ def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_
         assert part["adapter"] >= 0.75, part
     right = round(HELD_OUT * phrases["adapter"])
     assert phrases["sentence"].startswith(
-        f"phrases: better, {right} of 12 answers the same as wanted vs. 0 for the base"
+        f"phrases: better, {right} of 12 answers equal to the wanted answer vs. 0 for the base"
     )
     for key in ("rows", "base", "adapter", "difference", "verdict"):
         assert losses[key] == pytest.approx(evaluation["heldOut"][key], abs=1e-4), key
