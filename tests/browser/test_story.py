@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .conftest import OpenPage
 
-STEPS = 32
+STEPS = 24
 BRIEFER = {
     "steps = 40\n": f"steps = {STEPS}\n",
     "batch_size = 4\n": "batch_size = 2\n",
@@ -64,7 +64,7 @@ async def test_run_training_and_talk_to_the_result(
         history = await daemon.text(f"/api/jobs/{job_id}/history")
         losses = daemon.losses(history)
         assert len(losses) == STEPS
-        assert sum(losses[-5:]) / 5 < 0.5 * sum(losses[:3]) / 3, losses
+        assert sum(losses[-5:]) / 5 < 0.6 * sum(losses[:3]) / 3, losses
 
         base, adapter = await ask_both(page, QUESTION)
         record_property("click_to_answer_s", round(time.monotonic() - clicked, 1))

@@ -283,7 +283,7 @@ def test_where_nothing_is_sampled_no_general_question_is_answered(
 
 OWN: list[dict[str, Any]] = [
     {"name": "phrases", "path": "data/held-out.jsonl", "metric": "exact_match"},
-    {"name": "parrots", "path": "data/few-held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
+    {"name": "parrots", "path": "data/held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
     {"name": "losses", "path": "data/held-out.jsonl"},
     {"name": "lengths", "path": "data/few-held-out.jsonl", "metric": "checks:length"},
     {"name": "gone", "path": "data/few-held-out.jsonl", "metric": "checks:gone"},
@@ -299,8 +299,8 @@ def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_
     evaluation = evaluation_in(frames)
     phrases, parrots, losses, lengths = evaluation["sets"]
     # The adapter says the phrase that it was taught, and the base does not.
-    for part, rows in ((phrases, HELD_OUT), (parrots, 6)):
-        assert (part["rows"], part["base"], part["verdict"]) == (rows, 0, "better"), part
+    for part in (phrases, parrots):
+        assert (part["rows"], part["base"], part["verdict"]) == (HELD_OUT, 0, "better"), part
         assert part["adapter"] >= 0.75, part
     right = round(HELD_OUT * phrases["adapter"])
     assert phrases["sentence"].startswith(
