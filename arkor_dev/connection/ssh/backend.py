@@ -28,8 +28,7 @@ from arkor_dev.contract.errors import (
     UnavailableError,
 )
 from arkor_dev.contract.regular_files import open_regular
-from arkor_dev.core.plain_text import one_line
-from arkor_dev.core.slug import tidy_name
+from arkor_dev.core.plain_text import one_line, tidy_name
 from arkor_dev.identity.local_backend import ORG
 from arkor_dev.project.toml.compute import load_ssh_python
 
