@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .drivers import DriverProcess
-    from .interface import Worker
+    from .interface import JobOrder, Worker
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
 TASK_SECONDS: Final = 150.0
@@ -27,8 +27,8 @@ TASK_SECONDS: Final = 150.0
 class ClusterWorker:
     """A job's driver as its `Worker`. ``killed`` is False: it would say nothing about the training's memory.
 
-    A reused driver that ends before its first message had lost its connection while it was idle. Then a new
-    one is started in its place, and receives the same messages.
+    A reused driver that ends before its first message had lost its connection while idle. A new one then
+    replaces it and receives the same messages.
     """
 
     killed = False
@@ -81,10 +81,10 @@ class ClusterExecution:
     def __init__(self) -> None:
         self._drivers = DriverPool()
 
-    async def start(self, job: Mapping[str, Any]) -> Worker:
+    async def start(self, job: JobOrder) -> Worker:
         """See `Execution`."""
         config = job["config"]
-        # A job that trains on is on the cluster of its lease, which need not be the config's.
+        # A job that trains on is on its lease's cluster, which may differ from the config's.
         key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
         driver = ClusterWorker(self._drivers, await self._drivers.acquire(key))
         driver.send(**job)

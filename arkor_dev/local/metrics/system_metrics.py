@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+
+def on_battery() -> bool:
+    """Return True only if that is certain; a machine without a battery, or without a report, is on mains."""
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        battery = psutil.sensors_battery()
+    except Exception:  # noqa: BLE001 - the package, the system's call or a broken driver: it is not known
+        return False
+    return battery is not None and battery.power_plugged is False
+
+
 SECONDS: Final = 2.0
 
 
@@ -27,19 +39,19 @@ class Machine:
 
     def __init__(self, gpu: str | None = None) -> None:
         """``gpu`` is the UUID of the NVIDIA GPU that computes; None for none."""
-        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+        import psutil  # comes with accelerate, which peft needs
 
         self._psutil = psutil
         self._process = psutil.Process()
         self._cores = psutil.cpu_count() or 1
         self._gpu = None if gpu is None else _Gpu.of(gpu)
         self._moved: tuple[float, int] | None = None
-        self.read()  # rates count from here on
+        self.read()  # rates are measured from here on
 
     def read(self) -> dict[str, float]:
         """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
         psutil, figures = self._psutil, dict[str, float]()
-        # What another system lacks, or forbids to this user, must not end a run.
+        # What a system lacks, or denies to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
         with contextlib.suppress(psutil.Error, OSError):
@@ -127,7 +139,7 @@ class Sampler:
             machine = self._machine()
             due = time.monotonic() + self._seconds
             while not self._over.wait(max(0.0, due - time.monotonic())):
-                # a machine that slept does not make up for missed samples
+                # don't make up for samples missed during sleep
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
                 if not self._over.is_set():

@@ -11,13 +11,12 @@ import pytest
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
 from arkor_dev.local.evaluation.general import Work
-from arkor_dev.local.forecast.comparing import Comparing
+from arkor_dev.local.forecast.answer_costs import Comparing, Writing
 from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
 from arkor_dev.local.forecast.outlook import outlook, together
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
-from arkor_dev.local.forecast.writing import Writing
-from arkor_dev.local.jobs.running.observer import Beside
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.machine import Memory, memory
 
@@ -205,7 +204,7 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     assert fewer["gradientAccumulationSteps"] == -(-8 // rows)
     assert fixes[1]["words"] == "gradient checkpointing (31 % slower)"
     cut = sum(length > most for length in MEASURED.lengths)
-    assert f"(cuts {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
+    assert f"(truncates {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
     # A length that would cut most of the rows is none.
     alike = replace(MEASURED, lengths=[500] * 101)
     found = outlook(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]

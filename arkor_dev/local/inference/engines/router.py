@@ -1,4 +1,4 @@
-"""Sends each request to an engine. If that is not the requested one, the end of the answer says why."""
+"""Sends each request to an engine. If it is not the requested one, the answer's last message says why."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import why_full_strength_only
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -20,15 +20,17 @@ from .weights_names import WeightsNames
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from arkor_dev.contract.shapes import Progress
+
     Messages = AsyncIterator[dict[str, Any]]
 
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
-NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
-AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
+NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
+AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
 FOUR_BIT: Final = "this adapter was trained on 4-bit weights, which transformers alone has"
-WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
+WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 
 class EngineRouter:
@@ -62,7 +64,7 @@ class EngineRouter:
             async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
                 yield messages
         finally:
-            # Two requests may be equal and still count twice.
+            # Equal requests still count separately.
             del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
 
     async def close(self) -> None:
@@ -71,7 +73,7 @@ class EngineRouter:
         for engine in self._engines.values():
             await engine.close()
 
-    # Told by the scheduler
+    # Called by the scheduler
 
     def training_begins(self) -> None:
         """Leave the GPU's memory to the job."""
@@ -125,7 +127,7 @@ class EngineRouter:
             if reason := self._files.failed(adapter):
                 return reason
             if reason := await asyncio.to_thread(why_full_strength_only, Path(adapter)):
-                return f"llama.cpp cannot answer as this adapter: {reason}"
+                return f"llama.cpp cannot use this adapter: {reason}"
         if await self._files.ready(model):
             return None
         if ask.get("whole"):
@@ -144,7 +146,7 @@ class EngineRouter:
         model, adapter = _model(ask), ask["adapter"]
         found: dict[str, Any] = {"gguf": None, "lora": None}
 
-        async def prepare(progress: Callable[[dict[str, Any]], None]) -> None:
+        async def prepare(progress: Callable[[Progress], None]) -> None:
             found["gguf"] = str(await self._files.base(model, progress))
             if adapter is not None and ask.get("strength", 1) > 0:
                 found["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
@@ -184,10 +186,10 @@ def _model(ask: dict[str, Any]) -> Model:
 
 
 async def _progress_of(
-    work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]],
+    work: Callable[[Callable[[Progress], None]], Awaitable[None]],
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run ``work`` and yield the ``progress`` messages that it reports."""
-    updates: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    updates: asyncio.Queue[Progress | None] = asyncio.Queue()
 
     async def working() -> None:
         try:
