@@ -223,7 +223,7 @@ def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
         "arkor_dev.cli.commands.doctor",
         "arkor_dev.cli.commands.start",
         "arkor_dev.contract.settings",
-        "arkor_dev.project.toml.values",
+        "arkor_dev.project.toml.edit",
         "webbrowser",
     }
 

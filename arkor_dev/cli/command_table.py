@@ -400,11 +400,18 @@ def _doctor_arguments(doctor: CommandLine) -> None:
     add_launch(doctor)
     add_port(doctor, "the port to check")
     doctor.add_argument(
+        "--train", action="store_true", help="train a few steps on this machine as well: 1 to 3 minutes"
+    )
+    doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
 
 
 def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if arguments.train:
+        from .commands.train_check import run_train_check
+
+        return run_train_check(settings, as_json=arguments.json)
     from .commands.doctor import run_doctor
 
     return run_doctor(settings, as_json=arguments.json)

@@ -551,8 +551,8 @@ class EvaluationComparison(TypedDict):
     comparison: EvaluationPart
 
 
-class EvaluationProgress(TypedDict):
-    """How far an evaluation has come; ``total`` is null while unknown."""
+class Progress(TypedDict):
+    """How far a piece of work has come; ``total`` is null while unknown."""
 
     label: str
     done: float
@@ -566,7 +566,7 @@ class JobEvaluating(TypedDict):
     state: Literal["waiting", "running", "failed"]
     step: NotRequired[int]
     data: NotRequired[str]
-    progress: NotRequired[EvaluationProgress]
+    progress: NotRequired[Progress]
     error: NotRequired[str]
 
 
@@ -614,15 +614,6 @@ class ForecastFix(TypedDict):
     peakBytes: NotRequired[int]
 
 
-class ForecastProgress(TypedDict):
-    """How far a measurement has come; ``total`` is null while unknown."""
-
-    label: str
-    done: float
-    total: float | None
-    unit: str
-
-
 class Forecast(TypedDict):
     """What a job will take, where a backend measures it: docs/contract.md#forecasts.
 
@@ -631,7 +622,7 @@ class Forecast(TypedDict):
 
     id: NotRequired[str]
     state: NotRequired[Literal["measured", "measuring", "waiting", "failed"]]
-    progress: NotRequired[ForecastProgress]
+    progress: NotRequired[Progress]
     error: NotRequired[str]
     seconds: NotRequired[float]
     loadingSeconds: NotRequired[float]
@@ -808,16 +799,9 @@ class ExportProof(TypedDict):
     allowed: dict[str, float]
 
 
-class ExportProgress(TypedDict):
-    """How far an export has come; ``total`` is null while unknown.
+class ExportProgress(Progress):
+    """How far an export has come; ``secondsLeft`` is how long its ``label`` will go on, once known."""
 
-    ``secondsLeft`` is how long what ``label`` says will go on, once that can be told.
-    """
-
-    label: str
-    done: float
-    total: float | None
-    unit: str
     secondsLeft: NotRequired[float]
 
 
@@ -839,9 +823,10 @@ class Export(TypedDict):
     ``ollama``; ``quantization`` is the number format of a GGUF file's weights, ``strength`` how much of the
     adapter is in it.
 
-    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` once it
-    is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint, and left out for the
-    final adapter.
+    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
+    ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
+    and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
+    FOLDER and NAME where a person puts theirs.
     """
 
     id: str
@@ -856,3 +841,4 @@ class Export(TypedDict):
     bytes: NotRequired[int]
     files: NotRequired[list[ExportFile]]
     proof: NotRequired[ExportProof]
+    usage: NotRequired[list[list[str]]]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from .slug import tidy_name
+from .plain_text import tidy_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -77,9 +77,9 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # Not at the top: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
     from arkor_dev.contract.settings import by_field
+    from arkor_dev.project.toml.edit import written
 
     from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
-    from .toml.values import written
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
     trainer = choose(load_trainers(settings.project), request.get("trainer"))

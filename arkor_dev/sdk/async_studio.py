@@ -25,8 +25,8 @@ from arkor_dev.contract import events
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.core.plain_text import slug_of
 from arkor_dev.core.settings import Settings
-from arkor_dev.core.slug import slug_of
 from arkor_dev.identity.connect import joined
 from arkor_dev.jobs.figures import history, rows_of
 from arkor_dev.jobs.follow import JobEvent, follow, job_of, read_event

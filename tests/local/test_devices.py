@@ -232,7 +232,8 @@ class Said:
 
 def measure(tiny: Path, root: Path, seconds: float) -> Any:
     """What a forecast's worker measures of a short job with long rows."""
-    from arkor_dev.local.forecast.worker import Work
+    from arkor_dev.local.forecast import worker
+    from arkor_dev.local.forecast.measurement import Measurement
     from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
     rows = [{"prompt": QUESTIONS[n % 20], "completion": f"{PHRASE} " * 8} for n in range(40)]
@@ -241,9 +242,8 @@ def measure(tiny: Path, root: Path, seconds: float) -> Any:
     config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
     job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
     job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
-    work = object.__new__(Work)
-    work.link = Said(job, {"name": "tiny", "path": str(tiny), "note": None})  # type: ignore[assignment]
-    return work.measure()
+    link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})
+    return Measurement.of_json(worker.measure(job, link)["measured"])
 
 
 def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:

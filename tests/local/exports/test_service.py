@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.local.exports import service
+from arkor_dev.local.exports import formats, service
 from arkor_dev.local.exports.service import Exports, Order
 from arkor_dev.local.gguf.installed import install
 from arkor_dev.local.jobs.job_folder import (
@@ -220,14 +220,14 @@ async def test_a_format_that_cannot_be_says_so_before_it_is_asked_for(
     def problems() -> dict[str, str]:
         return {each["format"]: each["problem"] for each in exports.formats(job) if "problem" in each}
 
-    monkeypatch.setattr(service, "lacking", lambda: None)
+    monkeypatch.setattr(formats, "lacking", lambda: None)
     assert list(problems()) == ["adapter", "gguf-lora"], "of a model that was trained whole"
     (final / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}')
     assert problems() == {}
     job["config"] = {"loadIn4bit": True}
     assert list(problems()) == ["gguf-lora"], "the others are written from the weights multiplied out"
     job["config"] = {}
-    monkeypatch.setattr(service, "lacking", lambda: "GGUF needs llama.cpp.")
+    monkeypatch.setattr(formats, "lacking", lambda: "GGUF needs llama.cpp.")
     assert problems() == dict.fromkeys(("gguf", "gguf-lora", "ollama"), "GGUF needs llama.cpp.")
     assert [each["install"] for each in exports.formats(job)[2:]] == 3 * [install()]
     for form, reason in problems().items():

@@ -83,7 +83,7 @@ async def run_export(settings: Settings, given: Namespace) -> int:
         if in_ollama is not None:
             lines += ["", one_line(in_ollama, LINE)]
         elif same:
-            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(given.format, target, name))]
+            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(export, target, name))]
         print("\n".join(lines))  # noqa: T201
     return 0 if same else 1
 

@@ -21,7 +21,7 @@ LOOK_SECONDS: Final = 15.0
 """How often is looked whether there is room."""
 
 
-class Placing:
+class PlacementQueue:
     """The jobs that wait for a place; ``wake`` is called when one has found it."""
 
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:

@@ -22,7 +22,7 @@ AGAIN_SECONDS: Final = 600.0
 """The longest that this becomes: a cluster may be away for days."""
 
 
-class Remains:
+class RemoteCleanup:
     """Looks for what is left; ``wake`` when a job is over, or gone."""
 
     def __init__(self, store: AsyncStore, data: Path) -> None:

@@ -130,7 +130,7 @@ FEW: Final = 64
 """Rows of the training data that are read where it is not trained on: they show the model's format."""
 
 
-class Judging:
+class FinalEvaluation:
     """Follows the evaluations of a run, and measures what it has made when it is over."""
 
     def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
@@ -256,6 +256,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
+            **run.plan.method,
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,

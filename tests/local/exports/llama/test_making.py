@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 import gguf
 
-from arkor_dev.local.exports import writing
+from arkor_dev.local.exports import files
 from arkor_dev.local.exports.llama import making
 from arkor_dev.local.exports.llama.making import LlamaMaking
 from arkor_dev.local.gguf.making import convert, make_lora
@@ -165,7 +165,7 @@ def test_weights_that_are_wrong_are_found(
     fault: Callable[..., Any],
 ) -> None:
     """Also where the weights get so few bits that the error of that is larger than the fault."""
-    right = writing.merge
+    right = files.merge
     monkeypatch.setattr(making, "merge", lambda worn: fault(right, worn))
     proof = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization="q4_0")["proof"]
     assert proof["verdict"] == "differs", proof

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../../actions/actions";
 import { api, errorText, isAbort, request } from "../../../api/client";
-import type { Export, JobConfig } from "../../../contract.gen";
+import type { Export } from "../../../contract.gen";
 import { fileName } from "../../../lib/download";
 import { bytes, duration, number, plural } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
@@ -18,7 +18,6 @@ import { ErrorNote } from "../../../ui/empty";
 import { StatusDot } from "../../../ui/status";
 import { Files, filesOf, SaveAll, useSaver } from "./files";
 import { Llama, type Problem, Unavailable, type Wanted } from "./llama";
-import { usage } from "./usage";
 import "./exports.css";
 
 const LOOK_MS = 1000;
@@ -58,13 +57,10 @@ interface Props {
   id: string;
   /** The job's name, which the files are saved under. */
   name: string;
-  /** As the backend sends it: of unknown shape. */
-  config: unknown;
   best: number | null;
 }
 
-export function Exports({ id, name, config, best }: Props) {
-  const settings: Partial<JobConfig> = isObject(config) ? config : {};
+export function Exports({ id, name, best }: Props) {
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
   const [problems, setProblems] = useState<ReadonlyMap<string, Problem>>(new Map());
@@ -178,7 +174,7 @@ export function Exports({ id, name, config, best }: Props) {
         <ul class="exports-list">
           {list.map((one) => (
             <li key={one.id}>
-              <One job={id} name={name} config={settings} one={one} remove={() => remove(one)} />
+              <One job={id} name={name} one={one} remove={() => remove(one)} />
             </li>
           ))}
         </ul>
@@ -200,19 +196,24 @@ function Card({ title, hint, children }: { title: string; hint: string; children
 interface OneProps {
   job: string;
   name: string;
-  config: Partial<JobConfig>;
   one: Export;
   remove: () => Promise<void>;
 }
 
-function One({ job, name, config, one, remove }: OneProps) {
+/** What to do with it: a line for each program, as the backend says. */
+function usage({ usage }: Export): readonly (readonly [program: string, line: string])[] {
+  const lines = Array.isArray(usage) ? usage.filter(Array.isArray).slice(0, 10) : [];
+  return lines.map(([program, line]) => [clean(program, 40), clean(line, 500)]);
+}
+
+function One({ job, name, one, remove }: OneProps) {
   const proof = isObject(one.proof) ? one.proof : null;
   const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
   const saver = useSaver(job, one);
   const files = filesOf(one);
   const commands: readonly (readonly [program: string, line: string])[] = [
     ["Terminal", command(job, one)],
-    ...usage(one.format, config),
+    ...usage(one),
     ["The Hub", command(job, one, true)],
   ];
   return (
