@@ -1,4 +1,4 @@
-"""The README says what the program says, and CONTRIBUTING what the repository has."""
+"""The documentation matches the program, and CONTRIBUTING matches the repository."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_help_in_the_readme_is_the_commands_own() -> None:
-    shown = re.search(r"<!-- help: .*? -->\n```\n(.*?)```", README, re.DOTALL)
+def test_help_in_the_documentation_is_the_commands_own() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    shown = re.search(r"<!-- help: .*? -->\n```\n(.*?)```", page, re.DOTALL)
     assert shown
     printed = subprocess.run(
         [sys.executable, "-m", "arkor_dev", "--help"],
@@ -61,9 +62,14 @@ def together(first: str, block: str) -> str:
     return "\n".join([kept[0], ours, *kept[1:], f"[{others}" if others else ""])
 
 
-def test_every_picture_and_link_in_the_readme_exists() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).is_file(), target
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_picture_and_link_of_readme_and_docs_exists() -> None:
+    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), (path.name, target)
 
 
 def test_what_the_guide_for_contributors_names_is_there() -> None:

@@ -95,13 +95,13 @@ def resolved(project: Path, written: str) -> Path:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(
-            f'"{shown}" is not in the project. Create it, one chat a line, or correct the path'
+            f'"{shown}" is not in the project. Create it, with one chat per line, or correct the path'
             + _hub_hint(written)
         ) from None
     except OSError as fault:
         raise SourceError(f'"{shown}" cannot be read ({fault.strerror}). Correct the path') from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise SourceError(f'"{shown}" is not a regular file. Name a JSONL file, one chat a line')
+        raise SourceError(f'"{shown}" is not a regular file. Name a JSONL file with one chat per line')
     return path
 
 

@@ -96,7 +96,7 @@ def _files(
             files += files_of(part, project, number, forms)
         else:
             left_out.append(
-                f"{part.get('name') or part.get('url')}: it is elsewhere, and only files are checked."
+                f"{part.get('name') or part.get('url')}: it is remote, and only files are checked."
             )
     return files
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude")
 """The allowed keys of a ``dataset`` table."""
 KINDS = ("path", "huggingface", "url")
-"""Of these it must have exactly one."""
+"""A table must have exactly one of these."""
 PARTS = 100
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
@@ -90,7 +90,7 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         beside = next((key for key in ("split", "subset") if key in text), None)
         if beside:
             kind = "url" if "url" in text else "path"
-            raise SourceError(f"{beside} goes with huggingface, not with {kind}", beside)
+            raise SourceError(f"{beside} applies to huggingface, not to {kind}", beside)
         if "path" in text:
             source = _file_source(project, text["path"])
         elif text["url"].startswith(("https://", "http://")):
@@ -126,11 +126,11 @@ def _columns(written: object) -> dict[str, str]:
     for key, value in written.items():
         if key not in COLUMNS:
             raise SourceError(
-                f"maps {key!r}, which no row has. On the left stand {', '.join(COLUMNS)}; on the right, "
+                f"maps {key!r}, which no row has. On the left are {', '.join(COLUMNS)}; on the right, "
                 "your columns",
                 "columns",
             )
-        # Of a table whose first line is a row already.
+        # The first line of this table is a row already.
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not is_number and not text_line(200).fits(value):
             raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
@@ -220,7 +220,7 @@ def _state(path: Path) -> tuple[int, ...]:
 
 
 class _Key(NamedTuple):
-    """What reading a file depends on beside its content, hashable."""
+    """What reading a file depends on besides its content, as a hashable value."""
 
     path: Path
     name: str
@@ -289,10 +289,10 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
 
 
 def _first_rows(files: Sequence[DataFile]) -> DataLook:
-    """Return why no row of a Parquet file can be trained on, as far as its first rows tell.
+    """Return why no row of a Parquet file can be trained on, judging by its first rows.
 
-    All rows of such a file have the same columns, and reading it takes a process of its own. Without its
-    library nothing is known here: a job may run where the library is.
+    All rows of such a file have the same columns, and reading it takes a separate process. Without the
+    library nothing is known here: a job may run where the library is installed.
     """
     if find_spec("pyarrow") is None:
         return DataLook()

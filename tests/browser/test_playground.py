@@ -498,7 +498,8 @@ async def test_a_short_window_opens_at_its_top(
         assert await page.evaluate("scrollY") == 0
 
 
-WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
+WIDTHS = (360, 480, 720, 960, 1280)
+"""The narrowest of each layout that the styles have, and a usual one."""
 # What lies, with its end, outside of the window or of the panel that it belongs to.
 OUTSIDE = """() => [...document.querySelectorAll('.pg *, dialog *')].flatMap((node) => {
     const box = node.getBoundingClientRect();

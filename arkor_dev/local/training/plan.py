@@ -1,4 +1,4 @@
-"""A job's settings with every default filled in: how many steps, by which rule, when to report and save."""
+"""A job's settings with every default resolved: steps, optimizer, when to report and save."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRY_STEPS: Final = 4
 
 
 def asked_format(settings: JobSettings) -> str | None:
-    """The number format that a job asks for, by torch's name; None where it leaves that to a measurement."""
+    """Return the requested dtype by torch's name; None to decide by measurement."""
     named, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
     if short:
         return "float16"
@@ -36,7 +36,7 @@ def asked_format(settings: JobSettings) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerPlan:
-    """Which optimizer, and what it begins with. ``betas`` and ``epsilon`` are those of Adam's family."""
+    """The optimizer and its initial values. ``betas`` and ``epsilon`` apply to Adam's family."""
 
     kind: str
     rate: float
@@ -46,9 +46,9 @@ class OptimizerPlan:
 
     @classmethod
     def of(cls, settings: JobSettings, parameters: int = 0) -> OptimizerPlan:
-        """What a job asks for; another backend's kind of AdamW becomes ours.
+        """Build from a job's settings; another backend's AdamW variants map to ours.
 
-        Without a learning rate it is that of a model of so many ``parameters``.
+        The default learning rate is that of a model of this many ``parameters``.
         """
         get, asked = settings.get, settings.get("optim")
         kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
@@ -63,9 +63,9 @@ class OptimizerPlan:
 
 @dataclass(frozen=True, slots=True)
 class AdapterPlan:
-    """The adapter. ``targets`` and ``saved`` end the names of layers, ``layers`` are numbers of blocks.
+    """The adapter. ``targets`` and ``saved`` are suffixes of layer names, ``layers`` indices of blocks.
 
-    No ``layers``: every block. ``init`` is the contract's word.
+    An empty ``layers`` means every block. ``init`` uses the contract's values.
     """
 
     rank: int
@@ -80,7 +80,7 @@ class AdapterPlan:
 
     @classmethod
     def of(cls, settings: JobSettings) -> AdapterPlan:
-        """What a job asks for."""
+        """Build from a job's settings."""
         get = settings.get
         rank, init = get("loraR"), get("initLoraWeights")
         return cls(
@@ -97,7 +97,7 @@ class AdapterPlan:
 
 
 def _members(value: Any) -> tuple[Any, ...]:
-    """A list as a tuple; a member alone is a list of one, and nothing is none."""
+    """Return a list as a tuple; a single value as a tuple of one, and None as an empty one."""
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list) else (value,)
@@ -105,7 +105,7 @@ def _members(value: Any) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
+    """A job's settings with every default resolved. Counts are optimizer steps, ``max_length`` is in tokens.
 
     ``adapter`` is None where the whole model learns. ``accumulation`` batches make a step, ``per_epoch``
     steps an epoch. ``packed_to``: a batch is of packs of rows, of so many tokens at most; 0 leaves rows
@@ -150,10 +150,10 @@ class Plan:
         restart: int = 0,
         parameters: int = 0,
     ) -> Plan:
-        """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
+        """Plan a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
 
-        With ``packed_to``, ``train_rows`` are packs. After step ``restart`` the schedule begins anew. The
-        model's ``parameters``, once it is loaded, decide about the learning rate where the job names none.
+        With ``packed_to``, ``train_rows`` counts packs. After step ``restart`` the schedule starts again. The
+        model's number of ``parameters``, known once it is loaded, determines the default learning rate.
         """
         get, settle = settings.get, settings.settle
         batch = settle("batchSize", min(get("batchSize"), train_rows))
@@ -171,8 +171,8 @@ class Plan:
         evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
         if patience and not evaluate:
             raise JobFailure(
-                "earlyStoppingPatience requires evaluations, but no rows are held out: set "
-                "datasetSplit, or leave earlyStoppingPatience out"
+                "earlyStoppingPatience requires evaluations, but no rows are held out: set datasetSplit, "
+                "or remove earlyStoppingPatience"
             )
         optimizer = OptimizerPlan.of(settings, parameters)
         return cls(
@@ -202,9 +202,10 @@ class Plan:
 
 
 def evaluations(steps: int, save: int) -> int:
-    """After how many steps to evaluate, unasked: about four times, at checkpoints (made each ``save`` steps).
+    """Return the default evaluation interval: about a quarter of the steps, aligned with checkpoints every
+    ``save``.
 
-    Which checkpoint is best can be told only of those that were evaluated.
+    Only evaluated checkpoints can be compared.
     """
     quarter = max(1, steps // 4)
     if save > quarter:

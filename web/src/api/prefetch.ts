@@ -1,4 +1,4 @@
-/** The response that boot.js requested while this code was still being loaded; it is used once. */
+/** The response that boot.js requested while this code was loading; used once. */
 declare global {
   var arkorPrefetched: { url: string; answer: Promise<Response> } | undefined;
 }

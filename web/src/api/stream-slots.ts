@@ -1,9 +1,9 @@
 import { locked } from "../lib/locks";
 
 /**
- * A browser allows six connections to one host, over all its tabs. A stream that stays open takes one, so
- * the tabs of this origin share three slots; the other connections stay free for quick calls.
- * Workers could pool streams too, but a policy with `trusted-types 'none'` allows no worker.
+ * A browser allows six connections to one host, over all its tabs. An open stream takes one, so the tabs of this origin
+ * share three slots; the other connections stay free for short calls. A worker could share one stream, but a policy
+ * with `trusted-types 'none'` allows no worker.
  */
 const SLOTS = 3;
 

@@ -100,7 +100,7 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
   );
 }
 
-/** Says how many values are gaps, and how many points are faint because a later pass replaced them. */
+/** Reports how many values are gaps, and how many points are faint because a later pass replaced them. */
 function GapNotes({ scene }: { scene: Signal<Scene | null> }) {
   const { drawn = [], below = 0 } = scene.value ?? {};
   const gaps = drawn.reduce((sum, { series }) => sum + series.gaps, 0);

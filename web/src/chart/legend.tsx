@@ -1,4 +1,4 @@
-/** One legend for the chart: what each line is, and a switch for it. */
+/** The chart's legend: each line's name, and a switch for it. */
 import { clean } from "../lib/text";
 import type { Settings } from "./geometry/settings";
 import type { Track } from "./geometry/track";

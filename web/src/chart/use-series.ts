@@ -5,11 +5,11 @@ import type { Settings } from "./geometry/settings";
 import type { Track } from "./geometry/track";
 import type { TrackSeries } from "./geometry/visible-range";
 
-/** Runs of fewer steps are not smoothed by default: smoothing would hide their first steps. */
+/** Shorter runs are not smoothed by default: smoothing would hide their first steps. */
 const SHORT_RUN = 100;
 const WEIGHT = 0.6;
 
-/** The moving average's weight: as chosen, else by the length of the longest run. `until`: the last step expected. */
+/** The moving average's weight: as chosen, else by the length of the longest run. `until`: the last expected step. */
 export function smoothingWeight({ smooth }: Settings, tracks: readonly Track[], until = 0): number {
   if (smooth !== null) return smooth;
   return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT_RUN) ? WEIGHT : 0;

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { route, setQuery } from "../router";
 import { DEFAULTS, readSettings, type Settings, writeSettings } from "./geometry/settings";
 
-/** Browsers refuse more than about a hundred history calls in ten seconds, and a wheel turn makes as many. */
+/** Browsers allow about a hundred history calls in ten seconds, and a wheel turn makes as many. */
 const REST_MS = 250;
 
 export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: Partial<Settings>) => void] {

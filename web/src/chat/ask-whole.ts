@@ -1,4 +1,4 @@
-/** An answer that is wanted whole and shown later: the likeliest token each time, so that it is the same again. */
+/** A complete answer for later display, generated greedily so that it is reproducible. */
 import { request } from "../api/client";
 import type { ChatMessage } from "../contract.gen";
 import type { Params, Target } from "./model/types";
@@ -7,7 +7,7 @@ import { readAnswer } from "./stream";
 
 const GREEDY: Params = { temperature: 0, topP: 1, maxTokens: 512 };
 
-/** The target's answer. Throws `ApiError` for a refusal, and an `Error` for an answer that broke off or was aborted. */
+/** The target's answer. Throws `ApiError` for a refusal, and an `Error` for an interrupted or aborted answer. */
 export async function askWhole(
   messages: readonly ChatMessage[],
   target: Target,

@@ -1,4 +1,4 @@
-/** The checkpoints of a job, from its event history: every backend has them there. */
+/** A job's checkpoints, read from its event history, which every backend has. */
 
 import { request } from "../api/client";
 import { CHECKPOINT_REMOVED, CHECKPOINT_SAVED } from "../contract.gen";
@@ -6,7 +6,7 @@ import { SseParser } from "../events/sse";
 
 const utf8 = new TextDecoder();
 
-/** Collects the steps of the checkpoints that a history has saved and not removed, from its bytes. */
+/** Collects the steps of saved, not yet removed checkpoints from the bytes of a history. */
 export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): number[] } {
   const saved = new Set<number>();
   const parser = new SseParser({
@@ -18,7 +18,7 @@ export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): nu
         if (name === CHECKPOINT_SAVED) saved.add(step);
         else saved.delete(step);
       } catch {
-        // A frame that is not JSON names no step.
+        // A frame that is not JSON has no step.
       }
     },
   });

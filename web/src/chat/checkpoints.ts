@@ -11,7 +11,7 @@ export interface Checkpoints {
   steps: readonly number[];
   loaded: boolean;
   error: string | null;
-  /** The backend knows no such job. */
+  /** The backend does not know the job. */
   gone: boolean;
 }
 
@@ -30,10 +30,10 @@ export function loadCheckpoints(jobId: string): Promise<void> {
   return ask;
 }
 
-/** Histories that are read in search of a checkpoint, at most. */
+/** Most histories that are read in search of a checkpoint. */
 const MOST = 5;
 
-/** The last checkpoint of the newest job that has one and no final adapter: it runs still, failed, or was cancelled. */
+/** The last checkpoint of the newest job that has one but no final adapter: it is running, failed, or was cancelled. */
 export async function newestCheckpoint(jobs: readonly Job[]): Promise<Target | null> {
   const unfinished = adapterJobs(jobs).filter(({ status }) => status !== "completed");
   for (const { id } of unfinished.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)).slice(0, MOST)) {

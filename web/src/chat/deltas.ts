@@ -24,7 +24,7 @@ export interface Delta {
   /** Tokens of the whole answer as counted by the backend. */
   tokens?: number;
   calls?: ToolCall[];
-  /** What computed it, such as `llama.cpp, Q4_1`. */
+  /** The engine, such as `llama.cpp, Q4_1`. */
   engine?: string;
   end?: true;
 }
@@ -32,7 +32,7 @@ export interface Delta {
 const isCount = (value: unknown): value is number =>
   typeof value === "number" && Number.isFinite(value) && value >= 0;
 
-/** The text of an error, given as a string, as OpenAI's `{message}`, or as anything else. */
+/** The text of an error, given as a string, as OpenAI's `{message}`, or in any other form. */
 function errorText(error: unknown): string {
   if (typeof error === "string" && error !== "") return error;
   if (isObject(error) && typeof error.message === "string") return error.message;
@@ -100,7 +100,7 @@ function readObject(body: JsonObject): Delta {
   return delta;
 }
 
-/** Reads one SSE frame; an empty `event` is the standard's `message`. */
+/** Parses one SSE frame; an empty `event` is the standard's `message`. */
 export function readDelta(event: string, data: string): Delta {
   if (event === PING) return {};
   if (event === END || data.trim() === CHAT_DONE) return { end: true };
@@ -117,6 +117,6 @@ export function readDelta(event: string, data: string): Delta {
     return { error: errorText(isObject(body) && body.error !== undefined ? body.error : body) };
   if (isObject(body)) return readObject(body);
   if (body === null) return {};
-  // A backend that streams bare text may send a piece such as `42` or `[1]`, which happens to be JSON.
+  // A backend that streams bare text may send a chunk such as `42` or `[1]`, which happens to be JSON.
   return { text: typeof body === "string" ? body : data };
 }

@@ -11,7 +11,7 @@ export type AnswerForm =
   | { type: "json_object" }
   | { type: "json_schema"; json_schema: { name: string; schema: object } };
 
-/** What is set. A field that is left out has its usual value; without a seed each answer draws anew. */
+/** Non-default settings. Without a seed, each answer is sampled anew. */
 export type More = Pick<
   ChatRequest,
   "topK" | "minP" | "repetitionPenalty" | "frequencyPenalty" | "presencePenalty" | "seed" | "stop" | "tools"
@@ -55,7 +55,7 @@ export function boundedFigure(name: FigureName, value: unknown): number {
 export const isSeed = (value: unknown): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_SEED;
 
-/** Stop texts of a field that has one a line. */
+/** Stop sequences from a field with one per line. */
 export const stopsOf = (lines: string): string[] =>
   lines
     .split("\n")
@@ -81,7 +81,7 @@ const isForm = (value: unknown): value is AnswerForm =>
   (value.type === "json_object" ||
     (value.type === "json_schema" && isObject(value.json_schema) && isObject(value.json_schema.schema)));
 
-/** What of `value`, which may come from a storage, is a setting. */
+/** The valid settings in `value`, which may come from storage. */
 export function moreOf(value: unknown): More {
   if (!isObject(value)) return {};
   const more: More = {};
@@ -99,7 +99,9 @@ export function moreOf(value: unknown): More {
   return more;
 }
 
-/** What is sent to a backend with these features. An answer that has a form calls no tools: none are offered. */
+/**
+ * The fields to send to a backend with these features. An answer with a required form calls no tools, so none are sent.
+ */
 export function sentOf(value: unknown, features: ReadonlySet<string>): More {
   const { tools, responseFormat, ...rest } = moreOf(value);
   const sent: More = features.has(FEATURE) ? rest : {};
@@ -110,7 +112,7 @@ export function sentOf(value: unknown, features: ReadonlySet<string>): More {
 
 export const FORMS = { json_object: "JSON", json_schema: "JSON schema" } as const;
 
-/** Each as a few words, such as `Seed 7`. */
+/** Each in a few words, such as `Seed 7`. */
 export function wordsOf(more: More): string[] {
   const { seed, stop, tools, responseFormat, ...figures } = more;
   return [

@@ -1,4 +1,4 @@
-/** What is sent: the messages of a branch as one column sees it, with its target and parameters. */
+/** The request for an answer: a branch's messages as one column sees it, with target and parameters. */
 import type { ChatMessage, ChatRequest } from "../contract.gen";
 import { answerFor, branch } from "./model/tree";
 import type { Conversation, Params, Target } from "./model/types";

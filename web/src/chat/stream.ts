@@ -9,12 +9,12 @@ export const MAX_ANSWER = 1_000_000;
 
 const MAX_CALLS = 100;
 
-/** Most bytes read for one answer, whatever they hold: a frame without end must not fill the memory. */
+/** Most bytes read for one answer: an endless frame must not fill the memory. */
 const MAX_BYTES = 32_000_000;
 
 export interface AnswerSink {
   text(piece: string): void;
-  /** null once text comes and loading is over. */
+  /** null once text arrives and loading is over. */
   progress(progress: Progress | null): void;
 }
 
@@ -77,7 +77,7 @@ class Reading {
     return this.outcome;
   }
 
-  /** The stream is over without a word: fine after a finish reason, broken off before. */
+  /** The stream ended without an explicit end: fine after a finish reason, interrupted before. */
   closed(): Outcome {
     return this.#finish === undefined
       ? this.end("cut", "The stream ended before the answer did.")
@@ -149,7 +149,7 @@ export async function readAnswer(
   }
 }
 
-/** Below this the pieces came in one go, and their pace is the network's. */
+/** Below this, the chunks arrived at once, and their pace is the network's. */
 const LEAST_MS = 50;
 
 /** Tokens per second between the first and the last piece; null if there are too few to tell. */

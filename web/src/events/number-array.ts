@@ -28,7 +28,7 @@ export class Numbers<T extends Values = Float64Array> {
     this.#buffer[index] = value;
   }
 
-  /** NaN outside of the array. */
+  /** NaN outside the array. */
   at(index: number): number {
     return index >= 0 && index < this.length ? this.#buffer[index]! : NaN;
   }

@@ -1,9 +1,9 @@
 /**
- * Locks shared by the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium do
- * where cookies are blocked: then a lock holds within this tab alone.
+ * Locks shared by the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium
+ * do if cookies are blocked: then a lock works within this tab only.
  */
 
-/** Each lock of this tab that is held or waited for, with a promise that resolves when the last in its queue is done. */
+/** This tab's locks in use, each with a promise that resolves when its queue is empty. */
 const queues = new Map<string, Promise<void>>();
 
 interface Options {
@@ -14,7 +14,7 @@ interface Options {
   mode?: LockMode;
 }
 
-/** Does `use` while holding the lock; it gets whether the lock is held. */
+/** Runs `use` while holding the lock; its argument says whether the lock is held. */
 export async function locked<T>(
   name: string,
   options: Options,
@@ -33,7 +33,7 @@ export async function locked<T>(
   return lockedInThisTab(name, options, use);
 }
 
-/** Which locks are held in any tab; none where the browser does not say. */
+/** The locks held in any tab; empty if the browser does not report them. */
 export async function heldLocks(): Promise<string[]> {
   try {
     return ((await navigator.locks.query()).held ?? []).flatMap(({ name }) => name ?? []);

@@ -9,10 +9,10 @@
 import { Lexer, type Token } from "marked";
 import { UNWANTED } from "./safe";
 
-/** Inline syntax in longer texts is shown as written: some of it takes quadratic time to read. */
+/** Inline syntax in longer texts is shown as written: some of it takes quadratic time to parse. */
 const MAX_INLINE = 16_000;
 
-/** What comes after this many characters is plain text. */
+/** Everything after this many characters is plain text. */
 export const MAX_MARKDOWN = 200_000;
 
 /** Thirty containers opened on one line, or a list item that far in, is not a real list or quotation but an attack on the stack. */
@@ -50,11 +50,11 @@ function lexTame(source: string): Token[] {
 
 interface Read {
   blocks: readonly Token[];
-  /** What is beyond the bound, as plain text. */
+  /** The text beyond the limit, as plain text. */
   rest: string;
 }
 
-/** The blocks of one text that only ever grows. */
+/** The blocks of one text that only grows. */
 export class MarkdownStream {
   #seen = 0;
   #endsInCr = false;
@@ -94,7 +94,7 @@ export class MarkdownStream {
     this.#tail = this.#rest = "";
   }
 
-  /** Line ends as marked makes them itself, and no control characters. */
+  /** Line ends as marked normalises them, and no control characters. */
   #normal(piece: string): string {
     if (piece === "") return "";
     const joined = this.#endsInCr && piece.startsWith("\n") ? piece.slice(1) : piece;
@@ -103,7 +103,7 @@ export class MarkdownStream {
   }
 }
 
-/** Where the last block begins; the blank lines behind it may yet turn out to be within it. */
+/** The start of the last block; the blank lines after it may turn out to be part of it. */
 function lastBlock(blocks: readonly Token[]): number {
   let last = blocks.length - 1;
   while (last > 0 && blocks[last]?.type === "space") last -= 1;

@@ -1,10 +1,10 @@
-/** What of a markdown token may reach the page: addresses that are checked, entities that are read. */
+/** Sanitises markdown tokens for the page: checks addresses, decodes entities. */
 
 /** Control characters, marks that change how neighbouring text reads, and invisible characters of no width. */
 export const UNWANTED =
   /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/gu;
 
-/** An absolute http or https address, or null: nothing else is ever a link. */
+/** An absolute http or https address, or null: nothing else ever becomes a link. */
 export function safeHref(href: string): string | null {
   try {
     const url = new URL(href);

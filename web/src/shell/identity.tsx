@@ -3,7 +3,7 @@ import { clean } from "../lib/text";
 import { credentials, credentialsError } from "../store/credentials";
 import { identityLine } from "./identity-line";
 
-/** Who is signed in where. */
+/** Who is signed in, and where. */
 export function Identity() {
   const view = credentials.value;
   const error = credentialsError.value;

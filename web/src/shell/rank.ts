@@ -24,7 +24,7 @@ interface Ranked<T> {
   score: number;
 }
 
-/** The best `most` of `items`, in order of rank and, among equals, as they came. */
+/** The best `most` of `items`, by rank and, among equals, in their order. */
 export function best<T>(
   items: Iterable<T>,
   texts: (item: T) => readonly string[],

@@ -1,4 +1,4 @@
-/** Who is signed in where, for the line in the bar. */
+/** Who is signed in, for the line in the bar. */
 import { computed, effect, signal } from "@preact/signals";
 import { type ApiError, api } from "../api/client";
 import { connection } from "../api/connection";

@@ -61,7 +61,7 @@ async function readJobs(): Promise<void> {
       return job === undefined || isOver(job);
     });
   } catch (error) {
-    // The shell reports a daemon that is gone; every other error is the backend's.
+    // The shell reports an unreachable daemon; every other error is the backend's.
     if (!(error instanceof ApiError && error.status === 0)) backendTrouble.value = errorText(error);
     backendStatus.value = error instanceof ApiError && error.status === OUTDATED ? OUTDATED : null;
     jobsState.value = { loaded: jobsState.peek().loaded, error: errorText(error) };
@@ -119,12 +119,12 @@ async function change(id: string, path: string, options: Options): Promise<Job |
   return changed;
 }
 
-/** Takes a job and its files away; throws `ApiError`. */
+/** Deletes a job and its files; throws `ApiError`. */
 export async function deleteJob(id: string): Promise<void> {
   await api(pathOf(id), { method: "DELETE" });
 }
 
-/** Puts waiting jobs into an order, or holds them; throws `ApiError`. */
+/** Reorders or holds the queue; throws `ApiError`. */
 export async function arrangeQueue(changes: QueueChanges): Promise<void> {
   await api("/queue", { method: "PATCH", body: changes });
   await refreshJobs();

@@ -1,4 +1,4 @@
-/** Where a job waits, in words. Pure. */
+/** Describes a job's queue position. Pure. */
 import type { Job } from "../contract.gen";
 import { number } from "../lib/format";
 import { displayName } from "../lib/text";

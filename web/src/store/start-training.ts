@@ -1,4 +1,4 @@
-/** Starts a training with exactly the settings that the page shows; after an edit, the new ones are shown first. */
+/** Starts a training with exactly the settings shown on the page; after an edit, the new ones are shown first. */
 import { ApiError } from "../api/client";
 import type { Trainer, TrainRequest } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
@@ -30,7 +30,7 @@ export async function startTraining(
     return run;
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 409 || revision === undefined) throw error;
-    // The project was edited a moment ago: the daemon has refused the old revision.
+    // The project was just edited: the daemon has refused the old revision.
     await reloadManifest();
     if (manifest.peek()?.revision === revision && manifestError.peek() === null) throw error;
     return null;

@@ -1,4 +1,4 @@
-/** What differs between two readings of the project, in the words of its settings. Pure. */
+/** Differences between two readings of the project, in the settings' terms. Pure. */
 
 import type { JobConfig, Trainer } from "../contract.gen";
 import { number } from "../lib/format";
@@ -13,7 +13,7 @@ export interface Change {
 
 const NOTHING = "not set";
 
-/** Empty when both would train the same, when there was no such trainer before, or when one cannot be read. */
+/** Empty if both would train the same, if there was no such trainer before, or if one is unreadable. */
 export function changesOf(before: Trainer | undefined, after: Trainer | undefined): Change[] {
   if (!before?.config || !after?.config) return [];
   const [old, now] = [valuesOf(before.config), valuesOf(after.config)];
@@ -40,7 +40,7 @@ export function changeWords(changes: readonly Change[]): string {
 interface Value {
   label: string;
   words: string;
-  /** All of it: in words that a person reads, and to be compared. */
+  /** Each value twice: as display text, and for comparison. */
   raw: string;
   json: string;
 }
@@ -61,7 +61,7 @@ function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   return values;
 }
 
-/** All that a list or table says, as arkor.toml writes it: `path data/faq.csv, columns (prompt question)`. */
+/** A list or table in arkor.toml's terms: `path data/faq.csv, columns (prompt question)`. */
 function wholeOf(value: object): string {
   if (Array.isArray(value)) return value.map(partOf).join(", ");
   const entries = Object.entries(value).filter(([key]) => key !== "type");
@@ -71,7 +71,7 @@ function wholeOf(value: object): string {
 const partOf = (part: unknown): string =>
   typeof part === "object" && part !== null ? `(${wholeOf(part)})` : String(part);
 
-/** A label inside a sentence; one whose first word has more capitals (LoRA) keeps them. */
+/** A label within a sentence; one whose first word has several capitals (LoRA) keeps them. */
 function lowerFirst(label: string): string {
   return /^\p{Lu}[\p{Ll}-]+(?!\S)/u.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
 }

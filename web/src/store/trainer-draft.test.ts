@@ -76,7 +76,7 @@ it("is filled from a job: what the job had and the file has not, and the other w
   expect(draftedFrom(FILE)).toBe("job-1");
 });
 
-it("keeps the checkpoint to begin from, also without a change, until it is taken back", async () => {
+it("keeps the checkpoint to start from, also without a change, until it is taken back", async () => {
   const before = await loaded();
   const { config } = FILE;
   const parent = { jobId: "job-1", step: 20 };

@@ -1,14 +1,14 @@
-/** What the daemon and the command say in the output itself: that a job exists, and how it ended. */
+/** Messages of the daemon and the command within the output: that a job exists, and how the command ended. */
 import type { Terminal } from "./terminal";
 
 export interface Ending {
-  /** The exit status, 128 + n for signal n; null when the command could not be started. */
+  /** The exit status, 128 + n for signal n; null if the command could not be started. */
   exit: number | null;
   /** Why it could not be started. */
   why: string | null;
 }
 
-/** The daemon's last words on a command, all of them, or null for other text. */
+/** The daemon's complete final message, or null for other text. */
 export function endingOf(text: string): Ending | null {
   const match = /^\n---\n(?:exit=(-?\d+)|failed to start: (.*))\n$/.exec(text);
   if (!match) return null;
@@ -26,7 +26,7 @@ export function endsAt(text: string): number {
 
 const LOOK_AT = 2000;
 
-/** The id in `Started job <id>`, which the command prints when the job exists. */
+/** The id in `Started job <id>`, which the command prints once the job exists. */
 export function startedJob(terminal: Terminal): string | null {
   for (let index = 0; index < Math.min(LOOK_AT, terminal.count); index += 1) {
     const match = /^Started job (\S{1,200})$/.exec(terminal.text(index).trim());

@@ -9,11 +9,11 @@ interface Props {
   onClose: () => void;
   children: ComponentChildren;
   wide?: boolean;
-  /** Shows the title to screen readers alone. */
+  /** Shows the title to screen readers only. */
   bare?: boolean;
 }
 
-/** The browser's own modal dialog: it keeps the focus, closes on Escape and gives the focus back. */
+/** The browser's modal dialog: it keeps the focus, closes on Escape and returns the focus. */
 export function Dialog({ title, onClose, children, wide, bare }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -22,7 +22,7 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
     const node = box.current;
     const before = document.activeElement;
     node?.showModal();
-    // By hand: the attribute for it makes some browsers write to the console.
+    // Set manually: the attribute for it makes some browsers write to the console.
     node?.querySelector<HTMLElement>("[data-focus]")?.focus();
     return () => {
       node?.close();
@@ -47,7 +47,7 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
         event.preventDefault();
         if (event.cancelable) onClose();
       }}
-      // Whether it closes is its owner's to say; to Escape pressed again and again Chromium closes it all the same.
+      // Its owner decides whether it closes; after repeated Escapes Chromium closes it anyway.
       onClose={() => {
         if (!box.current) return;
         box.current.showModal();
@@ -69,7 +69,7 @@ interface Question {
   title: string;
   text: ComponentChildren;
   action: string;
-  /** Another way out, which leads elsewhere and answers with no. */
+  /** Another way out, which leads elsewhere and counts as no. */
   other?: { label: string; href: string };
   danger?: boolean;
   answer: (yes: boolean) => void;
@@ -83,7 +83,7 @@ export function unask(): void {
   current.value = null;
 }
 
-/** Asks before something that cannot be undone; true when the action's button was pressed. */
+/** Asks before an irreversible action; true if its button was pressed. */
 export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
   unask();
   return new Promise((answer) => {
@@ -91,7 +91,7 @@ export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
   });
 }
 
-/** Where `confirm` shows itself; once, in the shell. */
+/** Renders `confirm`; once, in the shell. */
 export function Confirmation() {
   const question = current.value;
   if (!question) return null;

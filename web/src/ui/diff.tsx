@@ -41,12 +41,12 @@ const wordsOf = (fault: unknown): string => (fault instanceof Error ? fault.mess
 interface WriteProps {
   /** Returns the change as it would be written, or (with false) writes it; called with the first props. */
   post: (preview: boolean) => Promise<{ diff: string }>;
-  /** What follows once it is written. */
+  /** Called after writing. */
   written: () => unknown;
   onClose: () => void;
 }
 
-/** How arkor.toml will change, before it is written. */
+/** Shows how arkor.toml will change, before it is written. */
 export function WriteDialog({ post, written, onClose }: WriteProps) {
   const [diff, setDiff] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);

@@ -3,7 +3,7 @@ import { cleanBlock } from "../lib/text";
 import { Button } from "./controls/button";
 import "./empty.css";
 
-/** One sentence that says what belongs here, and the one thing to do. */
+/** One sentence about what belongs here, and the one thing to do. */
 export function Empty({
   title,
   children,
@@ -27,9 +27,9 @@ const MOST = 20_000;
 const LONG = 600;
 
 interface ErrorProps {
-  /** What failed, in a few words: `The jobs could not be read`. */
+  /** What failed, in a few words: `Couldn't read the jobs`. */
   title?: string;
-  /** Why and what next, as the daemon said it. */
+  /** Why and what next, from the daemon. */
   error: string;
   /** Details for the few readers who need them, such as a stack trace. */
   details?: string | null | undefined;
@@ -37,7 +37,7 @@ interface ErrorProps {
   children?: ComponentChildren;
 }
 
-/** A fault where the data would be. */
+/** An error in place of the data. */
 export function ErrorNote({ title, error, details, retry, children }: ErrorProps) {
   return (
     <div class="ui-error" role="alert">

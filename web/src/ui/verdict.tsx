@@ -1,10 +1,10 @@
-/** A verdict as a shape and a word, and its rank: the one way in which the page shows verdicts. */
+/** A verdict as a shape and a word, and its rank; used wherever the page shows verdicts. */
 import type { Evaluation } from "../contract.gen";
 import { finite } from "../lib/json";
 import { clean } from "../lib/text";
 import "./verdict.css";
 
-/** From the worst to the best. */
+/** From worst to best. */
 const WORDS = {
   worse: "Worse",
   unclear: "Unclear",

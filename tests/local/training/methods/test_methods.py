@@ -112,6 +112,7 @@ def test_a_job_of_it_is_forecast_trained_judged_and_shown(backend: Backend) -> N
         "learningRate": 1e-2,
         "evalSteps": 6,
         "numberFormat": "float32",
+        "samples": "off",
     }
 
     def forecast() -> Any:

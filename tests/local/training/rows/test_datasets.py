@@ -43,7 +43,7 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"a": 1, }\n', "d.jsonl, line 2: not JSON (a comma with nothing behind it at column 8)"),
     (GOOD + b'{"a":,}\n', "d.jsonl, line 2: not JSON (Expecting value at column 6)"),
     (GOOD + b"\n" + b'{"prompt": "a",}\n', "d.jsonl, line 3: not JSON"),
-    (GOOD + b"[" * 100_000 + b"\n", "d.jsonl, line 2: not JSON that can be read: nested too deeply"),
+    (GOOD + b"[" * 100_000 + b"\n", "d.jsonl, line 2: not readable JSON: nested too deeply"),
     (b'[{"prompt": "a", "completion": "b"},\n{"prompt": "a"}]\n', "d.jsonl, row 2: has the keys prompt"),
     (GOOD + "é".encode("latin-1"), "d.jsonl, line 2: not UTF-8 (byte 1 is 0xe9)"),
     (GOOD + b"3\n", "d.jsonl, line 2: must be a JSON object"),
@@ -255,7 +255,7 @@ def test_a_redirect_does_not_carry_the_token(tmp_path: Path, web: str) -> None:
     ("path", "reason"),
     [
         ("/moved-ftp", "redirects to something that is not http"),
-        ("/short", r"broke off after \d+ of 1000 bytes"),
+        ("/short", r"was interrupted after \d+ of 1000 bytes"),
         ("/secret", "answered 403 for the data set"),
     ],
 )

@@ -1,4 +1,4 @@
-/** A curve as two columns of numbers, and how to find a part of it. */
+/** A curve as two columns of numbers, and searches in it. */
 export interface Curve {
   xs: Float64Array;
   ys: Float64Array;

@@ -46,9 +46,9 @@ export function quantile(values: Float64Array, part: number): number {
 }
 
 /**
- * The value that sorting would put at `rank`; smaller ones are moved before it, larger ones behind. Linear time, where a sort
- * of 150,000 values would hold up the page (C. A. R. Hoare, "Algorithm 65: find", 1961; the middle as pivot, for runs that
- * are nearly in order already).
+ * The value at `rank` in sorted order; smaller ones are moved before it, larger ones behind. Linear time, where sorting
+ * 150,000 values would delay the page (C. A. R. Hoare, "Algorithm 65: find", 1961; the middle as pivot, for runs that
+ * are nearly sorted already).
  */
 function select(values: Float64Array, rank: number): number {
   let left = 0;

@@ -84,7 +84,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   ].join("\n");
 }
 
-/** How wide a text is at most, about: emoji and East Asian signs take two places. */
+/** Approximate maximum width of a text: emoji and East Asian characters count twice. */
 function widthOf(text: string): number {
   return [...text].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0) * CHARACTER;
 }
@@ -127,7 +127,7 @@ function round(pixel: number): number {
   return Math.round(pixel * 10) / 10;
 }
 
-/** Also drops what XML 1.0 cannot hold, or the file would open nowhere. */
+/** Also drops what XML 1.0 cannot contain, since no program would open the file otherwise. */
 export function escapeXml(text: string): string {
   return text
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "")
@@ -162,7 +162,7 @@ export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows 
   return `${lines.join("\r\n")}\r\n`;
 }
 
-/** Quotes a cell that a spreadsheet would take for a formula. */
+/** Quotes a cell that a spreadsheet would interpret as a formula. */
 function cell(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

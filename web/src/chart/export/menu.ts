@@ -17,7 +17,7 @@ interface ExportRun {
   rows: Rows;
 }
 
-/** A job as an export names it. */
+/** A job as named in an export. */
 export function exportRun(id: string, name: string, job: Job | undefined, rows: Rows): ExportRun {
   return { id, name, job: { id, name: job?.name, config: job && shareable(configOf(job)) }, rows };
 }

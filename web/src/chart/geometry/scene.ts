@@ -1,4 +1,4 @@
-/** Everything that a chart draws, computed once: the component and the export use the same scene. */
+/** Everything that a chart draws, computed once for the component and the export. */
 import type { Checkpoint } from "../../events/run";
 import { type Curve, within } from "../data/curve";
 import type { Series } from "../data/series";
@@ -24,7 +24,7 @@ export interface DrawnSeries {
 export interface Scene {
   width: number;
   height: number;
-  /** How large the letters of labels are: 1, or more where the browser makes them larger. */
+  /** Font size of labels: 1, or more if the browser enlarges them. */
   letters: number;
   left: number;
   right: number;
@@ -43,7 +43,7 @@ export interface Scene {
   /** How many visible values are zero or below on a log scale. */
   below: number;
   marks: readonly { step: number; x: number }[];
-  /** Why nothing is drawn; empty where nothing was logged, null where something is drawn. */
+  /** Why nothing is drawn; empty if nothing was logged, null if something is drawn. */
   emptyReason: string | null;
   /** The whole range of x, and its visible part. */
   fullRange: Span;
@@ -57,7 +57,7 @@ export interface SceneInput {
   height: number;
   letters?: number;
   checkpoints: readonly Checkpoint[];
-  /** The last step expected: the axis extends to it, so that a live curve does not rescale. */
+  /** The last expected step: the axis extends to it, so that a live curve does not rescale. */
   until?: number;
 }
 
@@ -148,7 +148,7 @@ function drawSeries(track: Track, series: Series, x: Scale, y: Scale): DrawnSeri
   };
 }
 
-/** A curve's parts from one restart to the next. */
+/** A curve's parts between restarts. */
 function splitAtRestarts({ xs, ys, length }: Curve, breaks: readonly number[]): Curve[] {
   return [0, ...breaks].map((from, part) => {
     const to = breaks[part] ?? length;

@@ -11,6 +11,6 @@ export interface Track {
   /** Steps before its first, of the run that it resumes from: a branch begins where it left its parent. */
   shift?: number;
   tone: string;
-  /** An SVG dash pattern; none is a solid line. */
+  /** An SVG dash pattern; undefined for a solid line. */
   dash?: string;
 }

@@ -4,7 +4,7 @@ import type { Span } from "../geometry/zoom-range";
 /** The crosshair's position: under the pointer, or on a point chosen by key. */
 export type Cursor = { px: number; py: number } | { key: string; index: number };
 
-/** What listeners that outlive a drawing see of the latest one. */
+/** What listeners that outlive a drawing need from the latest one. */
 export interface Latest {
   scene: Scene | null;
   onZoom: (zoom: Span | null) => void;

@@ -3,7 +3,7 @@ import type { Params } from "./types";
 
 export interface Preset {
   name: string;
-  /** What it is for. */
+  /** Its purpose. */
   hint: string;
   params: Params;
   /** Custom presets include a system prompt; built-in ones leave it unchanged. */
@@ -42,14 +42,14 @@ export function bounded(name: keyof Params, value: unknown): number {
   return step === 1 ? Math.round(clamped) : Math.round(clamped * 1000) / 1000;
 }
 
-/** The preset that says just this, or null. */
+/** The preset with exactly these values, or null. */
 export function presetOf(presets: readonly Preset[], params: Params, system: string): Preset | null {
   const same = ({ params: own, system: prompt }: Preset): boolean =>
     own.temperature === params.temperature &&
     own.topP === params.topP &&
     own.maxTokens === params.maxTokens &&
     (prompt ?? system) === system;
-  // One's own comes first: it says more.
+  // Custom presets come first: they are more specific.
   return presets.findLast(same) ?? null;
 }
 

@@ -1,4 +1,4 @@
-/** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
+/** Selects a job's adapter: its final one, or a checkpoint. A running job offers new ones as it saves them. */
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { bestStep } from "../../lib/best-step";
 import { isOver, jobById } from "../../store/jobs";
@@ -44,7 +44,7 @@ export function AdapterSelect({ target, onPick }: Props) {
   }, [jobId, growing]);
   const newest = steps.at(-1);
   const best = bestStep(job);
-  // Before anybody can choose: an effect that came later would undo the choice.
+  // Before the user can choose: a later effect would undo the choice.
   useLayoutEffect(() => {
     // There is no final adapter, so the newest checkpoint represents the job.
     if (target.kind === "final" && !final && newest !== undefined)

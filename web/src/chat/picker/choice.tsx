@@ -13,7 +13,7 @@ import { AdapterSelect } from "./adapter-select";
 import { Picker } from "./picker";
 
 interface Props {
-  /** Begins the button's name, such as `Left column answers`. */
+  /** Prefix of the button's accessible name, such as `Left column answers`. */
   label: string;
   target: Target | undefined;
   onPick: (target: Target) => void;

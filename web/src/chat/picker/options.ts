@@ -14,12 +14,12 @@ export interface Option {
   job?: Job;
 }
 
-/** Rows of each group that are shown; typing narrows the rest. */
+/** Visible rows of each group; typing narrows the list. */
 export const MAX_ROWS = 40;
 
 interface Offered {
   options: Option[];
-  /** Jobs that match but are not shown. */
+  /** Matching jobs that are not shown. */
   more: number;
 }
 

@@ -1,4 +1,4 @@
-/** Chooses who answers: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
+/** Selects a target: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { number } from "../../lib/format";
 import { served } from "../../store/features";

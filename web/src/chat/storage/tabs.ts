@@ -5,13 +5,13 @@ const CHANNEL = "arkor.conversations";
 
 interface ConversationChange {
   id: string;
-  /** It was deleted; else something of it was stored. */
+  /** It was deleted; otherwise part of it was stored. */
   gone?: boolean;
 }
 
 const channel = openChannel();
 
-/** null where the browser has none, or refuses it because cookies are blocked: then tabs do not know of each other. */
+/** null if the browser has none, or refuses it because cookies are blocked: then tabs are unaware of each other. */
 function openChannel(): BroadcastChannel | null {
   try {
     return new BroadcastChannel(CHANNEL);
@@ -24,7 +24,7 @@ export const broadcast = (news: ConversationChange): void => channel?.postMessag
 
 const PAUSE_MS = 200;
 
-/** Calls `on` once for each changed conversation, not for every write while a slider is moved. */
+/** Calls `on` once per changed conversation, not for every write while a slider moves. */
 export function onBroadcast(on: (news: ConversationChange) => void): void {
   const heard = new Map<string, ConversationChange>();
   channel?.addEventListener("message", ({ data }: MessageEvent<ConversationChange>) => {
@@ -40,12 +40,12 @@ export function onBroadcast(on: (news: ConversationChange) => void): void {
 
 const lockName = (id: string): string => `arkor.answering.${id}`;
 
-/** Does `work`, an answer, while holding a lock that other tabs can see; the browser releases it with the tab. */
+/** Runs `work`, an answer, while holding a lock that other tabs can see; the browser releases it with the tab. */
 export function whileAnswering<T>(id: string, work: () => Promise<T>): Promise<T> {
   return locked(lockName(id), { mode: "shared" }, work);
 }
 
-/** Whether a tab, this one included, is getting an answer of the conversation. */
+/** Whether any tab, including this one, is receiving an answer of the conversation. */
 export async function isBeingAnswered(id: string): Promise<boolean> {
   return (await heldLocks()).includes(lockName(id));
 }

@@ -1,6 +1,6 @@
 /**
- * Conversations that were not in the database yet when the page was closed. IndexedDB is asynchronous, which is too late
- * then; localStorage is not. So an answer that has just arrived is still there after a reload.
+ * Conversations not yet in the database when the page was closed. IndexedDB is asynchronous, which is too late then;
+ * localStorage is not. So an answer that has just arrived survives a reload.
  */
 import { readStored, UNSAVED_CONVERSATIONS, writeStored } from "../../lib/storage";
 import type { Conversation } from "../model/types";

@@ -1,4 +1,4 @@
-/** A blind test: two answers to a question without names, which is better, and only in the end whose they were. */
+/** A blind test: two anonymous answers to a question, a vote for the better one, and at the end the models' names. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Target } from "../../chat/model/types";
 import { answerable } from "../../chat/strength";

@@ -6,7 +6,7 @@ import type { Side } from "./wilson";
 
 export interface Question {
   text: string;
-  /** All that was said up to it, where it is not the first. */
+  /** The messages before it, if it is not the first. */
   messages?: readonly ChatMessage[];
 }
 
@@ -75,12 +75,12 @@ export class Pairs {
 const MOST = 200;
 const LONGEST = 4000;
 
-/** One question a line, each once. */
+/** One question per line, each once. */
 export function questionsIn(text: string): Question[] {
   return distinct(text.split("\n").map((line) => ({ text: line })));
 }
 
-/** Each question once, without those that ask nothing; two with other words before them are two. */
+/** Each question once, without empty ones; the same question after different messages counts as two. */
 export function distinct(questions: readonly Question[]): Question[] {
   const known = new Map<string, Question>();
   for (const { text, ...rest } of questions) {
@@ -90,7 +90,7 @@ export function distinct(questions: readonly Question[]): Question[] {
   return [...known.values()].slice(0, MOST);
 }
 
-/** The questions in an order that is another each time. */
+/** The questions in random order. */
 export function shuffled(questions: readonly Question[], toss: () => number = Math.random): Question[] {
   const shuffled = [...questions];
   for (let last = shuffled.length - 1; last > 0; last -= 1) {

@@ -16,9 +16,9 @@ type Source = "held-out" | "own";
 
 interface Props {
   job: Job | undefined;
-  /** Votes of this sitting. */
+  /** Votes of this session. */
   given: number;
-  /** Votes of this label, those of other days too. */
+  /** Votes under this label, including earlier days. */
   mine: number;
   begin: (questions: readonly Question[]) => void;
 }

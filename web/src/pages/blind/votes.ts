@@ -13,13 +13,13 @@ export const voter = signal("");
 
 export const canKeep = (): boolean => features.value.has("votes");
 
-/** The job that the votes are kept with: that of the adapter, of two the second's. */
+/** The job that stores the votes: the adapter's; for two adapters, the second one's. */
 export function jobOf(one: Target, other: Target): string | null {
   if (other.kind !== "base") return other.jobId;
   return one.kind === "base" ? null : one.jobId;
 }
 
-/** The votes that are kept on these two; of an adapter that has been trained further since, those after it. */
+/** The stored votes on these two; for an adapter trained further since, only later ones. */
 export async function keptVotes(
   job: Job | undefined,
   id: string,
@@ -40,7 +40,7 @@ export async function keptVotes(
   );
 }
 
-/** Questions that the adapter has not learned from, where the job was evaluated. */
+/** Questions that the adapter has not been trained on, if the job was evaluated. */
 export async function heldOutQuestions(job: Job | undefined): Promise<Question[]> {
   const evaluation = job?.evaluation as Evaluation | undefined;
   if (!job || !features.peek().has("evaluation") || !isObject(evaluation)) return [];
@@ -65,10 +65,10 @@ function messagesOf(sent: unknown): ChatMessage[] | null {
   return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
 
-/** Sends ballots one after another; those that could not be kept wait for the next try. */
+/** Sends ballots in sequence; failed ones wait for the next attempt. */
 export class Ballots {
   readonly given = signal<readonly Ballot[]>([]);
-  /** Why some of them are not kept yet. */
+  /** Why some of them are not stored yet. */
   readonly trouble = signal("");
   #unsent: Ballot[] = [];
   #sending: Promise<void> | null = null;

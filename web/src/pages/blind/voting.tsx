@@ -1,4 +1,4 @@
-/** One question and its two answers, to be judged. */
+/** One question with its two answers, to be judged. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { cleanBlock } from "../../lib/text";
@@ -94,7 +94,7 @@ export function Voting({ pairs, index, next, skip }: Props) {
         </div>
       )}
       {failed ? (
-        // Why is not said: the backend's words may name the one that could not answer.
+        // The reason is hidden: the backend's message may name the model that failed.
         <ErrorNote
           title="One of the two could not answer"
           error="Try again, or continue with the next question."

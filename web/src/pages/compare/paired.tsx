@@ -1,4 +1,4 @@
-/** Which of two is better: their adapters, on the same rows, and their settings, by runs with several seeds. */
+/** Which of two is better: their adapters on the same rows, and their settings over runs with several seeds. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../api/client";
@@ -19,9 +19,9 @@ const SEEDS = 3;
 interface Said {
   id: string;
   text: string;
-  /** Why the two cannot be compared, and no verdict. */
+  /** Why the two cannot be compared. */
   refused: boolean;
-  /** More seeds would do. */
+  /** More seeds would suffice. */
   short?: boolean;
 }
 
@@ -52,7 +52,7 @@ interface Props {
 function Sentences({ title, judged, query, children }: Props) {
   const [comparisons, setComparisons] = useState<readonly Said[]>([]);
   const [first, ...others] = judged;
-  // Measured again they may differ.
+  // Another measurement may differ.
   const version = judged.map(({ id, job }) => `${id} ${job?.evaluation?.seconds}`).join();
   useEffect(() => {
     const stop = new AbortController();
@@ -102,7 +102,7 @@ function Sentences({ title, judged, query, children }: Props) {
   );
 }
 
-/** Trains both jobs' settings again, with the seeds that follow theirs. */
+/** Trains both jobs' settings again with the next seeds. */
 function Repeat({ jobs }: { jobs: readonly Job[] }) {
   const [state, setState] = useState<"" | "starting" | "started">("");
   const [error, setError] = useState("");

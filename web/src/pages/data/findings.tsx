@@ -1,4 +1,4 @@
-/** What is wrong with the rows, each with the rows in question as links. */
+/** Problems of the rows, each with links to the affected rows. */
 import type { Finding } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
@@ -9,7 +9,7 @@ const WORDS: Readonly<Record<string, string>> = { error: "Error", warning: "Warn
 const MOST_ROWS = 20;
 
 const UNREADABLE = "unreadable";
-/** The worst first. */
+/** Worst first. */
 const ORDER = ["error", "warning", "note"];
 
 /** Merges the findings in the rows and those of the tokenizer; the same finding of both counts once. */
@@ -28,7 +28,7 @@ interface Props {
   /** Whether every row has been read. */
   all: boolean;
   hrefOf: (row: number) => string;
-  /** Goes on to the next row of a finding, where the backend can. */
+  /** Goes to the next row of a finding, if the backend supports it. */
   next: (code: string) => void;
   canGoOn: (code: string) => boolean;
   /** What was not checked, one sentence each. */
@@ -39,7 +39,7 @@ interface Props {
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 
-/** A button, or that it has been pressed. */
+/** A button, or the note that it was pressed. */
 export type Remedy = { label: string; run: () => void } | { done: string };
 
 export function Findings({ findings, all, leftOut, ...rest }: Props) {

@@ -5,7 +5,7 @@ import { number, plural } from "../../lib/format";
 import { Button } from "../../ui/controls/button";
 import { axisEnd, barsOf, lossesAt } from "./losses";
 
-/** What `max_length` may be at least (docs/settings.md). */
+/** The smallest `max_length` (docs/settings.md). */
 const LEAST = 8;
 const BAR_PX = 5;
 const HEIGHT = 96;
@@ -16,7 +16,7 @@ interface Props {
   lengths: DatasetLengths;
   cut: number;
   onCut: (cut: number) => void;
-  /** Takes it over into the trainer's settings, as the form on Home does. */
+  /** Applies it to the trainer's settings, like the form on Home. */
   onUse: (cut: number) => void;
 }
 
@@ -31,7 +31,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
     return () => observer.disconnect();
   }, []);
   const configured = view.maxLength ?? cut;
-  // The axis stays where it is while the line is moved.
+  // The axis stays fixed while the line moves.
   const end = Math.min(axisEnd(lengths, configured), Math.max(LEAST + 1, view.context ?? Infinity));
   const bars = useMemo(
     () => barsOf(lengths, end, Math.max(1, Math.floor(width / BAR_PX))),

@@ -1,17 +1,17 @@
-/** What a cut at a length loses, and the bars of the histogram. Pure. */
+/** What truncation at a length loses, and the bars of the histogram. Pure. */
 import type { DatasetLengths } from "../../contract.gen";
 
 export interface Losses {
   /** Rows that are longer. */
   rows: number;
-  /** Tokens behind the cut, and those of them that would have been learned. */
+  /** Tokens after the cut, and the learned ones among them. */
   tokens: number;
   learned: number;
   /** Rows with nothing left to learn: training stops at the first. */
   empty: number;
 }
 
-/** The longest cut whose losses are known. */
+/** The longest cut with known losses. */
 export const furthest = ({ rows }: DatasetLengths): number => rows.length - 1;
 
 export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
@@ -28,13 +28,13 @@ export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
 }
 
 export interface Bar {
-  /** Lengths from here up to, and without, `to`. */
+  /** Lengths from here to `to`, exclusive. */
   from: number;
   to: number;
   rows: number;
 }
 
-/** The lengths up to `top` in bars of equal width, as many as `most` or fewer. */
+/** Lengths up to `top` in at most `most` bars of equal width. */
 export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar[] {
   const width = Math.max(1, Math.ceil((top + 1) / most));
   const bars: Bar[] = [];
@@ -50,7 +50,7 @@ export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar
 /** The part of the rows that the axis must include; a few far longer ones must not compress it. */
 const MOST_ROWS = 0.995;
 
-/** Where the axis ends: at the longest row but for a few, with room for the cut where that is not far beyond. */
+/** The axis's end: the longest row except a few, with room for the cut unless it is far beyond. */
 export function axisEnd(lengths: DatasetLengths, cut: number): number {
   const longest = Math.max(16, furthest(lengths));
   let usual = 0;

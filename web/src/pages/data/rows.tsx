@@ -8,9 +8,9 @@ import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import type { OpenedView } from "./view";
 
-/** A row's height in lines of text; the stylesheet says the same. */
+/** A row's height in lines of text; must match the stylesheet. */
 const ROW = 1.6;
-/** Rows of one list: browsers lay out no more than some millions of pixels. */
+/** Rows per list: browsers can lay out only some millions of pixels. */
 const LIST = 100_000;
 
 interface Props {

@@ -196,7 +196,7 @@ export function Shown({
             </section>
           )
         )}
-        {/* What the check of the rows leaves to the tokenizer is here. */}
+        {/* What the row check leaves to the tokenizer. */}
         <Findings
           findings={findings}
           remedyOf={remedyOf}

@@ -104,7 +104,7 @@ interface Token {
   learned: boolean;
   role: string;
   special: boolean;
-  /** Its place in its example, from 0. */
+  /** Its index in its example, from 0. */
   at: number;
 }
 
@@ -131,7 +131,7 @@ function classOf({ learned, special, at }: Token, cut: number): string {
     .join(" ");
 }
 
-/** How many tokens on a key goes. */
+/** Tokens per key press. */
 const MOVES: Readonly<Record<string, number>> = {
   ArrowRight: 1,
   ArrowLeft: -1,
@@ -194,7 +194,7 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         role="group"
         aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
         tabIndex={0}
-        // Not "over": the browser says so as well when tokens come under a pointer that rests.
+        // Not "over", which also fires when tokens move under a resting pointer.
         onPointerMove={point}
         onPointerDown={point}
         onPointerLeave={() => {

@@ -16,11 +16,11 @@ const BUSY_MS = 500;
 const SOON_MS = 3000;
 const OFTEN_MS = 80;
 const REST_MS = 20_000;
-/** Rows of one request, and how many requests' worth is kept. */
+/** Rows per request, and the number of requests whose rows are kept. */
 const CHUNK = 50;
 const KEPT = 40;
 const NOT_THERE = 404;
-/** A view that ends again and again is not opened again and again. */
+/** A view that repeatedly ends is not opened again. */
 const AGAIN_MS = 5000;
 
 export interface Search {
@@ -34,7 +34,7 @@ export class OpenedView {
   readonly view: Signal<DatasetView | null> = signal(null);
   readonly error: Signal<string | null> = signal(null);
   readonly lengths: Signal<DatasetLengths | null> = signal(null);
-  /** Changes whenever rows have come. */
+  /** Incremented when rows have arrived. */
   readonly version: Signal<number> = signal(0);
   private readonly chunks = new Map<number, readonly DatasetRow[] | null>();
   private readonly poll: Poll;
@@ -72,7 +72,7 @@ export class OpenedView {
     void this.poll.now();
   }
 
-  /** Opens it anew, as after a fault. */
+  /** Opens it again, for example after an error. */
   async again(): Promise<void> {
     this.forget();
     this.opened = 0;
@@ -84,7 +84,7 @@ export class OpenedView {
     return this.view.value?.indexed ?? 0;
   }
 
-  /** A row in short, or undefined while it is on its way. */
+  /** A row's summary, or undefined while it is loading. */
   row(number: number): DatasetRow | undefined {
     void this.version.value;
     const at = Math.floor((number - 1) / CHUNK);
@@ -98,7 +98,7 @@ export class OpenedView {
     return (await api<{ row: DatasetTokens }>(this.path(`/rows/${number}`), { signal: abort })).row;
   }
 
-  /** The next row that fits behind `after`, then from the first on; null where none does. */
+  /** The next match after `after`, then from the first row on; null if there is none. */
   async find(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
     const found = await this.searched(search, after, abort);
     if (found !== null || after === 0) return found;
@@ -111,7 +111,7 @@ export class OpenedView {
       const query = new URLSearchParams({ after: String(from) });
       for (const [name, value] of Object.entries(search)) query.set(name, String(value));
       const { found } = await api<{ found: DatasetFound }>(this.path(`/find?${query}`), { signal: abort });
-      // A text is searched for a while at a time; anything else in one go, as far as rows have been read.
+      // A text search runs in slices; anything else in one go, as far as rows have been read.
       if (found.row !== null || search.want !== "text" || found.reached <= from) return found.row;
       from = found.reached;
     }
@@ -146,7 +146,7 @@ export class OpenedView {
         this.forget();
         return;
       }
-      // Rows that came before the tokenizer did have no tokens, and the last chunk may have been short.
+      // Rows from before the tokenizer was ready have no tokens, and the last chunk may have been incomplete.
       if (before?.state === "opening" && dataset.state !== "opening") this.chunks.clear();
       if (before && dataset.indexed > before.indexed) this.chunks.delete(Math.floor(before.indexed / CHUNK));
       batch(() => {

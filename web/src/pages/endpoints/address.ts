@@ -3,7 +3,7 @@ import { features } from "../../store/features";
 
 export const servedHere = (): boolean => features.value.has("serving");
 
-/** The base URL that a client is given. */
+/** The base URL for clients. */
 export const baseUrlOf = (slug: string): string =>
   servedHere() ? `${location.origin}/e/${slug}/v1` : `https://${slug}.arkor.app/v1`;
 
@@ -11,7 +11,7 @@ export const baseUrlOf = (slug: string): string =>
 export const placeOf = (slug: string): string =>
   servedHere() ? `${location.host}/e/${slug}` : `${slug}.arkor.app`;
 
-/** Who can call an endpoint that asks for no key. */
+/** Who can call an endpoint without a key. */
 export const openToWords = (): string =>
   servedHere()
     ? "Every program on this machine can call it. Web pages cannot."

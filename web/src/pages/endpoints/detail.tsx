@@ -1,4 +1,4 @@
-/** One endpoint: what it serves, who may call it, how to call it, and how to delete it. */
+/** One endpoint: its target, its access, how to call it, and how to delete it. */
 import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
@@ -104,7 +104,7 @@ function useTrouble({ id, updatedAt }: Deployment): string | null {
       try {
         setTrouble(await troubleOf(id, stop.signal));
       } catch {
-        // The list is polled too, and says what is wrong.
+        // The list is polled, too, and reports errors.
       }
     };
     const polling = poll(look, () => LOOK_MS);

@@ -98,7 +98,7 @@ function Body() {
     <>
       <Stale />
       {list.length === 0 ? <None scopeMissing={scopeMissing} /> : <EndpointList list={list} />}
-      {/* It is about endpoints with an address of their own. */}
+      {/* Only for endpoints with their own address. */}
       {!servedHere() && (
         <p class="ep-docs hint">
           <a href="https://docs.arkor.ai/studio/endpoints" target="_blank" rel="noopener noreferrer">

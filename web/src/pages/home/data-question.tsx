@@ -39,7 +39,7 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
   return unreadable ? { skipBadRows: true } : {};
 }
 
-/** What the start would do: rows with a secret are trained on only where the button says so. */
+/** The button names what it does: rows with secrets are trained on only if it says so. */
 function actionFor(errors: readonly Finding[], unreadable: boolean): { action: string; danger?: boolean } {
   const secret = errors.find(({ code }) => code === "secret");
   if (secret) return { action: `Train on ${plural(secret.count, "row")} with secrets`, danger: true };

@@ -20,7 +20,7 @@ const trainer = createTrainer({
 export const arkor = createArkor({ trainer });
 `;
 
-/** Nothing to train yet: a starter, or the person's own data. */
+/** Nothing to train yet: offers the starter, or the user's own data. */
 export function First({ typescript }: { typescript: boolean }) {
   return typescript ? <NoExport /> : <Empty />;
 }

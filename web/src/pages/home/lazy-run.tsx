@@ -8,7 +8,7 @@ import { starting } from "./run-trainer";
 const useRun = late(() => import("./run"));
 
 interface Props {
-  /** The chosen trainer's command that runs now. */
+  /** The selected trainer's running command. */
   live?: TrainingRun | undefined;
   /** A command of the project's own code, whose output its author wants to see. */
   typescript?: boolean;

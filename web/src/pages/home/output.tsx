@@ -13,14 +13,14 @@ import { lineHeight } from "../../ui/text-size";
 
 const MAX_ROWS_SHOWN = 22;
 
-/** The output itself: follows its end until the reader scrolls up, can be searched and kept. */
+/** The output: follows its end until the user scrolls up; can be searched and saved. */
 export function Output({ output, name }: { output: RunOutput; name: string }) {
   const version = output.version.value;
   const handle = useRef<VirtualHandle>(null);
   const [leftAt, setLeftAt] = useState<number | null>(null);
   const [query, setQuery] = useState("");
   const [saving, setSaving] = useState(false);
-  /** The found line's number, counted from the first line of the output. */
+  /** The line number of the match, from the start of the output. */
   const [at, setAt] = useState(0);
   const { terminal } = output;
   const { count } = terminal;

@@ -1,7 +1,7 @@
-/** Hands a data file to Studio, which keeps it in the project. */
+/** Uploads a data file to Studio, which stores it in the project. */
 import { api } from "../../api/client";
 
-/** What a file picker offers. */
+/** Types that the file picker offers. */
 export const DATA_FILES = ".csv,.tsv,.json,.jsonl,.ndjson,.parquet,.gz";
 
 /** `created` if a first trainer was created for it. Throws `ApiError`. */

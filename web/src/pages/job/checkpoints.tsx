@@ -1,4 +1,4 @@
-/** What the job has saved: its final adapter and its checkpoints, each with its losses and what can be done with it. */
+/** The job's final adapter and checkpoints, each with its losses and actions. */
 import { useState } from "preact/hooks";
 import type { Artifact } from "../../contract.gen";
 import type { Rows } from "../../events/rows";
@@ -16,11 +16,11 @@ import type { JobNow } from "./state";
 
 /** Rows that are shown before all are requested. */
 const AT_REST = 6;
-/** How many rows before the last of a step may hold its eval loss. */
+/** How many rows before a step's last one may hold its eval loss. */
 const NEAR = 4;
 
 interface Props extends JobNow {
-  /** Fills Home's form for a training from a checkpoint. */
+  /** Fills Home's form for training from a checkpoint. */
   branch: (step: number) => void;
 }
 
@@ -33,7 +33,7 @@ interface Saved {
   step: number | null;
   bytes: number | undefined;
   path: unknown;
-  /** As an address of the Playground names it. */
+  /** In the form of a Playground address. */
   target: string | null;
   final: boolean;
 }
@@ -158,7 +158,7 @@ function finalOf(id: string, { kind, name, step, bytes: size, path }: Artifact):
   };
 }
 
-/** The newest first. */
+/** Newest first. */
 function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
   return run.checkpoints.toReversed().map(({ step, artifacts }) => ({
     name: `Step ${number(step)}`,

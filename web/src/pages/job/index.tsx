@@ -33,7 +33,7 @@ function JobView({ id }: { id: string }) {
   const stream = useStream(id);
   const job = jobById(id);
   const { run } = stream;
-  // The run is one object that changes in place; `version` renders the components that read it again.
+  // The run is one object that changes in place; `version` re-renders the components that read it.
   const version = stream.version.value;
   const status = statusOf(job, run);
   const name = displayName(job?.name ?? id);
@@ -80,7 +80,7 @@ function useHeldBack(waiting: boolean): boolean {
   return patient && waiting;
 }
 
-/** Announces the end once, and refreshes the list, which is slower than the events. */
+/** Announces the end once, and refreshes the list, which lags behind the events. */
 function useEnding(status: string, name: string): void {
   const before = useRef(status);
   useEffect(() => {

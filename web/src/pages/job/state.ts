@@ -1,16 +1,16 @@
-/** Merges the list's and the events' knowledge of a job: the events are quicker, the list has the rest. */
+/** Merges the list's and the events' knowledge of a job: the events are faster, the list is complete. */
 import type { Job } from "../../contract.gen";
 import { TERMINAL } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { time } from "../../lib/format";
 
-/** A job as the parts of its page take it. `version` counts the changes of `run`, which is one object. */
+/** A job as passed to the parts of its page. `version` counts the changes of `run`, which is one object. */
 export interface JobNow {
   id: string;
   job: Job | undefined;
   run: Run;
   version: number;
-  /** The status as the events and the list together know it. */
+  /** The status according to both events and list. */
   status: string;
 }
 
@@ -45,13 +45,13 @@ export function stepsOf(job: Job | undefined, run: Run): { step: number | null; 
   return { step, total };
 }
 
-/** From when elapsed time counts, in milliseconds since 1970. */
+/** The start of elapsed time, in Unix milliseconds. */
 export function originOf(job: Job | undefined, run: Run): number {
   const started = Number.isFinite(run.startedAt) ? run.startedAt : time(job?.startedAt);
   return started ?? run.rows.time.at(0);
 }
 
-/** Milliseconds the job has run, or ran; null before it began. */
+/** Milliseconds the job has run; null before it started. */
 export function ranFor(job: Job | undefined, run: Run, now: number): number | null {
   const from = time(job?.startedAt) ?? run.startedAt;
   if (!Number.isFinite(from)) return null;

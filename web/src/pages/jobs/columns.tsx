@@ -1,4 +1,4 @@
-/** The columns of the jobs table, each whole in one record. */
+/** The columns of the jobs table, one record each. */
 import type { ComponentChildren } from "preact";
 import type { Job, JobConfig } from "../../contract.gen";
 import { now } from "../../lib/clock";
@@ -18,7 +18,7 @@ import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 
 export interface Column {
-  /** Stands in the address and, after `jobs-col-`, in the stylesheet. */
+  /** Used in the address and, after `jobs-col-`, in the stylesheet. */
   name: string;
   header: string;
   cell: (job: Job) => ComponentChildren;
@@ -35,11 +35,11 @@ export interface Column {
 }
 
 interface Sort {
-  /** What jobs are ordered by; null has its place at the end. Without a key they are as listed: the newest first. */
+  /** The sort key; null comes last. Without a key, the list's order applies: newest first. */
   key?: (job: Job, now: number) => string | number | null;
-  /** The names of both directions, upwards first. */
+  /** The names of both directions, ascending first. */
   words: readonly [string, string];
-  /** The direction that a first click orders by. */
+  /** The direction of a first click. */
   descendingFirst?: boolean;
   /** A running job's key changes with the clock. */
   live?: boolean;
@@ -63,7 +63,7 @@ const rateOf = (job: Job): number | null => finite(configOf(job).learningRate);
 const handSet = ({ config }: Job): readonly unknown[] =>
   Array.isArray(config?.setByHand) ? config.setByHand : [];
 
-/** What was set for this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
+/** Settings of this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
 export function changesOf(job: Job): string {
   const hand = handSet(job);
   if (hand.length === 0) return "";
@@ -194,7 +194,7 @@ function Status({ job }: { job: Job }) {
   );
 }
 
-/** How far a running job is, or why one failed, in a few words. */
+/** A running job's progress, or a failed one's reason, in a few words. */
 function noteOf({ status, metrics, error }: Job): string {
   if (status === "failed") return clean(error, 160);
   if (status !== "running" || metrics?.step === undefined) return "";
@@ -244,6 +244,6 @@ function Tags({ tags }: { tags: readonly string[] }) {
 }
 
 function Duration({ job }: { job: Job }) {
-  // Only a running job's cell listens to the clock.
+  // Only a running job's cell follows the clock.
   return <>{duration(durationOf(job, job.status === "running" ? now.value : 0))}</>;
 }

@@ -1,4 +1,4 @@
-/** What jobs and models take on the disk, the largest first. */
+/** Disk usage of jobs and models, largest first. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
@@ -96,7 +96,7 @@ function spareOf(disk: Disk): { what: string; size: number }[] {
   ].filter(({ size }) => size > 0);
 }
 
-/** Removes what no job needs, after a question that says what that is. */
+/** Deletes unneeded files after a confirmation that lists them. */
 function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
   const [asks, setAsks] = useState(false);
   const [works, setWorks] = useState(false);

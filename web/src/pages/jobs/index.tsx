@@ -29,9 +29,9 @@ import { openQueue, QueueLine } from "./queue";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
-/** As many as the comparison draws. */
+/** As many as the comparison can draw. */
 const COMPARE_AT_MOST = 12;
-/** A running job's duration changes each second, but the order by it need not. */
+/** A running job's duration changes each second, but sorting by it need not. */
 const REORDER_MS = 5000;
 
 /** Outlives the page: the selection is kept for the way back from a comparison. */
@@ -368,7 +368,7 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
   );
 }
 
-/** From the focused row to the next, or, with none visible, to the first that is. */
+/** From the focused row to the next, or to the first visible one. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
   const head = Math.max(

@@ -1,12 +1,12 @@
-/** What the table shows of all jobs: found, counted, and the part that is drawn. Pure, and quick with ten thousand. */
+/** The table's view of all jobs: filtered, counted, and windowed. Pure, and fast with ten thousand. */
 import type { Job } from "../../contract.gen";
 import { time } from "../../lib/format";
 
-/** Those that every backend knows; `paused` is only listed where a job is. */
+/** Statuses that every backend knows; `paused` appears only if a job is. */
 export const STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
 const ORDER: readonly string[] = ["queued", "running", "paused", "completed", "failed", "cancelled"];
 
-/** A status's place in the order of a job's life. */
+/** A status's position in a job's life cycle. */
 export function lifeOrder(status: string): number {
   return ORDER.indexOf(status);
 }
@@ -27,7 +27,7 @@ export function marked(jobs: readonly Job[], tag: string, starred: boolean): rea
   return jobs.filter((job) => (!tag || job.tags?.includes(tag)) && (!starred || job.starred));
 }
 
-/** Every tag and how many jobs have it, by name. */
+/** Every tag with its number of jobs, by name. */
 export function countTags(jobs: readonly Job[]): readonly (readonly [string, number])[] {
   const counts = new Map<string, number>();
   for (const { tags } of jobs) for (const tag of new Set(tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
@@ -42,13 +42,16 @@ export function countByStatus(jobs: readonly Job[]): ReadonlyMap<string, number>
 }
 
 interface Part {
-  /** Rows before it that are not drawn. */
+  /** Skipped rows before it. */
   gap: number;
   from: number;
   to: number;
 }
 
-/** The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one held outside it. */
+/**
+ * The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one kept outside
+ * it.
+ */
 export function parts(start: number, end: number, held: number, count: number): Part[] {
   const drawn = [
     { from: start, to: end },

@@ -3,7 +3,7 @@ import { errorText } from "../../api/client";
 import { say } from "../../ui/controls/live";
 import { floating } from "../../ui/floating";
 
-/** Opens the dialog of what lies on the disk; its code comes with it. */
+/** Opens the dialog of disk usage; loads its code. */
 export async function openDisk(): Promise<void> {
   try {
     const { DiskDialog } = await import("./dialogs");

@@ -1,4 +1,4 @@
-/** The order of the jobs table: in the address, by a click on a header, and applied to the list. */
+/** The order of the jobs table: stored in the address, set by clicking a header, applied to the list. */
 import type { Job } from "../../contract.gen";
 import { COLUMNS, type Column, CREATED } from "./columns";
 
@@ -20,7 +20,7 @@ export function orderText({ column, descending }: Order): string | null {
   return column === CREATED && descending ? null : `${descending ? "-" : ""}${column.name}`;
 }
 
-/** A first click orders texts upwards and times and numbers from the newest or, for losses, the best. */
+/** A first click sorts texts ascending, and times and numbers from the newest or, for losses, the best. */
 export function nextOrder(order: Order, column: Column): Order {
   if (order.column === column) return { column, descending: !order.descending };
   return { column, descending: column.sort.descendingFirst ?? false };

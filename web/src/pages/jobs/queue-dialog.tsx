@@ -1,4 +1,4 @@
-/** The waiting jobs in the order in which they start: dragged, moved by keys, or by a menu. */
+/** The queue in starting order: reordered by dragging, keys, or a menu. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Job } from "../../contract.gen";

@@ -57,7 +57,7 @@ async function read(query: URLSearchParams): Promise<void> {
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);
   const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);
-  // Does not overwrite a draft with the question of a link.
+  // Does not overwrite a draft with a link's question.
   if (prompt && draft.peek().trim() === "") setDraft(prompt);
   if (chat && chat !== current.peek().id && (await openConversation(chat)) && targets.length === 0)
     return write();
@@ -74,7 +74,7 @@ async function read(query: URLSearchParams): Promise<void> {
   write();
 }
 
-/** Whether all lists of models have been read. */
+/** Whether all lists of models have loaded. */
 export const searched = signal(false);
 
 /** The target of a new playground: an adapter or a checkpoint before a base model. */

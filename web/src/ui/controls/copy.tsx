@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Button, type ButtonKind } from "./button";
 import { announce } from "./live";
 
-/** The clipboard API needs a secure context; localhost is one, so its refusal is a person's choice and is said. */
+/** The clipboard API needs a secure context; localhost is one, so a refusal is the user's choice and is reported. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

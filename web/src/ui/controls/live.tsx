@@ -1,4 +1,4 @@
-/** One polite live region for the whole page: states and results, never the flow of tokens or lines. */
+/** One polite live region for the whole page: states and results, never streaming tokens or lines. */
 import { signal } from "@preact/signals";
 import "./live.css";
 
@@ -9,7 +9,7 @@ const message = signal("");
 let timer: ReturnType<typeof setTimeout> | undefined;
 let hiding: ReturnType<typeof setTimeout> | undefined;
 
-/** Says `text` to a screen reader; the same text again is said again. */
+/** Announces `text` to screen readers; the same text again is announced again. */
 export function announce(text: string): void {
   announcement.value = "";
   clearTimeout(timer);

@@ -10,7 +10,7 @@ interface Props {
   onReset?: () => void;
   /** Its name, if no label surrounds it. */
   label?: string;
-  /** Its value in words, where the number says too little. */
+  /** Its value as text, if the number alone says too little. */
   valueText?: string;
   class?: string;
 }

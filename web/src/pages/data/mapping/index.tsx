@@ -1,4 +1,4 @@
-/** Which columns of a data file are the prompt and the answer: two selects, a preview, and one press that writes it. */
+/** Maps a data file's columns to prompt and answer: two selects, a preview, and a button that writes the mapping. */
 import { useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import type { SettingsWritten, Trainer, UnmappedColumns } from "../../../contract.gen";

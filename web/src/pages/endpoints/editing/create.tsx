@@ -45,7 +45,7 @@ export function Create() {
 
   const target = picked ?? defaultTarget(jobs.value, baseModels(jobs.value, manifest.value, served.value));
   const known = jobsState.value.loaded && (manifest.value ?? manifestError.value) !== null;
-  // Keeps the proposal even when another job ends while the form is being filled in.
+  // Keeps the proposal even if another job ends while the form is being filled in.
   useLayoutEffect(() => {
     if (known) setPicked((now) => now ?? target);
   });

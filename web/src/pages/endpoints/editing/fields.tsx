@@ -40,7 +40,7 @@ interface RadiosProps<T extends string> {
   choices: readonly Choice<T>[];
   value: T;
   onChange: (value: T) => void;
-  /** Text behind the label of one choice. */
+  /** Text after the label of a choice. */
   more?: Partial<Record<T, ComponentChildren>>;
 }
 

@@ -1,4 +1,4 @@
-/** The API keys of an endpoint: issue, revoke, and when each was last used. */
+/** The API keys of an endpoint: issue, revoke, and the last use of each. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import type { Deployment, DeploymentKey } from "../../../contract.gen";

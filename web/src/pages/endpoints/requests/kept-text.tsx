@@ -1,4 +1,4 @@
-/** The text of one request, and what can be made of it: a conversation of the playground, a row of the data. */
+/** The text of one request, with two uses: a playground conversation, or a row of the data. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import { addCorrection, undoCorrection } from "../../../chat/corrections";

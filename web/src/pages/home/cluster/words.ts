@@ -1,4 +1,4 @@
-/** What a cluster has free, in words. Pure. */
+/** Describes a cluster's free resources. Pure. */
 import type { Cluster } from "../../../contract.gen";
 import { bytes, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";

@@ -12,7 +12,7 @@ import { LiveJob } from "../live";
 import { foundJob } from "../open-run";
 
 /**
- * The one that runs, or (`paused`) the newest paused one where none runs; nothing while a command of this launch shows its
+ * The running one, or (`paused`) the newest paused one if none runs; nothing while a command of this launch shows its
  * own.
  */
 export function Elsewhere({ paused }: { paused: boolean }) {

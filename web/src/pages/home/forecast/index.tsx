@@ -10,7 +10,7 @@ interface Props {
   apply: (settings: Readonly<Record<string, unknown>>) => void;
 }
 
-/** What a run with `config` is estimated to take, and what would fit where it does not. */
+/** The estimate of a run with `config`, and settings that fit if it does not. */
 export function ForecastFact({ config, apply }: Props) {
   const { forecast, cancelled, cancel, again } = useForecast(config);
   const known = !cancelled && forecast?.state === "measured";

@@ -4,11 +4,11 @@ import { ApiError, api, errorText } from "../../../api/client";
 import type { Forecast, JobConfig } from "../../../contract.gen";
 import { poll } from "../../../store/poll";
 
-/** While a person types, every letter would be another question. */
+/** While the user types, every letter would be another request. */
 const TYPING_MS = 700;
 const MEASURING_MS = 500;
 const WAITING_MS = 3000;
-/** What is free changes with every program. */
+/** Free memory changes with every program. */
 const KNOWN_MS = 15_000;
 
 interface Asked {

@@ -1,13 +1,12 @@
 /**
- * Whether the table of settings allows a value, and what does not go together, as `arkor_dev/contract` says it; both are held
- * to one fixture.
+ * Validates a value by the table of settings, and detects conflicts, like `arkor_dev/contract`; both share one fixture.
  */
 import type { TrainingMethod } from "../../../contract.gen";
 import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
 import { number } from "../../../lib/format";
 import type { Changes } from "../../../store/trainer-draft";
 
-/** What Python calls not printable, and so no part of one line of text. */
+/** Characters that Python considers non-printable, which a line of text must not contain. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 
 const BY_FIELD = new Map<string, FormSetting>(FORM.map((setting) => [setting.field, setting]));
@@ -46,7 +45,7 @@ export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [
     : `${what} from ${number(low)} to ${number(high)}`;
 }
 
-/** What a value must be, where it is something else; null where it is allowed. */
+/** What a value must be, if it is invalid; null if it is allowed. */
 export function problemOf(setting: FormSetting, value: unknown): string | null {
   if (value === null && !setting.required) return null;
   return fits(setting, value) ? null : `Must be ${allowedBy(setting)}.`;
@@ -83,7 +82,7 @@ function within({ low = 0, high = Number.POSITIVE_INFINITY, above }: Rule, size:
   return size <= high && (above ? size > low : size >= low);
 }
 
-/** What does not go together in a config, by the field that is to go. */
+/** The conflicts in a config, by the field to remove. */
 export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
   return new Map(
     CONFLICTS.filter((conflict) => arises(conflict, config)).map(({ field, text }) => [

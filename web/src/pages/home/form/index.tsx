@@ -1,4 +1,4 @@
-/** A trainer's settings, edited in place: the five that people change, and behind one more press all of them. */
+/** Edits a trainer's settings in place: the five most common, and all of them on request. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";

@@ -12,16 +12,16 @@ import { textOf, valueIn } from "./text";
 
 export interface RowState {
   setting: FormSetting;
-  /** Null where it is not set. */
+  /** Null if unset. */
   value: unknown;
   inFile: unknown;
   changed: boolean;
-  /** What is wrong with the value. */
+  /** The error of the value. */
   problem: string | null;
 }
 
 const HUGE = 1_000_000;
-/** Characters that a field shows of what happens without it. */
+/** Most characters of a placeholder that describes the default. */
 const ROOM = 22;
 
 export function Row({ trainer, setting, value, inFile, changed, problem }: RowState & { trainer: Trainer }) {
@@ -144,12 +144,12 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
   );
 }
 
-/** A value in the words that a job's page has for it. */
+/** A value in the wording of a job's page. */
 function shown(field: string, value: unknown): string {
   return settings({ [field]: value } as unknown as JobConfig)[0]?.value ?? "";
 }
 
-/** What happens where nothing is set, in as many words as a field has room for. */
+/** The default, as short as the field requires. */
 function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetting): string {
   if (fixed === undefined) return defaultWords.length <= ROOM ? defaultWords : "automatic";
   return kind === "flag" ? shown(field, fixed) : textOf(fixed);

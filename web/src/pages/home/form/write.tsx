@@ -1,4 +1,4 @@
-/** How the file will change, before it is written. */
+/** Shows how the file will change, before it is written. */
 import { api } from "../../../api/client";
 import type { SettingsWritten, Trainer } from "../../../contract.gen";
 import { forgetEdits, reloadManifest } from "../../../store/manifest";

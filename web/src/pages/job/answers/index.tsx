@@ -1,4 +1,4 @@
-/** A run's answers to its prompts: of the base, of the adapter at a step, and the wanted one, side by side. */
+/** A run's answers to its prompts side by side: the base's, the adapter's at a step, and the wanted one. */
 import { useMemo, useState } from "preact/hooks";
 import { upperBound } from "../../../chart/data/curve";
 import type { Scene } from "../../../chart/geometry/scene";
@@ -21,7 +21,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
   // The base has its own column; before the first adapter's answer it is the only one.
   const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
-  // Null follows the newest; a step that is chosen stays while others come.
+  // Null follows the newest step; a selected step stays while others arrive.
   const [chosen, choose] = useState<number | null>(null);
   const [compares, setCompares] = useState(false);
   const pointed = stepAt(chart.scene.value, chart.cursor.value, run);

@@ -13,7 +13,7 @@ import { partsOf } from "./text";
 
 interface Props {
   id: string;
-  /** The checkpoint's; without one it is that of the final adapter. */
+  /** The checkpoint's; by default the final adapter's. */
   step: number | undefined;
   onClose: () => void;
 }

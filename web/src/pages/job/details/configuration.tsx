@@ -1,4 +1,4 @@
-/** The job's configuration, hardware, forecast and ids, and what its result depends on, as definition lists. */
+/** The job's configuration, hardware, estimate, ids and reproducibility, as definition lists. */
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
@@ -101,7 +101,7 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
-  /** What is special about the value, in a word or two. */
+  /** Special facts about the value, in a word or two. */
   mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
@@ -154,7 +154,7 @@ const HASHES: readonly (readonly [string, string])[] = [
 ];
 const HASH_SHOWN = 12;
 
-/** Whether the backend has said anything that the result depends on. */
+/** Whether the backend has reported anything about reproducibility. */
 export function isReproducible({ run: { metadata } }: JobNow): boolean {
   return (
     HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||

@@ -102,7 +102,7 @@ function parsed(data: string): JsonObject | null {
   }
 }
 
-/** What an event of an unknown name says beyond what every event says. */
+/** The fields of an unknown event beyond the common ones. */
 function rest({ type: _type, jobId: _job, timestamp: _time, ...data }: JsonObject): string {
   return Object.keys(data).length > 0 ? JSON.stringify(data) : "";
 }

@@ -1,4 +1,4 @@
-/** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
+/** The event log: the last fifty, or all on demand; one line each, with the whole event in a dialog. */
 import { useState } from "preact/hooks";
 import { TRAINING_FAILED } from "../../../contract.gen";
 import type { Records } from "../../../events/records";
@@ -105,7 +105,7 @@ function Row({ records, index, open }: { records: Records; index: number; open: 
   );
 }
 
-/** Fifty rows would be fifty tab stops: the log is one, and arrows move inside it. */
+/** Fifty rows would be fifty tab stops: the log is one, and arrows move within it. */
 function walk(event: KeyboardEvent): void {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by === undefined) return;
@@ -153,7 +153,7 @@ function line(records: Records, index: number): string {
   return `${when(entry.time)}  ${clean(entry.name, 60)}  ${eventText(entry)}`;
 }
 
-/** One JSON object a line, the data as they came. */
+/** One JSON object per line, the data unchanged. */
 function save(records: Records, name: string): void {
   const parts: string[] = [];
   for (let index = 0; index < records.length; index++) {

@@ -1,4 +1,4 @@
-/** What one looks up about a job: its events, its configuration, how the machine did, what its result depends on. */
+/** Details of a job: its events, configuration, machine metrics and reproducibility. */
 import { useState } from "preact/hooks";
 import { number } from "../../../lib/format";
 import { late } from "../../../lib/late";

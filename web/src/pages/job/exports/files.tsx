@@ -1,4 +1,4 @@
-/** The files of an export, to be saved from the page: all of them as one archive, or each by itself. */
+/** Downloads of an export: all files as one archive, or each on its own. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText, isAbort, request } from "../../../api/client";
 import type { Export, ExportFile } from "../../../contract.gen";
@@ -15,7 +15,7 @@ const LIMIT = 200;
 const PART = 16 * 2 ** 20;
 const TRIES = 3;
 
-/** The files that can be named. */
+/** The files with valid names. */
 export function filesOf(one: Export): ExportFile[] {
   const list = Array.isArray(one.files) ? one.files : [];
   return list
@@ -32,7 +32,7 @@ export function filesOf(one: Export): ExportFile[] {
 const plain = (name: string): string => clean(name, 120).replace(/[/\\]/g, "-");
 
 interface Saving {
-  /** The file that is being fetched; null for all of them. */
+  /** The file being downloaded; null for all of them. */
   name: string | null;
   done: number;
 }
@@ -40,7 +40,7 @@ interface Saving {
 interface Saver {
   saving: Saving | null;
   error: string;
-  /** Fetches a file, or all of them as an archive of this name, and saves it. */
+  /** Downloads a file, or all of them as an archive of this name, and saves it. */
   save: (file: ExportFile | null, archive: string) => Promise<void>;
   stop: () => void;
 }
@@ -162,7 +162,7 @@ export async function fetched(
       const answer = await request(path, { signal, headers: { Range: `bytes=${done}-${end}` } });
       const part = await answer.blob();
       if (answer.status === 200) {
-        // A backend without ranges gives all of it.
+        // A backend without range support sends all of it.
         await read(part);
         return part;
       }

@@ -1,4 +1,4 @@
-/** What the job gave, for other programs: its adapter or a merged model, each with the proof that it is the same. */
+/** The job's result for other programs: its adapter or a merged model, each verified against the trained model. */
 
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
@@ -40,7 +40,7 @@ export function exportsOf(exported: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
-/** Why formats cannot be made here, by format, and the command that changes that. */
+/** Why formats are unavailable here, by format, and the command that fixes it. */
 export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
   const list = isObject(answer) && Array.isArray(answer.formats) ? answer.formats.filter(isObject) : [];
   return new Map(
@@ -55,7 +55,7 @@ export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
 
 interface Props {
   id: string;
-  /** The job's name, which the files are saved under. */
+  /** The job's name, under which files are saved. */
   name: string;
   best: number | null;
 }

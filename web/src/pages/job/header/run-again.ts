@@ -20,7 +20,7 @@ interface Again {
   change: (step?: number) => void;
   /** Starts the same job again. */
   repeat: () => void;
-  /** Why it could not be done the last time. */
+  /** Why the last attempt failed. */
   error: string | null;
 }
 

@@ -11,7 +11,7 @@ const answers = signal(0);
 /** Whether this tab reports a job's end. */
 export const notifies = (id: string): boolean => isWatched(id) && answers.value >= 0 && !canAsk();
 
-/** Turns the notification on or off; the browser's own question comes only now. */
+/** Turns the notification on or off; asks for the browser's permission only now. */
 export async function toggleNotify(id: string): Promise<void> {
   if (notifies(id)) {
     unwatch(id);
@@ -28,7 +28,7 @@ export async function toggleNotify(id: string): Promise<void> {
   );
 }
 
-/** An icon that turns the notification on and off. */
+/** A toggle for the notification. */
 export function WatchButton({ id, small }: { id: string; small?: boolean }) {
   return (
     <Button

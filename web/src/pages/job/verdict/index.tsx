@@ -34,7 +34,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   const parts = partsOf(evaluation);
   const version = `${evaluation.sentence} ${evaluation.seconds}`;
   const { bestSentence, split } = evaluation;
-  // Where a checkpoint is the better adapter, that is part of the verdict; else it is a detail.
+  // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
   const better = evaluation.bestVerdict === "better";
   const sentences = [evaluation.heldOut?.sentence, evaluation.general?.sentence, answers?.sentence]
     .concat(better ? [] : bestSentence, split?.sentence)
@@ -82,7 +82,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   );
 }
 
-/** One part of the verdict: its word, both losses, and how many rows they are of. */
+/** One part of the verdict: its word, both losses, and the number of rows. */
 function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: { job: Job; part: Part }) {
   const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
   return (
@@ -104,7 +104,7 @@ function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: {
   );
 }
 
-/** What is behind a line that opens it, and made only then. */
+/** Content behind a disclosure, created when opened. */
 function Opened({ title, children }: { title: string; children: ComponentChildren }) {
   const [open, setOpen] = useState(false);
   return (
@@ -118,7 +118,7 @@ function Opened({ title, children }: { title: string; children: ComponentChildre
 interface Asking {
   evaluating: JobEvaluating | null;
   error: string;
-  /** Whether it was refused as the data have changed since. */
+  /** Whether it was refused because the data have changed. */
   changed: boolean;
   ask: (force: boolean) => Promise<void>;
 }

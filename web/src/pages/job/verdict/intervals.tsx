@@ -2,10 +2,10 @@
 import { toneOf } from "../../../ui/verdict";
 import { type Part, scaleOf } from "./figures";
 
-/** The part of the scale, in percent, that an end's word and half of the middle's take on a phone. */
+/** The part of the scale, in percent, that an end's label and half of the middle one take on a phone. */
 const ROOM = 38;
 
-/** Each part in a row: right of zero the adapter is better. `margin` is the difference that does not matter. */
+/** One part per row: right of zero the adapter is better. `margin` is the largest difference that does not matter. */
 export function Intervals({ parts, margin }: { parts: readonly Part[]; margin: number }) {
   if (parts.length === 0) return null;
   const at = scaleOf(parts);

@@ -29,7 +29,7 @@ interface Props {
   version: string;
 }
 
-/** Asked for when they are opened. */
+/** Requested when opened. */
 export function Rows({ job, best, answers, version }: Props) {
   const { result, error, retry } = useResult(job.id, version);
   const rows = useMemo(() => rowsOf(result?.rows), [result]);
@@ -78,7 +78,7 @@ interface RowProps {
   row: Row;
   job: Job;
   prompt: Prompt | undefined;
-  /** The step whose answers are the adapter's. */
+  /** The step with the adapter's answers. */
   last: number | undefined;
 }
 

@@ -17,9 +17,9 @@ interface Deletion {
   list: readonly Job[];
 }
 
-/** What is deleted in a moment, and can be taken back. */
+/** What will be deleted in a moment, and can be undone. */
 export const deletion = signal<Deletion | null>(null);
-/** Why the last deletion failed, until it is put away. */
+/** Why the last deletion failed, until dismissed. */
 export const deletionFault = signal<string | null>(null);
 
 let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,5 +1,5 @@
 /**
- * The form of an answer: free text, JSON, or JSON that fits a schema. It is given what it shows and changes, so that its
+ * The required form of an answer: free text, JSON, or JSON that fits a schema. Receives its state as props, so that its
  * code shares none with the page's.
  */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -9,7 +9,7 @@ import { clean } from "../../../lib/text";
 import { Chips } from "../../../ui/controls/switch";
 import { readSchema } from "./read-schema";
 
-/** A schema to begin with: few know the way of writing one by heart. */
+/** A schema to start from: few know the syntax by heart. */
 const FIRST = {
   type: "object",
   properties: { answer: { type: "string" } },
@@ -74,7 +74,7 @@ const formOf = (schema: object): AnswerForm => ({
   json_schema: { name: "answer", schema },
 });
 
-/** Why the backend did not answer the last question in this form, in its own words; null where that is not known. */
+/** Why the backend did not answer the last question in this form; null if unknown. */
 function refusalOf({ turns, leaf }: Conversation, form: AnswerForm): string | null {
   const wanted = JSON.stringify(form);
   const refused = turns[leaf ?? ""]?.answers.find(

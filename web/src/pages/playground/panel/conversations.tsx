@@ -1,4 +1,4 @@
-/** The conversations kept in this browser: open, export, delete. */
+/** The conversations stored in this browser: open, export, delete. */
 
 import type { Conversation } from "../../../chat/model/types";
 import { stop } from "../../../chat/session";

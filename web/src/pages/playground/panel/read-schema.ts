@@ -4,10 +4,10 @@ import { number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { jsonFault } from "../../../lib/json-fault";
 
-/** As much as the contract takes. */
+/** The contract's limit. */
 const MOST_CHARACTERS = 64_000;
 
-/** The schema, or why it is none yet, as a sentence. */
+/** The schema, or what is missing, as a sentence. */
 export function readSchema(text: string): { schema: object } | { fault: string } {
   if (text.trim() === "") return { fault: "There is no schema." };
   if (text.length > MOST_CHARACTERS)

@@ -38,7 +38,7 @@ export function StrengthFields() {
 
 interface DialProps {
   column: number;
-  /** `Left` or `Right` when two are compared, else empty. */
+  /** `Left` or `Right` if two are compared, else empty. */
   place: string;
   target: AdapterTarget;
 }

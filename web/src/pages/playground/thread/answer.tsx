@@ -1,4 +1,4 @@
-/** One answer: as it streams, and as it ended. */
+/** One answer, streaming or complete. */
 
 import { useState } from "preact/hooks";
 import type { LiveAnswer } from "../../../chat/live-answer";
@@ -108,7 +108,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
-    // The text itself already says that the daemon is gone.
+    // The text itself already reports that the daemon is unreachable.
     const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
     return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
   }

@@ -170,7 +170,7 @@ export function Corrected(props: Props & { corrected: KeptCorrection }) {
 
 const SHOWN = 4;
 
-/** Which trainers have the file in their data set; the others can be given it. */
+/** The trainers whose data set includes the file; it can be added to the others. */
 function Users({ onList }: { onList: (trainer: string) => void }) {
   const trainers = corrections.value?.trainers ?? [];
   if (trainers.length === 0)

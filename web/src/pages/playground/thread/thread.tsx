@@ -1,4 +1,4 @@
-/** The conversation: its shown branch, from the first question down. */
+/** The conversation: its visible branch, from the first question down. */
 
 import { branch } from "../../../chat/model/tree";
 import { busy } from "../../../chat/session";

@@ -1,4 +1,4 @@
-/** How the machine did while it trained: small charts under the loss, with its x axis and its cursor. */
+/** Machine metrics during training: small charts below the loss, with its x axis and cursor. */
 import type { Signal } from "@preact/signals";
 import { useId, useMemo } from "preact/hooks";
 import { type Curve, extent, lowerBound } from "../../../../chart/data/curve";
@@ -55,7 +55,7 @@ interface Props {
   run: Run;
   version: number;
   origin: number;
-  /** As the curve's track has it. */
+  /** In the curve's own terms. */
   shift: number;
   settings: Settings;
   scene: Scene;

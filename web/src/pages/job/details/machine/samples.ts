@@ -19,7 +19,7 @@ export type Field = (typeof FIELDS)[number];
 
 const utf8 = new TextDecoder();
 
-/** Takes a run's events of this kind as they come; each is read once. Another list than before is another history. */
+/** Reads a run's new events of this kind. A different list means a different history. */
 export class Samples {
   /** Milliseconds since 1970. */
   readonly times = new Numbers();
@@ -60,8 +60,8 @@ function parsed(bytes: Uint8Array): Record<string, unknown> {
 }
 
 /**
- * The x of each moment, which never decreases. Steps and epochs are between those of the logged rows around it, from 0 at
- * `startedAt` on (and steps `shift` later); after the last row they go on at its pace, by one row's distance at most.
+ * The x of each moment, which never decreases. Steps and epochs are interpolated between neighbouring rows, from 0 at
+ * `startedAt` (with steps `shift` later); after the last row they continue at its pace, by at most one row's distance.
  */
 export function placesOf(
   times: Float64Array,

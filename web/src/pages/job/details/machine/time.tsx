@@ -1,4 +1,4 @@
-/** Where a finished run's time went, as one bar with words. */
+/** Where a finished run's time went, as one labelled bar. */
 import type { RunMetrics } from "../../../../contract.gen";
 import { duration } from "../../../../lib/format";
 import { finite, isObject } from "../../../../lib/json";
