@@ -159,7 +159,7 @@ async def test_each_fact_can_be_changed(
         await page.get_by_role("radio", name="Not at all").check()
         await save(page)
         assert held["runRetentionMode"] == "disabled"
-        await expect(page.get_by_text("keys are not asked for")).to_be_visible()
+        await expect(page.get_by_text("keys are not checked")).to_be_visible()
 
 
 async def test_a_refused_change_stays_open_and_says_why(

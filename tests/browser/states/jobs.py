@@ -225,7 +225,7 @@ async def disk_clean(scene: Scene) -> None:
     )
     await scene.go("/#/jobs")
     await scene.page.get_by_role("button", name="Disk use").click()
-    await scene.page.get_by_role("button", name="Remove what no job needs (2.4 GB)").click()
+    await scene.page.get_by_role("button", name="Remove unused files (2.4 GB)").click()
     await expect(scene.page.get_by_role("button", name="Remove 2.4 GB")).to_be_visible()
 
 

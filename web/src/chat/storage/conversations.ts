@@ -14,7 +14,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   VersionError:
     "A newer Arkor Studio has stored this browser's conversations: new messages will be gone after a reload.",
 };
-const NO_STORAGE = "Studio can't store conversations in this browser: they are lost on reload.";
+const NO_STORAGE = "Studio can't store conversations in this browser: they will be gone after a reload.";
 const troubleOf = (error: unknown): string =>
   (error instanceof DOMException && TROUBLES[error.name]) || NO_STORAGE;
 

@@ -141,7 +141,7 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
       ) : (
         spare.length > 0 && (
           <Button small onClick={() => setAsks(true)}>
-            Remove what no job needs ({total})
+            Remove unused files ({total})
           </Button>
         )
       )}
