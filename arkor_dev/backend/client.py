@@ -36,7 +36,7 @@ PAUSE_SECONDS: Final = 600.0
 ARCHIVE_SECONDS: Final = 3600.0
 """How long copying and hashing gigabytes may take."""
 SERVE_SECONDS: Final = 600.0
-"""As long as OpenAI's clients wait: a caller may have to queue before its answer begins."""
+"""As long as OpenAI's clients wait: a caller may have to queue before its answer starts."""
 JOBS_LIMIT: Final = 256 * MIB
 NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
 NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
@@ -186,7 +186,7 @@ class Backend(ScopedCalls):
     ) -> AbstractAsyncContextManager[ClientResponse]:
         """Open the job's SSE stream after ``last_event_id``. Raises TimedOutError after 60 s of silence."""
         headers = {"Accept": EVENT_STREAM}
-        # An id that no header can carry: then the stream begins at the start, and the reader drops repeats.
+        # No header can carry this id: the stream then starts at the beginning, and the reader drops repeats.
         if last_event_id is not None and last_event_id.isprintable():
             headers["Last-Event-ID"] = last_event_id
         return self._stream(

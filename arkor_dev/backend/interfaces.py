@@ -29,7 +29,7 @@ def refused(credentials: Credentials) -> ArkorError:
     """Say that the backend does not accept this identity's token."""
     if credentials.mode == "anon":
         return UnauthorizedError(
-            "The backend no longer takes this anonymous identity. Run `arkor-dev login`, or move "
+            "The backend no longer accepts this anonymous identity. Run `arkor-dev login`, or move "
             "~/.arkor/credentials.json away and start Studio again for a new one.",
         )
     return UnauthorizedError("The backend no longer accepts your sign-in. Run `arkor-dev login`.")

@@ -1,8 +1,8 @@
-"""What a person types, checked and explained in our own words.
+"""Parses command lines, with help and error messages of our own.
 
-The standard library's parser converts the values. Its help and its faults are worded and wrapped anew in each
-version of Python, so neither is used: the help is laid out here, and every token is looked at before the
-parser sees it, which also lets a mistyped one get a suggestion.
+``argparse`` converts the values. Its help and errors change wording with each version of Python, so neither
+is used: the help is laid out here, and every token is checked before ``argparse`` sees it. The check can also
+suggest a correction for a typo.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 WIDTHS: Final = (50, 100)
-"""Fewest and most columns of the help; in between it is as wide as the terminal."""
+"""Narrowest and widest help, in columns; between them it follows the terminal's width."""
 INDENT: Final = 24
 """Column in which the explanations begin."""
 
 
 class CommandLine(argparse.ArgumentParser):
-    """The options and arguments of one command, or of the program itself with its commands.
+    """The options and arguments of one command, or of the program with its subcommands.
 
-    ``usage`` is what follows ``usage: <prog>``, a line each; ``notes`` are titled lists under the options, of
-    terms and their explanations. ``commands`` build the parser of each command: only of the one that is
-    called, as building all takes a fifth of the time of a start. Every fault is a ``BadRequestError``.
+    ``usage`` is what follows ``usage: <prog>``, one form a line; ``notes`` are titled lists of terms and
+    explanations below the options. ``commands`` build the parser of each command: only the called one's,
+    since building all takes a fifth of the start. Every error is a ``BadRequestError``.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CommandLine(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this help")
 
     def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
-        """As ``ArgumentParser.add_argument``."""
+        """Like ``ArgumentParser.add_argument``."""
         action = super().add_argument(*names, **how)
         self._declared.append(action)
         return action
@@ -61,8 +61,8 @@ class CommandLine(argparse.ArgumentParser):
         ``--help``, and raises for the first token that is no option, command or argument here.
         """
         parser, tokens, before = self, list(argv), list[str]()
-        # The arguments go behind the options: the standard parser takes an optional argument as missing as
-        # soon as an option stands before it.
+        # Move arguments behind the options: argparse takes an optional argument as missing once an option
+        # precedes it.
         options, arguments = list[str](), list[str]()
         values = argparse.Namespace(command=None)
         while tokens:
@@ -87,10 +87,10 @@ class CommandLine(argparse.ArgumentParser):
         return parser.parse_args([*options, *(["--", *arguments] if arguments else [])], values)
 
     def error(self, message: str) -> NoReturn:
-        """What is left to the standard parser: a value that its option's type refuses."""
+        """Report what only ``argparse`` detects: a value that its option's type rejects."""
         raise BadRequestError(one_line(message.removeprefix("argument ")))
 
-    # --- faults -------------------------------------------------------------------------------------------
+    # --- errors -----------------------------------------------------------------------------------------
 
     def places(self) -> int:
         """Return how many positional arguments there may be."""
@@ -134,13 +134,13 @@ class CommandLine(argparse.ArgumentParser):
         raise BadRequestError(f"unknown command {name}. {self._hint(name, self._commands)}")
 
     def unexpected(self, token: str) -> NoReturn:
-        """Raise for an argument too many."""
+        """Raise for one positional argument too many."""
         raise BadRequestError(f"unexpected argument {one_line(token, 200)}. {self._see()}")
 
     def _hint(self, name: str, known: Iterable[str]) -> str:
-        import difflib  # what only a fault needs
+        import difflib  # imported only for an error
 
-        words = {word.strip("-"): word for word in known}  # dashes, being alike, say nothing
+        words = {word.strip("-"): word for word in known}  # leave out dashes, which all options share
         near = difflib.get_close_matches(name.strip("-"), words, n=1)
         return f"Did you mean {words[near[0]]}?" if near else self._see()
 
@@ -150,12 +150,12 @@ class CommandLine(argparse.ArgumentParser):
     # --- help ---------------------------------------------------------------------------------------------
 
     def format_usage(self) -> str:
-        """How to call it, a line each."""
+        """Return the usage lines."""
         first, *more = [f"{self.prog} {line}" for line in self._usage_lines]
         return "\n".join([f"usage: {first}", *(f"       {line}" for line in more)]) + "\n"
 
     def format_help(self) -> str:
-        """The whole help, at most as wide as the terminal."""
+        """Return the whole help, at most as wide as the terminal."""
         fewest, most = WIDTHS
         width = max(fewest, min(most, shutil.get_terminal_size().columns))
         sections = [self.format_usage().rstrip("\n"), textwrap.fill(self.description or "", width)]

@@ -108,7 +108,7 @@ def _start_arguments(start: CommandLine) -> None:
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
-        help="start from the adapter of a job, or of one of its checkpoints",
+        help="start from a job's adapter, or from one of its checkpoints",
     )  # fmt: skip
     start.add_argument(
         "--revision", metavar="R", help="run nothing if arkor.toml has changed since Studio showed it"
@@ -174,7 +174,8 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
             "resume: continue a paused, failed or cancelled one. extend: give a completed one "
-            "more steps. cancel: stop one that is not over. figures: write losses, rates and machine metrics",
+            "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
+            "metrics",
     )  # fmt: skip
     add_job(jobs)
     add_launch(jobs)
@@ -400,11 +401,18 @@ def _doctor_arguments(doctor: CommandLine) -> None:
     add_launch(doctor)
     add_port(doctor, "the port to check")
     doctor.add_argument(
+        "--train", action="store_true", help="train a few steps on this machine as well: 1 to 3 minutes"
+    )
+    doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
 
 
 def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if arguments.train:
+        from .commands.train_check import run_train_check
+
+        return run_train_check(settings, as_json=arguments.json)
     from .commands.doctor import run_doctor
 
     return run_doctor(settings, as_json=arguments.json)
@@ -419,7 +427,7 @@ COMMANDS: Final = {
             "[FOLDER]", _init_arguments, _init,
         ),
         Command(
-            "import-config", "take over a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
+            "import-config", "import a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
             "Add a trainer to arkor.toml from another tool's configuration: YAML of Axolotl or "
             "LLaMA-Factory, arguments of TRL, transformers or Unsloth in JSON, YAML, a script or a notebook "
             "(never run), or a fine-tuning job or file of OpenAI. Says line by line what could not be "
@@ -485,8 +493,8 @@ COMMANDS: Final = {
             "status [ADDRESS]", _cluster_arguments, _cluster,
         ),
         Command(
-            "local", "show and tidy up what this machine keeps of a project's jobs",
-            "Show what this machine keeps of the project's jobs. status: disk usage by job. gc: delete what "
+            "local", "show and clean up what this machine stores of a project's jobs",
+            "Show what this machine stores of the project's jobs. status: disk usage by job. gc: delete what "
             "belongs to no job, and unused models. path: print the folder. export: write a job with all its "
             "files to one file. import: read such a file. rebuild: restore the list of jobs if its file is "
             "damaged.",
@@ -508,7 +516,7 @@ COMMANDS: Final = {
             "Show who is signed in where. Nothing is changed.", "", _whoami_arguments, _whoami,
         ),
         Command(
-            "doctor", "check what Studio needs, with a next step for each fault",
+            "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
         ),

@@ -1,4 +1,4 @@
-"""The ``arkor-dev`` command: arguments to Settings, then one of the few things it can do."""
+"""The ``arkor-dev`` command: parses arguments into Settings and dispatches to a subcommand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOT_ON_WINDOWS = (
     "`wsl --install`, open Ubuntu, and install and start it there."
 )
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
-"""Arguments that name one, of whichever command."""
+"""Arguments, of any command, that name a job."""
 EXIT_CODES = {
     "0": "done or stopped",
     "1": "failed: the job, or a check of doctor, data or verify; whoami: not signed in",
@@ -40,7 +40,7 @@ EXIT_CODES = {
 
 
 def _engine(text: str) -> str:
-    from arkor_dev.contract.bodies import ENGINES  # not on the way to the page's first byte
+    from arkor_dev.contract.bodies import ENGINES  # the page's first byte does not need it
 
     if text not in ENGINES:
         raise argparse.ArgumentTypeError(f"{text} is not a valid engine. Choose one of {', '.join(ENGINES)}.")
@@ -81,7 +81,7 @@ def parser() -> CommandLine:
     program.add_argument("--open", action="store_true", help="open the page in the browser")
     program.add_argument(
         "--allow-other-users", action="store_true",
-        help="serve other accounts of this machine too (the page holds the launch's token)",
+        help="serve other accounts of this machine, too (the page holds the launch's token)",
     )  # fmt: skip
     add_yes(program, "at Ctrl-C, stop running jobs of this machine without asking")
     return program
@@ -112,14 +112,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
-    """The settings with the backend that the command means."""
+    """Return the settings with the backend that the command uses."""
     from arkor_dev.cli.which_backend import remember, where
 
     if arguments.managed and settings.local:
         raise BadRequestError("--local and --managed exclude each other. Give one of them.")
     if not (arguments.managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
-        # To train is for the project that is meant, whichever job is named.
+        # Training belongs to the current project, whichever job is named.
         anywhere = arguments.command != "start" and arguments.project is None
         settings, why = where(settings, names, anywhere=anywhere)
         if why:
@@ -136,20 +136,20 @@ def _run(arguments: argparse.Namespace) -> int:
             from arkor_dev.identity.local_backend import require_extra
 
             require_extra()
-        gc.disable()  # modules are no garbage: looking for some among them is a twentieth of the start
+        gc.disable()  # Imported modules are never garbage: scanning them costs a twentieth of the start.
         from arkor_dev.cli.commands.studio import run_studio
 
         return run_studio(settings, yes=arguments.yes)
     done = COMMANDS[arguments.command].run(settings, arguments)
     if isinstance(done, int):
         return done
-    import asyncio  # a sixth of the time that --help would take
+    import asyncio  # importing it would take a sixth of --help's time
 
     return asyncio.run(done)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Expected faults are one line and exit code 2; anything else is a traceback."""
+    """Run the command. Expected errors print one line and exit with 2; any other raises a traceback."""
     if sys.platform == "win32":  # before anything is imported that Windows does not have
         print(f"arkor-dev: {NOT_ON_WINDOWS}", file=sys.stderr)  # noqa: T201
         return 2
@@ -166,13 +166,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would be a traceback of Python's own end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second failing flush would print a traceback at exit
         print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
         return 130
 
 
 def _as_options(argv: Sequence[str]) -> list[str]:
-    """The words ``help``, ``help COMMAND`` and ``version`` as the options that they stand for."""
+    """Translate ``help``, ``help COMMAND`` and ``version`` to the equivalent options."""
     match argv:
         case ["help", *command]:
             return [*command, "--help"]
@@ -184,9 +184,9 @@ def _as_options(argv: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[None]:
-    """Write what was printed before the end, where a reader that has gone (`| head`) is no traceback.
+    """Flush standard output before the end, so that a closed reader (`| head`) causes no traceback.
 
-    Raises BrokenPipeError for that, and InternalError for a full disk.
+    Raises BrokenPipeError for a closed reader and InternalError for a full disk.
     """
     try:
         yield
@@ -196,7 +196,7 @@ def _standard_output() -> Iterator[None]:
                 sys.stdout.flush()
         except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())  # Python flushes its buffer at exit
+            os.dup2(nowhere, sys.stdout.fileno())  # Python flushes its buffer again at exit
             os.close(nowhere)
             if isinstance(error, BrokenPipeError):
                 raise

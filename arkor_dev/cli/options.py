@@ -39,7 +39,9 @@ def whole(words: str, most: int, digits: int) -> Callable[[str], int]:
 
 
 def fraction(most: float, fault: str) -> Callable[[str], float]:
-    """Return the type of an option that takes a number above 0, up to ``most``; ``fault`` says so."""
+    """Return the type of an option that takes a number above 0, up to ``most``; ``fault`` is the error
+    message.
+    """
 
     def check(text: str) -> float:
         try:
@@ -62,7 +64,7 @@ def checkpoint(text: str) -> int | str:
 
 
 def _address(text: str) -> str:
-    from arkor_dev.contract.placement import ADDRESS, HERE  # not on the way to --help
+    from arkor_dev.contract.placement import ADDRESS, HERE  # keeps the import out of --help
 
     text = text.strip()
     if text != HERE and not ADDRESS.fits(text):
@@ -81,7 +83,7 @@ def add_project(parser: CommandLine) -> None:
 
 
 def add_launch(parser: CommandLine) -> None:
-    """The project, and the backend that is meant."""
+    """Options that select the project and the backend."""
     add_project(parser)
     parser.add_argument(
         "--local", action="store_true",

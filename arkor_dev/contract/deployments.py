@@ -1,4 +1,4 @@
-"""Deployments: bodies of requests, errors, and what callers asked (docs/contract.md#deployments)."""
+"""Deployments: request bodies, errors, and the log of served requests (docs/contract.md#deployments)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 
 
 ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
-"""What a caller has for a key, on its way from Studio to the backend."""
+"""Carries the caller's API key from Studio to the backend."""
 WRONG_KEY: Final = "invalid_api_key"
-"""The ``code`` of a refusal for a missing or wrong key. Its status is 403: 401 is for Studio's own token."""
+"""The error ``code`` for a missing or wrong key. The status is 403, since 401 refers to Studio's own
+token.
+"""
 UNAVAILABLE_TARGET: Final = "target_unavailable"
-"""The ``code`` of a refusal, 409, to serve what cannot answer: an adapter that is not there (yet), say."""
+"""The error ``code``, with status 409, for a target that cannot answer, such as a missing adapter."""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")
 _KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
-"""What a target is, and the field that says which one."""
+"""The kinds of target, each with the field that identifies it."""
 _LABEL_LIMIT: Final = 80
 
 
 def _served(target: dict[str, Any]) -> str | None:
     field = _KINDS[target["kind"]]
-    return None if target.get(field) else f"{field} is missing: it says what is served"
+    return None if target.get(field) else f"{field} is missing: it names what to serve"
 
 
 def _retention(body: dict[str, Any]) -> str | None:
@@ -35,13 +37,13 @@ def _retention(body: dict[str, Any]) -> str | None:
     if by_days and days is None:
         return "runRetentionDays is missing: retention by days needs a number of days, 1 or more"
     if not by_days and days is not None:
-        return 'runRetentionDays goes with the retention mode "days" only'
+        return 'runRetentionDays applies only to the retention mode "days"'
     return None
 
 
 def _change(body: dict[str, Any]) -> str | None:
     if not body:
-        return "There is nothing to change: give target, authMode, enabled, engine or the retention"
+        return "Nothing to change: set target, authMode, enabled, engine or the retention"
     if "slug" in body:
         return "slug cannot be changed: delete the endpoint and create another"
     return _retention(body)
@@ -98,7 +100,7 @@ KEY: Final = Schema(
         ),
     )
 )
-"""``{label}``, which counts without the spaces around it."""
+"""``{label}``, whose length counts after stripping."""
 
 
 UNAUTHORIZED: Final = 401
@@ -107,7 +109,7 @@ FAILED: Final = 500
 
 
 def error_body(status: int, text: str, code: object = None, param: object = None) -> dict[str, object]:
-    """``{"error": {message, type, param, code}}`` of an answer with this status."""
+    """Build ``{"error": {message, type, param, code}}`` for a response with this status."""
     kind = "invalid_request_error"
     if status >= FAILED:
         kind = "server_error"
@@ -119,11 +121,11 @@ def error_body(status: int, text: str, code: object = None, param: object = None
 
 
 class EndpointRequest(TypedDict):
-    """One request of a caller. Times are seconds from its arrival, ``at`` is ISO 8601 in UTC.
+    """One request to a deployment. Times are seconds since its arrival; ``at`` is ISO 8601 in UTC.
 
-    ``status`` is HTTP's, 499 where the caller left before the end. ``key`` is the prefix of the key.
-    ``error`` is for the owner alone: it may say more than the caller was told. ``messages`` and ``answers``
-    are there where ``kept``, in the answer about this one request.
+    ``status`` is the HTTP status, 499 if the caller disconnected first. ``key`` is the key's prefix.
+    ``error`` is for the owner only and may contain more than the caller saw. ``messages`` and ``answers`` are
+    included if ``kept``, in the response about this single request.
     """
 
     id: str
@@ -143,10 +145,10 @@ class EndpointRequest(TypedDict):
 
 
 class EndpointTotals(TypedDict):
-    """What the newest requests of a deployment (1,000 at most) came to; null where none was answered.
+    """Totals over a deployment's newest requests (at most 1,000); null if none was answered.
 
-    ``errors`` had a status of 400 or more. Seconds are those of answered ones, tokens a second the mean of
-    their tokens over the time that they took.
+    ``errors`` counts statuses from 400 on. Times cover answered requests; tokens per second are their tokens
+    divided by their total time.
     """
 
     requests: int
@@ -156,11 +158,11 @@ class EndpointTotals(TypedDict):
     tokensPerSecond: float | None
     medianSeconds: float | None
     slowSeconds: float | None
-    """95 % of them took no longer."""
+    """The 95th percentile."""
 
 
 class EndpointRequests(TypedDict):
-    """``GET /v1/endpoints/:id/requests``: the newest first, 50 at most; ``more`` where there are others."""
+    """``GET /v1/endpoints/:id/requests``: the newest, at most 50; ``more`` if there are older ones."""
 
     requests: list[EndpointRequest]
     totals: EndpointTotals

@@ -1,4 +1,4 @@
-"""Where a job runs: how a cluster is named, and what a backend says of one (docs/contract.md#placement)."""
+"""Where a job runs: names and descriptions of clusters (docs/contract.md#placement)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NAMED: Final = re.compile(r"(?:ray://)?([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:]{2,4
 CLUSTER: Final = "cluster"
 INSECURE: Final = "insecureCluster"
 STORAGE: Final = "storage"
-"""The fields of a job's config."""
+"""The job config's fields for placement."""
 
 
 def is_address(value: object) -> bool:
-    """Whether ``value`` names a cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``."""
+    """Return whether ``value`` names a cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``."""
     if not isinstance(value, str):
         return False
     found = NAMED.fullmatch(value)
@@ -38,18 +38,18 @@ ON: Final = Rule(
     noun=f'"{HERE}", or {ADDRESS.noun}',
     test=lambda value: value == HERE or ADDRESS.fits(value),
 )
-"""Where something is to run: a cluster, or this machine."""
+"""A target: a cluster, or this machine."""
 
 
 def host_of(address: str) -> str | None:
-    """The host of an address; None for ``auto``."""
+    """Return the host of an address; None for ``auto``."""
     found = NAMED.fullmatch(address)
     return found[1].strip("[]") if found else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine answers at ``host``."""
-    from ipaddress import ip_address  # on the way to --help it is not needed
+    """Return whether only this machine can answer at ``host``."""
+    from ipaddress import ip_address  # not needed for --help
 
     if host == "localhost":
         return True
@@ -64,22 +64,22 @@ PROTOCOLS: Final = (
     *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss"),
     *("webhdfs", "smb", "sftp", "ftp"),
 )
-"""What an address may begin with: a server that means the same on every machine, and takes files.
+"""Accepted URL schemes: servers that are the same from every machine and accept files.
 
-fsspec has others, and any package may add some: folders and memory of whichever machine reads the address
-(``file``, ``memory``), what other programs or files say (``dask``, ``reference``), chains of several
-(``simplecache::``), and what is read alone (``http``). A list of what is refused would never be whole.
+fsspec has more, and packages may add others: folders and memory of the local machine (``file``, ``memory``),
+contents of other programs or files (``dask``, ``reference``), chains (``simplecache::``) and read-only ones
+(``http``). A list of refused schemes could never be complete.
 """
 STORE: Final = re.compile(
     rf"(?:{'|'.join(PROTOCOLS)})://"
-    r"(?:[\w.-]{1,255}@)?"  # a container, or a name; a password would follow a colon
+    r"(?:[\w.-]{1,255}@)?"  # a container, or a user name; a password would follow a colon
     r"[\w.-]{1,255}(?::[0-9]{1,5})?"
-    r"((?:/[\w.+=~-]+)*)/?"  # nothing that is a pattern, a query or an escape to some protocol
+    r"((?:/[\w.+=~-]+)*)/?"  # no patterns, queries, or escapes to another protocol
 )
 
 
 def is_store(value: object) -> bool:
-    """Whether ``value`` is a store's address, which holds no secret and no way up in it."""
+    """Return whether ``value`` is a storage URL without a secret and without ``..``."""
     if not isinstance(value, str) or len(value) > LIMIT or not value.isprintable():
         return False
     found = STORE.fullmatch(value)
@@ -87,7 +87,7 @@ def is_store(value: object) -> bool:
 
 
 def is_folder(value: object) -> bool:
-    """Whether ``value`` may name a folder of other machines: an absolute path with no way up in it."""
+    """Return whether ``value`` may be a folder on other machines: an absolute path without ``..``."""
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
         return False
     return len(value) <= LIMIT and value.strip("/") != "" and ".." not in value.split("/")
@@ -102,13 +102,13 @@ SHARED_STORAGE: Final = Rule(
 
 
 WORKERS: Final = whole(1, 64)
-"""Whoever reads a number of them checks it by this."""
+"""The rule for a number of workers."""
 
 
 class NamedCluster(TypedDict):
-    """The cluster of a launch's jobs (``GET /api/cluster``), not looked at; null where there is none.
+    """The cluster of a launch's jobs (``GET /api/cluster``), not contacted; null without one.
 
-    ``insecure``: one on another machine may be used though it asks for no token.
+    ``insecure``: the user accepts a remote cluster without a token.
     """
 
     address: str | None
@@ -118,8 +118,8 @@ class NamedCluster(TypedDict):
 class ClusterNode(TypedDict):
     """One machine of a cluster. ``memory`` is in bytes.
 
-    ``versions`` are of the packages that training needs, ``missing`` those that are not there. ``problem``
-    says why the machine did not answer; the others are not there then.
+    ``versions`` lists packages needed for training, ``missing`` those not installed. If the machine did not
+    answer, ``problem`` says why and replaces the others.
     """
 
     name: str
@@ -133,7 +133,7 @@ class ClusterNode(TypedDict):
 
 
 class ClusterFree(TypedDict):
-    """What no job has taken, of all machines together. ``memory`` is in bytes."""
+    """Free resources over all machines. ``memory`` is in bytes."""
 
     cpus: float
     gpus: float
@@ -141,9 +141,9 @@ class ClusterFree(TypedDict):
 
 
 class Cluster(TypedDict):
-    """A cluster as it is now. ``token`` says whether it asks for one, where that was looked at.
+    """The current state of a cluster. ``token`` says whether it requires one, if known.
 
-    Where it cannot be used there is a ``problem``, and nothing else but its ``address``.
+    If it is unusable, only ``address`` and ``problem`` are present.
     """
 
     address: str

@@ -72,6 +72,6 @@ def surplus() -> tuple[str, str] | None:
         return None
     what = (
         f"PyTorch is the build for NVIDIA GPUs ({cuda_bytes() / 1e9:.1f} GB), and no NVIDIA GPU was found. "
-        "Training works, on the processor."
+        "Training works, on the CPU."
     )
     return what, f"To save most of that, make a new environment and run there: {by_uv('python', origin())}"

@@ -1,4 +1,4 @@
-"""Detecting a file's format by its content; its name decides only if the content does not."""
+"""Detects a file's format by its content; its name decides only if the content does not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PIECE: Final = 2**14
 RESTART_EVERY: Final = 2**20
 """Unpacked bytes between two stored restart points of a gzip file; more in a long file."""
 RESTARTS: Final = 256
-"""Restart points of one file at most: each takes some 40 KiB."""
+"""Most restart points of one file: each takes some 40 KiB."""
 _WRAPPED: Final = re.compile(rb'\{\s*"(?:data|rows|train|examples|items|instances)"\s*:\s*\[')
 """The beginning of a file that is one object with the list of rows in it."""
 _WORD: Final = re.compile(r"[\w .-]+")
@@ -129,9 +129,9 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Unpack up to ``offset``; offsets from the end are not supported."""
+        """Unpack up to ``offset``; offsets relative to the end are not supported."""
         if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of what is packed is not known")
+            raise io.UnsupportedOperation("the size of the unpacked file is unknown")
         offset += self._at if whence == io.SEEK_CUR else 0
         start = self._restarts.before(offset)
         if offset < self._at or start.at > self._at:
@@ -167,7 +167,7 @@ class _Unpacked(io.RawIOBase):
                 return b""
         except zlib.error:
             pass
-        raise DataError("cannot be unpacked further: the file is damaged or cut off")
+        raise DataError("cannot be unpacked further: the file is damaged or truncated")
 
     def _begins_again(self) -> bool:
         """Return whether another gzip file follows in this one; zeros may be between them."""
@@ -207,7 +207,7 @@ def _container(
 
 
 def _is_spread(text: bytes) -> bool:
-    """Return whether the first object spans several lines, so that the second begins with a key."""
+    """Return whether the first object spans several lines, so that the second line starts with a key."""
     first, _, rest = text.partition(b"\n")
     return not first.rstrip().endswith(b"}") and rest.lstrip().startswith(b'"')
 

@@ -25,7 +25,7 @@ def row_hash(raw: Any) -> int:
     """Return a 64-bit hash of a record's raw content, ignoring white space; 0 for an unreadable one."""
     if isinstance(raw, RowError):
         return 0
-    if isinstance(raw, tuple):  # of a JSON list: its bytes, and the line where they begin
+    if isinstance(raw, tuple):  # for a JSON list: its bytes, and the line where they begin
         raw = raw[0]
     if isinstance(raw, list):  # of a table: its cells
         raw = "\0".join(raw).encode(errors="surrogatepass")

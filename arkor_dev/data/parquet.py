@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_AT_ONCE: Final = 256
-"""Rows of one answer at most; the first answer has one, in case only one is needed."""
+"""Most rows per answer; the first answer has one row, in case only one is needed."""
 SECONDS: Final = 60.0
 """How long an answer may take, unless a person waits for it."""
 PASSED: Final = (
@@ -88,7 +88,7 @@ class Parquet:
         except (EOFError, BrokenPipeError):
             self._end()
             raise DataError(
-                f"the process that reads it has ended at row {first + len(found) + 1}: the file is damaged, "
+                f"the process that reads it failed at row {first + len(found) + 1}: the file is damaged, "
                 "or its rows take too much memory"
             ) from None
         except TimeoutError:
@@ -128,7 +128,8 @@ class Parquet:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(self._file.fileno(),),
-            # The library's other allocators reserve memory without using it, which would count.
+            # The library's other allocators reserve memory without using it, which would count against the
+            # limit.
             env={**inherited, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"},
         )
 

@@ -71,7 +71,7 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A row that was found but not parsed; `DataSet.item` does that."""
+    """A located, unparsed row; `DataSet.item` parses it."""
 
     place: Place
     record: Record
@@ -129,7 +129,7 @@ class DataSet:
                     yield Found(place, record, container, excluded)
 
     def item(self, found: Found) -> Item:
-        """Return the row that ``scan`` has found."""
+        """Return the row that ``scan`` has located."""
         place, record, container, _ = found
         file = self.files[place.file]
         where = file.name if container is None else f"{file.name}, {file.unit or container.unit} {place.line}"
@@ -199,4 +199,4 @@ def no_rows(name: str, excluded: int = 0) -> RowError:
     """Return the message for a data set without rows, of which some may be ``excluded``."""
     if excluded:
         return RowError(f"Every row of {name} is excluded: remove entries from exclude in arkor.toml")
-    return RowError(f"{name} is empty: write one JSON object a line, with the keys {wanted_keys(FORMS)}")
+    return RowError(f"{name} is empty: write one JSON object per line, with the keys {wanted_keys(FORMS)}")

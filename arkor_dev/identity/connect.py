@@ -116,7 +116,7 @@ class _Followed:
     def __init__(self, settings: Settings, found: Handoff) -> None:
         self._settings = settings
         self._owner = found.pid
-        self._visible = _lives(found.pid)  # not so in another container that shares the data folder
+        self._visible = _lives(found.pid)  # unlike in another container that shares the data folder
         self._gone_since: float | None = None
 
     async def credentials(self) -> Credentials:
@@ -171,7 +171,7 @@ def _handoff(settings: Settings) -> Handoff:
         scope = Scope(org, said["projectSlug"], said.get("projectId"))
         credentials = Credentials("anon", said["token"], org, said["baseUrl"])
         if socket_of(URL(credentials.base_url)) is None:
-            raise ValueError  # whatever listens on a port now is not ours
+            raise ValueError  # another process may listen on this port now
         return Handoff(credentials, scope, int(said["pid"]), said.get("idle") is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UnavailableError(f"{ENDED} Start `arkor-dev --local` again.") from None

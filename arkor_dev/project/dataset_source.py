@@ -20,6 +20,7 @@ from arkor_dev.data.containers import SlowError, TooLargeError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, FORMS, suggested_columns
+from arkor_dev.data.preferences import PAIRS, forms_of
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude")
 """The allowed keys of a ``dataset`` table."""
 KINDS = ("path", "huggingface", "url")
-"""Of these it must have exactly one."""
+"""A table must have exactly one of these."""
 PARTS = 100
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
@@ -89,7 +90,7 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         beside = next((key for key in ("split", "subset") if key in text), None)
         if beside:
             kind = "url" if "url" in text else "path"
-            raise SourceError(f"{beside} goes with huggingface, not with {kind}", beside)
+            raise SourceError(f"{beside} applies to huggingface, not to {kind}", beside)
         if "path" in text:
             source = _file_source(project, text["path"])
         elif text["url"].startswith(("https://", "http://")):
@@ -97,8 +98,8 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         else:
             raise SourceError("must begin with https://", "url")
     if "form" in text:
-        if text["form"] not in FORMS:
-            raise SourceError(f"must be one of {', '.join(FORMS)}", "form")
+        if text["form"] not in {**FORMS, **PAIRS}:
+            raise SourceError(f"must be one of {', '.join((*FORMS, *PAIRS))}", "form")
         source["form"] = text["form"]
     if "group" in text:
         source["group"] = text["group"]
@@ -125,11 +126,11 @@ def _columns(written: object) -> dict[str, str]:
     for key, value in written.items():
         if key not in COLUMNS:
             raise SourceError(
-                f"maps {key!r}, which no row has. On the left stand {', '.join(COLUMNS)}; on the right, "
+                f"maps {key!r}, which no row has. On the left are {', '.join(COLUMNS)}; on the right, "
                 "your columns",
                 "columns",
             )
-        # Of a table whose first line is a row already.
+        # The first line of this table is a row already.
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not is_number and not text_line(200).fits(value):
             raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
@@ -161,11 +162,12 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         if "problem" in trainer or time.monotonic() > until:
             continue
         config = trainer["config"]
-        look = look_at(project, config["datasetSource"])
+        method = config.get("method")
+        look = look_at(project, config["datasetSource"], method)
         if look.rows is not None:
             trainer["rows"] = look.rows
         held_out = config.get("evalDatasetSource")
-        other = look_at(project, held_out) if held_out else DataLook()
+        other = look_at(project, held_out, method) if held_out else DataLook()
         problem, flaw = look.problem or other.problem, look.flaw or other.flaw
         if look.unreadable:
             trainer["unreadable"] = look.unreadable
@@ -179,8 +181,8 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             trainer["flaw"] = flaw
 
 
-def look_at(project: Path, source: DatasetSource) -> DataLook:
-    """Count the rows of a source's files, and read them to find invalid ones.
+def look_at(project: Path, source: DatasetSource, method: object = None) -> DataLook:
+    """Count the rows of a source's files, and read them as a training method does to find invalid ones.
 
     Limited: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s, so
     finding no error does not mean that there is none. Unchanged files are not read again. Rows of a source
@@ -202,7 +204,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
         return DataLook(problem=f"{fault.filename} cannot be read: {fault.strerror}")
     if not files:
         return DataLook()
-    look = _looked_at(tuple(_Key.of(file) for file in files), seen)
+    look = _looked_at(tuple(_Key.of(file, method) for file in files), seen)
     if look.unmapped is not None:
         name = look.unmapped["file"]
         part = next(number for number, file in numbered if file.name == name)
@@ -218,7 +220,7 @@ def _state(path: Path) -> tuple[int, ...]:
 
 
 class _Key(NamedTuple):
-    """What reading a file depends on beside its content, hashable."""
+    """What reading a file depends on besides its content, as a hashable value."""
 
     path: Path
     name: str
@@ -227,15 +229,17 @@ class _Key(NamedTuple):
     group: str | None
     exclude: frozenset[str]
     source: int
+    method: object
 
     @classmethod
-    def of(cls, file: DataFile) -> _Key:
+    def of(cls, file: DataFile, method: object) -> _Key:
         columns = tuple(file.columns.items())
-        return cls(file.path, file.name, file.form, columns, file.group, file.exclude, file.source)
+        return cls(file.path, file.name, file.form, columns, file.group, file.exclude, file.source, method)
 
     def file(self) -> DataFile:
         how = (self.form, dict(self.columns), self.group)
-        return DataFile(self.path, self.name, *how, exclude=self.exclude, source=self.source)
+        forms = forms_of(self.method)
+        return DataFile(self.path, self.name, *how, forms=forms, exclude=self.exclude, source=self.source)
 
 
 @lru_cache(maxsize=64)
@@ -285,10 +289,10 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
 
 
 def _first_rows(files: Sequence[DataFile]) -> DataLook:
-    """Return why no row of a Parquet file can be trained on, as far as its first rows tell.
+    """Return why no row of a Parquet file can be trained on, judging by its first rows.
 
-    All rows of such a file have the same columns, and reading it takes a process of its own. Without its
-    library nothing is known here: a job may run where the library is.
+    All rows of such a file have the same columns, and reading it takes a separate process. Without the
+    library nothing is known here: a job may run where the library is installed.
     """
     if find_spec("pyarrow") is None:
         return DataLook()

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import SettingsWritten, Trainer
 
 CHANGED = (
-    f"{FILE} has been changed on the disk since this page showed it, so nothing was written. "
-    "Look at what it says now, then write again."
+    f"{FILE} has changed on disk since this page showed it, so nothing was written. Check its "
+    "current content, then write again."
 )
-LINKED = f"{FILE} is a symlink, which Studio does not write through. Edit the file that it leads to."
+LINKED = f"{FILE} is a symlink, which Studio does not follow when writing. Edit its target."
 NOT_EDITABLE = (
     f"{FILE} is written in a way that Studio cannot edit without changing more than these settings. "
     "Nothing was written: make the change by hand."

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DataCheck
 
 WHOLE: Final = 32 * 2**20
-"""Bytes of one answer of a model at most."""
+"""Most bytes of one model answer."""
 
 
 class RunFailedError(ArkorError):
@@ -217,10 +217,10 @@ class AsyncRun:
                     return
 
     async def wait(self) -> Self:
-        """Wait until the run has ended, or is paused by somebody. Raises RunFailedError with the reason."""
+        """Wait until the run has ended or was paused by a person. Raises RunFailedError with the reason."""
         async for _ in self:
             pass
-        # The stream may end a moment before the record says so.
+        # The stream may end a moment before the record is updated.
         for pause in (0.0, 0.2, 0.8, 2.0):
             await asyncio.sleep(pause)
             job = await self.details()
@@ -252,7 +252,7 @@ class AsyncRun:
         return found if isinstance(found, dict) else None
 
     async def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
-        """Compare the adapter with its base anew, on the held-out rows or those of ``data``."""
+        """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
         job = await self.details()
         return await evaluated(self._studio.backend, job, step=step, data=data)
 
@@ -286,7 +286,7 @@ class AsyncRun:
 
 
 class AsyncAdapter:
-    """What a run has learned: its final adapter, or that of a checkpoint."""
+    """A run's result: its final adapter, or that of a checkpoint."""
 
     def __init__(self, studio: AsyncStudio, run: AsyncRun, step: int | None = None) -> None:
         self._studio = studio

@@ -1,4 +1,4 @@
-"""A run as a picture for a notebook, as SVG, so that it is still there when the notebook is saved."""
+"""Draws a run for a notebook as SVG, so that the picture is saved with the notebook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARGIN: Final = 12
 BOTTOM: Final = 24
 CURVES: Final = (("loss", "Loss", "#3b6fd4"), ("eval_loss", "Held-out loss", "#c8792b"))
 POINTS: Final = 400
-"""Points of a curve at most: more than its pixels can show."""
+"""Most points of a curve: more than its pixels can show."""
 
 
 def html_of(name: str, status: str, sentence: str | None, metrics: Metrics) -> str:

@@ -25,10 +25,10 @@ FIELDS: Final = {wire: name for name, wire in NAMES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One row of figures: ``loss`` of a training step, or ``eval_loss`` of the held-out rows.
+    """One row of metrics: ``loss`` of a training step, or ``eval_loss`` of the held-out rows.
 
-    Losses are means of the cross entropy per token in nats. ``values`` has everything that the event says,
-    figures of the training method included, by its field.
+    Losses are mean cross entropies per token in nats. ``values`` has all of the event's values by field,
+    including the training method's own.
     """
 
     step: int

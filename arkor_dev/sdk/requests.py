@@ -86,7 +86,7 @@ def config_of(
             config[field] = source_of(project, given)
     if "datasetSource" not in config:
         raise BadRequestError(
-            "There is nothing to train on. Give dataset=, or the name of a trainer of arkor.toml."
+            "Nothing can be trained on. Give dataset=, or the name of a trainer of arkor.toml."
         )
     if "model" not in config and model is None:
         raise BadRequestError(

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class _Loop:
-    """An event loop in a thread of its own: a notebook's main thread has one already."""
+    """An event loop in its own thread: a notebook's main thread already has one."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -226,13 +226,13 @@ class Run:
         return Adapter(self._loop, self.inner.checkpoint(step))
 
     def wait(self) -> Self:
-        """Wait until the run has ended, or is paused by somebody. Raises RunFailedError with the reason."""
+        """Wait until the run has ended or was paused by a person. Raises RunFailedError with the reason."""
         with self._paused_by_an_interrupt():
             self._loop.run(self.inner.wait())
         return self
 
     def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
-        """Compare the adapter with its base anew, on the held-out rows or those of ``data``."""
+        """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
         return self._loop.run(self.inner.evaluate(step=step, data=data))
 
     def pause(self) -> Self:
@@ -267,7 +267,7 @@ class Run:
 
 
 class Adapter:
-    """What a run has learned: its final adapter, or that of a checkpoint."""
+    """A run's result: its final adapter, or that of a checkpoint."""
 
     def __init__(self, loop: _Loop, inner: AsyncAdapter) -> None:
         self._loop = loop

@@ -1,4 +1,4 @@
-"""The application: wires the services together and does nothing else."""
+"""The application: wires the services together."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from arkor_dev.identity.local_backend import Notice
 
 NOTICES_AFTER: Final = 2.0
-"""Seconds after the start from which jobs are watched for ``[notify]``."""
+"""Seconds after the start until jobs are watched for ``[notify]``."""
 
 
 def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> web.Application:
-    """One launch of Studio; ``on_notice`` receives what the backend has to tell the person."""
+    """Create the application of one launch; ``on_notice`` receives the backend's notices."""
     guards: list[Middleware] = [error_envelope, host_guard]
     if not settings.allow_other_users:
         guards.append(same_user_guard)
@@ -47,7 +47,7 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
     app.add_routes(ENDPOINTS)
-    # Paths of the API and of endpoints are left out: a wrong method there is a 405 and an unknown one a 404.
+    # Excludes paths of the API and of endpoints: a wrong method there is a 405, an unknown path a 404.
     app.router.add_get("/{path:(?!(?:api|e)(?:/|$)).*}", bundle_handler(settings.studio_token))
 
     async def services(app: web.Application) -> AsyncIterator[None]:
@@ -71,12 +71,12 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
         await app[keys.EVENTS].close()
 
     app.cleanup_ctx.append(services)
-    app.on_shutdown.append(end_streams)  # before the open requests are waited for
+    app.on_shutdown.append(end_streams)  # runs before aiohttp waits for open requests
     return app
 
 
 async def _tell(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
-    """Tell of jobs as the project's ``[notify]`` asks. Nobody waits for that, so the page goes first."""
+    """Send the notifications that ``[notify]`` asks for. Starts late, so that the page comes first."""
     await asyncio.sleep(NOTICES_AFTER)
     from arkor_dev.notices.watch import watching
 

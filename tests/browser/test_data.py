@@ -197,11 +197,11 @@ async def test_findings_lead_to_their_rows(
     many = list(range(30, 70))
     fake_backend.datasets.findings = [
         {**finding("cut", "warning", "40 rows are longer than 512 tokens", many), "rows": []},
-        finding("answer-cut-away", "error", "1 row is cut before its answer begins", [77]),
+        finding("answer-cut-away", "error", "1 row is truncated before its answer", [77]),
     ]
     fake_backend.datasets.findings[0]["rows"] = finding("cut", "warning", "", many)["rows"]
     async with open_page(studio.url, "/#/data") as page:
-        await page.get_by_text("1 row is cut before its answer begins").click()
+        await page.get_by_text("1 row is truncated before its answer").click()
         await page.get_by_role("link", name="Row 77").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()

@@ -234,11 +234,11 @@ async def test_what_no_job_needs_is_removed_after_a_question(
         await page.get_by_role("button", name="Disk use").click()
         dialog = page.get_by_role("dialog")
         await dialog.get_by_role("button", name="Remove what no job needs (1.1 GB)").click()
-        asked = dialog.get_by_role("region", name="What no job needs")
+        asked = dialog.get_by_role("region", name="Unused by any job")
         await expect(asked.get_by_role("listitem")).to_have_text(
             [
                 "Files of no job (48.0 MB)",
-                "The model spare, which no job uses. It can be fetched again. (1.0 GB)",
+                "The model spare, which no job uses. It can be downloaded again. (1.0 GB)",
                 "Records and events of jobs that were deleted (2.0 MB)",
             ]
         )

@@ -99,7 +99,7 @@ def test_any_part_may_change(body: dict[str, Any]) -> None:
 
 
 SAID: list[tuple[Schema, dict[str, Any], str]] = [
-    (UPDATE, {}, "There is nothing to change: give target, authMode, enabled, engine or the retention"),
+    (UPDATE, {}, "Nothing to change: set target, authMode, enabled, engine or the retention"),
     (UPDATE, {"slug": "a1"}, "slug cannot be changed: delete the endpoint and create another"),
     (
         UPDATE,
@@ -112,8 +112,8 @@ SAID: list[tuple[Schema, dict[str, Any], str]] = [
         {"target": adapter(kind="checkpoint", jobId="j")},
         "target.adapter.step is missing: a checkpoint is that",
     ),
-    (UPDATE, {"target": {"kind": "base_model"}}, "target.baseModel is missing: it says what is served"),
-    (UPDATE, {"runRetentionDays": 7}, 'runRetentionDays goes with the retention mode "days" only'),
+    (UPDATE, {"target": {"kind": "base_model"}}, "target.baseModel is missing: it names what to serve"),
+    (UPDATE, {"runRetentionDays": 7}, 'runRetentionDays applies only to the retention mode "days"'),
     (KEY, {"label": ""}, 'label must be text of 1 to 80 characters, not ""'),
     (
         CREATE,

@@ -20,6 +20,7 @@ from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from tests.local.chaos import FEW, OVER, TRAINERS, Outcome, Story, blows, toml
 from tests.local.chaos_studio import SLOW, Studio
 from tests.local.conftest import make_project
+from tests.local.forking_backend import of_a_studio
 from tests.local.harness import Backend, until
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.beside, pytest.mark.timeout(1800)]
 
-KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "5"))
+KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("ARKOR_CHAOS_SEED", "20"))
 WHOLE = KILLS >= 30
 NAMES = tuple(TRAINERS) if WHOLE else FEW  # each start of a process takes seconds
@@ -36,9 +37,12 @@ STEPS = 60 if WHOLE else 40
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[dict[str, Outcome]]:
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[str, str]
+) -> Iterator[dict[str, Outcome]]:
     """What comes of each job without any trouble."""
-    studio = Studio(tmp_path_factory.mktemp("undisturbed"), tiny, toml(NAMES, STEPS))
+    root = tmp_path_factory.mktemp("undisturbed")
+    studio = Studio(root, tiny, toml(NAMES, STEPS), **of_a_studio(template))
     try:
         story = Story(studio, NAMES, STEPS, random.Random(0))
         story.run()

@@ -176,7 +176,7 @@ class FakeDatasets:
         view_id = self._known(request)
         asked = request.match_info["row"]
         if not asked.isdigit() or not 1 <= int(asked) <= len(self.rows):
-            raise RefusedError(404, "There is no such row.")
+            raise RefusedError(404, "This row does not exist.")
         number = int(asked)
         short, row = self._short(number, view_id), self.rows[number - 1]
         tokens = [] if isinstance(row, str) else tokens_of(row)

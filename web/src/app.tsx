@@ -16,7 +16,7 @@ async function load(name: string): Promise<PageModule | undefined> {
   return module;
 }
 
-/** Resolves when the current page can be drawn in one go: its code is there, and what it shows first. */
+/** Resolves when the current page can be drawn completely: its code and its first data have arrived. */
 export async function preload(): Promise<void> {
   const module = await load(route.peek().page);
   await module?.ready?.();
@@ -43,7 +43,7 @@ function Page({ name }: { name: string }) {
 
 const PATIENCE_MS = 10_000;
 
-/** A page's name is where a screen reader starts reading after a change; the first load keeps the browser's own start. */
+/** After a change of page, a screen reader starts at its heading; the first load keeps the browser's behaviour. */
 function useFocusOnChange(path: string): void {
   const first = useRef(true);
   useEffect(() => {
@@ -53,7 +53,7 @@ function useFocusOnChange(path: string): void {
     }
     const until = performance.now() + PATIENCE_MS;
     let frame = 0;
-    // A page whose code is still on its way has no name yet; one that places the focus itself keeps it.
+    // A page still loading has no heading yet; one that places the focus itself keeps it.
     const look = (): void => {
       if (document.querySelector("main")?.contains(document.activeElement)) return;
       const name = document.querySelector<HTMLElement>("main h1");
@@ -68,7 +68,7 @@ function useFocusOnChange(path: string): void {
 export function App() {
   const { page, path } = route.value;
   useFocusOnChange(path);
-  // Before the new page's own effects, which set its name.
+  // Runs before the new page's own effects, which set its title.
   useLayoutEffect(() => setTitle(""), [page]);
   return (
     <Shell>

@@ -26,7 +26,7 @@ AMOUNTS: Final = {"cpus": "processor", "gpus": "GPU"}
 
 
 async def run_cluster(settings: Settings, action: str | None, address: str | None, *, as_json: bool) -> int:
-    """Look at the cluster at ``address``, or else at that of the project; 1 where it cannot be used."""
+    """Show the cluster at ``address``, by default the project's; return 1 if it is unusable."""
     if action not in (None, "status"):
         raise BadRequestError(f"unknown action {one_line(action, 100)}. The only one is status.")
     wanted = address or cluster_of(settings)
@@ -44,13 +44,13 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
         cluster = json.loads(answer.body)["cluster"]
         lines = [*lines_of(cluster)]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BackendError("The backend's answer about the cluster cannot be read.") from None
+        raise BackendError("The backend's response about the cluster is unreadable.") from None
     print(json.dumps({"cluster": cluster}, indent=2) if as_json else "\n".join(lines))  # noqa: T201
     return 1 if "problem" in cluster else 0
 
 
 def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
-    """A cluster for a terminal: itself, then a line for each machine."""
+    """Format a cluster for a terminal: a summary, then a line for each machine."""
     if "problem" in cluster:
         yield one_line(str(cluster["problem"]), 2000)
         return
@@ -97,7 +97,7 @@ async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
 
 
 async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
-    """Raise BadRequestError where a job is to run on a cluster, and the backend knows none."""
+    """Raise BadRequestError if a job is to run on a cluster and the backend does not support clusters."""
     if CLUSTER not in config or FEATURE in await features_of(backend):
         return
     if settings.local:

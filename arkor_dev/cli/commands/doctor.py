@@ -1,6 +1,6 @@
-"""``arkor-dev doctor``: is everything there that Studio needs, and if not, what is the next step?
+"""``arkor-dev doctor``: checks what Studio needs and suggests the next step.
 
-It looks and changes nothing: no identity is made, no project created, no package imported for its version.
+Changes nothing: creates no identity and no project, and reads versions without importing packages.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ BACKEND_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: what was looked at, how it is, and the next step where there is one."""
+    """One line of output: the subject, its state, and the next step if there is one."""
 
     name: str
     status: Status
@@ -59,7 +59,7 @@ class Check:
 
 
 async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
-    """Print every check; the exit code: 1 when one of them failed, else 0."""
+    """Print every check; return 1 if one failed, else 0."""
     checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
     if settings.local:
         checks += [_extra(), *_gpu(), *_cluster(settings), *_folders(settings)]
@@ -127,7 +127,7 @@ def _command(settings: Settings) -> Check:
     try:
         launch = training_command(settings, {})
     except ArkorError as fault:
-        # A folder that is no project yet is no fault, but one whose trainer cannot be run is.
+        # A folder that is not yet a project is fine; a project whose trainer can't run is not.
         declared = (settings.project / "arkor.toml").exists() or is_typescript(settings.project)
         return Check("Training", "fail" if declared else "warn", fault.text)
     if launch.trainer is not None:
@@ -136,7 +136,7 @@ def _command(settings: Settings) -> Check:
 
 
 async def _node(settings: Settings) -> list[Check]:
-    """Node, for a project that needs it."""
+    """Check Node, for a project that needs it."""
     project = settings.project
     if (project / "arkor.toml").exists() or not is_typescript(project):
         return []
@@ -165,7 +165,7 @@ def _extra() -> Check:
 
 
 def _gpu() -> Iterator[Check]:
-    """The GPU, where there is one; without torch nothing is said."""
+    """Check the GPU, if there is one; nothing without torch."""
     if (kind := torch_build()) is None:
         return
     if found := idle_gpu(kind):
@@ -178,7 +178,7 @@ def _gpu() -> Iterator[Check]:
 
 
 def _cluster(settings: Settings) -> Iterator[Check]:
-    """The cluster of the jobs, where there is one; it is asked nothing: a project may name any."""
+    """Check the cluster setting without connecting: any project may name a cluster."""
     if (address := cluster_of(settings)) is None:
         return
     if importlib.util.find_spec("ray") is None:
@@ -208,7 +208,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or the closest folder above it that is there."""
+    """Return the path, or the closest parent folder that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

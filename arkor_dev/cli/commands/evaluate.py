@@ -1,4 +1,4 @@
-"""``arkor-dev evaluate``: whether a job's adapter is better than its base, and how sure that is."""
+"""``arkor-dev evaluate``: whether a job's adapter is better than its base model, with the uncertainty."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SHOWN: Final = 3
-"""Rows that are shown of those that changed most, for better and for worse."""
+"""How many of the most changed rows are printed, for improvements and for regressions."""
 TEXT: Final = 72
 
 
 async def run_evaluate(settings: Settings, given: Namespace) -> int:
-    """Evaluate as the ``given`` options say, and print the result; the exit code.
+    """Evaluate as the ``given`` options say, and print the result; return the exit code.
 
-    Raises BadRequestError for a job that there is not, or a file outside of the project, and the backend's
-    fault.
+    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
+    errors.
     """
     if given.settings and not given.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
@@ -56,7 +56,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         if given.settings:
             query["seeds"] = "true"
         elif given.against is not None:
-            # What was measured in a run, or earlier, is there already.
+            # The run itself, or an earlier command, may have measured it already.
             if data is not None or given.checkpoint is not None or "evaluation" not in chosen:
                 await evaluate(chosen, given.checkpoint)
             if data is not None or "evaluation" not in other:
@@ -67,7 +67,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         told = found["evaluation"] if given.against is None else {"sentence": found["comparison"]["sentence"]}
         rows = found.get("rows")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BackendError("The backend's evaluation cannot be read. Try again later.") from None
+        raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
     if given.json:
         known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
         print(json.dumps(known, indent=2))  # noqa: T201
@@ -77,7 +77,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
 
 
 def path_in(project: Path, file: str) -> str:
-    """The path of ``file``, as it was typed, from the project on; BadRequestError where it lies outside."""
+    """Return ``file`` relative to the project. Raises BadRequestError if it lies outside."""
     try:
         return Path(file).resolve().relative_to(project.resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):
@@ -89,7 +89,7 @@ def path_in(project: Path, file: str) -> str:
 async def _evaluate(
     backend: Backend, job_id: str, options: dict[str, object], *, quiet: bool = False
 ) -> None:
-    """Have one job's adapter measured, and wait until it is."""
+    """Start the evaluation of one job's adapter and wait for the result."""
     wanted = {name: value for name, value in options.items() if value is not None}
     try:
         await backend.evaluate_job(job_id, wanted)
@@ -114,7 +114,7 @@ async def evaluated(
 
 
 async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
-    """Wait until the evaluation is done, and say on a terminal how far it has come; raises its failure."""
+    """Wait for the evaluation, with progress on a terminal; raise its failure."""
     with shown_progress(quiet=quiet) as show:
         while True:
             answered = json.loads((await backend.get_job(job_id)).body)
@@ -128,7 +128,7 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
 
 
 def lines(rows: object) -> list[str]:
-    """The rows that improved most and those that got worse most, a line each."""
+    """Format the rows that improved most and those that got worse most, one a line."""
     told = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     gains = {place: _gain(row) for place, row in enumerate(told)}
     order = sorted(

@@ -98,7 +98,7 @@ def _write(project: Path, before: str, after: str) -> None:
             path.chmod(0o644)
     except (ChangedError, FileExistsError):
         raise ConflictError(
-            f"{FILE} has been changed meanwhile, so nothing was written. Run it again."
+            f"{FILE} has changed in the meantime, so nothing was written. Run it again."
         ) from None
     except OSError as fault:
         raise ConflictError(f"{FILE} cannot be written ({fault.strerror}). Nothing was written.") from None

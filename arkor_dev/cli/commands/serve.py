@@ -1,4 +1,4 @@
-"""``arkor-dev serve``: one endpoint for other programs, without page or training, until a signal ends it."""
+"""``arkor-dev serve``: serves one endpoint to other programs, without page or training, until a signal."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FAULTS_SECONDS: Final = 2.0
-"""How often it is looked whether requests have failed."""
+"""How often to check for failed requests."""
 AGAIN_SECONDS: Final = 60.0
 MOST: Final = 50
-"""Characters of a slug."""
+"""Longest slug, in characters."""
 LABEL: Final = "arkor-dev serve"
 TRIES: Final = 20
 
 
 async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) -> int:
-    """Serve the endpoint ``name``, or one of the job of that name, made if need be; the exit code.
+    """Serve the endpoint ``name``, or create one for the job of that name; return the exit code.
 
-    Raises BadRequestError for what cannot be served, and the backend's fault.
+    Raises BadRequestError for what cannot be served, and passes on the backend's errors.
     """
     if name is None:
         raise BadRequestError("Name what to serve: an endpoint's name, or a job.")
@@ -50,7 +50,7 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
         require_extra()
     else:
         require_sign_in(settings)
-    # Of its own it trains nothing; where a Studio is open on the project, that one's backend answers.
+    # Our own backend would train nothing; if Studio is open on the project, its backend answers.
     async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):
             raise BadRequestError(
@@ -71,9 +71,9 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
 
 
 async def _say_faults(backend: Backend, deployment: str, ended: asyncio.Event) -> None:
-    """Say in the terminal why requests fail, until ``ended``: callers are told less.
+    """Print why requests fail until ``ended``, since callers get less detail.
 
-    The same reason is said once a minute.
+    Prints the same reason at most once a minute.
     """
     last = await _newest(backend, deployment)
     said: dict[str, float] = {}
@@ -94,7 +94,7 @@ async def _say_faults(backend: Backend, deployment: str, ended: asyncio.Event) -
 
 
 async def _newest(backend: Backend, deployment: str) -> list[dict[str, Any]]:
-    """The newest requests of a deployment; none where they cannot be read now."""
+    """Return the newest requests of a deployment; empty if they are unreadable."""
     try:
         found: list[dict[str, Any]] = _of(await backend.list_requests(deployment), "requests")
     except ArkorError:
@@ -113,7 +113,7 @@ def _lines(deployment: dict[str, Any], key: str | None, port: int) -> list[str]:
 
 
 async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[dict[str, Any], str | None]:
-    """The deployment that is meant, and its key where it was made now."""
+    """Return the deployment, and its key if it was created now."""
     known = _of(await backend.list_deployments(), "deployments")
     found = next((each for each in known if each["slug"] == name), None)
     if found is None:
@@ -139,7 +139,7 @@ async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[di
 async def _made(
     backend: Backend, job: dict[str, Any], serves: dict[str, Any], *, open_to_all: bool
 ) -> tuple[dict[str, Any], str | None]:
-    """A new deployment of a job's final adapter, and a key of it unless it is open to all."""
+    """Create a deployment of a job's final adapter, with a key unless it is open to all."""
     slug = slug_of(str(job.get("name", "")), str(job["id"]))
     access = {"target": serves, "authMode": "none" if open_to_all else "fixed_api_key"}
     for number in range(1, TRIES):
@@ -161,7 +161,7 @@ async def _made(
 
 
 def slug_of(name: str, job_id: str) -> str:
-    """An endpoint's name made from a job's; its id, where the name has nothing that may be in one."""
+    """Derive an endpoint's slug from a job's name, or from its id if no character of the name is allowed."""
     for text in (name, job_id):
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower())[:MOST].strip("-")
         if len(slug) > 1:

@@ -1,6 +1,7 @@
-"""``arkor-dev`` without a command: serve Studio until a signal ends it.
+"""``arkor-dev`` without a command: serves Studio until a signal ends it.
 
-The page comes first. What only the terminal or an end needs is loaded when whoever waited for it is served.
+The page comes first. Code that only the terminal or the shutdown needs is imported after the first request
+has been served.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
 
 def run_studio(settings: Settings, *, yes: bool) -> int:
-    """Serve until a signal comes, and return the exit code. Raises ArkorError when it cannot start.
+    """Serve until a signal comes; return the exit code. Raises ArkorError if it cannot start.
 
-    Where a Studio is open on this project already, it shows the way there instead.
+    If a Studio is open on this project already, shows its address instead.
     """
     try:
         with taken(settings) as place:
-            # A Ctrl-C that finds half an event loop would be a traceback: it waits until all of it is there.
+            # A Ctrl-C during the loop's creation would print a traceback: delay it until the loop is ready.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 return asyncio.run(_studio(settings, place, mask, yes=yes))
@@ -49,7 +50,7 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
 
 
 async def _show(settings: Settings, port: int) -> int:
-    """Say where the Studio is that is open already, and open its page where that is asked for."""
+    """Show the address of the running Studio, and open its page if requested."""
     terminal = _terminal()
     where = f"Studio is already open on this project: http://localhost:{port}"
     if settings.port is not None and settings.port != port:
@@ -92,12 +93,12 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         place.told(port)
         gc.freeze()
         gc.enable()
-        words = Words("Stopping Studio.", "Studio was stopped at once.", "Studio keeps running.")
+        words = Words("Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running.")
         ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
             banner(settings, port)
-            # Who has waited for the port is served first: loading what only the terminal needs would be felt.
+            # Serve whoever waited for the port first: importing the terminal's parts would delay that.
             await asyncio.sleep(0.02)
             terminal = await asyncio.to_thread(_terminal)
             terminal.use_for_logs(settings.log_level)
@@ -114,7 +115,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
                 say_who.cancel()
                 with contextlib.suppress(OSError):
                     terminal.close()
-    with contextlib.suppress(OSError):  # its terminal may be what has ended it
+    with contextlib.suppress(OSError):  # the terminal may be gone, too
         terminal.line("Studio has stopped.")
     return 0
 

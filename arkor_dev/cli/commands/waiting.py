@@ -1,4 +1,4 @@
-"""Progress of work that goes on after the backend has answered, on one line of a terminal."""
+"""Shows the progress of the backend's background work on one line of a terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.5
 """Pause between two polls."""
 LINE_SECONDS: Final = 15.0
-"""Pause between two lines about the same piece of work, where no terminal can redraw one."""
+"""Pause between two lines about the same work if the terminal cannot redraw."""
 
 
 def progress_words(told: Mapping[str, Any], doing: str) -> str:
-    """Return the progress in words, by ``state`` and ``progress``; ``doing`` until there is some."""
+    """Describe the progress from ``state`` and ``progress``; ``doing`` until there is any."""
     progress = told.get("progress")
     if not isinstance(progress, dict):
         return "Waiting: a job is training" if told.get("state") == "waiting" else doing

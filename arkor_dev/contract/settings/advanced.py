@@ -1,4 +1,4 @@
-"""What few need: chance, and a run cut down to see that all works."""
+"""Rarely needed settings: seeds, and short test runs."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 LEVELS: Final = ("error", "warning", "note")
 EVERY: Final = 200
 LARGE: Final = 2**16
-"""Rows between two looks at the clock, and bytes of a row that always trigger one."""
+"""Rows between two checks of the clock, and the row size in bytes that always triggers one."""
 TOKENIZER: Final = (
-    "What needs the model's tokenizer: rows that max_length cuts or that leave nothing to learn, and what "
-    "the chat template drops. Studio's Data page shows it."
+    "Checks that need the model's tokenizer: rows that max_length truncates or that leave "
+    "nothing to learn, and what the chat template drops. Studio's Data page shows it."
 )
 
 
@@ -85,11 +85,11 @@ class _Reading:
         findings += excluded(self.excluded)
         findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
         if self.likeness.rows > likeness.MOST_ROWS:
-            self.left_out.append(f"Near duplicates behind the first {likeness.MOST_ROWS:,} rows.")
+            self.left_out.append(f"Near duplicates after the first {likeness.MOST_ROWS:,} rows.")
         if self.likeness.full:
-            self.left_out.append("More near duplicates: there are thousands of candidates.")
+            self.left_out.append("Further near duplicates: there are thousands of candidates.")
         if self.repeats.rows > repeats.MOST_ROWS:
-            self.left_out.append(f"Repetitions behind the first {repeats.MOST_ROWS:,} rows.")
+            self.left_out.append(f"Repetitions after the first {repeats.MOST_ROWS:,} rows.")
         with open_data(self.files) as data:
             described: list[CheckedFile] = [
                 {"name": file.name, "words": data.words(at)} for at, file in enumerate(self.files)
@@ -104,7 +104,7 @@ class _Reading:
                 else:
                     self.leaks.learn(Seen.of(item.place.number, item.row))
                 if (item.place.number % EVERY == 0 or item.place.size > LARGE) and self._is_late():
-                    self.left_out.append("A part of the evaluation set: there was no more time.")
+                    self.left_out.append("Part of the evaluation set: the time was up.")
                     return
 
     def _read(self) -> None:
@@ -130,7 +130,7 @@ class _Reading:
                 if self.rows % EVERY == 0 or item.place.size > LARGE:
                     self.progress("Checking", done, total)
                     if self._is_late():
-                        self.left_out.append(f"Everything behind row {self.rows:,}: there was no more time.")
+                        self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
                         break
             else:
                 if unmatched := data.exclusions.unmatched:
@@ -150,7 +150,9 @@ class _Reading:
                 if found.place.number in wanted:
                     wanted.remove(found.place.number)
                     item = data.item(found)
-                    if not isinstance(item.row, RowError):  # one that has changed meanwhile may be
+                    if not isinstance(
+                        item.row, RowError
+                    ):  # may happen to a file that changed in the meantime
                         seen = Seen.of(item.place.number, item.row)
                         for check in self.checks:
                             check.again(seen)

@@ -1,8 +1,8 @@
-"""The server's side of data sets: which views are open, and the one process that holds them.
+"""The server's side of data sets: open views, and the single process that holds them.
 
 The process starts when a data set is opened and ends when it was not used for a while. It runs third-party
-code (a model's chat template), so a request that it does not answer in time ends it. A closed view is simply
-opened again: nothing here is not also in a file.
+code (a model's chat template), so a request that it does not answer in time ends it. A closed view can simply
+be opened again: everything here is also in a file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IDLE_SECONDS: Final = 300.0
 ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
-"""Open views at most; the least recently used one is closed for a new one."""
+"""Most open views; the least recently used one is closed for a new one."""
 SHAPING: Final = (
     "method",
     "model",
@@ -197,7 +197,7 @@ class Datasets:
 
     async def _ask(self, view: _View, what: str, **fields: Any) -> Any:
         child = self._child
-        assert child is not None  # a view that has not failed has its process
+        assert child is not None  # only a failed view has no process
         number, loop = next(self._numbers), asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._pending[number] = view, answer
@@ -208,7 +208,7 @@ class Datasets:
             async with asyncio.timeout(self._ask_seconds):
                 message = await answer
         except TimeoutError:
-            log.warning("the data process has not answered in time: it is ended")
+            log.warning("the data process did not answer in time and was ended")
             child.kill()
             raise UnavailableError("The data set could not be read in time: open it again") from None
         finally:
@@ -216,7 +216,7 @@ class Datasets:
             if not self._pending:
                 self._wait_for_the_end()
         if message.get("missing"):
-            raise NotFoundError("There is no such row")
+            raise NotFoundError("This row does not exist")
         return message.get("answer")
 
     async def _worker(self) -> Child:
@@ -263,7 +263,7 @@ class Datasets:
             view.progress = message["progress"]
 
     def _fail(self, view: _View, reason: str) -> None:
-        """Mark a view as failed; whoever waits for an answer gets the reason now."""
+        """Mark a view as failed, and send the reason to everyone who waits for an answer."""
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():
             view.task.cancel()
@@ -278,7 +278,7 @@ class Datasets:
 
     def _end(self) -> None:
         """End the process after a quiet time."""
-        log.info("no look at a data set for %.0f s: its process is ended", self._idle_seconds)
+        log.info("no data set was viewed for %.0f s: ending its process", self._idle_seconds)
         views, self._views = self._views, {}
         for view in views.values():
             if view.task:

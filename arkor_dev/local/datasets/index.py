@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.reader import DataFile, Item
 
 LOOK_EVERY: Final = 256
-"""Rows between two looks at the clock."""
+"""Rows between two checks of the clock."""
 
 
 class Index:
@@ -70,7 +70,7 @@ class Index:
         raw = found.record.raw
         if isinstance(raw, list) and isinstance(found.container, Table):
             return found.container.written(raw)[:size]
-        if isinstance(raw, tuple):  # of a JSON list: its bytes, and the line where they begin
+        if isinstance(raw, tuple):  # for a JSON list: its bytes, and the line where they begin
             raw = raw[0]
         if isinstance(raw, bytes):
             return raw[: 4 * size].decode(errors="replace")[:size]

@@ -1,4 +1,4 @@
-"""One data set as its model sees it: rows on screen are tokenized first, the rest in slices."""
+"""A tokenized data set: rows on screen come first, the rest in slices."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
-"""A search answers with its progress after this long, so that it delays no other request."""
+"""How long a search runs before it returns its progress, so that it delays no other request."""
 RAW: Final = 2_000
 
 
@@ -226,7 +226,7 @@ class View:
         found = next(self._walk)
         item = self.index.data.item(found)
         what, reading = None if found.excluded else self._seen(item), self.reading
-        assert reading is not None  # otherwise nobody would read it
+        assert reading is not None  # otherwise it would never be read
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)

@@ -1,4 +1,4 @@
-"""What sampled answers say of a model: how long they are, which repeat themselves, and which refuse. Pure."""
+"""Statistics of sampled answers: length, repetition and refusals. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 RUN: Final = 4
 REPEATING: Final = 1 / 3
-"""An answer repeats itself where this part of its runs of ``RUN`` tokens was there before in it."""
+"""Share of repeated ``RUN``-grams from which an answer counts as repetitive."""
 NOTABLE: Final = 1.2
-"""Answers so many times longer are called so, where that is more than chance."""
+"""Length ratio from which a significant difference is reported."""
 BEGINNING: Final = 200
-"""Characters in which a refusal is looked for: who refuses does so at once."""
+"""Characters in which a refusal must begin: models refuse at once."""
 _REFUSAL: Final = re.compile(
     r"\b(?:i'?m (?:very |so )?sorry|i am (?:very |so )?sorry|i apologi[sz]e|as an ai\b"
     r"|i'?m (?:just |only )?an ai\b"
@@ -33,7 +33,7 @@ _REFUSAL: Final = re.compile(
 
 
 class Answered(NamedTuple):
-    """One answer: its text, how many ``tokens`` it has, and whether it was cut or repeats itself."""
+    """An answer: its text, its number of ``tokens``, and whether it was truncated or repeats itself."""
 
     text: str
     tokens: int
@@ -42,22 +42,22 @@ class Answered(NamedTuple):
 
     @property
     def refuses(self) -> bool:
-        """Whether it begins as refusals in English do."""
+        """Return whether it begins like a refusal in English."""
         return _REFUSAL.search(self.text[:BEGINNING].replace("\u2019", "'")) is not None
 
 
 def repeats_itself(ids: Sequence[int]) -> bool:
-    """Whether an answer of these tokens says the same again and again.
+    """Return whether an answer of these tokens repeats itself.
 
-    By the part of its runs of four tokens that are no new ones (seq-rep-4 of Welleck et al., Neural Text
-    Generation with Unlikelihood Training, 2020); by tokens, since not every language has spaces.
+    Measures the share of repeated 4-grams (seq-rep-4 of Welleck et al., Neural Text Generation with
+    Unlikelihood Training, 2020), over tokens, since not every language has spaces.
     """
     runs = [tuple(ids[start : start + RUN]) for start in range(len(ids) - RUN + 1)]
     return len(runs) > RUN and 1 - len(set(runs)) / len(runs) >= REPEATING
 
 
 def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -> EvaluationAnswers:
-    """The contract's figures of the answers of both to the same questions, cut after ``longest`` tokens."""
+    """Return the figures of both models' answers to the same questions, of at most ``longest`` tokens."""
     before, after = _rates(base), _rates(adapter)
     return {
         "count": len(base),
@@ -69,9 +69,9 @@ def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -
 
 
 def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
-    """How many times longer or shorter the adapter's answers are; None where that is chance, or little.
+    """Return how many times longer or shorter the adapter's answers are; None if that is small or chance.
 
-    An answer that was cut counts as long as it is: then the longer ones are so at least.
+    A truncated answer counts with its truncated length, so a longer one is at least this much longer.
     """
     compared = compare([each.tokens for each in base], [each.tokens for each in adapter])
     longer = compared.verdict == "worse"
@@ -107,17 +107,17 @@ def _sentence(count: int, before: AnswerRates, after: AnswerRates, longest: int)
 
 
 TEXT: Final = 1000
-"""Characters of an answer that are kept."""
+"""Longest stored answer, in characters."""
 
 
 class Stopped(Exception):  # noqa: N818 - somebody asked for it
-    """The job was cancelled meanwhile."""
+    """The job was cancelled in the meantime."""
 
 
 class Model(Protocol):
-    """What measures rows: each one's summed loss and its weight.
+    """Measures rows: returns each one's summed loss and weight.
 
-    ``each`` is by the training method's own loss; ``cross_entropy`` is of the learned tokens always.
+    ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
     """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
@@ -126,10 +126,10 @@ class Model(Protocol):
 
 
 class Answers:
-    """``questions`` with their ``prompts``, as tokens, are answered in ``longest`` tokens at most.
+    """Answers to ``questions``, tokenized as ``prompts``, of at most ``longest`` tokens.
 
-    ``write(model, prompts, longest, stopped)`` answers them all, or gives None where it was stopped. ``kept``
-    has what is known of the base, by ``key``; ``longest_prompt`` is in tokens.
+    ``write(model, prompts, longest, stopped)`` answers all, or returns None if stopped. ``kept`` caches the
+    base's answers by ``key``; ``longest_prompt`` is in tokens.
     """
 
     def __init__(
@@ -154,12 +154,14 @@ class Answers:
         """How many answers are written together, in how many tokens at most, and whether by the adapter."""
 
     def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
-        """Let the adapter answer; how many it has. Raises :class:`Stopped`."""
+        """Generate the adapter's answers; return their number. Raises :class:`Stopped`."""
         self._adapter = self._all(model, stopped)
         return len(self._adapter)
 
     def of_base(self, model: Model, stopped: Callable[[], bool]) -> int:
-        """Let the base answer where that is not known, and keep it; how many it has, or :class:`Stopped`."""
+        """Generate and cache the base's answers unless known; return their number. Raises
+        :class:`Stopped`.
+        """
         if not self.needs_base:
             return 0
         self._base = self._all(model, stopped)
@@ -169,17 +171,19 @@ class Answers:
 
     @property
     def length(self) -> str | None:
-        """How much longer or shorter the adapter answers, in words; None where it is little or not known."""
+        """Describe how much longer or shorter the adapter answers; None if the difference is small or
+        unknown.
+        """
         return length_words(self._base, self._adapter) if self._base and self._adapter else None
 
     def figures(self) -> EvaluationAnswers | None:
-        """The ``answers`` of the contract's part on general questions; None where none were given."""
+        """Return the contract's ``answers`` on general questions; None if none were generated."""
         if not self._base or not self._adapter:
             return None
         return rates(self._base, self._adapter, self._longest)
 
     def beside(self) -> list[dict[str, str]]:
-        """The contract's answers of both."""
+        """Return the answers of both, for the contract."""
         both = zip(self._questions, self._base or (), self._adapter, strict=False)
         return [
             {"question": question, "base": base.text, "adapter": adapter.text}
@@ -196,11 +200,11 @@ class Answers:
 
 
 NOBODY: Final = Answers((), (), 0, lambda *_: [])
-"""Where no question is answered."""
+"""No questions."""
 
 
 def _known(told: Any, count: int) -> list[Answered] | None:
-    """Answers as they were kept; None where they are not, or a hand has changed them."""
+    """Parse cached answers; None if they are missing or were edited."""
     if not isinstance(told, list) or len(told) != count:
         return None
     kinds = (str, int, bool, bool)

@@ -1,6 +1,6 @@
-"""The process that compares two adapters by the losses that are kept of both, and ends.
+"""A short-lived process that compares two adapters by their stored losses.
 
-It measures nothing; it is a process because numpy is for workers alone.
+It measures nothing; it is a process because only workers import numpy.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
-    """The contract's part with the adapter of ``one`` beside that of ``other``, whose job is ``beside``.
+    """Compare the adapter of ``one`` with that of ``other``, which belongs to job ``beside``.
 
-    ``called`` is what the rows are, where they are not the held-out ones. The larger margin of both counts.
+    ``called`` describes the rows unless they are the held-out ones. The larger of both margins applies.
     """
     margin = max(one["margin"], other["margin"])
     found, name = compare(other["adapter"], one["adapter"], one["groups"], margin), called or HELD_OUT

@@ -1,4 +1,4 @@
-"""Answers scored in a process of its own, within a time limit; and what two models' scores say."""
+"""Scores answers in a separate process with a time limit, and compares two models' scores."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 SECONDS: Final = 60.0
-"""How long the answers of one model may be scored."""
+"""Time limit for scoring one model's answers."""
 END_SECONDS: Final = 15.0
-"""How long its process may take to end what the metric has started."""
+"""How long the process may take to end what the metric has started."""
 RATES: Final = {
-    "exact_match": "the same as wanted",
-    "contains": "with what is wanted in it",
-    "regex": "that the expression finds",
-    "json_schema": "valid JSON of the schema",
+    "exact_match": "equal to the wanted answer",
+    "contains": "containing the wanted answer",
+    "regex": "matching the expression",
+    "json_schema": "valid JSON for the schema",
 }
 DIGITS: Final = 5
 MODULE: Final = "arkor_dev.local.evaluation.own_set_worker"
@@ -43,9 +43,9 @@ MODULE: Final = "arkor_dev.local.evaluation.own_set_worker"
 def scored(
     told: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, str]], name: str
 ) -> list[float]:
-    """The score of each of ``rows``, ``{question, wanted, answer}``, by the metric of the set ``told``.
+    """Score each of ``rows``, ``{question, wanted, answer}``, by the metric of the set ``told``.
 
-    Raises :class:`JobFailure` where the metric fails or takes too long.
+    Raises :class:`JobFailure` if the metric fails or takes too long.
     """
     asked = {key: told.get(key) for key in ("metric", "pattern", "schema")}
     body = json.dumps({**asked, "project": str(project), "rows": list(rows)})
@@ -78,7 +78,7 @@ def scored(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Leave nothing of the process and of what it has started, which it ends itself where it can."""
+    """End the process and everything it started, which it does itself if it can."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(END_SECONDS)
@@ -97,9 +97,9 @@ def score_part(
     groups: Sequence[Hashable],
     of: int,
 ) -> EvaluationPart:
-    """The contract's figures of a set that was scored: more is better. ``of``: so many rows it has."""
+    """Return the figures of a scored set, where more is better. ``of``: its full number of rows."""
     metric, rate = told["metric"], told["metric"] in RATES
-    # What is gained is adapter less base here. A draw of rows that are all right has an error nevertheless.
+    # The gain is adapter minus base here. Even a sample of all-correct rows has a sampling error.
     turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
     compared = replace(turned, base=turned.adapter, adapter=turned.base)
     if rate:
@@ -127,10 +127,10 @@ def score_part(
 
 
 def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
-    """How likely so many rows, or more, changed to one side alone where both sides are alike.
+    """Return the probability of an at least as one-sided change if both models are equally good.
 
-    The exact test on the rows that changed (McNemar, Note on the Sampling Error of the Difference Between
-    Correlated Proportions, 1947): the interval alone is too sure where only a few have.
+    The exact test on the changed rows (McNemar, Note on the Sampling Error of the Difference Between
+    Correlated Proportions, 1947): the interval alone is too narrow if few rows changed.
     """
     gained = sum(after > before for before, after in zip(base, adapter, strict=True))
     lost = sum(after < before for before, after in zip(base, adapter, strict=True))
@@ -139,7 +139,7 @@ def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:
-    """What the scores say, with their figures."""
+    """Describe the scores in a sentence."""
     rows = compared.rows
     if metric in RATES:
         right, before = (round(mean * rows) for mean in (compared.adapter, compared.base))

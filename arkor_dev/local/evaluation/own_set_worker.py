@@ -1,7 +1,7 @@
-"""The process that scores answers, and ends: a function of the project may do anything, or never return.
+"""A short-lived process that scores answers, since a project's function may do anything, or never return.
 
-It reads ``{metric, pattern, schema, project, rows: [{question, wanted, answer}]}`` from its standard input,
-and writes ``{scores}``, one finite number a row, or ``{error}`` to its standard output.
+Reads ``{metric, pattern, schema, project, rows: [{question, wanted, answer}]}`` from standard input; writes
+``{scores}``, one finite number per row, or ``{error}`` to standard output.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 MODULE: Final = "arkor_own_metric"
 ERROR: Final = 500
-"""Characters of what a function says."""
+"""Longest error message of a function, in characters."""
 
 
 def main() -> NoReturn:
-    """Have a child score what comes, answer, and end all that it has started, wherever that has moved to.
+    """Let a child score the rows, send its answer, and end every process that it started, wherever
+    reparented.
 
-    The child's answer is in a file: a pipe would stay open for as long as any process that it has forked.
+    The child answers through a file: a pipe would stay open as long as any process it forked.
     """
     asked = sys.stdin.buffer.read()
     adopt_orphans()
@@ -48,7 +49,7 @@ def main() -> NoReturn:
                 try:
                     _score(json.loads(asked), answer)
                 finally:
-                    os._exit(1)  # it must not go on as a second parent
+                    os._exit(1)  # it must not continue as a second parent
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -60,7 +61,9 @@ def main() -> NoReturn:
 
 
 def _score(asked: Mapping[str, Any], answer: IO[bytes]) -> NoReturn:
-    """Be the child: score, and write ``answer``, which nobody else does: a function may print."""
+    """Run as the child: score and write ``answer``. Standard output stays free, since a function may
+    print.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
     os.dup2(2, 1)
@@ -73,15 +76,15 @@ def _score(asked: Mapping[str, Any], answer: IO[bytes]) -> NoReturn:
         told = {"error": f"{asked['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
     answer.write(json.dumps(told).encode())
     answer.flush()
-    os._exit(0)  # whatever threads the function has left
+    os._exit(0)  # ends regardless of threads the function left running
 
 
 class ScoringError(Exception):
-    """Why nothing can be scored, for a person."""
+    """Why scoring is impossible, for a person."""
 
 
 def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, str]], Any]:
-    """What scores one row by the metric that is ``asked`` for; raises ScoringError."""
+    """Return the function that scores a row by the requested metric. Raises ScoringError."""
     metric, pattern, schema = asked["metric"], asked.get("pattern"), asked.get("schema")
     match metric:
         case "exact_match":
@@ -97,7 +100,7 @@ def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, str]], Any]:
 
 
 def _entry(metric: str, project: Path) -> Callable[[str, str, str], Any]:
-    """The function ``module:function``, which has to be one that a file of the project defines."""
+    """Return the function ``module:function``, which a file of the project must define."""
     module_name, _, name = metric.partition(":")
     path = f"{module_name.replace('.', '/')}.py"
     try:
@@ -106,13 +109,13 @@ def _entry(metric: str, project: Path) -> Callable[[str, str, str], Any]:
         raise ScoringError(f"metric {metric}: {fault}") from None
     spec = importlib.util.spec_from_file_location(MODULE, file)
     if spec is None or spec.loader is None:
-        raise ScoringError(f"metric {metric}: {path} is no Python file")
-    sys.path.append(str(project))  # what it is called there must not come before the standard library
+        raise ScoringError(f"metric {metric}: {path} is not a Python file")
+    sys.path.append(str(project))  # a file with a standard module's name must not shadow it
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module
     spec.loader.exec_module(module)
     function = getattr(module, name, None)
-    # One that is only imported there may be any function of any library.
+    # An imported name could be any function of any library.
     if not callable(function) or getattr(function, "__module__", None) != MODULE:
         raise ScoringError(f"metric {metric}: {path} defines no function {name}")
     return function  # type: ignore[no-any-return]
@@ -126,7 +129,7 @@ def _is_valid(answer: str, schema: Any) -> bool:
 
 
 def _tidy(text: str) -> str:
-    """Without what spaces and lines are around and between the words."""
+    """Normalise whitespace."""
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""Which execution a job has: this machine or a cluster."""
+"""Selects a job's execution: this machine or a cluster."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ async def clear(data: Path, unfinished: Mapping[str, str]) -> bool:
 
 
 async def close() -> None:
-    """End the processes that wait for further jobs."""
+    """End idle driver processes."""
     await CLUSTER.close()

@@ -27,8 +27,8 @@ TASK_SECONDS: Final = 150.0
 class ClusterWorker:
     """A job's driver as its `Worker`. ``killed`` is False: it would say nothing about the training's memory.
 
-    A reused driver that ends before its first message had lost its connection while it was idle. Then a new
-    one is started in its place, and receives the same messages.
+    A reused driver that ends before its first message had lost its connection while idle. A new one then
+    replaces it and receives the same messages.
     """
 
     killed = False
@@ -84,7 +84,7 @@ class ClusterExecution:
     async def start(self, job: JobOrder) -> Worker:
         """See `Execution`."""
         config = job["config"]
-        # A job that trains on is on the cluster of its lease, which need not be the config's.
+        # A job that trains on is on its lease's cluster, which may differ from the config's.
         key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
         driver = ClusterWorker(self._drivers, await self._drivers.acquire(key))
         driver.send(**job)

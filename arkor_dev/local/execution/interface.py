@@ -1,4 +1,4 @@
-"""The interface behind which a job runs, on this machine or elsewhere.
+"""Interface for running a job, on this machine or elsewhere.
 
 Messages to a worker: a `JobOrder`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
 ``reason``. Those from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed, and
@@ -76,10 +76,10 @@ class Worker(Protocol):
         """Wait for its end; return the exit status, negative for a signal."""
 
     async def stop(self) -> None:
-        """End it and everything that it has started, and wait for that."""
+        """End it and everything that it has started, and wait."""
 
     def cause(self, what: str, relief: str = ...) -> str:
-        """Say why the worker, called ``what``, ended without a final message."""
+        """Return why the worker, called ``what``, ended without a final message."""
 
 
 class Execution(Protocol):

@@ -26,47 +26,47 @@ if TYPE_CHECKING:
 
 
 BESIDE: Final = ("README.md", "provenance.json")
-"""What goes with the weights where it is there: the card, and where they come from."""
+"""Files that accompany the weights if present: the card and the provenance."""
 RUNS: Final = frozenset({MANIFEST, STATE})
-"""What is of a run, and of no use to another program."""
+"""Files of the training run that no other program needs."""
 
 
 def copy_adapter(source: Path, folder: Path) -> None:
-    """The adapter in ``source`` and what describes it; of what a run goes on from nothing."""
+    """Copy the adapter in ``source`` with its descriptions, without the training state."""
     for name in (WEIGHTS, CONFIG, *BESIDE):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
 
 
 def copy_model(source: Path, folder: Path) -> None:
-    """A model that was trained whole: all of its files."""
+    """Copy all files of a fully fine-tuned model."""
     for path in sorted(source.iterdir()):
         if path.name not in RUNS and path.is_file() and not path.is_symlink():
             shutil.copyfile(path, folder / path.name)
 
 
 def weights_bytes(folder: Path) -> int:
-    """What the weights in a folder take on the disk."""
+    """Return the size of a folder's weights on disk."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def stored_dtype(path: Path) -> Any:
-    """The number format of the weights of the model in ``path``; float32 where it does not say."""
+    """Return the dtype of the weights in ``path``; float32 if unknown."""
     config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     told = getattr(config, "dtype", None)
     return told if isinstance(told, torch.dtype) and told.is_floating_point else torch.float32
 
 
 def merge(worn: Any) -> Any:
-    """The base of the PEFT model ``worn`` with the adapter in its weights; raises :class:`JobFailure`.
+    """Merge the adapter of the PEFT model ``worn`` into its base. Raises :class:`JobFailure`.
 
-    The sum is computed in the format in which the weights are held, which is to be float32, and rounded once.
+    The sum is computed in the dtype of the weights, which should be float32, and rounded once.
     """
     try:
         merged = worn.merge_and_unload(safe_merge=True)
     except (ValueError, NotImplementedError, AttributeError) as error:
         raise JobFailure(f"This adapter cannot be merged with its base: {error}") from None
-    # An adapter may have changed one of two layers that were one until then: written as one it is lost.
+    # An adapter may have changed one of two tied layers: written as one, its change would be lost.
     ins, outs = merged.get_input_embeddings(), merged.get_output_embeddings()
     if merged.config.tie_word_embeddings and outs is not None and not torch.equal(ins.weight, outs.weight):
         merged.config.tie_word_embeddings = False
@@ -74,9 +74,9 @@ def merge(worn: Any) -> Any:
 
 
 def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path) -> None:
-    """Write the model with its tokenizer, chat template and end marks, its weights in ``dtype``.
+    """Write the model with its tokenizer, chat template and end tokens, weights in ``dtype``.
 
-    ``name`` is the base's, of which what travels is written.
+    ``name`` is the base's; its portable form is written.
     """
     hold_in(merged, dtype)
     merged.config.dtype = dtype
@@ -86,7 +86,9 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
 
 
 def end_answers(model: Any, tokenizer: Any) -> None:
-    """Have the model's configuration name all tokens that end an answer: other programs know no others."""
+    """List all tokens that end an answer in the model's configuration, since other programs know no
+    others.
+    """
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
 

@@ -1,8 +1,8 @@
-"""Exports that a person asks for: one at a time, in a worker of its own, and never beside a training.
+"""Exports on request: one at a time, in its own worker, and never beside training.
 
-An export lies in ``exports/<id>/`` of its job's folder, and what is told of it beside that in ``<id>.json``.
-A worker that is under way when a job starts is ended, and begins anew when none runs. What a process before
-this one has not finished is swept.
+An export is stored in ``exports/<id>/`` of its job's folder, its record beside that in ``<id>.json``. A
+starting job ends the current worker, which starts again later. What an earlier process left unfinished is
+deleted.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class Pace:
 
 WORKER: Final = "arkor_dev.local.exports.worker"
 ATTENDED_SECONDS: Final = 30.0
-"""How long an order that somebody attends stays when nobody asks for it."""
+"""How long an attended request survives without polling."""
 LOOK_SECONDS: Final = 5.0
 
 
 class Order:
-    """One export that is wanted: what is told of it, and the worker that makes it."""
+    """A requested export: its record, and its worker."""
 
     def __init__(self, job: dict[str, Any], source: Path, told: dict[str, Any]) -> None:
         self.job, self.source, self.told = job, source, told
@@ -87,7 +87,7 @@ class Order:
 
 
 class Exports:
-    """Makes what is asked for, in the order of the asking. ``busy`` says whether a job is training."""
+    """Makes requested exports in order. ``busy`` says whether a job is training."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Exports:
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Work on what is asked for as long as the body runs."""
+        """Process requests while the body runs."""
         return background_task(self._work_and_look())
 
     async def _work_and_look(self) -> None:
@@ -113,22 +113,24 @@ class Exports:
             await self._background.run()
 
     async def _look(self) -> None:
-        """Take back the orders that somebody attended who is gone."""
+        """Cancel attended requests whose client is gone."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             gone = time.monotonic() - ATTENDED_SECONDS
             for export_id, order in list(self._orders.items()):
                 if order.asked is not None and order.asked < gone:
-                    with contextlib.suppress(NotFoundError):  # it was removed meanwhile
+                    with contextlib.suppress(NotFoundError):  # removed in the meantime
                         await self.remove(order.job["id"], export_id)
 
-    # Asked by the server
+    # Called by the server
 
     async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-        """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
+        """Queue an export of an ended job and return its record. Raises ConflictError if that is
+        impossible.
+        """
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
-            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
+            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it has ended")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
         if reason := await asyncio.to_thread(refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
@@ -152,8 +154,8 @@ class Exports:
         return told
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
-        """All of a job, the newest first. It reads files."""
-        # The orders first: one that is done meanwhile has its file before it is no order any more.
+        """Return all exports of a job, newest first. Reads files."""
+        # Requests first: a finished one gets its file before it stops being a request.
         told = [order.told for order in list(self._orders.values()) if order.job["id"] == job_id]
         known = {each["id"] for each in told}
         for export_id in export_ids(self._data, job_id) - known:
@@ -163,7 +165,9 @@ class Exports:
         return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
 
     def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
-        """Return each format, with the ``problem`` where the job's result can't leave as it. Reads files."""
+        """Return the formats, with the ``problem`` if the job's result can't be exported to one. Reads
+        files.
+        """
         try:
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):
@@ -171,7 +175,7 @@ class Exports:
         return [described(form, source, job["config"]) for form in FORMATS]
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
-        """One of them; NotFoundError where there is none. Whoever asks attends it."""
+        """Return an export; polling it counts as attending. Raises NotFoundError."""
         order = self._orders.get(export_id)
         if order and order.asked is not None:
             order.asked = time.monotonic()
@@ -181,7 +185,7 @@ class Exports:
         raise NotFoundError(f"The job has no export {export_id}")
 
     def file(self, job_id: str, export_id: str, name: str) -> Path:
-        """Where a file of a finished export lies; NotFoundError for all that is none of its files."""
+        """Return the path of a finished export's file. Raises NotFoundError for any other name."""
         told = self.get(job_id, export_id)
         if name not in {entry.get("name") for entry in told.get("files", ()) if isinstance(entry, dict)}:
             raise NotFoundError(f"The export {export_id} has no file {name}")
@@ -189,19 +193,17 @@ class Exports:
         try:
             file.open().close()
         except OSError:
-            raise NotFoundError(
-                f"The file {name} of the export {export_id} is no longer on the disk"
-            ) from None
+            raise NotFoundError(f"The file {name} of the export {export_id} no longer exists") from None
         return file.path
 
     async def remove(self, job_id: str, export_id: str) -> None:
-        """End it where it is under way, and take its files away."""
+        """Stop the export if it is under way, and delete its files."""
         await asyncio.to_thread(self.get, job_id, export_id)
         self._take_back(export_id)
         await asyncio.to_thread(remove_export, self._data, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
-        """Stop, and forget, what is wanted of a job; its files go with it."""
+        """Cancel and forget requests for a job, whose files are deleted with it."""
         for export_id, order in list(self._orders.items()):
             if order.job["id"] == job_id:
                 self._take_back(export_id)
@@ -213,23 +215,23 @@ class Exports:
             if order.child:
                 order.child.kill()
 
-    # Told by the scheduler
+    # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Get out of a job's way; what was under way begins anew."""
+        """Make room for a job; the current export starts again later."""
         self._background.preempt()
         for order in self._orders.values():
             if order.child:
                 order.child.kill()
 
     def training_ended(self) -> None:
-        """Go on with what waits."""
+        """Continue with waiting requests."""
         self._background.wake()
 
-    # Inside
+    # Internal
 
     def _sweep(self, job_id: str) -> None:
-        """Remove what an end of this process in the middle has left."""
+        """Delete what a previous process left unfinished."""
         finished = {each["id"] for each in self.list(job_id)}
         for export_id in export_ids(self._data, job_id) - finished - self._orders.keys():
             remove_export(self._data, job_id, export_id)
@@ -244,38 +246,38 @@ class Exports:
             order.told |= await self._make(order)
             await self._done(order)
         except BaseException as fault:
-            order.told["state"] = "waiting"  # as long as it has not failed
+            order.told["state"] = "waiting"  # unless it has failed
             if isinstance(fault, Exception) and order.told.pop("files", None):
-                # What could not be proved is not offered any more.
+                # An export that could not be verified is no longer offered.
                 order.told.pop("bytes", None)
                 await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
             raise
         finally:
             order.told.pop("progress", None)
-            if order.taken_back:  # while it was under way, or as it was written
+            if order.taken_back:  # while it was under way, or just written
                 await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
 
     def _failed(self, order: Order, reason: str) -> None:
         order.told |= {"state": "failed", "error": reason}
 
     async def _done(self, order: Order) -> None:
-        """Keep what is told of an export that is there; then it is an order no more."""
+        """Store the record of a finished export, which ends the request."""
         told = {key: value for key, value in order.told.items() if key != "progress"}
         told["state"] = "completed"
         record = export_record(self._data, order.job["id"], told["id"])
         try:
             await asyncio.to_thread(record.write_json, told)
         except OSError as error:
-            order.told |= {"state": "failed", "error": f"It could not be kept: {error.strerror}"}
+            order.told |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
             return
         self._orders.pop(told["id"], None)
 
     async def _make(self, order: Order) -> dict[str, Any]:
-        """Let a worker write and prove; JobFailure where it ends without."""
+        """Let a worker write and verify; raise JobFailure if it ends without a result."""
         job_id, told = order.job["id"], order.told
         config = await self._store.read(Store.config, job_id)
         if config is None:
-            raise JobFailure("The job is gone")
+            raise JobFailure("The job was deleted")
 
         pace = Pace()
 
@@ -285,8 +287,8 @@ class Exports:
         model = await self._models.ensure(config["model"], tell)
         child = order.child = await Child.start(WORKER)
         try:
-            if self._busy() or order.taken_back:  # meanwhile
-                raise JobFailure("A job has started, or nobody wants it any more")
+            if self._busy() or order.taken_back:  # in the meantime
+                raise JobFailure("A job has started, or the request was cancelled")
             child.send(
                 id=job_id,
                 config=config,

@@ -1,4 +1,4 @@
-"""What has to be the same besides the weights: how a conversation is written, and what ends an answer."""
+"""Checks that an export renders conversations and ends answers like the training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 SHOWN: Final = 60
-"""Characters of a text that are quoted around the first difference."""
+"""Characters quoted around the first difference."""
 CONVERSATIONS: Final = (
     [{"role": "user", "content": "Where is my parcel?"}],
     [{"role": "system", "content": "Answer in a word."}, {"role": "user", "content": "2 + 2 = ?"}],
@@ -22,16 +22,16 @@ CONVERSATIONS: Final = (
         {"role": "user", "content": "<b>And</b> now?"},
     ],
 )
-"""Asked of every model, besides the questions of its own data."""
+"""Conversations for every model, besides those of its own data."""
 
 
 def faults(
     ours: Any, theirs: Any, ends: Sequence[int], exported: Any, asked: Sequence[Sequence[Any]]
 ) -> list[str]:
-    """A sentence on each thing that another program would do otherwise than the training did.
+    """Describe each difference that another program would show in a sentence.
 
     ``ours`` and ``theirs`` are the tokenizers, ``ends`` the tokens that end the trained model's answers,
-    ``exported`` is the model that was read again, ``asked`` are conversations that end with a question.
+    ``exported`` the reloaded model, ``asked`` conversations that end with a question.
     """
     found = [
         template_fault(ours, theirs, [*CONVERSATIONS, *asked]) or _tokens(ours, theirs, asked),
@@ -42,16 +42,16 @@ def faults(
 
 
 def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
-    """Where the chat templates of two tokenizers write a conversation otherwise, as a sentence."""
+    """Describe where two chat templates render a conversation differently; None if they don't."""
     for messages in conversations:
         try:
             wanted = render(ours, messages, cue=True)
-        except JobFailure:  # a template that takes no system prompt, say: then neither need the other
+        except JobFailure:  # for example no system prompts: then the other need not accept them
             continue
         try:
             written = render(theirs, messages, cue=True)
         except JobFailure as failure:
-            return f"Its chat template refuses a conversation that the training's takes: {failure}."
+            return f"Its chat template rejects a conversation that the training's accepts: {failure}."
         if wanted != written:
             told = _around(written, wanted), _around(wanted, written)
             return f"Its chat template writes {told[0]} where the training's writes {told[1]}."
@@ -59,7 +59,7 @@ def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]
 
 
 def _tokens(ours: Any, theirs: Any, asked: Sequence[Sequence[Any]]) -> str | None:
-    """The conversations as tokens of both."""
+    """Compare the conversations' tokens."""
     for messages in (*CONVERSATIONS, *asked):
         try:
             text = render(ours, messages, cue=True)
@@ -72,7 +72,7 @@ def _tokens(ours: Any, theirs: Any, asked: Sequence[Sequence[Any]]) -> str | Non
 
 
 def _plain(ours: Any, theirs: Any) -> str | None:
-    """A text without a template, with the start and end tokens that the tokenizer adds by itself."""
+    """Compare a plain text's tokens, with the start and end tokens that the tokenizers add."""
     text = str(CONVERSATIONS[-1][0]["content"])
     wanted, other = ours(text)["input_ids"], theirs(text)["input_ids"]
     if wanted == other:
@@ -83,19 +83,21 @@ def _plain(ours: Any, theirs: Any) -> str | None:
         return (
             f"It begins a text with {counts[1]} start tokens where the training's tokenizer sets {counts[0]}."
         )
-    return "Its tokenizer makes other tokens of a plain text."
+    return "Its tokenizer tokenizes plain text differently."
 
 
 def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
     told = exported.generation_config.eos_token_id
     if lacking := set(ends) - set(told if isinstance(told, list) else [told]):
         marks = ", ".join(tokenizer.convert_ids_to_tokens(sorted(lacking)))
-        return f"Its answers do not end where the training's do: it does not know {marks} as an end."
+        return (
+            f"Its answers do not end where the trained model's do: it does not treat {marks} as an end token."
+        )
     return None
 
 
 def _around(text: str, other: str) -> str:
-    """The text from the first difference on."""
+    """Return the text from the first difference on."""
     pairs = enumerate(zip(text, other, strict=False))
     start = next((place for place, (one, two) in pairs if one != two), min(len(text), len(other)))
     return repr(text[start : start + SHOWN])

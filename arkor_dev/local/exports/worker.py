@@ -41,7 +41,7 @@ def export(order: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 def _rows(order: dict[str, Any], link: Link) -> list[Row]:
-    """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""
+    """Return rows of the job's data: held-out ones, else trained ones; empty if the data are gone."""
     try:
         preparation = Preparation(order, lambda *_, **__: None, link.progress)
         preparation.read()
@@ -54,7 +54,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"It could not be written: {error.strerror or error}"
     if out_of_memory(error):
-        return "The machine ran out of memory: the whole model has to fit into it in float32"
+        return "The machine ran out of memory: the whole model must fit into it in float32"
     return f"{type(error).__name__}: {error}"
 
 

@@ -78,13 +78,14 @@ AGAIN: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """``work`` in tokens; ``held_out`` and ``question`` are seconds of all held-out rows, and of a question.
+    """``work`` is in tokens; ``held_out`` and ``question`` are the seconds of all held-out rows and of one
+    question.
 
-    ``keys`` are what the base's losses are kept by: those of the held-out rows under 0, those of measuring it
-    again under ``AGAIN`` (which takes ``again`` seconds), those of the general questions under how many of
-    them are asked. Of what is ``known`` nothing is measured again. ``own`` are
-    the seconds of the job's own sets, with both models. ``asked`` are the tokens of the longest question that
-    is answered, 0 for none; ``answers`` what the base's answers are kept by, by how many and how long.
+    ``keys`` are cache keys of the base's losses: of the held-out rows under 0, of their repeated measurement
+    under ``AGAIN`` (which takes ``again`` seconds), of general questions under their number. Nothing
+    ``known`` is measured again. ``own`` is the time of the job's own sets with both models. ``asked`` is the
+    length of the longest answered question in tokens, 0 for none; ``answers`` are cache keys of the base's
+    answers by number and length.
     """
 
     work: Work
@@ -98,7 +99,9 @@ class Comparing:
     answers: Mapping[str, str] = field(default_factory=dict)
 
     def answering(self, steps: int, every: int, writing: Writing | None) -> float:
-        """Seconds in which a run of ``steps`` answers general questions, with both models, at most."""
+        """Return the most seconds that a run of ``steps`` spends answering general questions, with both
+        models.
+        """
         if not self.asked or writing is None:
             return 0.0
         count, longest = answerable(self.work, steps, every)
@@ -106,7 +109,7 @@ class Comparing:
         return models * (writing.first(count, self.asked) + longest * writing.token(count))
 
     def seconds(self, steps: int, every: int) -> float:
-        """For a run of ``steps`` that is evaluated ``every`` so many, but for its answers."""
+        """Return the seconds of a run of ``steps`` evaluated every ``every`` steps, without answers."""
         counts = sorted((count for count in self.keys if count > 0), reverse=True)
         count = affordable(self.work, counts, steps, every) if counts else 0
         base = self.held_out * (self.keys[0] not in self.known)
@@ -114,7 +117,7 @@ class Comparing:
         return base + count * self.question * (1 + (self.keys.get(count) not in self.known)) + self.own
 
     def knowing(self, known: Collection[str]) -> Comparing:
-        """With the keys of what is kept."""
+        """Return a copy with the keys that are cached."""
         keys = {*self.keys.values(), *self.answers.values()}
         return replace(self, known=frozenset(known) & keys)
 
@@ -132,7 +135,7 @@ class Comparing:
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Comparing:
-        """Raises TypeError, KeyError or ValueError for what another version has kept."""
+        """Parse stored JSON. Raises TypeError, KeyError or ValueError for another version's data."""
         keys = {int(count): str(key) for count, key in told["keys"].items()}
         names = ("held_out", "again", "question", "own")
         held_out, again, question, own = (float(told[name]) for name in names)

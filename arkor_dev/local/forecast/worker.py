@@ -1,7 +1,7 @@
 """The process that measures one job's settings and ends.
 
-It prepares the job as the training does and makes a few of its steps. It is the first to go when memory
-runs out, and does not outlast its time.
+Prepares the job like training and runs a few of its steps. It is the first process to be killed if memory
+runs out, and keeps to its deadline.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 LOOKED_ROWS: Final = 1500
-"""Rows of a large data set that are read as tokens, at random; the longest ones besides."""
+"""Rows of a large data set that are tokenized, chosen at random; the longest ones are added."""
 LENGTHS: Final = 100
-"""Percentiles of the rows' lengths that are kept."""
+"""Stored percentiles of the rows' lengths."""
 
 
 def some_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """A fair sample of ``rows``, and the longest of the rest: enough of them for a batch."""
+    """Return a random sample of ``rows``, and the longest of the rest: enough for a batch."""
     if len(rows) <= 2 * LOOKED_ROWS:
         return list(rows), []
     order = list(range(len(rows)))
@@ -94,7 +94,7 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 def go_first() -> None:
-    """Ask the system to end this process before any other when memory runs out."""
+    """Ask the system to kill this process first if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

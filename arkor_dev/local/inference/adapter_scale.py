@@ -16,14 +16,14 @@ MAX_STRENGTH: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class ActiveAdapter:
-    """What answers: an adapter, by the engine's name for it, and its strength; the base for None."""
+    """What answers: an adapter, by the engine's name for it, with its strength; None for the base."""
 
     adapter: str | None = None
     strength: float = FULL_STRENGTH
 
 
 class AdapterScale:
-    """The scalings of one adapter's layers in a loaded model, as trained and as currently set."""
+    """The scaling factors of an adapter's layers in a loaded model, as trained and as currently set."""
 
     def __init__(self, model: Any, adapter: str) -> None:
         self._adapter = adapter

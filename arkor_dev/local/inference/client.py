@@ -26,11 +26,13 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
-"""Threads spin for some microseconds before they sleep: an answer is thousands of short products in a row."""
+"""Threads spin for microseconds before they sleep, since an answer is thousands of short products in a
+row.
+"""
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
 ROOM_SECONDS: Final = 10.0
-"""How long answers may go on when a job needs the memory. Until then it is still loading its libraries."""
+"""How long answers may continue when a job needs the memory. Until then the job still loads its libraries."""
 NO_ROOM: Final = "A job has started and needs the memory of the model that answered: send the message again"
 
 
@@ -150,7 +152,7 @@ class Inference:
 
         def kill() -> None:
             if self._child is child:
-                log.warning("the inference process has not stopped an answer in time: it is started again")
+                log.warning("the inference process did not stop an answer in time: restarting it")
                 child.kill()
 
         child.send(do="stop", id=number)
@@ -166,14 +168,14 @@ class Inference:
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
-        # A request that came meanwhile is sent to the next worker by itself.
+        # A later request is sent to the next worker anyway.
         its = {number: answer for number, answer in self._answers.items() if answer.child is child}
         waiting = {number: answer for number, answer in its.items() if stuck and not answer.begun}
         for number, answer in its.items():
             if number not in waiting:
                 self._answers.pop(number)
                 reason = (
-                    "The inference process was started again, since another answer could not be stopped: "
+                    "The inference process was restarted, since another answer could not be stopped: "
                     "send the message again"
                     if stuck
                     else NO_ROOM
@@ -220,5 +222,5 @@ class Inference:
 
     def _unload(self) -> None:
         if self._child and not self._answers:
-            log.info("nobody has asked for a while: the model is unloaded")
+            log.info("idle for a while: unloading the model")
             self._child.kill()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
-"""Appended to a base's folder name when its weights must stay readable for adapters."""
+"""Suffix of a base's folder name if its weights must stay readable for adapters."""
 FOUR_BIT: Final = "\0nf4"
 """The same where the answering adapter was trained on 4-bit weights."""
 BESIDE: Final = "\0beside"
@@ -51,7 +51,7 @@ QUARTERED: Final = 0.6
 LEFT: Final = 0.25
 """The part of a GPU that is left to a job which trains on it, as its batches vary in length."""
 PIECE: Final = 64
-"""Tokens of a prompt that are read at once on a CPU: between chunks stops are noticed and others answered."""
+"""Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
 
 
@@ -124,7 +124,7 @@ class TransformersEngine:
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
-        """Read a chunk of the prompt; when it is complete the row steps with its group."""
+        """Read a chunk of the prompt; once complete, the row steps with its group."""
         self._activate(row.group)
         if row.alone:
             return row.alone.first()
@@ -136,7 +136,7 @@ class TransformersEngine:
             try:
                 logits = self._forward([piece], [known], row.cache)
             except BaseException:
-                row.cache = None  # some layers have read it and some have not
+                row.cache = None  # some layers have read it, others have not
                 raise
             row.tokens = row.prompt[: known + len(piece)]
             if self.left(row):
@@ -148,14 +148,14 @@ class TransformersEngine:
         """Add a token to each row of one group; return the next logits."""
         self._activate(rows[0].group)
         if rows[0].alone:
-            # Such a model answers one request at a time, so its rows take turns.
+            # Such a model computes one answer at a time, so its rows take turns.
             pairs = zip(rows, tokens, strict=True)
             return np.stack([row.alone.step(token) for row, token in pairs if row.alone])
         with torch.inference_mode():
             return _figures(self._batches[rows[0].group].step(rows, tokens))
 
     def end(self, row: Row) -> None:
-        """Remove a row, and cache what it has read and written."""
+        """Remove a row, and cache what was read and generated."""
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
         if row.alone:
@@ -254,9 +254,10 @@ class TransformersEngine:
 
 
 def _load_base(path: Path, *, four_bit: bool, beside: bool) -> tuple[Base, str | None]:
-    """Load a base where it fits, and return why it is not on the GPU; ``beside`` a job that trains there.
+    """Load a base onto a device that has room, and return why it is not on the GPU; ``beside`` a job that
+    trains there.
 
-    Raises JobFailure where it fits nowhere.
+    Raises JobFailure if it fits nowhere.
     """
     device, dtype = pick_device()
     why = None

@@ -85,4 +85,4 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
         (made,) = ctx.saved_tensors
-        return made.mul_(grad / ctx.lifted), None, None, None, None  # in place: it is asked for once
+        return made.mul_(grad / ctx.lifted), None, None, None, None  # in place: it is needed only once

@@ -46,12 +46,12 @@ class Machine:
         self._cores = psutil.cpu_count() or 1
         self._gpu = None if gpu is None else _Gpu.of(gpu)
         self._moved: tuple[float, int] | None = None
-        self.read()  # rates count from here on
+        self.read()  # rates are measured from here on
 
     def read(self) -> dict[str, float]:
         """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
         psutil, figures = self._psutil, dict[str, float]()
-        # What another system lacks, or forbids to this user, must not end a run.
+        # What a system lacks, or denies to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
         with contextlib.suppress(psutil.Error, OSError):
@@ -139,7 +139,7 @@ class Sampler:
             machine = self._machine()
             due = time.monotonic() + self._seconds
             while not self._over.wait(max(0.0, due - time.monotonic())):
-                # a machine that slept does not make up for missed samples
+                # don't make up for samples missed during sleep
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
                 if not self._over.is_set():

@@ -53,7 +53,7 @@ class Base:
 
 
 def why_processor() -> str | None:
-    """Return why a machine with a GPU computes on its processor, and what to do; None where that is right."""
+    """Return why a machine with a GPU computes on its CPU, and what to do; None if it should."""
     if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
         return None
     if found := idle_gpu(kind := torch_build() or "cpu"):
@@ -117,11 +117,11 @@ def load_base(
     as_stored: bool = False,
     device: str | None = None,
 ) -> Base:
-    """Load the model and tokenizer in ``path``. Raises JobFailure if they cannot be read, or do not fit.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit.
 
-    On a GPU the weights have the number format ``asked``, by torch's name; on a CPU, and if they are
-    ``learning`` themselves, float32. With ``as_stored`` frozen ones stay in the file's format on a CPU: half
-    the memory for bfloat16. ``device`` is "cpu" for a model that is not to be on the GPU.
+    On a GPU the weights get the dtype ``asked``, by torch's name; on a CPU, and if ``learning`` themselves,
+    float32. ``as_stored`` keeps frozen ones in the file's dtype on a CPU: half the memory for bfloat16.
+    ``device`` is "cpu" for a model that must not be on the GPU.
     """
     found, dtype = pick_device()
     if device == "cpu" and found != "cpu":
@@ -134,8 +134,8 @@ def load_base(
     if four_bit:
         if found != "cuda":
             raise JobFailure(
-                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {found}: "
-                "leave loadIn4bit out of the trainer"
+                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {found}: remove "
+                "loadIn4bit from the trainer"
             )
         extra["quantization_config"] = _four_bit(dtype)
     stored = torch.float32 if learning else "auto" if as_stored and found == "cpu" else dtype
@@ -147,10 +147,10 @@ def load_base(
 
 
 def load_dequantized(path: Path, asked: str | None = None) -> Base:
-    """Load the model that a job with ``loadIn4bit`` trains on, with full weights in the processor's memory.
+    """Load the model of a job with ``loadIn4bit`` with unquantized weights into CPU memory.
 
-    Its weights are the quantized ones, multiplied out to the number format ``asked`` (bfloat16 by default) in
-    which a GPU computes with them, and held in float32.
+    Its weights are the quantized ones, dequantized to the dtype ``asked`` (bfloat16 by default) in which a
+    GPU computes with them, and stored in float32.
     """
     dtype = getattr(torch, asked or "bfloat16")
     tokenizer = load_tokenizer(path)
@@ -192,14 +192,14 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
 
 
 def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Copy the last positions of several rows side by side: otherwise torch copies the output layer for each
-    row.
+    """Copy the last positions of several rows side by side: torch would otherwise copy the output layer for
+    each row.
     """
     return tuple(each.contiguous() if isinstance(each, torch.Tensor) else each for each in given)
 
 
 def bare(model: Any) -> Any:
-    """Return the model itself, without PEFT's wrappers."""
+    """Return the model without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -24,9 +24,9 @@ SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
 
 
 def check_trainable(path: Path) -> str | None:
-    """Return a sentence on what of the model in ``path`` is trained, where that is not all of it.
+    """Return a sentence on which part of the model in ``path`` is trained, unless all of it is.
 
-    Raises JobFailure for one that cannot be trained. A file that cannot be read is left to who loads it.
+    Raises JobFailure for an untrainable model. An unreadable file is left to the code that loads it.
     """
     try:
         config = json.loads((path / "config.json").read_text())

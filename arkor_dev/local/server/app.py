@@ -1,4 +1,4 @@
-"""The backend's aiohttp application: authentication, and which handler answers."""
+"""The backend's aiohttp application: authentication and routes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ FEATURES: Final = (
 """Optional features (docs/contract.md#optional-features) that this backend always has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
-"""Characters of an error: it may quote what was sent."""
+"""Longest error in characters: it may quote the request."""
 PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
 CHAT: Final = web.AppKey("chat", Chat)
 
@@ -97,7 +97,7 @@ routes = web.RouteTableDef()
 async def envelope(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn every exception into ``{"error"}``; only the sentence and its code leave the process."""
+    """Convert every exception to ``{"error"}``; only the sentence and its code leave the process."""
     try:
         return await handler(request)
     except ArkorError as error:
@@ -107,7 +107,7 @@ async def envelope(
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)
     except ConnectionError:
-        # The client left in the middle of a stream; nobody reads this, and it is not an error.
+        # The client disconnected during a stream; nobody reads this, and it is not an error.
         return web.Response(status=499, reason="Client closed the request")
     except Exception:
         log.exception("%s %s", request.method, request.path)
@@ -118,7 +118,7 @@ async def envelope(
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Admit only the daemon: it requests ``localhost``, and has the launch's token."""
+    """Admit only the daemon, which requests ``localhost`` with the launch's token."""
     setup = request.app[SETUP]
     if request.headers.getall("Host", []) != ["localhost"]:
         raise ForbiddenError("This host name is not served")
@@ -149,7 +149,7 @@ def _project(setup: Setup) -> dict[str, str]:
 
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
-    request.app[DATASETS].prepare()  # the client is a page, and a page may show data
+    request.app[DATASETS].prepare()  # the client is a page, and a page may display data
     methods = await asyncio.to_thread(listed)
     return web.json_response({"features": [*FEATURES, *named()], "methods": methods})
 

@@ -61,9 +61,9 @@ def _possible(body: dict[str, Any]) -> str | None:
     if body.get("messages") is None and body.get("prompt") is None:
         return "messages is missing: it must be a list of one or more messages"
     if body.get("adapter") is None and body.get("baseModel") is None:
-        return "Say who answers: adapter, or baseModel"
+        return "Set adapter or baseModel"
     if body.get("adapter") is None and body.get("adapterStrength") is not None:
-        return "adapterStrength goes with adapter: a base model has none"
+        return "adapterStrength requires adapter: a base model has no strength"
     return problem(body)
 
 
@@ -148,7 +148,7 @@ class Chat:
         strength = given("adapterStrength", FULL_STRENGTH)
         if folder is not None and strength != FULL_STRENGTH:
             why = (
-                "the whole model was trained"
+                "the model was fully fine-tuned"
                 if whole
                 else await asyncio.to_thread(why_full_strength_only, folder)
             )
@@ -208,12 +208,12 @@ class Chat:
         return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
 
     async def _check_whole(self, folder: Path) -> None:
-        """Raise ConflictError for an adapter that has changed since it was written; each is checked once."""
+        """Raise ConflictError for an adapter that has changed since it was written; checks each once."""
         with contextlib.suppress(FileNotFoundError):
             key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
             if key not in self._whole_ones:
                 if wrong := await asyncio.to_thread(damage, folder):
-                    raise ConflictError(f"This adapter is damaged on the disk: {wrong}. Train it again")
+                    raise ConflictError(f"This adapter's files are damaged: {wrong}. Train it again")
                 self._whole_ones.add(key)
 
     async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:

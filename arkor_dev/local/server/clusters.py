@@ -1,4 +1,4 @@
-"""Inspecting clusters, each in a process of its own, which alone imports Ray; results are cached briefly."""
+"""Inspects clusters, each in its own process, the only one to import Ray; results are cached briefly."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ TASKS: Final = "arkor_dev.local.cluster.tasks"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 180.0
-"""Limit for connecting and asking each node."""
+"""Time limit for connecting and asking each node."""
 KNOWN: Final = 20
-"""Clusters whose results are kept."""
+"""Most clusters whose results are kept."""
 
 
 def named() -> Iterator[str]:
@@ -61,11 +61,11 @@ class Clusters:
             child.send(task="status", address=address, insecure=insecure, cache=str(self._data))
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
-                    answer = await child.result("cluster", "The process that looked at it")
+                    answer = await child.result("cluster", "The process that inspected it")
             except JobFailure as failure:
                 return {"address": address, "problem": str(failure)}
             except TimeoutError:
-                return {"address": address, "problem": f"It has not answered in {LOOK_SECONDS:.0f} s"}
+                return {"address": address, "problem": f"It did not answer within {LOOK_SECONDS:.0f} s"}
         found: dict[str, Any] = answer["cluster"]
         return found
 

@@ -31,7 +31,7 @@ routes = web.RouteTableDef()
 
 
 class Waiting(Protocol):
-    """Work that never runs beside a training, and continues when none runs."""
+    """Work that never runs beside training, and continues when none runs."""
 
     def training_begins(self) -> None: ...
 
@@ -117,7 +117,7 @@ def _step(request: web.Request, name: str) -> int | None:
 
 
 def _card_in(folder: Path) -> str | None:
-    """Return the card in that place; None if it is not text, or leads elsewhere."""
+    """Return the card in the folder; None if it is not text, or a link leads elsewhere."""
     try:
         return read_inside(folder, CARD).decode()
     except (OSError, ValueError):

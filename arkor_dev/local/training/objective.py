@@ -1,8 +1,7 @@
-"""What a model is trained to minimise: the base of every method's loss, and cross entropy.
+"""Objectives: the base class of every method's loss, and cross entropy.
 
-The rows of a batch are packed into one sequence (``layers``), where the model's layers allow it: nothing is
-padding. Otherwise they are side by side, each padded to the longest, in several rectangles where one would be
-mostly padding.
+A batch's rows are packed into one sequence without padding (``layers``) if the model supports it. Otherwise
+they are padded to the longest, in several rectangles if one would be mostly padding.
 """
 
 from __future__ import annotations
@@ -32,17 +31,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 PROBE: Final = 24
-"""Tokens of each row that shows whether a model keeps rows apart."""
+"""Length of the rows that test whether a model keeps packed rows apart."""
 MOST_PADDED: Final = 2.0
 """How many times its rows' tokens a rectangle may have."""
 
 
 class Objective(ABC):
-    """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
+    """Measures ``model``, which computes on ``device`` in ``dtype``.
 
-    ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
-    why rows are padded to the longest, or None where they are not. ``fused``: the logits of all tokens are
-    never in memory at once.
+    ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
+    padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory at once.
 
     A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
     """
@@ -60,20 +58,26 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
-        """Return the loss summed over ``rows``, a scalar to derive from, and the sum of their weights."""
+        """Return the loss summed over ``rows``, a differentiable scalar, and the sum of their weights."""
 
     @abstractmethod
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each row's summed loss and its weight, measured in evaluation mode without gradients."""
+        """Return each row's summed loss and its weight, in evaluation mode without gradients."""
+
+    def hold_start(self, rows: Sequence[Example]) -> None:  # noqa: B027 - most methods need nothing
+        """Keep what the method needs of the model as it is now, of a run that begins with an adapter.
+
+        ``rows`` are all that the run learns from and is measured on.
+        """
 
     def figures(self) -> dict[str, float]:
         """Return the method's own figures since the last call, by the names in ``Method.figures``."""
         return {}
 
     def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each row's summed cross entropy and its number of learned tokens, whatever the method is.
+        """Return each row's summed cross entropy and its number of learned tokens, whatever the method.
 
-        General questions are measured by this. Evaluation mode, without gradients.
+        For general questions. Evaluation mode, without gradients.
         """
         training = self.model.training
         self.model.eval()
@@ -89,10 +93,11 @@ class Objective(ABC):
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
     def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return the learned tokens of ``rows``, after the logits ``[learned, words]`` that foretell them.
+        """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` that predict them,
+        logits first.
 
-        Both are row by row. Logits are computed only at places that are learned: with a
-        vocabulary of tens of thousands, the output layer is a large part of a small model's work.
+        Both are in row order. Logits are computed at learned positions only: with a vocabulary of tens of
+        thousands, the output layer is a large part of a small model's work.
         """
         if not self.padded:
             return self._end_to_end(rows)
@@ -109,9 +114,9 @@ class Objective(ABC):
 
     @contextmanager
     def rounded(self) -> Iterator[Self]:
-        """Measure with what every layer gives rounded to bfloat16, as if computed in it.
+        """Measure with every layer's output rounded to bfloat16, as if computed in it.
 
-        A model that computes in bfloat16 or float16 stays as it is: other batches round it in other places.
+        Models that compute in bfloat16 or float16 are unchanged: other batches round them differently anyway.
         """
 
         def rounding(_: Any, __: Any, given: Any) -> Any:
@@ -129,7 +134,7 @@ class Objective(ABC):
 
     @contextmanager
     def answering(self) -> Iterator[Any]:
-        """The bare model, ready to write answers in the number format of the loss; then it is as it was."""
+        """Yield the bare model, ready to generate in the objective's dtype; restore it afterwards."""
         training, in_line = self.model.training, not self.padded
         self.model.eval()
         if in_line:
@@ -143,7 +148,7 @@ class Objective(ABC):
             self.model.train(training)
 
     def _quicken(self, rows: Sequence[Example]) -> None:
-        """Take lines where the model answers to them as it does to padded rows; on a CPU the quick layers."""
+        """Pack rows if the model's results agree with padded rows; patch the layers on a CPU."""
         some = _probe(rows)
         stands_apart(self._inner)
         self.model.eval()
@@ -154,7 +159,7 @@ class Objective(ABC):
             self.padded = lines_up(self._inner)
             if not self.padded and not self._answers_alike(some, known):
                 stands_apart(self._inner)
-                self.padded = "its layers do not keep apart rows that lie end to end"
+                self.padded = "its layers do not keep packed rows apart"
             # On a CPU few logits at a time cost more than they save.
             if self.device != "cpu" and can_be_fused(self._inner.get_output_embeddings()):
                 hidden, head, _ = self._before_head(some)
@@ -176,19 +181,19 @@ class Objective(ABC):
             Laid.line = None
 
     def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """:meth:`logits` of rows in one packed sequence."""
-        # Rows that share their beginning would share its random numbers too.
+        """Compute :meth:`logits` of rows packed into one sequence."""
+        # Rows that share their beginning would also share its random numbers.
         told = [(row.ids, row.labels) for row in rows]
         line = lay(told, IGNORED, share=not self._draws(), device=self.device)
         Laid.line = line
         extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
         with self._autocast():
             logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits
-        logits = logits.squeeze(0)  # as `logits[0]`, whose gradient would be copied into zeros
+        logits = logits.squeeze(0)  # like `logits[0]`, whose backward pass would copy the gradient into zeros
         return logits if extra else logits[line.kept], line.targets
 
     def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """:meth:`logits` of rows as a rectangle, masked where a shorter one is padded."""
+        """Compute :meth:`logits` of rows as a padded and masked rectangle."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]
         kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self.device)
@@ -201,7 +206,7 @@ class Objective(ABC):
         return (logits if extra else logits[:, kept])[learned], targets[learned]
 
     def _draws(self) -> bool:
-        """Whether random numbers are drawn on the way."""
+        """Return whether the forward pass draws random numbers."""
         return self.model.training and (
             self._noisy
             or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
@@ -215,10 +220,10 @@ class Objective(ABC):
 
 
 class CrossEntropy(Objective):
-    """The cross entropy of the learned tokens. A row's weight is their number.
+    """Cross entropy of the learned tokens. A row's weight is their number.
 
-    While the model trains, ``smoothing`` of each token's probability is spread over all tokens (label
-    smoothing); what is measured apart from training stays comparable.
+    During training, ``smoothing`` of each token's probability is spread over all tokens (label smoothing);
+    evaluations stay comparable without it.
     """
 
     def __init__(
@@ -269,7 +274,7 @@ def rectangles(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
-    """Ids, mask and labels of ``rows`` side by side, each ``[rows, longest]``, in the processor's memory."""
+    """Return ids, mask and labels of padded ``rows``, each ``[rows, longest]``, in CPU memory."""
     ids = torch.zeros(len(rows), max(len(row.ids) for row in rows), dtype=torch.long)
     mask = torch.zeros_like(ids)
     labels = torch.full_like(ids, IGNORED)
@@ -282,6 +287,6 @@ def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
 
 
 def _probe(rows: Sequence[Example]) -> list[Example]:
-    """Two short rows that begin alike and go on apart, all of whose tokens count."""
+    """Return two short rows with a common beginning and all tokens learned."""
     first, last = rows[0].ids[:PROBE], rows[-1].ids[-PROBE // 4 :]
     return [Example(ids, ids) for ids in (first, first[: 3 * PROBE // 4] + last[::-1])]

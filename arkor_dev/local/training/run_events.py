@@ -34,10 +34,10 @@ def metadata_of(run: Any) -> dict[str, Any]:
 
 
 class RunEvents:
-    """Sends events; calling it is sending one. ``send(name, fields)`` passes it to the backend.
+    """Sends events when called. ``send(name, fields)`` passes one to the backend.
 
-    ``observers`` hear of each event once it is sent, in their order. One that sends events itself must be the
-    last: those before it hear of an event before they hear of what follows from it.
+    ``observers`` are called in order after each event is sent. An observer that sends events itself must be
+    the last, so that the others see events in the order sent.
     """
 
     def __init__(self, send: Observer, *observers: Observer) -> None:

@@ -42,15 +42,15 @@ def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
 
 
 LOWEST: Final = 1e-7
-"""What a polynomial falls to."""
+"""Final rate of a polynomial schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``kind`` from ``height``, over ``steps`` steps of which the first ``warmup`` rise to it.
+    """``kind`` with peak ``height``, over ``steps`` steps including ``warmup``.
 
-    ``cycles`` are those of cosine_with_restarts, ``power`` is the polynomial's, and over the last ``decay``
-    steps wsd falls. Before them come ``before`` steps of a run that has been extended.
+    ``cycles`` is for cosine_with_restarts, ``power`` for polynomial, ``decay`` the last steps of wsd. An
+    extended run has ``before`` earlier steps.
     """
 
     kind: str
@@ -64,9 +64,9 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
-        """The schedule of a job of ``steps`` steps, or of those behind the first ``before`` of them.
+        """Return the schedule of a job of ``steps`` steps, or of those after the first ``before``.
 
-        ``rate`` is its height.
+        ``rate`` is the peak.
         """
         steps -= before
         get, settle = settings.get, settings.settle
@@ -88,7 +88,7 @@ class Schedule:
         )
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of step ``step`` (from 1). A warm-up begins at 0."""
+        """Return the learning rate of step ``step`` (from 1). Warmup starts at 0."""
         done = step - 1 - self.before
         if done < self.warmup:
             return self.height * done / self.warmup
@@ -113,7 +113,7 @@ class Schedule:
 
 
 def _decay(settings: JobSettings, steps: int, most: int) -> int:
-    """Over how many steps, ``most`` at most, wsd falls."""
+    """Return the length of wsd's decay, at most ``most`` steps."""
     return int(
         settings.settle("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))
     )

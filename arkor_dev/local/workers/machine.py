@@ -1,4 +1,4 @@
-"""What this machine has left: memory that a new process may take, disk, and what makes its speed."""
+"""This machine's free memory and disk, and what determines its speed."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ MEMINFO: Final = Path("/proc/meminfo")
 GROUPS: Final = Path("/proc/self/cgroup")
 CONTROL: Final = Path("/sys/fs/cgroup")
 UNLIMITED: Final = 2**60
-"""A control group's limit from here on is none."""
+"""A control group's limit from this value on means unlimited."""
 LIBRARIES: Final = ("torch", "transformers", "peft", "arkor-dev")
 
 
 class Memory(NamedTuple):
-    """What a new process may take, and what there is in all, in bytes; None where the system does not say."""
+    """Memory available to a new process, and the total, in bytes; None if unknown."""
 
     free: int | None
     total: int | None
 
 
 def gpu_memory(name: str) -> Memory:
-    """What a process may take of the GPU that ``CUDA_VISIBLE_DEVICES`` calls ``name``."""
+    """What a process may take of the GPU called ``name`` in ``CUDA_VISIBLE_DEVICES``."""
     found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
     return Memory(found.free, found.total) if found else Memory(None, None)
 
 
 def memory() -> Memory:
-    """The tightest of what the system, this process's control groups and its own limits leave."""
+    """Return the tightest of the system's, the control groups' and the process's own limits."""
     found = [_system(), *_groups(), *_limits()]
     free = [each.free for each in found if each.free is not None]
     total = [each.total for each in found if each.total is not None]
@@ -67,7 +67,7 @@ def _pages() -> int | None:
 
 
 def _groups() -> list[Memory]:
-    """This process's control groups, and those around them, that have a limit."""
+    """Return the limits of this process's control groups and their parents."""
     try:
         lines = GROUPS.read_text().splitlines()
     except OSError:
@@ -92,12 +92,12 @@ def _groups() -> list[Memory]:
 
 
 def _group(folder: Path, limit: str, used: str, cache: str) -> Memory | None:
-    """What one group leaves; what it keeps of files counts as free, since it goes when it is needed."""
+    """Return what one group leaves; page cache counts as free, since it is reclaimed on demand."""
     try:
         most = int((folder / limit).read_text())
         now = int((folder / used).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # also "max": no limit
+    except (OSError, ValueError):  # also for "max": no limit
         return None
     if most >= UNLIMITED:
         return None
@@ -105,7 +105,7 @@ def _group(folder: Path, limit: str, used: str, cache: str) -> Memory | None:
 
 
 def _limits() -> list[Memory]:
-    """What a process of this user may allocate (``ulimit -d`` and ``-v``)."""
+    """Return the process's own limits (``ulimit -d`` and ``-v``)."""
     try:
         import resource
     except ImportError:
@@ -115,7 +115,7 @@ def _limits() -> list[Memory]:
 
 
 def free_disk(folder: Path) -> int | None:
-    """Bytes that can still be written where ``folder`` is."""
+    """Return the free bytes on the disk of ``folder``."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
@@ -124,7 +124,9 @@ def free_disk(folder: Path) -> int | None:
 
 @functools.cache
 def makers_of_speed() -> tuple[str, ...]:
-    """What a measurement holds for: processor, cores, GPUs and the settings that hide some, libraries."""
+    """Return what a measurement depends on: processor, cores, GPUs and the settings that hide some,
+    libraries.
+    """
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
     gpus = [gpu.name for gpu in nvidia_gpus()]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]

@@ -31,7 +31,7 @@ CHOOSES_GPUS = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTORCH_CUDA_ALLOC_CONF"),
     *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HSA_OVERRIDE_GFX_VERSION"),
 )
-"""Environment variables that say which GPUs there are, and how they are used: NVIDIA's and AMD's."""
+"""Environment variables that select GPUs, NVIDIA's and AMD's, and how they are used."""
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS"),
@@ -117,11 +117,11 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can receive messages. One that was killed a moment ago may not have ended yet."""
+        """Whether it can receive messages. A process killed a moment ago may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
     def send(self, **fields: Any) -> None:
-        """Queue one message. If the worker is gone, whoever reads its messages notices."""
+        """Queue one message. If the worker is gone, the reader of its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
@@ -211,7 +211,7 @@ class Child:
         """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
         status = self._process.returncode
         if self._strange:
-            return f"{what} sent an invalid message, and was ended: {self._strange[:200]}"
+            return f"{what} sent an invalid message, and was killed: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: {relief}."

@@ -66,13 +66,13 @@ class Conversion:
     lines: dict[str, int] = field(default_factory=dict)
 
     def note(self, entry: Entry, text: str) -> None:
-        """Add that an entry was not carried over as it is."""
+        """Note that an entry was not carried over unchanged."""
         self.notes.append(Note(entry.line, entry.key, text))
 
     def set(self, key: str, entry: Entry, value: Any = None) -> None:
         """Set a setting to ``value``, or to the entry's, if it is allowed here; else add a note.
 
-        A flag that says its default is left out.
+        A flag with its default value is left out.
         """
         row = ROWS[key]
         value = _as(row.rule.kind, entry.value if value is None else value)
@@ -84,10 +84,10 @@ class Conversion:
             self.note(entry, f"{quoted(value)} is not allowed here: {key} must be {row.rule.words}")
 
     def apply(self, entries: Iterable[Entry], rules: Mapping[str, Any]) -> None:
-        """Carry over every entry that says something.
+        """Carry over every entry that has an effect.
 
-        ``rules`` has, by key, a key of ours, a function that does it, or None for what has no effect on
-        training here. Any other key counts if it is one of ours, or an alias of transformers, PEFT or TRL.
+        ``rules`` has, by key, one of our keys, a function that converts it, or None for what has no effect on
+        training here. Any other key counts if it is one of ours, or an alias in transformers, PEFT or TRL.
         """
         for entry in entries:
             if entry.value is None or entry.value == "":
@@ -191,7 +191,7 @@ def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
 
 
 def unsupported(text: str) -> Any:
-    """Return a rule for what cannot be had here, said where it is switched on."""
+    """Return a rule for an unsupported feature, noted where it is switched on."""
 
     def carry(conversion: Conversion, entry: Entry) -> None:
         if entry.value not in (False, 0, [], {}, "no", "none"):

@@ -131,7 +131,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
 
 
 def convert_script(conversion: Conversion, entries: list[Entry]) -> None:
-    """Carry over what the calls of a script say that load, adapt and train a model."""
+    """Carry over a script's calls that load, adapt and train a model."""
     for entry in entries:
         _script_entry(conversion, entry)
     if not any(entry.group in ("LoraConfig", "get_peft_model") for entry in entries) and entries:

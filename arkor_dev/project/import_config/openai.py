@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "OpenAI"
 MULTIPLIER: Final = 1.0
-"""``learning_rate_multiplier`` that leaves the default as it is."""
+"""``learning_rate_multiplier`` that leaves the default unchanged."""
 
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:

@@ -1,4 +1,4 @@
-"""Studio's API: one thin module a resource. Each parses, calls one service and answers."""
+"""Studio's API: one thin module for each resource, which parses, calls one service and responds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def routes() -> list[web.RouteDef]:
-    """Every route under ``/api``."""
+    """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, datasets, deployments, exports, corrections, cluster, project,
         passed_on,

@@ -1,4 +1,4 @@
-"""The cluster of this launch's jobs. It is asked nothing before a person says so: a project may name any."""
+"""The cluster of this launch's jobs. Not contacted until a person asks: a project may name any address."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from arkor_dev.server.app_keys import BACKEND, SETTINGS
 
 
 async def named(request: web.Request) -> web.Response:
-    """``GET /api/cluster``: ``{address, insecure}``, its address or null; reads the file alone."""
-    from arkor_dev.project.toml.compute import cluster_of  # not on the way to the page's first byte
+    """``GET /api/cluster``: ``{address, insecure}``, with its address or null; only reads the file."""
+    from arkor_dev.project.toml.compute import cluster_of  # the page's first byte does not need it
 
     settings = request.app[SETTINGS]
     address = await asyncio.to_thread(cluster_of, settings)
@@ -21,7 +21,7 @@ async def named(request: web.Request) -> web.Response:
 
 
 async def look(request: web.Request) -> web.Response:
-    """``POST /api/cluster/look``: ``{cluster}``, as it is now."""
+    """``POST /api/cluster/look``: ``{cluster}``, its current state."""
     from arkor_dev.project.toml.compute import cluster_of, question
 
     settings = request.app[SETTINGS]

@@ -12,16 +12,16 @@ from .envelope import answered, read_object
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """``GET /api/deployments``; ``{"deployments": [], "unsupported": true}`` where the backend has none."""
+    """``GET /api/deployments``; ``{"deployments": [], "unsupported": true}`` if the backend has none."""
     try:
         return answered(await request.app[BACKEND].list_deployments())
     except (NotFoundError, UnsupportedError):
-        # A page that asks regularly is told a fact, not an error each time.
+        # The page polls this: answer with a fact instead of an error each time.
         return web.json_response({"deployments": [], "unsupported": True})
 
 
 async def create_key(request: web.Request) -> web.Response:
-    """``POST /api/deployments/:id/keys``: the only answer that has the key's plaintext."""
+    """``POST /api/deployments/:id/keys``: the only response with the key's plaintext."""
     body = await read_object(request, KEY)
     body["label"] = body["label"].strip()
     return answered(await request.app[BACKEND].create_key(request.match_info["id"], body))

@@ -13,7 +13,7 @@ CHUNK: Final = 2**18
 
 
 async def file(request: web.Request) -> web.StreamResponse:
-    """``GET /api/jobs/:id/exports/:export/files/:name``: the bytes, or a range of them, to be saved."""
+    """``GET /api/jobs/:id/exports/:export/files/:name``: a download, possibly a byte range."""
     names = request.match_info
     opened = request.app[BACKEND].export_file(
         names["id"], names["export"], names["name"], request.headers.get("Range")

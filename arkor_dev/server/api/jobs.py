@@ -28,15 +28,15 @@ _WHY_CHARACTERS = 600
 async def list_jobs(request: web.Request) -> web.Response:
     """``GET /api/jobs``: the list, with an ETag.
 
-    While the backend does not give it, ``X-Arkor-Stale`` is the last list's age in seconds,
-    ``X-Arkor-Stale-Why`` (percent-encoded UTF-8) the reason, and ``X-Arkor-Stale-Status`` the status that it
-    answered, if it did.
+    While the backend is unavailable, returns the last list: ``X-Arkor-Stale`` is its age in seconds,
+    ``X-Arkor-Stale-Why`` (percent-encoded UTF-8) the reason, and ``X-Arkor-Stale-Status`` the backend's
+    status, if it answered.
     """
     cache = request.app[JOBS]
     jobs, stale = await cache.get()
     headers = {
         **jobs.headers,
-        hdrs.ETAG: f'W/"{jobs.tag}"',  # weak: it stands for the list in either coding
+        hdrs.ETAG: f'W/"{jobs.tag}"',  # weak: it identifies the list in any content coding
         hdrs.VARY: hdrs.ACCEPT_ENCODING,
     }
     if stale is not None:
@@ -55,17 +55,17 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 
 async def history(request: web.Request) -> web.StreamResponse:
-    """``GET /api/jobs/:id/history``: the batch form of the events.
+    """``GET /api/jobs/:id/history``: all events so far in one response.
 
-    Every frame known so far in one quick answer, in the form of the event stream, with a Content-Length: a
-    page that takes 150,000 events one by one from a stream needs seconds, one that scans one body does not.
-    ``X-Arkor-Cursor`` is the place after the last of them: ``GET /api/jobs/:id/events?after=<cursor>`` goes
-    on from exactly there. The body ends with the job's ``end`` when nothing will follow.
+    The body has the form of the event stream, with a Content-Length: reading 150,000 events one by one from a
+    stream takes a page seconds, scanning one body does not. ``X-Arkor-Cursor`` is the position after the last
+    event; ``GET /api/jobs/:id/events?after=<cursor>`` continues exactly there. The body ends with the job's
+    ``end`` if nothing will follow.
 
-    A job that the backend does not know is 204 and not 404: an old link is no fault, and a browser reports
-    each 404 as one in its console.
+    An unknown job is 204, not 404: following an old link is not an error, and browsers log each 404 to the
+    console.
 
-    With ``?again`` a job that was over is asked for anew: somebody may have let it go on.
+    ``?again`` fetches an ended job again, since it may have been resumed.
     """
     if "again" in request.query:
         request.app[EVENTS].reopen(request.match_info["id"])
@@ -85,22 +85,24 @@ async def history(request: web.Request) -> web.StreamResponse:
         try:
             while piece := reader.known(end.offset):
                 await response.write(piece)
-            if not reader.at(end):  # let go of meanwhile: an answer that is too short must not look whole
+            if not reader.at(
+                end
+            ):  # released in the meantime: a response that is too short must not look complete
                 response.force_close()
                 last = b""
             await response.write_eof(last)
         except ClientConnectionResetError:
-            pass  # the tab has gone
+            pass  # the tab has closed
         return response
 
 
 async def events(request: web.Request) -> web.StreamResponse:
     """``GET /api/jobs/:id/events[?after=<cursor>]``: server-sent events until the job's ``end``.
 
-    ``X-Arkor-From`` says where the stream begins: when that is not the cursor asked for, the reader starts
-    over. A cursor is a name, a point and an offset: whoever adds the bytes of the frames that have come
-    since, comments left out, has the cursor of the place after them and resumes there. Comments are for the
-    reader: ``: reconnecting`` and ``: connected`` tell whether the backend is there.
+    ``X-Arkor-From`` is the stream's first position: if it differs from the requested cursor, the reader
+    starts over. A cursor is a name, a point and an offset: adding the bytes of all frames since, without
+    comments, gives the cursor after them, from which to resume. Comments inform the reader: ``:
+    reconnecting`` and ``: connected`` report the state of the backend.
     """
     last_id = request.headers.get("Last-Event-ID")
     async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
@@ -121,14 +123,14 @@ async def events(request: web.Request) -> web.StreamResponse:
                 while piece := await reader.next(at_once):
                     await response.write(piece)
             except ClientConnectionResetError:
-                pass  # the tab has gone
+                pass  # the tab has closed
         return response
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id``: the backend's answer; the list is fetched anew where nothing is being evaluated.
+    """``GET /api/jobs/:id``: the backend's response; refreshes the list unless an evaluation is under way.
 
-    Whoever looks until an evaluation is done finds it in the list then.
+    A page that polls until an evaluation ends then finds the result in the list.
     """
     answer = await request.app[BACKEND].get_job(request.match_info["id"])
     if b'"evaluating"' not in answer.body:
@@ -137,7 +139,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    """``PATCH /api/jobs/:id``: the backend's answer; the list is fetched anew at once."""
+    """``PATCH /api/jobs/:id``: the backend's response; refreshes the job list."""
     body = await read_object(request, JOB_CHANGES)
     answer = await request.app[BACKEND].edit_job(request.match_info["id"], job_changes(body))
     request.app[JOBS].refresh()
@@ -145,7 +147,7 @@ async def edit(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """``DELETE /api/jobs/:id``: ``{}``; neither the list nor the history has the job any more."""
+    """``DELETE /api/jobs/:id``: ``{}``; removes the job from the list and its history."""
     answer = await request.app[BACKEND].delete_job(request.match_info["id"])
     request.app[EVENTS].forget(request.match_info["id"])
     request.app[JOBS].refresh()

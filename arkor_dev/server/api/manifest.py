@@ -1,4 +1,4 @@
-"""What the project can train, and changes of its settings that are written into its file."""
+"""The project's trainers, and changes of settings that are written into its file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DATASET = Schema(
 
 
 def is_columns(value: object) -> bool:
-    """Whether ``value`` has a name for each of some of our columns."""
+    """Return whether ``value`` maps some of our columns to names."""
     return (
         isinstance(value, dict)
         and bool(value)
@@ -62,10 +62,10 @@ def is_columns(value: object) -> bool:
 
 
 async def manifest(request: web.Request) -> web.Response:
-    """``GET /api/manifest``: the trainers that the project declares.
+    """``GET /api/manifest``: the project's trainers.
 
-    With an ETag, also while the project does not build: a page that asks every other second hears the same
-    fault once, and a browser reports each 400 in its console.
+    Has an ETag even while the project does not build: the page polls every two seconds and sees the same
+    error once, and browsers log each 400 to the console.
     """
     try:
         answer = web.json_response(await request.app[MANIFEST].read())
@@ -79,7 +79,7 @@ async def manifest(request: web.Request) -> web.Response:
 
 
 async def write(request: web.Request) -> web.Response:
-    """``POST /api/manifest/settings``: write settings into the file; with ``preview`` only show how."""
+    """``POST /api/manifest/settings``: write settings into the file; ``preview`` only returns the diff."""
     body = await read_object(request, WRITE)
     answer = await request.app[MANIFEST].write_settings(
         body["trainer"], body["revision"], body["settings"], preview=bool(body.get("preview"))
@@ -100,8 +100,8 @@ async def dataset(request: web.Request) -> web.Response:
 
 
 async def data(request: web.Request) -> web.Response:
-    """``GET /api/manifest/data?trainer=``: what is wrong with its rows, as far as a few seconds go."""
-    from arkor_dev.project.data_check import check_in_child  # not on the way to the page's first byte
+    """``GET /api/manifest/data?trainer=``: findings in its rows within a few seconds."""
+    from arkor_dev.project.data_check import check_in_child  # the page's first byte does not need it
 
     project = request.app[SETTINGS].project
     return web.json_response(await check_in_child(project, request.query.get("trainer", "")))

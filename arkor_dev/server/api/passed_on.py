@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer
 
 CONFIG = Schema((Field("config", Rule("object"), needed=True),))
-"""What is in the config is checked by the backend that a job of it would go to."""
+"""The backend that would run the job checks the config."""
 
 
 def passed(
@@ -43,10 +43,10 @@ def passed(
     query: tuple[str, ...] = (),
     then: Callable[[web.Request], None] | None = None,
 ) -> web.RouteDef:
-    """Return a route to a method of `Backend`, which gets the names in the path, then the body or query.
+    """Return a route to a method of `Backend`, called with the names in the path, then the body or query.
 
-    Of a query only these names leave Studio: the page's token, say, stays here. ``then`` runs after a call
-    that has succeeded. An answer without a body becomes ``{}``.
+    Only these names of a query leave Studio; the page's token, for example, does not. ``then`` runs after a
+    successful call. A response without a body becomes ``{}``.
     """
     names = re.findall(r"{(\w+)}", path)
 
@@ -65,12 +65,12 @@ def passed(
 
 
 def refresh(request: web.Request) -> None:
-    """Fetch the list of jobs anew."""
+    """Refresh the list of jobs."""
     request.app[JOBS].refresh()
 
 
 def reopen(request: web.Request) -> None:
-    """Let a job's stream that was over go on."""
+    """Continue a job's ended stream."""
     request.app[EVENTS].reopen(request.match_info["id"])
     refresh(request)
 

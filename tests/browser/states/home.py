@@ -311,7 +311,7 @@ async def short(scene: Scene) -> None:
         },
         {
             "settings": {"maxLength": 384},
-            "words": "a maximum length of 384 tokens (cuts 12 % of the rows)",
+            "words": "a maximum length of 384 tokens (truncates 12 % of the rows)",
             "peakBytes": 5.8e9,
         },
     ]

@@ -162,7 +162,8 @@ def test_rates_are_told_as_counts_with_an_interval_within_their_bounds() -> None
     assert part["difference"]["mean"] == pytest.approx(19 / 30, abs=1e-4)
     assert -1 <= part["difference"]["low"] <= part["difference"]["high"] <= 1
     assert part["sentence"].startswith(
-        "refunds: better, 24 of 30 answers the same as wanted vs. 5 for the base; 95 % interval of the"
+        "refunds: better, 24 of 30 answers equal to the wanted answer vs. 5 for the base; 95 % interval "
+        "of the"
     )
     assert (part["of"], part["metric"]) == (40, "exact_match")
     back = score_part(told, adapter, base, list(range(30)), 30)

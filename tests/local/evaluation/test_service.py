@@ -31,7 +31,7 @@ async def test_it_is_not_taken_for_one_that_has_failed(
         return {}
 
     monkeypatch.setattr(evaluations, "_evaluate", evaluate)
-    async with evaluations.running(), asyncio.timeout(10):
+    async with evaluations.running(), asyncio.timeout(60):
         while not evaluations._asked["job_2"].error:  # noqa: ASYNC110 - what is told is all that there is to wait for
             await asyncio.sleep(0.01)
     assert begun == ["job_1", "job_1", "job_2"]

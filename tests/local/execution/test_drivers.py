@@ -132,7 +132,7 @@ async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
         return await start(*arguments)
 
     monkeypatch.setattr(drivers.DriverPool, "start", late)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         said = await anext(worker.batches())
     await worker.stop()
     assert said[0]["fields"]["model"] == "model of job_2"

@@ -204,7 +204,7 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     assert fewer["gradientAccumulationSteps"] == -(-8 // rows)
     assert fixes[1]["words"] == "gradient checkpointing (31 % slower)"
     cut = sum(length > most for length in MEASURED.lengths)
-    assert f"(cuts {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
+    assert f"(truncates {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
     # A length that would cut most of the rows is none.
     alike = replace(MEASURED, lengths=[500] * 101)
     found = outlook(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]

@@ -191,7 +191,7 @@ async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
         await trains(store, other)
         assert [worker.job["id"] for worker in Worker.started] == [other]
         # What has run here once is let go on.
-        await store.write(Store.go_on, again, "Somebody has resumed it.", {})
+        await store.write(Store.go_on, again, "It was resumed by a person.", {})
         await scheduler.cancel(other)
         await has_status(store, again, "running")
 
@@ -237,7 +237,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
             await scheduler.pause(job)
         await store.write(Store.arrange, None, True)
         waiting = (await store.write(Store.create, "b", CONFIG))["id"]
-        await store.write(Store.go_on, job, "Somebody has resumed it.", {"force": True})
+        await store.write(Store.go_on, job, "It was resumed by a person.", {"force": True})
         await store.write(Store.arrange, None, False)
         scheduler.wake()
         await has_status(store, job, "running")
@@ -246,7 +246,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
             await asyncio.sleep(0.01)
     assert Worker.started[0].job["resume"] is None
     assert Worker.started[1].job["resume"] == {
-        "why": "Somebody has resumed it.",
+        "why": "It was resumed by a person.",
         "force": True,
         "kept": 4,
         "sampled": [],
@@ -385,7 +385,7 @@ async def test_a_job_stands_on_battery_and_goes_on_with_power(
         await trains(store, other)
         assert await status_of(store, job) == "paused"
         # A person may have it go on all the same; the next time it stands again.
-        await store.write(Store.go_on, job, "Somebody has resumed it.", {})
+        await store.write(Store.go_on, job, "It was resumed by a person.", {})
         await scheduler.cancel(other)
         await has_status(store, job, "running")
         while len(Worker.started) < 3:  # noqa: ASYNC110
@@ -466,7 +466,7 @@ async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_p
         assert await status_of(store, last) == "queued"
         await scheduler.pause(two)
         await trains(store, last)
-        await store.write(Store.go_on, two, "Somebody has resumed it.", {})
+        await store.write(Store.go_on, two, "It was resumed by a person.", {})
         scheduler.wake()
         await scheduler.cancel(large)
         await has_status(store, two, "running")

@@ -1,13 +1,13 @@
-/** Where the next training runs. */
+/** The target of the next training. */
 import { signal } from "@preact/signals";
 
-/** `here` where somebody has chosen this machine, else as launch and file say. */
+/** `here` if a person chose this machine, else undefined: as the launch or the file says. */
 export const chosenPlacement = signal<"here" | undefined>(undefined);
 
-/** The cluster that launch or file name, once that is known. */
+/** The cluster that the launch or the file names, once known. */
 export const configuredCluster = signal<string | null>(null);
 
-/** The part of a job's config that says where it runs. */
+/** The placement fields of a job's config. */
 export const placementConfig = (): { cluster?: string } =>
   configuredCluster.value !== null && chosenPlacement.value !== "here"
     ? { cluster: configuredCluster.value }

@@ -1,4 +1,4 @@
-"""``arkor-dev export``: a job's result as files for other programs, verified against the trained model."""
+"""``arkor-dev export``: writes a job's result for other programs, verified against the trained model."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ SAME: Final = "same"
 LINE: Final = 400
 UNVERIFIED: Final = "The files in {target} have not been verified: do not rely on them. {why}"
 FOLDER: Final = ".arkor-export-"
-"""What the name of a folder begins with in which an export arrives."""
+"""Prefix of the temporary folder that receives an export."""
 
 
 async def run_export(settings: Settings, given: Namespace) -> int:
-    """Export a job into a folder as the ``given`` options say; 1 if the files are not the trained model.
+    """Export a job into a folder as the ``given`` options say; return 1 if verification fails.
 
-    The folder is there whole or not at all, as soon as the files are written; the proof follows. Raises
-    BadRequestError for what can't be done, and the backend's fault.
+    The folder appears complete or not at all, as soon as the files are written; verification follows. Raises
+    BadRequestError for an impossible request, and passes on the backend's errors.
     """
     if given.out is None:
         raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")
@@ -67,7 +67,7 @@ async def run_export(settings: Settings, given: Namespace) -> int:
                 print(UNVERIFIED.format(target=one_line(target, LINE), why=why), file=sys.stderr)  # noqa: T201
             raise
         finally:
-            # What lies here need not lie there too; of one that was interrupted nothing stays.
+            # Don't keep a second copy of what is here; leave nothing behind after an interruption.
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
     found = export.get("proof")
@@ -89,13 +89,13 @@ async def run_export(settings: Settings, given: Namespace) -> int:
 
 
 def target_of(out: str, *, replace: bool) -> Path:
-    """The folder to be written; BadRequestError where something is there that would be lost."""
+    """Return the output folder. Raises BadRequestError if files in it would be lost."""
     target = Path(out).absolute()
     try:
         os.lstat(target)
     except FileNotFoundError:
         pass
-    except OSError as error:  # a name that is too long, or behind a folder that may not be entered
+    except OSError as error:  # a name that is too long, or inside a folder without permission
         raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise BadRequestError(f"{one_line(target, LINE)} exists and is not a folder. Choose another --out.")
@@ -110,7 +110,7 @@ def target_of(out: str, *, replace: bool) -> Path:
 
 @contextlib.contextmanager
 def arriving_in(target: Path) -> Any:
-    """A folder on the same disk, which is gone afterwards unless it was put into its place."""
+    """Yield a temporary folder on the same disk; delete it at the end unless it was renamed."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
     except OSError as error:
@@ -124,7 +124,7 @@ def arriving_in(target: Path) -> Any:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Put what was fetched into its place, and take away what was there."""
+    """Rename the downloaded folder to its destination and delete what was there."""
     folder.chmod(0o755)
     old = folder.with_name(f"{folder.name}.old")
     try:
@@ -161,7 +161,7 @@ def _proof_lines(proof: dict[str, Any], *, same: bool) -> list[str]:
 
 
 def _hashes(export: dict[str, Any]) -> list[str]:
-    """The hash of each weights file, which is what people compare."""
+    """Return the hash of each weights file, for people to compare."""
     return [
         f"  {one_line(entry.get('name'), 100)}  sha256 {one_line(entry.get('sha256'), 64)}"
         for entry in export.get("files", ())

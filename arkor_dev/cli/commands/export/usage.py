@@ -1,4 +1,4 @@
-"""What to do with an export: a line to copy for each program, and Ollama told of it where it is here."""
+"""Prints commands that use an export in other programs, and registers it in a local Ollama."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACE: Final = re.compile(r'("?)FOLDER(/[\w.-]+)?"?')
 
 
 def model_name(name: object) -> str:
-    """A job's name as one that Ollama takes."""
+    """Convert a job's name to a valid Ollama model name."""
     plain = re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-")
     return plain[:40].strip("-") or "arkor-model"
 
@@ -43,7 +43,7 @@ def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
 
 
 def create_in_ollama(folder: Path, name: str) -> str | None:
-    """Let Ollama take the model in as ``name``: a sentence on what came of it; None where there is none."""
+    """Create the model ``name`` in Ollama; return a sentence on the outcome, or None without Ollama."""
     program = shutil.which(OLLAMA)
     if program is None:
         return None

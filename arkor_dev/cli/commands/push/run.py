@@ -1,4 +1,4 @@
-"""What a job has made, on the Hugging Face Hub: made and proved, shown, asked about, and published."""
+"""Publishes a job's result on the Hugging Face Hub: exports, verifies, confirms and uploads it."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ if TYPE_CHECKING:
 FOLDER: Final = "push-"
 OLD_SECONDS: Final = 2 * 86400
 PAUSE_SECONDS: Final = 1.0
-"""Before the first new try of an upload that broke off; each pause is twice as long as the one before."""
+"""Pause before the first retry of an interrupted upload; each further pause is twice as long."""
 CARD: Final = "README.md"
 WEIGHTS: Final = (".safetensors", ".safetensors.index.json", "adapter_config.json")
-"""Ends of the names of what transformers and PEFT load on their own: of two formats they would take both."""
+"""Suffixes of weights that transformers and PEFT load by themselves: they would load both of two formats."""
 PUBLIC_HUB: Final = "https://huggingface.co"
 
 
 async def run_push(settings: Settings, given: Namespace) -> int:
-    """Publish a job's export, as the ``given`` options say; 1, and nothing, where it is not what was trained.
+    """Publish a job's export as the ``given`` options say; publish nothing and return 1 if verification
+    fails.
 
-    Raises BadRequestError for what is not to be done, and the backend's and the Hub's faults.
+    Raises BadRequestError for an impossible request, and passes on errors of the backend and the Hub.
     """
     name = hub.repository(given.repo)
     hub.require_library()
@@ -82,7 +83,7 @@ async def run_push(settings: Settings, given: Namespace) -> int:
                 upload = {
                     "do": "push",
                     "repo": name,
-                    # What was shown as private is to be private still.
+                    # What was confirmed as private must still be private.
                     "private": given.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
@@ -96,7 +97,7 @@ async def run_push(settings: Settings, given: Namespace) -> int:
                 except BadRequestError:
                     raise
                 except BaseException:
-                    ours = False  # it stays: the next push goes on with it
+                    ours = False  # keep it: the next push continues with it
                     raise
         finally:
             if ours:
@@ -115,7 +116,7 @@ async def run_push(settings: Settings, given: Namespace) -> int:
 async def _export(
     backend: Backend, job: dict[str, Any], wanted: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """An export as it is wanted, and whether it was made for this: one that is there already is taken."""
+    """Return an export as requested, and whether it was made now rather than found."""
     for export in await _exports(backend, job["id"]):
         if export.get("state") != "completed" or _asked_for(export) != _asked_for(wanted):
             continue
@@ -137,8 +138,10 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
         listed = json.loads((await backend.list_exports(job_id)).body)["exports"]
         return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's answer on the exports cannot be read. Try again later.") from None
-    except ArkorError:  # one without the feature refuses the order, in words
+        raise BackendError(
+            "The backend's response about the exports is unreadable. Try again later."
+        ) from None
+    except ArkorError:  # a backend without the feature refuses the request with a reason
         return []
 
 
@@ -150,7 +153,7 @@ def _asked_for(export: dict[str, Any]) -> tuple[object, ...]:
 
 
 async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]) -> bool:
-    """Whether the adapter's card is the same still: it changes with what is measured, and by a person."""
+    """Return whether the adapter's card is up to date: evaluations and people change it."""
     step = export.get("step")
     try:
         answer = await backend.get_card(job_id, {} if step is None else {"step": str(step)})
@@ -163,7 +166,7 @@ async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]
 
 @contextlib.contextmanager
 def _room(cache: Path, needed: float) -> Iterator[Path]:
-    """A folder for ``needed`` bytes, gone afterwards; what one that was killed has left is swept."""
+    """Yield a temporary folder with ``needed`` free bytes; sweep what killed runs have left."""
     cache.mkdir(parents=True, exist_ok=True)
     for path in cache.glob(f"{FOLDER}*"):
         with contextlib.suppress(OSError):
@@ -179,7 +182,9 @@ def _room(cache: Path, needed: float) -> Iterator[Path]:
 
 
 def _mixed_up(there: list[str], names: list[str], *, replace: bool) -> list[str]:
-    """Weights in the repository that would be loaded beside ours; BadRequestError unless they are to go."""
+    """Return weights in the repository that would be loaded beside ours. Raises BadRequestError unless they
+    may be deleted.
+    """
     if not any(name.endswith(WEIGHTS) for name in names):
         return []
     others = [name for name in there if "/" not in name and name.endswith(WEIGHTS) and name not in names]
@@ -200,7 +205,7 @@ def _what(
     given: Namespace,
     remove: list[str],
 ) -> str:
-    """What is about to be published, where, and for whom."""
+    """Describe what is about to be published, where and for whom."""
     private = there["private"] if there["exists"] else given.private
     whom = "private" if private else "public, visible to everyone"
     how = "as a new commit of" if there["exists"] else "as"
@@ -214,7 +219,7 @@ def _what(
 
 
 def _words(export: dict[str, Any]) -> str:
-    """The format, its number format, strength and step."""
+    """Describe the format, its precision, adapter strength and step."""
     step, bits, strength = (export.get(key) for key in ("step", "quantization", "strength"))
     words = one_line(export.get("format"), 20)
     words += "" if bits is None else f" {one_line(bits, 20)}"

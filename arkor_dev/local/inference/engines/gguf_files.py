@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 QUANTIZATION: Final = "q8_0"
 """For base models with unquantized weights: half the size of 16 bits, with hardly any difference."""
-MAKING: Final = "its file for llama.cpp is still being made"
+MAKING: Final = "its file for llama.cpp is still being created"
 
 
 class LlamaFiles:
@@ -39,7 +39,7 @@ class LlamaFiles:
         return await self._bases.ready(model, QUANTIZATION)
 
     def failed(self, folder: str) -> str | None:
-        """Say why the file of what is in ``folder`` could not be created."""
+        """Say why the GGUF file for ``folder`` could not be created."""
         return self._failed.get(folder)
 
     def make_soon(self, model: Model) -> None:
@@ -75,7 +75,7 @@ class LlamaFiles:
         try:
             await self.base(model, lambda _: None)
         except JobFailure as failure:
-            log.warning("the model %s cannot be made into GGUF: %s", model.name, failure)
+            log.warning("the model %s cannot be converted to GGUF: %s", model.name, failure)
 
     def _made(self, _: asyncio.Task[None]) -> None:
         self._making = None

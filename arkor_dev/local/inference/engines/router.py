@@ -1,4 +1,4 @@
-"""Sends each request to an engine. If that is not the requested one, the end of the answer says why."""
+"""Sends each request to an engine. If it is not the requested one, the answer's last message says why."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
-NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
-AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
+NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
+AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
 FOUR_BIT: Final = "this adapter was trained on 4-bit weights, which transformers alone has"
-WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
+WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 
 class EngineRouter:
@@ -64,7 +64,7 @@ class EngineRouter:
             async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
                 yield messages
         finally:
-            # Two requests may be equal and still count twice.
+            # Equal requests still count separately.
             del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
 
     async def close(self) -> None:
@@ -73,7 +73,7 @@ class EngineRouter:
         for engine in self._engines.values():
             await engine.close()
 
-    # Told by the scheduler
+    # Called by the scheduler
 
     def training_begins(self) -> None:
         """Leave the GPU's memory to the job."""
@@ -127,7 +127,7 @@ class EngineRouter:
             if reason := self._files.failed(adapter):
                 return reason
             if reason := await asyncio.to_thread(why_full_strength_only, Path(adapter)):
-                return f"llama.cpp cannot answer as this adapter: {reason}"
+                return f"llama.cpp cannot use this adapter: {reason}"
         if await self._files.ready(model):
             return None
         if ask.get("whole"):

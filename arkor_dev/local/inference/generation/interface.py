@@ -1,4 +1,4 @@
-"""The loop's inputs: requests, and an engine, which is a library with a loaded model."""
+"""Interfaces of the loop: requests, and engines, which are libraries with a loaded model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_CONCURRENT: Final = 8
-"""Concurrent answers of an inference process: each has its keys and values in memory."""
+"""Most concurrent answers of an inference process: each has its keys and values in memory."""
 
 
 @dataclass(eq=False)

@@ -15,10 +15,10 @@ DRIVER: Final = Path("/proc/driver/nvidia/gpus")
 
 
 def gpus(environ: Mapping[str, str], driver: Path = DRIVER) -> list[str]:
-    """Return the names of the GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` has them.
+    """Return the names of the usable GPUs, as in ``CUDA_VISIBLE_DEVICES``.
 
-    NVIDIA's are named by their UUIDs: the driver counts them in another order than CUDA. Without the driver's
-    library they are numbers.
+    NVIDIA's are named by their UUIDs, since the driver counts them in a different order from CUDA. Without
+    the driver's library they are numbers.
     """
     kind = torch_build()
     for variable in VARIABLES[: 3 if kind == "rocm" else 1]:

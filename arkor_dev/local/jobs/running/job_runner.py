@@ -1,4 +1,4 @@
-"""A job's life from its start to its verdict: what is asked before it, what watches it, what it comes to."""
+"""Runs a job from its start to its verdict: checks before it, observers, and its outcome."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Observer(Protocol):
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
-    """Say in the terminal that a job goes on by itself."""
+    """Report in the terminal that a job resumes by itself."""
     notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
 class JobRunner:
     """One job that runs. It may be asked to end or to pause from before its worker is there.
 
-    ``alone`` stays true as long as no other job runs beside it. ``device`` is the number of a GPU of its own.
+    ``alone`` stays true while no other job runs at the same time. ``device`` is the number of its own GPU.
     """
 
     def __init__(
@@ -88,19 +88,19 @@ class JobRunner:
         self._pause: str | None = None
 
     def cancel(self) -> None:
-        """End it as cancelled."""
+        """Cancel the job."""
         self._unwanted = True
         if self.training:
             self.training.cancel()
 
     def pause(self, reason: str) -> None:
-        """Let it stand after its step; ``reason`` as in ``training.paused``."""
+        """Pause it after its step; ``reason`` as in ``training.paused``."""
         self._pause = reason
         if self.training:
             self.training.pause(reason)
 
     async def run(self, data: Path, project: Path) -> None:
-        """Train it, and write its verdict."""
+        """Train, and store the verdict."""
         job_id, config, began = self.job, self.config, time.monotonic()
         orders = await self._store.read(Store.orders, job_id)
         name = (await self._store.read(Store.names)).get(job_id, job_id)
@@ -114,7 +114,7 @@ class JobRunner:
         begin = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if going_on else []
 
         def heard(events: Sequence[Event]) -> None:
-            if training.attached:  # who reports has to know of the start, which this process has not heard
+            if training.attached:  # reporters need the start, which this process has not seen
                 reports.take(begin)
             begin.clear()
             reports.take(events)
@@ -158,7 +158,7 @@ class JobRunner:
             self._observer.training_ended(config, verdict, seconds if whole else 0.0)
 
     async def _crashed(self, verdict: Verdict) -> Verdict:
-        """A job's process ended without a word: it goes on by itself, unless that has not helped."""
+        """Handle a worker that ended without a message: resume the job unless that has failed repeatedly."""
         verdict = await self._store.write(Store.crashed, self.job, verdict, self._pause)
         if verdict.status == AGAIN:
             notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
@@ -179,7 +179,7 @@ class JobRunner:
 
 
 async def end(store: AsyncStore, data: Path, job_id: str, verdict: Verdict) -> None:
-    """Write the verdict, however long that takes; one that has to wait is kept beside the data base."""
+    """Store the verdict, however long that takes; while it waits, keep it outside the database."""
     keep = functools.partial(keep_verdict, data, job_id, verdict)
     writing = store.post_or(keep, Store.finish, job_id, verdict)
     await asyncio.shield(asyncio.wrap_future(writing))

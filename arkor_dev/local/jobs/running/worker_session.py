@@ -1,7 +1,7 @@
-"""One job's worker: started, told to stop or to pause, its messages written as they come.
+"""One job's worker: starts it, stops or pauses it, and stores its messages as they arrive.
 
-The worker is the only place where a job can go wrong, so whatever ends it ends the job with a reason.
-Stopping is polite for a moment and then a kill: what counts is on the disk already.
+Only the worker can fail, so whatever ends it ends the job with a reason. Stopping is a request at first and
+then a kill: everything that matters is on disk.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """The log of one job. Nothing comes behind its end: from ``over`` on a sentence is for the terminal."""
+    """The log of one job. Nothing may follow its end: once ``over``, messages go to the terminal."""
 
     def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
         self._store, self._job, self._name = store, job_id, name
         self.over = False
 
     def say(self, text: str) -> None:
-        """Say a sentence; never waits."""
+        """Log a sentence without waiting."""
         if self.over:
             notices.message("warning", f"{self._name}: {text}")
         else:
@@ -74,17 +74,18 @@ PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
 ALONE: Final = "alone"
-"""Verdicts that are no end: the job stands, its worker ended without a word, or found no place to begin, or
-trains on when this process ends."""
+"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no room to
+start, or it trains on after this process ends.
+"""
 ENDED: Final = "ended"
-"""The reason of a pause when this process ends."""
+"""Reason of a pause when this process ends."""
 
 
 class WorkerSession:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
-    ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs, if not where
-    its config says. ``device`` is the number of the GPU that it trains on, where there are several.
+    ``heard`` receives events after they are logged; ``execution`` overrides the target in the config.
+    ``device`` is the number of its GPU if there are several.
     """
 
     def __init__(
@@ -110,23 +111,23 @@ class WorkerSession:
         self.attached = False
 
     def cancel(self) -> None:
-        """End it as cancelled."""
+        """Cancel the job."""
         self._cancel.set()
 
     async def cancelled(self) -> None:
-        """Wait until somebody has cancelled it."""
+        """Wait for a cancellation."""
         await self._cancel.wait()
 
     def pause(self, reason: str) -> None:
-        """Let it stand after the step that it is at; ``reason`` as in ``training.paused``."""
+        """Pause after the current step; ``reason`` as in ``training.paused``."""
         if not self._pause.is_set():
             self._reason = reason
             self._pause.set()
 
     async def run(self, data: Path, project: Path) -> Verdict:
-        """Let a worker train, and end it; how the job ended, or one of the verdicts that are no end.
+        """Let a worker train, then end it; return the verdict, possibly one that does not end the job.
 
-        ``attached`` says afterwards that it was found training.
+        ``attached`` then says whether the worker was found already training.
         """
         job = JobOrder(id=self._job, config=self._config, data=str(data), project=str(project))
         if self._device is not None:
@@ -155,7 +156,7 @@ class WorkerSession:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
                         worker.send(do="detach")
                         return Verdict(ALONE, {})
-                    if not (self._steps or self.attached):  # nothing is lost that would have to be kept
+                    if not (self._steps or self.attached):  # nothing that would have to be stored is lost
                         break
                     worker.send(do="pause", reason=self._reason)
             if cancelling.done() and not following.done():
@@ -164,7 +165,7 @@ class WorkerSession:
             if following.done():
                 verdict = following.result()
                 if self._marked and verdict.status in TERMINAL:
-                    # Once it is stopped nobody else knows how it ended.
+                    # Once it has stopped, only this process knows how it ended.
                     await asyncio.to_thread(keep_verdict, data, self._job, verdict)
                 return verdict
             if cancelling.done():
@@ -217,5 +218,5 @@ class WorkerSession:
 
 
 def _last(batch: Sequence[Mapping[str, Any]], key: str) -> Any:
-    """What the last message that has ``key`` says by it; None where none has."""
+    """Return the value of ``key`` in the last message that has it; None without one."""
     return next((message[key] for message in reversed(batch) if key in message), None)

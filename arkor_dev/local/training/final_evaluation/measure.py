@@ -1,7 +1,7 @@
-"""An adapter (or a model that was trained whole) and its base, measured by the training's own loss.
+"""Measures an adapter (or a fully fine-tuned model) and its base with the training's own loss.
 
-Both go through the same code in the same number format. The base of an adapter is the model with the adapter
-switched off; where the model itself has changed it is loaded anew, once what was trained has been let go of.
+Both run through the same code in the same dtype. An adapter's base is the model with the adapter switched
+off; for a changed model the base is loaded again, after the trained one has been released.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def answers_of(
     kept: BaseLosses,
     asked: tuple[int, int] | None = None,
 ) -> Answers:
-    """Those of the ``general`` questions that are answered: ``asked``, how many and in how many tokens.
+    """Select the ``general`` questions to answer: ``asked`` has their number and token limit.
 
-    Left out, it is as many as take a small part of the run. A dry run is asked none, nor one without samples,
-    nor a model of plain texts.
+    By default, as many as take a small part of the run. None for a dry run, a job without samples, or a model
+    of plain text.
     """
     settings, tokenizer = preparation.settings, run.base.tokenizer
     quiet = settings.get("dryRun") or asks_nothing(settings.get("samples"))
@@ -75,7 +75,7 @@ def answers_of(
     try:
         ends = end_ids(tokenizer, run.base.model)
         texts = [render(tokenizer, row.messages[:1], cue=True) for row in rows]
-    except JobFailure:  # of a template that refuses a question the general ones say nothing either
+    except JobFailure:  # if the template rejects a question, skip it here, too
         return NOBODY
     prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
@@ -94,7 +94,7 @@ def answers_of(
 
 
 def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
-    """Every general question as the model of ``run`` has it, and how many of them it may be asked."""
+    """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
     base, dry = run.base, run.settings.get("dryRun")
     asked = questions(DRY if dry else None)
     encoding = Encoding(base.context)
@@ -103,9 +103,9 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
 
 
 def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
-    """The general questions that the model of ``run`` is asked, and how many there are in all.
+    """Select the general questions for the model of ``run``; return them with their full number.
 
-    ``count`` of them, else as many as do not take too much of the run; a few in a dry run.
+    ``count`` of them, by default as many as the run affords; a few in a dry run.
     """
     found, counts = all_questions(run)
     if not found:
@@ -116,7 +116,7 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
 
 
 def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
-    """What the training of ``run`` and its comparison read, in tokens."""
+    """Count the tokens that the training of ``run`` and its comparison read."""
     plan = run.plan
     unit = plan.packed_to or tokens_of(run.train) / len(run.train)
     return Work(
@@ -127,7 +127,7 @@ def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
 
 
 FEW: Final = 64
-"""Rows of the training data that are read where it is not trained on: they show the model's format."""
+"""Training rows read without training: they only show the model's format."""
 
 
 class FinalEvaluation:
@@ -142,7 +142,7 @@ class FinalEvaluation:
         self._stage: Stage | None = None
 
     def follow(self, run: Run) -> None:
-        """Note each evaluation of ``run``, row by row, as it is reported."""
+        """Record the row losses of each evaluation of ``run`` as it is reported."""
         self._run = run
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
@@ -155,7 +155,7 @@ class FinalEvaluation:
                 self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
 
     def _seconds_left(self) -> float:
-        """Seconds that the comparison still takes."""
+        """Estimate the remaining seconds of the comparison."""
         run = self._run
         if run is None or not run.held_out:
             return 0.0
@@ -168,9 +168,9 @@ class FinalEvaluation:
         return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
-        """Compare, keep and report; false where the job was cancelled meanwhile.
+        """Compare, store and report; return False if the job was cancelled.
 
-        What was trained is on the disk by now: a fault here is said, and does not take it away.
+        The result is saved by now, so an error here is reported without losing it.
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
@@ -185,7 +185,7 @@ class FinalEvaluation:
             changed = run.plan.adapter is None or bool(run.begun)
             if changed:
                 run.optimizer.zero_grad(set_to_none=True)
-                run.optimizer.state.clear()  # what the base is loaded into
+                run.optimizer.state.clear()  # memory for the base
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
@@ -202,15 +202,15 @@ class FinalEvaluation:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """The contract's :class:`Evaluation` of what was ``saved``, ``{folder, step, data}``; it is kept as well.
+    """Evaluate ``saved``, ``{folder, step, data}``; store and return the contract's :class:`Evaluation`.
 
-    ``preparation`` has read its rows, and ``model`` is the base that the backend has found. ``step`` is the
-    checkpoint's, None for the final one; ``data`` is the file that the rows are from, where they are not
-    those that were held out. Raises :class:`JobFailure` where no rows were.
+    ``preparation`` has read its rows, and ``model`` is the base found by the backend. ``step`` is a
+    checkpoint's, None for the final model; ``data`` is the file of the rows, None for the held-out ones.
+    Raises :class:`JobFailure` without held-out rows.
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
     if not preparation.eval_rows:
-        raise JobFailure("No rows of this job were held out of its training: there is nothing to measure on")
+        raise JobFailure("No rows were held out of this job's training, so nothing can be measured")
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()
@@ -220,7 +220,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     else:
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
-    # What is compared later is asked what the run was asked, of whose rows only a few were read.
+    # Ask what the run was asked, though only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
     asked = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
@@ -245,9 +245,9 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
 
 
 def base_losses(run: Run) -> BaseLosses:
-    """What is known of the base of ``run``, which has begun."""
+    """Return the cache for the base of ``run``, which has begun."""
     origin = run.origin()
-    if not origin.get("model"):  # its files could not be read to the end
+    if not origin.get("model"):  # its files could not be read completely
         return BaseLosses(run.data, {})
     told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
     padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
@@ -256,6 +256,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
+            **run.plan.method,
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,
@@ -272,9 +273,9 @@ def _stage(
     *,
     quiet: bool = False,
 ) -> Stage:
-    """All that is measured; ``count`` general questions are asked, and answered are those ``asked``.
+    """Set up all measurements, with ``count`` general questions, of which ``asked`` are answered.
 
-    Where it is only estimated (``quiet``), nothing is said about sets that can't be read.
+    ``quiet``, for estimates, reports no unreadable sets.
     """
 
     def failed(name: str, why: str) -> None:
@@ -314,7 +315,7 @@ def _stage(
 
 
 def _wearing(run: Run, folder: Path) -> Objective:
-    """The base of ``run``, which has not begun, with the adapter in ``folder``; as in its training."""
+    """Load the base of ``run``, not yet begun, with the adapter in ``folder``, as in its training."""
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
@@ -327,7 +328,7 @@ def _wearing(run: Run, folder: Path) -> Objective:
 
 
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
-    """The model in ``folder`` without an adapter, as it is in the training of ``run``."""
+    """Load the model in ``folder``, without an adapter, as in the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
     if learning:

@@ -30,7 +30,7 @@ def listed() -> list[TrainingMethod]:
 
 
 def method(name: str) -> Method:
-    """Return the method of that name; raises :class:`JobFailure` where there is none."""
+    """Return the method of that name. Raises :class:`JobFailure` if it does not exist."""
     if name not in names():
         raise JobFailure(f"There is no training method {name!r} here. Available: {', '.join(names())}")
     found: Method = import_module(f"{__name__}.{name}").METHOD

@@ -192,7 +192,7 @@ async def test_the_slower_one_is_left(asked: Asked) -> None:
     asked.llama.done = {**DONE, "seconds": 3.0}
     for _ in range(ENOUGH):
         assert await asked() == ("llama", None)
-    assert await asked() == ("exact", "transformers was quicker here: 20 tokens/s, llama.cpp 6.67")
+    assert await asked() == ("exact", "transformers was faster here: 20 tokens/s, llama.cpp 6.67")
     assert await asked(LLAMA) == ("llama", None)
 
 

@@ -1,4 +1,4 @@
-/** One row token by token: what is learned in ink, the rest in grey, what a cut takes away struck out. */
+/** One row token by token: learned ones in ink, the rest in grey, truncated ones struck out. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";
@@ -20,7 +20,7 @@ interface Props {
 export function Row({ opened, chosen, cut, exclude }: Props) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [error, setError] = useState<string | null>(null);
-  // A row that was looked at before there was a tokenizer has no tokens yet.
+  // A row that was requested before the tokenizer was ready has no tokens yet.
   const { id, state } = opened.view.value ?? {};
   const opening = state === "opening";
   useEffect(() => {
@@ -104,7 +104,7 @@ interface Token {
   learned: boolean;
   role: string;
   special: boolean;
-  /** Its place in its example, from 0. */
+  /** Its index in its example, from 0. */
   at: number;
 }
 
@@ -131,7 +131,7 @@ function classOf({ learned, special, at }: Token, cut: number): string {
     .join(" ");
 }
 
-/** How many tokens on a key goes. */
+/** Tokens per key press. */
 const MOVES: Readonly<Record<string, number>> = {
   ArrowRight: 1,
   ArrowLeft: -1,
@@ -194,7 +194,7 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         role="group"
         aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
         tabIndex={0}
-        // Not "over": the browser says so as well when tokens come under a pointer that rests.
+        // Not "over", which also fires when tokens move under a resting pointer.
         onPointerMove={point}
         onPointerDown={point}
         onPointerLeave={() => {

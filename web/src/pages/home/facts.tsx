@@ -1,4 +1,4 @@
-/** What a press will do, in four facts: the model, the data, how long it trains, and what that is estimated to take. */
+/** What a start would do, in four facts: the model, the data, the length, and the estimate. */
 import type { ComponentChildren } from "preact";
 import { DEFAULT_EPOCHS, type JobConfig, type Trainer } from "../../contract.gen";
 import { modelName, plural } from "../../lib/format";
@@ -9,7 +9,7 @@ import { features } from "../../store/features";
 import { LazyForecast } from "./lazy-forecast";
 
 interface Props {
-  /** As it would run now, changes included. */
+  /** For the current settings, including changes. */
   trainer: Trainer;
   quick: boolean;
   apply: (settings: Readonly<Record<string, unknown>>) => void;

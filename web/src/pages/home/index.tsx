@@ -10,7 +10,7 @@ import { LazyElsewhere } from "./lazy-elsewhere";
 import { LazyRun } from "./lazy-run";
 import { Recent } from "./recent";
 import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
-// The styles of the parts that are loaded later come with the page: a request each would cost more than they weigh.
+// The styles of lazily loaded parts come with the page: separate requests would cost more than they weigh.
 import "./cluster/cluster.css";
 import "./elsewhere/elsewhere.css";
 import "./form/form.css";
@@ -26,7 +26,7 @@ export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
   useEffect(() => {
-    // The editor is the other window: what it saves shows up here without a reload.
+    // The editor is another window: a saved file shows up here without a reload.
     const project = poll(loadManifest, () => LIVE_MS);
     const back = (): void => void project.now();
     addEventListener("focus", back);
@@ -86,7 +86,7 @@ function Project() {
     <>
       <TrainerHead known={known} trainer={trainer} />
       <LazyElsewhere />
-      {/* What runs comes first: until that is known nothing is shown, for it would be seen to move. */}
+      {/* Running jobs come first: nothing is shown until they are known, since it would visibly move. */}
       {runs.value === null ? <Skeleton lines={4} height={22} /> : live ? [panel, card] : [card, panel]}
       <LazyElsewhere paused />
     </>

@@ -1,4 +1,4 @@
-/** Where a job is told of that runs or stands without a command of this launch; its code comes with the first one. */
+/** A job that runs or is paused without a command of this launch; its code is loaded with the first one. */
 
 import { late } from "../../lib/late";
 import { jobs } from "../../store/jobs";

@@ -1,4 +1,4 @@
-/** Where a trainer's estimate stands among the facts; its code is loaded where the backend makes estimates. */
+/** A trainer's estimate among the facts, loaded if the backend makes estimates. */
 import type { Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { features } from "../../store/features";
@@ -14,11 +14,11 @@ interface Props {
 }
 
 export function LazyForecast({ trainer, quick, apply }: Props) {
-  const named = features.value.has("forecast");
-  const code = useForecast(named);
+  const offered = features.value.has("forecast");
+  const code = useForecast(offered);
   const { config } = trainer;
-  if (!named || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
-  // A column of its own from the start on: nothing may move when the estimate comes.
+  if (!offered || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
+  // Its own column from the start: nothing may move when the estimate arrives.
   return code ? (
     <code.ForecastFact
       key={trainer.name}

@@ -1,4 +1,4 @@
-/** The parts of the page whose code is loaded for a job that has something to show in them. */
+/** The parts of the page whose code is loaded for jobs with content for them. */
 import type { DatasetSource, Job } from "../../contract.gen";
 import { bestStep } from "../../lib/best-step";
 import { isObject } from "../../lib/json";
@@ -35,7 +35,7 @@ export function LazyExports({ job }: { job: Job | undefined }) {
   ) : null;
 }
 
-/** Whether a data set has `data/corrections.jsonl`. */
+/** Whether a data set includes `data/corrections.jsonl`. */
 function hasCorrections(source: DatasetSource | undefined): boolean {
   if (!isObject(source)) return false;
   if (Array.isArray(source.sources)) return source.sources.some(hasCorrections);

@@ -1,4 +1,4 @@
-/** The columns of the jobs table, each whole in one record. */
+/** The columns of the jobs table, one record each. */
 import type { ComponentChildren } from "preact";
 import type { Job, JobConfig } from "../../contract.gen";
 import { now } from "../../lib/clock";
@@ -18,28 +18,28 @@ import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 
 export interface Column {
-  /** Stands in the address and, after `jobs-col-`, in the stylesheet. */
+  /** Used in the address and, after `jobs-col-`, in the stylesheet. */
   name: string;
   header: string;
   cell: (job: Job) => ComponentChildren;
   /** The tooltip of the cell. */
   hint?: (job: Job) => string | undefined;
   sort: Sort;
-  /** In rem; a column without a width takes what the others leave. */
+  /** In rem; a column without a width takes the remaining space. */
   width?: number;
   align?: "end";
-  /** Columns with a high rank give way first where there is little room; one without a rank is always shown. */
+  /** Columns with a high rank are dropped first if there is little room; one without a rank is always shown. */
   rank?: number;
   /** Whether these jobs have something to show in the column; it is left out otherwise, unless a person chose it. */
   useful?: (jobs: readonly Job[]) => boolean;
 }
 
 interface Sort {
-  /** What jobs are ordered by; null has its place at the end. Without a key they are as listed: the newest first. */
+  /** The sort key; null comes last. Without a key, the list's order applies: newest first. */
   key?: (job: Job, now: number) => string | number | null;
-  /** The names of both directions, upwards first. */
+  /** The names of both directions, ascending first. */
   words: readonly [string, string];
-  /** The direction that a first click orders by. */
+  /** The direction of a first click. */
   descendingFirst?: boolean;
   /** A running job's key changes with the clock. */
   live?: boolean;
@@ -50,7 +50,7 @@ const some =
   (jobs: readonly Job[]): boolean =>
     jobs.some(has);
 
-/** A setting that all jobs share tells none of them apart. */
+/** Whether the jobs differ in a setting: one that all share distinguishes none. */
 const differs =
   (read: (job: Job) => unknown) =>
   (jobs: readonly Job[]): boolean =>
@@ -63,7 +63,7 @@ const rateOf = (job: Job): number | null => finite(configOf(job).learningRate);
 const handSet = ({ config }: Job): readonly unknown[] =>
   Array.isArray(config?.setByHand) ? config.setByHand : [];
 
-/** What was set for this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
+/** Settings of this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
 export function changesOf(job: Job): string {
   const hand = handSet(job);
   if (hand.length === 0) return "";
@@ -193,7 +193,7 @@ function Status({ job }: { job: Job }) {
   );
 }
 
-/** How far a running job is, or why one failed, in a few words. */
+/** A running job's progress, or a failed one's reason, in a few words. */
 function noteOf({ status, metrics, error }: Job): string {
   if (status === "failed") return clean(error, 160);
   if (status !== "running" || metrics?.step === undefined) return "";
@@ -243,6 +243,6 @@ function Tags({ tags }: { tags: readonly string[] }) {
 }
 
 function Duration({ job }: { job: Job }) {
-  // Only a running job's cell listens to the clock.
+  // Only a running job's cell follows the clock.
   return <>{duration(durationOf(job, job.status === "running" ? now.value : 0))}</>;
 }

@@ -15,7 +15,7 @@ import type { Column } from "./columns";
 import { parts } from "./list";
 import { nextOrder, type Order, orderText } from "./order";
 
-/** A row's height in lines of text; below the breakpoint it has two. The stylesheet says the same. */
+/** A row's height in lines of text; two below the breakpoint. Must match the stylesheet. */
 const ROW = 2.2;
 const NARROW_ROW = 3.2;
 const rowHeight = computed(() => (narrow.value ? NARROW_ROW : ROW) * lineHeight.value);
@@ -36,12 +36,12 @@ interface Acts {
   resume: Act;
 }
 
-/** A real table whose rows outside the window are two spacers, so that ten thousand cost what thirty do. */
+/** A real table whose rows outside the window are two spacers, so that ten thousand rows cost as much as thirty. */
 export function JobsTable({ list, columns, order, selected, acts }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
   const height = rowHeight.value;
   const { start, end } = usePageRows(body, list.length, height);
-  // The row that has the focus is drawn even far outside the window: removing it would lose the focus.
+  // The focused row is drawn even far outside the window: removing it would lose the focus.
   const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset.id;
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
   const active = useMemo(() => list.some((job) => !isOver(job)), [list]);
@@ -172,7 +172,7 @@ function Row({ job, columns, index, selected, toggle, acts }: RowProps) {
   );
 }
 
-/** One button, or a menu where more than one thing can be done. */
+/** One button, or a menu if there are several actions. */
 function Actions({ job, name, acts }: { job: Job; name: string; acts: Acts }) {
   const { id, status } = job;
   const cancel = (): void => void acts.cancel(id, job.name);

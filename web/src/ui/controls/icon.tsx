@@ -1,4 +1,4 @@
-/** The few signs the page needs, drawn on one 16-pixel grid with one line weight. */
+/** The page's icons, drawn on one 16-pixel grid with one line weight. */
 const PATHS = {
   home: "M2.5 7.2 8 2.8l5.5 4.4v6H9.8V9.5H6.2v3.7H2.5z",
   data: "M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6 6.5v6",
@@ -40,7 +40,7 @@ export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
   );
 }
 
-/** The mark: a curve that falls and settles, on a baseline. */
+/** The logo: a falling, flattening curve on a baseline. */
 export function Mark({ size = 20 }: { size?: number }) {
   return (
     <svg class="ui-mark" width={size} height={size} viewBox="0 0 20 20" aria-hidden="true" focusable="false">

@@ -1,4 +1,4 @@
-/** Which columns of a data file are the prompt and the answer: two selects, a preview, and one press that writes it. */
+/** Maps a data file's columns to prompt and answer: two selects, a preview, and a button that writes the mapping. */
 import { useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import type { SettingsWritten, Trainer, UnmappedColumns } from "../../../contract.gen";
@@ -13,7 +13,7 @@ import "./mapping.css";
 interface Props {
   trainer: Trainer;
   unmapped: UnmappedColumns;
-  /** Stands for arkor.toml as it was read. */
+  /** The revision of arkor.toml that was read. */
   revision: string;
 }
 

@@ -1,4 +1,4 @@
-/** The form for a new endpoint: the reader picks what it serves, and the page proposes its address. */
+/** The form for a new endpoint: its target is chosen, and the page proposes its address. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../../api/client";
 import type { Target } from "../../../chat/model/types";
@@ -45,7 +45,7 @@ export function Create() {
 
   const target = picked ?? defaultTarget(jobs.value, baseModels(jobs.value, manifest.value, served.value));
   const known = jobsState.value.loaded && (manifest.value ?? manifestError.value) !== null;
-  // Keeps the proposal even when another job ends while the form is being filled in.
+  // Keeps the proposal even if another job ends while the form is being filled in.
   useLayoutEffect(() => {
     if (known) setPicked((now) => now ?? target);
   });

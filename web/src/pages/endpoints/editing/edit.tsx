@@ -1,4 +1,4 @@
-/** The properties of an endpoint that can be changed, one a line. */
+/** The editable properties of an endpoint, one per line. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Target } from "../../../chat/model/types";
@@ -25,7 +25,7 @@ import { AccessField, EngineField, RetentionField } from "./fields";
 
 interface Props {
   deployment: Deployment;
-  change: (body: EndpointChange, said: string) => Promise<boolean>;
+  change: (body: EndpointChange, message: string) => Promise<boolean>;
 }
 
 interface LineProps {
@@ -35,7 +35,7 @@ interface LineProps {
   setEditing: (editing: boolean) => void;
   /** Why the draft cannot be saved, or null. */
   trouble: string | null;
-  /** The field itself says what is wrong. */
+  /** The field itself shows the error. */
   blocked?: boolean;
   save: () => Promise<boolean>;
   children: ComponentChildren;

@@ -30,7 +30,7 @@ const ENGINES: readonly Choice<Engine>[] = [
   {
     value: "llama.cpp",
     label: "llama.cpp",
-    hint: "Quicker on a CPU. Its file is made first, which takes a while.",
+    hint: "Faster on a CPU. Its file is created first, which takes a while.",
   },
 ];
 
@@ -40,7 +40,7 @@ interface RadiosProps<T extends string> {
   choices: readonly Choice<T>[];
   value: T;
   onChange: (value: T) => void;
-  /** Text behind the label of one choice. */
+  /** Text after the label of a choice. */
   more?: Partial<Record<T, ComponentChildren>>;
 }
 

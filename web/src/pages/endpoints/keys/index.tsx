@@ -1,4 +1,4 @@
-/** The API keys of an endpoint: issue, revoke, and when each was last used. */
+/** The API keys of an endpoint: issue, revoke, and the last use of each. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import type { Deployment, DeploymentKey } from "../../../contract.gen";
@@ -59,7 +59,7 @@ export function Keys({ deployment }: { deployment: Deployment }) {
         API keys
       </h2>
       {authMode === "none" && (
-        <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>
+        <p class="dim">This endpoint is open to all: keys are not checked until its access is changed.</p>
       )}
       {error && (
         <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />

@@ -1,4 +1,4 @@
-/** Issues a key, and shows it the one time that it can be shown. */
+/** Issues a key and shows it this one time. */
 import { useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import { Button } from "../../../ui/controls/button";
@@ -64,7 +64,7 @@ const LEAVE = {
   action: "Leave",
 };
 
-/** While the request runs: a reader who leaves now would never see the key. */
+/** During the request: a user who leaves now would never see the key. */
 function Held() {
   useGuard(LEAVE);
   return null;

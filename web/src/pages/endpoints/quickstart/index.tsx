@@ -1,4 +1,4 @@
-/** How to call the endpoint, in the programming language that the reader picks. */
+/** How to call the endpoint, in the selected programming language. */
 import { useState } from "preact/hooks";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Chips } from "../../../ui/controls/switch";

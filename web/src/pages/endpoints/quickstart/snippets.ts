@@ -1,4 +1,4 @@
-/** How to call an endpoint, as code to copy. Keys come from the environment: none is ever written into code. */
+/** Code to copy for calling an endpoint. Keys come from the environment, never from the code. */
 import { type AuthMode, slugTrouble } from "../model";
 
 export type Language = "curl" | "python" | "javascript";
@@ -9,7 +9,7 @@ export const LANGUAGES: readonly { value: Language; label: string }[] = [
   { value: "javascript", label: "JavaScript" },
 ];
 
-/** Null for a slug that no endpoint can have: inside code it could mean anything. A valid slug is safe in every language. */
+/** Null for an invalid slug, which could mean anything inside code. A valid slug is safe in every language. */
 export function quickstart(language: Language, slug: string, auth: AuthMode, base: string): string | null {
   if (slugTrouble(slug)) return null;
   const keyed = auth !== "none";

@@ -1,4 +1,4 @@
-/** Where the log of requests stands; its code is loaded where the backend keeps one (feature `serving`). */
+/** The request log, loaded if the backend keeps one (feature `serving`). */
 import type { Deployment } from "../../../contract.gen";
 import { late } from "../../../lib/late";
 import { features } from "../../../store/features";

@@ -1,13 +1,12 @@
 /**
- * Whether the table of settings allows a value, and what does not go together, as `arkor_dev/contract` says it; both are held
- * to one fixture.
+ * Validates a value by the table of settings, and detects conflicts, like `arkor_dev/contract`; both share one fixture.
  */
 import type { TrainingMethod } from "../../../contract.gen";
 import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
 import { number } from "../../../lib/format";
 import type { Changes } from "../../../store/trainer-draft";
 
-/** What Python calls not printable, and so no part of one line of text. */
+/** Characters that Python considers non-printable, which a line of text must not contain. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 
 const BY_FIELD = new Map<string, FormSetting>(FORM.map((setting) => [setting.field, setting]));
@@ -24,7 +23,7 @@ export function settingsFor(
     .filter((setting) => {
       const { field } = setting;
       if (isSet(field)) return true;
-      // A dry run has its own switch beside the button, and one method is no choice.
+      // A dry run has its own switch next to the button, and a single method is no choice.
       if (field === "dryRun" || (field === "method" && methods.length < 2)) return false;
       return setting.methods?.includes(String(method)) ?? true;
     })
@@ -46,7 +45,7 @@ export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [
     : `${what} from ${number(low)} to ${number(high)}`;
 }
 
-/** What a value must be, where it is something else; null where it is allowed. */
+/** What a value must be, if it is invalid; null if it is allowed. */
 export function problemOf(setting: FormSetting, value: unknown): string | null {
   if (value === null && !setting.required) return null;
   return fits(setting, value) ? null : `Must be ${allowedBy(setting)}.`;
@@ -83,7 +82,7 @@ function within({ low = 0, high = Number.POSITIVE_INFINITY, above }: Rule, size:
   return size <= high && (above ? size > low : size >= low);
 }
 
-/** What does not go together in a config, by the field that is to go. */
+/** The conflicts in a config, by the field to remove. */
 export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
   return new Map(
     CONFLICTS.filter((conflict) => arises(conflict, config)).map(({ field, text }) => [
@@ -94,9 +93,9 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 }
 
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
-  const [said, row] = [config[field], BY_FIELD.get(other)!];
+  const [own, row] = [config[field], BY_FIELD.get(other)!];
   // No, zero and nothing say nothing.
-  if (!said || same(said, []) || same(said, BY_FIELD.get(field)!.default)) return false;
+  if (!own || same(own, []) || same(own, BY_FIELD.get(field)!.default)) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;

@@ -1,4 +1,4 @@
-/** A trainer's settings, edited in place: the five that people change, and behind one more press all of them. */
+/** Edits a trainer's settings in place: the five most common, and all of them on request. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
@@ -17,9 +17,9 @@ const FEW = new Set<string>(["model", "method", "numTrainEpochs", "maxSteps", "l
 
 interface Props {
   trainer: Trainer;
-  /** Stands for the file as it was read. */
+  /** The revision of the file that was read. */
   revision: string;
-  /** Closed, it only checks what was changed. */
+  /** Closed, it only checks the changed settings. */
   open: boolean;
   /** Whether all settings are shown. */
   all: boolean;
@@ -104,7 +104,7 @@ function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
   });
 }
 
-/** A group that few need, with what is set in it. */
+/** A rarely needed group, with its set values in one line. */
 function Folded({ title, rows, children }: { title: string; rows: RowState[]; children: ComponentChildren }) {
   const changed = rows.filter((row) => row.changed).length;
   const faulty = rows.some(({ problem }) => problem !== null);

@@ -1,4 +1,4 @@
-/** The job's chart with everything that belongs to it: legend, controls, exports, statistics. */
+/** The job's chart with legend, controls, exports and statistics. */
 import { type Signal, useSignal } from "@preact/signals";
 import { Chart } from "../../../chart/chart";
 import { ChartControls } from "../../../chart/controls";
@@ -19,7 +19,7 @@ import { Chips } from "../../../ui/controls/switch";
 import { tryHref } from "../checkpoints";
 import { isActive, type JobNow, originOf, stepsOf } from "../state";
 
-/** What the curve shares with the answers and the machine's charts. */
+/** State that the curve shares with the answers and the machine's charts. */
 export interface JobChart {
   settings: Settings;
   change: (change: Partial<Settings>) => void;

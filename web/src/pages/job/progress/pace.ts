@@ -1,20 +1,20 @@
-/** The recent speed of a run and its time left; null where they cannot be known. */
+/** A run's recent speed and its time left; null if unknown. */
 import type { Rows } from "../../../events/rows";
 import type { Run } from "../../../events/run";
 import { duration } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 
-/** Rows looked back on: enough to even out an evaluation in between, few enough to notice a change. */
+/** Rows of the average: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;
 const QUIET_MS = 20_000;
 
-/** `quiet`: as no step has come for too long. */
+/** `quiet`: no step has arrived for too long. */
 type TimeLeft = { ms: number } | { why: string; quiet?: true };
 
-/** A step counts as this many times the usual time at most: a laptop that was closed says nothing of the speed. */
+/** The longest step that counts, relative to the usual one: a suspended laptop says nothing about the speed. */
 const OUTLIER = 10;
 
-/** Steps a millisecond over the last rows; null while there are fewer than two steps with times. */
+/** Steps per millisecond over the last rows; null with fewer than two steps with times. */
 export function recentSpeed({ step, time }: Rows): number | null {
   const last = newest(time.length - 1, time);
   const paces: { steps: number; ms: number }[] = [];
@@ -39,7 +39,7 @@ function newest(from: number, time: Rows["time"]): number {
   return index;
 }
 
-/** `total`: steps in all. `now` is in milliseconds since 1970, by the backend's clock. */
+/** `total`: all steps. `now` is in Unix milliseconds, by the backend's clock. */
 export function timeLeft(rows: Rows, total: number | null, now: number): TimeLeft {
   if (rows.length === 0) return { why: "no step yet" };
   if (total === null) return { why: "number of steps unknown" };
@@ -53,7 +53,9 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   return { ms: Math.max(0, steps / speed - since) };
 }
 
-/** Until the job ends, everything after its last step included, where the backend says so; else until its last step. */
+/**
+ * Until the job's end, including everything after its last step, if the backend reports it; else until its last step.
+ */
 export function jobTimeLeft(run: Run, total: number | null, now: number): TimeLeft {
   const bySteps = timeLeft(run.rows, total, now);
   const { timeLeft: estimate, phase } = run;
@@ -73,7 +75,7 @@ const PHASES: Readonly<Record<string, string>> = {
   saving: "Saving",
 };
 
-/** What a running job is doing, in words. */
+/** What a running job is doing, as text. */
 export function phaseWords({ phase, progress, rows }: Run): string {
   const fetching = clean(progress?.label, 60);
   if (phase === null) return rows.length > 0 ? PHASES[TRAINING]! : fetching || "Starting";
@@ -81,26 +83,26 @@ export function phaseWords({ phase, progress, rows }: Run): string {
   return Object.hasOwn(PHASES, phase.name) ? PHASES[phase.name]! : clean(phase.name, 60);
 }
 
-/** Without seconds once minutes are left. */
+/** Without seconds if minutes remain. */
 export function shortDuration(ms: number): string {
   return ms >= 600_000 && ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
 }
 
-/** The last value that is a number; NaN when there is none. */
+/** The last finite value; NaN without one. */
 export function lastFinite(values: Rows["loss"]): number {
   for (let index = values.length - 1; index >= 0; index--)
     if (Number.isFinite(values.at(index))) return values.at(index);
   return NaN;
 }
 
-/** Mean of the last few finite values: a rate that flickers cannot be read. */
+/** Mean of the last few finite values: a flickering rate is unreadable. */
 export function recentMean(values: Rows["tokensPerSecond"], count = 8): number {
   let sum = 0;
-  let found = 0;
-  for (let index = values.length - 1; index >= 0 && found < count; index--) {
+  let finiteCount = 0;
+  for (let index = values.length - 1; index >= 0 && finiteCount < count; index--) {
     if (!Number.isFinite(values.at(index))) continue;
     sum += values.at(index);
-    found++;
+    finiteCount++;
   }
-  return sum / found;
+  return sum / finiteCount;
 }

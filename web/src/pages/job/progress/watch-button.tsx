@@ -6,12 +6,12 @@ import { say } from "../../../ui/controls/live";
 const LABEL = "Notify me when done";
 
 /** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
-const asked = signal(0);
+const answers = signal(0);
 
-/** Whether this tab tells of a job's end. */
-export const notifies = (id: string): boolean => isWatched(id) && asked.value >= 0 && !canAsk();
+/** Whether this tab reports a job's end. */
+export const notifies = (id: string): boolean => isWatched(id) && answers.value >= 0 && !canAsk();
 
-/** Turns the notification on or off; the browser's own question comes only now. */
+/** Turns the notification on or off; asks for the browser's permission only now. */
 export async function toggleNotify(id: string): Promise<void> {
   if (notifies(id)) {
     unwatch(id);
@@ -20,7 +20,7 @@ export async function toggleNotify(id: string): Promise<void> {
   }
   watch(id);
   const granted = await askPermission();
-  asked.value++;
+  answers.value++;
   say(
     granted
       ? "A notification will tell you when it ends"
@@ -28,7 +28,7 @@ export async function toggleNotify(id: string): Promise<void> {
   );
 }
 
-/** An icon that turns the notification on and off. */
+/** A toggle for the notification. */
 export function WatchButton({ id, small }: { id: string; small?: boolean }) {
   return (
     <Button

@@ -1,4 +1,4 @@
-/** What the figures of a verdict mean, and what to change: docs/reading-your-result.md in short. */
+/** How to read a verdict, and what to change: docs/reading-your-result.md in short. */
 import type { Evaluation } from "../../../contract.gen";
 import { finite } from "../../../lib/json";
 import { clean } from "../../../lib/text";

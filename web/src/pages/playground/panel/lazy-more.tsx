@@ -1,4 +1,4 @@
-/** Where the further settings are; their code is loaded when somebody opens them. */
+/** The further settings; their code is loaded when they are opened. */
 import { signal } from "@preact/signals";
 import { FEATURE, FORMATS } from "../../../chat/more";
 import { late } from "../../../lib/late";

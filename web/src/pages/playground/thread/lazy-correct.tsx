@@ -1,4 +1,4 @@
-/** Where an answer is corrected; its code is loaded with the first correction. */
+/** Placeholder for correcting an answer; its code is loaded with the first correction. */
 import type { Answer, Turn } from "../../../chat/model/types";
 import { late } from "../../../lib/late";
 
