@@ -89,7 +89,8 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
-    argv.append("--local" if settings.local else "--managed")
+    where = "--local" if settings.local else "--managed"
+    argv.append(where if settings.ssh is None else f"--ssh={settings.ssh}")
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []

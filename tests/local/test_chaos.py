@@ -103,12 +103,12 @@ def ended(backend: Backend, job: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(max(1, KILLS // 6)))
 def test_files_that_lost_power_cut_are_passed_over(
-    tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], seed: int
+    tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], template: dict[str, str], seed: int
 ) -> None:
     """A job's newest files are cut as a disk may leave them, and so is the data base's log."""
     chance = random.Random(seed)
     data, project = tmp_path / "data", make_project(tmp_path / "tests", tiny)
-    backend = Backend.start(data, project, tmp_path / "cache")
+    backend = Backend.start(data, project, tmp_path / "cache", **template)
     job = backend.submit(undisturbed["packs"].config, "packs")
     try:
         arrive(backend, job, 24)
@@ -127,7 +127,7 @@ def test_files_that_lost_power_cut_are_passed_over(
         # Of a young data base even the tables may have been in its log alone.
         with closing(sqlite3.connect(data / "backend.sqlite")) as db, suppress(sqlite3.OperationalError):
             known = db.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone()
-        backend = Backend.start(data, project, tmp_path / "cache")
+        backend = Backend.start(data, project, tmp_path / "cache", **template)
         if known is None:  # all that was known of the job was in what was lost
             assert backend.call("GET", "/v1/jobs").json["jobs"] == []
             return

@@ -1205,6 +1205,10 @@ export const INSECURE = "insecureCluster";
 
 export const STORAGE = "storage";
 
+export const SSH = "ssh";
+
+export const PYTHON = "python";
+
 /** The cluster of a launch's jobs (`GET /api/cluster`), not contacted; null without one. */
 export interface NamedCluster {
   address: string | null;

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
+from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.contract.events import (
     TRAINING_COMPLETED,
@@ -29,7 +30,6 @@ from arkor_dev.contract.events import (
 )
 from arkor_dev.contract.gpus import amd_gpus, nvidia_gpus, torch_build
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import connected
 from arkor_dev.jobs.follow import JobEvent, follow
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter import initialize

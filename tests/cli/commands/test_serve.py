@@ -15,7 +15,7 @@ import pytest
 
 from arkor_dev.cli.commands import serve
 from arkor_dev.cli.commands.serve import slug_of
-from arkor_dev.identity.connect import connected
+from arkor_dev.connection.connect import connected
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.ports import held_ports
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from .asking import fetch, finished, order, wanted_of
 from .usage import create_in_ollama, lines_for, model_name
