@@ -1,3 +1,29 @@
-"""Arkor Studio: fine-tune a language model from a local web page and talk to the result."""
+"""Arkor Studio: fine-tune a language model from a local web page and talk to the result.
 
+From Python: ``from arkor_dev import Studio``. It is imported when it is first used (`arkor_dev.sdk`), so that
+the command starts without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .sdk.async_studio import AsyncStudio, RunFailedError
+    from .sdk.studio import Studio
+
+__all__ = ["AsyncStudio", "RunFailedError", "Studio", "__version__"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "Studio":
+        from .sdk.studio import Studio
+
+        return Studio
+    if name in ("AsyncStudio", "RunFailedError"):
+        from .sdk import async_studio
+
+        found: object = getattr(async_studio, name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,11 +33,9 @@ if TYPE_CHECKING:
 SHAPES = (
     "shapes",
     "events",
-    "feature_shapes",
     "dataset_shapes",
-    "run_shapes",
-    "deployments/shapes",
-    "placement/shapes",
+    "deployments",
+    "placement",
 )
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]
 TYPES = ROOT / "web" / "src" / "contract.gen.ts"
@@ -225,21 +223,18 @@ def form() -> str:
             "/** What a form has to know of a setting. */",
             "export interface FormSetting extends Setting, Rule {",
             "  group: Group;",
-            "  /** As arkor.toml spells it; what stands before a dot is its table. */",
-            "  key: string;",
-            "  /** Other keys that mean the same there. */",
-            "  aliases?: readonly string[];",
             "  help: string;",
-            "  /** What a value must be, in words. */",
-            "  allowed: string;",
+            "  /** What a value must be, in words, where its kind and bounds do not say it. */",
+            "  allowed?: string;",
             "  unit?: string;",
             "  required?: boolean;",
-            "  /** A value, or words where it depends on the job, and then a value as an example. */",
+            "  /** A value, or words where it depends on the job. */",
             f"  default?: {VALUE};",
             "  defaultWords?: string;",
-            f"  example?: {VALUE};",
             "  /** Which backends and devices obey it, where that is not all of them. */",
             "  where?: string;",
+            "  /** The training methods that have it, where that is not all of them. */",
+            "  methods?: readonly string[];",
             "}\n",
             'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
@@ -284,16 +279,14 @@ def _shown(row: Setting) -> dict[str, object]:
 def _rule(row: Setting) -> dict[str, object]:
     return {
         "group": row.group,
-        "key": row.key,
-        "aliases": row.aliases,
         **_bounds(row.rule),
-        "allowed": row.rule.words,
+        "allowed": row.rule.words if row.rule.noun else None,
         "unit": row.unit,
         "required": row.required or None,
         "default": row.default,
         "defaultWords": row.default_words,
-        "example": row.example,
         "where": None if row.where == EVERYWHERE else row.where,
+        "methods": row.methods,
     }
 
 

@@ -36,11 +36,9 @@ PHRASES: Final = {
 }
 """Patterns, matched regardless of case, and what to write instead."""
 UNFINISHED: Final = (
-    *("arkor_dev/cli", "arkor_dev/contract"),
-    *("arkor_dev/local/evaluation", "arkor_dev/local/exports", "arkor_dev/local/forecast"),
-    "arkor_dev/local/jobs",
+    "arkor_dev/contract",
     "arkor_dev/local/training",
-    *("arkor_dev/server", "tests", "web/src"),
+    "tests",
 )
 """Folders that are not rewritten yet."""
 SUFFIXES: Final = (".py", ".ts", ".tsx", ".md")

@@ -123,6 +123,7 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
         "data/parquet_worker": {"pyarrow"},
         "jobs/figures": {"tensorboard"},
         "cli/commands/push/uploader": {"huggingface_hub"},
+        "project/import_config/entries": {"yaml"},
     }
     used = {
         top
@@ -167,9 +168,12 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/start",
         "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
-        "cli/commands/cluster/status", "cli/commands/local", "cli/commands/waiting",
-        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serving/serve",
-        "cli/commands/push/run", "cli/commands/push/uploader",
+        "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
+        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
+        "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
+        "cli/commands/ssh", "cli/commands/train_check",
+        # On the other machine: their output is a protocol, and a log.
+        "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 
@@ -222,7 +226,7 @@ def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
         "arkor_dev.cli.commands.doctor",
         "arkor_dev.cli.commands.start",
         "arkor_dev.contract.settings",
-        "arkor_dev.project.toml.values",
+        "arkor_dev.project.toml.edit",
         "webbrowser",
     }
 

@@ -1,4 +1,4 @@
-"""The README says what the program says, and CONTRIBUTING what the repository has."""
+"""The documentation matches the program, and CONTRIBUTING matches the repository."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_help_in_the_readme_is_the_commands_own() -> None:
-    shown = re.search(r"<!-- help: .*? -->\n```\n(.*?)```", README, re.DOTALL)
+def test_help_in_the_documentation_is_the_commands_own() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    shown = re.search(r"<!-- help: .*? -->\n```\n(.*?)```", page, re.DOTALL)
     assert shown
     printed = subprocess.run(
         [sys.executable, "-m", "arkor_dev", "--help"],
@@ -32,9 +33,10 @@ def test_the_toml_of_readme_and_docs_is_valid_beside_the_readmes_own(tmp_path: P
     (tmp_path / "data").mkdir()
     for name in ("chats.jsonl", "eval.jsonl", "refunds.jsonl"):
         (tmp_path / "data" / name).write_text('{"prompt": "a", "completion": "b"}\n')
+    (tmp_path / "data" / "corrections.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
     (tmp_path / "data" / "faq.csv").write_text("question,answer\na,b\n")
     first, *more = [block for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")) for block in tomls(path)]
-    assert len(more) == 6
+    assert len(more) == 9
     for block in ["", *more]:
         (tmp_path / "arkor.toml").write_text(together(first, block))
         (trainer,) = load_trainers(tmp_path)
@@ -60,9 +62,14 @@ def together(first: str, block: str) -> str:
     return "\n".join([kept[0], ours, *kept[1:], f"[{others}" if others else ""])
 
 
-def test_every_picture_and_link_in_the_readme_exists() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).is_file(), target
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_picture_and_link_of_readme_and_docs_exists() -> None:
+    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), (path.name, target)
 
 
 def test_what_the_guide_for_contributors_names_is_there() -> None:

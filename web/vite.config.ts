@@ -4,15 +4,15 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { minifySync, type Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
-/** The lazily loaded pages by how their addresses begin after `#/`: the module that has them. */
-const PAGES = {
-  "jobs/": "curves.ts",
-  compare: "curves.ts",
-  data: "data/index.tsx",
-  blind: "blind/index.tsx",
-  playground: "playground/index.tsx",
-  endpoints: "endpoints/index.tsx",
-};
+/** Modules in `src/pages/` with several pages, by how their addresses begin; any other lazy page is a folder there. */
+const SHARED: Record<string, string[]> = { "curves.ts": ["jobs/", "compare"] };
+
+/** How the addresses begin of the pages that a chunk is loaded for. */
+function pagesOf({ facadeModuleId }: { facadeModuleId: string | null }): string[] {
+  const [, module = "", folder] =
+    /\/src\/pages\/((\w+)\/index\.tsx|\w+\.ts)$/.exec(facadeModuleId ?? "") ?? [];
+  return SHARED[module] ?? (folder ? [folder] : []);
+}
 
 /**
  * The theme has to stand before the first paint, and the policy forbids inline script: so a tiny classic
@@ -32,9 +32,8 @@ function bootBeforePaint(): Plugin {
         .filter((chunk) => chunk.isEntry)
         .flatMap((chunk) => [chunk.fileName, ...chunk.imports]);
       const files: Record<string, string[]> = {};
-      for (const [address, name] of Object.entries(PAGES)) {
-        const own = chunks.find((chunk) => chunk.facadeModuleId?.endsWith(`/src/pages/${name}`));
-        if (!own) this.error(`the page ${name} has no chunk of its own`);
+      const pages = chunks.flatMap((chunk) => pagesOf(chunk).map((address) => [address, chunk] as const));
+      for (const [address, own] of pages) {
         // A set that grows while it is walked: the chunk, what it imports, and what that imports.
         const needed = new Set([own]);
         for (const { imports } of needed) {
@@ -53,6 +52,24 @@ function bootBeforePaint(): Plugin {
         "<!--boot-->",
         `<script src="/${this.getFileName(reference)}"></script>`,
       );
+    },
+  };
+}
+
+/**
+ * Of marked only the lexer, which makes tokens. Its other parts write HTML, which the page never does; they stay in
+ * a bundle because the module makes an instance of them at its end.
+ */
+function onlyTheLexer(): Plugin {
+  return {
+    name: "only-the-lexer",
+    apply: "build",
+    transform(code, id) {
+      if (!id.endsWith("/marked.esm.js")) return undefined;
+      const [, lexer] = /export\{.*?\b(\w+) as Lexer\b/.exec(code) ?? [];
+      const end = code.search(/;var \w+=new \w+;function /);
+      if (!lexer || end < 0) this.error("marked is another than the one that this was written for");
+      return { code: `${code.slice(0, end)};export{${lexer} as Lexer};`, map: null };
     },
   };
 }
@@ -79,7 +96,7 @@ function compressedSiblings(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [bootBeforePaint(), compressedSiblings()],
+  plugins: [onlyTheLexer(), bootBeforePaint(), compressedSiblings()],
   build: {
     outDir: "../arkor_dev/static",
     emptyOutDir: true,
@@ -91,8 +108,15 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What every page begins with is one piece: in several it would be larger, and take more requests.
-        codeSplitting: { groups: [{ name: "first", tags: ["$initial"] }] },
+        // What comes together is one piece: in several it would be larger, and take more requests.
+        codeSplitting: {
+          groups: [
+            { name: "first", tags: ["$initial"] },
+            { name: "late", test: /pages\/home\/(forecast|cluster)\// },
+            { name: "running", test: /watch-button|pause-notice|home\/(live|elsewhere)/ },
+            { name: "setup", test: /pages\/(home\/(first|use-file|upload|data-question)|data\/mapping\/)/ },
+          ],
+        },
       },
     },
     sourcemap: false,

@@ -1,7 +1,7 @@
-"""How a project call is made: credentials, scope, one renewal, and the parts of a request.
+"""Makes project calls: credentials, scope, one renewal, and the parts of a request.
 
-Each call takes one snapshot of the credentials, which serves the check of the scope as well as the call that
-it guards, so that nobody can switch identities in between. ``client.py`` lists the calls.
+Each call takes one snapshot of the credentials for the scope check and the request itself, so that the
+identity cannot change in between. ``client.py`` lists the calls.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Need = Literal["none", "read", "write"]
 
 EVENT_STREAM: Final = "text/event-stream"
-# A compressed stream would arrive in the compressor's portions, not in the model's.
+# A compressed stream would arrive in the compressor's chunks instead of the model's.
 STREAMED: Final = {"Accept": f"{EVENT_STREAM}, application/json", "Accept-Encoding": "identity"}
 CLIENT: Final = f"arkor-dev/{__version__}"
 
@@ -174,6 +174,6 @@ def headers_for(credentials: Credentials | None) -> dict[str, str]:
 def url_of(base_url: str, *path: str, query: Mapping[str, str] | None = None) -> URL:
     """Return a URL below ``/v1``. Segments are data: none can leave or end the path."""
     if not all(path) or "." in path or ".." in path:
-        raise NotFoundError("There is nothing by that name.")
+        raise NotFoundError("Nothing has this name.")
     url = "/".join([base_url, "v1", *(quote(segment, safe="") for segment in path)])
     return URL(f"{url}?{urlencode(query)}" if query else url, encoded=True)

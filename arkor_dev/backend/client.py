@@ -1,4 +1,4 @@
-"""Backend: every call of ``/v1`` (docs/contract.md#backend-api), one method each.
+"""Backend: every call of ``/v1`` (docs/contract.md#backend-api), most as a line of a table.
 
 Bodies that Studio only passes on stay bytes. How a call is made is in ``calls.py``, and nothing else in
 Studio requests a path under ``/v1``.
@@ -14,15 +14,15 @@ One launch is wired like this::
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.deployments.bodies import ENDPOINT_KEY_HEADER
+from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER
 
 from .calls import EVENT_STREAM, Need, ScopedCalls, headers_for, json_bytes, object_of, url_of
 from .http_client import MIB, Answer, HttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from aiohttp import ClientResponse
@@ -36,7 +36,7 @@ PAUSE_SECONDS: Final = 600.0
 ARCHIVE_SECONDS: Final = 3600.0
 """How long copying and hashing gigabytes may take."""
 SERVE_SECONDS: Final = 600.0
-"""As long as OpenAI's clients wait: a caller may have to queue before its answer begins."""
+"""As long as OpenAI's clients wait: a caller may have to queue before its answer starts."""
 JOBS_LIMIT: Final = 256 * MIB
 NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
 NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
@@ -85,22 +85,82 @@ class ProjectCalls:
         return project if isinstance(project, dict) else {}
 
 
+def _call(
+    method: str,
+    path: str,
+    *,
+    need: Need | None = None,
+    without: Answer | None = None,
+    limit: int = 8 * MIB,
+    patience: float | None = None,
+) -> Callable[..., Coroutine[Any, Any, Answer]]:
+    """Return a method of `Backend` that makes one call.
+
+    It takes a string for each ``{}`` of ``path``, then the JSON body, or for a GET the query.
+    """  # fmt: skip
+    names = path.count("{}")
+    is_read = method == "GET"
+
+    async def send(self: Backend, *given: Any) -> Answer:
+        segments, (rest,) = iter(given[:names]), given[names:] or (None,)
+        return await self._call(
+            method, *(next(segments) if part == "{}" else part for part in path.split("/")),
+            need=need or ("read" if is_read else "write"), without=without, limit=limit, patience=patience,
+            data=None if is_read or rest is None else json_bytes(rest), parameters=rest if is_read else None,
+        )  # fmt: skip
+
+    return send
+
+
 class Backend(ScopedCalls):
-    """Every project call. Raises ArkorError for anything but a 2xx, with the backend's status and words."""
+    """Every project call. Raises ArkorError for anything but a 2xx, with the backend's status and words.
 
-    async def me(self) -> Answer:
-        """Return ``{user, orgs}`` of the identity."""
-        return await self._call("GET", "me", need="none")
+    Behind each call of the table: what it answers. A DELETE answers 204, without a body.
+    """
 
-    async def capabilities(self) -> Answer:
-        """Return ``{features: [name, …]}``; a backend without features answers 404."""
-        return await self._call("GET", "capabilities", need="none")
+    me = _call("GET", "me", need="none")  # {user, orgs} of the identity
+    capabilities = _call("GET", "capabilities", need="none")  # {features: [name]}; 404 without any
 
-    async def list_jobs(self) -> Answer:
-        """Return the whole list, unparsed; ``{"jobs":[]}`` without a usable scope, and then nothing is
-        called.
-        """
-        return await self._call("GET", "jobs", without=NO_JOBS, limit=JOBS_LIMIT)
+    list_jobs = _call("GET", "jobs", without=NO_JOBS, limit=JOBS_LIMIT)  # {jobs}
+    get_job = _call("GET", "jobs/{}")  # {job, events?}
+    edit_job = _call("PATCH", "jobs/{}")  # of {name, notes, tags, starred}: {job}
+    delete_job = _call("DELETE", "jobs/{}")  # with its files, once it is over
+    cancel_job = _call("POST", "jobs/{}/cancel")  # confirms the request, not the end
+    pause_job = _call("POST", "jobs/{}/pause", patience=PAUSE_SECONDS)  # {job}, once it is paused
+    resume_job = _call("POST", "jobs/{}/resume")  # of {force?}: {job}
+    extend_job = _call("POST", "jobs/{}/extend")  # of {maxSteps | numTrainEpochs, schedule?, force?}: {job}
+    arrange_queue = _call("PATCH", "queue")  # of {order?, held?}: {queue}
+    disk = _call("GET", "disk")  # what jobs and models take: {disk}
+    clean_disk = _call("POST", "disk/clean")  # removes what belongs to no job: {freed}, in bytes
+
+    create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, perhaps still to be measured
+    get_forecast = _call("GET", "forecast/{}")
+    cancel_forecast = _call("DELETE", "forecast/{}")
+    get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
+
+    evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
+    get_evaluation = _call("GET", "jobs/{}/evaluation")  # {evaluation, rows}, perhaps beside another job's
+    get_card = _call("GET", "jobs/{}/card")  # of {step?}: {card}
+    get_votes = _call("GET", "jobs/{}/votes")  # blind votes on this job's answers and others: {votes}
+    add_vote = _call("POST", "jobs/{}/votes")  # {vote}
+    create_export = _call("POST", "jobs/{}/exports")  # of {format, step?}: {export}
+    list_exports = _call("GET", "jobs/{}/exports")  # {exports}, newest first
+    get_export = _call("GET", "jobs/{}/exports/{}")  # {export}, as far as it is done
+    delete_export = _call("DELETE", "jobs/{}/exports/{}")
+
+    list_deployments = _call("GET", "endpoints", without=NO_DEPLOYMENTS)  # {deployments}
+    create_deployment = _call("POST", "endpoints")  # of {slug, target, authMode, …retention}
+    get_deployment = _call("GET", "endpoints/{}")
+    update_deployment = _call("PATCH", "endpoints/{}")  # of {target, authMode, enabled, …retention}
+    delete_deployment = _call("DELETE", "endpoints/{}")
+    list_keys = _call("GET", "endpoints/{}/keys")  # never with a plaintext
+    create_key = _call("POST", "endpoints/{}/keys")  # of {label}: only this answer has the plaintext
+    delete_key = _call("DELETE", "endpoints/{}/keys/{}")
+    list_requests = _call("GET", "endpoints/{}/requests")  # of {before?}: its callers' requests, newest first
+    get_request = _call("GET", "endpoints/{}/requests/{}")  # with its text if that is kept: {request}
+
+    open_dataset = _call("POST", "datasets")  # a view of what a job of {config} would train on
+    drop_dataset = _call("DELETE", "datasets/{}")
 
     async def create_job(
         self, name: str, config: Mapping[str, object], parent: Mapping[str, object] | None = None
@@ -109,22 +169,6 @@ class Backend(ScopedCalls):
         body = {"name": name, "config": config, **({} if parent is None else {"parent": parent})}
         answer = await self._call("POST", "jobs", need="write", data=json_bytes(body))
         return object_of(answer.body)
-
-    async def get_job(self, job_id: str) -> Answer:
-        """Return ``{job, events?}``."""
-        return await self._call("GET", "jobs", job_id)
-
-    async def edit_job(self, job_id: str, changes: Mapping[str, object]) -> Answer:
-        """Change any of a job's ``{name, notes, tags, starred}``; return ``{job}``."""
-        return await self._call("PATCH", "jobs", job_id, need="write", data=json_bytes(changes))
-
-    async def delete_job(self, job_id: str) -> Answer:
-        """Delete a finished job and its files: 204, no body."""
-        return await self._call("DELETE", "jobs", job_id, need="write")
-
-    async def arrange_queue(self, changes: Mapping[str, object]) -> Answer:
-        """Order waiting jobs, hold or release the queue, ``{order?, held?}``: ``{queue}``."""
-        return await self._call("PATCH", "queue", need="write", data=json_bytes(changes))
 
     async def export_job(self, job_id: str, path: str) -> Answer:
         """Write a job with all its files to a file on the backend's machine: ``{bytes}``."""
@@ -137,36 +181,12 @@ class Backend(ScopedCalls):
         data = json_bytes({"path": path})
         return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
 
-    async def disk(self) -> Answer:
-        """Return what jobs and models take on disk: ``{disk}``."""
-        return await self._call("GET", "disk")
-
-    async def clean_disk(self) -> Answer:
-        """Remove what belongs to no job: ``{freed}``, in bytes."""
-        return await self._call("POST", "disk", "clean", need="write")
-
-    async def cancel_job(self, job_id: str) -> Answer:
-        """Request the end of a job; the answer confirms the request, not the end."""
-        return await self._call("POST", "jobs", job_id, "cancel", need="write")
-
-    async def pause_job(self, job_id: str) -> Answer:
-        """Pause a running job after its step: ``{job}``, once it is paused."""
-        return await self._call("POST", "jobs", job_id, "pause", need="write", patience=PAUSE_SECONDS)
-
-    async def resume_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
-        """Resume a paused job, ``{force?}``: ``{job}``."""
-        return await self._call("POST", "jobs", job_id, "resume", need="write", data=json_bytes(body))
-
-    async def extend_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
-        """Extend a finished job, ``{maxSteps | numTrainEpochs, schedule?, force?}``: ``{job}``."""
-        return await self._call("POST", "jobs", job_id, "extend", need="write", data=json_bytes(body))
-
     def events(
         self, job_id: str, last_event_id: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
         """Open the job's SSE stream after ``last_event_id``. Raises TimedOutError after 60 s of silence."""
         headers = {"Accept": EVENT_STREAM}
-        # An id that no header can carry: then the stream begins at the start, and the reader drops repeats.
+        # No header can carry this id: the stream then starts at the beginning, and the reader drops repeats.
         if last_event_id is not None and last_event_id.isprintable():
             headers["Last-Event-ID"] = last_event_id
         return self._stream(
@@ -181,110 +201,12 @@ class Backend(ScopedCalls):
             "POST", "inference", "chat", need="write", data=data, first_byte=patience, pause=patience
         )
 
-    async def create_forecast(self, config: Mapping[str, object]) -> Answer:
-        """Request a forecast of a job with ``config``: ``{forecast}``, known or still to be measured."""
-        return await self._call("POST", "forecast", need="write", data=json_bytes({"config": config}))
-
-    async def get_forecast(self, forecast_id: str) -> Answer:
-        """Return ``{forecast}``, as far as it is known."""
-        return await self._call("GET", "forecast", forecast_id)
-
-    async def cancel_forecast(self, forecast_id: str) -> Answer:
-        """End its measurement: 204, no body."""
-        return await self._call("DELETE", "forecast", forecast_id, need="write")
-
-    async def get_cluster(self, parameters: Mapping[str, str]) -> Answer:
-        """Return what the cluster at ``{address, insecure?}`` has, as reported by its machines:
-        ``{cluster}``.
-        """
-        return await self._call("GET", "clusters", parameters=parameters, patience=PAUSE_SECONDS)
-
-    async def evaluate_job(self, job_id: str, body: Mapping[str, object]) -> Answer:
-        """Evaluate its adapter, or the checkpoint of ``{step?}``, against the base: ``{job}``."""
-        return await self._call("POST", "jobs", job_id, "evaluate", need="write", data=json_bytes(body))
-
-    async def get_evaluation(self, job_id: str, parameters: Mapping[str, str]) -> Answer:
-        """Return the result, ``{evaluation, rows}``, perhaps beside another job's."""
-        return await self._call("GET", "jobs", job_id, "evaluation", parameters=parameters)
-
-    async def create_export(self, job_id: str, body: Mapping[str, object]) -> Answer:
-        """Export its adapter for other programs, ``{format, step?}``: ``{export}``."""
-        return await self._call("POST", "jobs", job_id, "exports", need="write", data=json_bytes(body))
-
-    async def list_exports(self, job_id: str) -> Answer:
-        """Return ``{exports: [Export]}``, newest first."""
-        return await self._call("GET", "jobs", job_id, "exports")
-
-    async def get_export(self, job_id: str, export_id: str) -> Answer:
-        """Return ``{export}``, as far as it is done."""
-        return await self._call("GET", "jobs", job_id, "exports", export_id)
-
-    async def delete_export(self, job_id: str, export_id: str) -> Answer:
-        """End it and delete its files: 204, no body."""
-        return await self._call("DELETE", "jobs", job_id, "exports", export_id, need="write")
-
     def export_file(
         self, job_id: str, export_id: str, name: str, wanted: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
         """Open one of its files, or the range ``wanted`` of it (a ``Range`` header)."""
         headers = {"Accept": "application/octet-stream", **({} if wanted is None else {"Range": wanted})}
         return self._stream("GET", "jobs", job_id, "exports", export_id, "files", name, headers=headers)
-
-    async def get_card(self, job_id: str, step: str | None = None) -> Answer:
-        """Return the model card of the result, ``{card}``, or of the checkpoint of ``step``."""
-        return await self._call(
-            "GET", "jobs", job_id, "card", parameters={} if step is None else {"step": step}
-        )
-
-    async def get_votes(self, job_id: str) -> Answer:
-        """Return the blind votes on this job's answers and others: ``{votes}``."""
-        return await self._call("GET", "jobs", job_id, "votes")
-
-    async def add_vote(self, job_id: str, body: Mapping[str, object]) -> Answer:
-        """Store a vote with the job: ``{vote}``."""
-        return await self._call("POST", "jobs", job_id, "votes", need="write", data=json_bytes(body))
-
-    async def list_deployments(self) -> Answer:
-        """Return the deployments; ``{"deployments":[],"scopeMissing":true}`` without a usable scope."""
-        return await self._call("GET", "endpoints", without=NO_DEPLOYMENTS)
-
-    async def create_deployment(self, body: Mapping[str, object]) -> Answer:
-        """Create a deployment from ``{slug, target, authMode, …retention}``."""
-        return await self._call("POST", "endpoints", need="write", data=json_bytes(body))
-
-    async def get_deployment(self, deployment_id: str) -> Answer:
-        """Return one deployment."""
-        return await self._call("GET", "endpoints", deployment_id)
-
-    async def update_deployment(self, deployment_id: str, body: Mapping[str, object]) -> Answer:
-        """Change any of ``{target, authMode, enabled, …retention}``."""
-        return await self._call("PATCH", "endpoints", deployment_id, need="write", data=json_bytes(body))
-
-    async def delete_deployment(self, deployment_id: str) -> Answer:
-        """Delete the deployment: 204, no body."""
-        return await self._call("DELETE", "endpoints", deployment_id, need="write")
-
-    async def list_keys(self, deployment_id: str) -> Answer:
-        """Return the deployment's keys, never with a plaintext."""
-        return await self._call("GET", "endpoints", deployment_id, "keys")
-
-    async def create_key(self, deployment_id: str, body: Mapping[str, object]) -> Answer:
-        """Create a key from ``{label}``; only this answer has its ``plaintext``."""
-        call = ("POST", "endpoints", deployment_id, "keys")
-        return await self._call(*call, need="write", data=json_bytes(body))
-
-    async def delete_key(self, deployment_id: str, key_id: str) -> Answer:
-        """Revoke a key: 204, no body."""
-        return await self._call("DELETE", "endpoints", deployment_id, "keys", key_id, need="write")
-
-    async def list_requests(self, deployment_id: str, before: str | None = None) -> Answer:
-        """Return its callers' requests from before the one of this id, newest first: ``{requests, …}``."""
-        parameters = {} if before is None else {"before": before}
-        return await self._call("GET", "endpoints", deployment_id, "requests", parameters=parameters)
-
-    async def get_request(self, deployment_id: str, request_id: str) -> Answer:
-        """Return one caller's request, with its text if that is kept: ``{request}``."""
-        return await self._call("GET", "endpoints", deployment_id, "requests", request_id)
 
     def serve(
         self, slug: str, call: Sequence[str], key: str | None, body: bytes | None = None
@@ -302,14 +224,6 @@ class Backend(ScopedCalls):
             first_byte=SERVE_SECONDS, pause=SERVE_SECONDS,
         )  # fmt: skip
 
-    async def open_dataset(self, body: Mapping[str, object]) -> Answer:
-        """Open a view of what a job of ``{config}`` would train on (docs/contract.md#data-sets)."""
-        return await self._call("POST", "datasets", need="write", data=json_bytes(body))
-
     async def get_dataset(self, *path: str, parameters: Mapping[str, str] | None = None) -> Answer:
         """Return an open view or a part of it: its lengths, rows, one row; ``query`` is the call's."""
         return await self._call("GET", "datasets", *path, parameters=parameters)
-
-    async def drop_dataset(self, view_id: str) -> Answer:
-        """Close a view: 204, no body."""
-        return await self._call("DELETE", "datasets", view_id, need="write")

@@ -1,8 +1,8 @@
-"""How one call goes over the network: limits, timeouts, and errors explained.
+"""Sends one call over the network: limits, timeouts, and explained errors.
 
-``client.py`` says what is called, this module how. Every failure between two machines becomes an `ArkorError`
-that names the host and the next step; no text that leaves this module contains a secret. Redirects are never
-followed, since that would send the token to whoever is named.
+``client.py`` lists the calls. Every failure between two machines becomes an `ArkorError` that names the host
+and the next step; no text that leaves this module contains a secret. Redirects are never followed, since that
+would send the token to another host.
 
 The proxy: ``HTTPS_PROXY`` (or the system's) is used for https, so that Studio works in a company's network;
 loopback never goes through one. aiohttp's own ``trust_env`` stays off because it would also read ``~/.netrc``
@@ -122,9 +122,7 @@ class HttpClient:
                         f"{host} sent more than {limit // MIB} MiB. Ask for less, or try later."
                     )
                 if body and bytes(body[:64]).lstrip()[:1] not in (b"{", b"["):
-                    raise BackendError(
-                        f"{host} answered with something else than JSON. Check that it is the backend."
-                    )
+                    raise BackendError(f"{host} did not answer with JSON. Check that it is the backend.")
                 return Answer(response.status, bytes(body), passed_on(response, secrets))
         except TimeoutError:
             raise TimedOutError(
@@ -282,7 +280,7 @@ def _check_socket(socket: Path, url: URL) -> None:
         raise in_words(error, place(url), 0) from None
     if not private:
         raise BackendError(
-            f"{socket} is not this user's alone, so Studio does not talk to it. Start Studio again."
+            f"{socket} is not private to this user, so Studio does not use it. Start Studio again."
         )
 
 

@@ -1,4 +1,4 @@
-"""Errors between two machines, explained to a person: which host, why, what to do.
+"""Explains network errors: which host, why, what to do.
 
 No text made here contains a secret: a backend's message is shortened, and cleared of the tokens that the call
 carried, since some backends echo the request in their errors.
@@ -126,7 +126,7 @@ def holds(document: object, secrets: Iterable[str]) -> bool:
 
 
 def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> dict[str, str]:
-    """Return the headers for the browser, without ``secrets`` and the call's own bearer token."""
+    """Return the headers for the browser, without ``secrets`` or the call's own bearer token."""
     token = response.request_info.headers.get("Authorization", "").removeprefix("Bearer ")
     secrets = (*secrets, token)
     found = {name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers}
@@ -144,7 +144,7 @@ def place(url: URL) -> str:
 
 
 def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
-    """Explain a call to ``host`` that brought no answer; ``waited`` is in seconds."""
+    """Explain a call to ``host`` that got no response; ``waited`` is in seconds."""
     match fault:
         case aiohttp.ConnectionTimeoutError():
             return TimedOutError(
@@ -165,10 +165,10 @@ def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
         case UnixClientConnectorError() | FileNotFoundError():
             return BackendError(f"{host} does not answer. Start Studio again if it does not come back.")
         case aiohttp.ClientConnectorError():
-            # asyncio puts a text of its own into strerror: "Connect call failed ('127.0.0.1', 4000)".
+            # asyncio puts its own text into strerror: "Connect call failed ('127.0.0.1', 4000)".
             why = os.strerror(fault.os_error.errno) if fault.os_error.errno else "connection failed"
             return BackendError(f"Cannot reach {host} ({why}). Check that it is running and try again.")
         case aiohttp.InvalidURL():
             return BadRequestError(f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")
         case _:
-            return BackendError(f"{host} broke off the connection ({type(fault).__name__}). Try again.")
+            return BackendError(f"{host} closed the connection ({type(fault).__name__}). Try again.")

@@ -1,4 +1,4 @@
-"""Ending a stream that has been silent for too long.
+"""Ends a stream that has been silent for too long.
 
 aiohttp's own ``sock_read`` resets its timer at each read, which is a tenth of what an event costs on its way
 through Studio. So the number of received bytes is compared from time to time instead.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
 
 LOOKS: Final = 8
-"""How many times to check within the limit: a silence is noticed at most an eighth too late."""
+"""Checks within the limit: silence is detected at most an eighth too late."""
 
 
 @contextmanager

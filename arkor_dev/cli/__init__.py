@@ -1,4 +1,5 @@
-"""The ``arkor-dev`` command: its options, its subcommands, and what a terminal shows.
+"""The ``arkor-dev`` command: options, subcommands and terminal output.
 
-It is the top of the house: nothing imports it. Start with ``main``; ``commands`` has a module a subcommand.
+The topmost layer: no other package imports it. ``main`` is the entry point; ``commands`` has one module for
+each subcommand.
 """

@@ -1,6 +1,6 @@
 """The first lines that ``arkor-dev`` prints: Studio's address, the project and its backend.
 
-They are written without rich, whose import takes 50 ms: by then the page can be opened already.
+Written without rich, whose import takes 50 ms, so that the address appears as soon as the page is served.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ BOLD, DIM, YELLOW, UNDERLINED, END = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[1;4
 
 
 def banner(settings: Settings, port: int) -> None:
-    """Write the lines to standard error, in colour where that is a terminal (see https://no-color.org)."""
+    """Write the lines to standard error, in colour if it is a terminal (see https://no-color.org)."""
     backend = "this machine (local training)" if settings.local else "the managed backend"
+    if settings.ssh is not None:
+        backend = f"{settings.ssh} (over ssh)"
     lines = []
     if settings.port is None and port != DEFAULT_PORT:
         lines.append(styled(f"Port {DEFAULT_PORT} is taken; using {port}, the next free one.", YELLOW))
@@ -41,6 +43,6 @@ def banner(settings: Settings, port: int) -> None:
 
 
 def styled(text: str, style: str) -> str:
-    """Return ``text`` in a style, where standard error shows styles."""
+    """Style ``text`` if standard error supports it."""
     shows = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return f"{style}{text}{END}" if shows and not os.environ.get("NO_COLOR") else text

@@ -1,7 +1,7 @@
-"""Opens an address in the person's browser, and says whether that was possible.
+"""Opens an address in the default browser and reports whether that worked.
 
-In a process of its own: a browser may print, wait for its last window or take the terminal's Ctrl-C, and none
-of that is for Studio's terminal.
+Runs the browser from a separate process: it may print, wait for its last window or receive the terminal's
+Ctrl-C, none of which should affect Studio's terminal.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ seen = sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_D
 sys.exit(not (seen and webbrowser.open(sys.argv[1])))
 """
 WAIT: Final = 3.0
-"""Seconds after which a browser that has not failed is taken to be open."""
+"""Seconds after which a browser that has not failed counts as open."""
 
 
 async def open_browser(address: str) -> bool:
-    """Open ``address``; False when no browser could be started."""
+    """Open ``address``; return False if no browser could be started."""
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 (it is not waited for here)
             [sys.executable, "-I", "-c", OPEN, address], start_new_session=True,

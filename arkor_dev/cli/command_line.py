@@ -1,8 +1,8 @@
-"""What a person types, checked and explained in our own words.
+"""Parses command lines, with help and error messages of our own.
 
-The standard library's parser converts the values. Its help and its faults are worded and wrapped anew in each
-version of Python, so neither is used: the help is laid out here, and every token is looked at before the
-parser sees it, which also lets a mistyped one get a suggestion.
+``argparse`` converts the values. Its help and errors change wording with each version of Python, so neither
+is used: the help is laid out here, and every token is checked before ``argparse`` sees it. The check can also
+suggest a correction for a typo.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 WIDTHS: Final = (50, 100)
-"""Fewest and most columns of the help; in between it is as wide as the terminal."""
+"""Narrowest and widest help, in columns; between them it follows the terminal's width."""
 INDENT: Final = 24
 """Column in which the explanations begin."""
 
 
 class CommandLine(argparse.ArgumentParser):
-    """The options and arguments of one command, or of the program itself with its commands.
+    """The options and arguments of one command, or of the program with its subcommands.
 
-    ``usage`` is what follows ``usage: <prog>``, a line each; ``notes`` are titled lists under the options, of
-    terms and their explanations. Every fault is a ``BadRequestError``.
+    ``usage`` is what follows ``usage: <prog>``, one form a line; ``notes`` are titled lists of terms and
+    explanations below the options. ``commands`` build the parser of each command: only the called one's,
+    since building all takes a fifth of the start. Every error is a ``BadRequestError``.
     """
 
     def __init__(
@@ -37,89 +38,66 @@ class CommandLine(argparse.ArgumentParser):
         prog: str,
         description: str,
         usage: str,
-        notes: dict[str, dict[str, str]] | None = None,
+        notes: Mapping[str, Mapping[str, str]] | None = None,
+        commands: Mapping[str, Callable[[], CommandLine]] | None = None,
     ) -> None:
         super().__init__(prog=prog, description=description, add_help=False, allow_abbrev=False)
         self._usage_lines = usage.splitlines()
         self._notes = notes or {}
         self._declared: list[argparse.Action] = []
-        self._commands: dict[str, CommandLine] = {}
-        self._choice: argparse._SubParsersAction[Any] | None = None
+        self._commands = commands or {}
         self.add_argument("-h", "--help", action="help", help="show this help")
 
     def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
-        """As ``ArgumentParser.add_argument``."""
+        """Like ``ArgumentParser.add_argument``."""
         action = super().add_argument(*names, **how)
         self._declared.append(action)
         return action
 
-    def add_command(self, name: str, description: str, arguments: str = "") -> CommandLine:
-        """A command with options of its own; ``arguments`` is how its usage line goes on."""
-        if self._choice is None:
-            self._choice = self.add_subparsers(prog=self.prog, dest="command", parser_class=CommandLine)
-        usage = f"[options] {arguments}".rstrip()
-        command: CommandLine = self._choice.add_parser(
-            name, prog=f"{self.prog} {name}", description=description, usage=usage
-        )
-        self._commands[name] = command
-        return command
-
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The arguments' values; ``command`` is None without one. Ends the process after ``--help``."""
-        self._check(list(argv))
-        return self.parse_args(self._in_order(list(argv)))
+        """Return the values of the arguments; ``command`` is None without one.
 
-    def _in_order(self, tokens: list[str]) -> list[str]:
-        """The tokens, a command's arguments behind its options: the standard parser takes one that may be
-        left out for left out as soon as an option comes between."""
-        parser, options, arguments = self, [], []
-        while tokens:
-            token = tokens.pop(0)
-            option = parser.options().get(token.partition("=")[0])
-            if token == "--":  # noqa: S105 (from here on nothing is an option)
-                arguments += tokens
-                break
-            if option is not None:
-                options += [token, *([tokens.pop(0)] if option.nargs != 0 and "=" not in token else [])]
-            elif parser is self and token in self._commands:
-                options.append(token)
-                parser = self._commands[token]
-            else:
-                arguments.append(token)
-        return [*options, *(["--", *arguments] if arguments else [])]
-
-    def error(self, message: str) -> NoReturn:
-        """What is left to the standard parser: a value that its option's type refuses."""
-        raise BadRequestError(one_line(message.removeprefix("argument ")))
-
-    # --- faults -------------------------------------------------------------------------------------------
-
-    def _check(self, tokens: list[str]) -> None:
-        """Raise for the first token that is no option, command or argument here."""
-        parser, places = self, self.places()
+        A command keeps what its program was given for an option that both have. Ends the process after
+        ``--help``, and raises for the first token that is no option, command or argument here.
+        """
+        parser, tokens, before = self, list(argv), list[str]()
+        # Move arguments behind the options: argparse takes an optional argument as missing once an option
+        # precedes it.
+        options, arguments = list[str](), list[str]()
+        values = argparse.Namespace(command=None)
         while tokens:
             token = tokens.pop(0)
             if token == "--":  # noqa: S105 (from here on nothing is an option)
-                tokens, rest = [], tokens
-                for argument in rest[places:]:
+                arguments, tokens = [*arguments, *tokens], []
+                for argument in arguments[parser.places() :]:
                     parser.unexpected(argument)
             elif token.startswith("-") and token != "-":  # noqa: S105
-                parser._check_option(token, tokens, self)
+                options += [token, *parser._value_of(token, tokens, self)]
             elif parser is self and self._commands:
                 if token not in self._commands:
                     self._unknown_command(token)
-                parser = self._commands[token]
-                places = parser.places()
-            elif places:
-                places -= 1
+                parser, values.command = self._commands[token](), token
+                before, options = options, []
             else:
-                parser.unexpected(token)
+                arguments.append(token)
+                if len(arguments) > parser.places():
+                    parser.unexpected(token)
+        if parser is not self:
+            self.parse_args(before, values)
+        return parser.parse_args([*options, *(["--", *arguments] if arguments else [])], values)
+
+    def error(self, message: str) -> NoReturn:
+        """Report what only ``argparse`` detects: a value that its option's type rejects."""
+        raise BadRequestError(one_line(message.removeprefix("argument ")))
+
+    # --- errors -----------------------------------------------------------------------------------------
 
     def places(self) -> int:
-        """How many arguments there may be that are no options."""
+        """Return how many positional arguments there may be."""
         return sum(not action.option_strings for action in self._declared)
 
-    def _check_option(self, token: str, following: list[str], program: CommandLine) -> None:
+    def _value_of(self, token: str, following: list[str], program: CommandLine) -> list[str]:
+        """Take the value of an option that has one from the ``following`` tokens."""
         name, equals, _ = token.partition("=")
         option = self.options().get(name)
         if option is None:
@@ -130,16 +108,18 @@ class CommandLine(argparse.ArgumentParser):
         elif not equals:
             if not following or following[0].startswith("-"):
                 raise BadRequestError(f"{name} needs a value: {name} {option.metavar}. {self._see()}")
-            following.pop(0)
+            return [following.pop(0)]
+        return []
 
     def options(self) -> dict[str, argparse.Action]:
-        """Every spelling of every option."""
+        """Return the options by each of their spellings."""
         return {name: action for action in self._declared for name in action.option_strings}
 
     def _unknown_option(self, name: str, program: CommandLine) -> NoReturn:
         name = one_line(name, 80)
         within = "" if self is program else f" for {self.prog.rpartition(' ')[2]}"
-        owners = [other.prog for other in program._all() if name in other.options()]
+        known = (program, *(build() for build in program._commands.values()))
+        owners = [other.prog for other in known if name in other.options()]
         if owners:
             have = "has" if len(owners) == 1 else "have"
             raise BadRequestError(f"unknown option {name}{within}. {_listed(owners)} {have} it.")
@@ -154,32 +134,28 @@ class CommandLine(argparse.ArgumentParser):
         raise BadRequestError(f"unknown command {name}. {self._hint(name, self._commands)}")
 
     def unexpected(self, token: str) -> NoReturn:
-        """Raise for an argument too many."""
+        """Raise for one positional argument too many."""
         raise BadRequestError(f"unexpected argument {one_line(token, 200)}. {self._see()}")
 
-    def _hint(self, name: str, known: dict[str, Any]) -> str:
-        import difflib  # what only a fault needs
+    def _hint(self, name: str, known: Iterable[str]) -> str:
+        import difflib  # imported only for an error
 
-        words = {word.strip("-"): word for word in known}  # dashes, being alike, say nothing
+        words = {word.strip("-"): word for word in known}  # leave out dashes, which all options share
         near = difflib.get_close_matches(name.strip("-"), words, n=1)
         return f"Did you mean {words[near[0]]}?" if near else self._see()
 
     def _see(self) -> str:
         return f"See {self.prog} --help."
 
-    def _all(self) -> Iterator[CommandLine]:
-        yield self
-        yield from self._commands.values()
-
     # --- help ---------------------------------------------------------------------------------------------
 
     def format_usage(self) -> str:
-        """How to call it, a line each."""
+        """Return the usage lines."""
         first, *more = [f"{self.prog} {line}" for line in self._usage_lines]
         return "\n".join([f"usage: {first}", *(f"       {line}" for line in more)]) + "\n"
 
     def format_help(self) -> str:
-        """The whole help, at most as wide as the terminal."""
+        """Return the whole help, at most as wide as the terminal."""
         fewest, most = WIDTHS
         width = max(fewest, min(most, shutil.get_terminal_size().columns))
         sections = [self.format_usage().rstrip("\n"), textwrap.fill(self.description or "", width)]

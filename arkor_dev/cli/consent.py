@@ -1,22 +1,26 @@
-"""Asks before something is done that cannot be undone."""
+"""Asks for confirmation before an irreversible action."""
 
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
+SEND: Final = "Send it?"
+"""What to ask before much is sent to another machine."""
+
 
 def can_ask() -> bool:
-    """Whether there is a person who sees a question and can answer it."""
+    """Return whether a person at a terminal can see and answer a question."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def confirm(what: str, question: str, *, yes: bool) -> bool:
-    """Say ``what`` is at stake and ask; ``yes`` answers beforehand.
+    """Describe ``what`` is at stake and ask for confirmation; ``yes`` confirms in advance.
 
-    Raises BadRequestError where nobody can be asked: silence is no consent.
+    Raises BadRequestError without a terminal: silence is not consent.
     """
     if yes:
         return True

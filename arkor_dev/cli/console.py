@@ -1,4 +1,4 @@
-"""What a person sees at the terminal of a running Studio: progress, and one line a problem."""
+"""Terminal output of a running Studio: progress, and one line for each problem."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from arkor_dev.identity.local_backend import Notice
 
 LONGEST = 2000
-"""Characters of a text from elsewhere that are shown."""
+"""Longest text from outside that is printed, in characters."""
 PLAIN_PAUSE = 5.0
-"""Seconds between two progress lines where the terminal cannot redraw one."""
+"""Seconds between two progress lines if the terminal cannot redraw."""
 
 
 class LogLines(logging.Handler):
-    """Each record is one line, however long; the traceback of a bug follows it."""
+    """Prints each log record on one line, followed by the traceback of a bug."""
 
     _STYLES: ClassVar = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red"}
 
@@ -56,19 +56,19 @@ class Terminal:
         self._last_line = 0.0
 
     def use_for_logs(self, level: str) -> None:
-        """Send this process's log records here, one line each."""
+        """Print this process's log records here, one line each."""
         logging.basicConfig(level=level.upper(), handlers=[LogLines(self._console)])
 
     def identity(self, line: str) -> None:
-        """Who is signed in where: ``<mode> · <org>[ / <project>][ · <host>]``."""
+        """Print who is signed in: ``<mode> · <org>[ / <project>][ · <host>]``."""
         self._console.print(Text.assemble(("  Identity ", "dim"), one_line(line, LONGEST)), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """Something that does not work, and what to do."""
+        """Print an error with its advice."""
         self._console.print(Text.assemble(("error: ", "bold red"), one_line(text, LONGEST)), soft_wrap=True)
 
     def notice(self, notice: Notice) -> None:
-        """Something the backend has to tell: a message, or how far a long step has come."""
+        """Print the backend's notice: a message, or the progress of a long step."""
         if notice.get("notice") == "progress":
             self._show_progress(
                 one_line(notice.get("label", "")), notice.get("done"), notice.get("total"), notice.get("unit")
@@ -78,12 +78,12 @@ class Terminal:
             self._print(one_line(notice.get("text", ""), LONGEST), style)
 
     def line(self, text: str) -> None:
-        """A line of ours."""
+        """Print one line."""
         self._print(text, "")
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is a person who sees a question and can press a key."""
+        """Return whether a person can see a question and press a key."""
         return self._console.is_terminal and sys.stdin is not None and sys.stdin.isatty()
 
     def _print(self, line: str, style: str) -> None:
@@ -118,7 +118,7 @@ class Terminal:
             self._progress, self._bars = None, {}
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         if self._progress is not None:
             self._progress.stop()
         self._console.file.flush()

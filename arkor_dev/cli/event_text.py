@@ -1,6 +1,6 @@
-"""A job's events, and its place in the queue, in words: plain lines, and the figures behind a progress bar.
+"""Formats a job's events and queue position as plain lines, and as values for a progress bar.
 
-Everything in an event was written elsewhere, so every text is made plain and every number checked.
+Events come from elsewhere, so texts are sanitised and numbers checked.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 PACE_ROWS: Final = 30
 OUTLIER: Final = 10
-"""A step counts as this many times the usual time at most: a laptop that slept says nothing of the speed."""
+"""Longest step time that counts, as a multiple of the usual one: a suspended laptop says nothing about speed.
+"""
 REASONS: Final = {"battery": "the machine is on battery; the job resumes when it has power again"}
-"""Why a job stands, where its event has no words for it."""
+"""Why a job is paused, if its event has no message."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 600
-"""Characters of a sample answer: all of its 64 tokens, or 128 short ones."""
+"""Longest sample answer in characters: all of its 64 tokens, or 128 short ones."""
 PROMPT_LIMIT: Final = 80
 MOST_SETS: Final = 20
 PHASES: Final = {
@@ -44,7 +45,7 @@ PHASES: Final = {
 
 @dataclass
 class RunLines:
-    """What is known of a running job. ``total`` is its number of steps, where anybody has said it."""
+    """Progress of a running job. ``total`` is its number of steps, if known."""
 
     total: int | None = None
     step: int | None = None
@@ -58,7 +59,7 @@ class RunLines:
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
 
     def read(self, event: JobEvent) -> str:
-        """Take an event in; the line that tells it, possibly several for an error, empty for few phases."""
+        """Process an event; return its line, several for some errors, or an empty text."""
         data = event.data
         if isinstance(data, str):
             return f"{one_line(event.name, 80)}: {one_line(data)}"
@@ -106,7 +107,7 @@ class RunLines:
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
 
     def _resumed(self, data: dict[str, object]) -> str:
-        """What was known of later steps, and of an end, counts no more."""
+        """Drop what later steps and an end had reported."""
         step = figure(data.get("step"))
         self.step = None if step is None or step < 1 else int(step)
         self.ended = self.phase = self._left = None
@@ -120,7 +121,7 @@ class RunLines:
         return f"{words} step {one_line(data.get('step'), 20)}" + (f": {message}" if message else "")
 
     def pace(self) -> float | None:
-        """Seconds a step over the latest rows, by the backend's clock; None while unknown."""
+        """Return seconds per step over the latest rows, by the backend's clock; None if unknown."""
         paces = [
             (last - first, now - began)
             for (first, began), (last, now) in pairwise(self._times)
@@ -133,7 +134,7 @@ class RunLines:
         return seconds / sum(steps for steps, _ in paces) if seconds > 0 else None
 
     def left(self) -> float | None:
-        """Seconds to the end of the job, or to the last step where only that is known; else None."""
+        """Return seconds to the end of the job, or to the last step if only that is known; else None."""
         if self._left is not None:
             seconds, moment = self._left
             return max(0.0, seconds - (self.now() - moment))
@@ -143,7 +144,7 @@ class RunLines:
         return max(0, self.total - self.step) * pace
 
     def _enters(self, phase: str) -> str:
-        """The line about a phase that no other line is about: those before and after the steps."""
+        """Return the line for a phase that no other line mentions: those before and after the steps."""
         known, self.phase = self.phase, one_line(phase, 40)
         between = self.step is not None and (self.total is None or self.step < self.total)
         if self.phase in (known, "training") or between:
@@ -193,17 +194,17 @@ class RunLines:
         return "  ".join(parts)
 
     def place(self) -> str:
-        """``step 12/40``, as far as known."""
+        """``step 12/40``, or the known part of it."""
         step = "?" if self.step is None else str(self.step)
         return f"step {step}/{self.total}" if self.total is not None else f"step {step}"
 
     def doing(self) -> str:
-        """The phase in words; the step while it trains."""
+        """Name the phase, or the step during training."""
         phase = self.phase
         return self.place() if phase in (None, "training") else PHASES.get(phase, phase)
 
     def outlook(self) -> list[str]:
-        """``1.2 s/step`` and ``2:10 left``, as far as known."""
+        """Return ``1.2 s/step`` and ``2:10 left``, if known."""
         pace = self.pace()
         parts = [f"{pace:.2g} s/step" if pace < 10 else f"{pace:.0f} s/step"] if pace is not None else []
         return parts + self._left_words()
@@ -214,7 +215,7 @@ class RunLines:
         except (ValueError, OverflowError, OSError):
             return
         if self.step is None or (self._times and self.step <= self._times[-1][0]):
-            return  # a second row of the same step says nothing about pace
+            return  # a second row for the same step says nothing about the pace
         self._times.append((self.step, moment))
 
     def _completed(self, metrics: object) -> str:
@@ -241,7 +242,7 @@ def _answer(data: dict[str, object]) -> str:
 
 
 def left_of(job: Mapping[str, object], now: float) -> str | None:
-    """``2:10 left`` of a running job's record, at ``now`` (seconds since 1970); None where it isn't known."""
+    """Return ``2:10 left`` from a running job's record at ``now`` (Unix time); None if unknown."""
     phase = job.get("phase")
     if job.get("status") != "running" or not isinstance(phase, dict):
         return None
@@ -254,7 +255,7 @@ def left_of(job: Mapping[str, object], now: float) -> str | None:
 
 
 def phase_of(job: Mapping[str, object]) -> str | None:
-    """The phase of a running job's record in words; None where it isn't known."""
+    """Name the phase of a running job's record; None if unknown."""
     phase = job.get("phase")
     if job.get("status") != "running" or not isinstance(phase, dict):
         return None
@@ -263,7 +264,7 @@ def phase_of(job: Mapping[str, object]) -> str | None:
 
 
 def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]:
-    """A ``model.progress`` event or a backend's notice: label, done, total where known, and both in words."""
+    """Parse a ``model.progress`` event or notice: label, done, total if known, and a description."""
     label = one_line(data.get("label") or "working", 120)
     done, total = figure(data.get("done")) or 0.0, figure(data.get("total"))
     unit = one_line(data.get("unit") or "", 20)
@@ -273,7 +274,7 @@ def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]
 
 
 def forecast_line(forecast: object) -> str | None:
-    """``Forecast: about 1:50, peak 1.7 GB of 20.1 GB free``; None where there is none, or nothing in it."""
+    """Return ``Forecast: about 1:50, peak 1.7 GB of 20.1 GB free``; None without a forecast."""
     facts = forecast if isinstance(forecast, dict) else {}
     told = []
     seconds = figure(facts.get("seconds"))
@@ -321,12 +322,12 @@ def clock(seconds: float) -> str:
 
 
 def verdict_text(evaluation: object) -> str:
-    """The verdict of an evaluation, and the sentences with its figures."""
+    """Format the verdict of an evaluation with its figures as sentences."""
     return " ".join(verdict_lines(evaluation)) or "compared with its base"
 
 
 def verdict_lines(evaluation: object) -> list[str]:
-    """The sentences of :func:`verdict_text`."""
+    """Return the sentences of :func:`verdict_text`."""
     facts = evaluation if isinstance(evaluation, dict) else {}
     sets = facts.get("sets")
     parts = [
@@ -345,13 +346,13 @@ def verdict_lines(evaluation: object) -> list[str]:
 
 
 def _answers(part: dict[str, object]) -> dict[str, object]:
-    """What is said of the answers to general questions."""
+    """Return the part about answers to general questions."""
     answers = part.get("answers")
     return answers if isinstance(answers, dict) else {}
 
 
 def figure(value: object) -> float | None:
-    """A finite number; anything else, ``1e309`` and true included, is none."""
+    """Return a finite number; None for anything else, ``1e309`` and true included."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -371,7 +372,7 @@ def _amount(count: float, unit: str) -> str:
 
 
 def size_of(artifacts: object) -> str | None:
-    """The size of a list of artifacts, in words; None where none has one."""
+    """Format the size of a list of artifacts; None if no size is known."""
     if not isinstance(artifacts, list):
         return None
     sizes = [figure(artifact.get("bytes")) for artifact in artifacts if isinstance(artifact, dict)]

@@ -1,7 +1,7 @@
-"""What Ctrl-C and its kin do: end a command, after asking once more where that would end a training job.
+"""Ctrl-C and other signals: ends a command, after a confirmation if that would end a training job.
 
-Which jobs those are is told by the backend: one that was started for a launch ends with it, any other goes on
-by itself. Whoever cannot be asked (no terminal, another signal, ``--yes``) is told what was lost.
+The backend reports which jobs would end: a backend started for a launch ends with it; jobs of any other
+continue. Without a terminal, with another signal or with ``--yes`` the command ends and prints what was lost.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW: Final = 5.0
-"""Seconds in which a second Ctrl-C counts as yes."""
+"""Seconds within which a second Ctrl-C confirms."""
 PATIENCE: Final = 2.0
-"""Seconds that the backend has to say what runs; an end must not hang on it."""
+"""Seconds to wait for the backend's list of jobs, so that it cannot block the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a command says of its own end; ``stopping`` may be empty."""
+    """What a command prints about its own end; ``stopping`` may be empty."""
 
     stopping: str
     at_once: str
@@ -37,10 +37,10 @@ class Words:
 
 
 class Ending:
-    """Waits for a signal to end a command. ``lost`` gives a sentence for each job that would end with it.
+    """Waits for a signal to end a command. ``lost`` returns a sentence for each job that would end with it.
 
-    ``say`` prints a line; ``ask`` is whether a person at a terminal can be asked. A signal after the one that
-    ended it ends the process on the spot, with exit code 130; SIGHUP does not.
+    ``say`` prints a line; ``ask`` says whether a person can be asked. A further signal after the one that
+    ended the command ends the process at once with exit code 130, except for SIGHUP.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Ending:
         self._watched: list[signal.Signals] = []
 
     def watch(self, numbers: Iterable[signal.Signals]) -> Self:
-        """Take over these signals of the process from now on."""
+        """Handle these signals of the process from now on."""
         loop = asyncio.get_running_loop()
         for number in numbers:
             loop.add_signal_handler(number, self._on_signal, number)
@@ -64,7 +64,7 @@ class Ending:
         return self
 
     def close(self) -> None:
-        """Leave the signals to Python again."""
+        """Restore Python's handlers."""
         if self._looking is not None:
             self._looking.cancel()
         loop = asyncio.get_running_loop()
@@ -72,7 +72,7 @@ class Ending:
             loop.remove_signal_handler(number)
 
     async def wait(self) -> signal.Signals:
-        """The signal that ended it."""
+        """Wait for the signal that ends the command."""
         await self._stop.wait()
         assert self.number is not None
         return self.number
@@ -80,7 +80,7 @@ class Ending:
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
             if number == signal.SIGHUP:
-                return  # a closed terminal says so twice: to its session's leader, and to the foreground
+                return  # closing a terminal sends two: one to the session leader, one to the foreground group
             self._tell(self.words.at_once)
             os._exit(130)  # children hold a pipe to us and end by themselves
         if self._looking is not None and not self._looking.done():
@@ -97,7 +97,7 @@ class Ending:
         except (ArkorError, TimeoutError):
             pass
         except Exception:
-            log.exception("Couldn't find out what would be lost")  # and must not keep anybody from ending
+            log.exception("Couldn't find out what would be lost")  # a failure here must not prevent the end
         for line in lost:
             self._tell(line)
         if lost and self.ask and number == signal.SIGINT:
@@ -114,5 +114,5 @@ class Ending:
             self._tell(self.words.stopping)
 
     def _tell(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # a terminal that is gone is a reason to end, not to fail
+        with contextlib.suppress(OSError):  # a closed terminal is a reason to end, not an error
             self.say(line)

@@ -1,4 +1,4 @@
-"""What the end of a command costs the jobs that end with it: a sentence each, from what their events say."""
+"""Describes what ending a command costs the jobs that end with it, from their events."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
 
 PATIENCE: Final = 1.0
-"""Seconds that a job's events have to arrive."""
+"""Seconds to wait for a job's events."""
 QUIET: Final = 0.15
-"""Seconds without an event, after the first ones, in which a job's history is taken to be whole."""
+"""Seconds without an event after which a job's history counts as complete."""
 SHOWN: Final = 5
 
 
 async def lost_with_studio(backend: Backend) -> list[str]:
-    """A sentence for each running job that ends with Studio; none where nothing is lost by that.
+    """Return a sentence for each running job that ends with Studio; empty if nothing is lost.
 
-    A backend that can resume pauses its jobs at its end, says where they stand, and goes on by itself.
+    A backend that can resume pauses its jobs when it ends and reports and resumes them itself.
     """
     if not backend.ends_with_launch or await goes_on_later(backend):
         return []
@@ -46,7 +46,7 @@ async def lost_with_studio(backend: Backend) -> list[str]:
 
 
 async def features_of(backend: Backend) -> list[object]:
-    """The optional features that the backend names; none where it does not answer."""
+    """Return the backend's optional features; empty if it does not answer."""
     try:
         features = json.loads((await backend.capabilities()).body)["features"]
     except (ArkorError, ValueError, KeyError, TypeError, RecursionError):
@@ -55,12 +55,12 @@ async def features_of(backend: Backend) -> list[object]:
 
 
 async def goes_on_later(backend: Backend) -> bool:
-    """Whether a job that is broken off goes on after the last step that was kept."""
+    """Return whether an interrupted job resumes from its last saved step."""
     return "resume" in await features_of(backend)
 
 
 def lost(name: str, run: RunLines, ends_with: str) -> str:
-    """What the end of ``ends_with`` costs the job ``name``, which has come as far as ``run``."""
+    """Describe what the end of ``ends_with`` costs the job ``name``, from its progress ``run``."""
     at = f"is at {run.place()}" if run.step is not None else "has not finished its first step"
     if run.checkpoint is None:
         kept = "It has no checkpoint yet, so all its progress is lost."
@@ -70,11 +70,11 @@ def lost(name: str, run: RunLines, ends_with: str) -> str:
 
 
 async def _progress(backend: Backend, job_id: str) -> RunLines:
-    """How far a job has come, as far as its events say so at once."""
+    """Read a job's progress from the events that arrive at once."""
     run, splitter = RunLines(), FrameSplitter()
     with contextlib.suppress(ArkorError, TimeoutError):
         async with asyncio.timeout(PATIENCE), backend.events(job_id) as answer:
-            quiet = None  # a backend that is busy for a moment has not said that nothing was learned
+            quiet = None  # a backend that is busy for a moment does not mean that no step was trained
             while True:
                 async with asyncio.timeout(quiet):
                     data = await answer.content.readany()

@@ -1,6 +1,7 @@
-"""What a person sees of a run: a progress bar on a terminal, plain lines anywhere else.
+"""Shows a run: a progress bar on a terminal, plain lines anywhere else.
 
-Plain lines go out whole and at once, so that whoever reads the pipe (Studio does) sees each as it happens.
+Plain lines are written whole and flushed, so that a reader of the pipe (such as Studio) sees each one at
+once.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from arkor_dev.identity.local_backend import Notice
 
 PROGRESS_PAUSE: Final = 5.0
-"""Seconds between two lines about the same preparation, where no bar can show it."""
+"""Seconds between two lines about the same preparation without a progress bar."""
 
 
 class PlainView:
-    """One line an event, without colour or cursor movement."""
+    """Prints one line per event, without colour or cursor movement."""
 
     def __init__(
         self, console: Console, total: int | None = None, clock: Callable[[], float] = time.monotonic
@@ -57,11 +58,11 @@ class PlainView:
         pass
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a line of ours. It is never wrapped: a program may read it."""
+        """Print one line. It is never wrapped, since a program may read it."""
         self.console.print(Text(plain(text), style), soft_wrap=True)
 
     def show(self, item: JobEvent | Connection | Waiting) -> None:
-        """Print what has happened, in words."""
+        """Print an event."""
         if isinstance(item, Connection):
             self._connection(item)
         elif isinstance(item, Waiting):
@@ -72,13 +73,13 @@ class PlainView:
             self._event(item, self.run.read(item))
 
     def notice(self, notice: Notice) -> None:
-        """Print what a local backend has to say besides its events, which tell its progress already."""
+        """Print a local backend's notice, unless it repeats the progress of an event."""
         if notice.get("notice") == "message":
             style = {"warning": "yellow", "error": "red"}.get(str(notice.get("level")), "")
             self.say(one_line(notice.get("text"), 2000), style)
 
     def measuring(self, progress: object) -> None:
-        """Show that time and memory are being estimated, and how far that has come."""
+        """Show the progress of the estimate of time and memory."""
         data = progress if isinstance(progress, dict) else {}
         self._progress({**data, "label": "Estimating time and memory"})
 
@@ -113,7 +114,7 @@ class PlainView:
 
 
 class _Words(ProgressColumn):
-    """What a task's ``words()`` return at each redraw: the time left counts down between two events."""
+    """Redraws a task's ``words()``, so that the time left counts down between two events."""
 
     def render(self, task: Task) -> Text:
         """Return the words of ``task``."""
@@ -121,7 +122,7 @@ class _Words(ProgressColumn):
 
 
 class LiveView(PlainView):
-    """A bar that moves; only what stays of interest is printed above it."""
+    """A progress bar; prints above it only what remains of interest."""
 
     def __init__(self, console: Console, total: int | None = None) -> None:
         super().__init__(console, total)
@@ -178,5 +179,5 @@ class LiveView(PlainView):
 
 
 def view_for(console: Console, total: int | None) -> PlainView:
-    """The view that fits the console."""
+    """Return the view that suits the console."""
     return LiveView(console, total) if console.is_terminal else PlainView(console, total)

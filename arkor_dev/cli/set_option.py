@@ -1,4 +1,4 @@
-"""``--set key=value``: settings by their keys in ``arkor.toml``, with values as one writes them there."""
+"""``--set key=value``: overrides settings by their keys in ``arkor.toml``, with values in TOML."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from arkor_dev.contract.settings.setting import Setting
 
 LONGEST: Final = 4000
-"""Characters of one value."""
+"""Longest value, in characters."""
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, object]:
-    """The changes by field, of which the last of a key counts. ``key=`` takes a setting of the file away.
+    """Parse the changes by field; the last value of a key counts. ``key=`` removes a setting of the file.
 
-    Text needs no quotes. Raises BadRequestError for a key that is none, with the nearest, and for a value
-    that is not allowed, with the bounds.
+    Text needs no quotes. Raises BadRequestError for an unknown key, with a suggestion, and for an invalid
+    value, with its bounds.
     """
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
     changes: dict[str, object] = {}
@@ -39,7 +39,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, object]:
             raise BadRequestError(f"unknown setting {_shown(key)}. {_hint(key)}")
         changes[rows[key].field] = _value(rows[key], written)
     if wrong := problem(changes):
-        raise BadRequestError(wrong)  # two that exclude each other
+        raise BadRequestError(wrong)  # two settings that exclude each other
     return changes
 
 
@@ -55,7 +55,7 @@ def _value(row: Setting, written: str) -> object:
 
 
 def _readings(row: Setting, written: str) -> Iterator[object]:
-    """What a text may mean: a value of TOML, a list without brackets, or itself."""
+    """Yield the meanings of a text: a TOML value, a list without brackets, or the text itself."""
     yield from _toml(written)
     if row.rule.kind == "list" and "," in written:
         yield from _toml(f"[{written}]")
@@ -65,17 +65,17 @@ def _readings(row: Setting, written: str) -> Iterator[object]:
 
 
 def _toml(text: str) -> list[object]:
-    """The one value that ``text`` is, if it is one."""
+    """Parse ``text`` as a single TOML value; empty if it is none."""
     try:
         check_limits(text)
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, TomlLimitError, RecursionError):
-        return []  # a word without quotes is no TOML
-    return [parsed["value"]] if len(parsed) == 1 else []  # a line break would begin another key
+        return []  # an unquoted word is not TOML
+    return [parsed["value"]] if len(parsed) == 1 else []  # a line break would start another key
 
 
 def _hint(key: str) -> str:
-    """The nearest key, however it is spelled: as elsewhere, as on the wire, or without its table."""
+    """Suggest the nearest key, also for another library's name, the wire's name, or one without its table."""
     spellings = {_bare(name): row.key for row in SETTINGS for name in (row.field, row.name, row.key)}
     for short, name in ABBREVIATIONS.items():
         if _bare(name) in spellings:

@@ -1,4 +1,4 @@
-"""Standard error, written to without a library: what a launch says first must not wait for one."""
+"""Writes to standard error without importing a library, so that a launch's first line is not delayed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sys
 
 
 class StandardError(io.TextIOBase):
-    """Standard error, where a terminal that has been closed takes no more.
+    """Standard error that ignores writes after its terminal has been closed.
 
-    That it is gone is told by a signal, which ends Studio in good order; no print may end it otherwise.
+    A signal reports the closed terminal and ends Studio in good order; a failing print must not.
     """
 
     encoding = property(lambda self: sys.stderr.encoding)
@@ -30,7 +30,7 @@ class StandardError(io.TextIOBase):
             self._let_go()
 
     def _let_go(self) -> None:
-        """What Python still has in its buffer is written at the very end: failing there is exit code 120."""
+        """Drop Python's buffer: flushing it at exit would fail with exit code 120."""
         with contextlib.suppress(OSError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             try:

@@ -1,8 +1,8 @@
-"""Which backend a command means that names none: this machine's or the managed one.
+"""Selects the backend for a command that names none: this machine's or the managed one.
 
-A job of this machine is looked for here, from whichever folder, and a project that was last opened with
-``--local`` is opened here again unless ``ARKOR_CLOUD_API_URL`` is set. Every other command means the managed
-backend.
+A job of this machine is found from any folder. A project whose ``arkor.toml`` names a host for ssh uses that
+one, and a project last opened with ``--local`` opens locally again, both unless ``ARKOR_CLOUD_API_URL`` is
+set. Every other command uses the managed backend.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 MARK: Final = "opened-here"
 """A file in a project's data folder, with the project's path: it was last opened with ``--local``."""
 SHORTEST: Final = 8
-"""Characters of an id that name a job of this machine; fewer begin the ids of other backends' jobs too."""
+"""Shortest prefix of a local job's id, in characters; a shorter one also matches other backends' ids."""
 WHOLE: Final = 16
-"""Characters of a whole id of this machine."""
+"""Length of a complete local id, in characters."""
 BUSY_SECONDS: Final = 1.0
 
 
 def where(
     settings: Settings, jobs: Iterable[str | None], *, anywhere: bool = True
 ) -> tuple[Settings, str | None]:
-    """The settings with the backend for a command that names none, and a sentence where it is this machine.
+    """Return the settings with the backend, and a sentence if it is this machine.
 
-    ``jobs`` are the names of the jobs that the command is about. One of another project of this machine
-    brings that project with it where it may be ``anywhere``.
+    ``jobs`` are the jobs that the command names. With ``anywhere``, a job of another local project switches
+    to that project.
     """
     for job in jobs:
         name = (job or "").partition(":")[0]
@@ -47,6 +47,13 @@ def where(
             if _has(other, name):
                 text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
                 return replace(other, local=True), text
+    from arkor_dev.project.toml.compute import load_ssh  # a launch that names its backend does not need it
+
+    if settings.cloud_url is None and (host := load_ssh(settings.project)):
+        return replace(settings, local=True, ssh=host), (
+            f"arkor.toml names {host} below [compute], so that machine is used, over ssh. "
+            "For another backend: --local or --managed"
+        )
     if settings.cloud_url is None and (settings.local_data / MARK).exists():
         return replace(settings, local=True), (
             "This project was last opened with --local, so this machine is used. "
@@ -56,7 +63,9 @@ def where(
 
 
 def remember(settings: Settings) -> None:
-    """Note which backend the project is opened with; a disk that takes no note is no reason to fail."""
+    """Record the backend that the project is opened with; ignore a disk that cannot be written."""
+    if settings.ssh is not None:  # arkor.toml is where that is recorded
+        return
     mark = settings.local_data / MARK
     with contextlib.suppress(OSError):
         if settings.local:
@@ -67,7 +76,7 @@ def remember(settings: Settings) -> None:
 
 
 def _opened_here(settings: Settings) -> Iterator[Settings]:
-    """Every project that was last opened with ``--local``."""
+    """Yield every project that was last opened with ``--local``."""
     for mark in sorted(settings.data.glob(f"projects/*/{MARK}")):
         with contextlib.suppress(OSError, ValueError):
             other = replace(settings, project=Path(os.fsdecode(read_small(mark))))
@@ -76,7 +85,7 @@ def _opened_here(settings: Settings) -> Iterator[Settings]:
 
 
 def ids(settings: Settings) -> list[str]:
-    """The ids of the project's jobs on this machine, the newest first; none where they cannot be read."""
+    """Return the ids of the project's local jobs, newest first; empty if they are unreadable."""
     import sqlite3  # most launches name no job
 
     path = settings.local_data / "backend.sqlite"
@@ -89,5 +98,5 @@ def ids(settings: Settings) -> list[str]:
 
 
 def _has(settings: Settings, name: str) -> bool:
-    """Whether ``name`` is the id of a job of this project on this machine, or the beginning of one."""
+    """Return whether ``name`` is the id of a local job of this project, or a prefix of one."""
     return len(name) >= SHORTEST and any(job.startswith(name) for job in ids(settings))

@@ -1,5 +1,5 @@
-"""The wire between Studio, its backend and the page: shapes, and what all sides must read alike.
+"""The wire contract of Studio, its backend and the page: shapes, and rules that all sides share.
 
-Both Studio and the local backend import from here; this package imports the standard library alone.
-Start with ``shapes``, ``events`` and ``errors``; ``docs/contract.md`` is the same in words.
+Imported by Studio and by the local backend; imports only the standard library. Start with ``shapes``,
+``events`` and ``errors``; ``docs/contract.md`` describes the same in words.
 """

@@ -1,12 +1,11 @@
-"""Parts of bodies that more than one call has, as schemas that both sides check by."""
+"""Schemas for parts of request bodies that several calls share; both sides check by them."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .placement.address import ON
-from .placement.workers import WORKERS
+from .placement import ON, WORKERS
 from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
 from .schema import Field, Schema
 
@@ -15,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def changes_fault(changes: Mapping[str, object]) -> str | None:
-    """What is wrong with settings that were changed, as ``changes.problem`` says it."""
-    from .changes import problem  # the table of settings is not on the way to the page's first byte
+    """Return what is wrong with changed settings; see ``changes.problem``."""
+    from .changes import problem  # the settings table is not needed before the page's first byte
 
     return problem(changes)
 
 
 def _step_of(adapter: dict[str, Any]) -> str | None:
     if adapter["kind"] == "checkpoint" and adapter.get("step") is None:
-        return "step is missing: a checkpoint is that of a step"
+        return "step is missing: a checkpoint needs one"
     return None
 
 
@@ -38,17 +37,17 @@ ADAPTER: Final = Schema(
 """``{kind: "final", jobId}`` or ``{kind: "checkpoint", jobId, step}``."""
 
 ENGINES: Final = ("auto", "exact", "llama.cpp")
-"""What may compute an answer. ``exact`` is transformers, with the weights as they are."""
+"""What can compute an answer. ``exact`` is transformers with unmodified weights."""
 
 MOST_SEEDS: Final = 10
-"""How often one start trains with settings that differ in the seed alone."""
+"""Most seeds that one start can train."""
 
 NAME_LIMIT: Final = 200
 NOTES_LIMIT: Final = 10_000
 TAGS_LIMIT: Final = 50
 TAG_LIMIT: Final = 50
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Control characters but for tab and line feed, line separators, and what turns the direction of a line."""
+"""Control characters except tab and line feed, line separators, and marks that change text direction."""
 
 
 def _line(value: object, limit: int) -> bool:
@@ -71,7 +70,7 @@ def _is_tags(value: object) -> bool:
 
 def _changes(body: dict[str, Any]) -> str | None:
     if not {"name", "notes", "tags", "starred"} & body.keys():
-        return "There is nothing to change: give name, notes, tags or starred"
+        return "Nothing to change: set name, notes, tags or starred"
     return None
 
 
@@ -81,7 +80,7 @@ JOB_CHANGES: Final = Schema(
             "name",
             Rule(
                 "other",
-                noun=f"one line of 1 to {NAME_LIMIT} characters, none of them a control character",
+                noun=f"one line of 1 to {NAME_LIMIT} characters, without control characters",
                 test=lambda value: _line(value, NAME_LIMIT),
             ),
         ),
@@ -108,11 +107,11 @@ JOB_CHANGES: Final = Schema(
     ),
     _changes,
 )
-"""What a person says of a job: any of ``{name, notes, tags, starred}``."""
+"""Changes to a job's details: any of ``{name, notes, tags, starred}``."""
 
 
 def job_changes(body: dict[str, Any]) -> dict[str, Any]:
-    """A body that is as ``JOB_CHANGES`` says, without spaces around a name or tag, each tag once."""
+    """Validate a body by ``JOB_CHANGES``; strip names and tags and drop repeated tags."""
     tidy: dict[str, Any] = {}
     if "name" in body:
         tidy["name"] = body["name"].strip()
@@ -128,7 +127,7 @@ EVALUATE: Final = Schema(
         Field("data", text_line(1000, "the path of a file or folder of the project"), null=True),
     )
 )
-"""``{step?, force?, data?}``: which checkpoint, whether also on data that have changed, and on which file."""
+"""``{step?, force?, data?}``: the checkpoint, whether to accept changed data, and the file of rows."""
 
 QUESTION_LIMIT: Final = 4000
 
@@ -144,8 +143,8 @@ def _two_answer(body: dict[str, Any]) -> str | None:
 VOTE: Final = Schema(
     (
         Field("voter", text_line(40), needed=True),
-        Field("one", text_line(300, "the name of who answered, on one line"), needed=True),
-        Field("other", text_line(300, "the name of who answered, on one line"), needed=True),
+        Field("one", text_line(300, "a model's name, on one line"), needed=True),
+        Field("other", text_line(300, "a model's name, on one line"), needed=True),
         Field("choice", Rule("choice", choices=("one", "other", "tie")), needed=True),
         Field("left", Rule("choice", choices=("one", "other")), needed=True),
         Field(
@@ -156,22 +155,23 @@ VOTE: Final = Schema(
     ),
     _two_answer,
 )
-"""``{voter, one, other, choice, left, question}``: which of two answers was preferred, not knowing whose."""
+"""``{voter, one, other, choice, left, question}``: a blind preference between two answers."""
 
 
 LLAMA_FORMATS: Final = ("gguf", "gguf-lora", "ollama")
-"""What llama.cpp and the programs around it read: feature ``gguf``."""
+"""Formats for llama.cpp and programs based on it: feature ``gguf``."""
 EXPORT_FORMATS: Final = ("adapter", "merged", *LLAMA_FORMATS)
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
-"""Number formats of a GGUF file's weights, the most exact first."""
+"""Quantization types of a GGUF file, most exact first."""
 USUAL_QUANTIZATION: Final = "q8_0"
+QUANTIZED_FORMATS: Final = ("gguf", "ollama")
 
 
 def _export(body: dict[str, Any]) -> str | None:
-    if body.get("quantization") is not None and body["format"] not in ("gguf", "ollama"):
+    if body.get("quantization") is not None and body["format"] not in QUANTIZED_FORMATS:
         return f"quantization goes with gguf and ollama alone, and not with {body['format']}"
     if body.get("strength", 1) != 1 and body["format"] == "adapter":
-        return "An adapter leaves as it is: strength goes with the other formats"
+        return "An adapter is exported unchanged: strength applies to the other formats"
     return None
 
 
@@ -185,7 +185,7 @@ EXPORT: Final = Schema(
     ),
     _export,
 )
-"""``{format, step?, quantization?, strength?, attended?}``: of the final adapter, or of a checkpoint."""
+"""``{format, step?, quantization?, strength?, attended?}``: exports the final adapter, or a checkpoint."""
 
 
 def _is_order(value: object) -> bool:
@@ -198,13 +198,13 @@ def _is_order(value: object) -> bool:
 
 def _arrangement(body: dict[str, Any]) -> str | None:
     if not {"order", "held"} & body.keys():
-        return "There is nothing to change: give order or held"
+        return "Nothing to change: set order or held"
     return None
 
 
 QUEUE_CHANGES: Final = Schema(
     (
-        Field("order", Rule("other", noun="a list of the ids of jobs, each once", test=_is_order)),
+        Field("order", Rule("other", noun="a list of job ids, each once", test=_is_order)),
         Field("held", FLAG),
     ),
     _arrangement,
@@ -217,7 +217,7 @@ RESUMPTION: Final = Schema((Field("force", FLAG), Field("on", ON), Field("worker
 
 def _new_end(body: dict[str, Any]) -> str | None:
     if len({"maxSteps", "numTrainEpochs"} & body.keys()) != 1:
-        return "Say the new end: either maxSteps or numTrainEpochs"
+        return "Set the new end: either maxSteps or numTrainEpochs"
     return None
 
 
@@ -233,6 +233,6 @@ EXTENSION: Final = Schema(
 """``{maxSteps | numTrainEpochs, schedule?, force?}``."""
 
 PARENT: Final = Schema(
-    (Field("jobId", text_line(200, "the id of a job"), needed=True), Field("step", whole(1), null=True))
+    (Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", whole(1), null=True))
 )
-"""``{jobId, step?}``; without a step it is the final adapter."""
+"""``{jobId, step?}``; without a step, the final adapter."""

@@ -1,7 +1,7 @@
-"""Settings that a person changes for one run, or has written into ``arkor.toml``.
+"""Settings changed for one run, or to be written into ``arkor.toml``.
 
-Changes are ``{field: value}`` under the names of a job's config. ``None`` takes a setting away, as if the
-file did not say it.
+Changes are ``{field: value}`` under the names of a job's config. ``None`` removes a setting, as if the file
+did not mention it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ONE_OF: Final = (("maxSteps", "numTrainEpochs"), ("warmupSteps", "warmupRatio"))
-"""Two of which only one can be set, so that setting either takes the other away."""
+"""Pairs of settings that exclude each other: setting one removes the other."""
 
 
 def problem(changes: Mapping[str, object], prefix: str = "settings.") -> str | None:
-    """What is wrong with the first wrong one of the changes, in the words of the table; None when none is.
+    """Return what is wrong with the first invalid change, or None.
 
-    Stricter than what a job's config may say: a field that the table does not know is refused.
+    Stricter than for a job's config: refuses a field that the table does not know.
     """
     known = by_field()
     for field, value in changes.items():
         row = known.get(field)
         if row is None:
-            return f"{prefix}{quoted(field)} is no setting of a trainer"
+            return f"{prefix}{quoted(field)} is not a trainer setting"
         if (value is None and row.required) or (value is not None and not row.rule.fits(value)):
             return f"{prefix}{field} must be {row.rule.words}, not {quoted(value)}"
     for pair in ONE_OF:
@@ -38,13 +38,13 @@ def problem(changes: Mapping[str, object], prefix: str = "settings.") -> str | N
 
 
 def conflict(config: Mapping[str, object]) -> str | None:
-    """What does not go together in a config to which changes were applied, by the keys of ``arkor.toml``."""
+    """Return a conflict in a config with changes applied, by the keys of ``arkor.toml``, or None."""
     known = by_field()
     return next((text for _, text in conflicts(config, lambda field: known[field].key)), None)
 
 
 def complete(config: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    """The changes in the order of the table, with what they take away besides from ``config``."""
+    """Return the changes in the table's order, plus the removals that they cause in ``config``."""
     whole = dict(changes)
     for first, second in ONE_OF:
         for field, other in ((first, second), (second, first)):
@@ -54,6 +54,6 @@ def complete(config: Mapping[str, object], changes: Mapping[str, object]) -> dic
 
 
 def applied(config: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    """``config`` with the changes, which have no `problem`."""
+    """Apply changes without a `problem` to ``config``."""
     merged = {**config, **complete(config, changes)}
     return {field: value for field, value in merged.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Shapes of data sets: findings in rows; and of the feature ``datasets`` (docs/contract.md#data-sets)."""
+"""Shapes of data sets: findings in rows, and the feature ``datasets`` (docs/contract.md#data-sets)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class FindingRow(TypedDict):
-    """A row that a finding names: its number from 1, its place for a person, and a few words of it.
+    """A row of a finding: its number from 1, its location for a person, and an excerpt.
 
-    ``excerpt`` is one line without control characters; secrets in it are masked.
+    ``excerpt`` is one line without control characters, with secrets masked.
     """
 
     row: int
@@ -20,10 +20,10 @@ class FindingRow(TypedDict):
 
 
 class Finding(TypedDict):
-    """One thing that is wrong, or odd, with the rows of a data set.
+    """A problem or an oddity in the rows of a data set.
 
-    ``code`` names the check; ``title`` is one line with the count in it, ``why`` says what it does to the
-    model and ``fix`` what to do. ``count`` rows have it, of which ``rows`` are the first few.
+    ``code`` identifies the check; ``title`` is one line that includes the count, ``why`` describes the effect
+    on the model and ``fix`` the remedy. It affects ``count`` rows; ``rows`` holds the first few.
     """
 
     code: str
@@ -36,14 +36,14 @@ class Finding(TypedDict):
 
 
 class CheckedFile(TypedDict):
-    """A file of a data set, and what it was taken for: ``ShareGPT, JSON Lines, gzip``."""
+    """A file of a data set and its detected form, such as ``ShareGPT, JSON Lines, gzip``."""
 
     name: str
     words: str
 
 
 class DataCheck(TypedDict):
-    """What a check of a data set says; ``leftOut`` is what it did not look at, a sentence each."""
+    """The result of a data check; ``leftOut`` lists in sentences what was not checked."""
 
     rows: int
     files: list[CheckedFile]
@@ -52,7 +52,7 @@ class DataCheck(TypedDict):
 
 
 class Preparation(TypedDict):
-    """How far something that takes a while has come; ``total`` is null where nobody knows it."""
+    """Progress of slow work; ``total`` is null if unknown."""
 
     label: str
     done: float
@@ -66,8 +66,9 @@ class DatasetView(TypedDict):
     ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
     ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
     been found and can be looked at, ``rows`` is null until that is all of them; ``read`` of them have been
-    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those. A job of this config
-    would cut at ``maxLength``, and the model takes ``context``: null until the tokenizer is there.
+    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
+    ones. A job of this config would cut at ``maxLength``, and the model takes ``context``: null until the
+    tokenizer is there.
     """
 
     id: str
@@ -80,21 +81,22 @@ class DatasetView(TypedDict):
     rows: int | None
     indexed: int
     read: int
+    excluded: int
     maxLength: int | None
     context: int | None
     tokens: int
     learned: int
     roles: dict[str, int]
-    """Tokens by role; ``template`` are those that the chat template adds."""
+    """Tokens by role; ``template`` counts those that the chat template adds."""
     findings: list[Finding]
 
 
 class DatasetLengths(TypedDict):
-    """What a cut after ``n`` tokens loses, for every ``n`` up to the last index of ``rows``.
+    """What truncation after ``n`` tokens would lose, for every ``n`` up to the last index of ``rows``.
 
-    ``rows[n]`` rows have ``n`` tokens; the last entry has all that are longer too, with ``beyond`` tokens of
-    them behind it. ``learned[n]`` tokens at place ``n`` (from 0) are learned, ``learnedBeyond`` behind all
-    places; the first one that a row learns is at place ``n`` in ``first[n]`` rows.
+    ``rows[n]`` rows have ``n`` tokens; the last entry includes all longer rows, which have ``beyond`` more
+    tokens. ``learned[n]`` rows learn the token at index ``n`` (from 0); ``learnedBeyond`` counts learned
+    tokens past the last index. In ``first[n]`` rows the first learned token is at index ``n``.
     """
 
     read: int
@@ -106,9 +108,9 @@ class DatasetLengths(TypedDict):
 
 
 class DatasetRow(TypedDict):
-    """A row in short. ``error`` says why there are no tokens of it; ``excerpt`` is how it begins.
+    """Summary of a row. ``error`` says why it has no tokens; ``excerpt`` is its beginning.
 
-    ``length`` are the tokens of its longest example.
+    ``length`` counts the tokens of its longest example.
     """
 
     row: int
@@ -117,10 +119,20 @@ class DatasetRow(TypedDict):
     length: int
     learned: int
     error: NotRequired[str]
+    excluded: NotRequired[bool]
+    """The data set's ``exclude`` names it: it is not trained on, and its tokens are not counted."""
+
+
+class RowExclusion(TypedDict):
+    """How a row is excluded: by this ``entry`` in the ``exclude`` of source number ``source``, from 0."""
+
+    source: int
+    entry: str
+    excluded: bool
 
 
 class TokenRun(TypedDict):
-    """So many tokens in a row that share these: ``role`` is a message's, or ``template``."""
+    """A run of consecutive tokens with equal properties: ``role`` is a message's, or ``template``."""
 
     count: int
     learned: bool
@@ -128,12 +140,13 @@ class TokenRun(TypedDict):
 
 
 class DatasetTokens(TypedDict):
-    """A row token by token, before any cut. ``ids``, ``texts`` and ``runs`` are of its first ``shown``.
+    """A row token by token, before truncation. ``ids``, ``texts`` and ``runs`` cover its first ``shown``
+    tokens.
 
-    It is learned as ``examples`` of so many tokens, one after another: one, or several where the chat
-    template rewrites earlier turns. ``length`` is the longest. The texts in order are what the chat template
-    made; a token that completes a character which an earlier one began has an empty text. ``special`` are the
-    places of special tokens. ``first`` is the place of the first token that is learned, null where none is.
+    ``examples`` holds the token counts of its examples: one, or several if the chat template rewrites earlier
+    turns. ``length`` is the longest. Joined, the texts are the template's output; a token that completes a
+    character begun by an earlier one has an empty text. ``special`` lists the indices of special tokens.
+    ``first`` is the index of the first learned token, null without one.
     """
 
     row: int
@@ -148,23 +161,24 @@ class DatasetTokens(TypedDict):
     texts: list[str]
     special: list[int]
     runs: list[TokenRun]
+    exclusion: NotRequired[RowExclusion]
     error: NotRequired[str]
     """Why it has no tokens."""
     raw: NotRequired[str]
-    """How it is written in its file, where it has no tokens."""
+    """Its source text, if it has no tokens."""
 
 
 class DatasetFound(TypedDict):
-    """The row that was searched for, or null; the search has got as far as row ``reached``."""
+    """The row that matched a search, or null; the search has reached row ``reached``."""
 
     row: int | None
     reached: int
 
 
 class Correction(TypedDict):
-    """A line of ``data/corrections.jsonl``: a conversation that ends with what should have been answered.
+    """A line of ``data/corrections.jsonl``: a conversation that ends with the ideal answer.
 
-    ``instead`` is the answer that was given, ``by`` who gave it, ``at`` when it was corrected.
+    ``instead`` is the original answer, ``by`` the model that gave it, ``at`` the time of the correction.
     """
 
     line: int
@@ -175,27 +189,27 @@ class Correction(TypedDict):
 
 
 class CorrectionsTrainer(TypedDict):
-    """A trainer of ``arkor.toml``, and whether its data set has the file."""
+    """A trainer of ``arkor.toml``, and whether its data set includes the corrections file."""
 
     name: str
     listed: bool
 
 
 class Corrections(TypedDict):
-    """``GET /api/corrections``: the newest lines; ``older`` is how many more there are."""
+    """``GET /api/corrections``: the newest lines; ``older`` counts the rest."""
 
     file: str
     rows: list[Correction]
     older: int
     trainers: list[CorrectionsTrainer]
     revision: NotRequired[str]
-    """That of ``arkor.toml``, for who adds the file to a data set there."""
+    """Revision of ``arkor.toml``, needed to add the file to a data set there."""
 
 
 class CorrectionAdded(TypedDict):
-    """``POST /api/corrections``. ``sameQuestion`` are lines that answer the same question in another way.
+    """``POST /api/corrections``. ``sameQuestion`` lists lines with another answer to the same question.
 
-    ``undo`` takes exactly this line out again, while the file is as it is now.
+    ``undo`` removes exactly this line while the file is unchanged.
     """
 
     file: str

@@ -1,9 +1,9 @@
-"""Faults by name, on both sides of the wire; callers catch names, and no status number but here.
+"""Named errors, shared by both sides of the wire. Callers catch names; only this module knows status codes.
 
-Whoever serves (Studio, the local backend) raises one of these, and :func:`status_of` says which status the
-answer has. Whoever calls turns an answer's status back into the same name by :func:`fault_of`. Each carries a
-finished sentence for a person: the thing, the cause, the next step. The command line prints it without a
-traceback. Anything else that escapes is a bug and is logged as one.
+A server (Studio, the local backend) raises one of these; :func:`status_of` maps it to a status. A client maps
+the status back to the same class with :func:`fault_of`. Each carries a sentence for a person: what happened,
+why, what to do. The command line prints it without a traceback. Any other exception that escapes is a bug and
+is logged as one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class ArkorError(Exception):
-    """An expected fault. ``extra`` joins ``error`` in the JSON answer.
+    """An expected error. ``extra`` is added to the JSON response beside ``error``.
 
-    ``answered`` is the status that a backend gave it, None when it is our own finding; ``headers`` are those
-    of that answer which the browser gets too.
+    ``answered`` is the backend's status, None if the error is our own; ``headers`` are those of its response
+    that the browser receives, too.
     """
 
     answered: int | None = None
@@ -30,34 +30,34 @@ class ArkorError(Exception):
         self.extra = extra
 
     def reworded(self, text: str, **extra: object) -> Self:
-        """The same fault in other words."""
+        """Return the same error with another message."""
         other = type(self).__new__(type(self), text)
         other.__dict__.update(self.__dict__, text=text, extra=extra)
         return other
 
 
 class BadRequestError(ArkorError):
-    """What was asked, or written into a file, is wrong; whoever wrote it can mend it."""
+    """The request, or a file that a person wrote, is invalid; its author can correct it."""
 
 
 class UnauthorizedError(ArkorError):
-    """Nobody known is signed in, or not any more."""
+    """The caller is not signed in, or no longer."""
 
 
 class ForbiddenError(ArkorError):
-    """This identity may not do that."""
+    """The identity lacks permission."""
 
 
 class NotFoundError(ArkorError):
-    """There is nothing by that name; a backend that does not know a call says the same."""
+    """Nothing has this name; also what a backend without the route answers."""
 
 
 class ConflictError(ArkorError):
-    """It cannot be done as things stand: there is one already, or somebody has changed it meanwhile."""
+    """The current state prevents it: a name is taken, or something has changed in the meantime."""
 
 
 class TooLargeError(ArkorError):
-    """More than is read."""
+    """The input exceeds a size limit."""
 
 
 class TooOldError(ArkorError):
@@ -65,7 +65,7 @@ class TooOldError(ArkorError):
 
 
 class PassingError(ArkorError):
-    """What may pass by waiting: the same call may succeed later."""
+    """A temporary error: the same call may succeed later."""
 
 
 class SlowRequestError(PassingError):
@@ -73,27 +73,27 @@ class SlowRequestError(PassingError):
 
 
 class RateLimitedError(PassingError):
-    """Too many calls for the moment."""
+    """Too many calls in a short time."""
 
 
 class InternalError(PassingError):
-    """This machine or this program is at fault, not who asked."""
+    """This machine or program failed, not the request."""
 
 
 class UnsupportedError(PassingError):
-    """The backend has no such call."""
+    """The backend does not support the call."""
 
 
 class BackendError(PassingError):
-    """The backend (or the sign-in service) is away, or what it answers cannot be used."""
+    """The backend (or the sign-in service) is unreachable, or its response is unusable."""
 
 
 class TimedOutError(BackendError):
-    """The backend has not answered in time."""
+    """The backend did not answer in time."""
 
 
 class UnavailableError(PassingError):
-    """Not ready yet, or closing."""
+    """The service is starting or shutting down."""
 
 
 STATUS: Final[dict[type[ArkorError], int]] = {
@@ -118,16 +118,16 @@ _OURS: Final = 500
 
 
 def status_of(error: ArkorError) -> int:
-    """The HTTP status of an answer that tells of this fault."""
+    """Return the HTTP status of a response that reports this error."""
     if error.answered is not None:
         return error.answered
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), _OURS)
 
 
 def fault_of(status: int, text: str, headers: Mapping[str, str] | None = None, **extra: object) -> ArkorError:
-    """The fault that a backend's answer of ``status`` (400 or more) tells of; it keeps that status.
+    """Return the error for a backend's response of ``status`` (400 or more), keeping that status.
 
-    A status that HTTP does not know would be no error to a browser, and becomes 502.
+    A status unknown to HTTP becomes 502, since a browser would not treat it as an error.
     """
     unnamed = PassingError if status >= _OURS or status == _TOO_EARLY else ArkorError
     error = _KINDS.get(status, unnamed)(text, **extra)

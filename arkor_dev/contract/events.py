@@ -1,10 +1,10 @@
-"""Every event by name, one class each: its fields, their units, and who sends it.
+"""All events by name, one class each: fields, units and sender.
 
-A job's stream is a series of frames, ``event:`` the name and ``data:`` the class as JSON, whose ``type`` says
-the name again. Senders and readers use the names below. An event that is not here passes through untouched
-and is shown in the log, and so does a field: a backend may send more than is known today.
+A job's stream is a series of frames: ``event:`` is the name and ``data:`` the class as JSON, whose ``type``
+repeats the name. Senders and readers use the names below. Unknown events pass through unchanged and appear in
+the log, and so do unknown fields: a backend may send more than this version knows.
 
-Losses are means of the cross entropy a token (natural logarithm), times ISO 8601 in UTC, steps count from 1.
+Losses are mean cross entropies per token (natural logarithm), times are ISO 8601 in UTC, steps count from 1.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from .run_shapes import Evaluation
-    from .shapes import Artifact, ChatMessage
+    from .shapes import Artifact, ChatMessage, Evaluation
 
 TRAINING_STARTED: Final = "training.started"
 TRAINING_PHASE: Final = "training.phase"
@@ -35,37 +34,37 @@ PING: Final = "ping"
 END: Final = "end"
 
 STREAM_CONNECTED: Final = "connected"
-"""A comment in Studio's stream to the page: the backend is there."""
+"""Comment in Studio's stream to the page: the backend is connected."""
 STREAM_RECONNECTING: Final = "reconnecting"
-"""A comment in Studio's stream to the page: the backend is away and is being called again."""
+"""Comment in Studio's stream to the page: the backend is unreachable and is being retried."""
 
 CHAT_PROGRESS: Final = "progress"
 CHAT_ERROR: Final = "error"
 CHAT_DONE: Final = "[DONE]"
-"""The data of an answer's last frame, which has no name."""
+"""Data of the last frame of an answer, which has no event name."""
 
 ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "cancelled": TRAINING_CANCELLED}
-"""The last event of a job by its final status."""
+"""The last event of a job, by final status."""
 
 
 FIGURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 MOST_FIGURES: Final = 20
-"""More than a person can read."""
+"""Most figures that a method may report: more than a person can read."""
 
 
 class AnyEvent(TypedDict):
-    """What every event of a job has."""
+    """Fields of every job event."""
 
     jobId: str
     timestamp: str
 
 
 class RunMetadata(TypedDict):
-    """What a backend says of a run when it begins; the local one says all of it.
+    """Facts about a run that the backend reports at its start; the local backend reports all.
 
-    ``settings`` is the whole effective config, defaults included, by field of the wire. What the result's
-    bits depend on besides: ``dataHash`` and ``modelHash`` (SHA-256, in hexadecimal), ``versions`` of the
-    libraries by their names, ``threads`` of the processor, and what ``processor`` that is.
+    ``settings`` is the complete effective config, defaults included, by wire field. The rest also determines
+    the result's bits: ``dataHash`` and ``modelHash`` (SHA-256, hexadecimal), ``versions`` of libraries by
+    name, the number of ``threads``, and the ``processor``'s name.
     """
 
     totalSteps: NotRequired[int]
@@ -88,11 +87,11 @@ class RunMetadata(TypedDict):
 
 
 class RunMetrics(TypedDict):
-    """What a run came to, in all; null where nothing was measured.
+    """Totals of a run; null for what was not measured.
 
-    ``peakBytes`` is the most resident memory of the training process since its model was loaded.
-    ``secondsIn`` says where the time went: ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``,
-    ``save``, ``other``.
+    ``peakBytes`` is the peak resident memory of the training process after loading its model. ``secondsIn``
+    divides the time into ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``, ``save`` and
+    ``other``.
     """
 
     loss: NotRequired[float | None]
@@ -105,10 +104,10 @@ class RunMetrics(TypedDict):
 
 
 class Figure(TypedDict):
-    """A number of the training method's own in ``training.log``.
+    """A figure that the training method adds to ``training.log``.
 
-    ``name`` is its field there; that of the held-out rows begins with ``eval`` (``rewardMargin``,
-    ``evalRewardMargin``). ``label`` is for a person, ``unit`` follows the values.
+    ``name`` is its field there; held-out figures begin with ``eval`` (``rewardMargin``,
+    ``evalRewardMargin``). ``label`` is for display; ``unit`` follows the values.
     """
 
     name: str
@@ -117,10 +116,10 @@ class Figure(TypedDict):
 
 
 def figure_fields(metadata: object) -> dict[str, str]:
-    """Return the fields of a training method's own figures in ``training.log``, and a tag for each.
+    """Return the fields of a training method's own figures in ``training.log``, with a tag for each.
 
-    ``{"rewardMargin": "train/rewardMargin", "evalRewardMargin": "eval/rewardMargin"}``. ``metadata`` is that
-    of ``training.started``; names that could not be a field are left out.
+    ``{"rewardMargin": "train/rewardMargin", "evalRewardMargin": "eval/rewardMargin"}``. ``metadata`` comes
+    from ``training.started``; invalid field names are left out.
     """
     listed = metadata.get("figures") if isinstance(metadata, dict) else None
     found: dict[str, str] = {}
@@ -133,7 +132,7 @@ def figure_fields(metadata: object) -> dict[str, str]:
 
 
 class TrainingStarted(AnyEvent):
-    """The first step is about to be made; sent again when a run is resumed. From the trainer."""
+    """The first step follows; sent again after a resume. From the trainer."""
 
     type: Literal["training.started"]
     metadata: NotRequired[RunMetadata]
@@ -143,9 +142,8 @@ class TrainingPhase(AnyEvent):
     """The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer.
 
     ``phase`` is ``loading`` (data and model), ``sampling`` (answers to the sample prompts), ``training``,
-    ``evaluating`` (the held-out rows, or the final comparison with the base) or ``saving``. ``secondsLeft``
-    is the estimated time from this event to the end of the job. The same phase may be sent again with a
-    newer estimate.
+    ``evaluating`` (held-out rows, or the final comparison with the base) or ``saving``. ``secondsLeft`` is
+    the estimated time to the end of the job. A phase may be sent again with a newer estimate.
     """
 
     type: Literal["training.phase"]
@@ -154,12 +152,12 @@ class TrainingPhase(AnyEvent):
 
 
 class TrainingLog(AnyEvent):
-    """One row of figures, of training or (then without ``loss``) of an evaluation. From the trainer.
+    """Figures of training, or, without ``loss``, of an evaluation. From the trainer.
 
-    ``loss`` is the mean since the last row. Samples and tokens, padding left out, are counted a second of
-    training. Each figure may be null, or out of a number's range (``1e309``), which is no point. The figures
-    of the run's training method stand here too; ``training.started`` names them. ``secondsLeft`` as in
-    ``training.phase``: it includes everything that follows the last step.
+    ``loss`` is the mean since the previous row. Samples and tokens, without padding, are per second of
+    training time. Figures may be null or not finite (``1e309``); such values are not plotted. The training
+    method's own figures are included; ``training.started`` lists them. ``secondsLeft`` as in
+    ``training.phase``: it includes everything after the last step.
     """
 
     type: Literal["training.log"]
@@ -176,8 +174,8 @@ class TrainingLog(AnyEvent):
 class TrainingMessage(AnyEvent):
     """A sentence for the log. From the local backend's trainer.
 
-    ``code`` says what it is about where a program wants to know: ``non-finite`` (a loss was not finite, and
-    the run went back) or ``diverging`` (the loss rises); ``step`` is where.
+    ``code`` identifies the subject for programs: ``non-finite`` (non-finite loss; the run was rolled back) or
+    ``diverging`` (the loss rises); ``step`` says when.
     """
 
     type: Literal["training.message"]
@@ -187,10 +185,10 @@ class TrainingMessage(AnyEvent):
 
 
 class TrainingPaused(AnyEvent):
-    """The job stands after ``step`` and gave its memory back; ``message`` says why, for a person.
+    """The job is paused after ``step`` and has released its memory; ``message`` explains why.
 
-    ``reason`` is ``asked`` (somebody paused it), ``ended`` (the backend was ended), ``disk`` (too little
-    room to save) or ``battery``. From the local backend.
+    ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``disk`` (too little space to
+    save) or ``battery``. From the local backend.
     """
 
     type: Literal["training.paused"]
@@ -201,10 +199,9 @@ class TrainingPaused(AnyEvent):
 
 
 class TrainingResumed(AnyEvent):
-    """The job goes on after ``step``: what was said of later steps, and of an end, counts no more.
+    """The job resumes after ``step``; what earlier events said about later steps or an end is void.
 
-    ``message`` says for a person why it goes on, and what may differ from a run that nothing interrupted.
-    From the local backend.
+    ``message`` explains why, and what may differ from an uninterrupted run. From the local backend.
     """
 
     type: Literal["training.resumed"]
@@ -213,12 +210,12 @@ class TrainingResumed(AnyEvent):
 
 
 class SystemMetrics(AnyEvent):
-    """How the machine is doing while it trains, every two seconds. From the local backend.
+    """Machine metrics during training, every two seconds. From the local backend.
 
-    ``cpu`` is the share of all processors that the whole machine uses, ``processCpu`` that of the training
-    process, both 0 to 1; ``memory`` its resident bytes, ``memoryFree`` what the machine has left; ``disk``
-    the bytes a second that it reads and writes. A GPU has ``gpu`` (0 to 1), ``gpuMemory`` in bytes,
-    ``gpuWatts`` and ``gpuCelsius``. Each is left out where the system does not say.
+    ``cpu`` is the utilisation of the whole machine, ``processCpu`` that of the training process, both from 0
+    to 1; ``memory`` is its resident bytes, ``memoryFree`` the available bytes; ``disk`` is read and written
+    bytes per second. A GPU adds ``gpu`` (0 to 1), ``gpuMemory`` in bytes, ``gpuWatts`` and ``gpuCelsius``.
+    Fields that the system does not report are left out.
     """
 
     type: Literal["system.metrics"]
@@ -242,13 +239,13 @@ class EvaluationCompleted(AnyEvent):
 
 
 class SampleCreated(AnyEvent):
-    """One of a job's fixed prompts, answered greedily after ``step``. From the trainer.
+    """A fixed prompt of the job, answered greedily after ``step``. From the trainer.
 
-    docs/contract.md#samples has when. Step 0 is the base model. ``number`` is the prompt's place among them,
-    from 1 on, and ``prompt`` the last thing that is asked. ``messages`` are there where the model was given
-    more than that, and empty where that is too much to tell. Of a held-out row come its number, as in
-    ``EvaluationRow``, and the answer that is ``wanted``. ``truncated`` is there, and true, where the answer
-    was cut for its length. Of long texts the beginning is there.
+    See docs/contract.md#samples. Step 0 is the base model. ``number`` is the prompt's number from 1, and
+    ``prompt`` its last user message. ``messages`` is included if the model saw more than that, and empty if
+    it is too long. For a held-out row, its number (as in ``EvaluationRow``) and its ``wanted`` answer are
+    included. ``truncated`` is true if the answer reached its length limit. Long texts are shortened to their
+    beginning.
     """
 
     type: Literal["sample.created"]
@@ -263,7 +260,7 @@ class SampleCreated(AnyEvent):
 
 
 class CheckpointSaved(AnyEvent):
-    """The adapter as it is after ``step`` has been written and can be talked to. From the trainer."""
+    """The adapter after ``step`` has been written and can answer. From the trainer."""
 
     type: Literal["checkpoint.saved"]
     step: int
@@ -271,17 +268,19 @@ class CheckpointSaved(AnyEvent):
 
 
 class CheckpointRemoved(AnyEvent):
-    """The checkpoint of ``step`` is gone, as ``saveTotalLimit`` says. From the local backend's trainer."""
+    """The checkpoint of ``step`` was deleted because of ``saveTotalLimit``. From the local backend's
+    trainer.
+    """
 
     type: Literal["checkpoint.removed"]
     step: int
 
 
 class ModelProgress(AnyEvent):
-    """How far a preparation has come, in ``unit``; ``total`` is null while unknown. From the local backend.
+    """Progress of a preparation, in ``unit``; ``total`` is null while unknown. From the local backend.
 
-    ``unit`` is ``B`` for bytes, ``s`` for seconds, or a word such as ``rows``. Each ``label`` stands for one
-    piece of work, and its newest event replaces the ones before.
+    ``unit`` is ``B`` for bytes, ``s`` for seconds, or a word such as ``rows``. Each ``label`` is one piece of
+    work, whose newest event replaces earlier ones.
     """
 
     type: Literal["model.progress"]
@@ -292,7 +291,7 @@ class ModelProgress(AnyEvent):
 
 
 class TrainingCompleted(AnyEvent):
-    """The job has ended well. From the backend, and nothing but ``end`` follows."""
+    """The job completed. From the backend; only ``end`` follows."""
 
     type: Literal["training.completed"]
     metrics: NotRequired[RunMetrics]
@@ -300,10 +299,10 @@ class TrainingCompleted(AnyEvent):
 
 
 class TrainingFailed(AnyEvent):
-    """The job has ended without its result; ``error`` is the reason for a person. From the backend.
+    """The job ended without a result; ``error`` explains why. From the backend.
 
-    ``outOfMemory`` is there, and true, where memory was the reason, or most likely was; ``nonFinite`` where
-    a loss or a weight was no longer finite.
+    ``outOfMemory`` is true if memory ran out, or most likely did; ``nonFinite`` if a loss or a weight was not
+    finite.
     """
 
     type: Literal["training.failed"]
@@ -314,26 +313,26 @@ class TrainingFailed(AnyEvent):
 
 
 class TrainingCancelled(AnyEvent):
-    """Somebody has cancelled the job; ``step`` is the last that was reported. From the local backend."""
+    """A person cancelled the job; ``step`` is the last one reported. From the local backend."""
 
     type: Literal["training.cancelled"]
     step: NotRequired[int]
 
 
 class Ping(AnyEvent):
-    """Keep-alive without an id, no progress. From the backend's stream, and it goes no further."""
+    """Keep-alive without an id. From the backend's stream; Studio does not forward it."""
 
     type: Literal["ping"]
 
 
 class End(AnyEvent):
-    """The stream is over: close, and do not reconnect. From the backend's stream, without an id."""
+    """The stream is over: close it, and do not reconnect. From the backend's stream, without an id."""
 
     type: Literal["end"]
 
 
 class ChatProgress(TypedDict):
-    """In a chat's stream: how far loading the model has come (``ModelProgress``). From the local backend."""
+    """Progress of loading the model, in a chat's stream (``ModelProgress``). From the local backend."""
 
     label: str
     done: float
@@ -342,6 +341,8 @@ class ChatProgress(TypedDict):
 
 
 class ChatError(TypedDict):
-    """In a chat's stream: why the answer ends here. From the local backend, or from Studio at a cut."""
+    """Why the answer ends here, in a chat's stream. From the local backend, or from Studio if it was cut
+    off.
+    """
 
     error: str

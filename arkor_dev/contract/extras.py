@@ -1,6 +1,6 @@
-"""The command that installs what an extra of this package needs into this Python's environment.
+"""Builds the command that installs an extra of this package into this Python's environment.
 
-The extra's packages are listed by name: the package itself need not be on any index.
+It lists the extra's packages by name, since this package may not be on any index.
 """
 
 from __future__ import annotations

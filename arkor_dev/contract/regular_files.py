@@ -1,11 +1,11 @@
-"""Files from a project or a home, opened so that whatever lies there can neither block nor flood us.
+"""Opens files of a project or a home folder without blocking and without unbounded reads.
 
-A FIFO blocks whoever opens it, a device may never end, and a file may be larger than the memory. So a file
-is opened without waiting, looked at through the descriptor (its name may mean another file a moment later)
-and read up to a limit. Studio and the local backend both read what a person puts into a folder, so this
-module belongs to neither and imports nothing of the package.
+Opening a FIFO blocks, a device may never end, and a file may exceed the memory. So a file is opened
+non-blocking, checked through its descriptor (the name may refer to another file a moment later) and read up
+to a limit. Studio and the local backend both read user files, so this module belongs to neither and imports
+nothing of the package.
 
-Even a regular file may lie on a disk that does not answer: call these off the event loop.
+Even a regular file may be on a disk that does not respond: call these off the event loop.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 DEPTH_LIMIT: Final = 20
-"""Folders within each other, and the file, in a relative name."""
-# O_NONBLOCK: a FIFO opens at once. O_NOCTTY: a terminal does not become ours.
+"""Most path components of a relative name."""
+# O_NONBLOCK: a FIFO opens at once. O_NOCTTY: a terminal does not become our controlling terminal.
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS: Final = {
     stat.S_IFIFO: "a FIFO",
@@ -37,28 +37,28 @@ _PART: Final = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
 
 
 class NotRegularError(OSError):
-    """What lies there is no regular file, or one past the limit; ``strerror`` says which."""
+    """Not a regular file, or one past the limit; ``strerror`` says which."""
 
 
 def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading bytes; links are followed.
 
-    Raises NotRegularError for anything else, and the OSErrors of ``open``.
+    Raises NotRegularError for anything else, and ``open``'s OSErrors.
     """
     return _regular(os.open(path, _FLAGS), path)
 
 
 def read_small(path: Path, limit: int = MIB) -> bytes:
-    """The whole content of a regular file of at most ``limit`` bytes.
+    """Return the content of a regular file of at most ``limit`` bytes.
 
-    Raises NotRegularError, also when the file is larger, and the OSErrors of ``open`` and ``read``.
+    Raises NotRegularError, also for a larger file, and the OSErrors of ``open`` and ``read``.
     """
     with open_regular(path) as file:
         return _bounded(file, path, limit)
 
 
 def is_safe_name(name: object) -> bool:
-    """Whether ``name`` is a relative name, its parts separated by slashes, that stays in its folder."""
+    """Return whether ``name`` is a relative path, separated by slashes, that stays in its folder."""
     if not isinstance(name, str):
         return False
     parts = name.split("/")
@@ -69,10 +69,10 @@ def is_safe_name(name: object) -> bool:
 
 @contextmanager
 def folder_of(folder: Path, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-    """Open the folder of the file ``name`` below ``folder``: its descriptor, and the file's own name.
+    """Open the folder of the file ``name`` below ``folder``; yield its descriptor and the file's base name.
 
-    Neither ``folder`` nor a part of ``name`` may be a link. With ``make`` missing folders are created.
-    Raises NotRegularError for a link and for a name that leads elsewhere, and the OSErrors of ``open``.
+    Neither ``folder`` nor a part of ``name`` may be a link. ``make`` creates missing folders. Raises
+    NotRegularError for a link and for a name that leads outside, and ``open``'s OSErrors.
     """
     if not is_safe_name(name):
         raise NotRegularError(errno.EINVAL, "not the name of a file in this folder", str(folder))
@@ -121,14 +121,14 @@ def _folder(name: str, at: int | None) -> int:
     try:
         return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     except OSError as error:
-        # Linux says ENOTDIR of a link to a folder, macOS ELOOP.
+        # For a link to a folder, Linux reports ENOTDIR, macOS ELOOP.
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise NotRegularError(error.errno, "a link, or behind one", name) from None
+            raise NotRegularError(error.errno, "a link, or inside one", name) from None
         raise
 
 
 def _regular(handle: int, path: Path) -> BufferedReader:
-    """The open file of ``handle``, which is closed where it is not a regular one."""
+    """Wrap the descriptor if it is a regular file; else close it and raise."""
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
@@ -143,7 +143,7 @@ def _regular(handle: int, path: Path) -> BufferedReader:
 
 
 def _bounded(file: BufferedReader, path: Path, limit: int) -> bytes:
-    # The size is a first look: a file of /proc has none, and one that grows has another.
+    # The size is only a hint: files in /proc report 0, and a file may grow.
     if os.fstat(file.fileno()).st_size <= limit:
         content = file.read(limit + 1)
         if len(content) <= limit:

@@ -1,7 +1,7 @@
-"""What a value may be, said once: a rule checks it and names what is allowed.
+"""Rules for values: each checks a value and describes what is allowed.
 
-The trainer's settings and the bodies of requests are checked by these rules on both sides of the wire, so a
-person reads the same words wherever a value is refused.
+Trainer settings and request bodies are checked by these rules on both sides of the wire, so error messages
+are the same everywhere.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Kind = Literal["whole", "number", "flag", "choice", "text", "list", "object", "o
 
 SHOWN_CHARACTERS = 60
 SECRET: Final = re.compile(r"//\S*@")
-"""What stands before the host of an address: a name and a password, perhaps."""
+"""The part before the host in a URL, which may contain a user name and a password."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a value may be. ``noun`` is its name in an error, where the kind alone says too little.
+    """A rule for a value. ``noun`` names the value in an error if the kind alone is too vague.
 
-    ``low`` and ``high`` bound a number, the characters of a text (one line, not blank), or the members of a
-    list; each of these fits ``of``, and where a rule has it, one member may stand alone; a member that is
-    ``alone`` has none beside it. ``above``: ``low`` itself is not allowed. ``test`` has the last word.
+    ``low`` and ``high`` bound a number, the characters of a text (one line, not blank), or the length of a
+    list. List members must fit ``of``; some rules accept a single member without a list. A member in
+    ``alone`` must be the only one. ``above`` excludes ``low`` itself. ``test`` has the last word.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ class Rule:
     test: Callable[[Any], bool] | None = None
 
     def fits(self, value: object) -> bool:
-        """Whether ``value`` is allowed. Infinity and NaN never are: every number has two bounds."""
+        """Return whether ``value`` is allowed. Infinity and NaN never are: every number has two bounds."""
         return self._is_kind(value) and (self.test is None or self.test(value))
 
     def _is_kind(self, value: object) -> bool:
@@ -79,7 +79,7 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """What is allowed, to stand behind "must be"."""
+        """Describe what is allowed, to follow "must be"."""
         match self.kind:
             case "flag":
                 return self.noun or "true or false"
@@ -101,7 +101,7 @@ class Rule:
 
 
 def text_line(limit: int, noun: str = "") -> Rule:
-    """One line of text that is not blank, at most ``limit`` characters."""
+    """One line of text, not blank, of at most ``limit`` characters."""
     return Rule("text", 1, limit, noun)
 
 
@@ -113,12 +113,12 @@ MANY: Final = 10_000_000
 
 
 def whole(low: int, high: int = MANY) -> Rule:
-    """A whole number, bounds included."""
+    """An integer within the bounds, inclusive."""
     return Rule("whole", low, high)
 
 
 def above_zero(high: float) -> Rule:
-    """A number above zero."""
+    """A positive number."""
     return Rule("number", 0, high, above=True)
 
 
@@ -128,14 +128,14 @@ FILLED = Rule("other", noun="text that is not blank", test=_is_filled)
 
 
 def quoted(value: object) -> str:
-    """``value`` as JSON on one line, cut to what a sentence can hold, without an address's password."""
+    """Format ``value`` as JSON on one line, shortened, without passwords in URLs."""
     if isinstance(value, str):
-        # A text of megabytes is not encoded for its first words.
+        # Don't encode megabytes to show the first words.
         value = SECRET.sub("//…@", value[: 10 * SHOWN_CHARACTERS])[:SHOWN_CHARACTERS]
     text = json.dumps(value, ensure_ascii=False, default=str)
     return shortened(text if text.isprintable() else json.dumps(value, default=str))
 
 
 def shortened(text: str) -> str:
-    """``text``, cut to what a sentence can hold."""
+    """Shorten ``text`` for use in a sentence."""
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}…"

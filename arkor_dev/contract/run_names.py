@@ -1,4 +1,4 @@
-"""Unique names of jobs: the first of a trainer is called after it, the next ``NAME #2``, ``NAME #3``."""
+"""Unique job names: a trainer's first job has its name, later ones are ``NAME #2``, ``NAME #3``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST: Final = 200
-"""Characters of a job's name (docs/contract.md#edit)."""
+"""Longest job name, in characters (docs/contract.md#edit)."""
 NUMBERED: Final = re.compile(r"(?P<trainer>.+) #(?P<number>[1-9][0-9]{0,8})", re.DOTALL)
 
 
 def free_name(trainer: str, taken: Iterable[object]) -> str:
-    """Return a name for the trainer's next job that is none of ``taken``; used numbers stay used."""
+    """Return a name for the trainer's next job that is not in ``taken``; numbers are not reused."""
     highest = 0
     for name in taken:
         if name == trainer:
@@ -28,14 +28,14 @@ def free_name(trainer: str, taken: Iterable[object]) -> str:
 
 
 def next_if_taken(name: str, taken: Iterable[object]) -> str:
-    """Return ``name``, or its trainer's next one where another command has taken this number meanwhile."""
+    """Return ``name``, or the trainer's next name if another command has taken it in the meantime."""
     known = set(taken)
     found = NUMBERED.fullmatch(name)
     return free_name(found["trainer"], known) if found and name in known else name
 
 
 def trainer_of(name: object, trainers: Iterable[str]) -> str | None:
-    """Return which of ``trainers`` the job of this name is of; None where it was renamed."""
+    """Return which of ``trainers`` a job with this name belongs to; None if it was renamed."""
     known = set(trainers)
     if not isinstance(name, str):
         return None

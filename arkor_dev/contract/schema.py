@@ -1,6 +1,6 @@
-"""The bodies of requests, declared field by field beside their handlers and checked in one way.
+"""Schemas of request bodies, declared field by field beside their handlers.
 
-No library: what is needed of one is this page, and the core of arkor-dev rests on five packages.
+Not a library: this page is all that is needed, and the core depends on five packages only.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class SchemaError(ValueError):
-    """Why a body is refused, as sentences for a person."""
+    """A body is invalid; the message is for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a body. ``null`` may stand for nothing; ``inner`` is the schema of what it holds."""
+    """A field of a body. ``null`` allows null; ``inner`` is the schema of a nested object."""
 
     name: str
     rule: Rule
@@ -31,16 +31,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The fields of a body; ``also`` says what is wrong with them together, or None."""
+    """The fields of a body; ``also`` checks them together and returns an error or None."""
 
     fields: tuple[Field, ...]
     also: Callable[[dict[str, Any]], str | None] = lambda _: None
 
 
 def check(body: object, schema: Schema, name: str = "The body", prefix: str = "") -> dict[str, Any]:
-    """``body``, an object that is as ``schema`` says; raises SchemaError with the first fault.
+    """Validate ``body`` by ``schema`` and return it. Raises SchemaError for the first error.
 
-    Fields that no schema names pass: whoever is newer may know them. ``prefix`` stands before each field.
+    Unknown fields pass: a newer client may know them. ``prefix`` precedes field names in errors.
     """
     if not isinstance(body, dict):
         raise SchemaError(f"{name} must be a JSON object, not {quoted(body)}")

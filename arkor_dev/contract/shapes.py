@@ -1,17 +1,13 @@
-"""The wire contract's words: what Studio, the local backend and the page all have to agree on.
+"""Core shapes of the wire contract between Studio, the local backend and the page.
 
-The only module that both sides of the seam import. It holds names and shapes, no behaviour; the page's
-TypeScript types are generated from the ``TypedDict`` classes below (``scripts/generate.py``).
-Unknown fields pass through everywhere, so each shape lists what is known and tolerates more.
+Names and shapes without behaviour; ``scripts/generate.py`` generates the page's TypeScript types from these
+``TypedDict`` classes. Unknown fields pass through everywhere, so a shape lists known fields and tolerates
+more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
-
-if TYPE_CHECKING:
-    from .feature_shapes import Forecast
-    from .run_shapes import Evaluation, JobEvaluating, JobParent, JobPause
+from typing import Final, Literal, NotRequired, TypedDict
 
 CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
@@ -27,11 +23,12 @@ TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"}
 
 
 class DatasetSource(TypedDict):
-    """Where the rows come from; ``file`` (or a folder) and ``list`` are known to the local backend only.
+    """Source of the rows; only the local backend knows ``file`` (or a folder) and ``list``.
 
-    ``form`` and ``columns`` say how rows are to be read where that cannot be seen from them: ``columns`` has
-    the row's own key for each of ours. ``group`` is the key that tells which rows belong together, such as
-    those of one document: they are held out together or not at all.
+    ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
+    the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
+    are held out together or not at all. ``exclude`` lists rows that are not trained on
+    (`arkor_dev.data.exclusions`).
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -45,13 +42,14 @@ class DatasetSource(TypedDict):
     form: NotRequired[str]
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
+    exclude: NotRequired[list[str]]
 
 
 class EvaluationSet(TypedDict):
-    """Rows of one's own that a job is evaluated on: those of ``path``, a file or folder of the project.
+    """A custom evaluation set: the rows of ``path``, a file or folder of the project.
 
     ``metric`` is ``loss``, ``exact_match``, ``contains``, ``regex`` (``pattern``, else each row's answer),
-    ``json_schema`` (``schema``), or ``module:function`` of the project.
+    ``json_schema`` (``schema``), or a ``module:function`` of the project.
     """
 
     name: str
@@ -62,7 +60,7 @@ class EvaluationSet(TypedDict):
 
 
 class JobConfig(TypedDict):
-    """What a job is asked to do: its data, and any setting of ``contract/settings/`` by its field."""
+    """A job's request: its data, and settings of ``contract/settings/`` by field."""
 
     model: str
     datasetSource: DatasetSource
@@ -70,19 +68,19 @@ class JobConfig(TypedDict):
     evaluations: NotRequired[list[EvaluationSet]]
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
-    """The fields that somebody set for this job alone, in another way than the file says."""
+    """Fields changed for this job alone, different from the file."""
     cluster: NotRequired[str]
-    """The address of the Ray cluster on which it runs."""
+    """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]
-    """Whether that may be one on another machine that asks for no token."""
+    """Whether a remote cluster without a token is acceptable."""
     storage: NotRequired[str]
-    """A folder or a store's address that its machines share, for what the job goes on from."""
+    """Folder or storage URL that the machines share, for the training state."""
 
 
 class JobMetrics(TypedDict):
-    """How far a job has come. The local backend adds it to each job; others may not.
+    """A job's progress. The local backend adds it to each job; others may not.
 
-    ``peakBytes`` is the most memory that its training took, of one that has completed.
+    ``peakBytes`` is the peak memory of a completed training.
     """
 
     step: NotRequired[int]
@@ -94,16 +92,16 @@ class JobMetrics(TypedDict):
 
 
 class QueuedBehind(TypedDict):
-    """The job that a queued one waits for first."""
+    """The job that a queued one waits for."""
 
     id: str
     name: str
 
 
 class QueuePlace(TypedDict):
-    """Where a queued job stands: ``position`` 1 is the next one to start, unless the queue is ``held``.
+    """Queue position of a job: ``position`` 1 starts next, unless the queue is ``held``.
 
-    ``reason`` says why it lets others pass: where it is to run there is no place for it now.
+    ``reason`` says why others pass it: its target has no room at the moment.
     """
 
     position: int
@@ -113,9 +111,9 @@ class QueuePlace(TypedDict):
 
 
 class JobPhase(TypedDict):
-    """The phase that a running job is in, as in ``training.phase``, and since when.
+    """The phase of a running job, as in ``training.phase``, and its start.
 
-    ``secondsLeft`` is the newest estimate of the time until the job ends, counted from ``estimatedAt`` on.
+    ``secondsLeft`` is the newest estimate of the time to the job's end, counted from ``estimatedAt``.
     """
 
     name: str
@@ -125,12 +123,12 @@ class JobPhase(TypedDict):
 
 
 class Job(TypedDict):
-    """One training job. Times are ISO 8601 in UTC; ``queue`` is there while it waits, where it is known.
+    """One training job. Times are ISO 8601 in UTC; ``queue`` is present while it waits, if known.
 
-    ``config`` is what was asked. ``settings`` is what it runs with, where the backend says so: every setting
-    by its field, defaults and corrections included, from its start on. ``forecast`` is what was forecast when
-    it was made, where that was known. ``pause`` is there while it is paused; ``resumable`` is the step after
-    which a job that is over could go on, where it could. ``phase`` is there while it runs, where it is known.
+    ``config`` is the request. ``settings`` has the effective settings by field from its start on, with
+    defaults and corrections, if the backend reports them. ``forecast`` is the estimate made before its
+    creation, if any. ``pause`` is present while it is paused; ``resumable`` is the step after which an ended
+    job can be resumed, if it can. ``phase`` is present while it runs, if known.
     """
 
     id: str
@@ -159,10 +157,10 @@ class Job(TypedDict):
 
 
 class Artifact(TypedDict):
-    """A file set that a job left behind; ``kind`` is ``adapter``, ``model`` or ``checkpoint``.
+    """A set of files that a job produced; ``kind`` is ``adapter``, ``model`` or ``checkpoint``.
 
-    ``name`` is ``final``, or ``best`` for the checkpoint whose evaluation loss was lowest, where that is
-    another. ``path`` is its folder, where it lies on this machine.
+    ``name`` is ``final``, or ``best`` for the checkpoint with the lowest evaluation loss, if that is another.
+    ``path`` is its folder, if it is on this machine.
     """
 
     kind: str
@@ -182,7 +180,7 @@ class ChatMessage(TypedDict):
 
 
 class AdapterRef(TypedDict):
-    """A trained adapter: a job's final one, or the checkpoint of one step."""
+    """A trained adapter: a job's final one, or the checkpoint of a step."""
 
     kind: Literal["final", "checkpoint"]
     jobId: str
@@ -190,12 +188,11 @@ class AdapterRef(TypedDict):
 
 
 class ChatRequest(TypedDict):
-    """``adapter`` or ``baseModel`` says who answers; ``stream`` is true unless said otherwise.
+    """``adapter`` or ``baseModel`` selects the model; ``stream`` defaults to true.
 
-    ``adapterStrength``, 0 to 1.5, is how much of the adapter counts: 1 unless said otherwise. Feature
-    ``strength``. From ``topK`` to ``topLogprobs`` they are of the feature ``sampling``; ``responseFormat``
-    is OpenAI's, of the feature ``formats``. ``engine`` says what is to compute the answer: feature
-    ``engines``.
+    ``adapterStrength``, 0 to 1.5, scales the adapter; the default is 1. Feature ``strength``. ``topK`` to
+    ``topLogprobs`` belong to the feature ``sampling``; ``responseFormat`` is OpenAI's, feature ``formats``.
+    ``engine`` selects what computes the answer: feature ``engines``.
     """
 
     messages: list[ChatMessage]
@@ -223,7 +220,7 @@ class ChatRequest(TypedDict):
 
 
 class CredentialsView(TypedDict):
-    """``GET /api/credentials``: who is signed in where; ``token`` is a masked preview."""
+    """``GET /api/credentials``: who is signed in; ``token`` is a masked preview."""
 
     mode: str
     orgSlug: str | None
@@ -231,14 +228,14 @@ class CredentialsView(TypedDict):
     baseUrl: str
     token: str
     signIn: NotRequired[str]
-    """The command that signs in with an account, where this identity is none and its backend has accounts."""
+    """The command that signs in with an account, if this identity has none and its backend has accounts."""
 
 
 class UnmappedColumns(TypedDict):
-    """A data file whose columns match none of the known forms of rows.
+    """A data file whose columns match no known form of rows.
 
-    It belongs to the source number ``part`` of the trainer's data set, from 0. ``rows`` are its first few,
-    their values as short texts; ``suggested`` are the columns that look like a prompt and its completion.
+    It is source number ``part`` of the trainer's data set, from 0. ``rows`` are its first few, with values
+    shortened; ``suggested`` are the columns that look like a prompt and its completion.
     """
 
     part: int
@@ -249,12 +246,11 @@ class UnmappedColumns(TypedDict):
 
 
 class Trainer(TypedDict):
-    """One trainer that the project declares, with the settings a person reads before pressing Run.
+    """A trainer of the project, with the settings shown before Run.
 
-    ``problem`` says why it cannot be run: its table or its data file is invalid. With ``needsData``,
-    choosing another data set is enough.
-    ``rows`` can be trained on and ``unreadable`` ones cannot, as far as a quick look went; ``flaw`` is the
-    reason of the first of those, unless they are to be skipped.
+    ``problem`` says why it cannot run: its table or its data file is invalid. With ``needsData``, choosing
+    another data set suffices. A quick look found ``rows`` trainable rows and ``unreadable`` invalid ones;
+    ``flaw`` is the reason for the first of those, unless they are to be skipped.
     """
 
     name: str
@@ -268,13 +264,13 @@ class Trainer(TypedDict):
 
 
 class TrainerName(TypedDict):
-    """The single trainer of a TypeScript project, or the first of ``arkor.toml``."""
+    """The only trainer of a TypeScript project, or the first of ``arkor.toml``."""
 
     name: str
 
 
 class Manifest(TypedDict):
-    """``GET /api/manifest``. ``revision`` stands for what it was read from, and changes with it."""
+    """``GET /api/manifest``. ``revision`` identifies the state of the source files."""
 
     trainer: TrainerName | None
     trainers: list[Trainer]
@@ -283,7 +279,7 @@ class Manifest(TypedDict):
 
 
 class SettingsWritten(TypedDict):
-    """``POST /api/manifest/settings``: the unified diff, and the file's revision once it is written."""
+    """``POST /api/manifest/settings``: the unified diff, and the file's new revision once written."""
 
     diff: str
     revision: str
@@ -292,37 +288,46 @@ class SettingsWritten(TypedDict):
 class Capabilities(TypedDict):
     """``GET /api/capabilities``: the optional features that the backend names.
 
-    ``baseModels`` are those that it answers with in any project, its default first.
+    ``baseModels`` are those that it answers with in any project, its default first; ``methods`` are its
+    training methods, for the setting ``method``.
     """
 
     features: list[str]
     baseModels: NotRequired[list[str]]
+    methods: NotRequired[list[TrainingMethod]]
+
+
+class TrainingMethod(TypedDict):
+    """A training method: its ``name`` in a config, and its ``label`` for a person."""
+
+    name: str
+    label: str
 
 
 class TrainRequest(TypedDict):
-    """``POST /api/train``. With a ``revision`` that is no longer the project's, nothing is started (409)."""
+    """``POST /api/train``. An outdated ``revision`` starts nothing (409)."""
 
     file: NotRequired[str]
     trainer: NotRequired[str]
     dryRun: NotRequired[bool]
     revision: NotRequired[str]
     settings: NotRequired[dict[str, object]]
-    """Settings by field that go before those of the file; null takes one away."""
+    """Settings by field that override the file's; null removes one."""
     like: NotRequired[str]
-    """The id of a job whose settings and data are taken; ``settings`` go before them."""
+    """Id of a job whose settings and data are reused; ``settings`` override them."""
     seeds: NotRequired[int]
-    """Train so many times, with seeds that follow one another; the job ``like`` is the first of them."""
+    """Train this many times with consecutive seeds; the job ``like`` counts as the first."""
     parent: NotRequired[JobParent]
-    """The checkpoint whose adapter the job begins with."""
+    """The checkpoint whose adapter is the starting point."""
     on: NotRequired[str]
-    """The cluster on which it runs, or ``here``; as the launch and the file say where it is left out."""
+    """The cluster to run on, or ``here``; by default the launch's or the file's."""
 
 
 class TrainingRun(TypedDict):
-    """One child process that this launch of Studio has started (``GET /api/train``).
+    """A child process that this launch of Studio started (``GET /api/train``).
 
-    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and
-    128 + n for signal n. ``jobId`` is the id found in the child's output.
+    ``state`` is ``running`` until the child has ended; ``exitCode`` is null until then, and 128 + n for
+    signal n. ``jobId`` is parsed from the child's output.
     """
 
     id: str
@@ -335,3 +340,502 @@ class TrainingRun(TypedDict):
     state: Literal["running", "stopping", "ended"]
     exitCode: int | None
     jobId: str | None
+
+
+NON_FINITE: Final = "non-finite"
+DIVERGING: Final = "diverging"
+"""A ``code`` of ``training.message``."""
+
+
+class JobPause(TypedDict):
+    """Step and reason of a pause; the fields are those of ``training.paused``."""
+
+    step: int
+    reason: str
+    message: NotRequired[str]
+    needs: NotRequired[int]
+
+
+class JobParent(TypedDict):
+    """The checkpoint from which a job started: after ``step`` of another job, which may be deleted by now."""
+
+    jobId: str
+    step: int
+    name: NotRequired[str]
+
+
+class ResumeRequest(TypedDict):
+    """``POST /v1/jobs/:id/resume``; ``force`` accepts changed data or a changed model.
+
+    ``on`` is the new target: a cluster's address, or ``here``; ``workers`` is the number of its processes.
+    """
+
+    force: NotRequired[bool]
+    on: NotRequired[str]
+    workers: NotRequired[int]
+
+
+class ExtendRequest(TypedDict):
+    """``POST /v1/jobs/:id/extend``: the new end, counted from the job's first step; exactly one of the two.
+
+    ``schedule`` is ``continue`` (the learning rate as if the job had had this length from the start; the
+    default) or ``restart`` (a new warmup and decay to the new end).
+    """
+
+    maxSteps: NotRequired[int]
+    numTrainEpochs: NotRequired[float]
+    schedule: NotRequired[Literal["continue", "restart"]]
+    force: NotRequired[bool]
+
+
+class EvaluationDifference(TypedDict):
+    """Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class AnswerRates(TypedDict):
+    """Statistics of a model's answers: mean length in ``tokens``, and shares truncated, repetitive and
+    refusing.
+
+    Refusals are detected by an answer's first words, in English.
+    """
+
+    tokens: float
+    truncated: int
+    repeating: int
+    refusing: int
+
+
+class EvaluationAnswers(TypedDict):
+    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens."""
+
+    count: int
+    longest: int
+    base: AnswerRates
+    adapter: AnswerRates
+    sentence: str
+
+
+class EvaluationPart(TypedDict):
+    """Base and adapter compared on one set of ``rows``.
+
+    ``verdict`` is ``better`` or ``worse`` (the whole interval lies beyond the margin), ``same`` (all of it
+    lies within the margin) or ``unclear`` (neither, or too few rows); ``sentence`` has the figures.
+    ``confidence`` is the interval's level in percent; ``rowsToSettle`` estimates the rows needed to settle
+    ``unclear``. ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
+    present and not ``loss``, ``base`` and ``adapter`` are mean scores (higher is better); a positive
+    difference always favours the adapter. ``answers`` is present for general questions that were answered.
+    ``measure`` is the training method's loss on held-out rows; lower is better.
+    """
+
+    name: str
+    rows: int
+    base: float
+    adapter: float
+    difference: EvaluationDifference
+    confidence: int
+    verdict: str
+    sentence: str
+    rowsToSettle: NotRequired[int]
+    of: NotRequired[int]
+    metric: NotRequired[str]
+    answers: NotRequired[EvaluationAnswers]
+    measure: NotRequired[EvaluationMeasure]
+
+
+class EvaluationMeasure(TypedDict):
+    """What base and adapter are measured by: a display ``label``, and the ``unit`` of the values."""
+
+    label: str
+    unit: str
+
+
+class EvaluationSplit(TypedDict):
+    """How the held-out rows were separated from the training rows.
+
+    ``rows`` of ``groups`` are held out; rows of a group share the value of ``column``, have the same prompt,
+    or are near duplicates. From a separate evaluation set, ``leftOut`` rows are skipped because they were
+    trained on; ``trainedOn`` says that this applies to all. ``notCompared``: there were too many rows to
+    search for near duplicates. ``sentence`` describes anything unusual, or is empty.
+    """
+
+    rows: int
+    groups: int
+    column: NotRequired[str]
+    leftOut: NotRequired[int]
+    trainedOn: NotRequired[int]
+    notCompared: NotRequired[bool]
+    sentence: str
+
+
+class Evaluation(TypedDict):
+    """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
+
+    ``verdict`` combines the task and general ability: ``better``, ``mixed`` (better at the task, worse in
+    general), ``same``, ``unclear`` or ``worse``; ``sentence`` says it in words for display. ``margin`` is the
+    smallest difference in mean loss per token that matters: ``verdictMargin`` of the config, or
+    ``noiseFloor`` if larger, which is how far repeated measurements move the base's mean. ``heldOut`` covers
+    the held-out rows, ``general`` questions unrelated to the data, ``sets`` the job's own ``evaluations``.
+    ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
+    adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
+    ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
+    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation.
+    """
+
+    verdict: str
+    sentence: str
+    margin: NotRequired[float]
+    noiseFloor: NotRequired[float]
+    split: NotRequired[EvaluationSplit]
+    heldOut: NotRequired[EvaluationPart]
+    general: NotRequired[EvaluationPart]
+    sets: NotRequired[list[EvaluationPart]]
+    bestStep: NotRequired[int]
+    bestSentence: NotRequired[str]
+    bestVerdict: NotRequired[str]
+    bestKept: NotRequired[bool]
+    step: NotRequired[int]
+    data: NotRequired[str]
+    seconds: NotRequired[float]
+
+
+class EvaluationRow(TypedDict):
+    """One held-out row: its mean losses per token over ``tokens`` learned tokens, its prompt and wanted
+    answer.
+
+    ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
+    shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
+    too long.
+    """
+
+    row: int
+    where: NotRequired[str]
+    group: NotRequired[int]
+    tokens: int
+    base: float
+    adapter: float
+    question: str
+    wanted: str
+    messages: NotRequired[list[ChatMessage]]
+
+
+class EvaluationAnswer(TypedDict):
+    """Answers of base and adapter to a general question; a truncated answer is marked."""
+
+    question: str
+    base: str
+    adapter: str
+
+
+class EvaluationResult(TypedDict):
+    """``GET /v1/jobs/:id/evaluation``; of very many rows, those that changed most.
+
+    ``answers`` are those behind the figures in ``evaluation.general.answers``.
+    """
+
+    evaluation: Evaluation
+    rows: list[EvaluationRow]
+    answers: NotRequired[list[EvaluationAnswer]]
+
+
+class EvaluationComparison(TypedDict):
+    """``GET /v1/jobs/:id/evaluation?against=``: this adapter as ``adapter``, the other one as ``base``."""
+
+    comparison: EvaluationPart
+
+
+class Progress(TypedDict):
+    """How far a piece of work has come; ``total`` is null while unknown."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: str
+
+
+class JobEvaluating(TypedDict):
+    """A requested evaluation that is not done: waiting for training to end, running, or failed."""
+
+    state: Literal["waiting", "running", "failed"]
+    step: NotRequired[int]
+    data: NotRequired[str]
+    progress: NotRequired[Progress]
+    error: NotRequired[str]
+
+
+class Ballot(TypedDict):
+    """``POST /v1/jobs/:id/votes``: a blind preference between two answers.
+
+    ``one`` and ``other`` name the models in a reader's own words; ``left`` is the one shown on the left.
+    """
+
+    voter: str
+    one: str
+    other: str
+    choice: Literal["one", "other", "tie"]
+    left: Literal["one", "other"]
+    question: str
+
+
+class Vote(Ballot):
+    """A stored ballot; ``at`` is ISO 8601 in UTC."""
+
+    id: str
+    at: str
+
+
+class Votes(TypedDict):
+    """``GET /v1/jobs/:id/votes``, in chronological order."""
+
+    votes: list[Vote]
+
+
+class ForecastMemory(TypedDict):
+    """Memory of the training process or its device, in bytes; null if the system does not report it."""
+
+    name: NotRequired[str]
+    peakBytes: int
+    freeBytes: int | None
+    totalBytes: int | None
+
+
+class ForecastFix(TypedDict):
+    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is their
+    peak.
+    """
+
+    settings: dict[str, object]
+    words: str
+    peakBytes: NotRequired[int]
+
+
+class Forecast(TypedDict):
+    """Estimated time and memory of a job: docs/contract.md#forecasts.
+
+    All fields but ``id`` and ``state`` are present once it is ``measured``; ``error`` if it ``failed``.
+    """
+
+    id: NotRequired[str]
+    state: NotRequired[Literal["measured", "measuring", "waiting", "failed"]]
+    progress: NotRequired[Progress]
+    error: NotRequired[str]
+    seconds: NotRequired[float]
+    loadingSeconds: NotRequired[float]
+    trainingSeconds: NotRequired[float]
+    evaluationSeconds: NotRequired[float]
+    savingSeconds: NotRequired[float]
+    samplesSeconds: NotRequired[float]
+    steps: NotRequired[int]
+    memory: NotRequired[ForecastMemory]
+    device: NotRequired[ForecastMemory]
+    rows: NotRequired[int]
+    lookedAtRows: NotRequired[int]
+    cutRows: NotRequired[int]
+    tokens: NotRequired[int]
+    learnedTokens: NotRequired[int]
+    diskBytes: NotRequired[int]
+    freeDiskBytes: NotRequired[int | None]
+    checkpoints: NotRequired[int]
+    fits: NotRequired[bool]
+    fixes: NotRequired[list[ForecastFix]]
+
+
+class DeploymentTarget(TypedDict):
+    """What a deployment serves."""
+
+    kind: Literal["adapter", "base_model"]
+    adapter: NotRequired[AdapterRef]
+    baseModel: NotRequired[str]
+
+
+class AnsweredBy(TypedDict):
+    """What computes answers: a library, the precision of its weights, and a short name for both.
+
+    ``why`` explains the choice if a faster one exists.
+    """
+
+    engine: str
+    precision: str
+    weights: NotRequired[str]
+    why: NotRequired[str]
+
+
+class Deployment(TypedDict):
+    """An OpenAI-compatible endpoint.
+
+    ``engine`` and ``answeredBy`` come with the features ``serving`` and ``engines``: the requested engine,
+    and the one that has answered, null before the first answer. ``trouble`` says why the target cannot answer
+    now; only the response about this single deployment has it.
+    """
+
+    id: str
+    slug: str
+    orgId: str
+    projectId: str
+    target: DeploymentTarget
+    authMode: Literal["none", "fixed_api_key"]
+    urlFormat: str
+    enabled: bool
+    customDomain: NotRequired[str | None]
+    runRetentionMode: NotRequired[str | None]
+    runRetentionDays: NotRequired[int | None]
+    createdAt: str
+    updatedAt: str
+    engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
+    answeredBy: NotRequired[AnsweredBy | None]
+    trouble: NotRequired[str]
+
+
+class DeploymentKey(TypedDict):
+    """An API key of a deployment; ``plaintext`` is only in the response to its creation."""
+
+    id: str
+    label: str
+    prefix: str
+    enabled: bool
+    createdAt: str
+    lastUsedAt: str | None
+    plaintext: NotRequired[str]
+
+
+class JobChanges(TypedDict):
+    """``PATCH /v1/jobs/:id``: any of a job's details. ``notes`` is Markdown. Feature ``edit``."""
+
+    name: NotRequired[str]
+    notes: NotRequired[str]
+    tags: NotRequired[list[str]]
+    starred: NotRequired[bool]
+
+
+class Queue(TypedDict):
+    """The waiting jobs, next one first; while ``held``, none of them starts. Feature ``queue``."""
+
+    held: bool
+    order: list[str]
+
+
+class QueueChanges(TypedDict):
+    """``PATCH /v1/queue``: jobs missing from ``order`` keep their order behind the listed ones."""
+
+    order: NotRequired[list[str]]
+    held: NotRequired[bool]
+
+
+class ModelCard(TypedDict):
+    """``GET /v1/jobs/:id/card``: the model card (``README.md``) of a job's result. Feature ``card``."""
+
+    card: str
+
+
+class JobOnDisk(TypedDict):
+    """Disk usage of a job's files, in bytes."""
+
+    id: str
+    name: str
+    bytes: int
+
+
+class ModelOnDisk(TypedDict):
+    """Disk usage of a base model, in bytes.
+
+    ``used``: at least one job needs it. ``shared``: it lies in a cache that other programs use, too.
+    """
+
+    name: str
+    bytes: int
+    used: NotRequired[bool]
+    shared: NotRequired[bool]
+
+
+class Disk(TypedDict):
+    """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
+
+    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
+    can be reclaimed. ``free`` is the free space on the disk.
+    """
+
+    jobs: list[JobOnDisk]
+    models: list[ModelOnDisk]
+    leftovers: int
+    database: int
+    free: int
+    unused: NotRequired[int]
+
+
+class ExportFile(TypedDict):
+    """One file of an export; ``sha256`` in hexadecimal."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class ExportProof(TypedDict):
+    """How an exported model compares with the trained one and the base: docs/contract.md#exports.
+
+    ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is the mean per token of each
+    model.
+    """
+
+    verdict: str
+    sentence: str
+    faults: list[str]
+    prompts: int
+    agreeingTokens: int
+    answerTokens: int
+    texts: int
+    tokens: int
+    firstChoices: float
+    sureChoices: NotRequired[float]
+    divergence: float
+    divergenceOfBase: float
+    loss: dict[str, float]
+    allowed: dict[str, float]
+
+
+class ExportProgress(Progress):
+    """How far an export has come; ``secondsLeft`` is how long its ``label`` will go on, once known."""
+
+    secondsLeft: NotRequired[float]
+
+
+class ExportFormat(TypedDict):
+    """A format for exporting a job's result, or the ``problem`` that prevents it.
+
+    ``install`` is a shell command for the backend's machine that installs what is missing.
+    """
+
+    format: str
+    problem: NotRequired[str]
+    install: NotRequired[str]
+
+
+class Export(TypedDict):
+    """A job's result in a format for other programs.
+
+    ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
+    ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
+
+    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
+    ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
+    and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
+    FOLDER and NAME where a person puts theirs.
+    """
+
+    id: str
+    format: str
+    state: Literal["waiting", "running", "verifying", "completed", "failed"]
+    createdAt: str
+    step: NotRequired[int]
+    quantization: NotRequired[str]
+    strength: NotRequired[float]
+    progress: NotRequired[ExportProgress]
+    error: NotRequired[str]
+    bytes: NotRequired[int]
+    files: NotRequired[list[ExportFile]]
+    proof: NotRequired[ExportProof]
+    usage: NotRequired[list[list[str]]]

@@ -1,9 +1,9 @@
-"""JSON of a request, held to what every other program can read as well.
+"""Strict JSON parsing for requests: accepts only what every other program can read, too.
 
-Python's parser takes ``NaN``, makes infinity of ``1e999`` and half a character of ``"\\ud800"``, and nests as
-deep as its stack allows; what is done with such a value later fails somewhere else, on a disk, on a command
-line or in another parser. Studio and the local backend refuse them alike and at the door, so this module
-belongs to neither and imports nothing of the package.
+Python's parser accepts ``NaN``, turns ``1e999`` into infinity and ``"\ud800"`` into half a character, and
+nests as deep as its stack allows; such values would fail later, on a disk, a command line or in another
+parser. Studio and the local backend refuse them alike, so this module belongs to neither and imports nothing
+of the package.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import math
 from typing import Any, Final
 
 DEPTH: Final = 100
-"""Lists and objects inside each other."""
+"""Deepest nesting of lists and objects."""
 _TOO_DEEP: Final = f"is nested more than {DEPTH} deep"
 
 
 class StrictJSONError(ValueError):
-    """Why a text is no JSON to us, as the end of a sentence about it: ``is not JSON``."""
+    """Why a text is invalid, to follow its name in a sentence: ``is not JSON``."""
 
 
 def parse(body: bytes) -> Any:
-    """The value of ``body``, in UTF-8; raises StrictJSONError."""
+    """Parse ``body``, in UTF-8. Raises StrictJSONError."""
     try:
         value = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise StrictJSONError("is not JSON") from None
     except ValueError:
-        raise StrictJSONError("has a number that is none, or is too large") from None
+        raise StrictJSONError("has an invalid or too large number") from None
     except RecursionError:
         raise StrictJSONError(_TOO_DEEP) from None
-    # Both looks are for what is rare: most bodies are known to be fine by a glance at their bytes.
+    # Both checks are for rare cases: the bytes show at a glance that most bodies are fine.
     if body.count(b"[") + body.count(b"{") > DEPTH and _is_deeper(value):
         raise StrictJSONError(_TOO_DEEP)
     if b"\\ud" in body.lower() and not _is_whole(value):
-        raise StrictJSONError("holds half a character (a lone \\ud800 to \\udfff)")
+        raise StrictJSONError("contains a lone surrogate (\\ud800 to \\udfff)")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What every package of Studio may use: a launch's settings, atomic writes, plain text.
+"""Shared by every package of Studio: a launch's settings, atomic writes, plain text.
 
 It imports nothing of Studio but ``contract``. Start with ``settings``.
 """

@@ -6,15 +6,15 @@ never loads. Nothing here imports torch: its build is read from its files.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import re
 import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+from arkor_dev.contract.gpus import torch_build
 
 EXTRA: Final = "'arkor-dev[local]'"
 """How pip and uv name this package with the extra, wherever it was installed from."""
@@ -55,18 +55,6 @@ def has_nvidia_gpu() -> bool:
     return any(Path(mark).exists() for mark in DRIVERS)
 
 
-def built_for_cuda() -> bool:
-    """Return whether the installed torch is a CUDA build, by its ``version.py``; False if there is none."""
-    spec = importlib.util.find_spec("torch")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        try:
-            text = (Path(folder) / "version.py").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        return re.search(r"^cuda\b[^=\n]*=\s*['\"]", text, re.MULTILINE) is not None
-    return False
-
-
 def cuda_bytes() -> int:
     """Return the disk space of the CUDA build, by the installer's own records of torch and its libraries."""
     own = ("torch", "triton", "nvidia-", "cuda-")
@@ -80,10 +68,10 @@ def cuda_bytes() -> int:
 
 def surplus() -> tuple[str, str] | None:
     """Say what is too large and how to fix it, if a machine without an NVIDIA GPU has the CUDA build."""
-    if not built_for_cuda() or has_nvidia_gpu():
+    if torch_build() != "cuda" or has_nvidia_gpu():
         return None
     what = (
         f"PyTorch is the build for NVIDIA GPUs ({cuda_bytes() / 1e9:.1f} GB), and no NVIDIA GPU was found. "
-        "Training works, on the processor."
+        "Training works, on the CPU."
     )
     return what, f"To save most of that, make a new environment and run there: {by_uv('python', origin())}"

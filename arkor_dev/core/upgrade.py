@@ -1,4 +1,4 @@
-"""The command that upgrades this installation, by what the installer has left beside the package.
+"""Finds the command that upgrades this installation, from the installer's metadata.
 
 pipx and ``uv tool`` own whole environments; pip, uv and conda name themselves in ``INSTALLER``, and a package
 that did not come from an index has its origin in ``direct_url.json`` (PEP 610).

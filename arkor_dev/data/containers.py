@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_BYTES: Final = 16 * 2**30
-"""Bytes of one unpacked file: a few kilobytes of gzip can unpack to more than any disk holds."""
+"""Size limit of one unpacked file: a few kilobytes of gzip can unpack to more than any disk holds."""
 
 
 MOST_PASSED: Final = 16 * MAX_ROW
-"""Bytes of a file that are read to find the end of a too long row; beyond that nothing is searched."""
+"""Most bytes read to find the end of an overlong row."""
 
 
 class Record(NamedTuple):
@@ -36,9 +36,7 @@ class Container(Protocol):
     words: str
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
-        """Yield the records from a record's position on, by default from the first. A DataError is the last
-        one.
-        """
+        """Yield the records from a record's position on, by default from the first. A DataError ends them."""
 
     def value(self, record: Record) -> object:
         """Return a record's content as JSON would have it. Raises RowError with only the reason."""
@@ -47,8 +45,12 @@ class Container(Protocol):
         """Close the file."""
 
 
+class SlowError(DataError):
+    """Reading takes longer than it may."""
+
+
 class TooLargeError(DataError):
-    """The file continues beyond the limit for reading."""
+    """The file exceeds the size limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"is larger than {limit // 2**30} GiB when unpacked; split it")
@@ -76,10 +78,10 @@ def lines_in(
 
 
 def endless(what: str) -> DataError:
-    """Return the error for a row that is so long that its end is not searched."""
+    """Return the error for a row so long that its end was not found."""
     return DataError(
-        f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing behind it was read; end each row, and "
-        "close each quote"
+        f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing after it was read; end each row, "
+        "and close each quote"
     )
 
 

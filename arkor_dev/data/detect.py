@@ -1,4 +1,4 @@
-"""Detecting a file's format by its content; its name decides only if the content does not."""
+"""Detects a file's format by its content; its name decides only if the content does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arkor_dev.contract.regular_files import open_regular
 from .forms import COLUMNS
 from .json_lines import BYTE_ORDER_MARK, JsonLines
 from .json_list import JsonRows
-from .parquet import Parquet
+from .parquet import SECONDS, Parquet
 from .rows import DataError
 from .table import Table
 
@@ -34,7 +34,7 @@ PIECE: Final = 2**14
 RESTART_EVERY: Final = 2**20
 """Unpacked bytes between two stored restart points of a gzip file; more in a long file."""
 RESTARTS: Final = 256
-"""Restart points of one file at most: each takes some 40 KiB."""
+"""Most restart points of one file: each takes some 40 KiB."""
 _WRAPPED: Final = re.compile(rb'\{\s*"(?:data|rows|train|examples|items|instances)"\s*:\s*\[')
 """The beginning of a file that is one object with the list of rows in it."""
 _WORD: Final = re.compile(r"[\w .-]+")
@@ -47,13 +47,18 @@ def is_parquet(path: Path) -> bool:
 
 
 def open_container(
-    path: Path, limit: int, restarts: Restarts | None = None, mapped: Collection[str] = ()
+    path: Path,
+    limit: int,
+    restarts: Restarts | None = None,
+    mapped: Collection[str] = (),
+    seconds: float = SECONDS,
 ) -> tuple[Container, bool]:
     """Open the file in its format; return it, and whether gzip has packed it. Raises DataError, and OSError.
 
     Beyond ``limit`` unpacked bytes, reading ends with a TooLargeError. For a gzip file, points where
     unpacking can restart are stored in ``restarts``; pass the same object when opening it again. ``mapped``
-    are the columns requested by name, or by number in a table whose first line names none.
+    are the columns requested by name, or by number in a table whose first line names none. An answer of the
+    process that reads Parquet may take ``seconds``.
     """
     file: BinaryIO = open_regular(path)
     try:
@@ -65,7 +70,7 @@ def open_container(
             head = file.read(HEAD)
         file.seek(0)
         name = path.name.removesuffix(".gz").lower()
-        return _container(file, head, name, limit, mapped, packed=packed), packed
+        return _container(file, head, name, limit, mapped, seconds, packed=packed), packed
     except BaseException:
         file.close()
         raise
@@ -124,9 +129,9 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Unpack up to ``offset``; offsets from the end are not supported."""
+        """Unpack up to ``offset``; offsets relative to the end are not supported."""
         if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of what is packed is not known")
+            raise io.UnsupportedOperation("the size of the unpacked file is unknown")
         offset += self._at if whence == io.SEEK_CUR else 0
         start = self._restarts.before(offset)
         if offset < self._at or start.at > self._at:
@@ -162,7 +167,7 @@ class _Unpacked(io.RawIOBase):
                 return b""
         except zlib.error:
             pass
-        raise DataError("cannot be unpacked further: the file is damaged or cut off")
+        raise DataError("cannot be unpacked further: the file is damaged or truncated")
 
     def _begins_again(self) -> bool:
         """Return whether another gzip file follows in this one; zeros may be between them."""
@@ -175,12 +180,19 @@ class _Unpacked(io.RawIOBase):
 
 
 def _container(
-    file: BinaryIO, head: bytes, name: str, limit: int, mapped: Collection[str], *, packed: bool
+    file: BinaryIO,
+    head: bytes,
+    name: str,
+    limit: int,
+    mapped: Collection[str],
+    seconds: float,
+    *,
+    packed: bool,
 ) -> Container:
     if head.startswith(PARQUET):
         if packed:
             raise DataError("is a Parquet file inside gzip; unpack it, since Parquet packs its own")
-        return Parquet(file)
+        return Parquet(file, seconds)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("is written in UTF-16; save the file as UTF-8")
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
@@ -195,7 +207,7 @@ def _container(
 
 
 def _is_spread(text: bytes) -> bool:
-    """Return whether the first object spans several lines, so that the second begins with a key."""
+    """Return whether the first object spans several lines, so that the second line starts with a key."""
     first, _, rest = text.partition(b"\n")
     return not first.rstrip().endswith(b"}") and rest.lstrip().startswith(b'"')
 

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
-    "tools",
+    "tools", "chosen", "rejected",
 )  # fmt: skip
 """The keys that a column can be mapped to."""
 _WORDS: Final = re.compile(r"[a-z]+")
 SHOWN_NAME: Final = 40
-"""Characters of a key."""
+"""Longest key in a message, in characters."""
 ORIGINS: Final = frozenset({
     "source", "group", "document", "doc", "conversation", "thread", "session", "dialogue", "dialog", "ticket",
     "case", "article", "page", "url", "file", "filename", "path", "author", "user", "customer", "speaker",
 })  # fmt: skip
-"""Common names of a column that says where a row comes from, with or without ``_id``."""
+"""Common names of a column with a row's origin, with or without ``_id``."""
 ORIGIN: Final = 500
-"""Characters of such a column's value that are kept."""
+"""Longest stored value of such a column, in characters."""
 ASKING: Final = frozenset({
     "question", "query", "input", "user", "human", "customer", "request", "source", "prompt", "instruction",
 })  # fmt: skip
@@ -160,7 +160,7 @@ def _read_alpaca(record: dict[str, Any]) -> Content:
 def _read_text(record: dict[str, Any]) -> Content:
     text = whole(_text(record, "text"), "text")
     if not text.strip():
-        raise RowError("has an empty text, so there is nothing to learn from it")
+        raise RowError("has an empty text, so there is nothing to learn")
     return Content([], text)
 
 
@@ -194,14 +194,14 @@ def _listed(record: Mapping[str, Any]) -> str:
 def _hint(record: Mapping[str, Any]) -> str:
     """Return a hint on how to provide the keys, if the existing ones suggest it."""
     if "chosen" in record and "rejected" in record:
-        return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
+        return '. Chosen and rejected are for preference training: set method = "dpo"'
     for key, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             near = get_close_matches(key[:SHOWN_NAME].lower(), ("messages", "conversations"), 1, 0.8)
             what = (
                 f"Is {key[:SHOWN_NAME]} meant to be {near[0]}?"
                 if near
-                else "save that list alone as a file of its own"
+                else "save only that list, as a separate file"
             )
             return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
     if (columns := suggested_columns(record)) is None:

@@ -1,4 +1,4 @@
-"""Which rows belong together: those of one source, with the same question, or nearly the same.
+"""Groups rows that belong together: of one source, with the same question, or near duplicates.
 
 Rows of one group are held out of training together, or not at all: a model that was trained on a row's twin
 has learned the answer. And a comparison of two models must not count them as independent (Miller, Adding
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .rows import Row
 
 MOST_ROWS: Final = 100_000
-"""With more rows, near duplicates are not searched: a hundred thousand take some ten seconds."""
+"""Most rows among which near duplicates are searched: a hundred thousand take some ten seconds."""
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
-"""An unnamed column counts as the source if it has at least so many repeated values, and no value in so large
-a part of the rows.
+"""An unnamed column counts as the source if this many of its values repeat, and none covers so large a share
+of the rows.
 """
 
 
@@ -67,20 +67,20 @@ def groups_of(rows: Sequence[Row], most: float = 1.0, guess: bool = True) -> Gro
 
 
 class _Joined:
-    """Rows joined to groups: union-find by size."""
+    """Groups of rows, merged by union-find."""
 
     def __init__(self, count: int, most: float) -> None:
         self._above, self._sizes = list(range(count)), [1] * count
         self._most = most
 
     def with_keys(self, keys: Iterable[Hashable | None], *, always: bool = False) -> _Joined:
-        """Return these groups, joined where rows have the same key; None matches nothing."""
+        """Return these groups, merged where rows have the same key; None matches nothing."""
         first: dict[Hashable, int] = {}
         pairs = [(first.setdefault(key, row), row) for row, key in enumerate(keys) if key is not None]
         return self.with_pairs(pairs, always=always)
 
     def with_pairs(self, pairs: Iterable[tuple[int, int]], *, always: bool = False) -> _Joined:
-        """Return these groups with ``pairs`` of rows joined; unchanged if that is meaningless here."""
+        """Return these groups with ``pairs`` of rows merged; unchanged if that is meaningless here."""
         new = _Joined(0, self._most)
         new._above, new._sizes = list(self._above), list(self._sizes)
         for one, other in pairs:
@@ -141,7 +141,7 @@ def _said(row: Row) -> str:
 
 
 def _alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of nearly equal texts, each with the first one in a common band."""
+    """Yield pairs of near duplicates, each with the first one in a shared band."""
     common = common_runs(map(runs_of, texts[:200]))
     met: list[dict[int, int]] = []
     for row, text in enumerate(texts):

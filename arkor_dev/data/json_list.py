@@ -110,7 +110,7 @@ class _Splitter:
                     self._next(self.at)
             elif self.listed and token == b"]":
                 end = self.at - 1
-                # A comma after the last row is not another row, although JSON allows none there.
+                # Ignore a trailing comma, although JSON forbids it.
                 if self.let_go or self.kept[self.start : end].strip():
                     yield self._row(end)
                 self._next(self.at)
@@ -121,7 +121,7 @@ class _Splitter:
                 raise DataError(f"not JSON: a {token.decode()} too many at line {line}")
         if depth > base or self.listed:
             what = "the list is" if depth == base else "a bracket is"
-            raise DataError(f"not JSON: {what} never closed; the file may have been cut off")
+            raise DataError(f"not JSON: {what} never closed; the file may be truncated")
         if self.kept[self.start :].strip():
             yield self._row(len(self.kept))
 
@@ -141,16 +141,16 @@ class _Splitter:
             try:
                 json.loads(b'{"":0' + self.kept[self.start :])
             except (ValueError, RecursionError):
-                raise DataError("not JSON: something follows the end of the list") from None
+                raise DataError("not JSON: there is text after the end of the list") from None
             return
         while not self.kept[self.start :].strip():
             self._next(len(self.kept))
             if not self._more():
                 return
-        raise DataError("not JSON: something follows the end of the list")
+        raise DataError("not JSON: there is text after the end of the list")
 
     def _pass_text(self) -> None:
-        """Skip to after the quote that ends the current text."""
+        """Skip past the closing quote of the current text."""
         while True:
             found = _TEXT.match(self.kept, self.at)
             assert found is not None  # it may match nothing, too
@@ -159,7 +159,7 @@ class _Splitter:
                 self.at += 1
                 return
             if not self._more():
-                raise DataError("not JSON: a text is never closed; the file may have been cut off")
+                raise DataError("not JSON: a string is never closed; the file may be truncated")
 
     def _row(self, end: int) -> tuple[int, bytes | None, int, int]:
         size = self.let_go + end - self.start

@@ -19,9 +19,9 @@ def parsed(raw: bytes, line: int | None = None) -> object:
     except json.JSONDecodeError as error:
         raise RowError(f"not JSON ({_fault(text, error, line)})", "json") from None
     except ValueError:
-        raise RowError("not JSON that can be read: it has a number of thousands of digits", "json") from None
+        raise RowError("not readable JSON: it has a number with thousands of digits", "json") from None
     except RecursionError:
-        raise RowError("not JSON that can be read: nested too deeply", "json") from None
+        raise RowError("not readable JSON: nested too deeply", "json") from None
 
 
 def decoded(raw: bytes) -> str:

@@ -27,9 +27,9 @@ ROLES: Final = {
     "function_response": "tool",
     "function_call": "assistant",
 }
-"""Roles, as data sets name them, and as chat templates do."""
+"""Role names in data sets, mapped to those of chat templates."""
 DEPTH: Final = 60
-"""Nesting in tools and tool calls at most: templates process them recursively."""
+"""Deepest nesting of tools and tool calls: templates process them recursively."""
 
 
 def conversation(messages: object, who: str = "role", said: str = "content") -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def conversation(messages: object, who: str = "role", said: str = "content") -> 
         message["role"] == "assistant" and (message["content"].strip() or message.get("tool_calls"))
         for message in checked
     ):
-        raise RowError("has no assistant message with text, so there is nothing to learn from it")
+        raise RowError("has no assistant message with text, so there is nothing to learn")
     return checked
 
 
@@ -55,7 +55,7 @@ def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
     if tools is None or tools == "":
         return []
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-        raise RowError("tools must be a list of objects, one a function")
+        raise RowError("tools must be a list of objects, one per function")
     return [_without_nulls(tool) for tool in tools]
 
 
@@ -75,11 +75,11 @@ def from_text(value: object) -> object:
 
 
 def whole(text: str, what: str) -> str:
-    """Return ``text``. Raises RowError for half a surrogate pair, which tokenizers refuse."""
+    """Return ``text``. Raises RowError for a lone surrogate, which tokenizers refuse."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RowError(f"{what} holds half a character (a lone \\ud800 to \\udfff)") from None
+        raise RowError(f"{what} contains a lone surrogate (\\ud800 to \\udfff)") from None
     return text
 
 
@@ -92,7 +92,7 @@ def _message(message: object, place: int, who: str, said: str) -> dict[str, Any]
     role = ROLES.get(spoken.lower()) if isinstance(spoken, str) else None
     if role is None:
         raise RowError(
-            f"message {place} has the {who} {spoken!r}; wanted system, user, assistant or tool", "content"
+            f"message {place} has the {who} {spoken!r}; expected system, user, assistant or tool", "content"
         )
     calls = from_text(message.get("tool_calls"))
     if spoken == "function_call" and isinstance(call := from_text(value), dict | list):
@@ -132,7 +132,7 @@ def _call(call: dict[str, Any], place: int) -> dict[str, Any]:
     """Return a call as ``{type, function: {name, arguments}}``, the arguments as an object."""
     function = call.get("function", call)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise RowError(f"message {place}: a tool call needs the name of its function")
+        raise RowError(f"message {place}: a tool call needs its function's name")
     function = {**function, "arguments": from_text(function.get("arguments", {}))}
     return {"type": "function", **call, "function": function} if "function" in call else {
         "type": "function", "function": function,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 
-from .containers import Record, too_long
+from .containers import Record, SlowError, too_long
 from .json_text import parsed
 from .rows import MAX_ROW, DataError
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_AT_ONCE: Final = 256
-"""Rows of one answer at most; the first answer has one, in case only one is needed."""
+"""Most rows per answer; the first answer has one row, in case only one is needed."""
 SECONDS: Final = 60.0
-"""How long an answer may take."""
+"""How long an answer may take, unless a person waits for it."""
 PASSED: Final = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
@@ -36,8 +36,8 @@ class Parquet:
     unit = "row"
     words = "Parquet"
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, seconds: float = SECONDS) -> None:
+        self._file, self._seconds = file, seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = b""
 
@@ -75,7 +75,7 @@ class Parquet:
         assert process.stdin
         assert process.stdout
         found: list[bytes] = []
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + self._seconds
         try:
             process.stdin.write(b"%d %d\n" % (first, count))
             process.stdin.flush()
@@ -88,12 +88,14 @@ class Parquet:
         except (EOFError, BrokenPipeError):
             self._end()
             raise DataError(
-                f"the process that reads it has ended at row {first + len(found) + 1}: the file is damaged, "
+                f"the process that reads it failed at row {first + len(found) + 1}: the file is damaged, "
                 "or its rows take too much memory"
             ) from None
         except TimeoutError:
             self._end()
-            raise DataError(f"reading row {first + len(found) + 1} takes longer than {SECONDS:g} s") from None
+            raise SlowError(
+                f"reading row {first + len(found) + 1} takes longer than {self._seconds:g} s"
+            ) from None
         return found
 
     def _line(self, until: float) -> bytes:
@@ -126,7 +128,8 @@ class Parquet:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(self._file.fileno(),),
-            # The library's other allocators reserve memory without using it, which would count.
+            # The library's other allocators reserve memory without using it, which would count against the
+            # limit.
             env={**inherited, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"},
         )
 

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEMORY: Final = 2**30
-"""Bytes that reading may take beside the library itself."""
+"""Memory limit for reading, in bytes, besides the library itself."""
 ANSWER: Final = 2 * MAX_ROW
-"""Bytes after which an answer ends."""
+"""Size after which an answer ends, in bytes."""
 SIZES: Final = (1, 8, 64, 256)
-"""Rows that are read at once, more if they have been small."""
+"""Rows read at once; more if they have been small."""
 BATCH: Final = 32 * 2**20
-"""Bytes of rows that are read at once, if the sizes are known in advance."""
+"""Bytes of rows read at once if their sizes are known in advance."""
 MOST: Final = 8 * MAX_ROW
-"""Bytes of a row in the library's form that are converted to JSON; numbers are shorter there."""
+"""Largest row, in the library's form, that is converted to JSON; numbers are shorter there."""
 
 
 class Reading:
@@ -75,7 +75,7 @@ class Reading:
                     self._rows = rows if level > 1 else islice(rows, SIZES[-1])
                     row = next(self._rows, b"")
             except (MemoryError, pa.ArrowMemoryError):
-                self._rows = iter(())  # so many rows do not fit: the next one alone may
+                self._rows = iter(())  # this many rows do not fit: try the next one alone
             else:
                 return row
         raise MemoryError

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .containers import MAX_BYTES, Record
 from .detect import Restarts, open_container
+from .exclusions import Exclusions
 from .forms import FORMS, Form, row_of, wanted_keys
+from .parquet import SECONDS
 from .rows import DataError, Row, RowError
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class DataFile:
     """A file of a data set. ``name`` is the user's name for it; the others are as in ``row_of``.
 
     ``unit`` is what its rows are counted in if not the format's own: the rows of a hub's data set are kept in
-    a file whose lines nobody has seen.
+    a file whose lines nobody has seen. ``exclude`` has the excluded rows of its source, which is number
+    ``source`` of the data set; see ``exclusions``.
     """
 
     path: Path
@@ -41,6 +44,8 @@ class DataFile:
     group: str | None = None
     unit: str | None = None
     forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
+    exclude: frozenset[str] = frozenset()
+    source: int = 0
 
 
 class Place(NamedTuple):
@@ -66,20 +71,23 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A row that was found but not parsed; `DataSet.item` does that."""
+    """A located, unparsed row; `DataSet.item` parses it."""
 
     place: Place
     record: Record
     container: Container | None
+    excluded: bool = False
 
 
 class DataSet:
     """The rows of some files. Reading may raise OSError. Not thread-safe."""
 
-    def __init__(self, files: Sequence[DataFile], limit: int) -> None:
-        self.files, self.limit = list(files), limit
+    def __init__(self, files: Sequence[DataFile], limit: int, seconds: float = SECONDS) -> None:
+        self.files, self.limit, self.seconds = list(files), limit, seconds
         self._open: dict[int, Container] = {}
         self._restarts: dict[int, Restarts] = {}
+        self.exclusions = Exclusions(())
+        """Of the latest ``scan``, as far as it has come."""
 
     def __enter__(self) -> Self:
         return self
@@ -94,13 +102,17 @@ class DataSet:
         self._open.clear()
 
     def __iter__(self) -> Iterator[Item]:
-        """Iterate over every row from the first on."""
+        """Iterate over every row from the first on, without excluded ones."""
         return map(self.item, self.scan())
 
-    def scan(self) -> Generator[Found, None, None]:
-        """Yield the position of every row without parsing: a hundred thousand in a fraction of a second."""
+    def scan(self, *, with_excluded: bool = False) -> Generator[Found, None, None]:
+        """Yield the position of every row without parsing: a hundred thousand in a fraction of a second.
+
+        Excluded rows are skipped unless requested, and count in the numbers either way.
+        """
         number = 0
-        for index in range(len(self.files)):
+        exclusions = self.exclusions = Exclusions((file.source, file.exclude) for file in self.files)
+        for index, file in enumerate(self.files):
             try:
                 container, _ = self._opened(index)
             except DataError as fault:
@@ -110,12 +122,15 @@ class DataSet:
             with closing(container):
                 for record in container.scan():
                     number += 1
+                    excluded = bool(file.exclude) and exclusions.match(file.source, record.raw)
+                    if excluded and not with_excluded:
+                        continue
                     place = Place(number, index, record.offset, record.line, record.size)
-                    yield Found(place, record, container)
+                    yield Found(place, record, container, excluded)
 
     def item(self, found: Found) -> Item:
-        """Return the row that ``scan`` has found."""
-        place, record, container = found
+        """Return the row that ``scan`` has located."""
+        place, record, container, _ = found
         file = self.files[place.file]
         where = file.name if container is None else f"{file.name}, {file.unit or container.unit} {place.line}"
         try:
@@ -153,7 +168,7 @@ class DataSet:
         """Open a file again; restart points of a gzip file are shared by all readers."""
         file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
         asked = (*file.columns.values(), *((file.group,) if file.group else ()))
-        return open_container(file.path, self.limit, restarts, asked)
+        return open_container(file.path, self.limit, restarts, asked, self.seconds)
 
     def words(self, index: int = 0) -> str:
         """Describe a file: ``ShareGPT, JSON Lines, gzip``. Reads its first few rows."""
@@ -171,14 +186,17 @@ class DataSet:
         return ", ".join([*([form] if form else []), container.words, *(["gzip"] if packed else [])])
 
 
-def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES) -> DataSet:
+def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES, seconds: float = SECONDS) -> DataSet:
     """Return the rows of ``files``, which are opened when needed. ``with`` closes them.
 
-    A file of more than ``limit`` unpacked bytes ends with a TooLargeError.
+    A file of more than ``limit`` unpacked bytes ends with a TooLargeError, a Parquet file whose rows take
+    longer than ``seconds`` with a SlowError.
     """
-    return DataSet(files, limit)
+    return DataSet(files, limit, seconds)
 
 
-def no_rows(name: str) -> RowError:
-    """Return the message for a data set without rows."""
-    return RowError(f"{name} is empty: write one JSON object a line, with the keys {wanted_keys(FORMS)}")
+def no_rows(name: str, excluded: int = 0) -> RowError:
+    """Return the message for a data set without rows, of which some may be ``excluded``."""
+    if excluded:
+        return RowError(f"Every row of {name} is excluded: remove entries from exclude in arkor.toml")
+    return RowError(f"{name} is empty: write one JSON object per line, with the keys {wanted_keys(FORMS)}")

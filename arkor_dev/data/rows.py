@@ -1,4 +1,4 @@
-"""What a row of a data set becomes, whatever its format, and why it may become nothing."""
+"""The result of reading a row, whatever the format, and the errors that prevent it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_ROW: Final = 4 * 2**20
-"""Bytes of one row."""
+"""Largest row, in bytes."""
 REASON_LIMIT: Final = 400
 
 Fault = Literal["file", "json", "table", "encoding", "size", "keys", "content"]
@@ -25,7 +25,7 @@ class RowError(Exception):
 
 
 class DataError(RowError):
-    """Why a file cannot be read, or not any further: what follows in it is unknown."""
+    """Why a file cannot be read, or not any further; the rest of it is unknown."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, "file")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import text_line
 
 from .detect import SUFFIXES
+from .forms import FORMS
 from .reader import DataFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from arkor_dev.contract.shapes import DatasetSource
+
+    from .forms import Form
 
 FILES: Final = 1000
 SHOWN_CHARACTERS: Final = 80
@@ -34,8 +38,13 @@ def parts_of(source: DatasetSource) -> list[DatasetSource]:
     return source["sources"] if source["type"] == "list" else [source]
 
 
-def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
-    """Return every file of a source of type ``file``, sorted by name. Raises SourceError."""
+def files_of(
+    source: DatasetSource, project: Path, number: int = 0, forms: Mapping[str, Form] = FORMS
+) -> list[DataFile]:
+    """Return every file of a source of type ``file``, sorted by name. Raises SourceError.
+
+    ``number`` is that of the source in its data set, from 0; ``forms`` are those that its rows may have.
+    """
     root = project.resolve()
     return [
         DataFile(
@@ -44,6 +53,9 @@ def files_of(source: DatasetSource, project: Path) -> list[DataFile]:
             source.get("form"),
             source.get("columns") or {},
             source.get("group"),
+            forms=forms,
+            exclude=frozenset(source.get("exclude") or ()),
+            source=number,
         )
         for path in inside(project, source["path"])
     ]
@@ -54,8 +66,12 @@ def every_file(
 ) -> list[DataFile]:
     """Return every file of a source of any type; ``fetch`` downloads one from outside the project."""
     files: list[DataFile] = []
-    for part in parts_of(source):
-        files += files_of(part, project) if part["type"] == "file" else [fetch(part)]
+    for number, part in enumerate(parts_of(source)):
+        if part["type"] == "file":
+            files += files_of(part, project, number)
+        else:
+            entries = frozenset(part.get("exclude") or ())
+            files.append(replace(fetch(part), exclude=entries, source=number))
     return files
 
 
@@ -79,13 +95,13 @@ def resolved(project: Path, written: str) -> Path:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(
-            f'"{shown}" is not in the project. Create it, one chat a line, or correct the path'
+            f'"{shown}" is not in the project. Create it, with one chat per line, or correct the path'
             + _hub_hint(written)
         ) from None
     except OSError as fault:
         raise SourceError(f'"{shown}" cannot be read ({fault.strerror}). Correct the path') from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise SourceError(f'"{shown}" is not a regular file. Name a JSONL file, one chat a line')
+        raise SourceError(f'"{shown}" is not a regular file. Name a JSONL file with one chat per line')
     return path
 
 

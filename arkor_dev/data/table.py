@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 NAMES: Final = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
 COLUMNS: Final = 1000
 NAME: Final = 40
-"""Characters of a column's name; a sentence is longer."""
+"""Longest column name, in characters; a sentence is longer."""
 WORDS: Final = 4
-"""Words of a column's name."""
+"""Most words of a column name."""
 
 
 class Table:
@@ -179,7 +179,7 @@ class _Lines:
         if self.offset - self.begun > MAX_ROW:
             raise too_long()
         if b"\0" in raw:
-            raise RowError("holds the character NUL; save the table as UTF-8", "encoding")
+            raise RowError("contains NUL characters; save the table as UTF-8", "encoding")
         return decoded(raw.removeprefix(BYTE_ORDER_MARK) if at_start else raw)
 
     def begin(self) -> None:

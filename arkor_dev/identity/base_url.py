@@ -37,7 +37,7 @@ def clean_base_url(value: str, source: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise BadRequestError(f"{source} is no web address. Set it to the backend's https:// address.")
+        raise BadRequestError(f"{source} is not a web address. Set it to the backend's https:// address.")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
         raise BadRequestError(f"{source} must be a plain address: no user name, no ?query, no #fragment.")
     if url.scheme == "http" and not is_loopback(url.host):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ACCOUNT_MODES: Final = ("oauth", "auth0")
 FILE_LIMIT: Final = 256 * 1024
-"""In bytes; the largest tokens take some ten thousand."""
+"""Size limit in bytes; the largest tokens take some ten thousand."""
 
 
 class NoCredentialsError(Exception):
@@ -106,7 +106,7 @@ def read_credentials(path: Path) -> Stored:
         raise NoCredentialsError(damaged=True) from None
     if not _is_identity(document):
         raise UnknownIdentityError(
-            f"{path} holds no identity that Studio knows. Run `arkor-dev login`, or move the file away."
+            f"{path} has no identity that Studio knows. Run `arkor-dev login`, or move the file away."
         )
     return Stored(document)
 
@@ -132,7 +132,7 @@ def is_token(value: object) -> TypeGuard[str]:
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:
-    """Return a value that changes whenever the file does; None if it cannot be inspected."""
+    """Return a value that changes whenever the file does; None if the file is inaccessible."""
     try:
         state = path.stat()
     except OSError:

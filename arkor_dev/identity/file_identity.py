@@ -1,7 +1,7 @@
 """The identity in ``~/.arkor/credentials.json``: read, created, kept fresh (docs/contract.md#files).
 
 The file is checked before each call, so that ``arkor-dev login`` in another terminal takes effect at once.
-Network requests happen once for all callers that wait for them.
+Callers that wait for the same network request share it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class FileIdentity:
         except NoCredentialsError:
             raise refused(rejected) from None
         if stored.token == rejected.token:
-            # A token that was refreshed a moment ago and is still refused: another refresh would not help.
+            # A token that was just refreshed is refused: another refresh would not help.
             if stored.mode == "anon" or stored.token == self._obtained:
                 raise refused(rejected)
             stored = await self._renewing.run(lambda: self._refresh(rejected.token))
@@ -172,7 +172,7 @@ class FileIdentity:
             try:
                 write_credentials(self._path, document, exclusive=not damaged)
             except FileExistsError:
-                LOG.info("Another launch was quicker: using its identity.")
+                LOG.info("Another launch was faster: using its identity.")
             except OSError as fault:
                 raise self._unwritable(fault.strerror) from None
             if damaged:
@@ -180,7 +180,9 @@ class FileIdentity:
             return await self._read()
 
     def _check_folder(self) -> None:
-        """Check first that the file can be written: otherwise each attempt would create another identity."""
+        """Check that the file is writable before creating an identity: otherwise each attempt would create
+        another one.
+        """
         try:
             check_writable(self._path.parent)
         except OSError as fault:
@@ -217,13 +219,13 @@ class FileIdentity:
         except NoCredentialsError:
             return fresh
         if now.document != used.document:
-            return now  # somebody has signed in meanwhile: their credentials are newer than ours
+            return now  # somebody has signed in in the meantime: their credentials are newer than ours
         self._obtained = fresh.token
         try:
             write_credentials(self._path, fresh.document)
         except OSError as fault:
             LOG.warning(
-                "%s cannot be written (%s): the renewed sign-in lasts for this launch only.",
+                "%s cannot be written (%s): the renewed sign-in applies to this launch only.",
                 self._path,
                 fault.strerror,
             )
@@ -240,7 +242,7 @@ async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
         raise
     except ArkorError as fault:
         hopeless = HopelessError(
-            f"{host} gives out no anonymous identity: {sentence(fault.text)} "
+            f"{host} did not issue an anonymous identity: {sentence(fault.text)} "
             "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local"
         )
         hopeless.answered = status_of(fault)

@@ -1,4 +1,4 @@
-"""The local backend's process, from the daemon's side: started, watched, restarted, ended.
+"""The local backend's process, as managed by the daemon: started, watched, restarted, ended.
 
 It is a separate process so that nothing of torch is ever loaded here, and so that a training run that
 exhausts the machine's memory ends neither Studio nor the job store. It holds the other end of a pipe: when
@@ -22,7 +22,7 @@ from arkor_dev.backend.unix_address import address_of
 from arkor_dev.contract.errors import ArkorError, BadRequestError, UnauthorizedError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.slug import tidy_name
+from arkor_dev.core.plain_text import tidy_name
 from arkor_dev.core.torch_build import install_advice
 
 from .local_backend_log import BackendLog
@@ -121,7 +121,7 @@ class LocalBackend:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._ready is not None and self._ready.done() and not self._ready.cancelled():
-            self._ready.exception()  # retrieved, so that an unread failure is no warning
+            self._ready.exception()  # retrieve the exception, so that asyncio does not warn about it
 
     async def credentials(self) -> Credentials:
         """Return the backend's address and token once it serves. Raises UnavailableError if it cannot."""

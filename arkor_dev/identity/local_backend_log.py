@@ -1,4 +1,4 @@
-"""The standard error of the local backend's process: written to a file, with its last lines available.
+"""Log of the local backend's standard error, with its last lines available.
 
 An error that it did not start should say why, and where the rest is.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIMIT: Final = 1 << 20
-"""Bytes after which a new file is begun; the full one is kept beside it as ``….1``."""
+"""Size after which a new file is started; the full one is kept beside it as ``….1``."""
 LINES: Final = 8
 LINE_CHARACTERS: Final = 500
 

@@ -40,7 +40,9 @@ PORTS: Final = 20
 """Callback ports of a deployment that are tried."""
 CLOCK_LEEWAY: Final = 120.0
 AGAIN: Final = "Run `arkor-dev login` again."
-BROKEN: Final = "Tell whoever runs this deployment, or use an anonymous identity: arkor-dev login --anonymous"
+BROKEN: Final = (
+    "Tell the operator of this deployment, or use an anonymous identity: arkor-dev login --anonymous"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ class Service:
         try:
             service_url(domain, "/authorize")
         except ValueError:
-            raise BackendError(f"{host} names a sign-in service that is no host name. {BROKEN}") from None
+            raise BackendError(f"{host} names an invalid host as its sign-in service. {BROKEN}") from None
         if not ports:
-            raise BackendError(f"{host} names no callback port for the sign-in. {BROKEN}")
+            raise BackendError(f"{host} has no callback port for the sign-in. {BROKEN}")
         return cls(domain, client_id, audience, ports[:PORTS])
 
 
@@ -113,7 +115,7 @@ class Attempt:
     def code(self, answer: Mapping[str, list[str]]) -> str:
         """Return the code in the callback's query. Raises BadRequestError without one for this attempt."""
         if not self.is_answered_by(answer):
-            raise BadRequestError(f"The answer in the browser belongs to another sign-in. {AGAIN}")
+            raise BadRequestError(f"The browser's response belongs to another sign-in. {AGAIN}")
         if error := answer.get("error"):
             said = one_line((answer.get("error_description") or error)[0], 300)
             if error == ["access_denied"]:
@@ -140,8 +142,8 @@ class Attempt:
             )
         except (BadRequestError, UnauthorizedError, ForbiddenError) as fault:
             raise BadRequestError(
-                "The sign-in service did not take the code: used already, too old, or not "
-                f"for this sign-in ({one_line(fault.text, 300)}). {AGAIN}"
+                "The sign-in service rejected the code: already used, expired, or of another sign-in "
+                f"({one_line(fault.text, 300)}). {AGAIN}"
             ) from None
         except ArkorError as fault:
             raise fault.reworded(f"The sign-in was not finished. {fault.text}") from None
@@ -149,7 +151,7 @@ class Attempt:
         renewing = answer.get("refresh_token")
         if not is_token(renewing):
             raise BackendError(
-                f"The sign-in service sent no refresh token, without which a sign-in ends soon. {BROKEN}"
+                f"The sign-in service sent no refresh token, so the sign-in would expire soon. {BROKEN}"
             )
         document: dict[str, object] = {
             "mode": "oauth",
@@ -171,21 +173,21 @@ class Attempt:
         claims = _claims(id_token)
         issuer = str(service_url(self.service.domain, "/"))
         if str(claims.get("iss")).rstrip("/") != issuer.rstrip("/"):
-            raise BackendError(f"The sign-in service signs as somebody else than {issuer}. {BROKEN}")
+            raise BackendError(f"The sign-in service's issuer is not {issuer}. {BROKEN}")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         authorized = claims.get("azp", self.service.client_id if len(audiences) == 1 else None)
         if self.service.client_id not in audiences or authorized != self.service.client_id:
-            raise BackendError(f"The sign-in service's answer is meant for another program. {BROKEN}")
+            raise BackendError(f"The sign-in service's response is meant for another program. {BROKEN}")
         ends = claims.get("exp")
         if isinstance(ends, bool) or not isinstance(ends, (int, float)) or not ends > now - CLOCK_LEEWAY:
             raise BackendError(
-                f"The sign-in service's answer has expired. Set this machine's clock right. {AGAIN}"
+                f"The sign-in service's response has expired. Check this machine's clock. {AGAIN}"
             )
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not hmac.compare_digest(_bytes(nonce), _bytes(self.nonce)):
             raise BackendError(
-                f"The sign-in service's answer belongs to another sign-in (its nonce is not ours). {AGAIN}",
+                f"The sign-in service's response belongs to another sign-in (its nonce differs). {AGAIN}",
             )
 
 

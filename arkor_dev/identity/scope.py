@@ -1,4 +1,4 @@
-"""Which project a call belongs to: ``state.json``, and what may be done with it (docs/contract.md#scope).
+"""The project of a call: ``state.json`` and its rules (docs/contract.md#scope).
 
 State of another anonymous identity is *unusable*: reads act as if there were none, writes say what to do. A
 state file that names a scope is never overwritten or deleted: it may be the only trace of where somebody's
@@ -15,7 +15,7 @@ from arkor_dev.backend.interfaces import Scope
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import check_writable, write_private
-from arkor_dev.core.slug import slug_of, tidy_name
+from arkor_dev.core.plain_text import slug_of, tidy_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 STATE_LIMIT = 64 * 1024
-"""In bytes; three short texts need a few hundred."""
+"""Size limit in bytes; three short texts need a few hundred."""
 
 
 class Projects(Protocol):
@@ -80,8 +80,7 @@ def check_folder(project: Path) -> None:
         return  # a link to itself: writing through it reports that
     if not real.is_relative_to(project.resolve()):
         raise ConflictError(
-            f"{folder} is a link that leads out of the project, so nothing is written there. "
-            "Replace it by a folder.",
+            f"{folder} is a link out of the project, so nothing is written there. Replace it with a folder.",
         )
 
 

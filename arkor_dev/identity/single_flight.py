@@ -57,7 +57,7 @@ class SingleFlight(Generic[T]):
             result = await work()
         except ArkorError as fault:
             self._fault = fault
-            # Random, so that not everything that waits for the same outage wakes at the same moment.
+            # Jitter, so that clients waiting for the same outage do not retry at the same moment.
             jitter = random.uniform(0.75, 1.0)  # noqa: S311
             self._until = asyncio.get_running_loop().time() + self._pause * jitter
             self._pause = min(self._pause * 2, LONGEST_PAUSE)

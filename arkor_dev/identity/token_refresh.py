@@ -56,7 +56,7 @@ async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
     domain, client, token = (stored.text(key) for key in RENEWING)
     if not (domain and client and token):
         raise UnauthorizedError(
-            "Your sign-in has ended and cannot be renewed by itself. Run `arkor-dev login`."
+            "Your sign-in has expired and cannot be renewed automatically. Run `arkor-dev login`."
         )
     form = {"grant_type": "refresh_token", "client_id": client, "refresh_token": token}
     try:
@@ -108,7 +108,7 @@ def token_url(domain: str) -> URL:
         return service_url(domain, "/oauth/token")
     except ValueError:
         raise UnauthorizedError(
-            "auth0Domain in ~/.arkor/credentials.json is no host name. Run `arkor-dev login`."
+            "auth0Domain in ~/.arkor/credentials.json is not a host name. Run `arkor-dev login`."
         ) from None
 
 
@@ -124,7 +124,7 @@ def service_url(domain: str, path: str) -> URL:
 
 
 def _like(old: object, moment: float) -> object:
-    """Return the time in the form that the file had, since another program reads it, too."""
+    """Return the time in the file's own format, since another program reads it, too."""
     if isinstance(old, str):
         return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(old, (int, float)) and old > 1e11:

@@ -1,4 +1,4 @@
-"""Who calls the backend: the snapshot for each call, and what people may see of it.
+"""The identity behind backend calls: the snapshot for each call, and its public view.
 
 For the managed backend ``file_identity.py`` provides the snapshot; the local one has one identity for a whole
 launch.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class FixedIdentity:
-    """One identity for a whole launch: the local backend's, awaited until that is ready."""
+    """One identity for a whole launch: the local backend's, awaited until it is ready."""
 
     sign_in: str | None = None
 
@@ -43,15 +43,15 @@ class FixedIdentity:
         if isinstance(self._source, Awaitable):
             if self._shared is None:
                 self._shared = asyncio.ensure_future(self._source)
-            # A cancelled caller must not cancel what the others wait for.
+            # Cancelling one caller must not cancel the shared wait.
             return await asyncio.shield(self._shared)
         return await self._source()
 
     async def renew(self, rejected: Credentials) -> Credentials:
-        """Return the identity if it has changed meanwhile."""
+        """Return the identity if it has changed in the meantime."""
         now = await self.credentials()
         if now == rejected:
-            raise UnauthorizedError("The backend does not take this launch's token. Start Studio again.")
+            raise UnauthorizedError("The backend does not accept this launch's token. Start Studio again.")
         return now
 
 
@@ -64,20 +64,26 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
         line += f" / {scope.project_slug}"
     if credentials.base_url != PRODUCTION_URL:
         url = URL(credentials.base_url)
-        line += f" · {'this machine' if socket_of(url) else place(url)}"
+        line += f" · {(credentials.machine or 'this machine') if socket_of(url) else place(url)}"
     return line
+
+
+def _shown_url(credentials: Credentials) -> str:
+    if socket_of(URL(credentials.base_url)) is None:
+        return credentials.base_url
+    # A socket's address would tell a person nothing.
+    return f"ssh://{credentials.machine}" if credentials.machine else "http://localhost"
 
 
 def credentials_view(
     credentials: Credentials, scope: Scope | None, sign_in: str | None = None
 ) -> CredentialsView:
-    """Return what the page may know. Of the token it is enough to distinguish two, but too little to use."""
+    """Return the page's view. The token's preview distinguishes two tokens but is too short to use."""
     view: CredentialsView = {
         "mode": credentials.mode,
         "orgSlug": credentials.org_slug or (scope.org_slug if scope else None),
         "projectSlug": scope.project_slug if scope else None,
-        # A socket's address would tell a person nothing.
-        "baseUrl": "http://localhost" if socket_of(URL(credentials.base_url)) else credentials.base_url,
+        "baseUrl": _shown_url(credentials),
         "token": f"{credentials.token[:4]}…" if len(credentials.token) >= 20 else "…",
     }
     if sign_in is not None and credentials.mode == "anon":

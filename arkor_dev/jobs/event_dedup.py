@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 GENERATION = 1 << 19
 """Frames after which the oldest are forgotten: memory is bounded, and repeats are recent."""
 FEW = 8
-"""Frames of a block that are examined one by one if something in it is irregular."""
+"""Block size from which irregular frames are examined one by one."""
 SEEN_BYTES = 72
-"""What a remembered frame costs: a 61-bit number and its entry in a set."""
+"""Memory of a remembered frame: a 61-bit number and its entry in a set."""
 
 _CLOCK = re.compile(rb"\d{10,}(?:\.\d*)?|\d{4}-\d\d-.*")
 
@@ -126,7 +126,7 @@ class Deduplicator:
         if is_plain(block, frames) and self._all_new(frames):
             self._note_ids(frames)
             return block
-        if len(frames) > FEW:  # halve until the irregular part stands alone, and the rest passes whole
+        if len(frames) > FEW:  # halve until the irregular part is isolated, and pass the rest whole
             middle = len(frames) // 2
             halves = (frames[:middle], frames[middle:])
             return b"".join([self._sift(b"\n\n".join([*half, b""]), half) for half in halves])
@@ -139,7 +139,7 @@ class Deduplicator:
                 self._passed += frames
                 return True
             if len(frames) > 1:
-                return False  # perhaps its parts continue the sequence
+                return False  # parts of it may still continue the sequence
             self._stop_counting()
         return self._remember(frames)
 

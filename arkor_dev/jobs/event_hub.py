@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from arkor_dev.contract.events import STREAM_CONNECTED, STREAM_RECONNECTING
-from arkor_dev.core.memory import give_back
+from arkor_dev.core.process import give_back
 
 from .feed import Feed, OpenEvents, Sleep
 
@@ -100,7 +100,7 @@ class EventHub:
         return feed
 
     def leave(self, feed: Feed) -> None:
-        """Take a feed back from a reader."""
+        """Release a reader's feed."""
         feed.release()
         if self._feeds.get(feed.job_id) is not feed:
             return
@@ -115,14 +115,14 @@ class EventHub:
             self._sweep = asyncio.get_running_loop().call_later(self._keep, self._forget)
 
     def forget(self, job_id: str) -> None:
-        """Drop a deleted job's events; its readers see the end of their stream."""
+        """Drop a deleted job's events and end its readers' streams."""
         feed = self._feeds.get(job_id)
         if feed is not None:
             self._drop(feed)
             feed.retire()
 
     def reopen(self, job_id: str) -> None:
-        """Note that a finished job may continue: later readers see what comes after its end."""
+        """Record that an ended job may continue: later readers see what follows its end."""
         feed = self._feeds.get(job_id)
         if feed is not None:
             feed.reopen()
@@ -149,7 +149,7 @@ class EventHub:
             self._drop(feed)
         if self._total <= self._total_bytes:
             return
-        # Everything left is being read: each job keeps its newest events.
+        # Everything left is being read: keep only each job's newest events.
         share = self._total_bytes // len(self._feeds)
         for feed in list(self._feeds.values()):
             feed.log.trim(max(0, share - (feed.cost - feed.log.held)))
@@ -157,7 +157,7 @@ class EventHub:
             self._costs[feed.job_id] = feed.cost
 
     def _forget(self) -> None:
-        """Drop feeds without readers for a while, longest unread first."""
+        """Drop feeds that have had no readers for a while, longest unread first."""
         now = asyncio.get_running_loop().time()
         idle = sum(self._costs[feed.job_id] for feed in self._left)
         for feed, left in list(self._left.items()):
@@ -249,12 +249,12 @@ class Reader:
         return self._offset == place.offset
 
     async def next(self, at_once: Take | None = None) -> bytes:
-        """Return the next piece, waiting for it: whole frames, or a comment on the connection's state.
+        """Wait for and return the next chunk: whole frames, or a comment on the connection's state.
 
-        What comes during the wait is offered to ``at_once`` first; what that takes is not returned.
+        What arrives meanwhile is offered to ``at_once`` first; what that accepts is not returned.
 
         ``b""`` ends the stream: after the job's ``end``, when Studio closes, or if the reader was so slow
-        that the log has dropped what comes next, which a resumed stream then detects.
+        that the log has dropped the next frames, which a resumed stream then detects.
         """
         feed, log = self._feed, self._feed.log
 

@@ -28,23 +28,23 @@ log = logging.getLogger(__name__)
 BACKOFF = (0.25, 5.0)
 """First and longest pause between reconnections in seconds, before jitter."""
 OPENING = 0.25
-"""Seconds that an open stream gets for its first event."""
+"""Seconds to wait for an open stream's first event."""
 WINDOW = 0.02
-"""Seconds after which to check whether the backend's replay of the history is complete."""
+"""Interval in seconds for checking whether the backend's replay of the history is complete."""
 TRICKLE = 4096
-"""Bytes per window: live events come more slowly, a replay faster."""
+"""Bytes per interval that separate live events from a replay."""
 REPLAY = 1.5
-"""Seconds after which an incomplete history is shown as it is; the rest follows live."""
+"""Seconds after which an incomplete history is shown anyway; the rest follows live."""
 CATCH_UP = 0.5
 """Seconds that a reader waits for news if there is an older log to show."""
 OWN_COST = 4096
-"""Bytes that a feed takes beside its content."""
+"""A feed's memory beside its content, in bytes."""
 
 OpenEvents = Callable[[str, str | None], AbstractAsyncContextManager[aiohttp.ClientResponse]]
 
 
 class Sleep(Protocol):
-    """``asyncio.sleep``, so that a test can use its own clock."""
+    """Type of ``asyncio.sleep``, for tests with their own clock."""
 
     async def __call__(self, delay: float) -> object: ...
 
@@ -185,13 +185,13 @@ class Feed:
                     pause = BACKOFF[0]
             except ArkorError as error:
                 if not (self.connected or self._settled.is_set() or self.log.size):
-                    self.failure = error  # refused before anything was shown: say why at once
+                    self.failure = error  # refused before anything was shown: report the reason at once
                     break
                 log.info("events of job %s: %s", self.job_id, error.text)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.info("events of job %s: stream cut (%s)", self.job_id, type(error).__name__)
             except Exception:
-                log.exception("The events of job %s met an unexpected fault", self.job_id)
+                log.exception("Unexpected error in the events of job %s", self.job_id)
             if self.end is not None:
                 break
             self._history_is_in()
@@ -218,11 +218,11 @@ class Feed:
                     block = deduplicator.sift(splitter.feed(data))
                     if block:
                         self.log.append(block)
-                        # After those who wait for it, who are woken first.
+                        # Run after the waiting readers, which are woken first.
                         loop.call_soon(self._grown, self)
                     if deduplicator.end is not None:
                         if self._settled.is_set():
-                            self._ended()  # before any reader can ask what has become of the job
+                            self._ended()  # before any reader can ask for the job's outcome
                         break
             finally:
                 if settling is not None:
@@ -230,7 +230,7 @@ class Feed:
         return self.log.size > before
 
     async def _settle(self) -> None:
-        """Mark the history as complete once events no longer come in bulk."""
+        """Mark the history as complete once events no longer arrive in bulk."""
         begun, seen = self.log.size, -1
         for waited in range(int(REPLAY / WINDOW)):
             size = self.log.size

@@ -1,4 +1,6 @@
-"""A job's figures as a file: CSV, JSON Lines, or TensorBoard's event files; so far, for a running job."""
+"""Exports a job's metrics as a file: CSV, JSON Lines, or TensorBoard's event files; so far, for a running
+job.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
 
 QUIET_SECONDS: Final = (5.0, 1.5)
-"""Silence after which a running job's figures count as complete for now."""
+"""Silence after which a running job's history counts as complete for now."""
 WHOLE_SECONDS: Final = 30.0
-"""Silence that is allowed before the end of a finished job."""
+"""Longest silence before the end of an ended job's history."""
 LOG: Final = ("epoch", "loss", "evalLoss", "learningRate", "tokensPerSecond", "samplesPerSecond")
 MACHINE: Final = (
     "cpu", "processCpu", "memory", "memoryFree", "disk", "gpu", "gpuMemory", "gpuWatts", "gpuCelsius",
@@ -34,7 +36,7 @@ MACHINE: Final = (
 FIRST: Final = ("event", "timestamp", "step")
 KNOWN: Final = frozenset((*FIRST, *LOG, *MACHINE))
 TAGS: Final = {"loss": "train/loss", "evalLoss": "eval/loss", "learningRate": "train/learning_rate"}
-"""TensorBoard's names, if they are not ``train/`` or ``system/`` and the field."""
+"""TensorBoard tags that are not ``train/`` or ``system/`` and the field."""
 
 Row = dict[str, Any]
 """Return ``event``, ``timestamp``, ``step`` and the figures of one event, without those out of range."""
@@ -74,7 +76,7 @@ async def history(
             except TimeoutError:
                 if over:
                     raise BackendError(
-                        "The backend does not send the whole of this job. Try later."
+                        "The backend did not send this job's complete history. Try again later."
                     ) from None
                 return
             first = quiet

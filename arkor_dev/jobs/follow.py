@@ -29,11 +29,11 @@ BACKOFF: Final = (0.5, 30.0)
 QUEUE_SECONDS: Final = (0.3, 2.0)
 """When to first ask for a silent job's position in the queue, and how often after that."""
 REASONS: Final = 5
-"""Reported reasons per outage at most, in case every message is new."""
+"""Most reasons reported per outage, in case every message differs."""
 
 
 class Sleep(Protocol):
-    """``asyncio.sleep``, so that a test can use its own clock."""
+    """Type of ``asyncio.sleep``, for tests with their own clock."""
 
     async def __call__(self, delay: float) -> object: ...
 
@@ -110,7 +110,7 @@ async def follow(
                 reasons.add(fault.text)
                 yield Connection(fault.text)
         else:
-            # A backend may close without `end`. One more connection ensures that nothing is missing.
+            # A backend may close without `end`. Connect once more to make sure that nothing is missing.
             if not brought and await _is_over(backend, job_id):
                 return
         if brought:

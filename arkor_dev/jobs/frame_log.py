@@ -11,11 +11,11 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 Take = Callable[[bytes], bool]
-"""Takes a block at once; returns whether it did."""
+"""Accepts a block immediately; returns whether it did."""
 SLICE = 64 << 10
-"""Bytes that one read returns at least, if available: each write has a fixed cost."""
+"""Smallest read in bytes, if available: each write has a fixed cost."""
 MERGED = 16 << 10
-"""Bytes up to which small blocks are joined: live frames come one by one."""
+"""Size up to which small blocks are merged: live frames arrive one by one."""
 
 
 class FrameLog:
@@ -38,7 +38,7 @@ class FrameLog:
         """Append whole frames."""
         if not block:
             return
-        # Readers first: storing the block takes as long as passing it on.
+        # Readers first: storing the block takes as long as sending it.
         waiting, self._waiting = self._waiting, []
         for reader in waiting:
             news, take = reader

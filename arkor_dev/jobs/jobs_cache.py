@@ -144,8 +144,8 @@ class JobsCache:
             self._failure = error
             return
         except Exception:
-            log.exception("The poll of the jobs list met an unexpected fault")
-            self._failure = InternalError("Studio met an unexpected fault. Its terminal has the details.")
+            log.exception("Unexpected error in the poll of the jobs list")
+            self._failure = InternalError("Unexpected error in Studio. Its terminal has the details.")
             return
         self._failure = None
         self._good_at = self._clock()

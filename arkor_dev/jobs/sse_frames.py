@@ -17,10 +17,10 @@ PING_NAME = PING.encode()
 END_NAME = END.encode()
 
 MAX_FRAME = 32 << 20
-"""In bytes; a longer frame is dropped, so that a backend cannot fill the memory with one."""
+"""Size limit of a frame in bytes: a longer one is dropped, so that a backend cannot exhaust memory."""
 
 SHORT = 100
-"""In bytes; a training event is longer, a ``ping`` or an ``end`` shorter."""
+"""Longest control frame in bytes: a training event is longer, a ``ping`` or an ``end`` shorter."""
 
 _BOM = b"\xef\xbb\xbf"
 _COMMENTS = re.compile(rb"\A(?::[^\n]*(?:\n|\Z))+")
@@ -44,11 +44,11 @@ class FrameSplitter:
     def feed(self, data: bytes) -> bytes:
         """Return the block of the frames that ``data`` completes; ``b""`` if it completes none."""
         between = not self._rest and self._head is None and not self._after_cr
-        if between and data.endswith(b"\n\n") and b"\r" not in data:  # live events come whole
+        if between and data.endswith(b"\n\n") and b"\r" not in data:  # live events arrive whole
             return data
         if self._head is not None:
             data = self._without_bom(self._head + data)
-        if self._after_cr and data:  # that CR was taken for a whole line end already
+        if self._after_cr and data:  # that CR was already counted as a line end
             self._after_cr = False
             data = data.removeprefix(b"\n")
         if b"\r" in data:

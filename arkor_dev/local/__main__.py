@@ -52,7 +52,7 @@ EXIT_LOCKED: Final = 75
 EXIT_FORMAT: Final = 76
 EXIT_DAMAGED: Final = 77
 IDLE, ON_DEMAND, WORKING = "idle", "on-demand", "working"
-"""What the holder of a data folder does, according to its lock file."""
+"""What the holder of a data folder does, as recorded in its lock file."""
 HOLDERS: Final = {
     IDLE: "Another arkor-dev command (process {pid}) is using {data}: wait until it has ended",
     ON_DEMAND: "`arkor-dev serve` (process {pid}) is using {data}: end it first, or train beside it with "
@@ -109,7 +109,7 @@ def handshake(line: bytes) -> dict[str, Any] | None:
         good = False
     if not good:
         sys.stderr.write(
-            "arkor_dev.local is started by arkor-dev --local; standard input's first line is wrong\n"
+            "arkor_dev.local is started by arkor-dev --local; the first line of standard input is invalid\n"
         )
         return None
     return dict(hello)
@@ -148,7 +148,7 @@ async def serve(setup: Setup, parent: object, folder: SocketFolder) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await over
     folder.remove()
-    # Workers die with their pipes in any case; a clean-up that hangs must not keep this process alive.
+    # Workers end with their pipes anyway; a hanging clean-up must not keep this process alive.
     loop.call_later(END_SECONDS, os._exit, 0)
     await runner.cleanup()
 
@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         folder = SocketFolder.make()
     except OSError as error:
-        sys.stderr.write(f"The local backend has no place for its socket: {error}\n")
+        sys.stderr.write(f"The local backend has no folder for its socket: {error}\n")
         return EXIT_NO_SOCKET
     try:
         asyncio.run(serve(setup, hello.get("parent"), folder))
@@ -221,7 +221,7 @@ def _rebuild(data: Path) -> int:
 
 
 def _first_line() -> bytes:
-    """Read exactly up to the end of the first line: the rest belongs to the event loop."""
+    """Read exactly to the end of the first line: the rest belongs to the event loop."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte

@@ -1,7 +1,7 @@
-"""Sending: a signed request to a webhook, with retries, and a program without a shell.
+"""Delivers notices: a signed webhook request with retries, or a program without a shell.
 
 Whatever the other side does, sending ends within a limited time and says in a sentence what went wrong. The
-sentence contains neither the address, which is a secret with many services, nor the answer.
+sentence contains neither the address, which many services treat as a secret, nor the response.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
     secret = environ.get(notify.secret_env, "") if notify.secret_env else None
     if secret == "":
         raise UndeliveredError(f"the environment variable {notify.secret_env} is not set")
-    # A separate session: nothing of a backend's (its token, its proxy's address) is near it.
+    # A separate session: nothing of the backend's (its token, its proxy's address) is accessible here.
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
         for pause in (*PAUSES, None):
             timestamp = str(int(time.time()))
@@ -97,7 +97,7 @@ async def _try(
         timeout=aiohttp.ClientTimeout(total=WEBHOOK_SECONDS),
     ) as answer:
         status = answer.status
-        answer.close()  # whatever it answers, however much
+        answer.close()  # any response of any size
     if 200 <= status < 300:
         return None
     if status in (408, 425, 429) or status >= 500:
@@ -139,7 +139,7 @@ async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Pa
         )
         argv = [found, *(word for line in script for word in ("-e", line)), text, "Arkor Studio"]
     else:
-        raise UndeliveredError("there is no notify-send here, which shows a notice on the desktop")
+        raise UndeliveredError("desktop notifications need notify-send, which is not installed")
     await _end_of(argv, environ, project, b"")
 
 
@@ -158,13 +158,13 @@ async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, sai
         raise UndeliveredError(f"the command {name} cannot be started: {error}") from None
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
-            with contextlib.suppress(ConnectionError):  # it need not read its input
+            with contextlib.suppress(ConnectionError):  # it may ignore its input
                 await process.communicate(said)
             status = await process.wait()
     except TimeoutError:
         raise UndeliveredError(f"the command {name} took longer than {COMMAND_SECONDS:g} s") from None
     finally:
-        if process.returncode is None:  # what an ended program has left running is its own matter
+        if process.returncode is None:  # processes that an ended program leaves behind are not our concern
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.shield(process.wait())

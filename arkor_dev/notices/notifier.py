@@ -1,4 +1,4 @@
-"""From a job's event to a notice: whether to send it, once, and its words."""
+"""Turns a job's events into notices: which to send, once each, and their text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import events
-from arkor_dev.contract.run_shapes import NON_FINITE
+from arkor_dev.contract.shapes import NON_FINITE
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.notify import load_notify
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from arkor_dev.project.toml.notify import Notify
 
 AT_ONCE: Final = 16
-"""Concurrent notices at most, in case a backend floods us with ends."""
+"""Most concurrent notices, in case a backend floods us with ends."""
 SETTLE_SECONDS: Final = 25.0
-"""How long a command that is otherwise done waits for its notices."""
+"""How long an otherwise finished command waits for its notices."""
 STATUS: Final = {"finished": "completed", "failed": "failed", "paused": "paused", "non-finite": "running"}
 
 
 def kinds_of(event: JobEvent) -> tuple[str, ...]:
-    """Return what an event is, the closest of `KINDS` first; nothing for one without a notice.
+    """Return an event's kinds, closest of `KINDS` first; empty for one without a notice.
 
     A pause because the backend itself ends is not reported.
     """
@@ -52,7 +52,7 @@ def kinds_of(event: JobEvent) -> tuple[str, ...]:
 def facts_of(
     kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the content: plain words and figures, nothing of the job's config.
+    """Return the content: plain text and figures, nothing of the job's config.
 
     ``verdict`` is that of the job's evaluation, ``{verdict, sentence}``.
     """
@@ -175,7 +175,7 @@ class Notifier:
             if isinstance(fault, Exception):
                 why = str(fault) if isinstance(fault, UndeliveredError) else type(fault).__name__
                 self._warn(
-                    f"[notify]: “{one_line(facts['message'], 120)}” was not told: {one_line(why, 300)}"
+                    f"[notify]: “{one_line(facts['message'], 120)}” was not sent: {one_line(why, 300)}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Watching jobs for notices in the daemon, when no tab follows them.
+"""Watches jobs for notices in the daemon, when no tab follows them.
 
 The list is polled four times a minute, and only in a project whose ``[notify]`` applies. The events of an
 unfinished job are followed; a job that started and ended between two polls is read once.
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 15.0
 FOLLOWED: Final = 16
-"""Followed jobs at most, newest ones."""
+"""Most jobs followed, newest first."""
 
 
 class Watch:
@@ -59,13 +59,13 @@ class Watch:
             listed = json.loads((await self._backend.list_jobs()).body)["jobs"]
             jobs = {job["id"]: job for job in listed if isinstance(job.get("id"), str)}
         except ArkorError:
-            return  # unavailable: the next poll tells
+            return  # unavailable: the next poll will tell
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return
         before, self._known = self._known, set(jobs)
         newest = sorted(jobs.values(), key=lambda job: str(job.get("createdAt")), reverse=True)
         for job in newest:
-            # Jobs that were over before the first poll were reported, or are no news.
+            # Jobs that had ended before the first poll were reported, or are not news.
             news = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
             if news and job["id"] not in self._following and len(self._following) < FOLLOWED:
                 self._following[job["id"]] = asyncio.create_task(self._follow(job), name="notices of a job")
@@ -78,7 +78,7 @@ class Watch:
                     if isinstance(item, JobEvent):
                         self._notifier.take(job_id, name, item)
         except ArkorError:
-            # the backend is unavailable: an unfinished job is followed again when it is in the next list
+            # the backend is unavailable: the job is followed again once it is in the next list
             pass
         except Exception:
             log.exception("the notices of job %s", job_id)

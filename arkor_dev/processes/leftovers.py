@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE: Final = "ARKOR_DEV_RUN"
 ROUNDS: Final = 20
-"""How often to look again, since processes may keep forking."""
+"""Rounds of looking, since processes may keep forking."""
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 
 
@@ -53,7 +53,7 @@ class Marks:
             unnamed.rename(self._folder / self.name)  # locked by now: nobody takes it for a dead one
         except OSError as fault:
             log.warning(
-                "%s cannot be written (%s): should Studio be killed, the next start cannot tidy up.",
+                "%s cannot be written (%s): if Studio is killed, the next start cannot clean up.",
                 self._folder,
                 fault.strerror,
             )
@@ -80,7 +80,7 @@ class Marks:
             return
         for path in self._folder.iterdir():
             if _NAME.fullmatch(path.name) and path.name != self.name:
-                with contextlib.suppress(OSError):  # gone meanwhile, or not ours: nothing can be done
+                with contextlib.suppress(OSError):  # gone by now, or not ours
                     _settle(path)
 
 
@@ -90,11 +90,11 @@ def _settle(record: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return  # another Studio that is alive, or is doing the same
+        return  # another Studio that is alive, or is cleaning up the same
     else:
         killed = kill_marked(f"{record.name}.")
         if killed:
-            log.warning("Ended %d processes that a Studio which was killed had left behind.", killed)
+            log.warning("Ended %d processes that a killed Studio had left behind.", killed)
         record.unlink(missing_ok=True)
     finally:
         os.close(handle)
@@ -125,7 +125,7 @@ def _kill_if_marked(pid: int, wanted: bytes) -> bool:
     if pid == os.getpid():
         return False
     try:
-        handle = os.pidfd_open(pid)  # from here on the number cannot come to mean another process
+        handle = os.pidfd_open(pid)  # from here on the pid cannot be reused for another process
     except OSError:
         return False
     try:

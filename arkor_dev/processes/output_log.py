@@ -1,4 +1,4 @@
-"""What a training command has printed: bytes in order, readable from the start by any number of readers.
+"""Output of a training command: bytes in order, readable from the start by any number of readers.
 
 A run's output outlives the tab that requested it and may be large. Up to 1 MiB stays in memory; beyond that
 it goes into a series of anonymous temporary files, of which the oldest is dropped when the run has used its
@@ -22,7 +22,7 @@ MEMORY_LIMIT = 1 << 20
 FILE_LIMIT = 64 << 20
 ALL_LIMIT = 256 << 20
 SEGMENTS = 8
-"""About how many files a run has: the granularity in which its oldest output is dropped."""
+"""Files per run: the granularity of dropping its oldest output."""
 TAIL = 16 << 10
 """Bytes that stay in memory when a run's last file was dropped: how it ended should remain readable."""
 READ_SIZE = 256 << 10
@@ -93,7 +93,7 @@ class OutputLog:
         self._budget = budget or OutputBudget()
         self._memory = bytearray()  # the newest bytes; all of them before the first file
         self._memory_limit = memory_limit
-        # empty while everything is in memory, and the other way round
+        # in use only while the memory is empty, and vice versa
         self._segments: deque[_Segment] = deque()
         self._file_limit = file_limit
         self._segment_limit = max(1, file_limit // SEGMENTS)
@@ -154,7 +154,8 @@ class OutputLog:
         except OSError as error:
             self._disk = False
             log.warning(
-                "Only a run's newest output is kept: the temporary folder refuses (%s).", error.strerror
+                "Only a run's newest output is kept: the temporary folder cannot be written (%s).",
+                error.strerror,
             )
             self._drop_files()
             self._memory = bytearray(data[-self._memory_limit :])
@@ -166,7 +167,7 @@ class OutputLog:
 
     def _write(self, view: memoryview) -> None:
         if self._segments and self._segments[-1].end != self.size - len(view):
-            self._drop_files()  # more has come at once than a log keeps: nothing older is left
+            self._drop_files()  # more has arrived at once than a log keeps: nothing older is left
         while view:
             if not self._segments or self._segments[-1].length >= self._segment_limit:
                 segment = _Segment(self.size - len(view))

@@ -254,7 +254,7 @@ def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None
         name = trainer["name"]
         if first.setdefault(name, index) != index:
             line, there = (line_of(lines, ("trainer", n, "name")) for n in (index, first[name]))
-            text = f"a trainer called {quoted(name)} is on line {there} already. Names must differ"
+            text = f"a trainer called {quoted(name)} is on line {there} already. Names must be unique"
             trainers[index] = {
                 "name": f"{name} (line {line})",
                 "problem": trainer.get("problem", f"{FILE}:{line}: {text}"),

@@ -38,7 +38,7 @@ def load_fault(message: str, stack: str, printed: str) -> ArkorError:
     """Return the error for an exception of the project's own code, or of the SDK, at import."""
     shown = message if len(message) <= SHOWN_CHARACTERS else f"{message[:SHOWN_CHARACTERS]}…"
     printed = f"\n\nIt printed:\n{printed.strip()}" if printed.strip() else ""
-    return fault(f"The project's code fails when it is loaded.\n{shown}", stack + printed)
+    return fault(f"The project's code fails to load.\n{shown}", stack + printed)
 
 
 def fault(text: str, details: str) -> ArkorError:

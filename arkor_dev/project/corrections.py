@@ -50,7 +50,7 @@ _OPEN: Final = os.O_RDWR | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | _CLOSED
 _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f]{32})")
 
 LINKED: Final = f"{FILE} is a symlink, or lies in one. Studio does not write through it: put a file there."
-CHANGED: Final = f"{FILE} has been changed since, so nothing was taken out. Take the line out by hand."
+CHANGED: Final = f"{FILE} has changed since, so nothing was removed. Remove the line by hand."
 
 
 def add_correction(
@@ -67,7 +67,7 @@ def add_correction(
     line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     if len(line) > LINE_LIMIT:
         raise TooLargeError(
-            f"A correction has at most {LINE_LIMIT // 1024} KiB with all that was said before it."
+            f"A correction has at most {LINE_LIMIT // 1024} KiB including the messages before it."
         )
     with _opened(project, make=True) as file:
         content = file.read()
@@ -95,7 +95,7 @@ def undo_correction(project: Path, token: str) -> None:
     """
     found = _TOKEN.fullmatch(token)
     if found is None:
-        raise BadRequestError("This is no undo of a correction.")
+        raise BadRequestError("This is not a valid undo token.")
     start, length = int(found[2]), int(found[3])
     try:
         with _opened(project, make=False) as file:
@@ -189,7 +189,7 @@ class _File:
             parts.append(part)
             at += len(part)
             if at > FILE_LIMIT:
-                raise TooLargeError(f"{FILE} grows while it is read.")
+                raise TooLargeError(f"{FILE} grew while it was read.")
         return b"".join(parts)
 
     def append(self, data: bytes) -> None:

@@ -10,14 +10,17 @@ import json
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
-from arkor_dev.data.containers import TooLargeError
+from arkor_dev.data.containers import SlowError, TooLargeError
 from arkor_dev.data.detect import is_parquet
+from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, FORMS, suggested_columns
+from arkor_dev.data.preferences import PAIRS, forms_of
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
@@ -29,16 +32,17 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import DatasetSource, Trainer, UnmappedColumns
     from arkor_dev.data.reader import Found, Item
 
-KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group")
+KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude")
 """The allowed keys of a ``dataset`` table."""
 KINDS = ("path", "huggingface", "url")
-"""Of these it must have exactly one."""
+"""A table must have exactly one of these."""
 PARTS = 100
 COUNTED_BYTES = 256 * MIB
 CHECKED_BYTES = 16 * MIB
 SECONDS = 1.5
 ALL_SECONDS = 0.5
 """After this time no further data file is opened."""
+PARQUET_FILES, PARQUET_ROWS, PARQUET_SECONDS = 3, 20, 5.0
 SHOWN_ROWS = 3
 SHOWN_COLUMNS = 50
 SHOWN_VALUE = 200
@@ -70,9 +74,9 @@ def _file_source(project: Path, written: str) -> DatasetSource:
 
 def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
     for key, value in table.items():
-        if key != "columns" and not text_line(2000).fits(value):
+        if key not in ("columns", "exclude") and not text_line(2000).fits(value):
             raise SourceError("must be text on one line", key)
-    text = {key: str(value) for key, value in table.items() if key != "columns"}
+    text = {key: str(value) for key, value in table.items() if key not in ("columns", "exclude")}
     if sum(kind in text for kind in KINDS) != 1:
         raise SourceError('needs one of path = "…", huggingface = "owner/name" and url = "https://…"')
     source: DatasetSource
@@ -86,7 +90,7 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         beside = next((key for key in ("split", "subset") if key in text), None)
         if beside:
             kind = "url" if "url" in text else "path"
-            raise SourceError(f"{beside} goes with huggingface, not with {kind}", beside)
+            raise SourceError(f"{beside} applies to huggingface, not to {kind}", beside)
         if "path" in text:
             source = _file_source(project, text["path"])
         elif text["url"].startswith(("https://", "http://")):
@@ -94,14 +98,26 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         else:
             raise SourceError("must begin with https://", "url")
     if "form" in text:
-        if text["form"] not in FORMS:
-            raise SourceError(f"must be one of {', '.join(FORMS)}", "form")
+        if text["form"] not in {**FORMS, **PAIRS}:
+            raise SourceError(f"must be one of {', '.join((*FORMS, *PAIRS))}", "form")
         source["form"] = text["form"]
     if "group" in text:
         source["group"] = text["group"]
     if "columns" in table:
         source["columns"] = _columns(table["columns"])
+    if "exclude" in table:
+        source["exclude"] = _entries(table["exclude"])
     return source
+
+
+def _entries(written: object) -> list[str]:
+    if not isinstance(written, list) or not are_entries(written):
+        raise SourceError(
+            f"must be a list of up to {MAX_ENTRIES:,} rows as Studio's Data page writes them, such as "
+            '["0f1e2d3c4b5a6978"]',
+            "exclude",
+        )
+    return written
 
 
 def _columns(written: object) -> dict[str, str]:
@@ -110,11 +126,11 @@ def _columns(written: object) -> dict[str, str]:
     for key, value in written.items():
         if key not in COLUMNS:
             raise SourceError(
-                f"maps {key!r}, which no row has. On the left stand {', '.join(COLUMNS)}; on the right, "
+                f"maps {key!r}, which no row has. On the left are {', '.join(COLUMNS)}; on the right, "
                 "your columns",
                 "columns",
             )
-        # Of a table whose first line is a row already.
+        # The first line of this table is a row already.
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not is_number and not text_line(200).fits(value):
             raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
@@ -146,11 +162,12 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         if "problem" in trainer or time.monotonic() > until:
             continue
         config = trainer["config"]
-        look = look_at(project, config["datasetSource"])
+        method = config.get("method")
+        look = look_at(project, config["datasetSource"], method)
         if look.rows is not None:
             trainer["rows"] = look.rows
         held_out = config.get("evalDatasetSource")
-        other = look_at(project, held_out) if held_out else DataLook()
+        other = look_at(project, held_out, method) if held_out else DataLook()
         problem, flaw = look.problem or other.problem, look.flaw or other.flaw
         if look.unreadable:
             trainer["unreadable"] = look.unreadable
@@ -164,12 +181,12 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             trainer["flaw"] = flaw
 
 
-def look_at(project: Path, source: DatasetSource) -> DataLook:
-    """Count the rows of a source's files, and read them to find invalid ones.
+def look_at(project: Path, source: DatasetSource, method: object = None) -> DataLook:
+    """Count the rows of a source's files, and read them as a training method does to find invalid ones.
 
     Limited: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s, so
     finding no error does not mean that there is none. Unchanged files are not read again. Rows of a source
-    with a remote or a Parquet part are not counted.
+    with a remote or a Parquet part are not counted; of Parquet the first few are read.
     """
     parts = parts_of(source)
     try:
@@ -177,7 +194,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
             (number, file)
             for number, part in enumerate(parts)
             if part["type"] == "file"
-            for file in files_of(part, project)
+            for file in files_of(part, project, number)
         ]
         files = [file for _, file in numbered]
         seen = tuple(_state(file.path) for file in files)
@@ -187,8 +204,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
         return DataLook(problem=f"{fault.filename} cannot be read: {fault.strerror}")
     if not files:
         return DataLook()
-    key = tuple((file.path, file.name, file.form, tuple(file.columns.items()), file.group) for file in files)
-    look = _looked_at(key, seen)
+    look = _looked_at(tuple(_Key.of(file, method) for file in files), seen)
     if look.unmapped is not None:
         name = look.unmapped["file"]
         part = next(number for number, file in numbered if file.name == name)
@@ -203,16 +219,36 @@ def _state(path: Path) -> tuple[int, ...]:
     return (state.st_size, state.st_dev, state.st_ino, state.st_mtime_ns)
 
 
-_Key = tuple[tuple["Path", str, str | None, tuple[tuple[str, str], ...], str | None], ...]
+class _Key(NamedTuple):
+    """What reading a file depends on besides its content, as a hashable value."""
+
+    path: Path
+    name: str
+    form: str | None
+    columns: tuple[tuple[str, str], ...]
+    group: str | None
+    exclude: frozenset[str]
+    source: int
+    method: object
+
+    @classmethod
+    def of(cls, file: DataFile, method: object) -> _Key:
+        columns = tuple(file.columns.items())
+        return cls(file.path, file.name, file.form, columns, file.group, file.exclude, file.source, method)
+
+    def file(self) -> DataFile:
+        how = (self.form, dict(self.columns), self.group)
+        forms = forms_of(self.method)
+        return DataFile(self.path, self.name, *how, forms=forms, exclude=self.exclude, source=self.source)
 
 
 @lru_cache(maxsize=64)
-def _looked_at(key: _Key, seen: tuple[tuple[int, ...], ...]) -> DataLook:
+def _looked_at(key: tuple[_Key, ...], seen: tuple[tuple[int, ...], ...]) -> DataLook:
     until = time.monotonic() + SECONDS
-    files = [DataFile(path, name, form, dict(columns), group) for path, name, form, columns, group in key]
+    files = [each.file() for each in key]
     try:
-        if any(is_parquet(file.path) for file in files):
-            return DataLook()
+        if packed := [file for file in files if is_parquet(file.path)]:
+            return _first_rows(packed[:PARQUET_FILES])
         look, complete = _read_through(files, until)
         few = sum(state[0] for state in seen) <= COUNTED_BYTES
         rows = _count(files, until) if few else None
@@ -248,8 +284,36 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
             else:
                 unreadable.readable.add(files[found.place.file].name)
     if not rows:
-        return DataLook(problem=str(no_rows(files[0].name))), True
+        return DataLook(problem=str(no_rows(files[0].name, data.exclusions.excluded))), True
     return unreadable.look(), True
+
+
+def _first_rows(files: Sequence[DataFile]) -> DataLook:
+    """Return why no row of a Parquet file can be trained on, judging by its first rows.
+
+    All rows of such a file have the same columns, and reading it takes a separate process. Without the
+    library nothing is known here: a job may run where the library is installed.
+    """
+    if find_spec("pyarrow") is None:
+        return DataLook()
+    for file in files:
+        unreadable = _Unreadable()
+        with open_data([file], CHECKED_BYTES, PARQUET_SECONDS) as data:
+            for found in islice(data.scan(), PARQUET_ROWS):
+                item = data.item(found)
+                if isinstance(item.row, SlowError):
+                    return DataLook()
+                if isinstance(item.row, DataError):
+                    return DataLook(problem=f"{item.where}: {item.row}")
+                if not isinstance(item.row, RowError):
+                    break
+                unreadable.add(file.name, found, item.where, item.row)
+            else:
+                look = unreadable.look()
+                if look.unreadable:
+                    problem = f"None of the first {look.unreadable:,} rows can be trained on. {look.flaw}"
+                    return DataLook(problem=problem, unmapped=look.unmapped, readable=look.readable)
+    return DataLook()
 
 
 class _Unreadable:

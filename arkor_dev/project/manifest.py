@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.errors import BadRequestError
 
@@ -82,26 +82,37 @@ class ManifestReader:
             )
 
     async def write_dataset(
-        self,
-        trainer: str,
-        revision: str,
-        change: str | tuple[int, Mapping[str, str]],
-        *,
-        preview: bool,
+        self, trainer: str, revision: str, change: Mapping[str, Any], *, preview: bool
     ) -> SettingsWritten:
-        """Write a path, or the columns of a part, as `project.write_settings`; one call at a time."""
+        """Write one of ``path``, ``columns``, ``exclude`` and ``include``, the last three of a ``part``.
+
+        As `project.write_settings` does; one call at a time.
+        """
         if not await asyncio.to_thread(self._has_toml):
             raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
-        from .write_settings import set_columns, set_dataset
+        from .write_settings import set_columns, set_dataset, set_excluded
 
+        part: int = change.get("part") or 0
         async with self._writing:
-            if isinstance(change, str):
+            if change.get("path") is not None:
                 return await asyncio.to_thread(
-                    set_dataset, self._project, trainer, revision, change, preview=preview
+                    set_dataset, self._project, trainer, revision, change["path"], preview=preview
                 )
-            part, columns = change
+            if change.get("columns") is not None:
+                return await asyncio.to_thread(
+                    set_columns, self._project, trainer, revision, part, change["columns"], preview=preview
+                )
+            excluded = change.get("exclude") is not None
+            entries = change["exclude" if excluded else "include"]
             return await asyncio.to_thread(
-                set_columns, self._project, trainer, revision, part, columns, preview=preview
+                set_excluded,
+                self._project,
+                trainer,
+                revision,
+                part,
+                entries,
+                excluded=excluded,
+                preview=preview,
             )
 
     def _has_toml(self) -> bool:

@@ -32,7 +32,7 @@ VALUES: Final = {
 }
 """The example's settings by key: a model and a length suitable for a laptop without a GPU."""
 OWN_DATA: Final = ("model", "lora.r", "lora.alpha")
-"""Those that fit any data: the others would be wrong for more or fewer rows."""
+"""Values that suit any data: the others would be wrong for more or fewer rows."""
 
 HEAD: Final = """\
 # What Arkor Studio trains in this folder. One [[trainer]] or several; each shows up under its name.
@@ -41,7 +41,7 @@ HEAD: Final = """\
 [[trainer]]
 """
 DATASET: Final = """\
-# One chat a line: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
+# One chat per line: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
 # or {"prompt": "…", "completion": "…"}; ShareGPT, Alpaca and {"text": "…"} are known too. JSON, CSV, TSV and
 # Parquet do as well, each but Parquet packed as .gz or not. A folder is all of its files. More:
 # dataset = ["data/a.jsonl", "data/b.json"]
@@ -49,7 +49,7 @@ DATASET: Final = """\
 # dataset = { huggingface = "owner/name", split = "train" }
 # Rows of one document (a column "document") are held out of training together, or not at all:
 # dataset = { path = "data/faq.csv", group = "document" }
-# Rows to measure the loss on, instead of a part of these (then without eval_split):
+# Rows to evaluate on instead of a part of these (then without eval_split):
 # eval_dataset = "data/eval.jsonl"
 """
 
@@ -66,7 +66,7 @@ def starter_toml(name: str = "my-bot", own_data: str | None = None) -> str:
     parts = [f"{HEAD}name = {quoted(name)}\n", _entry(model, values), data]
     parts += [_entry(row, values) for row in rest]
     parts += [
-        "# More that may be said; docs/settings.md of Arkor Studio has every setting:\n",
+        "# More settings; docs/settings.md of Arkor Studio lists all of them:\n",
         *(_entry(row, values) for row in rows if row.key not in values),
     ]
     for table in settings.tables():

@@ -13,17 +13,17 @@ from .node_tools import ENTRY
 
 TEMPLATES: Final = {
     "triage": "Reads a support ticket and answers with its category, urgency, summary and next action.",
-    "translate": "Translates what customers write in nine languages, and names the language.",
-    "redaction": "Blots out personal data and answers with the rest of the text as JSON.",
+    "translate": "Translates customers' messages in nine languages, and names the language.",
+    "redaction": "Redacts personal data and answers with the rest of the text as JSON.",
 }
-"""What each teaches, by the trainer's name; its data set is ``arkorlab/<name>-demo``."""
+"""What each template teaches, by the trainer's name; its data set is ``arkorlab/<name>-demo``."""
 GITIGNORE: Final = Path(".gitignore")
 
 INDEX: Final = """\
 import { createArkor } from "arkor";
 import { trainer } from "./trainer";
 
-// What Studio and the arkor command look for: the trainer of this project.
+// Studio and the arkor command look for this: the project's trainer.
 export const arkor = createArkor({ trainer });
 """
 TRAINER: Final = """\

@@ -27,7 +27,7 @@ NOT_LOCAL = (
     "trainer in arkor.toml (`arkor-dev init` writes one); or use the managed backend: arkor-dev --managed"
 )
 
-OUTDATED = "The project has changed since it was shown. Look at what it would train now, then start it again."
+OUTDATED = "The project has changed since it was shown. Check what it would train now, then start it again."
 
 
 def inside(project: Path, name: str) -> Path:
@@ -49,7 +49,7 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None
-    if file is None and os.path.lexists(project / "arkor.toml"):  # a missing file is reported when it is read
+    if file is None and os.path.lexists(project / "arkor.toml"):  # reading it reports a missing file
         return _from_toml(settings, request)
     if any(request.get(name) for name in ("settings", "like", "seeds", "parent")):
         raise BadRequestError(
@@ -65,21 +65,21 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(not_installed(project))
     if dry_run:
         raise BadRequestError(
-            "`arkor start` takes no dry run from outside: set `dryRun: true` in the trainer's own code."
+            "`arkor start` has no option for a dry run: set `dryRun: true` in the trainer's code."
         )
-    # "./" keeps a name that begins with a dash from being read as an option.
+    # "./" keeps a name that starts with a dash from being read as an option.
     argv = [found, "start", *([f"./{file}"] if file else [])]
     key = f"file {file}" if file else "file"
     return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)
 
 
 def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
-    # Not at the top: the page's first byte must not wait for the table of settings.
+    # Imported here: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
     from arkor_dev.contract.settings import by_field
+    from arkor_dev.project.toml.edit import written
 
     from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
-    from .toml.values import written
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
     trainer = choose(load_trainers(settings.project), request.get("trainer"))
@@ -89,11 +89,12 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
-    argv.append("--local" if settings.local else "--managed")
+    where = "--local" if settings.local else "--managed"
+    argv.append(where if settings.ssh is None else f"--ssh={settings.ssh}")
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []
-    # The command reads the file again, a moment after us.
+    # The command reads the file again, shortly after us.
     argv += [f"--revision={revision}"] if revision else []
     argv += [f"--trainer={chosen}", *(["--dry-run"] if dry_run else [])]
     # One token each, so that no id can be read as an option.
@@ -105,6 +106,6 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     rows = by_field()
     for field, value in changes.items():
         argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
-    # Two jobs of one trainer may be repeated at a time: the backend's queue runs them one after another.
+    # Two jobs of one trainer may be repeated at once: the backend's queue runs them one after another.
     key = f"seeds of {request.get('like')}" if "seeds" in request else f"trainer {chosen}"
     return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run)

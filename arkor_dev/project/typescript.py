@@ -37,10 +37,10 @@ BUILD_TIMEOUT: Final = 60.0
 LOAD_TIMEOUT: Final = 30.0
 BUNDLE_LIMIT: Final = 64 * MIB
 START_SECONDS: Final = 15.0
-"""How long a start keeps its turn: by then Node has read the bundle, whatever the trainer waits for."""
+"""How long a start keeps its turn: Node has read the bundle by then, whatever the trainer waits for."""
 
 UNCHECKED: Final = 4.0
-"""Seconds that a build stays valid if the sources cannot be inspected: a page asks every other second."""
+"""Seconds that a build stays valid if the sources cannot be inspected: a page polls every two seconds."""
 CHECKED: Final = 60.0
 """Seconds that it stays valid while they look unchanged: they may import from outside the repository."""
 
@@ -49,7 +49,7 @@ NO_TRAINER: Final = (
     "`export const trainer = createTrainer({{ … }})`, both from the package arkor."
 )
 
-# The answer follows a mark made for this call, because the project's code may print as well.
+# The result follows a marker made for this call, because the project's code may print, too.
 _READ_NAME: Final = r"""
 import { inspect } from "node:util";
 const [, url, mark] = process.argv;
@@ -103,7 +103,7 @@ class Built:
             now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, shown))
             raise ConflictError(
                 f"The trainer is called {now} in the project now, not {before}. Nothing was started. "
-                "Look at it, then run it again.",
+                "Check it, then run it again.",
             )
 
 
@@ -130,7 +130,7 @@ class TypeScriptProject:
         asked = loop.time()
         give_back = await self._turn.take()
         try:
-            # A build that began after our request has seen every change that matters to it.
+            # A build that started after our request includes every relevant change.
             if self._latest is None or self._began < asked:
                 state = await asyncio.to_thread(source_state, repository_of(self._project))
                 began = loop.time()
@@ -156,7 +156,8 @@ class TypeScriptProject:
         return age < UNCHECKED if state is None else state == self._state and age < CHECKED
 
     async def build(self, file: str | None) -> Built:
-        """Build what will run, the project or one file of it, and keep others from building meanwhile.
+        """Build what will run, the project or one file of it, and keep other processes from building
+        meanwhile.
 
         Raises BadRequestError if it cannot be built or loaded, or exports no trainer.
         """
@@ -181,7 +182,7 @@ class TypeScriptProject:
 
     async def _build(self, file: str | None) -> str | None:
         cli, node = await asyncio.to_thread(self._tools)
-        # "./" keeps a name that begins with a dash from being read as an option.
+        # "./" keeps a name that starts with a dash from being read as an option.
         argv = [cli, "build", *([f"./{file}"] if file else [])]
         try:
             await self._run(argv, BUILD_TIMEOUT, "`arkor build` failed")
@@ -192,7 +193,7 @@ class TypeScriptProject:
             content = await asyncio.to_thread(read_small, bundle, BUNDLE_LIMIT)
         except OSError as fault:
             raise BadRequestError(
-                f"`arkor build` ended well but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
+                f"`arkor build` succeeded, but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
             ) from None
         digest = hashlib.sha256(content).hexdigest()
         if self._loaded is None or self._loaded[0] != digest:
@@ -220,7 +221,7 @@ class TypeScriptProject:
     async def _load(self, node: str, bundle: Path) -> str | None:
         mark = secrets.token_hex(16)
         argv = [node, "--input-type=module", "-e", _READ_NAME, bundle.as_uri(), mark]
-        output = await self._run(argv, LOAD_TIMEOUT, "The built project fails when it is loaded")
+        output = await self._run(argv, LOAD_TIMEOUT, "The built project fails to load")
         printed, found, answer = output.rpartition(mark)
         if not found:
             raise build_fault("The built project ends Node before its trainer can be read.", output)

@@ -1,5 +1,5 @@
-"""Studio's aiohttp application: the page, the guards, and the API behind the page.
+"""Studio's aiohttp application: the page, the guards, and the page's API.
 
-It may import every package but ``cli`` and ``local``. Start with ``app``; ``security`` holds the guards and
-``api`` a thin module a resource.
+May import every package but ``cli`` and ``local``. Start with ``app``; ``security`` has the guards, ``api``
+one thin module for each resource.
 """

@@ -1,4 +1,4 @@
-"""The application: wires the services together and does nothing else."""
+"""The application: wires the services together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from arkor_dev.identity.connect import connected
+from arkor_dev.connection.connect import connected
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
 from arkor_dev.processes.training_runs import TrainingRuns
@@ -24,6 +24,7 @@ from .static_page import bundle_handler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from aiohttp.typedefs import Middleware
 
@@ -32,11 +33,18 @@ if TYPE_CHECKING:
     from arkor_dev.identity.local_backend import Notice
 
 NOTICES_AFTER: Final = 2.0
-"""Seconds after the start from which jobs are watched for ``[notify]``."""
+"""Seconds after the start until jobs are watched for ``[notify]``."""
 
 
-def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> web.Application:
-    """One launch of Studio; ``on_notice`` receives what the backend has to tell the person."""
+def create_app(
+    settings: Settings,
+    on_notice: Callable[[Notice], None] = lambda _: None,
+    connect: Callable[[Settings, Callable[[Notice], None]], AbstractAsyncContextManager[Backend]] = connected,
+) -> web.Application:
+    """Create the application of one launch; ``on_notice`` receives the backend's notices.
+
+    ``connect`` opens the backend.
+    """
     guards: list[Middleware] = [error_envelope, host_guard]
     if not settings.allow_other_users:
         guards.append(same_user_guard)
@@ -47,14 +55,14 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
     app.add_routes(ENDPOINTS)
-    # Paths of the API and of endpoints are left out: a wrong method there is a 405 and an unknown one a 404.
+    # Excludes paths of the API and of endpoints: a wrong method there is a 405, an unknown path a 404.
     app.router.add_get("/{path:(?!(?:api|e)(?:/|$)).*}", bundle_handler(settings.studio_token))
 
     async def services(app: web.Application) -> AsyncIterator[None]:
         if (warning := app[keys.MANIFEST].warning()) is not None:
             on_notice({"notice": "message", "level": "warning", "text": warning})
         async with AsyncExitStack() as stack:
-            backend = await stack.enter_async_context(connected(settings, on_notice))
+            backend = await stack.enter_async_context(connect(settings, on_notice))
             jobs = JobsCache(backend.list_jobs)
             hub = EventHub(backend.events, jobs.refresh)
             runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
@@ -71,12 +79,12 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
         await app[keys.EVENTS].close()
 
     app.cleanup_ctx.append(services)
-    app.on_shutdown.append(end_streams)  # before the open requests are waited for
+    app.on_shutdown.append(end_streams)  # runs before aiohttp waits for open requests
     return app
 
 
 async def _tell(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
-    """Tell of jobs as the project's ``[notify]`` asks. Nobody waits for that, so the page goes first."""
+    """Send the notifications that ``[notify]`` asks for. Starts late, so that the page comes first."""
     await asyncio.sleep(NOTICES_AFTER)
     from arkor_dev.notices.watch import watching
 

@@ -1,4 +1,4 @@
-"""What the application's handlers share, by typed key."""
+"""Typed keys of the objects that handlers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a browser says of the answers that it takes, and of those that it has already."""
+"""Content negotiation: encodings that a browser accepts and responses that it has cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REFUSED = re.compile(r"\s*q=0(\.0*)?\s*")
 
 
 def takes(accept_encoding: str, coding: str) -> bool:
-    """Whether ``Accept-Encoding`` names ``coding``, and not in order to refuse it."""
+    """Return whether ``Accept-Encoding`` accepts ``coding``."""
     for choice in accept_encoding.split(","):
         name, _, parameters = choice.partition(";")
         if name.strip().lower() == coding:
@@ -21,5 +21,7 @@ def takes(accept_encoding: str, coding: str) -> bool:
 
 
 def has(request: web.Request, etag: str) -> bool:
-    """Whether the browser has the answer with this tag (without quotes), so that 304 is enough."""
+    """Return whether the browser has cached the response with this tag (without quotes): then 304
+    suffices.
+    """
     return any(known.value in (etag, "*") for known in request.if_none_match or ())

@@ -1,7 +1,7 @@
-"""Which Studios of this user are open: at most one for a project and a backend.
+"""This user's running Studios: at most one for each project and backend.
 
-Each holds a lock on a file of its own, with its port in it, for as long as it runs; whatever ends it, the
-system gives the lock back. The file says nothing that a person at this machine may not know: no token.
+Each holds a lock on its own file, which contains its port. However the process ends, the system releases the
+lock. The file contains no token or other secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "studios"
 STARTING_SECONDS: Final = 3.0
-"""How long a Studio that is just starting gets to say its port."""
+"""How long to wait for a starting Studio to write its port."""
 
 
 class OpenElsewhere(Exception):  # noqa: N818 (no error: the person is shown the way)
@@ -34,14 +34,14 @@ class OpenElsewhere(Exception):  # noqa: N818 (no error: the person is shown the
 
 
 class Place:
-    """This Studio's own entry, which others find once the port is :meth:`told`."""
+    """This Studio's entry, which others find once :meth:`told` has written its port."""
 
     def __init__(self, file: IO[str] | None, project: Path) -> None:
         self._file = file
         self._project = project
 
     def told(self, port: int) -> None:
-        """Let others know on which port this Studio is."""
+        """Publish the port of this Studio."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.seek(0)
@@ -49,7 +49,7 @@ class Place:
                 self._file.flush()
 
     def left(self) -> None:
-        """Say no port: none is served yet, or none any more."""
+        """Clear the port: the server is not running yet, or has stopped."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.truncate(0)
@@ -57,10 +57,10 @@ class Place:
 
 @contextmanager
 def taken(settings: Settings) -> Iterator[Place]:
-    """Be the one Studio of this project and backend while the block runs.
+    """Claim this project and backend while the block runs.
 
-    Raises OpenElsewhere when there is one already. A disk that keeps no such file, or knows no locks, is no
-    reason not to start.
+    Raises OpenElsewhere if another Studio has them. A disk without such a file or without locks does not
+    prevent the start.
     """
     try:
         file = _opened(settings.data / FOLDER / f"{_key(settings)}.json")
@@ -76,7 +76,7 @@ def taken(settings: Settings) -> Iterator[Place]:
 
 
 def _taken(file: IO[str]) -> bool:
-    """Lock the file; OpenElsewhere when another Studio has it, false when that does not say its port."""
+    """Lock the file; raise OpenElsewhere if another Studio holds it, or return False if that has no port."""
     deadline = time.monotonic() + STARTING_SECONDS
     while not _locked(file):
         port, _ = _entry(file)
@@ -89,7 +89,7 @@ def _taken(file: IO[str]) -> bool:
 
 
 def project_on(settings: Settings, port: int) -> str | None:
-    """The project whose Studio is open on ``port``, where it is one of this user's."""
+    """Return the project whose Studio is open on ``port``, if it belongs to this user."""
     with suppress(OSError):
         for path in sorted((settings.data / FOLDER).glob("*.json")):
             with suppress(OSError), _opened(path) as file:
@@ -100,8 +100,8 @@ def project_on(settings: Settings, port: int) -> str | None:
 
 
 def _key(settings: Settings) -> str:
-    """One for each project and backend: another account, or training here, has a Studio of its own."""
-    parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url]
+    """Return a key for the project and backend: another account, or the local backend, has its own Studio."""
+    parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url, settings.ssh]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 
@@ -120,7 +120,7 @@ def _locked(file: IO[str]) -> bool:
 
 
 def _entry(file: IO[str]) -> tuple[int | None, str]:
-    """The port and the project in a file; no port where none is said yet, or it makes no sense."""
+    """Read the port and the project from a file; no port if it is missing or invalid."""
     try:
         file.seek(0)
         said = json.loads(file.read(1 << 16))

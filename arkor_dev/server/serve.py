@@ -1,4 +1,4 @@
-"""One launch, from a bound socket to the last signal."""
+"""One launch of Studio, from binding a socket to the last signal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiohttp import web
 from arkor_dev.contract.errors import InternalError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.descriptors import connections_at_most
+from arkor_dev.core.process import connections_at_most
 from arkor_dev.core.settings import DEFAULT_PORT, PORT_TRIES
 from arkor_dev.server.security.http_protocol import protocol_factory
 from arkor_dev.server.security.listener import Listener
@@ -36,15 +36,15 @@ log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 TOKEN_PATIENCE = 1.0
-"""Seconds that another launch gets to write or remove its own token."""
+"""Seconds to wait for another launch to write or remove its token."""
 SHUTDOWN_SECONDS = 0.5
-"""Seconds that answers get at the end which do not end by themselves."""
+"""Seconds that unfinished responses get at shutdown."""
 
 
 def bind(port: int | None) -> socket.socket:
-    """A socket on 127.0.0.1: ``port``, or the first free one of ten from 4000 on when it is None.
+    """Bind a socket on 127.0.0.1 to ``port``, or to the first free one of ten from 4000 if it is None.
 
-    Raises ArkorError when an explicit port is taken, or all ten are.
+    Raises ArkorError if the explicit port, or all ten, are taken.
     """
     tries = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORT_TRIES)
     for candidate in tries:
@@ -52,7 +52,9 @@ def bind(port: int | None) -> socket.socket:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((HOST, candidate))
-            sock.listen(512)  # what a flood fills is emptied at once; an owner's tab must still find room
+            sock.listen(
+                512
+            )  # a flood fills the backlog and is drained at once; the owner's tab must still fit in
         except OSError as error:
             sock.close()
             reason = error.strerror or str(error)
@@ -71,14 +73,14 @@ async def serving(
     on_notice: Callable[[Notice], None] = lambda _: None,
     make: Callable[[Settings, Callable[[Notice], None]], web.Application] = create_app,
 ) -> AsyncIterator[web.Application]:
-    """Serve Studio, or what ``make`` makes, on ``sock`` while the block runs.
+    """Serve Studio, or the application from ``make``, on ``sock`` while the block runs.
 
-    Raises ArkorError when it cannot start.
+    Raises ArkorError if it cannot start.
     """
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
         is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))
-        # The port that it has become: a backend address that is this Studio is refused.
+        # Store the actual port: a backend address that is this Studio is refused.
         app = make(replace(settings, port=sock.getsockname()[1]), on_notice)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
@@ -93,8 +95,8 @@ async def serving(
 def token_file(settings: Settings) -> Iterator[None]:
     """Keep the launch's token in ``~/.arkor/studio-token`` for a front end's dev server.
 
-    Studio itself does not need the file, so a home that cannot be written is a warning. A later launch's
-    token stays: whoever writes or removes the file holds a lock on its folder meanwhile.
+    Studio itself does not need the file, so an unwritable home is only a warning. A later launch's token is
+    left alone: a lock on the folder serialises writing and removing.
     """
     path = settings.arkor_home / "studio-token"
     try:
@@ -113,7 +115,7 @@ def token_file(settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock; False when it cannot be had within :data:`TOKEN_PATIENCE` seconds."""
+    """Hold the folder's lock; yield False if :data:`TOKEN_PATIENCE` seconds were not enough."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield _lock(handle)
@@ -130,7 +132,7 @@ def _lock(handle: int) -> bool:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.005)
-        except OSError:  # a file system without locks
+        except OSError:  # the file system has no locks
             return False
         else:
             return True

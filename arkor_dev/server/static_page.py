@@ -1,7 +1,7 @@
-"""The page: a prebuilt static bundle, with this launch's token put into its ``<meta>``.
+"""The page: a prebuilt static bundle, with this launch's token in its ``<meta>``.
 
-The bundle's files are listed once, so that a request's path only ever looks up a name in that list:
-no path of the file system is made from what a browser sends.
+The bundle's files are listed once; a request's path is only looked up in that list, so no file system path is
+built from a browser's input.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parents[1] / "static"
 TOKEN_PLACEHOLDER = b"__ARKOR_STUDIO_TOKEN__"
-# Names with a content hash never change their content; everything else is asked for anew.
+# Names with a content hash never change their content; everything else is revalidated.
 _IMMUTABLE = "public, max-age=31536000, immutable"
-# Not the machine's own tables: some register .js as text/plain, which nosniff then refuses.
+# Not the system's table: some systems register .js as text/plain, which nosniff then blocks.
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -39,14 +39,14 @@ _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the bundle: its bytes by content coding (``""`` is plain)."""
+    """A file of the bundle: its bytes by content coding (``""`` is uncompressed)."""
 
     content_type: str
     cache_control: str
     bodies: dict[str, bytes]
 
     def answer(self, accept_encoding: str) -> web.Response:
-        """The smallest form that the browser takes."""
+        """Return the smallest form that the browser accepts."""
         for coding in _ENCODINGS:
             if coding in self.bodies and takes(accept_encoding, coding):
                 return self._response(self.bodies[coding], {hdrs.CONTENT_ENCODING: coding})
@@ -62,14 +62,16 @@ class Asset:
 
 
 def _is_page(path: str) -> bool:
-    """A path without an extension that a person could have typed; ``//`` and dot segments are neither."""
+    """Return whether it is a path without an extension that a person could type, without ``//`` and dot
+    segments.
+    """
     *folders, name = path.split("/")[1:]
     odd = not path.isprintable() or "\\" in path
     return not (odd or "." in name or any(folder == "" or folder.startswith(".") for folder in folders))
 
 
 def load_assets(folder: Path) -> dict[str, Asset]:
-    """Every asset of the bundle by its URL path, ``index.html`` left out."""
+    """Load every asset of the bundle by its URL path, except ``index.html``."""
     assets: dict[str, Asset] = {}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.suffix in _ENCODINGS.values() or path.name == "index.html":
@@ -86,9 +88,9 @@ def load_assets(folder: Path) -> dict[str, Asset]:
 
 
 def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
-    """The handler of everything that is not the API: an asset by its name, else the page.
+    """Return the handler for everything but the API: an asset by its name, else the page.
 
-    Raises ArkorError at start when the bundle was never built.
+    Raises ArkorError at start if the bundle was never built.
     """
     try:
         page = (folder / "index.html").read_bytes()
@@ -98,7 +100,7 @@ def bundle_handler(token: str, folder: Path = STATIC) -> Handler:
             "Install arkor-dev again; in a checkout, run scripts/build-web.",
         ) from None
     if page.count(TOKEN_PLACEHOLDER) != 1:
-        raise ValueError(f"{folder / 'index.html'} does not hold the token's placeholder exactly once")
+        raise ValueError(f"{folder / 'index.html'} does not contain the token's placeholder exactly once")
     page = page.replace(TOKEN_PLACEHOLDER, escape(token, quote=True).encode())
     assets = load_assets(folder)
 

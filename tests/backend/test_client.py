@@ -302,7 +302,7 @@ async def test_a_page_is_no_answer(backend: Backend, fake_backend: FakeBackend, 
     fake_backend.fault("GET /v1/me", status=200, body=body)
     error = await fails(backend.me())
     assert status_of(error) == 502
-    assert f"127.0.0.1:{fake_backend.port} answered with something else than JSON" in error.text
+    assert f"127.0.0.1:{fake_backend.port} did not answer with JSON" in error.text
 
 
 async def test_a_backend_that_is_away_is_named_and_found_again(

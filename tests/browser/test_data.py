@@ -95,6 +95,34 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
         await expect(row).to_contain_text("Row 91 ")
 
 
+async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    before = toml.read_text()
+    secret = finding("secret", "warning", "2 rows hold what looks like a key", [3, 7])
+    fake_backend.datasets.findings = [secret]
+    async with open_page(studio.url, "/#/data?row=7") as page:
+        findings = page.get_by_role("region", name="Findings")
+        await findings.get_by_text("2 rows hold what looks like a key").click()
+        await expect(findings.get_by_role("button", name="Exclude 2 rows")).to_be_visible()
+        await findings.get_by_role("button", name="Exclude row 3").click()
+        await expect(page.get_by_text("1 row excluded", exact=True)).to_be_visible()
+        assert 'exclude = ["0000000000000003"]' in toml.read_text()
+        # The row that is looked at has its button too, and each of both can be undone where it is seen.
+        one = page.get_by_role("region", name="The row")
+        await one.get_by_role("button", name="Exclude").click()
+        await expect(one.get_by_text("Excluded from training")).to_be_visible()
+        await expect(page.locator(".data-row-on")).to_contain_text("excluded")
+        await one.get_by_role("button", name="Include").click()
+        await expect(page.get_by_text("1 row excluded", exact=True)).to_be_visible()
+        await findings.get_by_text("Some rows are excluded").click()
+        await findings.get_by_role("button", name="Include row 3").click()
+        await expect(page.get_by_text("1 row excluded", exact=True)).to_have_count(0)
+    assert "exclude" not in toml.read_text()
+    assert before.count("path") <= toml.read_text().count("path")
+
+
 async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     async with open_page(studio.url, "/#/data") as page:
         losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")
@@ -169,11 +197,11 @@ async def test_findings_lead_to_their_rows(
     many = list(range(30, 70))
     fake_backend.datasets.findings = [
         {**finding("cut", "warning", "40 rows are longer than 512 tokens", many), "rows": []},
-        finding("answer-cut-away", "error", "1 row is cut before its answer begins", [77]),
+        finding("answer-cut-away", "error", "1 row is truncated before its answer", [77]),
     ]
     fake_backend.datasets.findings[0]["rows"] = finding("cut", "warning", "", many)["rows"]
     async with open_page(studio.url, "/#/data") as page:
-        await page.get_by_text("1 row is cut before its answer begins").click()
+        await page.get_by_text("1 row is truncated before its answer").click()
         await page.get_by_role("link", name="Row 77").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()

@@ -64,7 +64,7 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
         await expect(page.get_by_role("switch", name="Quick test")).not_to_be_checked()
         docs = page.get_by_role("link", name="Arkor documentation")
         await expect(docs).to_have_attribute("href", "https://docs.arkor.ai")
-        await page.locator(".home-choice").get_by_text("second").click()
+        await page.locator(".home-head").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.locator(".home-facts")).to_contain_text("LoRA rank 16")
         await expect(page.locator(".home-facts")).to_contain_text("3 epochs")
@@ -340,29 +340,6 @@ async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, op
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("menu")).to_have_count(0)
         await expect(all_of_them).to_be_focused()
-
-
-@pytest.mark.tabs
-async def test_seven_tabs_at_once_all_work(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    async with open_page(studio.url) as first:
-        await first.get_by_role("button", name="Run training").click()
-        await expect(first.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
-        (job,) = fake_backend.jobs
-        tabs = [first]
-        for address in ("/", f"/#/jobs/{job}", "/", f"/#/jobs/{job}", "/", f"/#/jobs/{job}"):
-            tab = await first.context.new_page()
-            await tab.goto(studio.url + address)
-            tabs.append(tab)
-        # More streams than a browser gives one host would leave the last tabs waiting for ever.
-        fake_backend.log(job, step=7, loss=1.25)
-        for tab in tabs:
-            await expect(tab.locator("main")).to_contain_text("1.25", timeout=START)
-        fake_backend.finish(job)
-        for tab in tabs:
-            await expect(tab.locator("main")).to_contain_text("Completed", timeout=START)
 
 
 @pytest.mark.tabs

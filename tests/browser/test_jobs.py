@@ -163,6 +163,38 @@ async def test_a_row_tells_what_was_changed_how_far_it_is_and_why_it_failed(
         assert await page.evaluate(OVER_CELLS) == []
 
 
+async def test_columns_are_what_tells_jobs_apart_and_what_a_person_chose(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    base = {"model": "org/tiny", "datasetSource": {"type": "file", "path": "data/faq.jsonl"}}
+    for rate, day in ((2e-5, 1), (3e-5, 2)):
+        config = {**base, "learningRate": rate}
+        fake_backend.add_job("completed", config=config, createdAt=f"2026-01-0{day}T00:00:00Z")
+    async with open_page(studio.url, "/#/jobs", width=1280) as page:
+        rates, data = page.locator("td.jobs-col-rate"), page.locator("td.jobs-col-data")
+        await expect(rates).to_have_text(["3e-5", "2e-5"])
+        await expect(page.locator("td.jobs-col-model")).to_have_text(["tiny", "tiny"])
+        await expect(data).to_have_count(0)
+        await page.get_by_role("button", name="Columns").click()
+        items = page.get_by_role("menuitemcheckbox")
+        await items.filter(has_text="Data set").press("Enter")
+        await expect(data).to_have_text(["data/faq.jsonl"] * 2)
+        await items.filter(has_text="Learning rate").press("Enter")
+        await expect(rates).to_have_count(0)
+        await page.keyboard.press("Escape")
+        await page.reload()
+        await expect(data).to_have_count(2)
+        await expect(rates).to_have_count(0)
+        # In a narrower window a chosen column stays, and others give way to the name.
+        await page.set_viewport_size({"width": 740, "height": 800})
+        await expect(page.locator("td.jobs-col-duration")).to_have_count(0)
+        await expect(data).to_have_count(2)
+        name = await page.locator("td.jobs-col-name").first.bounding_box()
+        assert name
+        assert name["width"] > 200
+        assert await page.evaluate(OVER_CELLS) == []
+
+
 async def test_several_are_compared(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     jobs = {fake_backend.add_job("completed", name=name) for name in ("one", "two")}
     async with open_page(studio.url, "/#/jobs") as page:

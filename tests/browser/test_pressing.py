@@ -205,7 +205,7 @@ async def test_a_trainer_with_a_problem_says_it_and_is_not_run(
         await page.keyboard.type("run tr")
         await page.keyboard.press("Enter")
         # The other one is as good as ever.
-        await page.locator(".home-choice").get_by_text("second").click()
+        await page.locator(".home-head").get_by_text("second").click()
         await expect(run).to_be_enabled()
         await expect(page.get_by_role("alert")).to_have_count(0)
         assert fake_backend.jobs == {}
@@ -237,7 +237,7 @@ async def test_the_palette_runs_from_any_page_and_asks_before_a_second(
         await palette(page)
         await expect(dialog).to_contain_text("first is already running")
         await dialog.get_by_role("button", name="Back").click()
-        await page.locator(".home-choice").get_by_text("second").click()
+        await page.locator(".home-head").get_by_text("second").click()
         await palette(page)
         await expect(dialog).to_contain_text("Run second as well?")
         await dialog.get_by_role("button", name="Back").click()

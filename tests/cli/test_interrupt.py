@@ -259,7 +259,7 @@ async def test_impatience_ends_it_at_once_with_one_line(launch: Launch) -> None:
         screen.press(CTRL_C)
         assert await ended(screen) == 130
     said = screen.text.removeprefix(before).replace("^C", "").splitlines()
-    assert [line for line in said if line] == ["Stopping Studio.", "Studio was stopped at once."]
+    assert [line for line in said if line] == ["Stopping Studio.", "Studio was stopped immediately."]
 
 
 async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) -> None:

@@ -123,9 +123,10 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (
             ["--json"],
             (
-                "unknown option --json. arkor-dev data, arkor-dev jobs, arkor-dev evaluate, "
-                "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev local, "
-                "arkor-dev whoami and arkor-dev doctor have it."
+                "unknown option --json. arkor-dev import-config, arkor-dev data, arkor-dev jobs, "
+                "arkor-dev evaluate, "
+                "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev ssh, "
+                "arkor-dev local, arkor-dev whoami and arkor-dev doctor have it."
             ),
         ),
         (["start", "--set"], "--set needs a value: --set KEY=VALUE. See arkor-dev start --help."),
@@ -137,7 +138,7 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),
         (
             ["init", "--template", "chat"],
-            "--template: unknown template chat. Choose one of triage, translate, redaction.",
+            "--template: chat is not a valid template. Choose one of triage, translate, redaction.",
         ),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
         (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
@@ -363,3 +364,22 @@ async def test_no_token_in_the_log_at_any_level(
         assert secret not in text
         assert TOKEN not in text
     assert "Traceback" not in logged
+
+
+ON_WINDOWS = """
+import sys
+sys.platform = "win32"
+for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
+    sys.modules[name] = None
+from arkor_dev.cli.main import main
+sys.exit(main(["doctor"]))
+"""
+
+
+def test_windows_itself_leads_to_wsl() -> None:
+    """In a sentence, where modules are missing that only Unix has."""
+    ran = subprocess.run([sys.executable, "-c", ON_WINDOWS], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("arkor-dev: Arkor Studio does not run on Windows itself")
+    assert "wsl --install" in ran.stderr
+    assert ran.stdout == ""

@@ -15,8 +15,8 @@ from arkor_dev.contract.settings import by_field
         ({"loraR": True}, "settings.loraR must be a whole number from 1 to 1,024, not true"),
         ({"maxSteps": -1}, "settings.maxSteps must be a whole number from 1 to 10,000,000, not -1"),
         ({"model": None}, "settings.model must be a model's name"),
-        ({"datasetSource": {}}, 'settings."datasetSource" is no setting of a trainer'),
-        ({"\x1b[2J": 1}, 'settings."\\u001b[2J" is no setting of a trainer'),
+        ({"datasetSource": {}}, 'settings."datasetSource" is not a trainer setting'),
+        ({"\x1b[2J": 1}, 'settings."\\u001b[2J" is not a trainer setting'),
         ({"maxSteps": 3, "numTrainEpochs": 1}, "steps and epochs are both set. Remove one of the two"),
     ],
 )

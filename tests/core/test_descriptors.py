@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from arkor_dev.core.descriptors import connections_at_most
+from arkor_dev.core.process import connections_at_most
 
 RAISED = """
 import resource, sys
-from arkor_dev.core.descriptors import connections_at_most, raise_limit
+from arkor_dev.core.process import connections_at_most, raise_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 raise_limit()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), connections_at_most())

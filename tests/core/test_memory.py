@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from arkor_dev.core import memory
+from arkor_dev.core import process
 
 # Many small pieces, of which the last one stays: glibc cannot shrink its heap below that by itself.
 FREED = """
 import os
 from pathlib import Path
-from arkor_dev.core.memory import give_back
+from arkor_dev.core.process import give_back
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 pieces = [bytes([n % 256]) * 20_000 for n in range(4_000)]
@@ -36,5 +36,5 @@ def test_freed_memory_goes_back() -> None:
 
 
 def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_trim", lambda: None)
-    memory.give_back()
+    monkeypatch.setattr(process, "_trim", lambda: None)
+    process.give_back()

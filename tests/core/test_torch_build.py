@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from arkor_dev.contract import gpus
 from arkor_dev.core import torch_build
-from arkor_dev.core.torch_build import EXTRA, built_for_cuda, install_advice, origin, surplus
+from arkor_dev.core.torch_build import EXTRA, install_advice, origin, surplus
 
 ROOT = Path(__file__).parents[2]
 VERSION = """\
@@ -44,11 +45,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("cuda", "is_cuda"), [("'13.2'", True), ("None", False)])
-def test_a_cuda_build_is_told_by_its_version_file(installed: Path, cuda: str, is_cuda: bool) -> None:
-    (installed / "torch" / "version.py").write_text(VERSION.format(cuda=cuda))
-    assert built_for_cuda() is is_cuda
-    assert (surplus() is not None) is is_cuda
+@pytest.mark.parametrize(
+    ("cuda", "hip", "kind"), [("'13.2'", "None", "cuda"), ("None", "None", "cpu"), ("None", "'7.1'", "rocm")]
+)
+def test_a_build_is_told_by_its_version_file(installed: Path, cuda: str, hip: str, kind: str) -> None:
+    text = VERSION.format(cuda=cuda) + f"hip: Optional[str] = {hip}\n"
+    (installed / "torch" / "version.py").write_text(text)
+    assert gpus.torch_build() == kind
+    assert (surplus() is not None) is (kind == "cuda")
 
 
 def test_a_cuda_build_without_a_gpu_is_named_with_its_size_and_the_way_out(
@@ -75,7 +79,7 @@ def test_a_new_environment_gets_it_from_where_it_came(installed: Path) -> None:
 def test_no_torch_is_no_cuda_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    assert not built_for_cuda()
+    assert gpus.torch_build() is None
 
 
 def test_the_advice_names_the_extra_and_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:

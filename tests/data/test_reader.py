@@ -214,7 +214,7 @@ BAD_FILES = [
         "d.json",
         b"[" + GOOD + b", " + GOOD,
         [TURN],
-        "the list is never closed; the file may have been cut off",
+        "the list is never closed; the file may be truncated",
     ),
     ("d.json", b"[" + GOOD + b',{"a": "', [TURN], "a text is never closed"),
     ("d.json", b"[" + GOOD + b',{"a": {', [TURN], "a bracket is never closed"),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from arkor_dev.cli.main import _parser
+from arkor_dev.cli.main import parser
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port
 from tests.support.documented import ROOT, Command, documented
@@ -40,6 +40,7 @@ NOT_RUN: Final = {
     r"^\./scripts/(?!studio$)": "installs, or takes minutes; that there is such a script is looked at",
     r"^cd web && npx": "the page's own tests",
     r"ray://|--workers|cluster status|^ray |^RAY_|auth-token|import ray": "a cluster: tests/local/cluster",
+    r"--ssh|^arkor-dev ssh": "another machine: tests/local/test_over_ssh.py",
     r"^(ssh|mkdir -p ~/\.ray|docker|kubectl|sed .*kubectl|sky|systemctl) ?": "another machine, or a service",
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
@@ -98,7 +99,7 @@ def test_every_command_is_run_or_says_why_not() -> None:
         if script := re.match(r"\./(scripts/[\w-]+)", text):
             assert os.access(ROOT / script[1], os.X_OK), text
         if why and text.startswith("arkor-dev "):
-            _parser().parse(shlex.split(text.replace("M", "2").replace("…", "merged"))[1:])
+            parser().parse(shlex.split(text.replace("M", "2").replace("…", "merged"))[1:])
     unused = [
         pattern for pattern in NOT_RUN if not any(re.search(pattern, command.text) for command in found)
     ]

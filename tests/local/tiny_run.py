@@ -56,12 +56,12 @@ def tiny_run(
         "seed": 1,
     }
     return Run(
-        base=load_base(tiny, as_stored=True),
+        base=facts.pop("base", None) or load_base(tiny, as_stored=True),
         plan=plan,
         train=made_up(ROWS, answers_only=False) if train is None else train,
         held_out=held_out,
         data=data,
-        four_bit=False,
+        four_bit=facts.pop("four_bit", False),
         emit=emit,
         cancelled=lambda: False,
         choice=choice,

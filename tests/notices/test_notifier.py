@@ -184,7 +184,7 @@ async def test_a_webhook_is_tried_again_and_then_given_up_without_its_address(
         warnings += more
     assert len(webhook.seen) == 9
     assert warnings == [
-        f"[notify]: “a has finished: loss 0.5” was not told: the webhook {why}"
+        f"[notify]: “a has finished: loss 0.5” was not sent: the webhook {why}"
         for why in (
             "could not be reached: status 500",
             "redirects (302), which is not followed",
@@ -232,7 +232,7 @@ async def test_the_desktop_shows_the_sentence_as_plain_text(settings: Settings, 
     seen.unlink()
     async with notifier(settings, PATH="/nowhere") as (told, warnings):
         told.take("job_2", "a", DONE)
-    assert warnings[0].endswith("there is no notify-send here, which shows a notice on the desktop")
+    assert warnings[0].endswith("desktop notifications need notify-send, which is not installed")
     ask(settings, "desktop = false", 'command = ["true"]')
     async with notifier(settings, PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin") as (told, warnings):
         told.take("job_3", "a", DONE)

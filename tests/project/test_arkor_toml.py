@@ -236,7 +236,7 @@ def test_a_mistake_is_named_with_its_line(project: Path, line: str, said: str) -
         ("[[trainer]]\nname = 'a\\u0007'".replace("'", '"'), "arkor.toml:2: name = "),
         ("[[trainer]]\nname = 3", "arkor.toml:2: name = 3 is invalid"),
         ("[[trainer]]\nmodel = ' '", 'arkor.toml:2: model = " " is invalid'),
-        (SMALL + SMALL, 'arkor.toml:6: a trainer called "a" is on line 2 already. Names must differ'),
+        (SMALL + SMALL, 'arkor.toml:6: a trainer called "a" is on line 2 already. Names must be unique'),
     ],
 )
 def test_a_wrong_shape_is_named_with_its_line(project: Path, text: str, said: str) -> None:
@@ -277,7 +277,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ),
         ("{}", "arkor.toml:4: dataset: needs one of path"),
         ('{ huggingface = "a/b", url = "https://x" }', "arkor.toml:4: dataset: needs one of path"),
-        ('{ path = "data.jsonl", split = "a" }', "split goes with huggingface, not with path"),
+        ('{ path = "data.jsonl", split = "a" }', "split applies to huggingface, not to path"),
         ('{ path = "data.jsonl", form = "x" }', "arkor.toml:4: dataset.form: must be one of chat, sharegpt"),
         ('{ path = "data.jsonl", columns = {} }', "arkor.toml:4: dataset.columns: must be a table such as"),
         (
@@ -487,7 +487,7 @@ def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
     assert len(wrong["problem"].splitlines()) == 2
     assert (second["name"], second["problem"]) == (
         "a (line 12)",
-        'arkor.toml:12: a trainer called "a" is on line 2 already. Names must differ',
+        'arkor.toml:12: a trainer called "a" is on line 2 already. Names must be unique',
     )
     assert nameless["name"] == "(trainer 4)"
     assert nameless["problem"].startswith("arkor.toml:15: this [[trainer]] has no name.")
@@ -548,8 +548,9 @@ def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.Monkey
     assert "flaw" not in load_trainers(project)[0]
 
 
-def test_a_parquet_file_is_not_opened_by_studio(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its library takes 60 MB, and is no place for a file of whoever."""
+def test_a_parquet_file_is_left_to_the_job_without_its_library(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (project / "data.jsonl").write_bytes(b"PAR1 and more")
     (trainer,) = load_trainers(write(project, SMALL))
@@ -571,5 +572,5 @@ def test_data_that_is_no_file(project: Path, kind: str, monkeypatch: pytest.Monk
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind("data.jsonl")
     assert problem(project, SMALL) == (
-        'arkor.toml:4: dataset: "data.jsonl" is not a regular file. Name a JSONL file, one chat a line'
+        'arkor.toml:4: dataset: "data.jsonl" is not a regular file. Name a JSONL file with one chat per line'
     )

@@ -120,7 +120,7 @@ async def test_a_build_that_fails_says_the_tools_words(project: Path) -> None:
 
 
 async def test_a_build_that_leaves_nothing(project: Path) -> None:
-    assert "`arkor build` ended well but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
+    assert "`arkor build` succeeded, but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
 
 
 async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
@@ -136,7 +136,7 @@ async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
 
 async def test_a_bundle_that_throws(project: Path) -> None:
     text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
-    assert text == "The project's code fails when it is loaded.\nno key: set THE_KEY"
+    assert text == "The project's code fails to load.\nno key: set THE_KEY"
 
 
 async def test_a_bundle_that_ends_node(project: Path) -> None:
@@ -267,7 +267,7 @@ async def test_an_error_of_the_sdk_is_told_first_and_its_stack_on_demand(
     typescript_project.write(trainer("bot", "smollm2-135m-instrukt"))
     error = await refused(typescript_project)
     assert error.text == (
-        "The project's code fails when it is loaded.\n"
+        "The project's code fails to load.\n"
         'Unknown model "smollm2-135m-instrukt" in the trainer "bot". '
         "Supported are smollm2-135m-instruct, unsloth/gemma-4-E4B-it."
     )
@@ -303,7 +303,7 @@ async def test_errors_of_esbuild_are_places_and_messages(typescript_project: Rea
 async def test_whatever_is_thrown(typescript_project: RealProject, code: str, said: str) -> None:
     typescript_project.write(code)
     text = (await refused(typescript_project)).text
-    assert text.startswith(f"The project's code fails when it is loaded.\n{said}")
+    assert text.startswith(f"The project's code fails to load.\n{said}")
     assert len(text) < 2100
 
 

@@ -130,6 +130,7 @@ class FakeBackend:
         self.checkpoints: dict[str, set[int]] = {}
         self.deployments: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
+        self.methods: list[dict[str, str]] = []
         self.features: list[str] | None = None  # as an older backend, which does not know the question
         self.datasets = FakeDatasets()
         self.forecasts = FakeForecasts()
@@ -470,7 +471,8 @@ class FakeBackend:
     async def _capabilities(self, _: web.Request) -> web.Response:
         if self.features is None:
             return _error(404, "Not Found.")
-        return web.json_response({"features": self.features})
+        methods = {"methods": self.methods} if self.methods else {}
+        return web.json_response({"features": self.features, **methods})
 
     async def _list_projects(self, request: web.Request) -> web.Response:
         org = request.query["orgSlug"]

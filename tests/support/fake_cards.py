@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .fake_backend import FakeBackend
 
 CARD = """---
-# arkor-dev: these lines are made again, and what stands outside of them stays
+# arkor-dev: these lines are generated; text outside them is kept
 base_model: "HuggingFaceTB/SmolLM2-135M-Instruct"
 library_name: "peft"
 pipeline_tag: "text-generation"
@@ -23,16 +23,16 @@ tags:
 # arkor-dev: end
 ---
 
-<!-- arkor-dev: made of provenance.json; what stands outside of these two lines stays -->
+<!-- arkor-dev: generated from provenance.json; text outside these two lines is kept -->
 # LoRA adapter of SmolLM2-135M-Instruct
 
 An adapter (LoRA) for SmolLM2-135M-Instruct, as it was after step 60 of 60, made with Arkor Studio.
 
 ## What it learned from
 
-90 rows; 12 more were held out of the training, to measure on.
+90 rows; 12 more were held out for evaluation.
 
-The data set is its maker's own, and is not named here.
+The data set is private and not named here.
 
 ## Is it better than its base?
 

@@ -25,6 +25,14 @@ CONTEXT = 8_192
 SHAPING = ("model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "maxLength")
 """What of a config makes another view."""
 
+EXCLUDED = {
+    "code": "excluded",
+    "level": "note",
+    "title": "Some rows are excluded",
+    "why": "arkor.toml lists them in exclude, so they are not trained on.",
+    "fix": "Include a row to train on it again.",
+}
+
 Token = tuple[str, bool, str]
 """Its text, whether it is learned, and its role."""
 
@@ -95,6 +103,8 @@ class FakeDatasets:
         for _, _, role in every:
             roles[role] = roles.get(role, 0) + 1
         source = config["datasetSource"]
+        excluded = self._excluded(view_id)
+        rows = [{"row": row, "where": f"data, line {row}", "excerpt": "Where?"} for row in excluded]
         return {
             "id": view_id,
             "state": "ready" if len(read) == len(self.rows) else "reading",
@@ -104,14 +114,20 @@ class FakeDatasets:
             "rows": len(self.rows),
             "indexed": len(self.rows),
             "read": len(read),
+            "excluded": len(rows),
             "maxLength": min(config.get("maxLength") or 512, CONTEXT),
             "context": CONTEXT,
             "tokens": len(every),
             "learned": sum(learned for _, learned, _ in every),
             "roles": roles,
-            "findings": self.findings,
+            "findings": [*self.findings, *([{**EXCLUDED, "count": len(rows), "rows": rows}] if rows else [])],
             **self.more,
         }
+
+    def _excluded(self, view_id: str) -> list[int]:
+        """The rows that the view's source excludes: an entry of the fake is a row's number in hexadecimal."""
+        entries = self.views[view_id]["datasetSource"].get("exclude") or []
+        return sorted(int(entry, 16) for entry in entries)
 
     async def _get(self, request: web.Request) -> web.Response:
         return web.json_response({"dataset": self._told(self._known(request))})
@@ -135,38 +151,41 @@ class FakeDatasets:
         counts = {"read": len(read), "rows": rows, "learned": learned, "first": first}
         return web.json_response({"lengths": {**counts, "beyond": 0, "learnedBeyond": 0}})
 
-    def _short(self, number: int) -> dict[str, Any]:
+    def _short(self, number: int, view_id: str) -> dict[str, Any]:
         row = self.rows[number - 1]
         short = {"row": number, "where": f"data, line {number}", "excerpt": "", "length": 0, "learned": 0}
         if isinstance(row, str):
             return {**short, "error": row}
+        if number in self._excluded(view_id):
+            short["excluded"] = True
         tokens = tokens_of(row)
         excerpt = next((message["content"] for message in row if message["role"] == "user"), "")
         learned = sum(is_learned for _, is_learned, _ in tokens)
         return {**short, "excerpt": excerpt[:120], "length": len(tokens), "learned": learned}
 
     async def _list(self, request: web.Request) -> web.Response:
-        self._known(request)
+        view_id = self._known(request)
         start, count = _whole(request, "from", 1), _whole(request, "count", 50)
         if count > MOST:
             raise RefusedError(400, f"count has to be {MOST} at most.")
         last = min(start + count - 1, len(self.rows))
-        return web.json_response({"rows": [self._short(number) for number in range(max(1, start), last + 1)]})
+        numbers = range(max(1, start), last + 1)
+        return web.json_response({"rows": [self._short(number, view_id) for number in numbers]})
 
     async def _row(self, request: web.Request) -> web.Response:
-        self._known(request)
+        view_id = self._known(request)
         asked = request.match_info["row"]
         if not asked.isdigit() or not 1 <= int(asked) <= len(self.rows):
-            raise RefusedError(404, "There is no such row.")
+            raise RefusedError(404, "This row does not exist.")
         number = int(asked)
-        short, row = self._short(number), self.rows[number - 1]
+        short, row = self._short(number, view_id), self.rows[number - 1]
         tokens = [] if isinstance(row, str) else tokens_of(row)
         shown = tokens[: self.shown]
         roles: dict[str, int] = {}
         for _, _, role in tokens:
             roles[role] = roles.get(role, 0) + 1
         told = {
-            **{key: value for key, value in short.items() if key != "excerpt"},
+            **{key: value for key, value in short.items() if key not in ("excerpt", "excluded")},
             "examples": [len(tokens)],
             "first": next((place for place, token in enumerate(tokens) if token[1]), None),
             "roles": roles,
@@ -179,8 +198,10 @@ class FakeDatasets:
                 for (learned, role), run in groupby(shown, lambda token: token[1:])
             ],
         }
-        raw = {"raw": "{not json"} if isinstance(row, str) else {}
-        return web.json_response({"row": {**told, **raw}})
+        excluded = number in self._excluded(view_id)
+        exclusion = {"source": 0, "entry": f"{number:016x}", "excluded": excluded}
+        more = {"raw": "{not json"} if isinstance(row, str) else {"exclusion": exclusion}
+        return web.json_response({"row": {**told, **more}})
 
     async def _find(self, request: web.Request) -> web.Response:
         self._known(request)

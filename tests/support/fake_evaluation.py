@@ -110,7 +110,7 @@ ROWS: list[dict[str, Any]] = [
 def own_part(told: dict[str, Any]) -> dict[str, Any]:
     """The figures of one of a job's own sets."""
     name, metric = told["name"], told.get("metric", "loss")
-    right = f"{name}: better, 33 of 40 answers the same as wanted vs. 4 for the base"
+    right = f"{name}: better, 33 of 40 answers equal to the wanted answer vs. 4 for the base"
     sentence = f"{right}; 95 % interval of the difference 0.57 to 0.88."
     part = {**OWN, "name": name, "metric": metric, "sentence": sentence}
     if metric == "loss":

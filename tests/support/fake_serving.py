@@ -55,7 +55,7 @@ class FakeServing:
         slug = request.match_info["slug"]
         found = next((each for each in self._fake.deployments.values() if each["slug"] == slug), None)
         if found is None or not found["enabled"]:
-            raise RefusedError(404, "There is no such endpoint here.", code="endpoint_not_found")
+            raise RefusedError(404, "This endpoint does not exist.", code="endpoint_not_found")
         given = self.keys.get(request.headers.get(KEY_HEADER, ""))
         if found["authMode"] != "none" and given not in self._fake.keys[found["id"]]:
             raise RefusedError(403, "The key is missing or wrong.", code="invalid_api_key")

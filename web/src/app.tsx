@@ -1,66 +1,41 @@
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "./api/client";
-// Two of the lazy pages share it: as a chunk of its own it would weigh less than the request for it.
-import "./events/sse";
-import Home from "./pages/home";
-import Jobs from "./pages/jobs";
-import { Missing } from "./pages/missing";
-import { type PageName, route } from "./router";
+import { MISSING, PAGES, type PageModule } from "./pages/registry";
+import { route } from "./router";
 import { Shell } from "./shell/shell";
 import { setTitle } from "./store/document-title";
 import { ErrorNote } from "./ui/empty";
 import { Skeleton } from "./ui/skeleton";
 
-interface PageModule {
-  default: ComponentType;
-  /** Resolves when what the page shows first has come. */
-  ready?: () => Promise<void>;
+const loaded = new Map<string, ComponentType>();
+
+async function load(name: string): Promise<PageModule | undefined> {
+  const module = await PAGES.get(name)?.load?.();
+  if (module) loaded.set(name, module.default);
+  return module;
 }
 
-const LAZY: Partial<Record<PageName, () => Promise<PageModule>>> = {
-  job: async () => {
-    const { Job, ready } = await import("./pages/curves");
-    return { default: Job, ready };
-  },
-  compare: async () => ({ default: (await import("./pages/curves")).Compare }),
-  data: () => import("./pages/data"),
-  blind: () => import("./pages/blind"),
-  playground: () => import("./pages/playground"),
-  endpoints: () => import("./pages/endpoints"),
-};
-
-/** Resolves when the page that is asked for can be drawn in one go: its code is there, and what it shows first. */
+/** Resolves when the current page can be drawn completely: its code and its first data have arrived. */
 export async function preload(): Promise<void> {
-  const { page } = route.peek();
-  const module = await LAZY[page]?.();
-  if (module === undefined) return;
-  loaded.set(page, module.default);
-  await module.ready?.();
+  const module = await load(route.peek().page);
+  await module?.ready?.();
 }
 
-const loaded = new Map<PageName, ComponentType>([
-  ["home", Home],
-  ["jobs", Jobs],
-  ["missing", Missing],
-]);
-
-function Page({ name }: { name: PageName }) {
+function Page({ name }: { name: string }) {
   const [failed, setFailed] = useState<string | null>(null);
   const [, again] = useState(0);
+  const { view, load: lazy } = PAGES.get(name) ?? MISSING;
+  const View = view ?? loaded.get(name);
   useLayoutEffect(() => {
     setFailed(null);
-    if (loaded.has(name)) return;
-    LAZY[name]?.().then(
-      (module) => {
-        loaded.set(name, module.default);
-        again((count) => count + 1);
-      },
-      (error: unknown) => setFailed(errorText(error)),
-    );
+    if (lazy && !loaded.has(name))
+      load(name).then(
+        () => again((count) => count + 1),
+        (error: unknown) => setFailed(errorText(error)),
+      );
   }, [name]);
-  const Known = loaded.get(name);
-  if (Known) return <Known />;
+  if (View) return <View />;
   if (failed)
     return <ErrorNote title="This page could not be loaded" error={failed} retry={() => location.reload()} />;
   return <Skeleton lines={6} height={18} />;
@@ -68,7 +43,7 @@ function Page({ name }: { name: PageName }) {
 
 const PATIENCE_MS = 10_000;
 
-/** A page's name is where a screen reader starts reading after a change; the first load keeps the browser's own start. */
+/** After a change of page, a screen reader starts at its heading; the first load keeps the browser's behaviour. */
 function useFocusOnChange(path: string): void {
   const first = useRef(true);
   useEffect(() => {
@@ -78,7 +53,7 @@ function useFocusOnChange(path: string): void {
     }
     const until = performance.now() + PATIENCE_MS;
     let frame = 0;
-    // A page whose code is still on its way has no name yet; one that places the focus itself keeps it.
+    // A page still loading has no heading yet; one that places the focus itself keeps it.
     const look = (): void => {
       if (document.querySelector("main")?.contains(document.activeElement)) return;
       const name = document.querySelector<HTMLElement>("main h1");
@@ -93,7 +68,7 @@ function useFocusOnChange(path: string): void {
 export function App() {
   const { page, path } = route.value;
   useFocusOnChange(path);
-  // Before the new page's own effects, which set its name.
+  // Runs before the new page's own effects, which set its title.
   useLayoutEffect(() => setTitle(""), [page]);
   return (
     <Shell>

@@ -20,7 +20,7 @@ export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed"
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
-/** Where the rows come from; `file` (or a folder) and `list` are known to the local backend only. */
+/** Source of the rows; only the local backend knows `file` (or a folder) and `list`. */
 export interface DatasetSource {
   type: "huggingface" | "blob" | "file" | "list";
   name?: string;
@@ -33,9 +33,10 @@ export interface DatasetSource {
   form?: string;
   columns?: Record<string, string>;
   group?: string;
+  exclude?: string[];
 }
 
-/** Rows of one's own that a job is evaluated on: those of `path`, a file or folder of the project. */
+/** A custom evaluation set: the rows of `path`, a file or folder of the project. */
 export interface EvaluationSet {
   name: string;
   path: string;
@@ -44,7 +45,7 @@ export interface EvaluationSet {
   schema?: unknown;
 }
 
-/** What a job is asked to do: its data, and any setting of `contract/settings/` by its field. */
+/** A job's request: its data, and settings of `contract/settings/` by field. */
 export interface JobConfig {
   model: string;
   datasetSource: DatasetSource;
@@ -131,6 +132,16 @@ export interface JobConfig {
   labelSmoothingFactor?: number;
   /** Skip rows that can't be read, and report them. Otherwise the first one ends the job. */
   skipBadRows?: boolean;
+  /** How strongly the answers are told apart. For dpo: higher stays closer to the start. */
+  beta?: number;
+  /** sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability). */
+  lossType?: string;
+  /** Adds this many times the cross entropy of the chosen answer, so that it stays likely. */
+  rpoAlpha?: number;
+  /** Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO. */
+  cpoAlpha?: number;
+  /** How far apart simpo wants the rewards of the two answers. */
+  simpoGamma?: number;
   /** Log the loss every N steps. */
   loggingSteps?: number;
   /** Prompts that the base model and each checkpoint answer during the run; "off" for none. */
@@ -155,7 +166,7 @@ export interface JobConfig {
   fp16?: boolean;
   /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
-  /** Random seed. The same seed on the same machine gives the same adapter. */
+  /** Random seed. The same seed on the same processor gives the same adapter, on a GPU almost. */
   seed?: number;
   /** Separate random seed for the order of the rows. */
   dataSeed?: number;
@@ -177,7 +188,7 @@ export interface JobConfig {
   workers?: number;
 }
 
-/** How far a job has come. The local backend adds it to each job; others may not. */
+/** A job's progress. The local backend adds it to each job; others may not. */
 export interface JobMetrics {
   step?: number;
   totalSteps?: number;
@@ -187,13 +198,13 @@ export interface JobMetrics {
   peakBytes?: number;
 }
 
-/** The job that a queued one waits for first. */
+/** The job that a queued one waits for. */
 export interface QueuedBehind {
   id: string;
   name: string;
 }
 
-/** Where a queued job stands: `position` 1 is the next one to start, unless the queue is `held`. */
+/** Queue position of a job: `position` 1 starts next, unless the queue is `held`. */
 export interface QueuePlace {
   position: number;
   behind: QueuedBehind | null;
@@ -201,7 +212,7 @@ export interface QueuePlace {
   reason?: string;
 }
 
-/** The phase that a running job is in, as in `training.phase`, and since when. */
+/** The phase of a running job, as in `training.phase`, and its start. */
 export interface JobPhase {
   name: string;
   since: string;
@@ -209,7 +220,7 @@ export interface JobPhase {
   estimatedAt?: string;
 }
 
-/** One training job. Times are ISO 8601 in UTC; `queue` is there while it waits, where it is known. */
+/** One training job. Times are ISO 8601 in UTC; `queue` is present while it waits, if known. */
 export interface Job {
   id: string;
   orgId: string;
@@ -236,7 +247,7 @@ export interface Job {
   evaluating?: JobEvaluating;
 }
 
-/** A file set that a job left behind; `kind` is `adapter`, `model` or `checkpoint`. */
+/** A set of files that a job produced; `kind` is `adapter`, `model` or `checkpoint`. */
 export interface Artifact {
   kind: string;
   name?: string;
@@ -253,14 +264,14 @@ export interface ChatMessage {
   tool_call_id?: string;
 }
 
-/** A trained adapter: a job's final one, or the checkpoint of one step. */
+/** A trained adapter: a job's final one, or the checkpoint of a step. */
 export interface AdapterRef {
   kind: "final" | "checkpoint";
   jobId: string;
   step?: number;
 }
 
-/** `adapter` or `baseModel` says who answers; `stream` is true unless said otherwise. */
+/** `adapter` or `baseModel` selects the model; `stream` defaults to true. */
 export interface ChatRequest {
   messages: ChatMessage[];
   adapter?: AdapterRef;
@@ -286,7 +297,7 @@ export interface ChatRequest {
   engine?: "auto" | "exact" | "llama.cpp";
 }
 
-/** `GET /api/credentials`: who is signed in where; `token` is a masked preview. */
+/** `GET /api/credentials`: who is signed in; `token` is a masked preview. */
 export interface CredentialsView {
   mode: string;
   orgSlug: string | null;
@@ -296,7 +307,7 @@ export interface CredentialsView {
   signIn?: string;
 }
 
-/** A data file whose columns match none of the known forms of rows. */
+/** A data file whose columns match no known form of rows. */
 export interface UnmappedColumns {
   part: number;
   file: string;
@@ -305,7 +316,7 @@ export interface UnmappedColumns {
   suggested?: Record<string, string>;
 }
 
-/** One trainer that the project declares, with the settings a person reads before pressing Run. */
+/** A trainer of the project, with the settings shown before Run. */
 export interface Trainer {
   name: string;
   config?: JobConfig;
@@ -317,12 +328,12 @@ export interface Trainer {
   unmapped?: UnmappedColumns;
 }
 
-/** The single trainer of a TypeScript project, or the first of `arkor.toml`. */
+/** The only trainer of a TypeScript project, or the first of `arkor.toml`. */
 export interface TrainerName {
   name: string;
 }
 
-/** `GET /api/manifest`. `revision` stands for what it was read from, and changes with it. */
+/** `GET /api/manifest`. `revision` identifies the state of the source files. */
 export interface Manifest {
   trainer: TrainerName | null;
   trainers: Trainer[];
@@ -330,7 +341,7 @@ export interface Manifest {
   revision?: string;
 }
 
-/** `POST /api/manifest/settings`: the unified diff, and the file's revision once it is written. */
+/** `POST /api/manifest/settings`: the unified diff, and the file's new revision once written. */
 export interface SettingsWritten {
   diff: string;
   revision: string;
@@ -340,9 +351,16 @@ export interface SettingsWritten {
 export interface Capabilities {
   features: string[];
   baseModels?: string[];
+  methods?: TrainingMethod[];
 }
 
-/** `POST /api/train`. With a `revision` that is no longer the project's, nothing is started (409). */
+/** A training method: its `name` in a config, and its `label` for a person. */
+export interface TrainingMethod {
+  name: string;
+  label: string;
+}
+
+/** `POST /api/train`. An outdated `revision` starts nothing (409). */
 export interface TrainRequest {
   file?: string;
   trainer?: string;
@@ -355,7 +373,7 @@ export interface TrainRequest {
   on?: string;
 }
 
-/** One child process that this launch of Studio has started (`GET /api/train`). */
+/** A child process that this launch of Studio started (`GET /api/train`). */
 export interface TrainingRun {
   id: string;
   command: string[];
@@ -367,6 +385,379 @@ export interface TrainingRun {
   state: "running" | "stopping" | "ended";
   exitCode: number | null;
   jobId: string | null;
+}
+
+export const NON_FINITE = "non-finite";
+
+export const DIVERGING = "diverging";
+
+/** Step and reason of a pause; the fields are those of `training.paused`. */
+export interface JobPause {
+  step: number;
+  reason: string;
+  message?: string;
+  needs?: number;
+}
+
+/** The checkpoint from which a job started: after `step` of another job, which may be deleted by now. */
+export interface JobParent {
+  jobId: string;
+  step: number;
+  name?: string;
+}
+
+/** `POST /v1/jobs/:id/resume`; `force` accepts changed data or a changed model. */
+export interface ResumeRequest {
+  force?: boolean;
+  on?: string;
+  workers?: number;
+}
+
+/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; exactly one of the two. */
+export interface ExtendRequest {
+  maxSteps?: number;
+  numTrainEpochs?: number;
+  schedule?: "continue" | "restart";
+  force?: boolean;
+}
+
+/** Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better. */
+export interface EvaluationDifference {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+/** Statistics of a model's answers: mean length in `tokens`, and shares truncated, repetitive and refusing. */
+export interface AnswerRates {
+  tokens: number;
+  truncated: number;
+  repeating: number;
+  refusing: number;
+}
+
+/** Greedy answers of base and adapter to `count` general questions, of at most `longest` tokens. */
+export interface EvaluationAnswers {
+  count: number;
+  longest: number;
+  base: AnswerRates;
+  adapter: AnswerRates;
+  sentence: string;
+}
+
+/** Base and adapter compared on one set of `rows`. */
+export interface EvaluationPart {
+  name: string;
+  rows: number;
+  base: number;
+  adapter: number;
+  difference: EvaluationDifference;
+  confidence: number;
+  verdict: string;
+  sentence: string;
+  rowsToSettle?: number;
+  of?: number;
+  metric?: string;
+  answers?: EvaluationAnswers;
+  measure?: EvaluationMeasure;
+}
+
+/** What base and adapter are measured by: a display `label`, and the `unit` of the values. */
+export interface EvaluationMeasure {
+  label: string;
+  unit: string;
+}
+
+/** How the held-out rows were separated from the training rows. */
+export interface EvaluationSplit {
+  rows: number;
+  groups: number;
+  column?: string;
+  leftOut?: number;
+  trainedOn?: number;
+  notCompared?: boolean;
+  sentence: string;
+}
+
+/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
+export interface Evaluation {
+  verdict: string;
+  sentence: string;
+  margin?: number;
+  noiseFloor?: number;
+  split?: EvaluationSplit;
+  heldOut?: EvaluationPart;
+  general?: EvaluationPart;
+  sets?: EvaluationPart[];
+  bestStep?: number;
+  bestSentence?: string;
+  bestVerdict?: string;
+  bestKept?: boolean;
+  step?: number;
+  data?: string;
+  seconds?: number;
+}
+
+/** One held-out row: its mean losses per token over `tokens` learned tokens, its prompt and wanted answer. */
+export interface EvaluationRow {
+  row: number;
+  where?: string;
+  group?: number;
+  tokens: number;
+  base: number;
+  adapter: number;
+  question: string;
+  wanted: string;
+  messages?: ChatMessage[];
+}
+
+/** Answers of base and adapter to a general question; a truncated answer is marked. */
+export interface EvaluationAnswer {
+  question: string;
+  base: string;
+  adapter: string;
+}
+
+/** `GET /v1/jobs/:id/evaluation`; of very many rows, those that changed most. */
+export interface EvaluationResult {
+  evaluation: Evaluation;
+  rows: EvaluationRow[];
+  answers?: EvaluationAnswer[];
+}
+
+/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
+export interface EvaluationComparison {
+  comparison: EvaluationPart;
+}
+
+/** How far a piece of work has come; `total` is null while unknown. */
+export interface Progress {
+  label: string;
+  done: number;
+  total: number | null;
+  unit: string;
+}
+
+/** A requested evaluation that is not done: waiting for training to end, running, or failed. */
+export interface JobEvaluating {
+  state: "waiting" | "running" | "failed";
+  step?: number;
+  data?: string;
+  progress?: Progress;
+  error?: string;
+}
+
+/** `POST /v1/jobs/:id/votes`: a blind preference between two answers. */
+export interface Ballot {
+  voter: string;
+  one: string;
+  other: string;
+  choice: "one" | "other" | "tie";
+  left: "one" | "other";
+  question: string;
+}
+
+/** A stored ballot; `at` is ISO 8601 in UTC. */
+export interface Vote extends Ballot {
+  id: string;
+  at: string;
+}
+
+/** `GET /v1/jobs/:id/votes`, in chronological order. */
+export interface Votes {
+  votes: Vote[];
+}
+
+/** Memory of the training process or its device, in bytes; null if the system does not report it. */
+export interface ForecastMemory {
+  name?: string;
+  peakBytes: number;
+  freeBytes: number | null;
+  totalBytes: number | null;
+}
+
+/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is their peak. */
+export interface ForecastFix {
+  settings: Record<string, unknown>;
+  words: string;
+  peakBytes?: number;
+}
+
+/** Estimated time and memory of a job: docs/contract.md#forecasts. */
+export interface Forecast {
+  id?: string;
+  state?: "measured" | "measuring" | "waiting" | "failed";
+  progress?: Progress;
+  error?: string;
+  seconds?: number;
+  loadingSeconds?: number;
+  trainingSeconds?: number;
+  evaluationSeconds?: number;
+  savingSeconds?: number;
+  samplesSeconds?: number;
+  steps?: number;
+  memory?: ForecastMemory;
+  device?: ForecastMemory;
+  rows?: number;
+  lookedAtRows?: number;
+  cutRows?: number;
+  tokens?: number;
+  learnedTokens?: number;
+  diskBytes?: number;
+  freeDiskBytes?: number | null;
+  checkpoints?: number;
+  fits?: boolean;
+  fixes?: ForecastFix[];
+}
+
+/** What a deployment serves. */
+export interface DeploymentTarget {
+  kind: "adapter" | "base_model";
+  adapter?: AdapterRef;
+  baseModel?: string;
+}
+
+/** What computes answers: a library, the precision of its weights, and a short name for both. */
+export interface AnsweredBy {
+  engine: string;
+  precision: string;
+  weights?: string;
+  why?: string;
+}
+
+/** An OpenAI-compatible endpoint. */
+export interface Deployment {
+  id: string;
+  slug: string;
+  orgId: string;
+  projectId: string;
+  target: DeploymentTarget;
+  authMode: "none" | "fixed_api_key";
+  urlFormat: string;
+  enabled: boolean;
+  customDomain?: string | null;
+  runRetentionMode?: string | null;
+  runRetentionDays?: number | null;
+  createdAt: string;
+  updatedAt: string;
+  engine?: "auto" | "exact" | "llama.cpp";
+  answeredBy?: AnsweredBy | null;
+  trouble?: string;
+}
+
+/** An API key of a deployment; `plaintext` is only in the response to its creation. */
+export interface DeploymentKey {
+  id: string;
+  label: string;
+  prefix: string;
+  enabled: boolean;
+  createdAt: string;
+  lastUsedAt: string | null;
+  plaintext?: string;
+}
+
+/** `PATCH /v1/jobs/:id`: any of a job's details. `notes` is Markdown. Feature `edit`. */
+export interface JobChanges {
+  name?: string;
+  notes?: string;
+  tags?: string[];
+  starred?: boolean;
+}
+
+/** The waiting jobs, next one first; while `held`, none of them starts. Feature `queue`. */
+export interface Queue {
+  held: boolean;
+  order: string[];
+}
+
+/** `PATCH /v1/queue`: jobs missing from `order` keep their order behind the listed ones. */
+export interface QueueChanges {
+  order?: string[];
+  held?: boolean;
+}
+
+/** `GET /v1/jobs/:id/card`: the model card (`README.md`) of a job's result. Feature `card`. */
+export interface ModelCard {
+  card: string;
+}
+
+/** Disk usage of a job's files, in bytes. */
+export interface JobOnDisk {
+  id: string;
+  name: string;
+  bytes: number;
+}
+
+/** Disk usage of a base model, in bytes. */
+export interface ModelOnDisk {
+  name: string;
+  bytes: number;
+  used?: boolean;
+  shared?: boolean;
+}
+
+/** `GET /v1/disk`, in bytes: usage of each job and base model. Feature `delete`. */
+export interface Disk {
+  jobs: JobOnDisk[];
+  models: ModelOnDisk[];
+  leftovers: number;
+  database: number;
+  free: number;
+  unused?: number;
+}
+
+/** One file of an export; `sha256` in hexadecimal. */
+export interface ExportFile {
+  name: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** How an exported model compares with the trained one and the base: docs/contract.md#exports. */
+export interface ExportProof {
+  verdict: string;
+  sentence: string;
+  faults: string[];
+  prompts: number;
+  agreeingTokens: number;
+  answerTokens: number;
+  texts: number;
+  tokens: number;
+  firstChoices: number;
+  sureChoices?: number;
+  divergence: number;
+  divergenceOfBase: number;
+  loss: Record<string, number>;
+  allowed: Record<string, number>;
+}
+
+/** How far an export has come; `secondsLeft` is how long its `label` will go on, once known. */
+export interface ExportProgress extends Progress {
+  secondsLeft?: number;
+}
+
+/** A format for exporting a job's result, or the `problem` that prevents it. */
+export interface ExportFormat {
+  format: string;
+  problem?: string;
+  install?: string;
+}
+
+/** A job's result in a format for other programs. */
+export interface Export {
+  id: string;
+  format: string;
+  state: "waiting" | "running" | "verifying" | "completed" | "failed";
+  createdAt: string;
+  step?: number;
+  quantization?: string;
+  strength?: number;
+  progress?: ExportProgress;
+  error?: string;
+  bytes?: number;
+  files?: ExportFile[];
+  proof?: ExportProof;
+  usage?: (string[])[];
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -413,13 +804,13 @@ export const CHAT_ERROR = "error";
 
 export const CHAT_DONE = "[DONE]";
 
-/** What every event of a job has. */
+/** Fields of every job event. */
 export interface AnyEvent {
   jobId: string;
   timestamp: string;
 }
 
-/** What a backend says of a run when it begins; the local one says all of it. */
+/** Facts about a run that the backend reports at its start; the local backend reports all. */
 export interface RunMetadata {
   totalSteps?: number;
   epochs?: number;
@@ -440,7 +831,7 @@ export interface RunMetadata {
   processor?: string;
 }
 
-/** What a run came to, in all; null where nothing was measured. */
+/** Totals of a run; null for what was not measured. */
 export interface RunMetrics {
   loss?: number | null;
   evalLoss?: number | null;
@@ -451,14 +842,14 @@ export interface RunMetrics {
   peakBytes?: number;
 }
 
-/** A number of the training method's own in `training.log`. */
+/** A figure that the training method adds to `training.log`. */
 export interface Figure {
   name: string;
   label: string;
   unit: string;
 }
 
-/** The first step is about to be made; sent again when a run is resumed. From the trainer. */
+/** The first step follows; sent again after a resume. From the trainer. */
 export interface TrainingStarted extends AnyEvent {
   type: "training.started";
   metadata?: RunMetadata;
@@ -471,7 +862,7 @@ export interface TrainingPhase extends AnyEvent {
   secondsLeft?: number;
 }
 
-/** One row of figures, of training or (then without `loss`) of an evaluation. From the trainer. */
+/** Figures of training, or, without `loss`, of an evaluation. From the trainer. */
 export interface TrainingLog extends AnyEvent {
   type: "training.log";
   step: number;
@@ -492,7 +883,7 @@ export interface TrainingMessage extends AnyEvent {
   step?: number;
 }
 
-/** The job stands after `step` and gave its memory back; `message` says why, for a person. */
+/** The job is paused after `step` and has released its memory; `message` explains why. */
 export interface TrainingPaused extends AnyEvent {
   type: "training.paused";
   step: number;
@@ -501,14 +892,14 @@ export interface TrainingPaused extends AnyEvent {
   needs?: number;
 }
 
-/** The job goes on after `step`: what was said of later steps, and of an end, counts no more. */
+/** The job resumes after `step`; what earlier events said about later steps or an end is void. */
 export interface TrainingResumed extends AnyEvent {
   type: "training.resumed";
   step: number;
   message?: string;
 }
 
-/** How the machine is doing while it trains, every two seconds. From the local backend. */
+/** Machine metrics during training, every two seconds. From the local backend. */
 export interface SystemMetrics extends AnyEvent {
   type: "system.metrics";
   step?: number;
@@ -529,7 +920,7 @@ export interface EvaluationCompleted extends AnyEvent {
   evaluation: Evaluation;
 }
 
-/** One of a job's fixed prompts, answered greedily after `step`. From the trainer. */
+/** A fixed prompt of the job, answered greedily after `step`. From the trainer. */
 export interface SampleCreated extends AnyEvent {
   type: "sample.created";
   step: number;
@@ -542,20 +933,20 @@ export interface SampleCreated extends AnyEvent {
   truncated?: boolean;
 }
 
-/** The adapter as it is after `step` has been written and can be talked to. From the trainer. */
+/** The adapter after `step` has been written and can answer. From the trainer. */
 export interface CheckpointSaved extends AnyEvent {
   type: "checkpoint.saved";
   step: number;
   artifacts?: Artifact[];
 }
 
-/** The checkpoint of `step` is gone, as `saveTotalLimit` says. From the local backend's trainer. */
+/** The checkpoint of `step` was deleted because of `saveTotalLimit`. From the local backend's trainer. */
 export interface CheckpointRemoved extends AnyEvent {
   type: "checkpoint.removed";
   step: number;
 }
 
-/** How far a preparation has come, in `unit`; `total` is null while unknown. From the local backend. */
+/** Progress of a preparation, in `unit`; `total` is null while unknown. From the local backend. */
 export interface ModelProgress extends AnyEvent {
   type: "model.progress";
   label: string;
@@ -564,14 +955,14 @@ export interface ModelProgress extends AnyEvent {
   unit: string;
 }
 
-/** The job has ended well. From the backend, and nothing but `end` follows. */
+/** The job completed. From the backend; only `end` follows. */
 export interface TrainingCompleted extends AnyEvent {
   type: "training.completed";
   metrics?: RunMetrics;
   artifacts?: Artifact[];
 }
 
-/** The job has ended without its result; `error` is the reason for a person. From the backend. */
+/** The job ended without a result; `error` explains why. From the backend. */
 export interface TrainingFailed extends AnyEvent {
   type: "training.failed";
   error: string;
@@ -580,23 +971,23 @@ export interface TrainingFailed extends AnyEvent {
   nonFinite?: boolean;
 }
 
-/** Somebody has cancelled the job; `step` is the last that was reported. From the local backend. */
+/** A person cancelled the job; `step` is the last one reported. From the local backend. */
 export interface TrainingCancelled extends AnyEvent {
   type: "training.cancelled";
   step?: number;
 }
 
-/** Keep-alive without an id, no progress. From the backend's stream, and it goes no further. */
+/** Keep-alive without an id. From the backend's stream; Studio does not forward it. */
 export interface Ping extends AnyEvent {
   type: "ping";
 }
 
-/** The stream is over: close, and do not reconnect. From the backend's stream, without an id. */
+/** The stream is over: close it, and do not reconnect. From the backend's stream, without an id. */
 export interface End extends AnyEvent {
   type: "end";
 }
 
-/** In a chat's stream: how far loading the model has come (`ModelProgress`). From the local backend. */
+/** Progress of loading the model, in a chat's stream (`ModelProgress`). From the local backend. */
 export interface ChatProgress {
   label: string;
   done: number;
@@ -604,222 +995,19 @@ export interface ChatProgress {
   unit?: string;
 }
 
-/** In a chat's stream: why the answer ends here. From the local backend, or from Studio at a cut. */
+/** Why the answer ends here, in a chat's stream. From the local backend, or from Studio if it was cut off. */
 export interface ChatError {
   error: string;
 }
 
-/** Memory of the training process, or of its device, in bytes; null where the system does not say. */
-export interface ForecastMemory {
-  name?: string;
-  peakBytes: number;
-  freeBytes: number | null;
-  totalBytes: number | null;
-}
-
-/** Settings, by field, with which a job fits; `words` say what changes, `peakBytes` what it takes. */
-export interface ForecastFix {
-  settings: Record<string, unknown>;
-  words: string;
-  peakBytes?: number;
-}
-
-/** How far a measurement has come; `total` is null while unknown. */
-export interface ForecastProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
-/** What a job will take, where a backend measures it: docs/contract.md#forecasts. */
-export interface Forecast {
-  id?: string;
-  state?: "measured" | "measuring" | "waiting" | "failed";
-  progress?: ForecastProgress;
-  error?: string;
-  seconds?: number;
-  loadingSeconds?: number;
-  trainingSeconds?: number;
-  evaluationSeconds?: number;
-  savingSeconds?: number;
-  samplesSeconds?: number;
-  steps?: number;
-  memory?: ForecastMemory;
-  device?: ForecastMemory;
-  rows?: number;
-  lookedAtRows?: number;
-  cutRows?: number;
-  tokens?: number;
-  learnedTokens?: number;
-  diskBytes?: number;
-  freeDiskBytes?: number | null;
-  checkpoints?: number;
-  fits?: boolean;
-  fixes?: ForecastFix[];
-}
-
-/** What a deployment serves. */
-export interface DeploymentTarget {
-  kind: "adapter" | "base_model";
-  adapter?: AdapterRef;
-  baseModel?: string;
-}
-
-/** What computes answers: a library, the number format of its weights, and a short name of these. */
-export interface AnsweredBy {
-  engine: string;
-  precision: string;
-  weights?: string;
-  why?: string;
-}
-
-/** An OpenAI-compatible endpoint. */
-export interface Deployment {
-  id: string;
-  slug: string;
-  orgId: string;
-  projectId: string;
-  target: DeploymentTarget;
-  authMode: "none" | "fixed_api_key";
-  urlFormat: string;
-  enabled: boolean;
-  customDomain?: string | null;
-  runRetentionMode?: string | null;
-  runRetentionDays?: number | null;
-  createdAt: string;
-  updatedAt: string;
-  engine?: "auto" | "exact" | "llama.cpp";
-  answeredBy?: AnsweredBy | null;
-  trouble?: string;
-}
-
-/** An API key of a deployment; `plaintext` is in the answer to its creation alone. */
-export interface DeploymentKey {
-  id: string;
-  label: string;
-  prefix: string;
-  enabled: boolean;
-  createdAt: string;
-  lastUsedAt: string | null;
-  plaintext?: string;
-}
-
-/** `PATCH /v1/jobs/:id`: any of what a person says of a job. `notes` is Markdown. Feature `edit`. */
-export interface JobChanges {
-  name?: string;
-  notes?: string;
-  tags?: string[];
-  starred?: boolean;
-}
-
-/** The jobs that wait, the next one first; while it is `held` none of them starts. Feature `queue`. */
-export interface Queue {
-  held: boolean;
-  order: string[];
-}
-
-/** `PATCH /v1/queue`: jobs that are not named in `order` stay in theirs, behind those that are. */
-export interface QueueChanges {
-  order?: string[];
-  held?: boolean;
-}
-
-/** `GET /v1/jobs/:id/card`: the `README.md` of what a job made. Feature `card`. */
-export interface ModelCard {
-  card: string;
-}
-
-/** What a job's files take on the disk, in bytes. */
-export interface JobOnDisk {
-  id: string;
-  name: string;
-  bytes: number;
-}
-
-/** What a base model takes on the disk, in bytes. */
-export interface ModelOnDisk {
-  name: string;
-  bytes: number;
-  used?: boolean;
-  shared?: boolean;
-}
-
-/** `GET /v1/disk`, in bytes: what each job and base model takes. Feature `delete`. */
-export interface Disk {
-  jobs: JobOnDisk[];
-  models: ModelOnDisk[];
-  leftovers: number;
-  database: number;
-  free: number;
-  unused?: number;
-}
-
-/** One file of an export; `sha256` in hexadecimal. */
-export interface ExportFile {
-  name: string;
-  bytes: number;
-  sha256: string;
-}
-
-/** How an exported model answers beside the trained one and the base: docs/contract.md#exports. */
-export interface ExportProof {
-  verdict: string;
-  sentence: string;
-  faults: string[];
-  prompts: number;
-  agreeingTokens: number;
-  answerTokens: number;
-  texts: number;
-  tokens: number;
-  firstChoices: number;
-  sureChoices?: number;
-  divergence: number;
-  divergenceOfBase: number;
-  loss: Record<string, number>;
-  allowed: Record<string, number>;
-}
-
-/** How far an export has come; `total` is null while unknown. */
-export interface ExportProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-  secondsLeft?: number;
-}
-
-/** A format that a job's result can be exported as, or the `problem` that it can't. */
-export interface ExportFormat {
-  format: string;
-  problem?: string;
-  install?: string;
-}
-
-/** What a job has made, written for other programs. */
-export interface Export {
-  id: string;
-  format: string;
-  state: "waiting" | "running" | "verifying" | "completed" | "failed";
-  createdAt: string;
-  step?: number;
-  quantization?: string;
-  strength?: number;
-  progress?: ExportProgress;
-  error?: string;
-  bytes?: number;
-  files?: ExportFile[];
-  proof?: ExportProof;
-}
-
-/** A row that a finding names: its number from 1, its place for a person, and a few words of it. */
+/** A row of a finding: its number from 1, its location for a person, and an excerpt. */
 export interface FindingRow {
   row: number;
   where: string;
   excerpt: string;
 }
 
-/** One thing that is wrong, or odd, with the rows of a data set. */
+/** A problem or an oddity in the rows of a data set. */
 export interface Finding {
   code: string;
   level: "error" | "warning" | "note";
@@ -830,13 +1018,13 @@ export interface Finding {
   rows: FindingRow[];
 }
 
-/** A file of a data set, and what it was taken for: `ShareGPT, JSON Lines, gzip`. */
+/** A file of a data set and its detected form, such as `ShareGPT, JSON Lines, gzip`. */
 export interface CheckedFile {
   name: string;
   words: string;
 }
 
-/** What a check of a data set says; `leftOut` is what it did not look at, a sentence each. */
+/** The result of a data check; `leftOut` lists in sentences what was not checked. */
 export interface DataCheck {
   rows: number;
   files: CheckedFile[];
@@ -844,7 +1032,7 @@ export interface DataCheck {
   leftOut: string[];
 }
 
-/** How far something that takes a while has come; `total` is null where nobody knows it. */
+/** Progress of slow work; `total` is null if unknown. */
 export interface Preparation {
   label: string;
   done: number;
@@ -864,6 +1052,7 @@ export interface DatasetView {
   rows: number | null;
   indexed: number;
   read: number;
+  excluded: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -872,7 +1061,7 @@ export interface DatasetView {
   findings: Finding[];
 }
 
-/** What a cut after `n` tokens loses, for every `n` up to the last index of `rows`. */
+/** What truncation after `n` tokens would lose, for every `n` up to the last index of `rows`. */
 export interface DatasetLengths {
   read: number;
   rows: number[];
@@ -882,7 +1071,7 @@ export interface DatasetLengths {
   first: number[];
 }
 
-/** A row in short. `error` says why there are no tokens of it; `excerpt` is how it begins. */
+/** Summary of a row. `error` says why it has no tokens; `excerpt` is its beginning. */
 export interface DatasetRow {
   row: number;
   where: string;
@@ -890,16 +1079,24 @@ export interface DatasetRow {
   length: number;
   learned: number;
   error?: string;
+  excluded?: boolean;
 }
 
-/** So many tokens in a row that share these: `role` is a message's, or `template`. */
+/** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
+export interface RowExclusion {
+  source: number;
+  entry: string;
+  excluded: boolean;
+}
+
+/** A run of consecutive tokens with equal properties: `role` is a message's, or `template`. */
 export interface TokenRun {
   count: number;
   learned: boolean;
   role: string;
 }
 
-/** A row token by token, before any cut. `ids`, `texts` and `runs` are of its first `shown`. */
+/** A row token by token, before truncation. `ids`, `texts` and `runs` cover its first `shown` tokens. */
 export interface DatasetTokens {
   row: number;
   where: string;
@@ -913,17 +1110,18 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  exclusion?: RowExclusion;
   error?: string;
   raw?: string;
 }
 
-/** The row that was searched for, or null; the search has got as far as row `reached`. */
+/** The row that matched a search, or null; the search has reached row `reached`. */
 export interface DatasetFound {
   row: number | null;
   reached: number;
 }
 
-/** A line of `data/corrections.jsonl`: a conversation that ends with what should have been answered. */
+/** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
   messages: ChatMessage[];
@@ -932,13 +1130,13 @@ export interface Correction {
   instead?: string;
 }
 
-/** A trainer of `arkor.toml`, and whether its data set has the file. */
+/** A trainer of `arkor.toml`, and whether its data set includes the corrections file. */
 export interface CorrectionsTrainer {
   name: string;
   listed: boolean;
 }
 
-/** `GET /api/corrections`: the newest lines; `older` is how many more there are. */
+/** `GET /api/corrections`: the newest lines; `older` counts the rest. */
 export interface Corrections {
   file: string;
   rows: Correction[];
@@ -947,7 +1145,7 @@ export interface Corrections {
   revision?: string;
 }
 
-/** `POST /api/corrections`. `sameQuestion` are lines that answer the same question in another way. */
+/** `POST /api/corrections`. `sameQuestion` lists lines with another answer to the same question. */
 export interface CorrectionAdded {
   file: string;
   line: number;
@@ -955,181 +1153,13 @@ export interface CorrectionAdded {
   undo: string;
 }
 
-export const NON_FINITE = "non-finite";
+export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";
 
-export const DIVERGING = "diverging";
+export const WRONG_KEY = "invalid_api_key";
 
-/** The step and reason of a pause; the fields are those of `training.paused`. */
-export interface JobPause {
-  step: number;
-  reason: string;
-  message?: string;
-  needs?: number;
-}
+export const UNAVAILABLE_TARGET = "target_unavailable";
 
-/** The checkpoint that a job began from: after `step` of another job, which may be deleted by now. */
-export interface JobParent {
-  jobId: string;
-  step: number;
-  name?: string;
-}
-
-/** `POST /v1/jobs/:id/resume`; with `force` also where its data or model has changed since. */
-export interface ResumeRequest {
-  force?: boolean;
-  on?: string;
-  workers?: number;
-}
-
-/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; one of the two. */
-export interface ExtendRequest {
-  maxSteps?: number;
-  numTrainEpochs?: number;
-  schedule?: "continue" | "restart";
-  force?: boolean;
-}
-
-/** Base less adapter in mean loss per token, with its interval: above zero the adapter is better. */
-export interface EvaluationDifference {
-  mean: number;
-  low: number;
-  high: number;
-}
-
-/** Of one model's answers the mean length in `tokens`, and how many were cut, repeat themselves, refuse. */
-export interface AnswerRates {
-  tokens: number;
-  truncated: number;
-  repeating: number;
-  refusing: number;
-}
-
-/** How base and adapter answer `count` general questions, greedily, in `longest` tokens at most. */
-export interface EvaluationAnswers {
-  count: number;
-  longest: number;
-  base: AnswerRates;
-  adapter: AnswerRates;
-  sentence: string;
-}
-
-/** Base and adapter on one set of `rows`. */
-export interface EvaluationPart {
-  name: string;
-  rows: number;
-  base: number;
-  adapter: number;
-  difference: EvaluationDifference;
-  confidence: number;
-  verdict: string;
-  sentence: string;
-  rowsToSettle?: number;
-  of?: number;
-  metric?: string;
-  answers?: EvaluationAnswers;
-}
-
-/** How the held-out rows were kept apart from those that were trained on. */
-export interface EvaluationSplit {
-  rows: number;
-  groups: number;
-  column?: string;
-  leftOut?: number;
-  trainedOn?: number;
-  notCompared?: boolean;
-  sentence: string;
-}
-
-/** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
-export interface Evaluation {
-  verdict: string;
-  sentence: string;
-  margin?: number;
-  noiseFloor?: number;
-  split?: EvaluationSplit;
-  heldOut?: EvaluationPart;
-  general?: EvaluationPart;
-  sets?: EvaluationPart[];
-  bestStep?: number;
-  bestSentence?: string;
-  bestVerdict?: string;
-  bestKept?: boolean;
-  step?: number;
-  data?: string;
-  seconds?: number;
-}
-
-/** One held-out row: its mean losses a token over `tokens` learned ones, and what it asks and wants. */
-export interface EvaluationRow {
-  row: number;
-  where?: string;
-  group?: number;
-  tokens: number;
-  base: number;
-  adapter: number;
-  question: string;
-  wanted: string;
-  messages?: ChatMessage[];
-}
-
-/** What base and adapter have answered to a general question; an answer that was cut ends so. */
-export interface EvaluationAnswer {
-  question: string;
-  base: string;
-  adapter: string;
-}
-
-/** `GET /v1/jobs/:id/evaluation`; of very many rows those that changed most are there. */
-export interface EvaluationResult {
-  evaluation: Evaluation;
-  rows: EvaluationRow[];
-  answers?: EvaluationAnswer[];
-}
-
-/** `GET /v1/jobs/:id/evaluation?against=`: this adapter as `adapter`, the other one as `base`. */
-export interface EvaluationComparison {
-  comparison: EvaluationPart;
-}
-
-/** How far an evaluation has come; `total` is null while unknown. */
-export interface EvaluationProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
-/** An evaluation that was asked for and is not done: it waits for a training to end, runs, or failed. */
-export interface JobEvaluating {
-  state: "waiting" | "running" | "failed";
-  step?: number;
-  data?: string;
-  progress?: EvaluationProgress;
-  error?: string;
-}
-
-/** `POST /v1/jobs/:id/votes`: which of two answers a person preferred without knowing whose they were. */
-export interface Ballot {
-  voter: string;
-  one: string;
-  other: string;
-  choice: "one" | "other" | "tie";
-  left: "one" | "other";
-  question: string;
-}
-
-/** A ballot as it is kept with the job; `at` is ISO 8601 in UTC. */
-export interface Vote extends Ballot {
-  id: string;
-  at: string;
-}
-
-/** `GET /v1/jobs/:id/votes`, in the order in which they were given. */
-export interface Votes {
-  votes: Vote[];
-}
-
-/** One request of a caller. Times are seconds from its arrival, `at` is ISO 8601 in UTC. */
+/** One request to a deployment. Times are seconds since its arrival; `at` is ISO 8601 in UTC. */
 export interface EndpointRequest {
   id: string;
   at: string;
@@ -1147,7 +1177,7 @@ export interface EndpointRequest {
   answers?: string[];
 }
 
-/** What the newest requests of a deployment (1,000 at most) came to; null where none was answered. */
+/** Totals over a deployment's newest requests (at most 1,000); null if none was answered. */
 export interface EndpointTotals {
   requests: number;
   errors: number;
@@ -1158,14 +1188,28 @@ export interface EndpointTotals {
   slowSeconds: number | null;
 }
 
-/** `GET /v1/endpoints/:id/requests`: the newest first, 50 at most; `more` where there are others. */
+/** `GET /v1/endpoints/:id/requests`: the newest, at most 50; `more` if there are older ones. */
 export interface EndpointRequests {
   requests: EndpointRequest[];
   totals: EndpointTotals;
   more: boolean;
 }
 
-/** The cluster of a launch's jobs (`GET /api/cluster`), not looked at; null where there is none. */
+export const AUTO = "auto";
+
+export const HERE = "here";
+
+export const CLUSTER = "cluster";
+
+export const INSECURE = "insecureCluster";
+
+export const STORAGE = "storage";
+
+export const SSH = "ssh";
+
+export const PYTHON = "python";
+
+/** The cluster of a launch's jobs (`GET /api/cluster`), not contacted; null without one. */
 export interface NamedCluster {
   address: string | null;
   insecure: boolean;
@@ -1183,14 +1227,14 @@ export interface ClusterNode {
   problem?: string;
 }
 
-/** What no job has taken, of all machines together. `memory` is in bytes. */
+/** Free resources over all machines. `memory` is in bytes. */
 export interface ClusterFree {
   cpus: number;
   gpus: number;
   memory: number;
 }
 
-/** A cluster as it is now. `token` says whether it asks for one, where that was looked at. */
+/** The current state of a cluster. `token` says whether it requires one, if known. */
 export interface Cluster {
   address: string;
   ray?: string;
@@ -1203,7 +1247,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1249,6 +1293,11 @@ export const SETTINGS: readonly Setting[] = [
   { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
   { field: "skipBadRows", label: "Skip invalid rows", style: "flag" },
+  { field: "beta", label: "Beta", style: "text" },
+  { field: "lossType", label: "Preference loss", style: "text" },
+  { field: "rpoAlpha", label: "RPO alpha", style: "text" },
+  { field: "cpoAlpha", label: "CPO alpha", style: "text" },
+  { field: "simpoGamma", label: "Target margin", style: "text" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

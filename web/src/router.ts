@@ -1,36 +1,16 @@
-/** Hash routes: the page's address says all that is worth sharing, and the server needs no route for it. */
+/** Hash routes: the page's address contains everything worth sharing, and the server needs no route for it. */
 import { computed, signal } from "@preact/signals";
 import { restorePosition } from "./lib/scroll-restoration";
 
-export type PageName =
-  | "home"
-  | "data"
-  | "jobs"
-  | "job"
-  | "compare"
-  | "blind"
-  | "playground"
-  | "endpoints"
-  | "missing";
-
 interface Route {
-  page: PageName;
+  /** The page's name in the registry, if such a page exists. */
+  page: string;
   /** The job's id on the job page, else empty. */
   id: string;
   query: URLSearchParams;
-  /** The path part alone, such as `/jobs/abc`. */
+  /** The path only, such as `/jobs/abc`. */
   path: string;
 }
-
-const PAGES: ReadonlyMap<string, PageName> = new Map([
-  ["", "home"],
-  ["data", "data"],
-  ["jobs", "jobs"],
-  ["compare", "compare"],
-  ["blind", "blind"],
-  ["playground", "playground"],
-  ["endpoints", "endpoints"],
-]);
 
 export function parseRoute(hash: string): Route {
   const text = hash.replace(/^#/, "") || "/";
@@ -39,19 +19,19 @@ export function parseRoute(hash: string): Route {
   const query = new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1));
   const parts = path.split("/").filter(Boolean);
   if (parts.length === 2 && parts[0] === "jobs")
-    return { page: "job", id: decoded(parts[1] ?? ""), query, path };
-  // Links of `arkor dev`, the other Studio for the same projects, in the forms that this one writes itself.
+    return { page: "jobs/", id: decoded(parts[1] ?? ""), query, path };
+  // Links of `arkor dev`, the other Studio for the same projects, converted to this one's form.
   if (parts.length === 2 && parts[0] === "endpoints") {
     query.set("id", decoded(parts[1] ?? ""));
     return { page: "endpoints", id: "", query, path: "/endpoints" };
   }
-  const page = parts.length <= 1 ? PAGES.get(parts[0] ?? "") : undefined;
+  const page = parts.length <= 1 ? (parts[0] ?? "home") : "missing";
   if (page === "playground" && query.has("adapter")) {
     const job = query.get("adapter")?.trim();
     query.delete("adapter");
     if (job) query.set("job", job);
   }
-  return { page: page ?? "missing", id: "", query, path };
+  return { page, id: "", query, path };
 }
 
 function decoded(part: string): string {
@@ -79,7 +59,7 @@ export function jobHref(id: string, values: Values = {}): string {
   return href(`/jobs/${encodeURIComponent(id)}`, values);
 }
 
-/** The hash of the route that is shown; the location's own is ahead of it until the browser tells of a navigation. */
+/** The hash of the displayed route; `location.hash` is ahead of it until the browser reports a navigation. */
 let shownHash = typeof location === "undefined" ? "" : location.hash;
 const current = signal<Route>(parseRoute(shownHash));
 
@@ -88,15 +68,15 @@ function show(): void {
   current.value = parseRoute(shownHash);
 }
 
-/** The route that is shown; read `.value` in a component to follow it. */
+/** The current route; read `.value` in a component to follow it. */
 export const route = computed(() => current.value);
 
 type Guard = (leave: () => void) => void;
 let guard: Guard | null = null;
 
 /**
- * Holds the page: another address is put back, and `ask` gets a way to go there after all. Answers the release.
- * A listener of the page's own could not: on the window they run in the order they were added.
+ * Blocks navigation: the address is restored, and `ask` receives a function that navigates after all. Returns the
+ * release. The page's own listener could not do this: window listeners run in the order they were added.
  */
 export function guardRoute(ask: Guard): () => void {
   guard = ask;
@@ -105,7 +85,7 @@ export function guardRoute(ask: Guard): () => void {
   };
 }
 
-/** What counts as one page: within a path, `id` and `new` name others. */
+/** Identifies a page: within a path, `id` and `new` distinguish pages. */
 const pageOf = ({ path, query }: Route): string => [path, query.get("id"), query.get("new")].join();
 
 export function startRouter(): void {
@@ -130,8 +110,8 @@ export function go(target: string): void {
 }
 
 /**
- * Changes some of the query's values and keeps the rest, without a new history entry: a filter that is typed
- * should not fill the back button. A navigation that has begun wins.
+ * Changes some of the query's values and keeps the rest, without a new history entry: typing into a filter should not
+ * fill the history. A navigation that has started wins.
  */
 export function setQuery(values: Values): void {
   if (location.hash !== shownHash) return;

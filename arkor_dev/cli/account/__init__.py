@@ -1,4 +1,4 @@
-"""Who is signed in where: ``login``, ``logout`` and ``whoami``, and the page that a sign-in comes back to.
+"""Sign-in commands: ``login``, ``logout`` and ``whoami``, and the page that a browser sign-in ends on.
 
-It stands beside ``commands``, and rests on ``identity``. Start with ``login``.
+Built on ``identity``. Start reading with ``login``.
 """

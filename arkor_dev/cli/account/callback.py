@@ -1,7 +1,7 @@
-"""Where the browser comes back to after a sign-in: a web server on 127.0.0.1 for a single request.
+"""Receives the browser's redirect after a sign-in: a web server on 127.0.0.1 for a single request.
 
-It answers with what has come of the sign-in, not with what was hoped for: the page is sent once the code has
-been turned into credentials, or once the reason is known why not.
+The page is sent only after the code has been exchanged for credentials, or after the exchange has failed, so
+it always shows the real outcome.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PATIENCE: Final = 300.0
-"""Seconds that a person has to sign in."""
+"""Seconds a person has to sign in."""
 CONNECTIONS: Final = 16
-"""A browser opens several at a time; only one brings the answer."""
+"""Largest number of open connections. A browser opens several at a time; only one carries the answer."""
 STYLE: Final = """\
 :root { color-scheme: light dark; }
 body {
@@ -53,7 +53,8 @@ HEADERS: Final = {
 class Callback:
     """An ``async with`` block during which ``sock``, bound to 127.0.0.1, waits for the browser.
 
-    Only an answer that is ``ours`` ends the wait: any program or page of this machine can call the address.
+    Only a request that ``ours`` accepts ends the wait, since any program or page on this machine can call the
+    address.
     """
 
     def __init__(self, sock: socket.socket, ours: Callable[[Mapping[str, list[str]]], bool]) -> None:
@@ -66,7 +67,7 @@ class Callback:
         self._listener: Listener | None = None
 
     async def __aenter__(self) -> Self:
-        """Start to listen."""
+        """Start listening."""
         async with AsyncExitStack() as stack:
             stack.callback(self._stop_listening)
             is_stranger = stack.enter_context(strangers(allow_other_users=False))
@@ -81,7 +82,7 @@ class Callback:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop to listen, whatever has come."""
+        """Stop listening, whatever happened."""
         self._page.cancel()
         await self._stack.aclose()
 
@@ -92,7 +93,9 @@ class Callback:
         self._sock.close()
 
     async def query(self, patience: float = PATIENCE) -> Mapping[str, list[str]]:
-        """What the browser has brought. Raises SlowRequestError after ``patience`` seconds without it."""
+        """Return the query that the browser sent. Raises SlowRequestError after ``patience`` seconds without
+        one.
+        """
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(self._query)
@@ -103,18 +106,18 @@ class Callback:
             ) from None
 
     async def show(self, title: str, text: str) -> None:
-        """Tell the browser what has come of it; waits a moment until it has been told."""
+        """Show the outcome in the browser; wait briefly until the page has been sent."""
         if not self._page.done():
             self._page.set_result((title, text))
         try:
             async with asyncio.timeout(2):
                 await self._sent.wait()
         except TimeoutError:
-            pass  # the tab was closed, or is slow: the terminal says the same
+            pass  # the tab was closed or is slow: the terminal says the same
 
     async def _answer(self, request: web.Request) -> web.Response:
-        # A name of another's for this address (DNS rebinding) does not count, nor does what a page loads
-        # by itself: an image, a frame, a script. Browsers say what they want it for.
+        # Ignore foreign host names for this address (DNS rebinding) and requests that a page makes by itself
+        # (images, frames, scripts). Browsers state the purpose in a header.
         if request.headers.getall(hdrs.HOST, []) != [self._host] or not request.raw_path.startswith("/"):
             return _refusal(403, f"This server answers only to {self._host}.")
         if request.path != CALLBACK_PATH:
@@ -127,7 +130,7 @@ class Callback:
         if not self._ours(query):
             return _refusal(403, "This tab belongs to another sign-in. Use the one opened last.")
         self._query.set_result(query)
-        self._stop_listening()  # nobody else gets in from here on
+        self._stop_listening()  # accept nothing else from here on
         try:
             title, text = await asyncio.shield(self._page)
             return web.Response(text=_html(title, text), content_type="text/html", headers=HEADERS)

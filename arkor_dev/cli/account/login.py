@@ -1,9 +1,7 @@
-"""``arkor-dev login`` and ``logout``: credentials without Node, written whole or not at all.
+"""``arkor-dev login`` and ``logout``: credentials without Node, written completely or not at all.
 
-The file's form is docs/contract.md#files.
-
-What is there already is replaced only once the new sign-in works, and an anonymous identity, which nobody can
-have back, only after asking. No token is ever printed.
+docs/contract.md#files describes the file. Existing credentials are replaced only after the new sign-in works.
+An anonymous identity, which cannot be restored, is replaced only after a confirmation. Never prints a token.
 """
 
 from __future__ import annotations
@@ -66,7 +64,7 @@ def run_login(
     patience: float = PATIENCE,
     browse: Callable[[str], Awaitable[bool]] = open_browser,
 ) -> int:
-    """Sign in and say what came of it; the exit code. Raises ArkorError, and then nothing was changed."""
+    """Sign in, print the result and return the exit code. An ArkorError means that nothing has changed."""
     path = settings.arkor_home / "credentials.json"
     there, lost = _what_is_there(path)
     base_url = base_url_of(settings.cloud_url, there)
@@ -90,7 +88,7 @@ def run_logout(
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
-    """Remove the credentials file, whose identity this machine then no longer has; the exit code."""
+    """Delete the credentials file, and with it this machine's identity; return the exit code."""
     console = console or _stdout()
     path = settings.arkor_home / "credentials.json"
     there, lost = _what_is_there(path)
@@ -118,7 +116,7 @@ def run_logout(
 
 
 class _Login:
-    """What one sign-in needs. ``browse`` is None when the person opens the address."""
+    """The parts of one sign-in. ``browse`` is None if the person opens the address themselves."""
 
     def __init__(
         self,
@@ -180,14 +178,16 @@ class _Login:
         self._say(f"Waiting for {self._patience / 60:g} minutes. Press Ctrl-C to stop.")
 
     async def _finish(self, http: HttpClient, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
-        """Turn the browser's answer into a credentials file; who has signed in, and what that means here."""
+        """Exchange the browser's answer for credentials and save them; return a description of who signed
+        in.
+        """
         code = attempt.code(answer)
         document = await attempt.credentials(http, code, self._base_url, time.time())
         try:
             account = await account_of(http, Stored(document), self._base_url)
         except PassingError as fault:
             await self._keep(document)
-            return [f"Signed in. {self._host} could not say yet as whom: {fault.text}"]
+            return [f"Signed in. {self._host} could not yet say as whom: {fault.text}"]
         except ArkorError as fault:
             raise fault.reworded(
                 f"{self._host} rejected the new sign-in: {fault.text} Nothing was changed."
@@ -208,7 +208,9 @@ class _Login:
 
 
 def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
-    """The credentials, and what a person would lose with them; ArkorError when they cannot be read."""
+    """Return the existing credentials and what would be lost with them. Raises ArkorError if they are
+    unreadable.
+    """
     try:
         stored = read_credentials(path)
     except NoCredentialsError:
@@ -218,8 +220,8 @@ def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
     if stored.mode != "anon":
         return stored, None
     return stored, (
-        f"You are the anonymous identity {stored.org_slug}. Without {path} it can't be recovered, and its "
-        f"jobs on the backend can't be reached any more."
+        f"You are the anonymous identity {stored.org_slug}. Without {path} it can't be recovered, and "
+        "its jobs on the backend become unreachable."
     )
 
 

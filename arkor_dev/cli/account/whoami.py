@@ -1,4 +1,6 @@
-"""``arkor-dev whoami``: who is signed in where, and which project this folder is. Makes no identity."""
+"""``arkor-dev whoami``: who is signed in, where, and to which project this folder belongs. Creates no
+identity.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Account:
-    """Who an identity is, as its backend says: ``{user, orgs}`` of ``GET /v1/me``."""
+    """The account of an identity as the backend reports it: ``{user, orgs}`` of ``GET /v1/me``."""
 
     mode: str
     user: dict[str, object] = field(default_factory=dict)
@@ -38,7 +40,7 @@ class Account:
 
     @classmethod
     def of(cls, mode: str, body: bytes) -> Account:
-        """From an answer's body; what is missing in it stays empty."""
+        """Parse a response body; missing fields stay empty."""
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
@@ -53,11 +55,11 @@ class Account:
 
     @property
     def slugs(self) -> list[str]:
-        """The organisations' slugs."""
+        """The slugs of the organisations."""
         return [str(org["slug"]) for org in self.orgs if org.get("slug")]
 
     def __str__(self) -> str:
-        """``a@example.org (organisations: acme, lab)``, as far as known."""
+        """``a@example.org (organisations: acme, lab)``, with the parts that are known."""
         who = "an anonymous identity"
         if self.mode != "anon":
             named = (str(self.user[key]) for key in ("email", "name", "id") if self.user.get(key))
@@ -66,7 +68,7 @@ class Account:
         return one_line(f"{who} ({word}: {', '.join(self.slugs)})" if self.slugs else who, 1000)
 
     def stranger_to(self, project: Path) -> str | None:
-        """What to do about a project that belongs to none of these organisations; None when it does."""
+        """Return advice if the project belongs to none of these organisations, else None."""
         try:
             scope = read_state(project)
         except ArkorError as fault:
@@ -80,7 +82,9 @@ class Account:
 
 
 async def account_of(http: HttpClient, stored: Stored, base_url: str) -> Account:
-    """Whose these credentials are. Raises ArkorError when the backend does not take them, or is away."""
+    """Fetch the account of these credentials. Raises ArkorError if the backend refuses them or is
+    unreachable.
+    """
     credentials = Credentials(stored.mode, stored.token, stored.org_slug, base_url)
     backend = Backend(http, FixedIdentity(credentials), FixedScope(Scope("", "")))
     try:
@@ -90,7 +94,7 @@ async def account_of(http: HttpClient, stored: Stored, base_url: str) -> Account
 
 
 def run_whoami(settings: Settings, *, as_json: bool = False) -> int:
-    """Print who is signed in; the exit code: 0 when somebody is, else 1."""
+    """Print who is signed in; return 0 if somebody is, else 1."""
     found = asyncio.run(_look(settings))
     if as_json:
         print(json.dumps(found, indent=2))  # noqa: T201
@@ -101,7 +105,9 @@ def run_whoami(settings: Settings, *, as_json: bool = False) -> int:
 
 
 async def _look(settings: Settings) -> dict[str, object]:
-    """What ``--json`` prints; ``signedIn`` is null when the backend could not be asked. No token is in it."""
+    """Collect what ``--json`` prints. ``signedIn`` is null if the backend was unreachable. Contains no
+    token.
+    """
     path = settings.arkor_home / "credentials.json"
     found: dict[str, object] = dict.fromkeys(
         ("signedIn", "mode", "baseUrl", "user", "orgs", "orgSlug", "projectSlug", "error")

@@ -1,4 +1,4 @@
-"""The subcommands of ``arkor-dev``, a module each.
+"""The subcommands of ``arkor-dev``, one module each.
 
-They are imported when they are asked for, so that the page starts fast. Start with ``start``.
+Imported on demand, so that the page starts fast. Start reading with ``start``.
 """

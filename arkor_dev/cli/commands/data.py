@@ -1,6 +1,6 @@
-"""``arkor-dev data check``: what is wrong, or odd, with the rows of a data set, before it is trained on.
+"""``arkor-dev data check``: finds errors and oddities in the rows of a data set before training.
 
-Nothing is sent or changed, and no training library is needed.
+Sends and changes nothing, and needs no training library.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def run_data(
     seconds: float | None = None,
     console: Console | None = None,
 ) -> int:
-    """Check ``file``, or the data of ``trainer`` (None: the first); the exit code.
+    """Check ``file``, or the data of ``trainer`` (None: the first); return the exit code.
 
-    1 when there is an error, with ``strict`` also when there is a warning, else 0. Raises BadRequestError for
-    wrong usage: no such file, no such trainer.
+    The code is 1 if there is an error, or with ``strict`` a warning, else 0. Raises BadRequestError for a
+    file or a trainer that does not exist.
     """
     if action != "check":
         said = "data needs a subcommand" if action is None else f"unknown subcommand {one_line(action, 80)}"
@@ -92,7 +92,7 @@ def _show(report: DataCheck, console: Console) -> None:
 
 
 def lines_of(finding: Finding, rows: int) -> list[tuple[str, str]]:
-    """A finding as lines for a terminal, each with its style; at most ``rows`` of its rows."""
+    """Format a finding as styled lines, with at most ``rows`` of its rows."""
     mark, style = MARKS[finding["level"]]
     lines = [(f"{mark} {finding['title']} ({finding['level']})", style)]
     if rows:

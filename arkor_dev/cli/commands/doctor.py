@@ -1,6 +1,6 @@
-"""``arkor-dev doctor``: is everything there that Studio needs, and if not, what is the next step?
+"""``arkor-dev doctor``: checks what Studio needs and suggests the next step.
 
-It looks and changes nothing: no identity is made, no project created, no package imported for its version.
+Changes nothing: creates no identity and no project, and reads versions without importing packages.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from arkor_dev.backend.client import Backend, ProjectCalls, sign_in_config
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.extras import install_command
+from arkor_dev.contract.gpus import amd_gpus, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
@@ -49,7 +50,7 @@ BACKEND_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: what was looked at, how it is, and the next step where there is one."""
+    """One line of output: the subject, its state, and the next step if there is one."""
 
     name: str
     status: Status
@@ -58,10 +59,12 @@ class Check:
 
 
 async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
-    """Print every check; the exit code: 1 when one of them failed, else 0."""
+    """Print every check; return 1 if one failed, else 0."""
     checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
-    if settings.local:
-        checks += [_extra(), *_cluster(settings), *_folders(settings)]
+    if settings.ssh is not None:
+        checks += [await _over_ssh(settings, settings.ssh)]
+    elif settings.local:
+        checks += [_extra(), *_gpu(), *_cluster(settings), *_folders(settings)]
     else:
         checks += [*await _managed(settings)]
     healthy = all(check.status != "fail" for check in checks)
@@ -83,7 +86,19 @@ def _verdict(settings: Settings, checks: list[Check]) -> str:
     warned = sum(check.status == "warn" for check in checks)
     marked = "the warning above" if warned == 1 else f"the {warned} warnings above"
     fine = f"Nothing failed; look at {marked}." if warned else "Studio has everything it needs."
-    return f"{fine} Next: arkor-dev{' --local' if settings.local else ''}"
+    how = f" --ssh {settings.ssh}" if settings.ssh else " --local" if settings.local else ""
+    return f"{fine} Next: arkor-dev{how}"
+
+
+async def _over_ssh(settings: Settings, host: str) -> Check:
+    """Connect to the other machine, and say what it has."""
+    from arkor_dev.connection.ssh.backend import look
+
+    try:
+        text = await look(settings, host)
+    except ArkorError as fault:
+        return Check("ssh", "fail", fault.text)
+    return Check("ssh", "ok", text)
 
 
 def _versions() -> Iterator[Check]:
@@ -126,7 +141,7 @@ def _command(settings: Settings) -> Check:
     try:
         launch = training_command(settings, {})
     except ArkorError as fault:
-        # A folder that is no project yet is no fault, but one whose trainer cannot be run is.
+        # A folder that is not yet a project is fine; a project whose trainer can't run is not.
         declared = (settings.project / "arkor.toml").exists() or is_typescript(settings.project)
         return Check("Training", "fail" if declared else "warn", fault.text)
     if launch.trainer is not None:
@@ -135,7 +150,7 @@ def _command(settings: Settings) -> Check:
 
 
 async def _node(settings: Settings) -> list[Check]:
-    """Node, for a project that needs it."""
+    """Check Node, for a project that needs it."""
     project = settings.project
     if (project / "arkor.toml").exists() or not is_typescript(project):
         return []
@@ -163,8 +178,21 @@ def _extra() -> Check:
     return Check("Local extra", "ok", versions)
 
 
+def _gpu() -> Iterator[Check]:
+    """Check the GPU, if there is one; nothing without torch."""
+    if (kind := torch_build()) is None:
+        return
+    if found := idle_gpu(kind):
+        name, needed = found
+        text = f"{name} is there, but the installed PyTorch cannot use it: training runs on the processor."
+        yield Check("GPU", "warn", text, f"Install {needed}: https://pytorch.org/get-started/locally")
+    for gpu in nvidia_gpus() if kind == "cuda" else amd_gpus() if kind == "rocm" else ():
+        room = f", {gpu.free / 1e9:.1f} of {gpu.total / 1e9:.1f} GB free" if gpu.free and gpu.total else ""
+        yield Check("GPU", "ok", f"{gpu.name}{room}.")
+
+
 def _cluster(settings: Settings) -> Iterator[Check]:
-    """The cluster of the jobs, where there is one; it is asked nothing: a project may name any."""
+    """Check the cluster setting without connecting: any project may name a cluster."""
     if (address := cluster_of(settings)) is None:
         return
     if importlib.util.find_spec("ray") is None:
@@ -194,7 +222,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or the closest folder above it that is there."""
+    """Return the path, or the closest parent folder that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

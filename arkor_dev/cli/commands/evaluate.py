@@ -1,83 +1,74 @@
-"""``arkor-dev evaluate``: whether a job's adapter is better than its base, and how sure that is."""
+"""``arkor-dev evaluate``: whether a job's adapter is better than its base model, with the uncertainty."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from . import waiting
 from .jobs import choose_job, jobs_of, require_sign_in
 from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
 SHOWN: Final = 3
-"""Rows that are shown of those that changed most, for better and for worse."""
+"""How many of the most changed rows are printed, for improvements and for regressions."""
 TEXT: Final = 72
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be measured: the checkpoint of ``step`` or the final adapter; on ``data``, a file's path.
+async def run_evaluate(settings: Settings, given: Namespace) -> int:
+    """Evaluate as the ``given`` options say, and print the result; return the exit code.
 
-    ``against`` names the job whose adapter is its opposite, instead of the base; with ``seeds`` it is the
-    settings of both that are compared, by their runs with other seeds.
+    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
+    errors.
     """
-
-    job: str | None
-    step: int | None = None
-    force: bool = False
-    data: str | None = None
-    against: str | None = None
-    seeds: bool = False
-
-
-async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> int:
-    """Evaluate what is ``asked`` for, and print what came of it; the exit code.
-
-    Raises BadRequestError for a job that there is not, or a file outside of the project, and the backend's
-    fault.
-    """
-    data = None if asked.data is None else path_in(settings.project, asked.data)
+    if given.settings and not given.against:
+        raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
+    data = None if given.data is None else path_in(settings.project, given.data)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         jobs = await jobs_of(backend)
-        chosen = choose_job(jobs, asked.job)
+        chosen = choose_job(jobs, given.job)
         query: dict[str, str] = {} if data is None else {"data": data}
-        if asked.step is not None:
-            query["step"] = str(asked.step)
-        if asked.against is None:
-            await _evaluate(backend, chosen, asked, data)
+        if given.checkpoint is not None:
+            query["step"] = str(given.checkpoint)
+
+        async def evaluate(job: dict[str, Any], step: int | None) -> None:
+            await _evaluate(backend, job["id"], {"step": step, "force": given.force or None, "data": data})
+
+        if given.against is None:
+            await evaluate(chosen, given.checkpoint)
         else:
-            other = choose_job(jobs, asked.against)
+            other = choose_job(jobs, given.against)
             query["against"] = other["id"]
-        if asked.seeds:
+        if given.settings:
             query["seeds"] = "true"
-        elif asked.against is not None:
-            # What was measured in a run, or earlier, is there already.
-            if data is not None or asked.step is not None or "evaluation" not in chosen:
-                await _evaluate(backend, chosen, asked, data)
+        elif given.against is not None:
+            # The run itself, or an earlier command, may have measured it already.
+            if data is not None or given.checkpoint is not None or "evaluation" not in chosen:
+                await evaluate(chosen, given.checkpoint)
             if data is not None or "evaluation" not in other:
-                await _evaluate(backend, other, replace(asked, step=None), data)
+                await evaluate(other, None)
         answer = await backend.get_evaluation(chosen["id"], query)
     try:
         found = json.loads(answer.body)
-        told = found["evaluation"] if asked.against is None else {"sentence": found["comparison"]["sentence"]}
+        told = found["evaluation"] if given.against is None else {"sentence": found["comparison"]["sentence"]}
         rows = found.get("rows")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BackendError("The backend's evaluation cannot be read. Try again later.") from None
-    if as_json:
+        raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
+    if given.json:
         known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
         print(json.dumps(known, indent=2))  # noqa: T201
     else:
@@ -86,7 +77,7 @@ async def run_evaluate(settings: Settings, asked: Asked, *, as_json: bool) -> in
 
 
 def path_in(project: Path, file: str) -> str:
-    """The path of ``file``, as it was typed, from the project on; BadRequestError where it lies outside."""
+    """Return ``file`` relative to the project. Raises BadRequestError if it lies outside."""
     try:
         return Path(file).resolve().relative_to(project.resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):
@@ -95,24 +86,36 @@ def path_in(project: Path, file: str) -> str:
         ) from None
 
 
-async def _evaluate(backend: Backend, job: dict[str, Any], asked: Asked, data: str | None) -> None:
-    """Have one job's adapter measured, and wait until it is."""
-    told = {"step": asked.step, "force": asked.force or None, "data": data}
-    wanted: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+async def _evaluate(
+    backend: Backend, job_id: str, options: dict[str, object], *, quiet: bool = False
+) -> None:
+    """Start the evaluation of one job's adapter and wait for the result."""
+    wanted = {name: value for name, value in options.items() if value is not None}
     try:
-        await backend.evaluate_job(job["id"], wanted)
+        await backend.evaluate_job(job_id, wanted)
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
             raise refusal.reworded(f"{refusal.text} To evaluate anyway, add --force.") from None
         raise
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
-    await _done(backend, job["id"])
+    await _done(backend, job_id, quiet=quiet)
 
 
-async def _done(backend: Backend, job_id: str) -> None:
-    """Wait until the evaluation is done, and say on a terminal how far it has come; raises its failure."""
-    with shown_progress() as show:
+async def evaluated(
+    backend: Backend, job: dict[str, Any], *, step: int | None = None, data: str | None = None
+) -> dict[str, Any]:
+    """Have one job's adapter measured without printing; return the evaluation. Raises ArkorError."""
+    await _evaluate(backend, job["id"], {"step": step, "data": data}, quiet=True)
+    query = {} if step is None else {"step": str(step)}
+    answer = await backend.get_evaluation(job["id"], query | ({} if data is None else {"data": data}))
+    found: dict[str, Any] = json.loads(answer.body)["evaluation"]
+    return found
+
+
+async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
+    """Wait for the evaluation, with progress on a terminal; raise its failure."""
+    with shown_progress(quiet=quiet) as show:
         while True:
             answered = json.loads((await backend.get_job(job_id)).body)
             evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
@@ -125,7 +128,7 @@ async def _done(backend: Backend, job_id: str) -> None:
 
 
 def lines(rows: object) -> list[str]:
-    """The rows that improved most and those that got worse most, a line each."""
+    """Format the rows that improved most and those that got worse most, one a line."""
     told = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     gains = {place: _gain(row) for place, row in enumerate(told)}
     order = sorted(

@@ -1,6 +1,6 @@
-"""``arkor-dev init``: a small project that trains at once, to be changed into one's own.
+"""``arkor-dev init``: writes a small project that trains at once, as a starting point.
 
-With ``--template`` it is a TypeScript project. What is in either is `arkor_dev.project.starter`'s.
+``--template`` writes a TypeScript project. `arkor_dev.project.starter` has the content of both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from arkor_dev.project.starter import initialize
 
 
 def run_init(folder: Path, console: Console | None = None, *, template: str | None = None) -> int:
-    """``arkor-dev init [folder]``: write the project and say what comes next. The exit code."""
+    """Write the project, print the next steps and return the exit code."""
     console = console or Console()
     written = initialize(folder, template)
     for file in written:

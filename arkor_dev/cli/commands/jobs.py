@@ -1,6 +1,6 @@
-"""``arkor-dev jobs``: what there is, and what is done with one: shown, paused, resumed, extended, cancelled.
+"""``arkor-dev jobs``: lists jobs; shows, pauses, resumes, extends or cancels one.
 
-It trains none itself: on this machine a job that is to go on waits for `arkor-dev --local`.
+Trains nothing itself: on this machine a resumed job waits for `arkor-dev --local`.
 """
 
 from __future__ import annotations
@@ -9,32 +9,36 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.event_text import left_of
+from arkor_dev.cli.event_text import figure, left_of, phase_of, size_of, verdict_text
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_COMPLETED
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
+from arkor_dev.jobs.figures import history
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
+
 
 NAME_CHARACTERS: Final = 60
 LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
 SHOW, FIGURES = "show", "figures"
 SHOWN: Final = 5
-"""Ids that are listed where several may be meant."""
+"""Most ids listed when a name is ambiguous."""
 
 
 async def run_jobs(
@@ -45,10 +49,10 @@ async def run_jobs(
     as_json: bool,
     options: Mapping[str, object] | None = None,
 ) -> int:
-    """List the jobs, or do ``action`` with ``job``; the exit code.
+    """List the jobs, or do ``action`` with ``job``; return the exit code.
 
-    ``options`` are those of ``extend`` and ``resume`` by field (``contract.bodies``). Raises BadRequestError
-    for what is not to be done, and the backend's fault.
+    ``options`` holds the fields of ``extend`` and ``resume`` (``contract.bodies``). Raises BadRequestError
+    for an invalid action, and passes on the backend's errors.
     """
     options = options or {}
     _check(action, options)
@@ -77,7 +81,6 @@ async def run_jobs(
 
 async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
     """Print one job and its files."""
-    from .show import artifacts_of, lines_of
 
     artifacts = await artifacts_of(backend, job)
     told = {"job": job, "artifacts": artifacts}
@@ -86,7 +89,7 @@ async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
 
 
 async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, object]) -> int:
-    """Write a job's figures, to standard output where no file is named."""
+    """Write a job's metrics to the file, or to standard output without one."""
     from arkor_dev.jobs.figures import TEXTS, rows_of, write_tensorboard
 
     out, form = options.get("out"), str(options.get("format") or "csv")
@@ -114,7 +117,7 @@ async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, 
 
 
 def _check(action: str | None, options: Mapping[str, object]) -> None:
-    """Raise BadRequestError for an action that is none, and for options that are not its own."""
+    """Raise BadRequestError for an unknown action or for options of another action."""
     if action == FIGURES:
         if set(options) - {"format", "out"}:
             raise BadRequestError("jobs figures takes only --format and --out.")
@@ -141,7 +144,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
 async def _do(
     backend: Backend, action: str, job: dict[str, Any], options: Mapping[str, object]
 ) -> dict[str, Any] | None:
-    """The job as the backend answers it; None where there is nothing to do."""
+    """Do the action; return the job as the backend reports it, or None if nothing was to be done."""
     status = job.get("status")
     if (action == "cancel" and status in TERMINAL) or (action == "pause" and status == "paused"):
         return None
@@ -167,7 +170,7 @@ async def _do(
 
 
 def _outcome(action: str, before: dict[str, Any], now: dict[str, Any], *, waits: bool) -> str:
-    """What has come of it; ``waits``: the backend ends with this command, and trains nothing before."""
+    """Describe the outcome. ``waits``: the backend ends with this command and trains nothing before that."""
     if action == "pause":
         return f"is paused{_after(now.get('pause'), 'step')}."
     if action == "cancel":
@@ -184,7 +187,7 @@ def _after(record: object, field: str) -> str:
 
 
 def require_sign_in(settings: Settings) -> None:
-    """Raise BadRequestError where nobody is signed in: to look at jobs makes no identity."""
+    """Raise BadRequestError if nobody is signed in: listing jobs must not create an identity."""
     try:
         read_credentials(settings.arkor_home / "credentials.json")
     except NoCredentialsError:
@@ -194,7 +197,7 @@ def require_sign_in(settings: Settings) -> None:
 
 
 def lines(jobs: list[dict[str, Any]]) -> list[str]:
-    """A line a job, with a head: status, when it was made, id, name, star and tags."""
+    """Format jobs as a table: status, creation time, id, name, star and tags."""
     if not jobs:
         return ["No job has run yet."]
     rows = [("STATUS", "CREATED", "ID", "NAME"), *(_row(job) for job in jobs)]
@@ -227,17 +230,17 @@ def _moment(text: object) -> str:
 
 
 async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
-    """All jobs, the newest first."""
+    """Return all jobs, newest first."""
     try:
         listed = json.loads((await backend.list_jobs()).body)["jobs"]
         jobs = [job for job in listed if isinstance(job, dict) and isinstance(job.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's list of jobs cannot be read. Try again later.") from None
+        raise BackendError("The backend's list of jobs is unreadable. Try again later.") from None
     return sorted(jobs, key=lambda job: str(job.get("createdAt")), reverse=True)
 
 
 def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
-    """The job of this id, beginning of an id, or name; raises BadRequestError for none and for several."""
+    """Find the job by id, by prefix or by name. Raises BadRequestError for no match and for several."""
     if not text:
         raise BadRequestError(f"Name a job: its id, a prefix of it, its name, or {LATEST}.")
     found = [job for job in jobs if job["id"] == text]
@@ -251,3 +254,71 @@ def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
     ids = ", ".join(one_line(job["id"], 100) for job in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise BadRequestError(f"{one_line(text, 100)} is ambiguous: {ids}{more}. Give more of the id.")
+
+
+LOSSES: Final = {"loss": "loss", "evalLoss": "eval loss", "bestEvalLoss": "best eval"}
+LONG: Final = 1000
+MOST: Final = 5
+"""How many of the first and of the last checkpoints are listed."""
+
+
+async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a job's checkpoints and final artifacts. Raises ArkorError."""
+    saved: dict[object, list[dict[str, Any]]] = {}
+    final: list[dict[str, Any]] = []
+    async with aclosing(history(backend, job["id"], over=job.get("status") in TERMINAL)) as events:
+        async for name, data in events:
+            listed = data.get("artifacts")
+            found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+            if name == CHECKPOINT_SAVED:
+                saved[data.get("step")] = found
+            elif name == CHECKPOINT_REMOVED:
+                saved.pop(data.get("step"), None)
+            elif name == TRAINING_COMPLETED:
+                final = found
+    return [each for listed in saved.values() for each in listed] + final
+
+
+def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Format a job for a terminal: its name, its facts and its files."""
+    yield f"{one_line(job.get('name'), LONG)} ({one_line(job['id'], 100)})"
+    for label, text in _facts(job):
+        yield f"  {label:<11} {text}"
+    kept = [each for each in artifacts if each.get("kind") == "checkpoint" and each.get("name") != "best"]
+    if kept:
+        steps = [f"{step:,.0f}" for each in kept if (step := figure(each.get("step"))) is not None]
+        shown = [*steps[:MOST], "…", *steps[-MOST:]] if len(steps) > 2 * MOST else steps
+        yield f"  {'checkpoints':<11} of step {', '.join(shown)}"
+    for artifact in artifacts:
+        if artifact in kept:
+            continue
+        name = one_line(artifact.get("name") or artifact.get("kind"), 100)
+        size = size_of([artifact])
+        yield f"  {name:<11} {one_line(artifact.get('path') or '-', LONG)}{f' ({size})' if size else ''}"
+
+
+def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    metrics, config = _table(job, "metrics"), _table(job, "config")
+    step, total = figure(metrics.get("step")), figure(metrics.get("totalSteps"))
+    at = "" if step is None else f", step {step:,.0f}" + ("" if total is None else f" of {total:,.0f}")
+    phase = [words for words in (phase_of(job), left_of(job, time.time())) if words]
+    yield "status", ", ".join([one_line(job.get("status"), 40) + at, *phase])
+    for label, text in (
+        ("why", _table(job, "pause").get("message")),
+        ("error", job.get("error")),
+        ("created", job.get("createdAt")),
+        ("completed", job.get("completedAt")),
+        ("model", config.get("model")),
+    ):
+        if text:
+            yield label, one_line(text, LONG)
+    for field, label in LOSSES.items():
+        if (loss := figure(metrics.get(field))) is not None:
+            yield label, f"{loss:.3f}"
+    if evaluation := _table(job, "evaluation"):
+        yield "verdict", verdict_text(evaluation)
+
+
+def _table(job: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = job.get(key)
+    return value if isinstance(value, dict) else {}

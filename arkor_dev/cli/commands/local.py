@@ -1,4 +1,4 @@
-"""``arkor-dev local``: what this machine keeps of a project's jobs, what that takes, and tidying it up."""
+"""``arkor-dev local``: shows and cleans up what this machine stores of a project's jobs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.consent import confirm
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.identity.local_backend import rebuild_jobs
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 ACTIONS = {"status": "", "gc": "", "path": "", "export": "JOB FILE", "import": "FILE", "rebuild": ""}
-"""What can be done, and which names it takes."""
+"""The actions, each with the names that it accepts."""
 
 
 async def run_local(
     settings: Settings, action: str | None, names: list[str], *, as_json: bool, yes: bool
 ) -> int:
-    """Do ``action`` (None: ``status``) with what is named; the exit code."""
+    """Do ``action`` (None: ``status``) with the named jobs; return the exit code."""
     action = action or "status"
     if action not in ACTIONS:
         known = ", ".join(ACTIONS)
@@ -70,7 +70,7 @@ async def _export(backend: Backend, job: str, file: str) -> int:
 
 
 def _rebuilt(told: dict[str, Any]) -> Iterator[str]:
-    """What became of the list of jobs."""
+    """Describe the outcome of rebuilding the list of jobs."""
     added, left = told["added"], told["left"]
     jobs = "job" if told["jobs"] == 1 else "jobs"
     yield f"The list has {told['jobs']} {jobs}; {told['read']} could be read from the old one."
@@ -85,7 +85,7 @@ def _rebuilt(told: dict[str, Any]) -> Iterator[str]:
 
 
 def _absolute(file: str) -> str:
-    """The backend has another working directory."""
+    """Make the path absolute: the backend has another working directory."""
     return str(Path(file).absolute())
 
 
@@ -130,7 +130,7 @@ def _use(model: dict[str, Any]) -> str:
 
 
 def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """What ``gc`` would remove: in words, and its size."""
+    """Describe what ``gc`` would delete, with its size."""
     if disk["leftovers"]:
         yield "orphaned files", disk["leftovers"]
     for model in disk["models"]:
@@ -157,7 +157,7 @@ async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:
 
 
 def size(count: float) -> str:
-    """Bytes in decimal units, as the page says them."""
+    """Format bytes in decimal units, like the page."""
     for name, unit in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= 0.9995 * unit:
             return f"{count / unit:.1f} {name}"

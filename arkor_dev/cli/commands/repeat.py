@@ -1,4 +1,4 @@
-"""What a new job takes from an old one: its settings and data (``--like``), or its adapter (``--from``)."""
+"""Reuses an older job in a new one: its settings and data (``--like``), or its adapter (``--from``)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.changes import complete
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.run_names import trainer_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.project.arkor_toml import choose
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
 HIDDEN: Final = "***"
-"""What a job shows in the place of a data set's token."""
+"""What a job shows instead of a data set's token."""
 FINAL: Final = "final"
 
 
@@ -34,10 +34,10 @@ async def repeated(
     like: str,
     changes: Mapping[str, object],
 ) -> tuple[Trainer, dict[str, object]]:
-    """The trainer with the data of the job ``like``, and what changes its settings to those of that job.
+    """Return the trainer with the data of job ``like``, and the changes that lead to that job's settings.
 
-    Without a name it is the trainer that the job is called after. ``changes`` go before the job's settings.
-    A dry run is repeated as a whole run. Raises BadRequestError for a job or trainer that is not there.
+    Without a name, uses the trainer that the job is named after. ``changes`` take precedence over the job's
+    settings. A dry run is repeated as a full run. Raises BadRequestError for an unknown job or trainer.
     """
     async with joined(settings, lambda _: None, idle=True) as backend:
         job = choose_job(await jobs_of(backend), like)
@@ -55,7 +55,7 @@ async def repeated(
         ours |= {key: theirs[key] for key in DATA if theirs.get(key) is not None}
     fields = [row.field for row in SETTINGS if row.field != "dryRun"]
     differing = {field: theirs.get(field) for field in fields if theirs.get(field) != ours.get(field)}
-    # Of two that exclude each other, one by hand takes the job's away.
+    # A setting given by hand removes a setting of the job that excludes it.
     by_hand = complete({**ours, **differing}, changes)
     return {**chosen, "config": ours}, {**differing, **by_hand}  # type: ignore[typeddict-item]
 
@@ -70,7 +70,9 @@ def _hides_token(config: Mapping[str, object]) -> bool:
 
 
 async def parent_of(backend: Backend, text: str) -> dict[str, object]:
-    """``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``; BadRequestError where there is none."""
+    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``. Raises BadRequestError if it does
+    not exist.
+    """
     if "parent" not in await features_of(backend):
         raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")

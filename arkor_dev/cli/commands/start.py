@@ -1,8 +1,8 @@
-"""``arkor-dev start``: create a job from a trainer of ``arkor.toml`` and follow it to its end.
+"""``arkor-dev start``: creates a job from a trainer of ``arkor.toml`` and follows it to its end.
 
-It prints what a training command has to (docs/contract.md#training-command), and only watches: ending it
-leaves the job as it is. The one exception is a backend that was started for this command alone, which cannot
-outlive it: it pauses the job, or, where it could not go on with it later, the job is cancelled; that is said.
+Prints what a training command must print (docs/contract.md#training-command) and only watches: ending the
+command leaves the job running. The exception is a backend that was started for this command alone. It ends
+with the command, so it pauses the job, or cancels one that could not be resumed, and says so.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
+from arkor_dev.cli.consent import SEND, confirm
 from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.connection.connect import BackendEndedError, joined
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
@@ -30,7 +32,6 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import BackendEndedError, joined
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
@@ -38,7 +39,7 @@ from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
 from arkor_dev.project.training_command import OUTDATED
 
-from .cluster.choice import need_placement, placed
+from .cluster import need_placement, placed
 from .data import lines_of
 from .jobs import jobs_of
 from .repeat import parent_of, repeated
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "deleted": 3, "paused": 4}
 PASSING: Final = ("disk", "battery")
-"""Reasons of a pause that end by themselves, and the pause with them."""
+"""Reasons of pauses that end by themselves."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 FORECAST_SECONDS: Final = 45.0
 """How long to wait for an estimate of time and memory; on an idle machine it takes 20 s at most."""
@@ -62,11 +63,11 @@ FORECAST_LOOK_SECONDS: Final = 0.3
 TOML: Final = "arkor.toml"
 SUFFIXES: Final = (".ts", ".mts", ".js", ".mjs")
 CANCEL_SECONDS: Final = 20.0
-"""How long to wait for the end of a job that we have cancelled ourselves."""
+"""How long to wait for a job to end after we have cancelled it."""
 
 
 class _StoppedError(Exception):
-    """A signal asked us to end."""
+    """A signal ended the command."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number.name)
@@ -89,15 +90,16 @@ async def run_start(
 ) -> int:
     """Run ``trainer`` (None: the first), or the TypeScript entry ``file``, and return the exit code.
 
-    ``file`` may also be the name of a trainer, where there is an ``arkor.toml`` and no such file.
+    ``file`` may also be the name of a trainer if there is an ``arkor.toml`` and no such file.
 
-    0 the job completed, 1 it failed or can't be followed, 3 it was cancelled or deleted, 4 it was paused,
-    128 + n stopped by signal n; of a TypeScript project, what its own command says. ``changes`` are settings
-    by field (`contract.changes`) that go before the file's; the job says which they were. ``like`` names a
-    job whose settings and data are taken, ``parent`` one, and a checkpoint of it, whose adapter it begins
-    with. With ``seeds`` so many jobs are created at once, whose settings differ in the seed alone, and are
-    followed one after another; the job ``like`` counts as the first. The exit code is the first that is not
-    0. Raises ArkorError when no job was created: a wrong ``arkor.toml``, a backend that is away.
+    ``changes`` are settings by field (`contract.changes`) that override the file's; the job records them.
+    ``like`` names a job whose settings and data are reused; ``parent`` a job, and a checkpoint of it, whose
+    adapter is the starting point. ``seeds`` creates that many jobs at once, which differ only in the seed,
+    and follows them one after another; the job ``like`` counts as the first.
+
+    Exit codes: 0 completed; 1 failed, or can't be followed; 3 cancelled or deleted; 4 paused; 128 + n stopped
+    by signal n. A TypeScript project's own command defines its codes. Of several jobs, the first code other
+    than 0 counts. Raises ArkorError if no job was created: an invalid ``arkor.toml``, an unreachable backend.
     """
     if file is not None and await asyncio.to_thread(_names_trainer, settings, file):
         if trainer not in (None, file):
@@ -126,17 +128,17 @@ async def run_start(
     total = None if configs[0].get("dryRun") else configs[0].get("maxSteps")
     total, console = total if isinstance(total, int) else None, console or _stdout()
     view = view_for(console, total)
-    if revision is None:  # else Studio has asked, with the same findings
+    if revision is None:  # otherwise Studio has shown the same findings
         await _say_errors(settings, chosen["name"], view)
     if in_red:
         view.say(in_red, "red")
     async with (
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
-        joined(settings, view.notice) as backend,
+        joined(settings, view.notice, ask=lambda what: confirm(what, SEND, yes=yes)) as backend,
     ):
         await need_placement(backend, settings, configs[0])
         begin = None if parent is None else await parent_of(backend, parent)
-        if not dry_run and revision is None:  # else Studio has shown its own estimate
+        if not dry_run and revision is None:  # otherwise Studio has shown its own estimate
             with view:
                 await _measure(backend, configs[0], view)
         made: list[tuple[str, str, object]] = []
@@ -178,7 +180,7 @@ async def run_start(
 def _config(
     trainer: Trainer, changes: Mapping[str, object], later_seed: int, *, dry_run: bool
 ) -> dict[str, object]:
-    """Return a job's config: the trainer's with ``changes``, and a seed so much above that of these."""
+    """Return a job's config: the trainer's with ``changes``, and a seed offset from theirs."""
     config = applied(trainer["config"], changes)
     if later_seed:
         seed = config.get("seed")
@@ -222,10 +224,10 @@ async def _follow(
     except NotFoundError:
         status = "deleted"
     except ArkorError as fault:
-        view.say(f"The job can't be followed any more: {one_line(fault.text, 2000)}", "red")
+        view.say(f"The job can no longer be followed: {one_line(fault.text, 2000)}", "red")
         return 1, False
     if status == "paused":
-        local = " --local" if settings.local else ""
+        local = _studio(settings).removeprefix("arkor-dev")
         view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
     elif status == "deleted":
         view.say(f"Job {job_id} was deleted.", "yellow")
@@ -242,17 +244,17 @@ def _names_trainer(settings: Settings, word: str) -> bool:
 
 
 async def _measure(backend: Backend, config: Mapping[str, object], view: PlainView) -> None:
-    """Have the job's time and memory measured before it is created, where the backend can do that now.
+    """Measure the job's time and memory before it is created, if the backend can do that now.
 
-    The new job then comes with its forecast. What can't be measured is no reason not to train.
+    The new job then comes with its estimate. A failed measurement does not prevent training.
     """
     if "forecast" not in await features_of(backend):
         return
     with contextlib.suppress(ArkorError, ValueError, KeyError, TypeError, TimeoutError):
-        forecast = json.loads((await backend.create_forecast(config)).body)["forecast"]
+        forecast = json.loads((await backend.create_forecast({"config": config})).body)["forecast"]
         async with asyncio.timeout(FORECAST_SECONDS):
             while forecast["state"] == "measuring" or (
-                # One that has just been asked for waits a moment even on an idle machine.
+                # Even on an idle machine a new request waits a moment.
                 forecast["state"] == "waiting" and not await _trains(backend)
             ):
                 view.measuring(forecast.get("progress"))
@@ -266,7 +268,7 @@ async def _trains(backend: Backend) -> bool:
 
 
 async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None:
-    """Name what is wrong with the data, as far as a few seconds go, and go on."""
+    """Print errors of the data found within a few seconds, then continue."""
     with contextlib.suppress(ArkorError):
         report = await asyncio.to_thread(check_trainer, settings.project, trainer, lambda *_: None, SECONDS)
         errors = [finding for finding in report["findings"] if finding["level"] == "error"]
@@ -276,7 +278,7 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
 
 
 async def _free_name(backend: Backend, trainer: Trainer) -> str:
-    """A name that no other job has; the trainer's own where the backend does not list its jobs."""
+    """Return a name that no other job has; the trainer's own if the backend does not list its jobs."""
     taken: list[object] = []
     with contextlib.suppress(ArkorError):
         taken = [job.get("name") for job in await jobs_of(backend)]
@@ -290,7 +292,7 @@ async def create(
     config: dict[str, object],
     parent: dict[str, object] | None,
 ) -> tuple[str, str, object]:
-    """Create a job; return its name and id, and what is forecast of it, where the backend knew that."""
+    """Create a job; return its name, id and estimate, if the backend has one."""
     try:
         answer = await backend.create_job(name, config, parent)
     except BadRequestError as fault:
@@ -311,7 +313,7 @@ async def create(
 
 
 async def watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[JobEvent], None]) -> str:
-    """Show the job's events to the last; its final status. A pause that somebody has to end is one."""
+    """Print the job's events to the last; return its final status. A pause that needs a person is final."""
     async with aclosing(follow(backend, job_id)) as items:
         async for item in items:
             view.show(item)
@@ -326,7 +328,7 @@ async def watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[
 
 async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
     seen = view.run.ended
-    # The stream may end a moment before the job's record says so.
+    # The stream may end a moment before the job's record is updated.
     for pause in (0.0, 0.2, 0.8, 2.0):
         await asyncio.sleep(pause)
         with contextlib.suppress(ArkorError):
@@ -381,6 +383,8 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
 
 
 def _studio(settings: Settings) -> str:
+    if settings.ssh is not None:
+        return f"arkor-dev --ssh {settings.ssh}"
     return "arkor-dev --local" if settings.local else "arkor-dev"
 
 
@@ -393,12 +397,12 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> End
     words = Words("", "arkor-dev: interrupted", "The job keeps running.")
     ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
     ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=ask)
-    # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.
+    # Keep ignoring a signal that was ignored from the start (nohup, a shell's background job).
     return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 
 
 async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) -> str:
-    """The work's result; raises _StoppedError when SIGINT or SIGTERM comes first."""
+    """Return the coroutine's result; raise _StoppedError if SIGINT or SIGTERM comes first."""
     task = asyncio.ensure_future(work)
     stopped = asyncio.create_task(ending.wait())
     try:
@@ -414,7 +418,7 @@ async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) 
 
 
 def _stdout() -> Console:
-    """Standard output, on which a character that its encoding lacks is no reason to stop watching."""
+    """Return standard output such that a character missing from its encoding does not end the command."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     return Console(highlight=False)

@@ -1,7 +1,7 @@
-"""``arkor-dev start`` in a TypeScript project: its own command, in this terminal.
+"""``arkor-dev start`` in a TypeScript project: runs its own command in this terminal.
 
-The command is built before it is started, as a press on Run training does it, since it would run whatever was
-built last. What it prints, asks and obeys is its own: it has our terminal, and its exit code is ours.
+Builds the command first, like Run training on the page, since it would otherwise run the previous build. The
+command owns the terminal, its output and prompts; its exit code becomes ours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def runs_typescript(settings: Settings) -> bool:
-    """Whether ``arkor-dev start`` means the project's own command here: no ``arkor.toml`` comes before it."""
+    """Return whether ``arkor-dev start`` means the project's own command: there is no ``arkor.toml``."""
     path = settings.project / "arkor.toml"
     return not path.exists() and not path.is_symlink() and is_typescript(settings.project)
 
@@ -39,12 +39,12 @@ def runs_typescript(settings: Settings) -> bool:
 async def run_typescript(settings: Settings, *, file: str | None, trainer: str | None, dry_run: bool) -> int:
     """Build the project, or its entry ``file``, run its command and return its exit code.
 
-    The exit code is 128 + n for signal n. Raises ArkorError when nothing was started: it does not build, or
-    cannot be trained so.
+    The exit code is 128 + n for signal n. Raises ArkorError if nothing was started: the build failed, or the
+    project cannot be trained this way.
     """
     launch = training_command(settings, _request(settings, file, dry_run=dry_run))
     async with open_http_client() as http:
-        # The command reads the credentials file and cannot renew what has expired in it.
+        # The command reads the credentials file but cannot refresh an expired token.
         await FileIdentity(settings, http).credentials()
     built = await TypeScriptProject(settings.project).build(launch.file)
     try:
@@ -73,16 +73,16 @@ def _request(settings: Settings, file: str | None, *, dry_run: bool) -> TrainReq
 
 @contextlib.contextmanager
 def _obeying(command: asyncio.subprocess.Process) -> Iterator[None]:
-    """While the block runs, the signals that we get are the command's to obey."""
+    """Leave the signals that we receive to the command while the block runs."""
     loop = asyncio.get_running_loop()
 
     def pass_on(number: signal.Signals) -> None:
-        # A Ctrl-C in the terminal has reached the command already, and a second one would cut its end short.
+        # The terminal's Ctrl-C has reached the command already; a second one would cut its shutdown short.
         if number is not signal.SIGINT or not sys.stdin.isatty():
             with contextlib.suppress(ProcessLookupError):
                 command.send_signal(number)
 
-    # A signal that was ignored from the start (nohup, a shell's background job) stays ignored.
+    # Keep ignoring a signal that was ignored from the start (nohup, a shell's background job).
     watched = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in watched:
         loop.add_signal_handler(number, pass_on, number)

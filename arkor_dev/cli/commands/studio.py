@@ -1,28 +1,32 @@
-"""``arkor-dev`` without a command: serve Studio until a signal ends it.
+"""``arkor-dev`` without a command: serves Studio until a signal ends it.
 
-The page comes first. What only the terminal or an end needs is loaded when whoever waited for it is served.
+The page comes first. Code that only the terminal or the shutdown needs is imported after the first request
+has been served.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.banner import banner
 from arkor_dev.cli.interrupt import Ending, Words
+from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, InternalError
-from arkor_dev.core.descriptors import raise_limit
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.process import raise_limit
+from arkor_dev.server.app import create_app
 from arkor_dev.server.app_keys import BACKEND
 from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
 from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from aiohttp.web import Application
 
@@ -32,13 +36,13 @@ if TYPE_CHECKING:
 
 
 def run_studio(settings: Settings, *, yes: bool) -> int:
-    """Serve until a signal comes, and return the exit code. Raises ArkorError when it cannot start.
+    """Serve until a signal comes; return the exit code. Raises ArkorError if it cannot start.
 
-    Where a Studio is open on this project already, it shows the way there instead.
+    If a Studio is open on this project already, shows its address instead.
     """
     try:
         with taken(settings) as place:
-            # A Ctrl-C that finds half an event loop would be a traceback: it waits until all of it is there.
+            # A Ctrl-C during the loop's creation would print a traceback: delay it until the loop is ready.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 return asyncio.run(_studio(settings, place, mask, yes=yes))
@@ -49,7 +53,7 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
 
 
 async def _show(settings: Settings, port: int) -> int:
-    """Say where the Studio is that is open already, and open its page where that is asked for."""
+    """Show the address of the running Studio, and open its page if requested."""
     terminal = _terminal()
     where = f"Studio is already open on this project: http://localhost:{port}"
     if settings.port is not None and settings.port != port:
@@ -84,20 +88,24 @@ def _bind(settings: Settings) -> socket.socket:
 async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes: bool) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     raise_limit()
-    sock = _bind(settings)
-    port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []
     show = pending.append
-    async with serving(settings, sock, lambda notice: show(notice)) as app:
+    async with contextlib.AsyncExitStack() as stack:
+        connect = await stack.enter_async_context(_connecting(settings, yes=yes))
+        sock = _bind(settings)
+        port = sock.getsockname()[1]
+        make = functools.partial(create_app, connect=connect)
+        serve = serving(settings, sock, lambda notice: show(notice), make)
+        app = await stack.enter_async_context(serve)
         place.told(port)
         gc.freeze()
         gc.enable()
-        words = Words("Stopping Studio.", "Studio was stopped at once.", "Studio keeps running.")
+        words = Words("Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running.")
         ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
             banner(settings, port)
-            # Who has waited for the port is served first: loading what only the terminal needs would be felt.
+            # Serve whoever waited for the port first: importing the terminal's parts would delay that.
             await asyncio.sleep(0.02)
             terminal = await asyncio.to_thread(_terminal)
             terminal.use_for_logs(settings.log_level)
@@ -114,9 +122,28 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
                 say_who.cancel()
                 with contextlib.suppress(OSError):
                     terminal.close()
-    with contextlib.suppress(OSError):  # its terminal may be what has ended it
-        terminal.line("Studio has stopped.")
+    with contextlib.suppress(OSError):  # the terminal may be gone, too
+        goes_on = f" What runs on {settings.ssh} goes on." if settings.ssh else ""
+        terminal.line(f"Studio has stopped.{goes_on}")
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
+    """How Studio connects to its backend: over ssh before there is a page, as that may take long or ask."""
+    if settings.ssh is None:
+        yield connected
+        return
+    from arkor_dev.cli.consent import SEND, confirm
+    from arkor_dev.connection.ssh.backend import SshBackend
+
+    terminal = _terminal()
+    terminal.line(f"Connecting to {settings.ssh}")
+    try:
+        async with SshBackend(settings, terminal.notice, lambda what: confirm(what, SEND, yes=yes)) as ssh:
+            yield functools.partial(connected, opened=ssh)
+    finally:
+        terminal.close()
 
 
 def _terminal() -> Terminal:

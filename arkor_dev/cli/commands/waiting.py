@@ -1,4 +1,4 @@
-"""Progress of work that goes on after the backend has answered, on one line of a terminal."""
+"""Shows the progress of the backend's background work on one line of a terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.5
 """Pause between two polls."""
 LINE_SECONDS: Final = 15.0
-"""Pause between two lines about the same piece of work, where no terminal can redraw one."""
+"""Pause between two lines about the same work if the terminal cannot redraw."""
 
 
 def progress_words(told: Mapping[str, Any], doing: str) -> str:
-    """Return the progress in words, by ``state`` and ``progress``; ``doing`` until there is some."""
+    """Describe the progress from ``state`` and ``progress``; ``doing`` until there is any."""
     progress = told.get("progress")
     if not isinstance(progress, dict):
         return "Waiting: a job is training" if told.get("state") == "waiting" else doing
@@ -40,12 +40,15 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 @contextlib.contextmanager
-def shown_progress() -> Iterator[Callable[[str], None]]:
+def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows words in place of the last ones on standard error.
 
     Where that is no terminal, each piece of work is a line, and every so often another one. Empty words clear
-    the line.
+    the line. With ``quiet`` nothing is written.
     """
+    if quiet:
+        yield lambda _: None
+        return
     said, label, moment = "", "", 0.0
 
     def show(words: str) -> None:

@@ -1,5 +1,5 @@
-"""``provenance.json``, which travels with what a job made: where it came from, and whether it still is that.
+"""``provenance.json``, shipped with a job's result: its origin and the hashes of its files.
 
-``statement`` has its shape and reads one, ``compare`` holds a folder to it: docs/provenance.md. Standard
-library alone, and nothing of it is trusted, so that both sides and a machine without torch can check one.
+``statement`` defines and reads it, ``compare`` checks a folder against it: docs/provenance.md. Uses only the
+standard library, so that a machine without torch can check a folder, and trusts no content.
 """

@@ -1,4 +1,4 @@
-"""A folder beside its statement: which of its files are not what was written, are missing, or are more."""
+"""Compares a folder with its statement: changed, missing and additional files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS: Final[dict[State, str]] = {
     "differs": "does not match its hash",
     "missing": "is missing",
     "unreadable": "cannot be read",
-    "link": "is a link, or behind one",
+    "link": "is a link, or inside one",
     "unexpected": "was added after the folder was written",
     "absent": "is absent, and optional",
 }
@@ -32,22 +32,22 @@ _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.
 
 LARGE: Final = 1 << 30
 SHARE: Final = 1000
-"""A file of `LARGE` bytes or more of which less than one in so many is held by the disk is hollow."""
+"""A file of `LARGE` bytes or more is hollow if less than this share of it is allocated on disk (as 1/n)."""
 EXTENTS: Final = 10_000
-"""Pieces of a file between holes that are looked at."""
+"""Most data extents of a sparse file that are examined."""
 
 
 class Found(NamedTuple):
-    """One file and what became of it."""
+    """One file and its state."""
 
     name: str
     state: State
 
 
 def compare(folder: Path, statement: Statement, only: str | None = None) -> list[Found]:
-    """What became of each file of ``folder`` since it was written; of the file ``only`` alone, if given.
+    """Return the state of each file of ``folder``, or of the file ``only`` alone.
 
-    No link is followed. What has another size is not read: it may be without end.
+    Follows no links. A file of another size is not read, as it may be endless.
     """
     wanted = {each["name"]: each for each in statement["subject"]}
     if only is not None:
@@ -84,9 +84,9 @@ def _look(folder: Path, wanted: Resource) -> State:
 
 
 def _is_hollow(handle: int, size: int) -> bool:
-    """Whether a large file is next to nothing but holes: terabytes of zeros, which nobody has written.
+    """Return whether a large file is almost entirely holes: terabytes of zeros without content.
 
-    Where the file system does not tell of holes there are none.
+    False if the file system does not report holes.
     """
     if size < LARGE:
         return False
@@ -99,14 +99,14 @@ def _is_hollow(handle: int, size: int) -> bool:
             if held * SHARE > size:
                 return False
     except OSError as error:
-        return error.errno == errno.ENXIO  # behind the last data
+        return error.errno == errno.ENXIO  # past the last data
     finally:
         os.lseek(handle, 0, os.SEEK_SET)
     return True
 
 
 def _others(folder: Path, known: set[str]) -> Iterator[str]:
-    """What lies in ``folder`` and is not named; of very many only the first."""
+    """Yield files of ``folder`` that are not in the statement; stop after the first few."""
     count = 0
     for at, folders, files in os.walk(folder):  # follows no links
         here = os.path.relpath(at, folder)

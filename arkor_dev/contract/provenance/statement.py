@@ -1,7 +1,6 @@
-"""The statement in ``provenance.json``: an in-toto statement with SLSA's predicate (docs/provenance.md).
+"""The statement in ``provenance.json``: in-toto with SLSA's predicate (docs/provenance.md).
 
-It may come from anybody: what is read here is data of known kinds and bounded sizes, with file names that
-stay in their folder, or it is refused.
+Its author is not trusted: types and sizes are checked, and file names must stay inside their folder.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 FILE: Final = "provenance.json"
 CARD: Final = "README.md"
 BESIDE: Final = frozenset({FILE, CARD, "manifest.json"})
-"""What may lie in a folder and is no subject: it is about the others, and may be written again."""
+"""Files that may accompany the subjects: they describe them and may be rewritten."""
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD: Final = "tag:arkor.ai,2026:arkor-dev/training/v1"
@@ -36,15 +35,15 @@ ROWS: Final = "rows"
 BASE: Final = "base/"
 DATA: Final = ("data/", "evalData/")
 PARENT: Final = "parent/"
-"""Dependencies by how their names begin."""
+"""Prefixes of dependency names."""
 
 
 class StatementError(Exception):
-    """A statement cannot be used; ``str()`` says why, as the end of a sentence about it."""
+    """A statement is unusable; ``str()`` completes a sentence about it."""
 
 
 class Resource(TypedDict):
-    """A file by its SHA-256, as in-toto has it; ``annotations`` of a subject: ``bytes``, and ``optional``."""
+    """A file with its SHA-256, as in in-toto; a subject's ``annotations`` are ``bytes`` and ``optional``."""
 
     name: str
     digest: dict[str, str]
@@ -52,7 +51,7 @@ class Resource(TypedDict):
 
 
 class BuildDefinition(TypedDict):
-    """What was asked for, what it came to, and every file that went into it."""
+    """The request, the resolved settings, and every input file."""
 
     buildType: str
     externalParameters: dict[str, Any]
@@ -61,7 +60,7 @@ class BuildDefinition(TypedDict):
 
 
 class RunDetails(TypedDict):
-    """By which program it was made, in which job and when, and its figures."""
+    """The program, the job, its times and its figures."""
 
     builder: dict[str, Any]
     metadata: dict[str, Any]
@@ -76,7 +75,7 @@ class Predicate(TypedDict):
 
 
 class Statement(TypedDict):
-    """The whole file; ``subject`` are the files that it is about."""
+    """The whole file; ``subject`` lists the files that it describes."""
 
     _type: str
     subject: list[Resource]
@@ -85,7 +84,7 @@ class Statement(TypedDict):
 
 
 def read_statement(folder: Path) -> Statement:
-    """The statement that lies in ``folder``; raises StatementError, and FileNotFoundError without one."""
+    """Read the statement in ``folder``. Raises StatementError, or FileNotFoundError without one."""
     path = folder / FILE
     if path.is_symlink():
         raise StatementError("is a link")
@@ -100,22 +99,22 @@ def read_statement(folder: Path) -> Statement:
 
 
 def statement_of(value: object) -> Statement:
-    """``value`` as a statement of ours; raises StatementError for anything else."""
+    """Validate ``value`` as a statement of ours. Raises StatementError."""
     try:
         _check(value)
     except (KeyError, TypeError, AttributeError):
-        raise StatementError("is no statement that arkor-dev has written") from None
+        raise StatementError("is not a statement by arkor-dev") from None
     return value  # type: ignore[return-value]
 
 
 def _check(value: Any) -> None:
     build = value["predicate"]["buildDefinition"]
     if (value["_type"], value["predicateType"]) != (STATEMENT, PREDICATE):
-        raise StatementError("is no provenance statement")
+        raise StatementError("is not a provenance statement")
     if build["buildType"] != BUILD:
         raise StatementError("was written by another program, or by a later arkor-dev")
     _check_resources(value["subject"], "file", least=1)
-    for each in value["subject"]:  # without its size a file would be read that has no end
+    for each in value["subject"]:  # without a size, an endless file would be read
         if not _is_size(each.get("annotations", {}).get("bytes")):
             raise StatementError(f"has no size of {each['name']}")
     _check_resources(build["resolvedDependencies"], "dependency")
@@ -157,7 +156,7 @@ def _is_size(value: object) -> bool:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a file of this name lies in the folder that it is looked for in."""
+    """Return whether the name stays inside its folder."""
     parts = name.split("/")
     return (
         len(name) <= NAME_LIMIT
@@ -166,45 +165,45 @@ def is_safe(name: str) -> bool:
     )
 
 
-# What readers ask for
+# Accessors for readers
 
 
 def external(statement: Statement) -> Mapping[str, Any]:
-    """What was asked for: ``settings``, and the kind of ``data``."""
+    """Return the request: ``settings``, and the kind of ``data``."""
     return statement["predicate"]["buildDefinition"]["externalParameters"]
 
 
 def internal(statement: Statement) -> Mapping[str, Any]:
-    """What it came to."""
+    """Return the resolved settings."""
     return statement["predicate"]["buildDefinition"]["internalParameters"]
 
 
 def object_at(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The object ``key`` of some parameters; an empty one where that is none."""
+    """Return the object ``key`` of the parameters; empty if it is not an object."""
     found = parameters.get(key)
     return found if isinstance(found, dict) else {}
 
 
 def dependencies(statement: Statement, begin: str) -> Iterator[Resource]:
-    """What went into it, of the names that begin with ``begin``."""
+    """Yield the dependencies whose names begin with ``begin``."""
     for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
         if each["name"].startswith(begin):
             yield each
 
 
 def builder(statement: Statement) -> Mapping[str, Any]:
-    """The program: its ``version`` by package, and the hash of its code."""
+    """Return the program: ``version`` by package, and the hash of its code."""
     return statement["predicate"]["runDetails"]["builder"]
 
 
 def job_id(statement: Statement) -> str:
-    """The job that made it; empty where it does not say."""
+    """Return the job's id; empty if unknown."""
     found = statement["predicate"]["runDetails"]["metadata"].get("invocationId")
     return found if isinstance(found, str) else ""
 
 
 def figures(statement: Statement) -> dict[str, float]:
-    """The run's figures at that point, by name; those that are finite numbers."""
+    """Return the run's finite figures by name."""
     for each in statement["predicate"]["runDetails"].get("byproducts", []):
         if each.get("name") == "figures":
             found = object_at(each, "annotations").items()
@@ -213,5 +212,5 @@ def figures(statement: Statement) -> dict[str, float]:
 
 
 def is_number(value: object) -> bool:
-    """Whether ``value`` is a finite number."""
+    """Return whether ``value`` is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,9 +1,10 @@
-"""The trainer's settings, each said once; all that reads, checks, shows or documents them comes from here.
+"""The trainer's settings, each defined once and used wherever settings are read, checked, shown or
+documented.
 
-That is: ``arkor.toml`` and its errors, the local backend's check of a job, the page's types, labels and form
-(``scripts/generate.py``), the file that ``arkor-dev init`` writes, and ``docs/settings.md``. Adding a setting
-means a row in its group's module and the code that obeys it (``arkor_dev/local/training``); a test fails for
-a row that no training reads. ``conflicts`` has what does not go together.
+Users: ``arkor.toml`` and its errors, the local backend's check of a job, the page's types, labels and form
+(``scripts/generate.py``), the file that ``arkor-dev init`` writes, and ``docs/settings.md``. To add a
+setting, add a row to its group's module and the code that uses it (``arkor_dev/local/training``); a test
+fails for a row that no training code reads. ``conflicts`` lists incompatible settings.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 
-from . import adapter, advanced, compute, data, evaluation, precision, schedule, usual
+from . import adapter, advanced, compute, data, evaluation, precision, preference, schedule, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ SETTINGS: tuple[Setting, ...] = (
     *schedule.ROWS,
     *adapter.ROWS,
     *data.ROWS,
+    *preference.ROWS,
     *evaluation.ROWS,
     *precision.ROWS,
     *advanced.ROWS,
@@ -33,22 +35,22 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 def below(table: str) -> list[Setting]:
-    """The settings that stand directly in a table of arkor.toml; ``""`` is the ``[[trainer]]``."""
+    """Return the settings directly in a table of arkor.toml; ``""`` is the ``[[trainer]]``."""
     return [setting for setting in SETTINGS if setting.table == table]
 
 
 def tables() -> list[str]:
-    """The tables inside a ``[[trainer]]`` that hold settings."""
+    """Return the tables inside a ``[[trainer]]`` that hold settings."""
     return list(dict.fromkeys(setting.table for setting in SETTINGS if setting.table))
 
 
 def by_field() -> dict[str, Setting]:
-    """Every setting by its field on the wire."""
+    """Return every setting by its wire field."""
     return {setting.field: setting for setting in SETTINGS}
 
 
 def wire_problem(config: Mapping[str, object]) -> str | None:
-    """What is wrong with the first setting of a job's config that is; null counts as unsaid."""
+    """Return what is wrong with the first invalid setting of a job's config; null counts as absent."""
     for setting in SETTINGS:
         value = config.get(setting.field)
         if value is None:

@@ -1,4 +1,4 @@
-"""What learns: an adapter, by the words of PEFT's LoraConfig, or the whole model."""
+"""What is trained: an adapter, with the terms of PEFT's LoraConfig, or the whole model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What few need: chance, and a run cut down to see that all works."""
+"""Rarely needed settings: seeds, and short test runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS: Final = (
         key="seed",
         field="seed",
         label="Seed",
-        help="Random seed. The same seed on the same machine gives the same adapter.",
+        help="Random seed. The same seed on the same processor gives the same adapter, on a GPU almost.",
         rule=whole(0, 2**32 - 1),
         style="text",
         group="advanced",

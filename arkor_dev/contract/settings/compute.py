@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.placement.workers import WORKERS
+from arkor_dev.contract.placement import WORKERS
 from arkor_dev.contract.rules import above_zero, whole
 
 from .setting import Setting

@@ -1,6 +1,6 @@
-"""Settings that do not go together, each pair said once; ``arkor.toml``, the wire and the form are checked.
+"""Incompatible settings, each pair declared once; checked in ``arkor.toml``, on the wire and in the form.
 
-A setting that would have no effect beside another is refused too: who sets it believes that it counts.
+A setting without effect beside another is refused, too: its author expects an effect.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 from . import SETTINGS, by_field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .setting import Setting
 
 ADAM: Final = ("adamw", "adamw_torch", "adamw_torch_fused")
 BETAS: Final = (*ADAM, "lion")
 EPSILON: Final = ADAM
-"""The optimizers that look at the betas, and at epsilon."""
+"""Optimizers that use the betas and epsilon."""
 FROM_BASE: Final = ("pissa", "olora")
-"""The adapters that begin at parts of the base's weights, which are taken out of them."""
+"""Adapters initialised from parts of the base's weights, which are subtracted from them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """``field``, where it says anything (nothing, no and zero do not, nor does the default), and ``other``.
+    """A conflict of ``field``, if set (empty, false, zero and the default don't count), with ``other``.
 
-    That must be one of ``allowed``, or none of ``refused``, or not set at all where both are empty. In
-    ``text``, ``{field}`` stands for a setting as the reader spells it.
+    The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty. In ``text``,
+    ``{field}`` stands for a setting's name in the reader's spelling.
     """
 
     field: str
@@ -36,7 +38,7 @@ class Conflict:
     refused: tuple[object, ...] = ()
 
     def arises(self, config: Mapping[str, Any]) -> bool:
-        """Whether ``config`` has it."""
+        """Return whether ``config`` has this conflict."""
         said, row = config.get(self.field), by_field()[self.other]
         if not said or said == by_field()[self.field].default:
             return False
@@ -46,7 +48,7 @@ class Conflict:
         if beside is None:
             beside = row.default
         elif not row.rule.fits(beside):
-            return False  # another backend's form, of which nothing is known here
+            return False  # another backend's form, unknown here
         if isinstance(beside, list) and len(beside) == 1:
             beside = beside[0]
         return beside not in self.allowed if self.allowed else beside in self.refused
@@ -72,6 +74,13 @@ def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     return Conflict(field, other, text, allowed=allowed)
 
 
+def of_methods(rows: Iterable[Setting]) -> Iterator[Conflict]:
+    """Yield the conflict of each setting that only some training methods have."""
+    for row in rows:
+        if row.methods:
+            yield _only_with(row.field, "method", *row.methods)
+
+
 CONFLICTS: Final = (
     Conflict(
         "earlyStoppingThreshold",
@@ -92,6 +101,7 @@ CONFLICTS: Final = (
     _only_with("adamBeta2", "optim", *BETAS),
     _only_with("adamEpsilon", "optim", *EPSILON),
     *(_adapters(row.field) for row in SETTINGS if row.table == "lora"),
+    *of_methods(SETTINGS),
     Conflict(
         "loadIn4bit",
         "fullFineTuning",
@@ -121,9 +131,9 @@ CONFLICTS: Final = (
 
 
 def conflicts(config: Mapping[str, Any], spell: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-    """The field and the sentence of each conflict in ``config``, whose values are allowed by themselves.
+    """Yield the field and the sentence of each conflict in ``config``, whose individual values are valid.
 
-    ``spell`` writes a field as the person knows it: a key of arkor.toml, or a field of the wire.
+    ``spell`` formats a field's name: a key of arkor.toml, or a wire field.
     """
     for conflict in CONFLICTS:
         if conflict.arises(config):

@@ -1,4 +1,4 @@
-"""What of the rows is learned, and of which."""
+"""Settings of the rows: which tokens are learned, and from which rows."""
 
 from __future__ import annotations
 

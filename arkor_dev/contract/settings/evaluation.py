@@ -1,4 +1,4 @@
-"""When a run reports, measures, saves and stops."""
+"""When a run logs, evaluates, saves and stops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_SAMPLES: Final = "off"
 
 
 def asks_nothing(samples: object) -> bool:
-    """Whether the setting ``samples`` says that a job answers nothing."""
+    """Return whether the setting ``samples`` turns off sample answers."""
     return samples in (NO_SAMPLES, [NO_SAMPLES])
 
 

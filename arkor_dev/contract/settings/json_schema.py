@@ -1,6 +1,6 @@
-"""A small part of JSON Schema (2020-12), and no word of it is passed over: an unknown one is a fault.
+"""A subset of JSON Schema (2020-12) in which an unknown keyword is an error.
 
-It has no references and no formats. What it takes it takes as the standard means it.
+Without references and formats. Supported keywords follow the standard.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
 COUNTS: Final = ("minLength", "maxLength", "minItems", "maxItems")
 BOUNDS: Final = ("minimum", "maximum")
 SAID: Final = ("$schema", "$id", "title", "description", "default", "examples")
-"""Words that ask for nothing."""
+"""Annotations, which constrain nothing."""
 WORDS: Final = (
     "type", "properties", "required", "additionalProperties", "items", "enum", "const", "pattern",
     *COUNTS, *BOUNDS, *SAID,
 )  # fmt: skip
 DEPTH: Final = 20
 LIMIT: Final = 20_000
-"""Characters of a schema."""
+"""Longest schema, in characters."""
 PATTERN: Final = 500
-"""Characters of a regular expression."""
+"""Longest regular expression, in characters."""
 
 
 def schema_fault(schema: object) -> str | None:
-    """What is wrong with a schema, behind "schema"; None where nothing is."""
+    """Return what is wrong with a schema, to follow "schema"; None if it is valid."""
     try:
         if len(json.dumps(schema)) > LIMIT:
             return f"has more than {LIMIT:,} characters"
@@ -68,7 +68,7 @@ def _fault(schema: object, at: str, depth: int) -> str | None:
 
 
 def _fits(word: str, value: object) -> bool:
-    """Whether ``value`` can stand behind a word; schemas inside are looked at elsewhere."""
+    """Return whether ``value`` is valid for a keyword; nested schemas are checked elsewhere."""
     match word:
         case "type":
             names = value if isinstance(value, list) else [value]
@@ -89,18 +89,18 @@ def _fits(word: str, value: object) -> bool:
 
 
 def pattern_fault(pattern: object) -> str | None:
-    """What is wrong with a regular expression, in words; None where nothing is."""
+    """Return what is wrong with a regular expression, or None."""
     if not isinstance(pattern, str) or not pattern or len(pattern) > PATTERN:
         return f"must be a regular expression of 1 to {PATTERN} characters"
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        return f"is no regular expression: {error}"
+        return f"is not a regular expression: {error}"
     return None
 
 
 def valid(value: Any, schema: Any) -> bool:
-    """Whether ``value``, as JSON gave it, is as a schema without a fault says."""
+    """Return whether ``value``, parsed from JSON, conforms to a valid schema."""
     if isinstance(schema, bool):
         return schema
     wanted = schema.get("type")
@@ -133,7 +133,7 @@ def _object(value: dict[str, Any], schema: dict[str, Any]) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Alike as JSON: true is not 1, and 1 is 1.0."""
+    """Compare as JSON: true is not 1, and 1 equals 1.0."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):

@@ -1,4 +1,4 @@
-"""Own sets of rows to evaluate on: ``[[evaluation]]`` in arkor.toml, ``evaluations`` in a job's config."""
+"""Custom evaluation sets: ``[[evaluation]]`` in arkor.toml, ``evaluations`` in a job's config."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ METRICS: Final = ("loss", "exact_match", "contains", "regex", "json_schema")
 ENTRY: Final = re.compile(r"[A-Za-z_]\w{0,79}(\.[A-Za-z_]\w{0,79}){0,9}:[A-Za-z_]\w{0,79}", re.ASCII)
 """``module:function`` of the project."""
 MOST: Final = 10
-"""Sets of a job."""
+"""Most sets of a job."""
 NAME: Final = text_line(60)
 PATH: Final = text_line(1000, "the path of a file or folder of the project")
 KEYS: Final = ("name", "path", "metric", "pattern", "schema")
 
 
 def fault_of(told: Mapping[str, object]) -> tuple[str, str] | None:
-    """What is wrong with one set: its key, and what that must be; None where nothing is."""
+    """Return the key of the first error in a set and what it must be; None if the set is valid."""
     for key, rule in (("name", NAME), ("path", PATH)):
         if not rule.fits(told.get(key)):
             return key, f"must be {rule.words}"
@@ -36,7 +36,7 @@ def fault_of(told: Mapping[str, object]) -> tuple[str, str] | None:
         )
     for key, goes_with in (("pattern", "regex"), ("schema", "json_schema")):
         if told.get(key) is not None and metric != goes_with:
-            return key, f"goes with the metric {goes_with} alone"
+            return key, f"applies only to the metric {goes_with}"
     if told.get("pattern") is not None and (fault := pattern_fault(told["pattern"])):
         return "pattern", fault
     if metric == "json_schema":
@@ -48,12 +48,12 @@ def fault_of(told: Mapping[str, object]) -> tuple[str, str] | None:
 
 
 def without_functions(sets: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """Those of faultless ``sets`` that run no function of the project, as a job from elsewhere may not."""
+    """Return those valid ``sets`` that run no function of the project, which a remote job may not."""
     return [told for told in sets if told.get("metric", "loss") in METRICS]
 
 
 def sets_fault(sets: object) -> str | None:
-    """What is wrong with the ``evaluations`` of a job's config, in words; None where nothing is."""
+    """Return what is wrong with the ``evaluations`` of a job's config, or None."""
     if not isinstance(sets, list) or len(sets) > MOST or not all(isinstance(each, dict) for each in sets):
         return f"config.{FIELD} must be a list of {MOST} objects at most"
     for place, told in enumerate(sets):
@@ -61,5 +61,5 @@ def sets_fault(sets: object) -> str | None:
             return f"config.{FIELD}[{place}].{fault[0]} {fault[1]}"
     names = [told["name"] for told in sets]
     if len(set(names)) < len(names):
-        return f"config.{FIELD} has two of one name"
+        return f"config.{FIELD} has two with the same name"
     return None

@@ -1,4 +1,4 @@
-"""What is computed in which numbers, and what is kept in memory for it."""
+"""Numeric precision and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the learning rate goes, and the rule by which the weights follow the gradient."""
+"""Learning rate schedule and optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of one setting of a trainer; the modules beside this one have them, a group each."""
+"""Definition of a trainer's setting; the modules beside this one declare them by group."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from arkor_dev.contract.rules import Rule
 
 Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share", "flag", "list"]
-"""How the page writes a value: ``steps`` as "5 steps", ``interval`` too but 0 as "never", ``share`` in %."""
+"""How the page formats a value: ``steps`` as "5 steps", ``interval`` likewise with 0 as "never", ``share`` in
+%.
+"""
 
 Group = Literal["usual", "schedule", "adapter", "data", "evaluation", "precision", "advanced"]
 GROUPS: Final[dict[Group, str]] = {
@@ -23,7 +25,7 @@ GROUPS: Final[dict[Group, str]] = {
     "precision": "Precision and memory",
     "advanced": "Advanced",
 }
-"""The parts of a form, in reading order, each by its heading."""
+"""The groups of the form, in reading order, by their headings."""
 
 Value = str | float | bool | list[str] | list[int]
 
@@ -33,13 +35,13 @@ LOCAL: Final = "the local backend"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """``key`` as arkor.toml spells it (``lora.r``: in a table), ``field`` as a job's config does.
+    """``key`` is the spelling in arkor.toml (``lora.r``: in a table), ``field`` that in a job's config.
 
-    ``aliases`` are other keys that mean the same: those of transformers, PEFT and TRL where ours differ.
-    ``default`` is what a job gets that says nothing; where it depends on the job it is None, and
-    ``default_words`` say how it is found. ``example`` is a value to show where there is no fixed default.
-    ``where`` names the backends and devices that obey it. Another backend's form of a value ``passes`` on the
-    wire although the rule does not know it; the training code then takes what comes nearest.
+    ``aliases`` are the different names in transformers, PEFT and TRL. ``default`` applies to a job that does
+    not set it; None if it depends on the job, and ``default_words`` then says how. ``example`` is shown if
+    there is no fixed default. ``where`` names the backends and devices that support it, ``methods`` the
+    training methods, unless all do. On the wire, ``passes`` accepts another backend's form that the rule does
+    not know; training uses the nearest value.
     """
 
     key: str
@@ -55,12 +57,13 @@ class Setting:
     default_words: str = ""
     example: Value | None = None
     where: str = EVERYWHERE
+    methods: tuple[str, ...] = ()
     required: bool = False
     passes: Callable[[Any], bool] = lambda _: False
 
     @property
     def table(self) -> str:
-        """The table of arkor.toml in which it stands; empty for the ``[[trainer]]`` itself."""
+        """Its table in arkor.toml; empty for the ``[[trainer]]`` itself."""
         return self.key.rpartition(".")[0]
 
     @property
@@ -70,12 +73,12 @@ class Setting:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The key and its aliases, inside that table."""
+        """The key and its aliases, within that table."""
         return tuple(key.rpartition(".")[2] for key in (self.key, *self.aliases))
 
     @property
     def shown(self) -> Value:
-        """A value to show: the default, or else the example."""
+        """A value to show: the default, else the example."""
         value = self.example if self.default is None else self.default
         assert value is not None, f"{self.key} has neither a default nor an example"
         return value

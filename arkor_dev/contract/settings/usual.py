@@ -1,4 +1,4 @@
-"""The settings that most jobs set: what learns, how long, how fast, and when it is measured and saved."""
+"""The most common settings: model, length, learning rate, evaluation and checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS: Final = (
         unit="steps",
         default_words="derived from epochs",
         example=40,
-        passes=lambda value: value == -1,  # as trainers of Hugging Face say "by epochs"
+        passes=lambda value: value == -1,  # the name in Hugging Face trainers for "by epochs"
     ),
     Setting(
         key="epochs",
@@ -73,7 +73,8 @@ ROWS: Final = (
         field="learningRate",
         label="Learning rate",
         help="Step size. Too high: the loss spikes; too low: it barely falls.",
-        # The gradient is cut to a length of 1, so at a rate of 1 one step can replace all that was learned.
+        # The gradient norm is clipped to 1, so with a rate of 1 a single step can replace all that was
+        # learned.
         rule=above_zero(1),
         style="rate",
         group="usual",
@@ -104,7 +105,7 @@ ROWS: Final = (
         style="text",
         group="usual",
         default="linear",
-        passes=lambda value: value == "warmup_stable_decay",  # as transformers calls wsd
+        passes=lambda value: value == "warmup_stable_decay",  # transformers' name for wsd
     ),
     Setting(
         key="warmup_steps",
@@ -162,7 +163,7 @@ ROWS: Final = (
         group="usual",
         default_words="10 %, at most 32 rows or groups of rows; none below ten rows",
         example=0.1,
-        passes=lambda value: not isinstance(value, int | float),  # the name of a split, say
+        passes=lambda value: not isinstance(value, int | float),  # such as the name of a split
     ),
     Setting(
         key="eval_every",

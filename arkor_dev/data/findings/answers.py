@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding, FindingRow
 
 TINY: Final = 3
-"""In characters."""
+"""Largest tiny answer, in characters."""
 USUAL: Final = 60
-"""Characters of a median answer from which on a tiny one is odd: labels are all tiny."""
+"""Median answer length from which a tiny answer is odd, in characters: labels are all tiny."""
 FAR: Final = 8
-"""Times the length of the 90th percentile."""
+"""Ratio to the 90th percentile from which a length is odd."""
 FROM_ROWS: Final = 50
 STEPS: Final = 8
-"""Per doubling: lengths are counted in classes, each 9 % longer than the one before."""
+"""Histogram classes per doubling: each is 9 % longer than the one before."""
 _REFUSAL: Final = re.compile(
     r"\bas an ai(?: language)? (?:model|assistant)\b|\bi(?:'|\u2019)?m (?:just|only) an ai\b"
     r"|\bi(?: can(?:not|(?:'|\u2019)t)|(?:'|\u2019)m (?:not able|unable) to) "
@@ -31,7 +31,7 @@ _REFUSAL: Final = re.compile(
     re.IGNORECASE,
 )
 BEGINNING: Final = 300
-"""Characters of an answer in which a refusal is searched."""
+"""Characters of an answer in which to look for a refusal."""
 
 
 class Answers(Check):
@@ -55,7 +55,7 @@ class Answers(Check):
         self._answers.add(len(answer))
         self._rows.add(len(seen.text))
         if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
-            # Excerpted at once: rows that were kept for later could take hundreds of megabytes.
+            # Create the excerpt now: keeping rows for later could take hundreds of megabytes.
             row = named(seen.number, seen.row.where, seen.text)
             heappush(self._longest, (len(seen.text), -seen.number, row))
             if len(self._longest) > SHOWN_ROWS:
@@ -69,7 +69,7 @@ class Answers(Check):
                 "warning",
                 f"{have(self._empty.count)} an empty answer",
                 "The model learns to say nothing.",
-                "Fill the answer in, or remove the row.",
+                "Fill in the answer, or remove the row.",
             )
         if self._tiny.count and self._answers.at(0.5) >= USUAL:
             yield self._tiny.finding(
@@ -77,15 +77,16 @@ class Answers(Check):
                 "note",
                 f"{have(self._tiny.count)} an answer of {TINY} characters or fewer",
                 "Half of the answers are many times as long, so these may have been cut off.",
-                "Look at them: a full answer teaches more.",
+                "Check them: a complete answer teaches more.",
             )
         if self._refusing.count:
             yield self._refusing.finding(
                 "refusal",
                 "note",
                 f"{have(self._refusing.count)} an answer that refuses, or speaks as an AI",
-                "Often it is left from the model that wrote the data. A small model soon refuses all.",
-                "Remove them, unless it is to refuse just this.",
+                "Such answers often come from the model that generated the data. A small model soon "
+                "refuses everything.",
+                "Remove them, unless the model should refuse these requests.",
             )
         yield from self._odd_lengths()
 
@@ -101,8 +102,9 @@ class Answers(Check):
                 "odd-length",
                 "note",
                 f"{be(odd.count)} far longer than the rest",
-                f"The longest has {longest[0][0]:,} characters; nine rows in ten have fewer than {usual:,}. "
-                "What is longer than max_length is cut, and one such row slows down its whole step.",
+                f"The longest has {longest[0][0]:,} characters; nine rows in ten have fewer than "
+                f"{usual:,}. Rows longer than max_length are truncated, and a single long row slows down "
+                "its whole step.",
                 "Split them into shorter ones, or remove them.",
             )
 

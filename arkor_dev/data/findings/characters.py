@@ -1,4 +1,4 @@
-"""Characters that nobody has typed: wrongly decoded text, and invisible controls."""
+"""Characters that nobody typed: wrongly decoded text and invisible controls."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding
 
 _LATER: Final = "\u0080-\u009f" + re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", errors="ignore"))
-"""What the continuation bytes of UTF-8 become when they are read as Windows-1252."""
+"""The continuation bytes of UTF-8, read as Windows-1252."""
 _USUAL: Final = "\u2013\u2014\u2018-\u201f\u2026\u2039\u203a"
-"""Of these, the quotes and dashes that may follow an accented capital letter anyway."""
+"""The ones that legitimately follow an accented capital letter: quotes and dashes."""
 # Accented letters, quotes and dashes, emoji, a byte order mark; and the replacement character.
 _MOJIBAKE: Final = re.compile(
     rf"[\u00c2\u00c3](?![{_USUAL}])[{_LATER}]|\u00e2\u20ac[{_LATER}]|\u00f0\u0178[{_LATER}]"
@@ -38,7 +38,7 @@ class Characters(Check):
             broken = _MOJIBAKE.search(text)
             if broken:
                 self._broken.add(seen, text, broken.start())
-        if broken is None and not text.isprintable():  # broken characters bring controls of their own
+        if broken is None and not text.isprintable():  # broken text contains such controls anyway
             control = _CONTROLS.search(text)
             if control:
                 self._controls.add(seen, text, control.start())
@@ -50,15 +50,15 @@ class Characters(Check):
                 "mojibake",
                 "warning",
                 f"{have(self._broken.count)} broken characters, such as â€™ or Ã© (mojibake)",
-                "The text was once decoded in the wrong way; the model learns to write the broken form.",
-                "Make the file again from its source, read as UTF-8; the package ftfy repairs most of it.",
+                "The text was decoded with the wrong encoding; the model learns to write the broken form.",
+                "Create the file again from its source, read as UTF-8; the package ftfy repairs most of it.",
             )
         if self._controls.count:
             yield self._controls.finding(
                 "control-characters",
                 "warning",
                 f"{have(self._controls.count)} control characters",
-                "They do not show: colours of a terminal, marks that turn the direction of text, bytes of "
+                "They are invisible: terminal colours, marks that change text direction, bytes of "
                 "another file. The model learns to write them.",
                 "Remove them; line breaks and tabs can stay.",
             )

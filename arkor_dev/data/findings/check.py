@@ -15,12 +15,12 @@ from arkor_dev.data.rows import DataError, RowError
 from . import likeness, repeats
 from .answers import Answers
 from .characters import Characters
-from .finding import Seen
+from .finding import Found, Seen
 from .languages import Languages
 from .likeness import Likeness
+from .privacy import Secrets
 from .repeats import Leaks, Repeats
-from .secrets import Secrets
-from .shape import Turns, Unreadable, empty
+from .shape import Turns, Unreadable, empty, excluded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 LEVELS: Final = ("error", "warning", "note")
 EVERY: Final = 200
 LARGE: Final = 2**16
-"""Rows between two looks at the clock, and bytes of a row that always trigger one."""
+"""Rows between two checks of the clock, and the row size in bytes that always triggers one."""
 TOKENIZER: Final = (
-    "What needs the model's tokenizer: rows that max_length cuts or that leave nothing to learn, and what "
-    "the chat template drops. Studio's Data page shows it."
+    "Checks that need the model's tokenizer: rows that max_length truncates or that leave "
+    "nothing to learn, and what the chat template drops. Studio's Data page shows it."
 )
 
 
@@ -69,6 +69,7 @@ class _Reading:
         self.checks = [
             self.repeats, self.leaks, self.likeness, Turns(), Answers(), Characters(), Secrets(), Languages(),
         ]  # fmt: skip
+        self.excluded = Found()
         self.left_out = [TOKENIZER]
         self.rows = 0
 
@@ -77,17 +78,18 @@ class _Reading:
         self._read()
         self._read_again()
         findings: list[Finding] = [*self.unreadable.findings()]
-        if not self.rows and not findings:
+        if not self.rows and not findings and not self.excluded.count:
             findings.append(empty())
         for check in self.checks:
             findings += check.findings()
+        findings += excluded(self.excluded)
         findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
         if self.likeness.rows > likeness.MOST_ROWS:
-            self.left_out.append(f"Near duplicates behind the first {likeness.MOST_ROWS:,} rows.")
+            self.left_out.append(f"Near duplicates after the first {likeness.MOST_ROWS:,} rows.")
         if self.likeness.full:
-            self.left_out.append("More near duplicates: there are thousands of candidates.")
+            self.left_out.append("Further near duplicates: there are thousands of candidates.")
         if self.repeats.rows > repeats.MOST_ROWS:
-            self.left_out.append(f"Repetitions behind the first {repeats.MOST_ROWS:,} rows.")
+            self.left_out.append(f"Repetitions after the first {repeats.MOST_ROWS:,} rows.")
         with open_data(self.files) as data:
             described: list[CheckedFile] = [
                 {"name": file.name, "words": data.words(at)} for at, file in enumerate(self.files)
@@ -102,18 +104,23 @@ class _Reading:
                 else:
                     self.leaks.learn(Seen.of(item.place.number, item.row))
                 if (item.place.number % EVERY == 0 or item.place.size > LARGE) and self._is_late():
-                    self.left_out.append("A part of the evaluation set: there was no more time.")
+                    self.left_out.append("Part of the evaluation set: the time was up.")
                     return
 
     def _read(self) -> None:
         total, done = self._size(), 0
         with open_data(self.files) as data:
-            for item in data:
+            for found in data.scan(with_excluded=True):
+                item = data.item(found)
                 if isinstance(item.row, DataError):
                     self.unreadable.add(item.place.number, item.where, item.row)
                     continue
-                self.rows += 1
                 done += item.place.size
+                if found.excluded:
+                    if not isinstance(item.row, RowError):
+                        self.excluded.add(Seen.of(item.place.number, item.row))
+                    continue
+                self.rows += 1
                 if isinstance(item.row, RowError):
                     self.unreadable.add(item.place.number, item.where, item.row)
                 else:
@@ -123,8 +130,14 @@ class _Reading:
                 if self.rows % EVERY == 0 or item.place.size > LARGE:
                     self.progress("Checking", done, total)
                     if self._is_late():
-                        self.left_out.append(f"Everything behind row {self.rows:,}: there was no more time.")
-                        return
+                        self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
+                        break
+            else:
+                if unmatched := data.exclusions.unmatched:
+                    entries = "1 entry" if unmatched == 1 else f"{unmatched:,} entries"
+                    self.left_out.append(
+                        f"{entries} of exclude in arkor.toml: the row was edited or removed."
+                    )
 
     def _read_again(self) -> None:
         wanted = {number for check in self.checks for number in check.wanted()}
@@ -137,7 +150,9 @@ class _Reading:
                 if found.place.number in wanted:
                     wanted.remove(found.place.number)
                     item = data.item(found)
-                    if not isinstance(item.row, RowError):  # one that has changed meanwhile may be
+                    if not isinstance(
+                        item.row, RowError
+                    ):  # may happen to a file that changed in the meantime
                         seen = Seen.of(item.place.number, item.row)
                         for check in self.checks:
                             check.again(seen)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHOWN_ROWS: Final = 20
 EXCERPT: Final = 120
 BEFORE: Final = 40
-"""Characters of an excerpt, and of the part before its subject."""
+"""Characters of an excerpt, and of its part before the match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Found:
 
 
 class Numbered(Found):
-    """Rows of which only the numbers are known; the first few are shown when they are read again."""
+    """Rows of which only the numbers are known; the first few are excerpted when they are read again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,13 +88,13 @@ class Numbered(Found):
         return self._first
 
     def show(self, seen: Seen) -> None:
-        """Show the row, if it is one of the first."""
+        """Excerpt the row if it is one of the first."""
         if seen.number in self._first:
             self.rows.append(named(seen.number, seen.row.where, seen.answer))
 
 
 class Check:
-    """One kind of check. It sees every row once, and those that it requests a second time."""
+    """A kind of check. It sees every row once, and those that it requests a second time."""
 
     def see(self, seen: Seen) -> None:
         """Examine a valid row, in the order of the data."""
@@ -104,7 +104,7 @@ class Check:
         return ()
 
     def again(self, seen: Seen) -> None:
-        """Examine a row that this check, or another one, has requested."""
+        """Examine a row requested by this or another check."""
 
     def findings(self) -> Iterator[Finding]:
         """Yield the findings, after the last row."""
@@ -112,9 +112,9 @@ class Check:
 
 
 def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
-    """Return a row as a finding shows it: some words of ``text``, on one line, secrets masked."""
+    """Return a row as listed in a finding: an excerpt of ``text`` on one line, with secrets masked."""
     start = max(0, at - BEFORE)
-    if start:  # at the beginning of a word: half of a key would not be recognised
+    if start:  # start at a word: half of a key would not be recognised
         start = max((text.rfind(space, 0, start + 1) + 1 for space in " \n\t"), default=0)
         start = start if at - start <= 4 * BEFORE else at
     window = text[start : start + 8 * EXCERPT]

@@ -27,30 +27,30 @@ _COMMON: Final = {
     "Indonesian": "yang dan untuk dengan ini itu dari dalam tidak akan pada adalah atau juga bisa anda",
     "Vietnamese": "của không được trong cho một những với các này khi đã để người bạn nhưng",
 }
-"""Of two letters at least: single ones are names, bullets and flags in any language."""
+"""Common words of at least two letters: single letters are names, bullets and flags in any language."""
 _WORDS: Final = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 _SCRIPTS: Final = {
     "Japanese": re.compile("[\u3040-\u30ff]"),
     "Korean": re.compile("[\uac00-\ud7af]"),
     "Chinese": re.compile("[\u4e00-\u9fff]"),
-    "Russian or another in Cyrillic": re.compile("[\u0400-\u04ff]"),
+    "Russian or another language in Cyrillic": re.compile("[\u0400-\u04ff]"),
     "Greek": re.compile("[\u0370-\u03ff]"),
-    "Arabic or another in its script": re.compile("[\u0600-\u06ff]"),
+    "Arabic or another language in its script": re.compile("[\u0600-\u06ff]"),
     "Hebrew": re.compile("[\u0590-\u05ff]"),
-    "Hindi or another in Devanagari": re.compile("[\u0900-\u097f]"),
+    "Hindi or another language in Devanagari": re.compile("[\u0900-\u097f]"),
     "Thai": re.compile("[\u0e00-\u0e7f]"),
 }
 """In the order of detection: Japanese also contains Chinese characters."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 CHARACTERS: Final = 600
-"""Characters at the beginning of an answer by which its language is detected."""
+"""Characters of an answer used to detect its language."""
 FEWEST: Final = 4
 DIFFERENT: Final = 3
-"""Common words, and how many different ones; with fewer, or with less than three times as many as the next
-language has, the language is unknown.
+"""Fewest common words, and fewest different ones; with fewer, or less than three times the runner-up's, the
+language is unknown.
 """
 MOST_OTHERS: Final = 0.4
-"""As a share of the rows: data with more of them is multilingual on purpose."""
+"""Largest share of foreign rows that is reported: more of them means multilingual data."""
 
 
 def language_of(text: str) -> str | None:
@@ -98,7 +98,8 @@ class Languages(Check):
         yield Found(count, rows[:20]).finding(
             "languages",
             "note",
-            f"{be(count)} answered in another language than most: {listed}",
-            f"Most answers are in {main}. A few in another teach the model to change into it now and then.",
-            "Leave it so if it is meant; else remove them.",
+            f"{be(count)} answered in a different language from most: {listed}",
+            f"Most answers are in {main}. A few in another language teach the model to switch to it now "
+            "and then.",
+            "Keep them if they are intended; otherwise remove them.",
         )

@@ -1,4 +1,4 @@
-"""Nearly equal rows: MinHash with bands, and the measured similarity of rows in a common band.
+"""Near duplicates: MinHash with bands, then the exact similarity of rows that share a band.
 
 A row is the set of its runs of three words (shingles). The smallest hash in each of 32 classes represents the
 set (one permutation hashing, Li et al. 2012, with empty classes filled from the next). Rows that agree in one
@@ -26,18 +26,18 @@ BANDS: Final = 8
 DEEP: Final = 4
 CLASSES: Final = BANDS * DEEP
 ALIKE: Final = 0.8
-"""Jaccard similarity: of the runs in either row, the share in both."""
+"""Jaccard similarity from which rows count as near duplicates."""
 FEWEST_RUNS: Final = 8
-"""Short rows differ in little: "What is 2 + 2?" and "What is 2 + 3?"."""
+"""Fewest shingles of a row: short rows differ in little ("What is 2 + 2?" and "What is 2 + 3?")."""
 WORDS: Final = 2000
 """Characters of a row that are compared."""
 SAMPLE: Final = 200
 COMMON: Final = 0.3
-"""A run in this share of the first 200 rows is boilerplate."""
+"""Shingles in this share of the first 200 rows are boilerplate."""
 MOST_ROWS: Final = 1_000_000
 MOST_PAIRS: Final = 4000
 MOST_RUNS: Final = 8_000_000
-"""In memory at a time, of 4 bytes each."""
+"""Most shingles in memory at a time, of 4 bytes each."""
 _WORD: Final = re.compile(rb"[^\s!-/:-@\[-`{-~]+")
 _EMPTY: Final = 2**32
 
@@ -70,14 +70,14 @@ def bands_of(runs: set[int]) -> list[int]:
         at = run % CLASSES
         if run < least[at]:
             least[at] = run
-    for at in range(2 * CLASSES - 1, -1, -1):  # twice around: the last class is filled from the first
+    for at in range(2 * CLASSES - 1, -1, -1):  # twice around, so that the last class is filled from the first
         if least[at % CLASSES] == _EMPTY:
             least[at % CLASSES] = least[(at + 1) % CLASSES]
     return [hash(tuple(least[band * DEEP : (band + 1) * DEEP])) % _EMPTY for band in range(BANDS)]
 
 
 class Likeness(Check):
-    """Nearly equal rows. Exact repetitions are another check's."""
+    """Near duplicates. Exact repetitions have their own check."""
 
     def __init__(self) -> None:
         self._bands = [array("I") for _ in range(BANDS)]
@@ -164,9 +164,9 @@ class Likeness(Check):
                 "near-duplicate",
                 "note",
                 f"{be(self._found.count)} nearly the same as another",
-                "They teach little that is new, and count more than once. None of them is held out while "
-                "another is trained on.",
-                "Keep one of each, unless the small difference is what the model is to learn.",
+                "They teach little new, and count more than once. Near duplicates are held out together "
+                "or not at all.",
+                "Keep one of each, unless the model should learn the small difference.",
             )
 
 

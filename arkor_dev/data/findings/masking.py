@@ -1,6 +1,6 @@
-"""What must not be shown: keys and tokens by their prefixes, card numbers by checksum, e-mail addresses.
+"""Masks what must not be shown: keys and tokens by prefix, card numbers by checksum, e-mail addresses.
 
-A report is passed on, so ``masked`` is applied to everything that is quoted from a row.
+Reports are shared, so everything quoted from a row passes through ``masked``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _KEYS: Final = {
     "eyJ": r"(?<!-)eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     "PRIVATE KEY": r"-----BEGIN (?:[A-Z]{2,10} ){0,2}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,10000}",
 }
-"""A fixed part of a service's keys, and the whole pattern. None may scan past what could begin another match
-and then fail: on a long text of prefixes that would take hours.
+"""A fixed part of a service's keys, and the whole pattern. No pattern may scan past the start of another
+match and then fail: on a long text of prefixes that would take hours.
 """
 _KEY: Final = re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(_KEYS.values())})")
 _CARD: Final = re.compile(r"(?<![\w.,-])[23456]\d{3}(?:[ -]?\d){9,15}(?![\w-])")
@@ -40,18 +40,18 @@ _ADDRESS: Final = re.compile(
 _RESERVED: Final = re.compile(
     r"@(?:[a-z0-9-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE
 )
-"""Addresses that belong to nobody (RFC 2606)."""
+"""Reserved addresses, which belong to nobody (RFC 2606)."""
 _CUT: Final = re.compile(
     rf"(?:{'|'.join(re.escape(start) for start in _KEYS)})\S*$|[A-Za-z0-9._%+-]{{1,64}}@?\S{{0,100}}$"
 )
-"""The possible beginning of one of these, at the end of a text that continues."""
+"""A possible beginning of a secret at the end of truncated text."""
 VARIED: Final = 8
-"""Different characters in a true key: a placeholder, such as sk-xxxxxxxxxxxxxxxxxxxxxxxx, has fewer."""
+"""Fewest different characters of a real key: placeholders such as sk-xxxxxxxxxxxxxxxxxxxxxxxx have fewer."""
 
 
 def keys(text: str) -> Iterator[re.Match[str]]:
     """Yield each key, token or private key in ``text``."""
-    if any(start in text for start in _KEYS):  # ten times as fast as the expression, and mostly enough
+    if any(start in text for start in _KEYS):  # ten times as fast as the expression, and usually sufficient
         for found in _KEY.finditer(text):
             if len(set(found[0])) >= VARIED:
                 yield found

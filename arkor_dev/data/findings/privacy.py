@@ -1,4 +1,4 @@
-"""What must not leave this machine with a model: paths, names of users and machines, and secrets.
+"""Keeps private data from leaving this machine with a model: paths, names of users and machines, and secrets.
 
 Each text is checked before it goes into a card or a provenance, and omitted if it contains such a thing. The
 result is checked once more as a whole, and is not written if it still contains anything.
@@ -14,10 +14,55 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .finding import Check, Found, Seen, have
 from .masking import addresses, cards, keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from arkor_dev.contract.dataset_shapes import Finding
+
+
+class Secrets(Check):
+    """Keys and tokens, card numbers, e-mail addresses."""
+
+    def __init__(self) -> None:
+        self._keys, self._cards, self._addresses = Found(), Found(), Found()
+
+    def see(self, seen: Seen) -> None:
+        """See ``Check.see``."""
+        for found, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
+            first = next(find(seen.text), None)
+            if first is not None:
+                found.add(seen, seen.text, first.start())
+
+    def findings(self) -> Iterator[Finding]:
+        """See ``Check.findings``."""
+        if self._keys.count:
+            yield self._keys.finding(
+                "secret",
+                "error",
+                f"{have(self._keys.count)} what looks like a secret key or token",
+                "A model can repeat its training data word for word: anyone who talks to it may get the key.",
+                "Replace it by a word such as KEY, and revoke the real one, since it is now in a file.",
+            )
+        if self._cards.count:
+            yield self._cards.finding(
+                "card-number",
+                "warning",
+                f"{have(self._cards.count)} what looks like a payment card's number",
+                "The model may reveal it to others. The number passes the checksum of payment cards.",
+                "Remove it, or replace it by made-up digits.",
+            )
+        if self._addresses.count:
+            yield self._addresses.finding(
+                "e-mail",
+                "warning",
+                f"{have(self._addresses.count)} an e-mail address",
+                "The model may learn the address and its owner, and reveal them to others.",
+                "Replace a person's address by one at example.com. Keep one that the model should mention.",
+            )
+
 
 _PATH: Final = re.compile(
     r"(?<![\w.:/\\~<-])~?/(?:[^\s/\\\"'<>|*?`()\[\]]{1,255}/)+[^\s/\\\"'<>|*?`()\[\]]+"
@@ -26,30 +71,30 @@ _PATH: Final = re.compile(
     r"|\bfile://",
     re.IGNORECASE,
 )
-"""An absolute path of at least two parts; what follows a host in an address is not one."""
+"""An absolute path of at least two parts; the path of a URL does not match."""
 _SECRET: Final = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|CREDENTIAL", re.IGNORECASE)
 """Names of variables that hold secrets."""
 LEAST: Final = 3
 LEAST_SECRET: Final = 8
-"""Minimum length of a name, and of a secret, that is searched."""
+"""Shortest name or secret to search for."""
 ANYBODY: Final = frozenset(
     {"root", "user", "admin", "ubuntu", "debian", "runner", "nobody", "localhost", "localdomain", "home"}
 )
-"""Names of users and machines that identify nobody."""
+"""User and machine names that identify nobody."""
 
 
 def _is_secret(value: str) -> bool:
-    """Not a word, such as the value of a variable that says whether there is a password."""
+    """Exclude words, such as the value of a flag that says whether there is a password."""
     return len(value) >= LEAST_SECRET and any(map(str.isdigit, value))
 
 
 class PrivateError(Exception):
-    """A result would contain something private; ``str()`` says of which kind, and not what."""
+    """A result would contain something private; ``str()`` names the kind, not the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """What is known of this machine: ``names`` of its user and itself, ``places`` and ``secrets``."""
+    """This machine's private data: ``names`` of user and host, ``places`` and ``secrets``."""
 
     names: frozenset[str]
     places: frozenset[str] = frozenset()

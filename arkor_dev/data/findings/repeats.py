@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PARTS: Final = 32
 MOST_ROWS: Final = 8_000_000
-"""Of 20 bytes each."""
+"""Most rows that are compared, at 20 bytes each."""
 COUNTERS: Final = 64
-"""Answers that are counted at a time: one in a fiftieth of the rows cannot be missed."""
+"""Answers counted at a time (Misra-Gries): one in a fiftieth of the rows cannot be missed."""
 DOMINATES: Final = 0.2
 FROM_ROWS: Final = 20
 EVAL_ROWS: Final = 500_000
@@ -122,7 +122,7 @@ class Repeats(Check):
                 "duplicate",
                 "warning",
                 f"{'repeats' if twice.count == 1 else 'repeat'} an earlier one",
-                "The model learns what is repeated more strongly, by heart in the end.",
+                "The model learns repeated rows more strongly, and eventually memorizes them.",
                 "Keep one of each.",
             )
         if differing.count:
@@ -130,8 +130,8 @@ class Repeats(Check):
                 "differing-answers",
                 "warning",
                 f"{'asks' if differing.count == 1 else 'ask'} what another row answers differently",
-                "The model cannot give both answers: it learns something between them.",
-                "Keep the better answer, or add to the question what makes the difference.",
+                "The model cannot give both answers: it learns a mixture of them.",
+                "Keep the better answer, or add what makes the difference to the question.",
             )
         if same.count:
             share = same.count / min(self.rows, MOST_ROWS)
@@ -139,8 +139,8 @@ class Repeats(Check):
                 "same-answer",
                 "warning" if share >= 0.5 else "note",
                 f"{have(same.count)} the same answer: {share:.0%} of all",
-                "The model learns to give it to whatever is asked.",
-                "Leave some of these rows out, if that answer is not as frequent in use.",
+                "The model learns to give it to any question.",
+                "Remove some of these rows if this answer is less frequent in practice.",
             )
 
 
@@ -168,12 +168,12 @@ class Leaks(Check):
                 "in-eval",
                 "warning",
                 f"{be(self._found.count)} in the evaluation set as well",
-                "A loss on what was learned by heart says nothing: a training leaves these rows out of its "
-                "evaluation, which has fewer then.",
+                "A loss on training rows says nothing, so training leaves these rows out of its "
+                "evaluation, which then has fewer rows.",
                 "Remove them from one of the two files.",
             )
 
 
 def _of(seen: Seen) -> int:
-    """Return a key of the row's question; of the text itself where there is no question."""
+    """Return a key of the row's question; of the text itself if there is no question."""
     return digest(seen.asked) if seen.asked.strip() else digest(seen.answer)

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding
     from arkor_dev.data.rows import Fault, RowError
 
-STOPS: Final = "Training ends with an error at the first of them."
+STOPS: Final = "Training stops with an error at the first of them."
 _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
     "json": (
         "not-json",
         "not JSON",
         STOPS,
-        'Correct each at its place; often it is a comma or a quote. Text is written as {"text": "…"}.',
+        'Correct each where it is reported; often a comma or a quote. Text is written as {"text": "…"}.',
     ),
     "table": (
         "not-cells",
         "not written as the table's first line says",
         STOPS,
-        "Correct each; often it is a quote, or a comma in a cell that has no quotes around it.",
+        "Correct each; often it is a quote, or a comma in an unquoted cell.",
     ),
     "encoding": (
         "not-utf8",
@@ -44,7 +44,7 @@ _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
         "wrong-content",
         "not what its keys promise",
         STOPS,
-        "Correct each as its reason says, or remove it.",
+        "Correct each as its reason suggests, or remove it.",
     ),
 }
 """For each kind of error: code, title, why, fix."""
@@ -68,7 +68,7 @@ class Unreadable:
         if files := self._found.get("file"):
             finding = files.finding("unreadable", "error", "", STOPS, "Correct or remove the file.")
             many = "1 file" if files.count == 1 else f"{files.count:,} files"
-            yield {**finding, "title": f"{many} cannot be read, or not to the end"}
+            yield {**finding, "title": f"{many} cannot be read completely"}
         for fault, (code, title, why, fix) in _WRONG.items():
             if found := self._found.get(fault):
                 yield found.finding(code, "error", f"{be(found.count)} {title}", why, fix)
@@ -79,12 +79,24 @@ def empty() -> Finding:
     return {
         "code": "empty",
         "level": "error",
-        "title": "There are no rows",
-        "why": "There is nothing to train on.",
-        "fix": 'Write one JSON object a line, such as {"prompt": "…", "completion": "…"}.',
+        "title": "The data set has no rows",
+        "why": "Nothing can be trained on.",
+        "fix": 'Write one JSON object per line, such as {"prompt": "…", "completion": "…"}.',
         "count": 0,
         "rows": [],
     }
+
+
+def excluded(rows: Found) -> Iterator[Finding]:
+    """Yield the finding of rows that ``exclude`` names, if there are any."""
+    if rows.count:
+        yield rows.finding(
+            "excluded",
+            "note",
+            f"{be(rows.count)} excluded",
+            "arkor.toml lists them in exclude, so they are not trained on.",
+            "Remove their entries to train on them again.",
+        )
 
 
 class Turns(Check):
@@ -112,16 +124,16 @@ class Turns(Check):
                 "roles",
                 "warning",
                 f"{have(self._out_of_turn.count)} roles that do not alternate",
-                "Users and assistant take turns when the model is used. Some chat templates refuse anything "
-                "else, and the job ends.",
-                "Join messages of one role that follow each other; begin with the user.",
+                "In use, user and assistant alternate. Some chat templates reject anything else, and the "
+                "job fails.",
+                "Join consecutive messages of one role; start with the user.",
             )
         if self._unanswered.count:
             yield self._unanswered.finding(
                 "unanswered",
                 "note",
-                f"{'ends' if self._unanswered.count == 1 else 'end'} with a message that nobody answers",
-                "What comes after the last answer is left out of training.",
+                f"{'ends' if self._unanswered.count == 1 else 'end'} with an unanswered last message",
+                "Messages after the last answer are not trained on.",
                 "Add the answer, or remove the message.",
             )
 

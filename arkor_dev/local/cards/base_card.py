@@ -15,7 +15,7 @@ CARD: Final = "README.md"
 LIMIT: Final = 1 << 20
 MOST_LANGUAGES: Final = 50
 STARTER: Final = {"license": "apache-2.0", "language": ["en"]}
-"""As in its card on the model hub; the files of the package index have none."""
+"""The starter model's facts, as in its card on the Hub; the files of the package index have none."""
 _FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LICENSE: Final = re.compile(r"^license:[ \t]*[\"']?([a-z0-9][a-z0-9.+-]{0,59})[\"']?[ \t]*$", re.MULTILINE)
 _NAME: Final = re.compile(r"^license_name:[ \t]*[\"']?([\w .+()-]{1,80}?)[\"']?[ \t]*$", re.MULTILINE)

@@ -1,7 +1,7 @@
 """The model card: a provenance and an evaluation as the Hub's front matter and as Markdown.
 
-It says only what is known, including that something is not known. It is made from an allow-list of fields. A
-text among them is omitted if it would reveal this machine, and is escaped for its place.
+It states known facts, and says what is unknown. It is built from an allow-list of fields; a text that would
+reveal this machine is omitted, and every other is escaped for its context.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from arkor_dev.contract.provenance.statement import (
 from arkor_dev.contract.settings import by_field
 from arkor_dev.local.models.catalog import HUB_ID
 
-from .answers import answers
-from .escaping import front_matter, inline
-from .loading import loading
+from .escaping import front_matter, inline, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +28,117 @@ if TYPE_CHECKING:
     from arkor_dev.contract.provenance.statement import Statement
     from arkor_dev.data.findings.privacy import Private
 
+
+MOST: Final = 4
+QUESTION: Final = 300
+ANSWER: Final = 600
+
+
+def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
+    """Yield a section with the answers of ``step`` to the first few questions, beside the base's, or
+    nothing.
+
+    A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
+    base's. A question with something private is omitted with its answers.
+    """
+    if type(step) is not int:  # another program's statement may contain it
+        return
+    asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for sample in samples:
+        prompt, answer, asked_at = (sample.get(key) for key in ("prompt", "answer", "step"))
+        number = sample.get("number", 0)
+        if isinstance(prompt, str) and isinstance(answer, str) and type(asked_at) is type(number) is int:
+            asked.setdefault((prompt, number), []).append(sample)
+    told = []
+    for (prompt, _), given in asked.items():
+        at = {each["step"]: each for each in given}
+        before, after = (at[place]["answer"] if place in at else None for place in (0, step))
+        wanted = next((each["wanted"] for each in given if isinstance(each.get("wanted"), str)), None)
+        parts = [("wanted", wanted), ("base", before), ("this", after)]
+        texts = [(name, text) for name, text in parts if isinstance(text, str)]
+        said = (prompt, *(text for _, text in texts))
+        if step and after is not None and not any(map(private.found, said)):
+            told.append((prompt, texts))
+    if not told:
+        return
+    yield "## Sample answers"
+    for prompt, texts in told[:MOST]:
+        yield f"**{inline(prompt, QUESTION) or '(no prompt)'}**"
+        for name, text in texts:
+            yield "\n".join([f"{name}:", "", *(quoted(text, ANSWER) if text.strip() else ["> (nothing)"])])
+
+
+BASE: Final = "path/to/the/base"
+HERE: Final = "path/to/this/folder"
+PEFT: Final = """```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = "{base}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{here}")
+```"""
+WHOLE: Final = """```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{here}")
+model = AutoModelForCausalLM.from_pretrained("{here}")
+```"""
+LLAMA: Final = """```sh
+python convert_lora_to_gguf.py --base {base} --outfile adapter.gguf {here}
+llama-cli -m base.gguf --lora adapter.gguf
+```"""
+OLLAMA: Final = """```sh
+llama-export-lora -m base.gguf --lora adapter.gguf -o model.gguf
+echo "FROM ./model.gguf" > Modelfile
+ollama create my-model
+```"""
+MERGED_FOR_OLLAMA: Final = (
+    "With Ollama, which has not accepted adapters since version 0.34.1, after merging with llama.cpp:"
+)
+
+GGUF: Final = """```sh
+llama-cli -m model.gguf
+```"""
+GGUF_LORA: Final = """```sh
+llama-cli -m base.gguf --lora adapter.gguf
+```"""
+
+
+def loading(
+    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
+) -> Iterator[str]:
+    """Yield the section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for
+    llama.cpp.
+    """
+    if gguf:
+        yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
+        yield GGUF_LORA if adapter else GGUF
+        if adapter:
+            yield MERGED_FOR_OLLAMA
+            yield OLLAMA
+        return
+    if not adapter:
+        yield WHOLE.format(here=HERE)
+        return
+    yield PEFT.format(base=hub or BASE, here=HERE)
+    if settings.get("useDora") or settings.get("loraModulesToSave"):
+        yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
+        return
+    yield (
+        "With llama.cpp, whose script converts the adapter to GGUF for supported models (`base.gguf` is "
+        "the same base):"
+    )
+    yield LLAMA.format(base=BASE, here=HERE)
+    yield MERGED_FOR_OLLAMA
+    yield OLLAMA
+
+
 TEXT: Final = 300
 SENTENCE: Final = 600
 FEW_ROWS: Final = 100
 TOLD: Final = ("model", "seed", "samples")
-"""Settings that a card shows elsewhere."""
+"""Settings shown elsewhere on the card."""
 SHORT: Final = 12
 """Characters of a hash that are shown."""
 PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
@@ -90,7 +194,7 @@ class Card:
             "## Is it better than its base?",
             *self._verdict(),
             *answers(self._samples, self._internal.get("step"), self._private),
-            "## Settings that are not the defaults",
+            "## Non-default settings",
             *self._settings(),
             "## Limits",
             "\n".join(f"- {limit}" for limit in self._limits()),
@@ -109,7 +213,7 @@ class Card:
 
     def _base_name(self, said: bool) -> str:
         short = self._name.rstrip("/").rpartition("/")[2]
-        return (inline(short, TEXT) if said else short) or "a model of its maker's own"
+        return (inline(short, TEXT) if said else short) or "a custom model"
 
     def _title(self, said: bool) -> str:
         kind = "LoRA adapter of" if self._adapter else "Fine-tuned"
@@ -133,7 +237,7 @@ class Card:
             front["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
         if public := self._public():
             front["datasets"] = public
-        # The adapter was evaluated at its trained strength.
+        # The adapter was evaluated at full strength.
         if self._strength == 1 and (results := list(self._results(public))):
             front["model-index"] = [{"name": self._title(said=False), "results": results}]
         return front
@@ -162,7 +266,7 @@ class Card:
 
     def _beginning(self) -> str:
         base = f"[{inline(self._hub, TEXT)}](https://huggingface.co/{self._hub})" if self._hub else ""
-        base = base or f"{self._base_name(said=True)} (no model of the hub: a folder of who trained it)"
+        base = base or f"{self._base_name(said=True)} (not on the Hub: a local folder)"
         step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
         how = f" after step {step}" + (f" of {total}" if total else "") if step else ""
         what = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
@@ -178,19 +282,22 @@ class Card:
         train, held_out = (_count(rows.get(key)) for key in ("train", "heldOut"))
         told = [f"{train} {'row' if train == '1' else 'rows'}"] if train else []
         if held_out not in ("", "0"):
-            told.append(f"{held_out} more were held out of the training, to measure on")
+            told.append(f"{held_out} more were held out for evaluation")
         public = self._public()
         named = ", ".join(f"[{inline(n, TEXT)}](https://huggingface.co/datasets/{n})" for n in public)
         yield "; ".join(told) + ("." if told else "")
-        yield f"Of {named}." if named else "The data set is its maker's own, and is not named here."
+        yield f"Of {named}." if named else "The data set is private and not named here."
 
     def _verdict(self) -> Iterator[str]:
         sentence = self._said(self._evaluation.get("sentence"), SENTENCE)
         if not sentence:
-            yield "That is not known: it has not been compared with its base."
+            yield "Unknown: it has not been compared with its base."
             return
         if self._strength != 1:
-            yield "All of this was measured, and answered, at the adapter's whole strength; this has another."
+            yield (
+                "All measurements and answers were made at the adapter's full strength; this model's "
+                "strength differs."
+            )
         yield f"**{sentence}**"
         rows = []
         for key, name in PARTS:
@@ -226,24 +333,28 @@ class Card:
         if lines:
             yield "\n".join(["| setting | here | default |", "|---|---|---|", *lines])
         else:
-            yield "All are the defaults."
+            yield "All settings have their defaults."
 
     def _limits(self) -> Iterator[str]:
         settings, rows = object_at(self._internal, "settings"), object_at(self._internal, "rows")
         if settings.get("dryRun") is True:
-            yield "It comes of a dry run, of a few rows and steps: it shows that all works, and is no result."
+            yield (
+                "It comes from a dry run with a few rows and steps, which only shows that every stage works."
+            )
         if self._evaluation:
-            yield "It was measured on rows of its own data set, and says nothing of other uses."
+            yield "It was measured on rows of its own data set, which says nothing about other uses."
         if is_number(rows.get("train")) and rows["train"] < FEW_ROWS:
-            yield "It learned from few rows, and may repeat them word for word."
+            yield "It was trained on few rows, and may repeat them word for word."
         else:
-            yield "It may repeat what it learned from word for word."
+            yield "It may repeat its training data word for word."
         if settings.get("loadIn4bit") is True:
-            yield "It was trained on the base in 4 bits: on the full base it is another model."
+            yield "It was trained on the base in 4 bits: on the unquantized base it behaves differently."
         if isinstance(self._base.get("license"), str) and _ID.fullmatch(self._base["license"]):
             yield f"The licence is that of the base model ({inline(self._base['license'], 60)})."
         else:
-            yield "The licence of the base model is not known here, and holds for this too: see its own card."
+            yield (
+                "The licence of the base model is unknown here and applies to this model, too: see its card."
+            )
 
     def _versions(self) -> Iterator[str]:
         lines = ["| | |", "|---|---|"]
@@ -265,7 +376,7 @@ class Card:
         lines += [f"| SHA-256 of the rows | `{digest[:SHORT]}…` |" for digest in hashes]
         yield "\n".join(lines)
         yield (
-            "`provenance.json` beside this card has the SHA-256 of every file that went in and came out. "
+            "`provenance.json` beside this card has the SHA-256 of every input and output file. "
             "`arkor-dev verify FOLDER` checks them, and with `--repeat` trains again and compares."
         )
 

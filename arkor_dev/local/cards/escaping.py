@@ -1,4 +1,4 @@
-"""Escaping untrusted text: it must not become markup in Markdown or HTML, nor end a value in YAML."""
+"""Escapes untrusted text: it must not become markup in Markdown or HTML, nor end a value in YAML."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _UNSEEN: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
     r"\ufffe\uffff\ud800-\udfff]"
 )
-"""Controls, separators, bidirectional controls, and what is not a character of a file."""
+"""Controls, separators, bidirectional controls, and characters that are invalid in a file."""
 _MARKS: Final = re.compile(r"[\\`*_\[\]|~$]")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BEGINNING: Final = re.compile(r"^(?:[#+=-]|\d{1,9}(?=[.)](?:\s|$)))")
 _LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?=@)", re.IGNORECASE)
-"""Where a bare address would become a link, or a name a mention."""
+"""Positions at which a bare address would become a link, or a name a mention."""
 
 
 def seen(text: str) -> str:
@@ -88,6 +88,6 @@ def _members(members: Sequence[Any]) -> list[str]:
 def scalar(value: Scalar) -> str:
     """Return one value in YAML; a text double-quoted on one line."""
     if isinstance(value, str):
-        # JSON's quoting is YAML's, except that characters beyond 16 bits stay as they are.
+        # YAML's quoting equals JSON's, except that characters beyond 16 bits stay unescaped.
         return json.dumps(" ".join(seen(value).split()), ensure_ascii=False)
     return json.dumps(value, allow_nan=False)

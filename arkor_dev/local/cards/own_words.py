@@ -1,4 +1,4 @@
-"""What the user has written into a card, which is kept when the card is written again.
+"""Keeps what the user has written into a card when the card is rewritten.
 
 Our part is between two marks, in the front matter as in the text; everything outside is theirs. A key that
 they set in the front matter overrides ours. Without marks the whole card is theirs.
@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-FRONT_BEGIN: Final = "# arkor-dev: these lines are made again, and what stands outside of them stays"
+FRONT_BEGIN: Final = "# arkor-dev: these lines are generated; text outside them is kept"
 FRONT_END: Final = "# arkor-dev: end"
-BEGIN: Final = "<!-- arkor-dev: made of provenance.json; what stands outside of these two lines stays -->"
+BEGIN: Final = "<!-- arkor-dev: generated from provenance.json; text outside these two lines is kept -->"
 END: Final = "<!-- arkor-dev: end -->"
 _FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")

@@ -1,4 +1,4 @@
-"""The provenance of a saved result: an in-toto statement made only of named facts (docs/provenance.md).
+"""The provenance of a saved result: an in-toto statement built from listed facts only (docs/provenance.md).
 
 It is an allow-list: known settings, hashes, numbers and versions. Data files are numbered and not named, and
 every text must pass ``privacy``.
@@ -138,7 +138,7 @@ def data_told(config: Mapping[str, Any], private: Private) -> list[dict[str, Any
 
 
 def _signed_in() -> bool:
-    """Return whether the hub may show this machine more than everybody."""
+    """Return whether the Hub may show this machine more than the public."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     kept = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
     return any(os.environ.get(name) for name in _SHARED) or kept.exists()

@@ -1,4 +1,4 @@
-"""The answers to a job's sample prompts, saved as they are sent, for its card.
+"""Saves the answers to a job's sample prompts as they are sent, for its card.
 
 ``evaluation/samples.jsonl`` in the job's folder has one per line, like its event.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
-"""Bytes that are read at most."""
+"""Most bytes read."""
 
 
 def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
@@ -31,7 +31,7 @@ def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
         with contextlib.suppress(OSError):
             if name == SAMPLE_CREATED:
                 _file(job).append(json.dumps(fields, ensure_ascii=False).encode(), flush=False)
-            elif name == TRAINING_RESUMED:  # answers of later steps no longer count
+            elif name == TRAINING_RESUMED:  # answers of later steps are void
                 _drop_after(job, fields["step"])
 
     return observe

@@ -1,6 +1,6 @@
-"""Writing a card and a provenance beside what a run saves, and the card again when more is known.
+"""Writes a card and a provenance beside what a run saves, and the card again when more is known.
 
-The provenance is written once, with the files that it is about. The card is made from it and from later
+The provenance is written once, with the files that it describes. The card is made from it and from later
 measurements; what the user has written into it is kept. An error here does not affect the training.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Files = Mapping[str, Mapping[str, Any]]
 
 LIMIT: Final = 1 << 20
-"""Bytes of a card that are read at most."""
+"""Most bytes read of a card."""
 PART: Final = "card.part"
 
 
@@ -66,7 +66,7 @@ class CardWriter:
             text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
             card = private.check(card_of(made, private))
         except PrivateError as fault:
-            self._say(f"No card was written beside the {artifact} of step {step}: it would tell {fault}")
+            self._say(f"No card was written beside the {artifact} of step {step}: it would reveal {fault}")
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, what was trained counts
@@ -74,7 +74,7 @@ class CardWriter:
             self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-            # A job that was extended writes its folder again.
+            # An extended job writes its folder again.
             before = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
             words = EMPTY
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""How a job resumes: from which points, whether data and model are unchanged, and what may differ.
+"""Determines how a job resumes: from which points, whether data and model are unchanged, and what may differ.
 
 As much as possible is checked before torch is imported, so that a job that cannot resume says so at once.
 """
@@ -39,21 +39,23 @@ class Continuation:
         self.orders: Mapping[str, Any] = self.job.get("resume") or {}
         self.points: list[ResumePoint] = []
         data, job_id = Path(self.job["data"]), self.job["id"]
-        # A point that the database does not know was saved at the moment of a crash: events of the steps
-        # before it may be lost.
+        # The database does not know a point saved at the moment of a crash: events of the steps before it may
+        # be lost.
         newest = self.orders.get("kept", 0)
         for point, wrong in whole_points(data, job_id, newest) if self.orders else ():
             if wrong is None:
                 self.points.append(point)
             elif not self.points:
-                self.passed.append(f"{point.name} is passed over, as it is not whole: {wrong}")
+                self.passed.append(f"{point.name} is skipped, since it is incomplete: {wrong}")
         if self.orders and not self.points:
             drop_later(data, job_id, -1)
 
     @property
     def anew(self) -> str | None:
-        """Say why a job that was to resume starts again; None if it does not."""
-        return f"{self.orders['why']} It begins anew." if self.orders and not self.points else None
+        """Return why a job that was to resume starts from the beginning; None if it resumes."""
+        return (
+            f"{self.orders['why']} It starts from the beginning." if self.orders and not self.points else None
+        )
 
     @property
     def before(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class Continuation:
         self._hashing.start()
 
     def depends_on(self) -> dict[str, Any]:
-        """Return what the run's bits depend on, once all of it is known."""
+        """Return what the run's bits depend on, once everything is known."""
         if self._hashing:
             self._hashing.join()
         return self.origin
@@ -93,11 +95,11 @@ class Continuation:
         other = origin.changed(before, now)
         if other and not self.orders.get("force"):
             raise JobFailure(
-                f"The job does not go on after step {self.points[0].step}: {', and '.join(other)}. Put back "
-                "what was there, or resume it all the same with force"
+                f"The job does not resume after step {self.points[0].step}: {', and '.join(other)}. "
+                "Restore the original, or resume anyway with force"
             )
         going_on = ResumeOrder(self.points, self.orders["why"], self.passed, self.orders.get("further"))
         if found := origin.differences(before, now):
-            differs = "What comes out may differ from a run without interruption"
+            differs = "The result may differ from an uninterrupted run"
             return replace(going_on, message=f"{going_on.message} {differs}: {', '.join(found)}.")
         return going_on

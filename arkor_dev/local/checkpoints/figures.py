@@ -84,13 +84,11 @@ class Best:
             for weight, best in zip(weights, self.weights, strict=True):
                 weight.copy_(best)
         ended = (
-            f"Stopped after step {step}, as {self.patience} evaluations were not better. "
+            f"Stopped after step {step}, as {self.patience} evaluations brought no improvement. "
             if self.enough
             else ""
         )
-        return (
-            f"{ended}Kept is what step {self.step} had learned, whose evaluation was best ({self.loss:.4f})"
-        )
+        return f"{ended}The result is that of step {self.step}, whose evaluation was best ({self.loss:.4f})"
 
 
 def figures_of(pace: Pace, best: Best) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing a run's checkpoints and resume points, and removing those that are no longer needed."""
+"""Writes a run's checkpoints and resume points, and removes those no longer needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arkor_dev.local.jobs.job_folder import (
     kind_of,
     resume_folder,
 )
-from arkor_dev.local.models.download_progress import size_of
+from arkor_dev.local.models.downloads import size_of
 
 from .resume_points import drop_before
 from .state import write_state
@@ -124,8 +124,8 @@ class Keeper:
             return write_whole(folder, write, facts, beside)
         except DiskFullError:
             raise NoRoomError(
-                f"The disk is full: what was learned up to step {step} could not be written. Make room "
-                "(arkor-dev local status says what takes it)",
+                f"The disk is full: the state of step {step} could not be written. Free disk space "
+                "(arkor-dev local status shows what uses it)",
                 shutil.disk_usage(self._data).free + MORE_ROOM,
             ) from None
 

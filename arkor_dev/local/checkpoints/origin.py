@@ -1,4 +1,4 @@
-"""What the bits of a run depend on: data, model, versions, processor and threads, and what of it has changed.
+"""Records what a run's bits depend on (data, model, versions, processor, threads) and detects changes.
 
 Each file is hashed once: the hash is cached by path, size, inode and times in the data folder. It uses only
 the standard library, so that the backend can check before a worker starts.
@@ -152,7 +152,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     }
     other = [key for key in words if before.get(key) and now.get(key) and before[key] != now[key]]
     if "data" in other or "model" in other:
-        other = [key for key in other if key != "rows"]  # it follows from them
+        other = [key for key in other if key != "rows"]  # it follows from the others
     return [words[key] for key in other]
 
 

@@ -40,6 +40,6 @@ def check_writable(data: Path, job_id: str) -> None:
         if error.errno in FULL:
             return
         raise JobFailure(
-            f"Nothing could be kept of this job: {folder} cannot be written ({error.strerror}). Nothing was "
-            "loaded; see to the folder's owner and rights, and run it again"
+            f"This job could not save its result: {folder} cannot be written ({error.strerror}). Nothing "
+            "was loaded; fix the folder's owner and permissions, and run it again"
         ) from None

@@ -1,4 +1,4 @@
-"""The points that a job can resume from: its checkpoints, and what was saved at a pause or at its end.
+"""Points from which a job can resume: checkpoints, and states saved at a pause or at the end.
 
 A checkpoint is an adapter that can answer, with the training state beside it. A pause or an end saves only
 that state. The newest complete point counts.
@@ -44,7 +44,7 @@ class ResumePoint:
 
     @property
     def name(self) -> str:
-        """The point in words."""
+        """Description of the point."""
         return (
             f"The {'checkpoint' if self.folder.parent.name == CHECKPOINTS else 'state'} of step {self.step}"
         )
@@ -116,7 +116,7 @@ def drop_before(data: Path, job_id: str, step: int) -> None:
 
 
 def drop_resume(data: Path, job_id: str, step: int) -> None:
-    """Remove what was saved at a pause after ``step``."""
+    """Remove the state saved at a pause after ``step``."""
     shutil.rmtree(resume_folder(data, job_id, step), ignore_errors=True)
-    with contextlib.suppress(OSError):  # the last one removes the folder, too
+    with contextlib.suppress(OSError):  # removing the last one removes the folder, too
         resume_folder(data, job_id, step).parent.rmdir()

@@ -1,4 +1,4 @@
-"""What a run does about a non-finite loss or weight: say where it came from, and roll back once.
+"""Handles a non-finite loss or weight: reports its source, and rolls back once.
 
 The state to return to is kept in memory, saved after evaluations and checkpoints. Imported by workers only:
 it imports torch.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
-from arkor_dev.contract.run_shapes import NON_FINITE
+from arkor_dev.contract.shapes import NON_FINITE
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Rollback:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Lower the learning rates from now on; yield the events of the rollback to ``step``.
 
-        A rollback to the beginning empties a job's log, which then needs the run's ``metadata`` again.
+        A rollback to the beginning empties the job's log, which then needs the run's ``metadata`` again.
         """
         self.factor = SLOWER
         message = f"{fault}. Training continues from step {step} with half the learning rate"
@@ -60,7 +60,9 @@ class Rollback:
         yield TRAINING_MESSAGE, {"message": str(fault), "code": NON_FINITE, "step": fault.step}
 
     def take(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
-        """The step to go back to, and its state. Raises ``fault`` the second time, or where nobody asked."""
+        """Return the step to roll back to, and its state. Raises ``fault`` the second time, or if rollback is
+        off.
+        """
         good, self._good = self._good, None
         if good is None:
             raise fault
@@ -74,13 +76,15 @@ def non_finite(
     rows: Sequence[Any],
     loss: Callable[[Sequence[Any]], tuple[Any, int]],
 ) -> NonFiniteError:
-    """The fault of a step whose loss on ``rows`` is ``value``, with those that make it so by themselves."""
+    """Return the error for a non-finite loss ``value`` on ``rows``, naming the rows that cause it on their
+    own.
+    """
     named = [row.where for row in rows if row.where and _is_fault(row, loss)]
     shown = ", ".join(named[:SHOWN_ROWS]) + (f" and {len(named) - SHOWN_ROWS} more" if len(named) > 3 else "")
     if named and len(named) < len(rows):
         return NonFiniteError(
-            f"The loss became {value} at step {step}, by {shown}; the other rows of that batch give numbers. "
-            f"Look at what stands there, or try learningRate {rate / 10:g}",
+            f"The loss became {value} at step {step}, by {shown}; the batch's other rows are finite. "
+            f"Check these rows, or try learningRate {rate / 10:g}",
             step,
         )
     place = f", on {shown}" if shown else ""

@@ -1,7 +1,7 @@
 """The saved state of a training: everything that the next step depends on.
 
 Weights, optimizer, scaler and figures belong to the run, random number generators to the process. It is read
-as data, never as a program (``weights_only``). Imported by workers only: it imports torch.
+as data, never executed (``weights_only``). Imported by workers only: it imports torch.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def take_newest(
         try:
             take_over(read_state(point.folder))
         except StateError as error:
-            passed.append(f"{point.name} is passed over: {error}")
+            passed.append(f"{point.name} is skipped: {error}")
         else:
             return point.step, passed
     return 0, passed
@@ -77,7 +77,7 @@ def random_states(device: str) -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any], device: str) -> None:
-    """Restore the states of all random number generators. One of another device keeps its state."""
+    """Restore the states of all random number generators, except those of another device."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(states["torch"])
@@ -108,7 +108,7 @@ class Parts:
         }
 
     def take_over(self, state: Mapping[str, Any]) -> None:
-        """Restore ``state``. Raises StateError if it is not of this run."""
+        """Restore ``state``. Raises StateError if it belongs to another run."""
         try:
             kept = state["weights"]
             check_weights(kept, self.weights)
@@ -119,15 +119,15 @@ class Parts:
                     weight.copy_(kept[name])
             set_random_states(state["random"], self.device)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
-            raise StateError(f"it is not of this run ({type(error).__name__}: {error})") from None
+            raise StateError(f"it belongs to another run ({type(error).__name__}: {error})") from None
 
 
 def check_weights(kept: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
     """Raise StateError unless ``kept`` are weights of the same names, shapes and number formats."""
     if not isinstance(kept, dict) or kept.keys() != weights.keys():
-        raise StateError("it has other weights than this run")
+        raise StateError("its weights differ from this run's")
     for name, weight in weights.items():
         if not isinstance(kept[name], torch.Tensor) or kept[name].shape != weight.shape:
-            raise StateError(f"its {name} has another shape than this run's")
+            raise StateError(f"its {name} has a different shape from this run's")
         if kept[name].dtype != weight.dtype:
-            raise StateError(f"its {name} is in another number format than this run's")
+            raise StateError(f"its {name} has a different dtype from this run's")

@@ -1,9 +1,9 @@
-"""Whether a cluster may be used.
+"""Decides whether a cluster may be used.
 
-Whoever reaches a cluster without authentication can run programs on it and, through it, on the machines of
-its users. So a cluster on another machine must require a token. That is probed: one call without a token,
-then one with this machine's, because Ray itself takes half a minute to report a wrong one. The token comes
-from the places where Ray looks for it; a file that other users can read is refused.
+Anyone who reaches a cluster without authentication can run programs on it and, through it, on its users'
+machines. So a remote cluster must require a token. This is probed by one call without a token, then one with
+this machine's, because Ray itself takes half a minute to report a wrong one. The token comes from the places
+where Ray looks for it; a file that other users can read is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import Final, Literal
 
-from arkor_dev.contract.placement.address import host_of, is_loopback
+from arkor_dev.contract.placement import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 MODE: Final = "RAY_AUTH_MODE"
@@ -25,12 +25,12 @@ TOKEN_HELP: Final = (
     f"makes a token), and give the same token here in {TOKEN}, or in a file of mode 0600 that {TOKEN_FILE} "
     f"names or that is ~/{DEFAULT_FILE}"
 )
-OVERRIDE: Final = "--insecure-cluster uses it nevertheless"
+OVERRIDE: Final = "--insecure-cluster uses it anyway"
 MAX_TOKEN_BYTES: Final = 65536
 PROBE_SECONDS: Final = 10.0
 CLIENT: Final = "/ray.rpc.RayletDriver/ClusterInfo"
 HEAD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""A call for each kind of address. A cluster that requires a token refuses it without one."""
+"""A call for each kind of address, which a cluster with authentication refuses without a token."""
 
 AuthStatus = Literal["open", "token", "unreachable"]
 
@@ -82,13 +82,13 @@ def probe_auth(address: str, token: bytes | None = None) -> AuthStatus:
 def token_refused(address: str) -> str:
     """Say that the cluster does not accept this machine's token."""
     return (
-        f"The cluster {address} does not accept this machine's token: give the one that it was started "
+        f"The cluster {address} does not accept this machine's token: use the one that it was started "
         f"with ({TOKEN}, or the file that {TOKEN_FILE} names)"
     )
 
 
 def check_access(address: str, *, insecure: bool) -> bool | None:
-    """Return whether the cluster requires a token; None where that is not probed (``auto``).
+    """Return whether the cluster requires a token; None if that is not probed (``auto``).
 
     Sets Ray's authentication mode for this process. Raises JobFailure if the cluster must not be used or does
     not answer.
@@ -99,20 +99,22 @@ def check_access(address: str, *, insecure: bool) -> bool | None:
     status = probe_auth(address)
     if status == "unreachable":
         raise JobFailure(
-            f"Nothing answers at {address}: is the cluster started, and is its port open to here?"
+            f"Nothing answers at {address}: is the cluster running, and is its port reachable from here?"
         )
     if status == "token":
         own_token = token()
         if own_token is None:
-            raise JobFailure(f"The cluster {address} requires a token, and there is none here. {TOKEN_HELP}")
+            raise JobFailure(
+                f"The cluster {address} requires a token, and this machine has none. {TOKEN_HELP}"
+            )
         if probe_auth(address, own_token) == "token":
             raise JobFailure(token_refused(address))
         os.environ[MODE] = "token"
         return True
     if not (insecure or is_loopback(host)):
         raise JobFailure(
-            f"The cluster {address} requires no token: whoever reaches it can run programs there and read "
-            f"your data, so it is not used. {TOKEN_HELP}. {OVERRIDE}"
+            f"The cluster {address} requires no token: anyone who reaches it can run programs there and "
+            f"read your data, so it is not used. {TOKEN_HELP}. {OVERRIDE}"
         )
     os.environ[MODE] = "disabled"
     return False

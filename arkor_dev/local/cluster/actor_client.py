@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .resources import ResourceRequest
 
 CALL_SECONDS: Final = 60.0
-"""A node that does not answer for this long is lost."""
+"""Seconds without an answer after which a node counts as lost."""
 POLL_SECONDS: Final = 5.0
 """How long one call waits for the next message of a worker."""
 
@@ -56,7 +56,9 @@ class ActorClient:
         return answer
 
     def reuse(self, lease: Lease, seconds: float = CALL_SECONDS) -> None:
-        """Give the actor, whose job is closed, the job of ``lease``. Raises as `call`, and ProtocolError."""
+        """Give the actor, whose job is closed, the job of ``lease``. Raises like `call`, and
+        ProtocolError.
+        """
         job = lease.job, lease.name, lease.nonce, lease.away
         answer = self._result(self._actor.reuse.remote(self._name, *job), seconds)
         self._name, self.facts = lease.name, parse_facts(answer, of_job=True)
@@ -76,7 +78,7 @@ class ActorClient:
         return True
 
     def release(self, seconds: float) -> bool:
-        """Close the job and kill the actor; return as `close`."""
+        """Close the job and kill the actor; return like `close`."""
         is_clean = self.close(seconds)
         self.kill()
         return is_clean

@@ -43,7 +43,7 @@ def package_code(cache: Path) -> Path:
         return folder / PACKAGE.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder.parent)
-    # Other processes may do the same now: each writes its own folder, and the first rename wins.
+    # Other processes may do the same concurrently: each writes its own folder, and the first rename wins.
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", suffix=PART, dir=folder.parent) as temporary:
         part = Path(temporary) / folder.name
         for name, path in files:

@@ -1,7 +1,7 @@
-"""Connecting this process to a Ray cluster, with reasons for a person when that fails.
+"""Connects this process to a Ray cluster, and explains failures.
 
-Ray is imported only in functions, and only once `access` has said that the cluster may be used. What Ray
-itself prints goes to this process's log.
+Functions import Ray only after `access` has approved the cluster. Ray's own output goes to this process's
+log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.placement.address import AUTO, host_of, is_loopback
+from arkor_dev.contract.placement import AUTO, host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import access
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "arkor-dev"
 ATTEMPTS: Final = 3
-"""How often to try while the head's server for this client dies at its start; a failure takes some 40 s."""
+"""Attempts while the head's server for this client dies at its start; a failure takes some 40 s."""
 CONNECT_SECONDS: Final = 150.0
-"""Limit of all attempts together."""
+"""Time limit of all attempts together."""
 
 
 def connect(address: str, code: Path | None = None) -> None:
@@ -72,9 +72,9 @@ def connect(address: str, code: Path | None = None) -> None:
 
 
 def _require_local_cluster() -> None:
-    """Raise JobFailure unless this machine's own cluster answers; Ray would wait for it for minutes.
+    """Raise JobFailure unless this machine's own cluster answers; Ray would wait for minutes.
 
-    The address that ``ray start`` has noted remains after the cluster was killed.
+    The address written by ``ray start`` remains after the cluster was killed.
     """
     from ray._private.services import canonicalize_bootstrap_address  # how ray.init resolves "auto"
 
@@ -82,7 +82,7 @@ def _require_local_cluster() -> None:
     try:
         address = canonicalize_bootstrap_address(AUTO)
     except ConnectionError:
-        raise JobFailure(f"This machine is in no Ray cluster. {advice}") from None
+        raise JobFailure(f"This machine is not part of a Ray cluster. {advice}") from None
     if address is not None and access.probe_auth(address) == "unreachable":
         raise JobFailure(f"The cluster of this machine was at {address}, where nothing answers now. {advice}")
 
@@ -94,7 +94,7 @@ def _server_died_at_start(fault: Exception) -> bool:
 
 
 def _reason(address: str, fault: Exception) -> str:
-    """Say for a person why there is no connection."""
+    """Explain why there is no connection."""
     text = str(fault).strip() or type(fault).__name__
     lower = text.lower()
     if "version" in lower and ("mismatch" in lower or "python" in lower):
@@ -106,7 +106,7 @@ def _reason(address: str, fault: Exception) -> str:
         return access.token_refused(address)
     if isinstance(fault, ConnectionError) or "connect" in lower:
         return (
-            f"There is no connection to the cluster {address}: is it started, is its port open to here, and "
-            f"is the token the right one? ({' '.join(text.split())[:200]})"
+            f"Couldn't connect to the cluster {address}: is it running, is its port reachable from "
+            f"here, and is the token correct? ({' '.join(text.split())[:200]})"
         )
     return f"The cluster {address} cannot be used: {' '.join(text.split())[:300]}"

@@ -1,16 +1,15 @@
 """The process between the backend and a cluster. To the backend it is a training worker, one job at a time.
 
-It receives a job and its model, sends them and their files to a node, and passes on what the worker there
-says, each message only after the files that it mentions have arrived. When the node is lost the process ends
-with ``lost``, which the backend treats as a crash: the job continues from what arrived last. When there is no
-capacity it ends with ``waits``. ``end`` makes it remove everything from the cluster, ``detach`` leaves the
-job training there. It attaches to a job that already trains there, and passes on what that has said since as
-if it were said now.
+It receives a job and its model, sends them and their files to a node, and forwards the worker's messages,
+each only after the files that it mentions have arrived. If the node is lost, the process ends with ``lost``,
+which the backend treats as a crash: the job resumes from what arrived last. Without capacity it ends with
+``waits``. ``end`` removes everything from the cluster; ``detach`` leaves the job training there. Attaching to
+a job that already trains there forwards everything since as if it were new.
 
 After ``end`` the process exits, unless its job was completed and nothing of it is left: then it sends
-``free`` and can take another job of the same cluster. If its connection no longer works it exits without a
-word about that job. ``hold`` keeps the job's actor for a moment, for a next job that requests the same;
-``seeks`` says that this process waits for resources, so that others do not hold theirs.
+``free`` and can take another job of the same cluster. If its connection no longer works, it exits without
+reporting on that job. ``hold`` keeps the job's actor briefly for a next job with the same request; ``seeks``
+says that this process waits for resources, so that others release theirs.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.contract.placement import CLUSTER, INSECURE
 from arkor_dev.local.execution import leases
 from arkor_dev.local.workers.link import Link
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_JOBS: Final = 20
-"""How many jobs one process runs at most, which bounds whatever Ray may accumulate in memory."""
+"""Most jobs of one process, which bounds whatever Ray may accumulate in memory."""
 
 
 class Driver:
@@ -56,7 +55,7 @@ class Driver:
         self._release_and_exit()
 
     def _end(self, order: Mapping[str, Any]) -> None:
-        """Leave the cluster; become free if certainly nothing of the job is left there, else exit."""
+        """Leave the cluster; become free if nothing of the job is left there, else exit."""
         self._jobs_left -= 1
         is_clean = self.job.release(hold=bool(order.get("hold") and self._jobs_left))
         if not (is_clean and self.job.is_complete and self._jobs_left):

@@ -1,4 +1,4 @@
-"""What a driver keeps for its next job: the connection to the cluster and, for a moment, an actor."""
+"""Keeps a driver's connection to the cluster for its next job and, briefly, an actor."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from .resources import ResourceRequest
 
 CHECK_SECONDS: Final = 5.0
-"""A connection on which nothing answers for this long is not used again."""
+"""A connection without an answer for this long is discarded."""
 HOLD_SECONDS: Final = 1.0
-"""How long an actor is held for the next job. Others cannot use its resources meanwhile."""
+"""How long an actor is held for the next job. Others cannot use its resources in the meantime."""
 
 
 class ClusterConnection:
-    """The connection to one cluster. ``has_token`` is what `access.check_access` has said of it."""
+    """The connection to one cluster. ``has_token`` is the result of `access.check_access`."""
 
     def __init__(self) -> None:
         self.has_token: bool | None = None
@@ -45,7 +45,7 @@ class ClusterConnection:
         ``on_timeout`` is called from another thread, with a reason, when that takes too long. Raises
         JobFailure.
         """
-        reason = f"There is no connection to the cluster {address} after {CONNECT_SECONDS:.0f} s"
+        reason = f"Couldn't connect to the cluster {address} after {CONNECT_SECONDS:.0f} s"
         timer = threading.Timer(CONNECT_SECONDS, on_timeout, (reason,))
         timer.daemon = True
         timer.start()
@@ -69,7 +69,7 @@ class ClusterConnection:
         return answers.is_set()
 
     def _check(self, address: str, insecure: bool, answers: threading.Event) -> None:
-        with contextlib.suppress(JobFailure):  # whoever connects anew reports it
+        with contextlib.suppress(JobFailure):  # whoever reconnects reports the reason
             if (
                 self._key == self._key_of(address, insecure)
                 and access.check_access(address, insecure=insecure) == self.has_token

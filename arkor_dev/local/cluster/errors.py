@@ -1,4 +1,4 @@
-"""Errors that end a job on a cluster, and the message that each becomes for the backend."""
+"""Errors that end a job on a cluster, and their messages to the backend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RequeueError(Exception):
 class NodeLostError(Exception):
     """The node or the cluster does not answer.
 
-    ``gone`` says that it never will again. ``node`` is the address of the node, where that is known.
+    ``gone`` says that it never will again. ``node`` is the node's address, if known.
     """
 
     node: str | None = None
@@ -30,11 +30,11 @@ class WorkerEndedError(NodeLostError):
 
 
 class PausedError(Exception):
-    """The job could only continue where it trained, and that place is lost. ``str()`` says why."""
+    """The job could only continue where it trained, and that is lost. ``str()`` says why."""
 
 
 class ProtocolError(Exception):
-    """A node has sent something that no worker sends. ``str()`` names it."""
+    """A node has sent something that no worker sends. ``str()`` says what."""
 
 
 def final_message(error: Exception) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Files of a job that come back from a node. None of them is trusted.
+"""Receives a job's files from a node, trusting none of them.
 
-Anybody may run the node. So a file must have a name and a suffix that a job's files have, and exactly the
-size and hash that were announced; programs are refused. A folder appears complete or not at all.
+Anybody may run the node. So a file needs a name and a suffix that a job's files have, and exactly the
+announced size and hash; programs are refused. A folder appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MAX_FILES: Final = 10_000
 class IncomingFiles:
     """Receives a job's files. ``read(name, offset)`` returns a chunk of a file on the node.
 
-    Files in ``shared`` storage are taken from there instead. ``received`` counts the bytes of the others.
+    Files in ``shared`` storage are copied from there instead. ``received`` counts the bytes of the others.
     """
 
     def __init__(self, data: Path, job_id: str, read: Read, shared: SharedFiles | None = None) -> None:
@@ -77,7 +77,7 @@ class IncomingFiles:
             if not checkpoint_folder(self._data, self._job, step).is_dir():
                 self.fetch(snapshot(f"{RESUME}/{step}"))
                 if not resume_folder(self._data, self._job, step).is_dir():
-                    return False  # the node has a later one already, whose message follows
+                    return False  # the node already has a later one, whose message follows
             drop_before(self._data, self._job, step)
         elif "end" in message:
             self.fetch(snapshot("."))
@@ -106,7 +106,7 @@ class IncomingFiles:
             self._fetch_folder(name, content)
 
     def _has(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether the same file is here already."""
+        """Return whether the same file already exists here."""
         path = self._home / entry["name"]
         with contextlib.suppress(OSError):
             if path.is_symlink() or path.stat().st_size != entry["bytes"]:
@@ -150,7 +150,7 @@ class IncomingFiles:
             while done < entry["bytes"]:
                 chunk = self._read(entry["name"], done)
                 if not 0 < len(chunk) <= min(CHUNK, entry["bytes"] - done):
-                    raise ProtocolError(f"{entry['name']} with another size than announced")
+                    raise ProtocolError(f"{entry['name']} with a different size than announced")
                 digest.update(chunk)
                 file.write(chunk)
                 done += len(chunk)
@@ -158,7 +158,7 @@ class IncomingFiles:
             os.fsync(file.fileno())
         self.received += done
         if digest.hexdigest() != entry["sha256"]:
-            raise ProtocolError(f"{entry['name']} with other bytes than announced")
+            raise ProtocolError(f"{entry['name']} with different content than announced")
 
 
 def _parse_listing(listing: bytes) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
+from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.execution import leases
@@ -59,18 +59,18 @@ class JobSession:
         self._acknowledged = 0
         self._early_orders: list[Mapping[str, Any]] = []
         self._lock = threading.Lock()
-        self._faults: list[Exception] = []  # of other threads, raised where messages are read
+        self._faults: list[Exception] = []  # raised by other threads, re-raised where messages are read
         self._model_thread: threading.Thread | None = None
         self._is_completed = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether its single worker has completed it, without faults and with nothing still on its way."""
+        """Whether its single worker has completed it, without errors and with nothing in transit."""
         is_idle = self._model_thread is not None and not self._model_thread.is_alive()
         return self._is_completed and self.lease is not None and is_idle and not self._faults
 
     def acknowledge(self, message: Mapping[str, Any]) -> None:
-        """Note that everything before this mark is stored here, so that the node may forget it."""
+        """Record that everything before this mark is stored here, so that the node may drop it."""
         self._acknowledged = self._number_of(message["mark"])
 
     def _number_of(self, mark: str | None) -> int:
@@ -105,18 +105,18 @@ class JobSession:
             self.lease.delete()
         elif self.lease and not (is_clean or self._stays):
             with contextlib.suppress(OSError):
-                self.lease.give_up()  # the job ended, or continues elsewhere and perhaps differently
+                self.lease.give_up()  # the job ended, or continues elsewhere, perhaps differently
         return is_clean
 
     def run(self, job: dict[str, Any]) -> None:
-        """Run the job; whatever goes wrong becomes a final message."""
+        """Run the job; turn any error into a final message."""
         try:
             self._train(job)
         except Exception as error:  # noqa: BLE001 - a job's last line of defence
             self._report(error)
 
     def _report(self, error: Exception) -> None:
-        """Send the message that ends the job because of ``error``."""
+        """Send the final message for ``error``."""
         if isinstance(error, NodeLostError) and not isinstance(error, WorkerEndedError):
             group = self.group or self._pending_group
             node = error.node or (group.first.facts.get("node") if group else None)
@@ -148,7 +148,9 @@ class JobSession:
         lease = self.lease
         assert lease
         if not lease.tried:  # only before the first attempt
-            self.link.progress(f"Connecting to the cluster {lease.address}, where it trains on", 0, None, "")
+            self.link.progress(
+                f"Connecting to the cluster {lease.address}, where it is still training", 0, None, ""
+            )
         try:
             self._connection.open(lease.address, data, self._on_timeout, insecure=lease.insecure)
             actor = attach(lease, self._number_of(self.job.get("mark")))
@@ -199,7 +201,9 @@ class JobSession:
         self._where = f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
         host = host_of(self.address)
         if self._connection.has_token is False and host is not None and not is_loopback(host):
-            self._where += " It asks for no token (--insecure-cluster): whoever reaches it can do the same."
+            self._where += (
+                " It requires no token (--insecure-cluster): anyone who reaches it can do the same."
+            )
         self._where += use_storage(group.actors, config.get(STORAGE))
         self._send(group, files, "the data")
         self._where += storage_summary(group.actors, config.get(STORAGE))
@@ -240,8 +244,11 @@ class JobSession:
         """Prepare a job for new actors whose old one is gone: note why, and ask for its model."""
         resume = job["resume"]
         if resume.get("stand"):
-            raise PausedError("Its place on the cluster was lost while the local backend was stopped.")
-        job["resume"] = {**resume, "why": f"{resume['why']} Its place on the cluster was lost meanwhile."}
+            raise PausedError("Its worker on the cluster was lost while the local backend was stopped.")
+        job["resume"] = {
+            **resume,
+            "why": f"{resume['why']} Its worker on the cluster was lost in the meantime.",
+        }
         self.link.send(wants="model")
 
     def _set_pending(self, group: WorkerGroup | None) -> None:

@@ -1,4 +1,4 @@
-"""Parsing what a node sends in JSON: facts about itself, its worker's messages. Nothing is trusted."""
+"""Parses a node's JSON, without trusting it: facts about itself, and its worker's messages."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JOB_FACTS: Final = ("node", "home")
-"""Facts of a job's actor beside those of the machine: the node's address, and the job's folder there."""
+"""Facts about a job's actor besides the machine's: the node's address and the job's folder there."""
 LINE: Final = 1000
-"""Characters in one fact at most."""
+"""Longest fact, in characters."""
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
 EVENTS: Final = frozenset(
     {

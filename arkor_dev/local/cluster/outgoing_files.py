@@ -1,4 +1,4 @@
-"""Files of a job that go to a node: data, model and resume points. Each is sent once, by its hash."""
+"""Sends a job's files to a node: data, model and resume points, each only once, by hash."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.checkpoints.origin import FileHashes
 
 FORMATS: Final = "number-formats.json"
-"""Measurements of processors: on one of a known kind the job uses the same number format as here."""
+"""Stored measurements of processors: on a known type the job uses the same dtype as here."""
 RESUME_FOLDERS: Final = (CHECKPOINTS, RESUME, EVALUATION)
 
 

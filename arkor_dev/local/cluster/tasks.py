@@ -17,9 +17,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE
+from arkor_dev.contract.placement import CLUSTER, INSECURE
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from . import access, code_package, connection, resources
 from .errors import ProtocolError

@@ -1,8 +1,8 @@
-"""The server's side of data sets: which views are open, and the one process that holds them.
+"""The server's side of data sets: open views, and the single process that holds them.
 
 The process starts when a data set is opened and ends when it was not used for a while. It runs third-party
-code (a model's chat template), so a request that it does not answer in time ends it. A closed view is simply
-opened again: nothing here is not also in a file.
+code (a model's chat template), so a request that it does not answer in time ends it. A closed view can simply
+be opened again: everything here is also in a file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Models
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ IDLE_SECONDS: Final = 300.0
 ASK_SECONDS: Final = 20.0
 """How long an answer may take."""
 VIEWS: Final = 4
-"""Open views at most; the least recently used one is closed for a new one."""
+"""Most open views; the least recently used one is closed for a new one."""
 SHAPING: Final = (
     "method",
     "model",
@@ -49,6 +50,7 @@ UNREAD: Final[dict[str, Any]] = {
     "rows": None,
     "indexed": 0,
     "read": 0,
+    "excluded": 0,
     "maxLength": None,
     "context": None,
     "tokens": 0,
@@ -64,7 +66,7 @@ class _View:
     id: str
     key: str
     config: dict[str, Any]
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     failed: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -195,7 +197,7 @@ class Datasets:
 
     async def _ask(self, view: _View, what: str, **fields: Any) -> Any:
         child = self._child
-        assert child is not None  # a view that has not failed has its process
+        assert child is not None  # only a failed view has no process
         number, loop = next(self._numbers), asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._pending[number] = view, answer
@@ -206,7 +208,7 @@ class Datasets:
             async with asyncio.timeout(self._ask_seconds):
                 message = await answer
         except TimeoutError:
-            log.warning("the data process has not answered in time: it is ended")
+            log.warning("the data process did not answer in time and was ended")
             child.kill()
             raise UnavailableError("The data set could not be read in time: open it again") from None
         finally:
@@ -214,7 +216,7 @@ class Datasets:
             if not self._pending:
                 self._wait_for_the_end()
         if message.get("missing"):
-            raise NotFoundError("There is no such row")
+            raise NotFoundError("This row does not exist")
         return message.get("answer")
 
     async def _worker(self) -> Child:
@@ -229,7 +231,7 @@ class Datasets:
     async def _bring_model(self, view: _View, child: Child) -> None:
         """Tell the process where the model is, once it is on this machine."""
 
-        def progress(fields: dict[str, Any]) -> None:
+        def progress(fields: Progress) -> None:
             view.progress = fields
 
         try:
@@ -240,9 +242,8 @@ class Datasets:
             child.send(do="model", id=view.id, path=str(model.path))
 
     async def _read(self, child: Child) -> None:
-        async for batch in child.batches():
-            for message in batch:
-                self._sort(message)
+        async for message in child.messages():
+            self._sort(message)
         await child.ended()
         if self._child is child:
             self._child = None
@@ -262,7 +263,7 @@ class Datasets:
             view.progress = message["progress"]
 
     def _fail(self, view: _View, reason: str) -> None:
-        """Mark a view as failed; whoever waits for an answer gets the reason now."""
+        """Mark a view as failed, and send the reason to everyone who waits for an answer."""
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():
             view.task.cancel()
@@ -277,7 +278,7 @@ class Datasets:
 
     def _end(self) -> None:
         """End the process after a quiet time."""
-        log.info("no look at a data set for %.0f s: its process is ended", self._idle_seconds)
+        log.info("no data set was viewed for %.0f s: ending its process", self._idle_seconds)
         views, self._views = self._views, {}
         for view in views.values():
             if view.task:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 NAMED: Final = 20
-"""Rows that are listed for one finding."""
+"""Most rows listed for one finding."""
 EXCERPT: Final = 120
-UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL = (
-    1 << bit for bit in range(11)
+UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL, EXCLUDED = (
+    1 << bit for bit in range(12)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. ``{n}`` stands for the number of rows, ``{length}`` for where they are truncated."""
+    """A kind of finding. ``{n}`` stands for the number of rows, ``{length}`` for the truncation length."""
 
     flag: int
     code: str
@@ -42,17 +42,17 @@ KINDS: Final = (
         "error",
         "1 row cannot be read",
         "{n} rows cannot be read",
-        "A training stops at the first row that it cannot read, or leaves it out with skip_bad_rows.",
-        "Correct these rows or take them out.",
+        "Training stops at the first unreadable row, or skips it with skip_bad_rows.",
+        "Correct or remove these rows.",
     ),
     Kind(
         REFUSED,
         "template-refuses",
         "error",
-        "The chat template refuses 1 row",
-        "The chat template refuses {n} rows",
-        "The model's chat template does not allow such a conversation, and a training stops there.",
-        "Bring these rows into the form that the template wants: usually user and assistant by turns.",
+        "The chat template rejects 1 row",
+        "The chat template rejects {n} rows",
+        "The model's chat template does not allow such a conversation, and training stops there.",
+        "Convert these rows to the form that the template expects: usually alternating user and assistant.",
     ),
     Kind(
         NOTHING,
@@ -60,17 +60,17 @@ KINDS: Final = (
         "error",
         "1 row has nothing to learn",
         "{n} rows have nothing to learn",
-        "The chat template leaves nothing of the answer, and a training stops there.",
-        "Give each of these rows an answer as its last message, or take them out.",
+        "The chat template drops the whole answer, and training stops there.",
+        "End each of these rows with an answer, or remove them.",
     ),
     Kind(
         CUT_AWAY,
         "answer-cut-away",
         "error",
-        "1 row is cut before its answer begins",
-        "{n} rows are cut before their answer begins",
-        "Nothing of them is left to learn within {length} tokens, and a training stops there.",
-        "Raise max_length, shorten what comes before the answer, or take these rows out.",
+        "1 row is truncated before its answer",
+        "{n} rows are truncated before their answer",
+        "Nothing is left to learn within {length} tokens, and training stops there.",
+        "Raise max_length, shorten the text before the answer, or remove these rows.",
     ),
     Kind(
         CUT,
@@ -78,7 +78,7 @@ KINDS: Final = (
         "warning",
         "1 row is longer than {length} tokens",
         "{n} rows are longer than {length} tokens",
-        "What is behind is cut off: the model learns answers that stop in the middle.",
+        "The rest is truncated: the model learns answers that stop in the middle.",
         "Raise max_length, or shorten these rows.",
     ),
     Kind(
@@ -87,8 +87,8 @@ KINDS: Final = (
         "warning",
         "An answer of 1 row is not learned",
         "Answers of {n} rows are not learned",
-        "The chat template leaves the answer out, or a part of it, such as its reasoning.",
-        "Choose a model whose chat template has such answers, or write them as plain answers.",
+        "The chat template drops the answer, or part of it, such as its reasoning.",
+        "Choose a model whose chat template keeps such answers, or write them as plain answers.",
     ),
     Kind(
         SYSTEM,
@@ -96,7 +96,7 @@ KINDS: Final = (
         "warning",
         "The chat template drops the system prompt of 1 row",
         "The chat template drops the system prompt of {n} rows",
-        "The model never sees these words, in training or later.",
+        "The model never sees this text, in training or later.",
         "Move them into the first user message, or choose a model whose template has a system prompt.",
     ),
     Kind(
@@ -105,8 +105,8 @@ KINDS: Final = (
         "warning",
         "The chat template drops the tools of 1 row",
         "The chat template drops the tools of {n} rows",
-        "The model learns calls to tools that it has not been told of.",
-        "Choose a model whose chat template knows tools, or describe them in the system prompt.",
+        "The model learns calls to tools that it has never seen described.",
+        "Choose a model whose chat template supports tools, or describe them in the system prompt.",
     ),
     Kind(
         CALLS,
@@ -114,16 +114,16 @@ KINDS: Final = (
         "warning",
         "The chat template drops tool calls of 1 row",
         "The chat template drops tool calls of {n} rows",
-        "The model does not learn to call a tool, and reads results of calls that it does not see.",
-        "Choose a model whose chat template knows tool calls, or take these rows out.",
+        "The model does not learn to call tools, and sees results without their calls.",
+        "Choose a model whose chat template supports tool calls, or remove these rows.",
     ),
     Kind(
         END,
         "no-end-mark",
         "warning",
-        "1 row ends without an end mark",
-        "{n} rows end without an end mark",
-        "The model does not learn where an answer ends, and goes on talking.",
+        "1 row has no end token",
+        "{n} rows have no end token",
+        "The model does not learn where an answer ends, and keeps generating.",
         "Choose a model whose chat template ends an answer with a special token.",
     ),
     Kind(
@@ -132,8 +132,17 @@ KINDS: Final = (
         "warning",
         "1 row spells out a special token",
         "{n} rows spell out special tokens",
-        "The tokenizer takes it for the real one: a turn seems to begin or to end in the middle of a text.",
-        "Take these words out of the texts, unless they are meant as the model's own marks.",
+        "The tokenizer treats it as the real one: a turn seems to start or end in the middle of a text.",
+        "Remove these words from the texts, unless they are intended as the model's special tokens.",
+    ),
+    Kind(
+        EXCLUDED,
+        "excluded",
+        "note",
+        "1 row is excluded",
+        "{n} rows are excluded",
+        "arkor.toml lists them in exclude, so they are not trained on.",
+        "Include a row to train on it again.",
     ),
 )
 BY_CODE: Final = {kind.code: kind.flag for kind in KINDS}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetLengths
 
 BOUND: Final = 32_768
-"""Positions in a row that are counted one by one; those after it are only summed."""
+"""Positions counted one by one; later ones are only summed."""
 
 
 class Lengths:
@@ -22,8 +22,8 @@ class Lengths:
         self.read = 0
         self._rows = np.zeros(BOUND + 1, np.int64)
         self._beyond = 0
-        # Learned tokens come in runs. Noting where each begins and ends suffices: cumulative sums give each
-        # position.
+        # Learned tokens come in runs, so recording where each starts and ends suffices: cumulative sums give
+        # every position.
         self._runs = np.zeros(BOUND + 1, np.int64)
         self._learned_beyond = 0
         self._first = np.zeros(BOUND + 1, np.int64)

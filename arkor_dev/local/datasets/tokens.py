@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
 SHOWN: Final = 4_000
-"""Tokens of one row that are shown individually."""
+"""Most tokens of a row that are shown individually."""
 SHOWN_TEXT: Final = 200_000
-"""Their characters; a tokenizer may make one token of a whole row."""
+"""Most characters of these tokens; a tokenizer may make one token of a whole row."""
 TEMPLATE: Final = "template"
 """The role of tokens that the chat template adds."""
 
@@ -133,7 +133,7 @@ def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], li
             continue
         at = text.find(words, cursor)
         if at < 0:
-            # A template may change line breaks, such as around an answer's reasoning.
+            # A template may change line breaks, for example around an answer's reasoning.
             squeezed = squeezed or "".join(text.split())
             if "".join(words.split()) not in squeezed:
                 lost.append(message)
@@ -189,7 +189,7 @@ def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]
         if place == len(ranges) or left == right:
             continue
         start, _, role = ranges[place]
-        # A token that begins before an answer is not learned, so it does not count as the answer's.
+        # A token that starts before an answer is not learned, so it does not count as the answer's.
         if start <= left or (start < right and role != "assistant"):
             roles[index] = role
     return roles

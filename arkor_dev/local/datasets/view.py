@@ -1,4 +1,4 @@
-"""One data set as its model sees it: rows on screen are tokenized first, the rest in slices."""
+"""A tokenized data set: rows on screen come first, the rest in slices."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ import numpy as np
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
-from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
+from .findings import BY_CODE, EXCERPT, EXCLUDED, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.dataset_shapes import DatasetFound, DatasetLengths, DatasetRow, DatasetTokens
+    from arkor_dev.contract.dataset_shapes import (
+        DatasetFound,
+        DatasetLengths,
+        DatasetRow,
+        DatasetTokens,
+        RowExclusion,
+    )
     from arkor_dev.data.reader import Item
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
-"""A search answers with its progress after this long, so that it delays no other request."""
+"""How long a search runs before it returns its progress, so that it delays no other request."""
 RAW: Final = 2_000
 
 
@@ -49,7 +55,7 @@ class View:
         self.reading: Reading | None = None
         self._specials: Any = None
         self._special_ids: frozenset[int] = frozenset()
-        self._walk = index.data.scan()
+        self._walk = index.data.scan(with_excluded=True)
         self._lengths = array("I")
         self._learned = array("I")
         self._flags = array("H")
@@ -94,6 +100,7 @@ class View:
             "rows": indexed if self.index.complete else None,
             "indexed": indexed,
             "read": read,
+            "excluded": len(self.index.excluded),
             "maxLength": reading and reading.encoding.longest,
             "context": reading and reading.context,
             "tokens": self._tokens,
@@ -133,8 +140,14 @@ class View:
                 "runs": [],
                 "raw": self.index.raw(number, RAW),
             }
+            if isinstance(item.row, Row):
+                empty["exclusion"] = self._exclusion(number)
             return {**empty, "error": what} if isinstance(what, str) else empty
-        return to_wire(self._special_ids, number, what)
+        return {**to_wire(self._special_ids, number, what), "exclusion": self._exclusion(number)}
+
+    def _exclusion(self, number: int) -> RowExclusion:
+        source, entry = self.index.exclusion(number)
+        return {"source": source, "entry": entry, "excluded": number in self.index.excluded}
 
     def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""
@@ -186,6 +199,8 @@ class View:
             "length": 0,
             "learned": 0,
         }
+        if number in self.index.excluded:
+            return {**short, "excluded": True}
         known = number <= len(self._lengths)
         if known and not self._flags[number - 1] & (UNREADABLE | REFUSED):
             return {**short, "length": self._lengths[number - 1], "learned": self._learned[number - 1]}
@@ -208,13 +223,16 @@ class View:
             return str(failure)
 
     def _read_next(self) -> None:
-        item = self.index.data.item(next(self._walk))
-        what, reading = self._seen(item), self.reading
-        assert reading is not None  # otherwise nobody would read it
+        found = next(self._walk)
+        item = self.index.data.item(found)
+        what, reading = None if found.excluded else self._seen(item), self.reading
+        assert reading is not None  # otherwise it would never be read
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)
-        if isinstance(what, str):
+        if found.excluded:
+            flags = EXCLUDED
+        elif isinstance(what, str):
             flags = UNREADABLE if isinstance(item.row, RowError) else REFUSED
             excerpt = what[:EXCERPT]
         else:

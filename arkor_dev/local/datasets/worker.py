@@ -1,12 +1,11 @@
-"""The process that shows data sets: it answers what it is asked at once, and reads rows in between.
+"""The process that tokenizes data sets: it answers requests at once, and reads rows in between.
 
 Messages in: ``{"do": "open", "id", "config", "project", "scratch"}``, then ``{"do": "model", "id", "path"}``
-once the model is on this machine; ``{"do": "ask", "number", "id", "what", "training", …}`` and
-``{"do": "close", "id"}``. Out: ``{"number", "answer"}``, or ``{"number", "missing"}`` where there is no such
-row; ``{"id", "progress"}`` and ``{"id", "failed"}``.
+once the model is on this machine; ``{"do": "ask", "number", "id", "what", "training", …}`` and ``{"do":
+"close", "id"}``. Out: ``{"number", "answer"}``, or ``{"number", "missing"}`` for a row that does not exist;
+``{"id", "progress"}`` and ``{"id", "failed"}``.
 
-It needs no torch, and hides it from transformers, which would import it: that takes three times as long and
-as much memory.
+Needs no torch, and hides it from transformers: importing it would triple time and memory.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SLICE_SECONDS: Final = 0.02
-"""The longest time that a request waits for rows being read, except for one enormous row."""
+"""Longest time that a request waits for rows being read, except for an enormous row."""
 NICE: Final = 10
 REST: Final = 4
-"""While a job is training, this many times the reading time is spent idle."""
+"""Idle time relative to reading time while a job is training."""
 
 
 @dataclass(slots=True)
@@ -63,11 +62,11 @@ class DatasetWorker:
         self.link = Link(dict.fromkeys(("open", "model", "ask", "close"), self._todo.put))
 
     def run(self) -> None:
-        """Work until standard input ends."""
+        """Run until standard input ends."""
         threading.Thread(target=self._import, daemon=True).start()
         due = time.monotonic()
         while True:
-            # The view that was opened last is the one on screen.
+            # The most recently opened view is the one on screen.
             number = next((key for key in reversed(self._opened) if self._is_busy(self._opened[key])), "")
             try:
                 message = self._todo.get(timeout=max(0, due - time.monotonic()) if number else None)
@@ -78,7 +77,9 @@ class DatasetWorker:
                 self._take(message)
 
     def _is_busy(self, opened: Opened) -> bool:
-        """Until tokens can be made a view gets one slice: more would delay the import."""
+        """Return whether a view has work; before its tokenizer is ready it gets one slice, since more would
+        delay the import.
+        """
         view = opened.view
         return view is not None and view.busy and (self._imported or len(view.index) == 0)
 
@@ -95,7 +96,7 @@ class DatasetWorker:
             return
         opened = self._opened.get(number)
         if opened is None:
-            return  # closed meanwhile
+            return  # closed in the meantime
         match message["do"]:
             case "files":
                 opened.view = View(Index(message["files"]))
@@ -180,7 +181,7 @@ class DatasetWorker:
         self._guarded(message["id"], answer)
 
     def _guarded(self, number: str, work: Callable[[View], None]) -> None:
-        """Use a view; an exception ends only that view."""
+        """Use a view; an exception closes only that view."""
         view = self._opened[number].view
         assert view is not None
         try:
@@ -208,7 +209,7 @@ class DatasetWorker:
 
 
 def _go_behind_others() -> None:
-    """Lower this process's priority: reading the rest must not slow down chat, training or the page."""
+    """Lower this process's priority: reading ahead must not slow down chat, training or the page."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 

@@ -1,4 +1,4 @@
-"""Answers in OpenAI's form, whole and as the chunks of a stream; all text in them is the model's."""
+"""Formats answers like OpenAI, complete or as the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Choice:
     done: dict[str, Any] | None = None
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Add one message of the engine."""
+        """Add a message of the engine."""
         self.text += message.get("text", "")
         self.done = message.get("done", self.done)
         self.tokens += _tokens(message)
@@ -120,7 +120,7 @@ def _tokens(message: Mapping[str, Any]) -> list[Any]:
 
 
 def usage(choices: list[Choice]) -> dict[str, Any]:
-    """Return OpenAI's ``usage``: the prompt counts once, and each answer's tokens count."""
+    """Return OpenAI's ``usage``: the prompt counts once, plus each answer's tokens."""
     ended = [choice.done for choice in choices if choice.done]
     prompt = max((done["promptTokens"] for done in ended), default=0)
     completion = sum(done["completionTokens"] for done in ended)

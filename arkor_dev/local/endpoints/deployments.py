@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KEY_MARK: Final = "ak-"
 PREFIX: Final = 10
-"""Characters of a key that are shown: the prefix, and 7 that leave 36 unknown."""
+"""Visible characters of a key: the prefix and 7 more, which leaves 36 unknown."""
 MOST_DEPLOYMENTS: Final = 100
 MOST_KEYS: Final = 100
 COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
@@ -33,13 +33,13 @@ RESTART: Final = frozenset({"target", "enabled", "engine"})
 """When one of these changes, the engine is chosen again."""
 NOT_KEPT: Final = "disabled"
 OVERWRITTEN: Final = "PRAGMA secure_delete = ON"
-"""From now on deleted content is overwritten on disk, not only released."""
+"""Overwrite deleted content on disk instead of only releasing it."""
 LOG_TOO: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Otherwise the write-ahead log would hold deleted content until it is full."""
+"""Truncate the write-ahead log, which would otherwise hold deleted content until it is full."""
 
 
 class Key(NamedTuple):
-    """Whose request it is: a key's id, and the part of it that is shown."""
+    """Identifies a caller: a key's id, and the visible part of the key."""
 
     id: str
     prefix: str

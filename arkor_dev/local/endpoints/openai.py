@@ -1,4 +1,4 @@
-"""Requests in OpenAI's form, converted to the contract's chat call; unsupported options are refused by name.
+"""Converts OpenAI requests to the contract's chat call; refuses unsupported options by name.
 
 A missing, null or neutral option (a penalty of 0) counts as not set, since clients send such ones.
 """
@@ -133,16 +133,16 @@ def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatReque
     if not isinstance(prompt, str) or not prompt:
         raise _refused("prompt", "prompt must be one text that is not empty")
     if "prompt" not in known:
-        raise _refused("prompt", "This endpoint has no completions of a bare text: use chat/completions")
+        raise _refused("prompt", "This endpoint does not support text completions: use chat/completions")
     for name in CHAT_ONLY & _said(checked).keys():
-        raise _refused(name, f"{name} is no setting of completions")
+        raise _refused(name, f"{name} is not a setting of completions")
     return _asked(checked, {"prompt": prompt}, known)
 
 
 def context_fault(text: str) -> BadRequestError | None:
     """Explain to a caller that the conversation is too long, from the engine's own message; None for others.
 
-    It begins as OpenAI's does: clients with a second model for long conversations look for these words.
+    Starts like OpenAI's message, which clients with a second model for long conversations look for.
     """
     found = _CONTEXT.match(text)
     if found is None:
@@ -156,13 +156,13 @@ def context_fault(text: str) -> BadRequestError | None:
 
 
 def template_fault(text: str) -> BadRequestError | None:
-    """Explain to a caller that the model's template refuses the conversation; None for other errors.
+    """Explain to a caller that the model's template rejects the conversation; None for other errors.
 
-    Most refuse roles out of order. The template's own message is for the owner.
+    Most reject roles out of order. The template's own message is for the owner.
     """
     if not text.startswith(REFUSAL):
         return None
-    return _refused("messages", "The model's chat template refuses this conversation")
+    return _refused("messages", "The model's chat template rejects this conversation")
 
 
 def format_fault(text: str) -> BadRequestError | None:
@@ -219,12 +219,14 @@ def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str])
     for name, value in _said(body).items():
         field = FIELDS.get(name)
         if field is None:
-            raise _refused(name, f"{quoted(name)} is no setting of this endpoint", "unsupported_parameter")
+            raise _refused(name, f"{quoted(name)} is not a setting of this endpoint", "unsupported_parameter")
         if name == "tool_choice" and value == "none":
             chat.pop("tools", None)
             continue
         if field not in known:
-            raise _refused(name, f"This endpoint cannot obey {name}: leave it out", "unsupported_parameter")
+            raise _refused(
+                name, f"This endpoint does not support {name}: leave it out", "unsupported_parameter"
+            )
         if field != "tools" or body.get("tool_choice") != "none":
             chat[field] = value
     if "topP" in chat:

@@ -1,7 +1,7 @@
 """The request log: figures of each request, and its text as long as the deployment keeps it.
 
-The number of figures is bounded. A text is kept only if its deployment says so, is not shown a moment longer
-than that (reading checks its age), and is overwritten on disk when it is deleted.
+The number of figures is bounded. A text is kept only if its deployment says so, is not shown after it expires
+(reading checks its age), and is overwritten on disk when deleted.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.store import Store
 
 MOST: Final = 10_000
-"""Requests of one deployment whose figures are kept."""
+"""Most requests of one deployment whose figures are kept."""
 MOST_TEXT: Final = 256 << 10
-"""Characters of one request's text; a longer one is not kept."""
+"""Longest text of a request that is kept, in characters."""
 MOST_TEXTS: Final = 256 << 20
-"""Characters of all texts; the oldest are deleted first."""
+"""Most characters of all texts; the oldest are deleted first."""
 PAGE: Final = 50
 COUNTED: Final = 1000
 FAULT: Final = 400

@@ -1,8 +1,7 @@
 """Serving deployments: authentication, admission, logging, and ending requests.
 
-An answer holds its place for as long as the engine works on it, not for as long as its reader takes. A
-request ends with its caller: if that leaves, if its key is revoked or its endpoint is deleted, the request
-ends, waiting or not.
+An answer occupies a slot while the engine works on it, not while its reader is slow. A request ends, even
+while waiting, when its caller disconnects, its key is revoked or its endpoint is deleted.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from arkor_dev.contract.deployments.bodies import UNAVAILABLE_TARGET, WRONG_KEY
+from arkor_dev.contract.deployments import UNAVAILABLE_TARGET, WRONG_KEY
 from arkor_dev.contract.errors import (
     ArkorError,
     ConflictError,
@@ -42,18 +41,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEFT_TO_OTHERS: Final = 2
-"""Concurrent answers that are reserved for others: two columns of the playground always get a place."""
+"""Concurrent answers reserved for others: two columns of the playground always get a slot."""
 FORGET_SECONDS: Final = 600.0
-"""How often to look for texts that are no longer kept; nobody is shown them meanwhile."""
+"""How often to delete expired texts, which are hidden in the meantime."""
 USED_SECONDS: Final = 30.0
-"""The precision of a key's last use."""
+"""Precision of a key's last use."""
 REFUSALS_SECONDS: Final = 1.0
-"""A deployment's refusals are logged at most this often: a flood of them must not fill the log."""
-NOT_NOW: Final = "What this endpoint serves cannot answer now. Its owner sees why on Studio's page Endpoints."
+"""Shortest interval between log entries about a deployment's refusals, in case of a flood."""
+NOT_NOW: Final = "This endpoint's model cannot answer now. Its owner sees why on Studio's Endpoints page."
 
 
 class Engine(Protocol):
-    """What answers: `arkor_dev.local.server.chat.Chat`."""
+    """Interface of what answers: `arkor_dev.local.server.chat.Chat`."""
 
     async def check_target(self, body: dict[str, Any]) -> None:
         """Raise ArkorError if the target of a chat call cannot answer now."""
@@ -132,7 +131,7 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Delete texts when their time is up, while the block runs."""
+        """Delete expired texts while the block runs."""
 
         over = asyncio.Event()  # a cancellation alone can be lost within a write (Python 3.11's wait_for)
 
@@ -153,8 +152,8 @@ class Endpoints:
             await asyncio.gather(task, return_exceptions=True)
 
     async def forget_texts(self) -> None:
-        """Delete texts that are not kept, or no longer kept."""
-        with contextlib.suppress(ArkorError):  # a disk that cannot be written: it is tried again
+        """Delete texts that are not, or no longer, to be kept."""
+        with contextlib.suppress(ArkorError):  # an unwritable disk: try again later
             await self.store.request(requests.forget_texts)
 
     async def check_target(self, target: Mapping[str, Any]) -> None:
@@ -180,7 +179,7 @@ class Endpoints:
         """
         found = await self.store.read(deployments.by_slug, slug)
         if found is None or not found["enabled"]:
-            raise NotFoundError("There is no such endpoint here", code="endpoint_not_found")
+            raise NotFoundError("This endpoint does not exist", code="endpoint_not_found")
         caller = Caller(found, None)
         if found["authMode"] != "none":
             known = None if key is None else await self.store.read(deployments.key_of, found["id"], key)
@@ -252,10 +251,9 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def _choice(self, deployment: Mapping[str, Any]) -> AsyncIterator[_EngineChoice]:
-        """Return which engine answers: the user's or the launch's choice, or the one that has answered so
-        far.
+        """Yield the engine: the user's or the launch's choice, or the one that has answered so far.
 
-        If none has, one answer at a time finds out, and the others wait for it.
+        If none has, one answer at a time determines it, and the others wait.
         """
         if deployment["engine"] != AUTO or self._launched != AUTO:
             named = deployment["engine"] if deployment["engine"] != AUTO else self._launched
@@ -269,7 +267,7 @@ class Endpoints:
             yield choice
 
     def choose_anew(self, deployment: str) -> None:
-        """Forget which engine answers a deployment."""
+        """Reset the choice of a deployment's engine."""
         self._engines.pop(deployment, None)
 
     def _keep_answered(self, deployment: Mapping[str, Any], done: Mapping[str, Any]) -> None:
@@ -282,7 +280,7 @@ class Endpoints:
         while (message := await news.get()) is not None:
             yield message
         if task.cancelled():
-            text = "The key was revoked, or the endpoint was changed, while this was answered"
+            text = "The key was revoked, or the endpoint was changed, during this request"
             raise CallerFault(UnavailableError(text, code="endpoint_changed"), text)
         if fault := task.exception():
             raise caller_fault(fault)
@@ -293,7 +291,7 @@ class Endpoints:
         asks: list[tuple[str, dict[str, Any]]],
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None],
     ) -> None:
-        """Run each answer when it is admitted; the first that fails ends the others."""
+        """Run each answer once admitted; the first failure ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
             async with self._line.admit(caller.name), self._choice(caller.deployment) as choice:
@@ -324,7 +322,7 @@ def _who(target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def caller_fault(fault: BaseException) -> CallerFault:
-    """Return an error as a caller may see it: no path of this machine, and nothing else about a job."""
+    """Convert an error for a caller: without paths of this machine or details of a job."""
     if isinstance(fault, ArkorError) and "code" in fault.extra:
         return CallerFault(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):

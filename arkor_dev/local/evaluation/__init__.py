@@ -1,5 +1,5 @@
-"""Whether an adapter is better than its base, how sure that is, and which of its checkpoints was best.
+"""Measures whether an adapter is better than its base, with uncertainty, and which checkpoint is best.
 
-It knows nothing of how models are trained: the training worker hands it what measures rows. numpy is imported
-in worker processes alone. Start with ``stage``, or with ``paired`` for the statistics.
+Independent of training methods: the training worker passes in the function that measures rows. Only worker
+processes import numpy. Start with ``stage``, or with ``paired`` for the statistics.
 """

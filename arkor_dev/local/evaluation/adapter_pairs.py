@@ -1,56 +1,110 @@
-"""Two adapters, or two settings, beside each other, by the losses on the same rows that were kept of both."""
+"""Compares two adapters, or two settings, by their stored losses on the same rows."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from statistics import fmean
+import math
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
-from arkor_dev.local.evaluation import results
+from arkor_dev.contract.settings import by_field
 from arkor_dev.local.jobs.job_folder import job_folder
+from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
-from .seeds import FEWEST, by_run, by_seed
+from . import results
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import EvaluationPart
+
+
+FEWEST: Final = 3
+"""Fewest seeds, or pairs of runs, for a comparison."""
+T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""Student's t for a 95 % interval by degrees of freedom, from 1; the last, wider one covers all above."""
+UNTOLD: Final = ("seed", "setByHand")
+DIGITS: Final = 5
+
+
+def by_seed(jobs: Sequence[dict[str, Any]], job: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Return the completed ``jobs``, newest first, with the settings and data of ``job``, by seed."""
+    asked, default = _asked(job["config"]), by_field()["seed"].default
+    found: dict[Any, dict[str, Any]] = {}
+    for each in (job, *jobs):
+        if each["status"] == "completed" and _asked(each["config"]) == asked:
+            found.setdefault(each["config"].get("seed") or default, each)
+    return found
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if value is not None and key not in UNTOLD}
+
+
+def by_run(ones: Sequence[float], others: Sequence[float], margin: float, other: str) -> EvaluationPart:
+    """Compare the held-out losses of runs, in the same order of seeds.
+
+    The job ``other`` takes the base's role. Differences below ``margin`` do not matter.
+    """
+    gains = [before - after for before, after in zip(others, ones, strict=True)]
+    mean, count = fmean(gains), len(gains)
+    side = T[min(count - 1, len(T)) - 1] * stdev(gains) / math.sqrt(count)
+    low, high = mean - side, mean + side
+    if low > margin or high < -margin:
+        verdict = "better" if low > margin else "worse"
+        words = f"These settings are {verdict} than those of {other}"
+    elif -margin <= low and high <= margin:
+        verdict, words = "same", f"No difference that matters between these settings and those of {other}"
+    else:
+        verdict, words = "unclear", f"No clear difference between these settings and those of {other}"
+    figures = f"mean held-out loss {fmean(ones):.3f} vs. {fmean(others):.3f} with {count} seeds each"
+    ends = (-high, -low) if verdict == "worse" else (low, high)
+    interval = f"95 % interval of the difference {ends[0]:.3f} to {ends[1]:.3f}"
+    return {
+        "name": "seeds",
+        "rows": count,
+        "base": round(fmean(others), DIGITS),
+        "adapter": round(fmean(ones), DIGITS),
+        "difference": {"mean": round(mean, DIGITS), "low": round(low, DIGITS), "high": round(high, DIGITS)},
+        "confidence": 95,
+        "verdict": verdict,
+        "sentence": f"{words}: {figures}; {interval}.",
+    }
+
 
 WORKER: Final = "arkor_dev.local.evaluation.comparing"
 NAME: Final = 60
-"""Characters of a job's name in a sentence."""
+"""Longest job name in a sentence, in characters."""
 
 Compared = tuple[dict[str, Any], int | None]
-"""A job, and which of its checkpoints; None for the final adapter."""
+"""A job and one of its checkpoints; None for the final adapter."""
 
 
 async def compare(folder: Path, one: Compared, other: Compared, data: str | None) -> Any:
-    """The contract's part in which ``one`` stands as adapter and ``other`` as base.
+    """Compare ``one`` as the adapter with ``other`` as the base; return an ``EvaluationPart``.
 
-    On their held-out rows, or on the file ``data`` that both were evaluated on; ``folder`` is the backend's.
-    Raises NotFoundError where one of them has not been evaluated, and ConflictError where they were on
-    different rows.
+    Uses their held-out rows, or the file ``data`` that both were evaluated on; ``folder`` is the backend's.
+    Raises NotFoundError if one has not been evaluated, ConflictError if their rows differ.
     """
     first, second = await asyncio.to_thread(_on_same_rows, folder, one, other, data)
-    child = await Child.start(WORKER)
-    try:
+    async with Child.running(WORKER) as child:
         child.send(one=first, other=second, beside=_called(other), called=data)
-        async for batch in child.batches():
-            for message in batch:
-                return message["comparison"]
-        await child.ended()
-        raise UnavailableError(child.cause("The comparing process"))
-    finally:
-        await child.stop()
+        try:
+            return (await child.result("comparison", "The comparing process"))["comparison"]
+        except JobFailure as failure:
+            raise UnavailableError(str(failure)) from None
 
 
 async def compare_settings(
     folder: Path, one: dict[str, Any], other: dict[str, Any], jobs: list[dict[str, Any]]
 ) -> Any:
-    """The contract's part of two jobs' settings, by the runs among ``jobs`` that differ only in the seed.
+    """Compare the settings of two jobs by the runs among ``jobs`` that differ only in the seed.
 
-    Raises ConflictError where fewer than three seeds have been trained and evaluated with both.
+    Raises ConflictError if fewer than three seeds have been trained and evaluated with both.
     """
     ones, others = by_seed(jobs, one), by_seed(jobs, other)
     if one["id"] in {each["id"] for each in others.values()}:
@@ -75,24 +129,24 @@ async def compare_settings(
 def _on_same_rows(
     folder: Path, one: Compared, other: Compared, data: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is kept of the rows of both, which are the same; raises as :func:`compare` does."""
+    """Return the stored scores of both, on the same rows. Raises like :func:`compare`."""
     first, second = _scores(folder, one, data), _scores(folder, other, data)
     both = f"{_called(one)} and {_called(other)}"
     if any(first[key] != second[key] for key in ("rows", "groups")):
         raise ConflictError(
-            f"{both} were evaluated on different rows: a difference would say nothing of the adapters. "
+            f"{both} were evaluated on different rows, so a difference would say nothing about the adapters. "
             "Evaluate both on one file (data)"
         )
     if first["tokens"] != second["tokens"]:
         raise ConflictError(
-            f"{both} read the same rows as other tokens (another model, chat template or maxLength): their "
-            "losses per token are not comparable"
+            f"{both} tokenize the same rows differently (another model, chat template or maxLength): "
+            "their losses per token are not comparable"
         )
     return first, second
 
 
 def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
-    """What is kept of each row of an evaluation."""
+    """Return the stored scores of an evaluation's rows."""
     job, step = one
     found = results.result(job_folder(folder, job["id"]), step, data)
     if found is None:
@@ -108,7 +162,7 @@ def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
 
 
 def _called(one: Compared) -> str:
-    """A job's adapter in a sentence."""
+    """Describe a job's adapter in a sentence."""
     job, step = one
     name = " ".join(job["name"].split())
     name = name if len(name) <= NAME else f"{name[: NAME - 1]}…"

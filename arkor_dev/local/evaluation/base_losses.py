@@ -1,8 +1,8 @@
-"""The losses of a base model on the same rows, and its answers to the same questions, measured once.
+"""Cache of a base model's losses on the same rows and answers to the same questions.
 
-They do not change from run to run. They are kept in the backend's data folder, by all that they depend on:
-the model's files, the number format, the device, its threads, the libraries' versions, and the very batches
-of tokens (so the chat template too).
+These do not change between runs. The cache in the backend's data folder is keyed by all that they depend on:
+the model's files, dtype, device, threads, library versions, and the batches of tokens (and with them the chat
+template).
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 FILE: Final = "base-losses.json"
 ENTRIES: Final = 100
-"""The newest stay."""
+"""Most entries; older ones are dropped."""
 MOST_ROWS: Final = 1000
-"""Losses of more rows at once are not kept: their file would be read at every start."""
+"""Most rows of a cached batch list: a larger file would slow down every start."""
 
 
 class BaseLosses:
-    """What is known of base models in the data folder ``data``.
+    """The cache in the data folder ``data``.
 
-    ``way`` is all that the losses depend on besides the rows. Where it is empty nothing is known or kept.
+    ``way`` identifies everything but the rows that the losses depend on. If empty, nothing is cached.
     """
 
     def __init__(self, data: Path, way: Mapping[str, Any]) -> None:
         self._path, self._way = data / FILE, dict(way)
 
     def again(self) -> BaseLosses:
-        """What is known of the same model measured again, for the noise floor."""
+        """Return the cache for repeated measurements of the same model, for the noise floor."""
         return BaseLosses(self._path.parent, {**self._way, "again": True} if self._way else {})
 
     def key(self, batches: Sequence[Sequence[Any]]) -> str:
-        """What the losses of these batches of encoded rows are kept by; empty where they are not kept."""
+        """Return the cache key for these batches of encoded rows; empty if they are not cached."""
         if not self._way or not 0 < sum(map(len, batches)) <= MOST_ROWS:
             return ""
         digest = hashlib.sha256(json.dumps(self._way, sort_keys=True, default=str).encode())
@@ -53,7 +53,7 @@ class BaseLosses:
         return digest.hexdigest()[:32]
 
     def answers_key(self, prompts: Sequence[Sequence[int]], longest: int) -> str:
-        """What the base's answers to ``prompts``, in so many tokens at most, are kept by; as :meth:`key`."""
+        """Return the cache key for answers to ``prompts`` of at most ``longest`` tokens; like :meth:`key`."""
         if not self._way:
             return ""
         told = [self._way, longest, [list(prompt) for prompt in prompts]]
@@ -61,11 +61,11 @@ class BaseLosses:
         return digest.hexdigest()[:32]
 
     def entry(self, key: str) -> Any:
-        """What is kept by ``key``, of whatever kind; None where nothing is."""
+        """Return the cached value for ``key``, of any type; None without one."""
         return known(self._path.parent).get(key)
 
     def get(self, batches: Sequence[Sequence[Any]]) -> list[float] | None:
-        """The mean loss a token of each row, batch after batch; None where that is not known."""
+        """Return the mean loss per token of each row, batch after batch; None if unknown."""
         losses = self.entry(self.key(batches))
         if not isinstance(losses, list) or len(losses) != sum(map(len, batches)):
             return None
@@ -73,11 +73,11 @@ class BaseLosses:
         return list(losses) if sound else None
 
     def keep(self, batches: Sequence[Sequence[Any]], losses: Sequence[float]) -> None:
-        """Keep what was measured; on a full disk it is measured again the next time."""
+        """Cache the losses; a full disk only means that they are measured again."""
         self.put(self.key(batches), list(losses))
 
     def put(self, key: str, value: object) -> None:
-        """Keep ``value`` by ``key``; nothing by an empty one."""
+        """Cache ``value`` by ``key``; ignore an empty key."""
         if not key:
             return
         every = known(self._path.parent)
@@ -94,7 +94,7 @@ class BaseLosses:
 
 
 def known(data: Path) -> dict[str, Any]:
-    """All that is kept in a data folder, by key; empty where the file cannot be read."""
+    """Read the whole cache of a data folder; empty if the file is unreadable."""
     try:
         found = json.loads((data / FILE).read_text())
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Rows measured in batches of like length, so that little of a batch is padding."""
+"""Batches rows of similar length, to minimise padding."""
 
 from __future__ import annotations
 
@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     """Of each row its summed cross entropy and how many tokens that is of."""
 
 
-def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = None) -> list[list[int]]:
-    """Return batches of at most ``size`` indices of ``lengths``, of like lengths together: little is padding.
+def rows_in(examples: Sequence[Any]) -> int:
+    """Count the rows of a list of examples."""
+    return sum(not example.same_row for example in examples)
 
-    With ``tokens``, a batch has so many at most, its padding included; a row that has more is alone.
+
+def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, int]]) -> list[float]:
+    """Return each row's mean loss per token, from its examples' summed losses and token counts."""
+    sums: list[tuple[float, int]] = []
+    for example, (loss, tokens) in zip(examples, measured, strict=True):
+        before, count = sums.pop() if example.same_row else (0.0, 0)
+        sums.append((before + loss, count + tokens))
+    return [loss / tokens for loss, tokens in sums]
+
+
+def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = None) -> list[list[int]]:
+    """Group the indices of ``lengths`` into batches of similar lengths, of at most ``size`` rows.
+
+    ``tokens`` limits a batch's tokens, padding included; a longer row forms its own batch.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batches, start = list[list[int]](), 0
@@ -29,16 +43,16 @@ def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = No
 
 
 def lengths_of(examples: Sequence[Example]) -> list[int]:
-    """Return how many tokens each example has."""
+    """Return each example's number of tokens."""
     return [example.tokens for example in examples]
 
 
 def measured(
     measure: Measure, examples: Sequence[Any], size: int, tokens: int | None = None
 ) -> list[tuple[float, int]]:
-    """What ``measure`` gives of each of ``examples``, in their order; computed in batches of like length.
+    """Apply ``measure`` to ``examples`` in batches of similar length; return the results in order.
 
-    ``size`` and ``tokens`` bound a batch, as in :func:`batches_by_length`.
+    ``size`` and ``tokens`` limit a batch as in :func:`batches_by_length`.
     """
     found: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
     for places in batches_by_length(lengths_of(examples), size, tokens):

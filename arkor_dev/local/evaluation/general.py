@@ -1,7 +1,7 @@
-"""Questions that have nothing to do with anybody's data, to find out what an adapter has forgotten.
+"""General questions, unrelated to the training data, which show what an adapter has forgotten.
 
-They were written for this purpose by hand, and are of this package's licence: facts, sums, summaries,
-language, code and everyday matters, plain and true, most of them short.
+Written by hand for this purpose, under this package's licence: facts, arithmetic, summaries, language, code
+and everyday matters, plain and true, most of them short.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 QUESTIONS: Final = Path(__file__).with_name("general.jsonl")
 DRY: Final = 8
-"""So many of a dry run."""
+"""Questions of a dry run."""
 COUNTS: Final = (64, 48, 32, 24)
-"""As many as these are asked where all would take too long: few numbers, so that runs have the same."""
+"""Possible numbers of questions if asking all takes too long: few sizes, so that runs stay comparable."""
 SEED: Final = 2004
 SHARE: Final = 0.08
-"""The part of a run's work that comparing may take, where fewer questions can bring it there."""
+"""Largest share of a run's compute for the comparison, if fewer questions can achieve it."""
 PASSES: Final = 3
-"""A step costs as much as so many forward passes: the way back takes about two."""
+"""Cost of a training step in forward passes: the backward pass takes about two."""
 ANSWERS: Final = ((16, 96), (16, 64), (8, 64), (8, 32))
-"""How many questions are answered besides, in how many tokens at most; the last where all take too long."""
+"""Pairs of how many questions are answered and in how many tokens; the last if all take too long."""
 ANSWERS_SHARE: Final = 0.04
-"""The part of a run's work that answers may take."""
+"""Largest share of a run's compute for answers."""
 WRITTEN: Final = 12
-"""A token of an answer takes as long as so many that are read, where several answers are written at once."""
+"""Cost of generating a token, in tokens read, when several answers are generated at once."""
 
 
 class Work(NamedTuple):
-    """Tokens that a model reads: in a step of training, in all held-out rows, and in one general question.
+    """Token counts that a model reads: in a training step, in all held-out rows, and in a general question.
 
-    A clock would give the same job other questions on a busy machine.
+    Counting instead of timing makes a job ask the same questions on a busy machine.
     """
 
     step: float
@@ -47,10 +47,10 @@ class Work(NamedTuple):
 
 
 def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int:
-    """How many questions of the ``counts``, the most first, a run of ``steps`` may be asked.
+    """Return which of ``counts``, largest first, a run of ``steps`` can afford.
 
-    It is evaluated ``every`` so many steps. Counted as if nothing of the base were known from before: a
-    second run is asked what the first one was.
+    It is evaluated ``every`` so many steps. Assumes an empty cache of base losses, so that a second run asks
+    the same questions as the first.
     """
     evaluations = -(-steps // every) if every else 0
     run = PASSES * steps * work.step + evaluations * work.held_out
@@ -59,7 +59,9 @@ def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int
 
 
 def answerable(work: Work, steps: int, every: int) -> tuple[int, int]:
-    """How many questions a run may be asked to answer, and in how many tokens; as in :func:`affordable`."""
+    """Return how many questions a run can afford to answer, and in how many tokens; see
+    :func:`affordable`.
+    """
     evaluations = -(-steps // every) if every else 0
     most = ANSWERS_SHARE * (PASSES * steps * work.step + evaluations * work.held_out)
     fitting = (each for each in ANSWERS if 2 * each[0] * each[1] * WRITTEN <= most)
@@ -67,7 +69,7 @@ def answerable(work: Work, steps: int, every: int) -> tuple[int, int]:
 
 
 def questions(count: int | None = None) -> list[Row]:
-    """All of them as rows, or ``count`` that are spread over the topics."""
+    """Return all questions as rows, or ``count`` of them spread over the topics."""
     told = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
     rows = [
         Row(
@@ -80,9 +82,9 @@ def questions(count: int | None = None) -> list[Row]:
 
 
 def fewer(examples: Sequence[Any], count: int) -> list[Any]:
-    """``count`` of the encoded questions, the same whenever so many are asked for, in the order of the file.
+    """Return ``count`` of the encoded questions, always the same ones, in file order.
 
-    Every topic has its share, and whoever asks for more asks for these as well.
+    Every topic is represented, and a larger selection includes every smaller one.
     """
     chance, topics = random.Random(SEED), dict[str, list[str]]()  # noqa: S311 - a choice, no secret
     for number, line in enumerate(QUESTIONS.read_text(encoding="utf-8").splitlines(), 1):
@@ -97,11 +99,13 @@ def fewer(examples: Sequence[Any], count: int) -> list[Any]:
 
 
 def encoded(rows: Sequence[Row], encode: Callable[[Row], Any]) -> list[Any]:
-    """Those of ``rows`` that the model's template and length allow, as ``encode`` makes them."""
+    """Encode the ``rows`` that fit the model's template and length limit."""
     found = []
     for row in rows:
         try:
             found.append(encode(row))
-        except JobFailure:  # one question less says little; that the template refuses is the data's to say
+        except (
+            JobFailure
+        ):  # one question fewer matters little; the data check reports what the template refuses
             continue
     return found

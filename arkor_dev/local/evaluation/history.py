@@ -1,4 +1,4 @@
-"""The evaluations that a run makes on its way, and what they say of its end: was the last one the best?"""
+"""Evaluations made during a run, and whether the last one was the best."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_CHOICES: Final = 20
-"""Of more evaluations, neighbours are so alike that they are no further choices."""
+"""Most choices that are corrected for: neighbours among more evaluations are nearly alike."""
 
 MOST_FIGURES: Final = 20_000
-"""So many losses of rows are kept of all evaluations; more of them of the best and the last alone."""
+"""Most row losses stored over all evaluations; beyond that only the best and the last keep theirs."""
 
 
 def _number(value: object) -> float:
-    """A number of a file; TypeError for anything else, such as the text ``nan``."""
+    """Read a number of the file. Raises TypeError for anything else, such as the text ``nan``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
     return float(value)
 
 
 class History:
-    """The evaluation loss by step, and the losses of each row; of many for the best step and the last alone.
+    """Evaluation loss by step, with the losses of each row, possibly only for the best and the last step.
 
-    ``trained`` is the mean training loss since the evaluation before, by the step of an evaluation. All lies
-    in the job's folder, so that a run that goes on after an interruption knows what came before: an
-    evaluation makes those of its own and later steps void.
+    ``trained`` has the mean training loss between evaluations. Stored in the job's folder, so that a resumed
+    run knows its history: an evaluation discards those of its own and later steps.
     """
 
     def __init__(self, job: Path) -> None:
@@ -49,15 +48,15 @@ class History:
             self.trained = {int(step): _number(loss) for step, loss in found.get("trained", {}).items()}
             self.rows = {int(step): list(map(_number, rows)) for step, rows in found.get("rows", {}).items()}
             self.final = int(found.get("final", 0))
-        except (AttributeError, TypeError, ValueError):  # what another version kept, or a hand has changed
+        except (AttributeError, TypeError, ValueError):  # written by another version, or edited
             self.losses, self.rows, self.trained = {}, {}, {}
 
     def learned(self, loss: float) -> None:
-        """Note a training loss that was reported."""
+        """Record a reported training loss."""
         self._since.append(loss)
 
     def add(self, step: int, loss: float, rows: Sequence[float]) -> None:
-        """Note what was measured after ``step``; a full disk costs the best step's words alone."""
+        """Record the evaluation after ``step``; a full disk only costs the comparison with the best step."""
         self.losses = {before: known for before, known in self.losses.items() if before < step}
         self.losses[step] = loss
         self.trained = {before: known for before, known in self.trained.items() if before in self.losses}
@@ -71,7 +70,7 @@ class History:
         self._keep()
 
     def end(self, final: int) -> None:
-        """Note that the adapter of step ``final`` is the one that is kept as the job's."""
+        """Record that the adapter of step ``final`` is the job's result."""
         self.final = final
         self._keep()
 
@@ -82,23 +81,22 @@ class History:
 
     @property
     def best(self) -> int:
-        """The first step whose evaluation loss was lowest; there has to be one."""
+        """Return the first step with the lowest evaluation loss. Requires at least one evaluation."""
         return min(self.losses, key=lambda step: (self.losses[step], step))
 
     def verdict(
         self, groups: Sequence[Hashable], saved: Collection[int] = (), margin: float = 0.0
     ) -> dict[str, Any]:
-        """``bestStep`` and what is said of it in an evaluation of the final adapter, where they are known.
+        """Return ``bestStep`` and its sentences for an evaluation of the final adapter, if known.
 
-        ``saved`` are the steps of the checkpoints that are there; a difference of less than ``margin`` does
-        not matter.
+        ``saved`` lists the steps with checkpoints; differences below ``margin`` do not matter.
         """
         final = self.final
         if final not in self.losses:
             return {}
         best, compared = self.best, None
         if best != final and len(self.rows.get(best, ())) == len(self.rows.get(final, ())) == len(groups):
-            # The best of several is the better by luck alone, the more there were to choose from.
+            # The best of several wins partly by luck, the more so the more there were to choose from.
             choices = min(MOST_CHOICES, max(1, len(self.losses) - 1))
             compared = compare(self.rows[final], self.rows[best], groups, margin, choices)
         ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final))

@@ -1,15 +1,15 @@
-"""Whether two models differ on the same rows by more than matters: the difference and its interval.
+"""Paired comparison of two models on the same rows: the difference, its interval and the verdict.
 
-Each row counts the same, however long: its figure is its mean loss per token. Rows are drawn with
+Each row counts equally, whatever its length: its figure is its mean loss per token. Rows are drawn with
 replacement, both models' losses of one row together (Koehn, Statistical Significance Tests for Machine
 Translation Evaluation, 2004), and rows of one group together. The interval is the bootstrap-t (Efron and
-Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's error over its own standard
-error. It is a 99 % interval below ``FEW`` groups, where skewed losses make the 95 % one too narrow
-(``scripts/bench verdict`` has the shares).
+Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's error is divided by its own
+standard error. Below ``FEW`` groups it is a 99 % interval, since skewed losses make the 95 % one too narrow
+(measured by ``scripts/bench verdict``).
 
-A model is better or worse only where the whole interval lies beyond the margin (a superiority test by a
-margin), and the same only where all of it lies within (Schuirmann, A comparison of the Two One-Sided Tests
-Procedure, 1987). A significant difference of 0.00004 nats is neither.
+A model is better or worse only if the whole interval lies beyond the margin (superiority by a margin), and
+the same only if all of it lies within (Schuirmann, A comparison of the Two One-Sided Tests Procedure, 1987).
+A significant difference of 0.00004 nats is neither.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 RESAMPLES: Final = 10_000
 AT_ONCE: Final = 1_000_000
-"""Rows that are drawn at once: some tens of MiB."""
+"""Rows drawn at once: some tens of MiB."""
 FEWEST: Final = 8
-"""With fewer rows (or groups) there is no verdict."""
+"""Fewest rows (or groups) for a verdict."""
 FEW: Final = 30
-"""With fewer, the interval is wider and the verdict says how few there are."""
+"""With fewer, the interval is wider and the verdict states the number."""
 LEVEL: Final = 0.05
 LEVEL_OF_FEW: Final = 0.01
 POWER: Final = 0.8
 MOST_TO_SETTLE: Final = 100_000
-"""Where more rows would be needed, nobody could tell the two apart."""
+"""If more rows would be needed, the models are practically indistinguishable."""
 SEED: Final = 2004
 
 
@@ -43,8 +43,8 @@ SEED: Final = 2004
 class Comparison:
     """Two models on the same ``rows``: their mean losses, and ``mean`` = ``base`` - ``adapter``.
 
-    ``low`` and ``high`` are the ends of the interval of the mean, ``error`` its standard error. ``groups`` is
-    how many rows are independent of one another. A difference of less than ``margin`` does not matter.
+    ``low`` and ``high`` bound the interval of the mean, ``error`` is its standard error. ``groups`` counts
+    independent rows. Differences below ``margin`` do not matter.
     """
 
     base: float
@@ -70,7 +70,7 @@ class Comparison:
 
     @property
     def few(self) -> bool:
-        """Whether so few rows back it that the verdict has to say so."""
+        """Return whether the verdict rests on so few rows that it must say so."""
         return self.groups < FEW
 
     @property
@@ -80,11 +80,11 @@ class Comparison:
 
     @property
     def rows_to_settle(self) -> int | None:
-        """How many rows would settle a difference of this size four times in five; None for too many.
+        """Estimate the rows needed to settle this difference with a power of 80 %; None for too many.
 
-        They bring the interval's nearer end to the margin, from inside or outside, with the spread that was
-        seen: as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests, 1981), with
-        the side of the interval that points to zero, which is the wider one where a few rows lose much.
+        They move the interval's nearer end to the margin, from inside or outside, given the observed spread:
+        as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests, 1981), with the half
+        of the interval that points to zero, which is the wider one if a few rows lose much.
         """
         if self.groups < 3:
             return FEWEST
@@ -113,11 +113,11 @@ def compare(
     choices: int = 1,
     least: float = 0.0,
 ) -> Comparison:
-    """Compare the losses of the same rows, one or more; rows of one of ``groups`` belong together.
+    """Compare losses on the same rows, one or more; rows of one of ``groups`` are drawn together.
 
-    The same losses always give the same interval. A difference of less than ``margin`` does not matter. Where
-    the adapter was the best of several ``choices``, the interval is as much wider (Bonferroni). ``least`` is
-    the smallest standard error of a draw.
+    Deterministic. Differences below ``margin`` do not matter. If the adapter is the best of several
+    ``choices``, the interval widens accordingly (Bonferroni). ``least`` is the smallest standard error of a
+    draw.
     """
     gains = np.asarray(base, dtype=float) - np.asarray(adapter, dtype=float)
     sums, counts = _grouped(gains, groups)
@@ -142,10 +142,10 @@ def compare(
 
 
 def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
-    """By how much the mean of ``losses`` is moved by measuring alone: ``again`` has the same model's anew.
+    """Return how far repeated measurement alone moves the mean of ``losses``, in nats per token.
 
-    It is the far end of the interval of the difference of both, in nats per token, which is very wide where
-    there are two or three rows: then it is what moved a single row the most.
+    ``again`` has the same model's losses measured again. The result is the far end of the interval of their
+    difference; for two or three rows, whose interval is very wide, the largest change of a row.
     """
     found = compare(losses, again)
     largest = max(abs(before - after) for before, after in zip(losses, again, strict=True))
@@ -153,7 +153,7 @@ def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
 
 
 def _level(groups: int) -> float:
-    """The share of draws outside of the interval."""
+    """Return the share of draws outside the interval."""
     return LEVEL_OF_FEW if groups < FEW else LEVEL
 
 
@@ -162,7 +162,7 @@ def _deviations(level: float) -> float:
 
 
 def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:
-    """The sum of each group's gains, and how many rows it has."""
+    """Return each group's sum of gains and its number of rows."""
     if groups is None:
         return gains, np.ones(len(gains))
     places: dict[Hashable, int] = {}
@@ -173,7 +173,7 @@ def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:
 
 
 def _errors(sums: Any, counts: Any, means: Any) -> Any:
-    """Standard errors ``[draws]`` of the ``means`` of groups ``[draws, groups]``."""
+    """Return the standard errors ``[draws]`` of the ``means`` of groups ``[draws, groups]``."""
     number = sums.shape[1]
     if number < 2:
         return np.full(len(means), math.inf)
@@ -182,7 +182,7 @@ def _errors(sums: Any, counts: Any, means: Any) -> Any:
 
 
 def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> Any:
-    """How far each draw's mean lies from ``mean``, in its own standard errors."""
+    """Return each draw's distance from ``mean``, in its own standard errors."""
     chance, number = np.random.default_rng(SEED), len(sums)
     step = max(1, AT_ONCE // number)
     found = []
@@ -190,6 +190,6 @@ def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> A
         drawn = chance.integers(0, number, (min(step, RESAMPLES - start), number))
         some, many = sums[drawn], counts[drawn]
         means = some.sum(1) / many.sum(1)
-        # A draw of one row over and over has no spread; it must not count as infinitely far away.
+        # A draw that repeats one row has no spread; its distance must not become infinite.
         found.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
     return np.concatenate(found)

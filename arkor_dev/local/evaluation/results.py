@@ -1,9 +1,9 @@
-"""What is kept of evaluations in a job's folder, whole or not at all.
+"""Stored evaluations in a job's folder, written atomically.
 
-``evaluation/final.json`` and ``evaluation/step-20.json`` have the figures and those of each row, as the
-contract's answer does, and the ``scores`` that comparisons are made of; ``data-…`` before that is one on a
-file of the project. ``evaluation/history.json`` has what the run measured on its way. A job may have come
-from another machine, files and all: what is read is looked at.
+``evaluation/final.json`` and ``evaluation/step-20.json`` have the figures with those of each row, in the
+contract's form, and the ``scores`` for comparisons; a ``data-…`` prefix marks evaluations on a file of the
+project. ``evaluation/history.json`` has the measurements made during the run. A job may come from another
+machine with its files, so everything read is validated.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.job_folder import JobFile
 
 MOST_ASKED: Final = 1000
-"""Questions that are answered again, and tokens of an answer, at most."""
+"""Most questions answered again, and most tokens of an answer."""
 
 
 def result_file(job: Path, step: int | None, data: str | None = None) -> JobFile:
-    """Where the evaluation of the final adapter of the job in the folder ``job`` lies, or of a checkpoint.
+    """Return the file with the evaluation of the final adapter, or of a checkpoint.
 
-    It is on its held-out rows, or on the file ``data`` of the project.
+    On its held-out rows, or on the file ``data`` of the project.
     """
     name = "final.json" if step is None else f"step-{step}.json"
     if data is not None:
@@ -35,22 +35,22 @@ def result_file(job: Path, step: int | None, data: str | None = None) -> JobFile
 
 
 def history_file(job: Path) -> JobFile:
-    """Where the job in the folder ``job`` has what its run measured on its way."""
+    """Return the file with the measurements made during the run."""
     return evaluation_file(job, "history.json")
 
 
 def write(file: JobFile, value: object) -> None:
-    """Write ``value`` as JSON, flushed to the disk; raises OSError."""
+    """Write ``value`` as JSON, flushed to disk. Raises OSError."""
     file.write_json(value)
 
 
 def read(file: JobFile) -> Any:
-    """What was written; None where there is nothing that can be read."""
+    """Read a stored value; None if it is missing or unreadable."""
     return file.read_json()
 
 
 def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | None:
-    """What was kept of an evaluation, as ``result_file`` has it; None where there is none."""
+    """Read a stored evaluation (see ``result_file``); None without one."""
     found = read(result_file(job, step, data))
     return found if isinstance(found, dict) and isinstance(found.get("evaluation"), dict) else None
 
@@ -61,7 +61,7 @@ def objects(value: object) -> list[dict[str, Any]]:
 
 
 def questions_in(found: Any) -> int | None:
-    """How many general questions a result that was read had; None where that cannot be told."""
+    """Return how many general questions a stored result has; None if unknown."""
     try:
         count = found["evaluation"]["general"]["rows"]
     except (KeyError, TypeError):
@@ -70,19 +70,19 @@ def questions_in(found: Any) -> int | None:
 
 
 def answers_in(found: Any) -> tuple[int, int] | None:
-    """How many of them it answered, and in how many tokens at most; None where it answered none."""
+    """Return how many were answered and the token limit; None if none were."""
     try:
         told = found["evaluation"]["general"]["answers"]
         count, longest = told["count"], told["longest"]
     except (KeyError, TypeError):
         return None
-    # A file from elsewhere does not say how long this machine computes.
+    # A foreign file must not determine how long this machine computes.
     sound = all(type(each) is int and 0 < each <= MOST_ASKED for each in (count, longest))
     return (count, longest) if sound else None
 
 
 def is_score(scores: object) -> bool:
-    """Whether the scores that were kept of an evaluation can be compared with others."""
+    """Return whether the stored scores of an evaluation can be compared."""
     if not isinstance(scores, dict):
         return False
     losses, groups, margin = scores.get("adapter"), scores.get("groups"), scores.get("margin")

@@ -1,7 +1,7 @@
-"""Evaluations that a person asks for: of jobs from before, of their checkpoints, and of one beside another.
+"""Evaluations on request: of completed jobs, of their checkpoints, and comparisons of two.
 
-One at a time, in a worker of its own, and never beside a training: one that is under way when a job starts is
-ended, and begins anew when none runs. What it finds is kept in the job's folder (``kept``).
+Runs one at a time in its own worker, and never beside training: a starting job ends the current one, which
+starts again later. Results are stored in the job's folder (``results``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
-from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from . import results
 from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.run_shapes import JobEvaluating
+    from arkor_dev.contract.shapes import JobEvaluating, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -39,23 +39,23 @@ WORKER: Final = "arkor_dev.local.training.worker"
 
 
 @dataclass
-class Asked:
+class EvaluationTask:
     """One evaluation that somebody wants: of ``folder``, the checkpoint of ``step`` or the final adapter.
 
-    It is on the job's held-out rows, or on the file ``data`` of the project.
+    On the job's held-out rows, or on the file ``data`` of the project.
     """
 
     job: dict[str, Any]
     folder: Path
     step: int | None
     data: str | None = None
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     error: str | None = None
     child: Child | None = None
 
 
 class Evaluations:
-    """Measures what is asked for, in the order of the asking. ``busy`` says whether a job is training."""
+    """Runs requested evaluations in order. ``busy`` says whether a job is training."""
 
     def __init__(
         self, store: AsyncStore, models: Models, data: Path, project: Path, busy: Callable[[], bool]
@@ -63,25 +63,25 @@ class Evaluations:
         self._store, self._models = store, models
         self._data, self._project = data, project
         self._busy = busy
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[str, EvaluationTask] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Work on what is asked for as long as the body runs."""
+        """Process requests while the body runs."""
         return background_task(self._background.run())
 
-    # Asked by the server
+    # Called by the server
 
     async def request(
         self, job: dict[str, Any], step: int | None, data: str | None = None, *, force: bool = False
     ) -> None:
-        """Evaluate a job that is over, on its held-out rows or on ``data``, a file of the project.
+        """Request the evaluation of an ended job, on its held-out rows or on the project's file ``data``.
 
-        With ``force`` also where its data have changed since. Raises ConflictError, NotFoundError, or
-        BadRequestError where there is no such file.
+        ``force`` accepts data that have changed since. Raises ConflictError, NotFoundError, or
+        BadRequestError for a missing file.
         """
         if job["status"] not in TERMINAL:
-            raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it is over")
+            raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it has ended")
         before = self._asked.get(job["id"])
         if before and not before.error:
             raise ConflictError(f"The job {job['name']} is being evaluated already")
@@ -94,11 +94,11 @@ class Evaluations:
         elif not force:
             await asyncio.to_thread(self._check_data, job)
         self._asked.pop(job["id"], None)
-        self._asked[job["id"]] = Asked(job, folder, step, data)
+        self._asked[job["id"]] = EvaluationTask(job, folder, step, data)
         self._background.wake()
 
     def told(self, job_id: str) -> JobEvaluating | None:
-        """How far the evaluation of a job has come; None where none is wanted, or the last one is done."""
+        """Return the progress of a job's evaluation; None if none was requested or the last one is done."""
         asked = self._asked.get(job_id)
         if asked is None:
             return None
@@ -110,11 +110,11 @@ class Evaluations:
         if asked.data is not None:
             told["data"] = asked.data
         if asked.child and asked.progress:
-            told["progress"] = asked.progress  # type: ignore[typeddict-item]
+            told["progress"] = asked.progress
         return told
 
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
-        """The contract's answer as it was kept; None where there is none. It reads a file."""
+        """Read the stored result from its file; None without one."""
         found = results.result(job_folder(self._data, job_id), step, data)
         if found is None:
             return None
@@ -123,37 +123,37 @@ class Evaluations:
         return {**told, "answers": answers} if answers else told
 
     async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
-        """The contract's part in which ``one`` stands as adapter and ``other`` as base; see ``beside``."""
+        """Compare ``one`` as the adapter with ``other`` as the base; see ``adapter_pairs``."""
         return await compare(self._data, one, other, data)
 
     async def compare_settings(self, one: dict[str, Any], other: dict[str, Any]) -> Any:
-        """The contract's part of the settings of two jobs, whose runs are paired by seed; see ``beside``."""
+        """Compare the settings of two jobs, whose runs are paired by seed; see ``adapter_pairs``."""
         jobs = json.loads(await self._store.read(Store.listing))["jobs"]
         return await compare_settings(self._data, one, other, jobs)
 
     def drop(self, job_id: str) -> None:
-        """Stop, and forget, what is wanted of a job."""
+        """Cancel and forget requests for a job."""
         asked = self._asked.pop(job_id, None)
         if asked and asked.child:
             asked.child.kill()
 
-    # Told by the scheduler
+    # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Get out of a job's way; what was under way begins anew."""
+        """Make room for a job; the current evaluation starts again later."""
         self._background.preempt()
         for asked in self._asked.values():
             if asked.child:
                 asked.child.kill()
 
     def training_ended(self) -> None:
-        """Go on with what waits."""
+        """Continue with waiting requests."""
         self._background.wake()
 
-    # Inside
+    # Internal
 
     def _check_data(self, job: dict[str, Any]) -> None:
-        """Which rows were held out is known as long as the data are those of the training."""
+        """Raise if the data have changed: only the training's data determine the held-out rows."""
         sources = [job["config"].get(name) for name in ("datasetSource", "evalDatasetSource")]
         began = datetime.fromisoformat(job.get("startedAt") or job["createdAt"]).timestamp()
         for part in (part for source in sources if source for part in parts_of(source)):
@@ -165,71 +165,65 @@ class Evaluations:
                 raise ConflictError(f"Its held-out rows are gone: {fault}") from None
             if changed := next((file for file in files if file.stat().st_mtime > began), None):
                 raise ConflictError(
-                    f"{changed.name} has changed since this job began: its held-out rows may be others now, "
-                    "or rows that it has learned from",
+                    f"{changed.name} has changed since this job started: its held-out rows may be "
+                    "different now, or rows that it was trained on",
                     changed=True,
                 )
 
-    def _next(self) -> Asked | None:
+    def _next(self) -> EvaluationTask | None:
         return next((asked for asked in self._asked.values() if not asked.error), None)
 
-    async def _work(self, asked: Asked) -> None:
+    async def _work(self, asked: EvaluationTask) -> None:
         evaluation = await self._evaluate(asked)
         if asked.step is None and asked.data is None:
             await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
         if self._asked.get(asked.job["id"]) is asked:
             del self._asked[asked.job["id"]]
 
-    def _failed(self, asked: Asked, reason: str) -> None:
+    def _failed(self, asked: EvaluationTask, reason: str) -> None:
         asked.error = reason
 
-    async def _evaluate(self, asked: Asked) -> dict[str, Any]:
+    async def _evaluate(self, asked: EvaluationTask) -> dict[str, Any]:
         """Let a worker measure; JobFailure where it ends without."""
         job_id = asked.job["id"]
         config = await self._store.read(Store.config, job_id)
         if config is None:
-            raise JobFailure("The job is gone")
-        # In the number format of its training, whatever this processor would choose today.
+            raise JobFailure("The job was deleted")
+        # Use the dtype of the training, whatever this processor would choose today.
         number = asked.job.get("settings", {}).get("numberFormat")
         config = {**config, **({"numberFormat": number} if number else {})}
         if asked.data is not None:
             config = _on_file(config, asked.data)
 
-        def tell(progress: dict[str, Any]) -> None:
+        def tell(progress: Progress) -> None:
             asked.progress = progress
 
         model = await self._models.ensure(config["model"], tell)
         child = asked.child = await Child.start(WORKER)
         try:
-            if self._busy():  # a job has started meanwhile
+            if self._busy():  # a job has started in the meantime
                 raise JobFailure("A job has started")
             saved = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
             child.send(
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        tell(message["progress"])
-                    if "end" in message:
-                        fields: dict[str, Any] = message["fields"]
-                        if message["end"] != "completed":
-                            raise JobFailure(fields.get("error", "It was ended"))
-                        return dict(fields["evaluation"])
-            await child.ended()
-            raise JobFailure(child.cause("The evaluating process"))
+            message = await child.result("end", "The evaluating process", tell)
+            fields: dict[str, Any] = message["fields"]
+            if message["end"] != "completed":
+                raise JobFailure(fields.get("error", "It was ended"))
+            return dict(fields["evaluation"])
         finally:
             asked.child, asked.progress = None, None
             await child.stop()
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
-    """A job's config with the rows of the file ``data`` alone, read as its own rows were."""
+    """Return a job's config with only the rows of the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
     how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
     source = {"type": "file", "path": data, **how}
-    # Nothing is trained: what the settings say of evaluations in a run does not count.
+    # Nothing is trained, so settings for evaluations during a run do not apply.
     free: dict[str, object] = {
         "evalSteps": 1,
         "earlyStoppingPatience": None,

@@ -1,4 +1,4 @@
-"""An adapter beside its base, row by row: the last stage of a job, or what a person asks for later."""
+"""Compares an adapter with its base, row by row: the last stage of a job, or on later request."""
 
 from __future__ import annotations
 
@@ -12,41 +12,40 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .answers.asking import NOBODY, Stopped
-from .by_length import batches_by_length, lengths_of
-from .by_row import by_row
-from .overall import TASK, overall
+from .answers import NOBODY, Stopped
+from .by_length import batches_by_length, by_row, lengths_of
 from .paired import compare, noise_floor
-from .words import DIGITS, GENERAL, HELD_OUT, beside_base, part
+from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.run_shapes import Evaluation, EvaluationSplit
+    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationSplit
     from arkor_dev.data.rows import Row
 
-    from .answers.asking import Answers, Model
+    from .answers import Answers, Model
     from .base_losses import BaseLosses
 
 TOGETHER: Final = 16
-"""Rows that are computed at once besides the held-out ones, at most."""
+"""Most rows computed at once, other than the held-out ones."""
 PADDED: Final = 256
-"""Tokens of them, with what is padding, but for a row that is longer: less than about any step of training
-holds for its way back, so that a run takes the most memory while it trains."""
+"""Most tokens of a batch of them, padding included, unless a single row is longer. Less than nearly any
+training step needs for its backward pass, so that peak memory occurs during training.
+"""
 MOST_ROWS: Final = 1000
 AGAIN: Final = 32
-"""Held-out rows that the base is measured on again, at most."""
+"""Most held-out rows that are measured again on the base."""
 DRY: Final = "Dry run: every stage works. So few rows and steps say nothing about the adapter's quality."
 TEXT: Final = 1000
-"""Characters of a question or an answer that are kept."""
+"""Longest stored question or answer, in characters."""
 CONVERSATION: Final = 4000
-"""Characters, as JSON, of what came before a question up to which it is kept."""
+"""Longest stored conversation before a question, as characters of JSON."""
 TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
 class Own(Protocol):
-    """Rows of one's own with a metric, ``count`` of them."""
+    """A custom set with a metric, of ``count`` rows."""
 
     @property
     def name(self) -> str: ...
@@ -55,24 +54,26 @@ class Own(Protocol):
     def count(self) -> int: ...
 
     def cost(self) -> Cost:
-        """What measuring it with one model takes."""
+        """Return the cost of measuring one model."""
 
     def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
-        """Each row's figure; raises :class:`Stopped`, and :class:`JobFailure` where there is none."""
+        """Return each row's figure. Raises :class:`Stopped`, and :class:`JobFailure` if there is none."""
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> Any:
-        """The contract's figures of both models; ``margin`` is the least difference in loss that matters."""
+        """Return the contract's figures of both models; ``margin`` is the smallest loss difference that
+        matters.
+        """
 
 
 class Cost(NamedTuple):
-    """``read`` tokens of rows, and for each batch of answers how many there are, and of how many tokens."""
+    """``read`` tokens of rows; and for each batch of answers, their number and their token limit."""
 
     read: int
     written: Sequence[tuple[int, int]] = ()
 
 
 class Judged(NamedTuple):
-    """The contract's ``evaluation``, ``rows`` and ``answers``; comparisons are made of the ``scores``."""
+    """The contract's ``evaluation``, ``rows`` and ``answers``; ``scores`` serves later comparisons."""
 
     evaluation: Any
     rows: list[dict[str, Any]]
@@ -82,9 +83,9 @@ class Judged(NamedTuple):
 
 @dataclass
 class _Set:
-    """Examples, their batches, and the mean losses of their rows that are known of both models.
+    """Examples, their batches, and the known mean losses of their rows by both models.
 
-    ``general``: they are measured by cross entropy, whatever the training method is.
+    ``general`` sets are measured by cross entropy, whatever the training method.
     """
 
     examples: Sequence[Any]
@@ -99,14 +100,14 @@ class _Set:
         return [[self.examples[place] for place in places] for places in self.batches]
 
     def in_order(self, losses: Sequence[float]) -> list[float]:
-        """The examples' losses, in their order, from those batch after batch."""
+        """Reorder losses from batch order to the examples' order."""
         found = [0.0] * len(self.examples)
         for place, loss in zip((place for places in self.batches for place in places), losses, strict=True):
             found[place] = loss
         return found
 
     def by_row(self, losses: Sequence[float]) -> list[float]:
-        """The rows' losses, in their order, from those of the examples, batch after batch."""
+        """Return the rows' losses in order, from those of the examples in batch order."""
         found = self.in_order(losses)
         if not any(example.same_row for example in self.examples):
             return found
@@ -115,28 +116,28 @@ class _Set:
         return by_row(self.examples, sums)
 
     def take_base(self, losses: Sequence[float]) -> None:
-        """Note the base's losses, batch after batch."""
+        """Store the base's losses, in batch order."""
         self.base_of_examples, self.base = self.in_order(losses), self.by_row(losses)
 
 
 @dataclass
 class Stage:
-    """What is measured: ``rows`` that were held out and their tokens ``held_out``, and ``general`` ones.
+    """What to measure: held-out ``rows``, encoded as ``held_out``, and ``general`` questions.
 
-    ``groups`` has the number of each row's group: those of one are not independent. ``split`` is how they
-    were kept apart from those that were trained on, where that is known.
+    ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
+    separated from the training rows, if known.
 
-    ``batch`` of the former are measured at once; some of the latter are ``answered`` besides. ``known`` are
-    the adapter's losses on the former where they have been measured already, ``kept`` has the base's. ``own``
-    are the job's own sets, and ``failed(name, why)`` hears of one that cannot be measured. A ``dry`` run gets
-    no verdict. ``progress`` hears
-    of the rows of both models that are done, ``cancelled`` is asked between batches. ``called`` is what the
-    rows are, for a person; ``questions`` how many general ones there are, where these are fewer. ``margin``
-    is the least difference in loss that matters; ``remeasuring`` makes a model measure as another number
-    format would, for the noise floor.
+    ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
+    the adapter's losses on the held-out rows if already measured, ``kept`` caches the base's. ``own`` are the
+    job's custom sets; ``failed(name, why)`` receives one that cannot be measured. A ``dry`` run gets no
+    verdict. ``measure`` is the training method's name for its loss. ``progress`` receives the number of
+    finished rows of both models, ``cancelled`` is checked between batches. ``called`` describes the rows for
+    a person; ``questions`` is the full number of general questions if these are fewer. ``margin`` is the
+    smallest loss difference that matters; ``remeasuring`` makes a model compute like another dtype, for the
+    noise floor.
 
-    From :meth:`prepare` on ``to_read`` is how many tokens still have to be read, and ``to_write`` has the
-    batches of answers that still have to be written, as in `Cost`, and whether by the adapter.
+    After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` the batches of
+    answers left to generate, as in `Cost`, and whether by the adapter.
     """
 
     rows: Sequence[Row]
@@ -156,6 +157,7 @@ class Stage:
     answered: Answers = NOBODY
     failed: Callable[[str, str], None] = lambda name, why: None
     dry: bool = False
+    measure: EvaluationMeasure | None = None
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
@@ -165,7 +167,7 @@ class Stage:
     _total: int = 0
 
     def prepare(self) -> None:
-        """Find out what is known already, and what has to be measured."""
+        """Determine what is known already and what has to be measured."""
         held = self._held = _Set(self.held_out, batches_by_length(lengths_of(self.held_out), self.batch))
         batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
         general = self._general = _Set(self.general, batches, general=True)
@@ -197,9 +199,9 @@ class Stage:
     def run(self, adapter: Model, base: AbstractContextManager[Model]) -> Judged:
         """Measure both models and compare them.
 
-        ``base`` is entered once the adapter has been measured (it may be the same model, changed), and only
-        where not all of it is known. Raises :class:`Stopped`, and :class:`JobFailure` where a loss is no
-        number.
+        ``base`` is entered after the adapter has been measured (it may be the same model with its adapter
+        off), and only if something about it is unknown. Raises :class:`Stopped`, and :class:`JobFailure` for
+        a non-finite loss.
         """
         if not self._sets:
             self.prepare()
@@ -239,7 +241,7 @@ class Stage:
         return judged
 
     def _own(self, own: Own, model: Model, *, adapted: bool) -> list[float] | None:
-        """The figures of an own set by one model; None where that cannot be measured, which is said."""
+        """Return one model's figures on a custom set; None, with a report, if it cannot be measured."""
 
         def done(rows: int) -> None:
             self._done = min(self._total, self._done + rows)
@@ -267,6 +269,8 @@ class Stage:
         margin = max(self.margin, noise)
         task = compare(before, held, self.groups, margin)
         told = part(self.called, task, beside_base(self.called, task, dry=self.dry))
+        if self.measure:
+            told["measure"] = self.measure
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:
@@ -290,7 +294,7 @@ class Stage:
         return Judged(evaluation, rows, scores, self.answered.beside())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
-        """The mean loss of each example of a set, batch after batch."""
+        """Return the mean loss of each example of a set, in batch order."""
         losses: list[float] = []
         for batch in some.laid:
             if self.cancelled():
@@ -307,7 +311,7 @@ class Stage:
         return losses
 
     def _scores(self, held: Sequence[float], margin: float) -> dict[str, Any]:
-        """The adapter's loss on every row, and what tells whether another one had the same rows."""
+        """Return the adapter's loss on every row, and a fingerprint that identifies the rows."""
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
         for row in self.rows:
@@ -327,7 +331,7 @@ class Stage:
         }
 
     def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
-        """Each row's figures; of very many those that changed most, for better and for worse."""
+        """Yield each row's figures; of very many rows, those that changed most in both directions."""
         learned: list[int] = []
         for example in self.held_out:
             learned.append(example.learned)
@@ -353,9 +357,9 @@ class Stage:
 
 
 def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[int]]]:
-    """Which of the held-out rows the base is measured on again, and the batches of those.
+    """Select the held-out rows to measure again, with their batches.
 
-    Each row is in a batch with others than before: batches of the same size, moved by half a batch.
+    Each row gets new neighbours: batches of the same size, shifted by half a batch.
     """
     places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
     lengths = lengths_of([held_out[place] for place in places])
@@ -366,7 +370,7 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
 
 
 def texts_of(row: Row) -> tuple[str, str]:
-    """What a row asks, and what is wanted: of a conversation its last question and the answer to it."""
+    """Return a row's prompt and wanted answer: of a conversation, its last question and the answer to it."""
     if row.text is not None:
         return "", row.text
     last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
@@ -375,7 +379,7 @@ def texts_of(row: Row) -> tuple[str, str]:
 
 
 def context_of(row: Row) -> dict[str, Any]:
-    """``messages`` up to the last answer, where they are more than a question; none if too much to tell."""
+    """Return ``messages`` before the last answer if they are more than a question; empty if too long."""
     last = max((place for place, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
     before = row.messages[:last]
     if len(before) < 2 and all(turn["role"] == "user" for turn in before):
@@ -385,7 +389,7 @@ def context_of(row: Row) -> dict[str, Any]:
 
 
 def tokens_of(examples: Sequence[Any]) -> int:
-    """Tokens of encoded rows."""
+    """Count the tokens of encoded rows."""
     return sum(example.tokens for example in examples)
 
 

@@ -1,7 +1,7 @@
-"""What people preferred of two answers without names, in the job's folder: so it goes where the job goes.
+"""Blind preferences between two answers, stored in the job's folder so that they move with the job.
 
-``votes.jsonl`` has a vote a line. A line is appended by one write and flushed; one that a crash has torn is
-left out, and the next begins on its own. Blocks: called from a thread.
+``votes.jsonl`` has one vote per line. A line is appended by a single write and flushed; one torn by a crash
+is skipped, and the next begins on a new line. Blocking: call from a thread.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 MOST: Final = 5000
 MARK: Final = 40
-"""Characters of an id and of a time."""
+"""Longest id and time, in characters."""
 KEPT: Final = ("voter", "one", "other", "choice", "left", "question")
 
 
 def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
-    """Keep a vote in its job's folder; the vote with its ``id`` and ``at``.
+    """Store a vote in its job's folder; return it with its ``id`` and ``at``.
 
-    Raises ConflictError past the limit, and where the file cannot be written.
+    Raises ConflictError past the limit or if the file is not writable.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     kept = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in KEPT}}
@@ -39,25 +39,25 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
     try:
         votes = votes_of(job)
         if len(votes) >= MOST or file.size() + len(line) + 2 > limit:
-            raise ConflictError(f"This job has {len(votes):,} votes, as many as are kept")
+            raise ConflictError(f"This job has {len(votes):,} votes, the most that are stored")
         file.append(line, flush=True)
     except OSError as error:
-        raise ConflictError(f"The vote cannot be kept: {file.path} is {error.strerror}") from None
+        raise ConflictError(f"The vote could not be stored: {file.path} is {error.strerror}") from None
     return kept
 
 
 def votes_of(job: Path) -> list[dict[str, Any]]:
-    """Return every vote in the order in which they were given, without lines that are none."""
+    """Return all valid votes in the order in which they were given."""
     try:
         lines = votes_file(job).read().split(b"\n")
     except OSError:
         return []
-    votes = (_vote(line) for line in lines[: 2 * MOST] if line)  # beside a few that a crash has torn
+    votes = (_vote(line) for line in lines[: 2 * MOST] if line)  # tolerates a few lines torn by crashes
     return [vote for vote in votes if vote][:MOST]
 
 
 def _vote(line: bytes) -> dict[str, Any] | None:
-    """The vote in a line, as a person's request had it; None where it is none."""
+    """Parse a line; None if it is not a vote."""
     try:
         vote = check(strict_json.parse(line), VOTE)
     except (StrictJSONError, SchemaError):

@@ -1,4 +1,4 @@
-"""Comparisons as the contract has them, and as sentences with their figures."""
+"""Formats comparisons for the contract, and as sentences with figures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .paired import FEWEST
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.run_shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart
 
     from .paired import Comparison
+
 
 HELD_OUT: Final = "held-out rows"
 GENERAL: Final = "general questions"
@@ -19,13 +20,13 @@ ADAPTERS_ONLY: Final = (
     "repeat each job with 3 seeds."
 )
 DIGITS: Final = 5
-"""Decimals of the figures that are kept."""
+"""Decimals of stored figures."""
 
 
 def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationPart:
-    """The contract's figures of one set of rows, ``name`` being ``HELD_OUT``, ``GENERAL`` or a file's name.
+    """Return the figures of one set; ``name`` is ``HELD_OUT``, ``GENERAL`` or a file's name.
 
-    ``said`` is its sentence; ``of`` is how many rows there would have been, where these are only some.
+    ``said`` is its sentence; ``of`` is the full number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     told: EvaluationPart = {
@@ -48,10 +49,10 @@ def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationP
 def beside_base(
     name: str, compared: Comparison, of: int = 0, length: str | None = None, *, dry: bool = False
 ) -> str:
-    """Return what the rows ``name`` say about the adapter beside its base, with the figures.
+    """Describe the adapter against its base on the rows ``name``, with the figures.
 
-    ``length`` is how much longer or shorter it answers, in words; ``of`` as in :func:`part`. After a dry run
-    (``dry``) nothing is said about how many rows would settle it.
+    ``length`` describes its answers' relative length; ``of`` as in :func:`part`. After a dry run (``dry``),
+    omits how many rows would settle it.
     """
     what = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
@@ -62,7 +63,7 @@ def beside_base(
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
-    """How an adapter compares with that of the job ``other``, which is in the place of the base."""
+    """Describe an adapter against that of the job ``other``, which takes the base's role."""
     words = {
         "better": f"Better than {other}",
         "worse": f"Worse than {other}",
@@ -77,7 +78,7 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
 
 
 def verdict_words(compared: Comparison) -> str:
-    """``better``, ``worse``, or why neither is said."""
+    """Return ``better``, ``worse``, or why it is neither."""
     if compared.groups < FEWEST:
         return "too few rows to tell"
     if compared.verdict == "unclear":
@@ -89,7 +90,7 @@ def verdict_words(compared: Comparison) -> str:
 
 
 def interval(compared: Comparison, decimals: int | None = None) -> str:
-    """The interval's ends; of what is worse, how much worse."""
+    """Format the interval; for what is worse, by how much."""
     ends = (compared.low, compared.high)
     if compared.verdict == "worse":
         ends = (-compared.high, -compared.low)
@@ -98,9 +99,9 @@ def interval(compared: Comparison, decimals: int | None = None) -> str:
 
 
 class Ends(NamedTuple):
-    """The best step of a run and its final one: their evaluation losses, on all held-out tokens.
+    """The best step of a run and its final one: evaluation losses over all held-out tokens.
 
-    ``trained`` are the training losses up to both, None where they are not known.
+    ``trained`` has the training losses up to both; None if unknown.
     """
 
     best: int
@@ -111,16 +112,16 @@ class Ends(NamedTuple):
 
 
 def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = True) -> str:
-    """Which of ``count`` evaluations was best, and whether the final adapter is as good.
+    """Say which of ``count`` evaluations was best, and whether the final adapter is as good.
 
-    ``compared`` has the final adapter as base and that of the best step as adapter; None where the rows of
-    then are not known. ``saved``: there is a checkpoint of the best step.
+    ``compared`` compares the final adapter (as base) with that of the best step; None if that step's row
+    losses are unknown. ``saved``: the best step has a checkpoint.
     """
     step = ends.best
     if step == ends.final:
         return f"None of {count} evaluations was better than the final adapter's." if count > 1 else ""
     if compared and compared.verdict == "better":
-        gone = "" if saved else f" No checkpoint was saved at step {step}: save_every decides which are."
+        gone = "" if saved else f" No checkpoint was saved at step {step}: save_every sets the interval."
         return (
             f"Step {step} was better than the final adapter: {_losses(compared)} on the held-out rows, "
             f"{interval(compared)}. {_after(ends)}{gone}"
@@ -132,7 +133,7 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
 
 
 def _after(ends: Ends) -> str:
-    """What happened after the best step: overfitting is where the training loss fell on."""
+    """Describe the course after the best step: overfitting if the training loss kept falling."""
     rose = f"the held-out loss rose from {ends.lowest:.3f} to {ends.last:.3f}"
     if ends.trained is None:
         return f"From step {ends.best} on {rose}."
@@ -140,14 +141,14 @@ def _after(ends: Ends) -> str:
     told = f"from {before:.3f} to {after:.3f}"
     if after < before:
         return (
-            f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell {told}. It "
-            "learned its rows by heart."
+            f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell "
+            f"{told}. It memorized its rows."
         )
     return f"From step {ends.best} on {rose}, and so did the training loss, {told}: a lower rate may help."
 
 
 def _settled(compared: Comparison) -> str:
-    """How many rows would settle what is unclear, as a sentence after a space; empty for what is clear."""
+    """Return, after a space, how many rows would settle an unclear result; empty for a clear one."""
     if compared.verdict != "unclear":
         return ""
     needed = compared.rows_to_settle
@@ -163,7 +164,7 @@ def _losses(compared: Comparison, base: str = "") -> str:
 
 
 def _number(value: float, compared: Comparison, decimals: int | None = None) -> str:
-    """With two decimals, or so many that the interval is seen as one."""
+    """Format with two decimals, or enough to show a non-empty interval."""
     width = compared.high - compared.low
     if decimals is None:
         decimals = 2 if width <= 0 else min(4, max(2, 1 - math.floor(math.log10(width))))
@@ -172,7 +173,7 @@ def _number(value: float, compared: Comparison, decimals: int | None = None) -> 
 
 
 def _rough(count: int) -> int:
-    """Two digits of a number that is an estimate."""
+    """Round an estimate to two digits."""
     digits = max(0, len(str(count)) - 2)
     return int(math.ceil(count / 10**digits) * 10**digits)
 
@@ -182,6 +183,50 @@ def _count(number: int, what: str) -> str:
 
 
 def _rows(compared: Comparison, kind: str) -> str:
-    """How many rows, and how many groups where rows belong together."""
+    """Format the number of rows, and of groups if rows belong together."""
     rows = _count(compared.rows, kind)
     return rows if compared.groups == compared.rows else f"{rows} in {_count(compared.groups, 'group')}"
+
+
+TASK: Final = "at your task"
+_GENERAL: Final = {
+    "better": "better in general",
+    "worse": "worse in general",
+    "same": "as good in general",
+    "unclear": "no clear difference in general",
+}
+
+
+def overall(task: Comparison, general: Comparison | None = None, on: str = TASK) -> tuple[str, str]:
+    """Return the verdict (``better``, ``mixed``, ``same``, ``unclear`` or ``worse``) and its sentence.
+
+    ``mixed`` is better at the task and worse in general. Worse in general without being better at the task is
+    ``worse``. ``on`` describes the rows of ``task``.
+    """
+    verdict = task.verdict
+    if general and general.verdict == "worse":
+        verdict = "mixed" if verdict == "better" else "worse"
+    first = _task(task, on)
+    if not general:
+        return verdict, f"{first}."
+    both = task.verdict, general.verdict
+    if both == ("same", "same"):
+        return verdict, f"{first}, and none in general."
+    if both in (("better", "better"), ("worse", "worse")):
+        return verdict, f"{first} and in general."
+    return verdict, f"{first}, {_GENERAL[general.verdict]}."
+
+
+def _task(compared: Comparison, on: str) -> str:
+    """Describe the task's result, with the number of rows if that is small."""
+    kind = "row" if compared.groups == compared.rows else "independent row"
+    count = f"{compared.groups} {kind}" + ("" if compared.groups == 1 else "s")
+    if compared.groups < FEWEST:
+        return f"Too few rows to judge it {on} (only {compared.groups})"
+    words = {
+        "better": f"Better {on}",
+        "worse": f"Worse {on}",
+        "same": f"No difference that matters {on}",
+        "unclear": f"No clear difference {on}",
+    }[compared.verdict]
+    return f"{words} (only {count})" if compared.few else words

@@ -1,4 +1,4 @@
-"""Where a job runs: in a worker process of this machine or on a cluster, behind one interface.
+"""Runs a job in a worker process of this machine or on a cluster, behind one interface.
 
 Start with ``interface``. The job store, the queue and resuming know only that and ``choice``, which picks an
 implementation: ``local_process`` or ``cluster``. ``drivers`` is a pool of the cluster's driver processes

@@ -1,10 +1,10 @@
-"""Which execution a job has: this machine or a cluster."""
+"""Selects a job's execution: this machine or a cluster."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.placement.address import CLUSTER as FIELD
+from arkor_dev.contract.placement import CLUSTER as FIELD
 
 from .cluster import CLUSTER
 from .local_process import LOCAL_PROCESS
@@ -35,5 +35,5 @@ async def clear(data: Path, unfinished: Mapping[str, str]) -> bool:
 
 
 async def close() -> None:
-    """End the processes that wait for further jobs."""
+    """End idle driver processes."""
     await CLUSTER.close()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.placement.address import CLUSTER as CLUSTER_FIELD
-from arkor_dev.contract.placement.address import INSECURE
+from arkor_dev.contract.placement import CLUSTER as CLUSTER_FIELD
+from arkor_dev.contract.placement import INSECURE
 from arkor_dev.local.workers.process import Child
 
 from . import leases
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .drivers import DriverProcess
-    from .interface import Worker
+    from .interface import JobOrder, Worker
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
 TASK_SECONDS: Final = 150.0
@@ -26,8 +27,8 @@ TASK_SECONDS: Final = 150.0
 class ClusterWorker:
     """A job's driver as its `Worker`. ``killed`` is False: it would say nothing about the training's memory.
 
-    A reused driver that ends before its first message had lost its connection while it was idle. Then a new
-    one is started in its place, and receives the same messages.
+    A reused driver that ends before its first message had lost its connection while idle. A new one then
+    replaces it and receives the same messages.
     """
 
     killed = False
@@ -80,10 +81,10 @@ class ClusterExecution:
     def __init__(self) -> None:
         self._drivers = DriverPool()
 
-    async def start(self, job: Mapping[str, Any]) -> Worker:
+    async def start(self, job: JobOrder) -> Worker:
         """See `Execution`."""
         config = job["config"]
-        # A job that trains on is on the cluster of its lease, which need not be the config's.
+        # A job that trains on is on its lease's cluster, which may differ from the config's.
         key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
         driver = ClusterWorker(self._drivers, await self._drivers.acquire(key))
         driver.send(**job)
@@ -133,16 +134,12 @@ class ClusterExecution:
 
 async def _run_task(**message: Any) -> dict[str, Any]:
     """Return the answer of a one-shot task (`cluster.tasks`); empty if there is none in time."""
-    child = await Child.start(TASKS)
-    child.send(**message)
-    try:
-        async with asyncio.timeout(TASK_SECONDS):
-            async for batch in child.batches():
-                return batch[0]
-    except TimeoutError:
-        pass
-    finally:
-        await child.stop()
+    async with Child.running(TASKS) as child:
+        child.send(**message)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TASK_SECONDS):
+                async for answer in child.messages():
+                    return answer
     return {}
 
 

@@ -18,13 +18,13 @@ MODULE: Final = "arkor_dev.local.cluster.driver"
 IDLE_SECONDS: Final = 60.0
 """How long an idle one waits for a job."""
 MAX_IDLE: Final = 4
-"""How many wait at most: each takes some 94 MiB."""
+"""Most idle ones: each takes some 94 MiB."""
 LEAVE_SECONDS: Final = 4.0
 """How long a driver may take to free what it holds on the cluster; Ray does it for a killed one."""
 
 
 class DriverProcess:
-    """One driver process. Jobs with the same ``key`` may reuse it; None for none."""
+    """A driver process. Jobs with the same ``key`` may reuse it; None prevents that."""
 
     def __init__(self, child: Child, key: Key | None) -> None:
         self.child, self.key = child, key
@@ -101,7 +101,7 @@ class DriverPool:
             self._keep(process)
 
     def _keep(self, process: DriverProcess) -> None:
-        """Keep a free process; if there are too many, end the one that has waited longest."""
+        """Keep a free process; if there are too many, end the one idle the longest."""
         loop = asyncio.get_running_loop()
         self._idle[process] = loop.call_later(IDLE_SECONDS, self._drop, process)
         while len(self._idle) > MAX_IDLE:

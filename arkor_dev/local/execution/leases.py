@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "leases"
 FORMAT: Final = 1
-"""Version of the protocol between driver and actor. A job of another version is removed, not attached to."""
+"""Version of the protocol between driver and actor. A job of another version is removed instead of attached
+to.
+"""
 HOURS: Final = "ARKOR_CLUSTER_AWAY_HOURS"
 MINUTES: Final = "ARKOR_CLUSTER_GRACE_MINUTES"
 AWAY_HOURS: Final = 72.0
@@ -29,7 +31,7 @@ AWAY_HOURS: Final = 72.0
 GRACE_MINUTES: Final = 30.0
 """How long a cluster may not answer before a job there is given up, unless `MINUTES` is set."""
 ATTEMPT_SECONDS: Final = 60.0
-"""The most that one failed attempt counts: while this machine slept, nothing was tried."""
+"""Most seconds that a failed attempt counts: while this machine slept, nothing was tried."""
 MARGIN_SECONDS: Final = 3600.0
 
 
@@ -116,7 +118,7 @@ class Lease:
         return self.update(silent=self.silent + since, tried=now)
 
     def give_up(self) -> Lease:
-        """Note that the job is not attached to again; what is left of it will be removed."""
+        """Stop attaching to the job; what is left of it will be removed."""
         return self if self.left else self.update(left=time.time())
 
     def delete(self) -> None:

@@ -1,5 +1,5 @@
-"""What a job has made, written for other programs, with the proof that it answers as the trained one.
+"""Exports a job's result for other programs and verifies that it answers like the trained model.
 
-``service`` takes the orders, ``worker`` is the process that writes (``writing``), and reads what it wrote
-as a stranger would (``reading``, ``proof``). torch is imported in that process alone. Start with ``making``.
+``service`` queues requests; ``worker`` is the process that writes (``writing``), loads the result like any
+other program (``reading``) and compares (``proof``). Only that process imports torch. Start with ``making``.
 """

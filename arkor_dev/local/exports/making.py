@@ -1,12 +1,11 @@
-"""One export: written, read again as other programs do, and compared with what was trained.
+"""Makes an export: writes it, loads it like other programs, and compares it with the trained model.
 
-What is a plain copy (an adapter, or a model that was trained whole) is written first: its files can be used
-while the proof is made.
+A plain copy (an adapter, or a fully fine-tuned model) is written first, so that its files can be used while
+verification runs.
 """
 
 from __future__ import annotations
 
-import gc
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -15,16 +14,25 @@ from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
-from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
+from .files import (
+    copy_adapter,
+    copy_model,
+    free_memory,
+    load_in_float32,
+    merge,
+    read_plainly,
+    save_merged,
+    stored_dtype,
+    wearing,
+    weights_bytes,
+)
 from .proof import BOUNDS, Questions, proof
-from .reading import read_plainly, wearing
-from .sameness import faults
-from .writing import copy_adapter, copy_model, merge, save_merged, stored_dtype, weights_bytes
+from .template_checks import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,12 +47,12 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float, float | None, str], None]
 
 ROWS: Final = 16
-"""Rows of the job's own; general questions fill up to twice as many texts."""
+"""Rows of the job's data to verify with; general questions fill up to twice as many texts."""
 LONGEST: Final = 512
-"""Tokens of a text."""
+"""Longest text, in tokens."""
 SPARE: Final = 1.05
 ADAPTER: Final = "default"
-"""PEFT's name of the one adapter that a model wears."""
+"""PEFT's name of a model's only adapter."""
 
 
 @dataclass
@@ -53,7 +61,8 @@ class Making:
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
     of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
-    its base counts ``strength`` times. ``written`` is called with ``{bytes, files}`` once these are in place.
+    its base counts ``strength`` times. With ``four_bit`` the adapter was trained on 4-bit weights, and those
+    are written, multiplied out. ``written`` is called with ``{bytes, files}`` once these are in place.
     """
 
     form: str
@@ -64,27 +73,28 @@ class Making:
     target: Path
     progress: Progress
     strength: float = FULL_STRENGTH
+    four_bit: bool = field(default=False, kw_only=True)
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """Write and prove it, with ``rows`` of the job's own data: ``{bytes, files, proof}``.
+        """Write and verify the export with ``rows`` of the job's data; return ``{bytes, files, proof}``.
 
-        Raises :class:`JobFailure`, and OSError where the disk refuses.
+        Raises :class:`JobFailure`, and OSError for disk errors.
         """
         self._check_room()
         if self._is_copy:
             self._copy()
-        rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most so many, from all of it
+        rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most this many, spread over all of them
         self.progress(f"Loading {self.name}", 0, None, "")
-        base = load_base(self.base)
+        base = load_in_float32(self.base, four_bit=self.four_bit)
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
         trained = wearing(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
-            base.model = None  # the two need not fit into the memory together
-            gc.collect()
-            trained = load_base(self.source).model.eval()
+            base.model = None  # the two need not fit into memory together
+            free_memory()
+            trained = load_in_float32(self.source).model.eval()
         elif self.strength != FULL_STRENGTH:
             AdapterScale(trained, ADAPTER).set(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
@@ -92,7 +102,7 @@ class Making:
             self.progress("Writing", 0, None, "")
             self._write(trained, base.tokenizer)
         base.model = trained = None
-        gc.collect()
+        free_memory()
         asked = [_asked(row) for row in rows if row.text is None]
         of_exported, wrong = self._read_again(questions, of_trained, asked)
         found = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
@@ -100,33 +110,33 @@ class Making:
 
     @property
     def _is_copy(self) -> bool:
-        """Whether the files leave as they are."""
+        """Return whether the files are copied unchanged."""
         return self.form == "adapter" or self.kind != "adapter"
 
     def _files(self) -> dict[str, Any]:
-        """Return ``{bytes, files}`` of what is in place."""
+        """Return ``{bytes, files}`` of the files in place."""
         files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
         size = sum(path.stat().st_size for path in self.target.iterdir() if path.name != MANIFEST)
         return {"bytes": size, "files": files}
 
     @property
     def written_as(self) -> str:
-        """By which of the proof's bounds it is measured."""
+        """Return the key of the verification's bounds."""
         return self.form
 
     def _read_again(
         self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
     ) -> tuple[Said, list[str]]:
-        """What the exported model says to the questions, and sentences on what is wrong besides."""
+        """Return the exported model's answers, and sentences on other problems."""
         del trained
-        exported, tokenizer = read_plainly(self.form, self.target, self.base)
+        exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
         said = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return said, []
         return said, faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, asked)
 
     def _check_room(self) -> None:
-        """Raise :class:`JobFailure` where the disk cannot take what will be written."""
+        """Raise :class:`JobFailure` if the disk has too little space."""
         of = self.base if self.form == "merged" and self.kind == "adapter" else self.source
         needed = SPARE * weights_bytes(of)
         self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -162,10 +172,10 @@ class Making:
                 if row.text is None and len(prompts) < ROWS:
                     text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
-            except JobFailure:  # one question less says little
+            except JobFailure:  # one question fewer matters little
                 continue
         if not texts:
-            raise JobFailure("The model's chat template takes none of the questions: nothing could be proved")
+            raise JobFailure("The model's chat template rejects all questions, so nothing could be verified")
         vocabulary = base.model.get_input_embeddings().weight.shape[0]
         return Questions(texts, prompts, end_ids(tokenizer, base.model), tokenizer.pad_token_id, vocabulary)
 
@@ -176,6 +186,6 @@ class Making:
 
 
 def _asked(row: Row) -> list[Any]:
-    """A conversation up to its last answer."""
+    """Return a conversation up to its last answer."""
     last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
     return list(row.messages[:last])

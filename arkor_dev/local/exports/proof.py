@@ -1,8 +1,8 @@
-"""Whether a model that was written answers as the one that was trained: both are asked the same.
+"""Verifies that an exported model answers like the trained one: both get the same inputs.
 
-Teacher forcing gives, at each learned place of some texts, the probabilities of every token; the greedy
-answers show what a person would read. Both models compute in the same number format, so that all that
-differs is what was written.
+Teacher forcing gives the probabilities of all tokens at each learned position of some texts; greedy answers
+show what a person would read. Both models compute in the same dtype, so that only what was written can
+differ.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 ANSWER_TOKENS: Final = 16
-"""Tokens of each greedy answer."""
+"""Longest greedy answer, in tokens."""
 TOGETHER: Final = 8
-"""Texts that are read, and greedy answers that are made, at once."""
+"""Batch size for texts and for greedy answers."""
 ROOM: Final = 2**28
-"""Bytes that the probabilities of one model may take; of longer texts the beginnings are compared."""
+"""Bytes for one model's probabilities; longer texts are truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What counts as the same model: nats a token between the two, and how many sure choices agree.
+    """Limits within which models count as the same: divergence in nats per token, and agreement of sure
+    choices.
 
-    The divergence (Kullback and Leibler, 1951) is a mean over the places; ``learned`` allows it as that share
-    of the base's, where it is more. The choices are a share of the places where the trained model is
+    The divergence (Kullback and Leibler, 1951) is a mean over positions; ``learned`` raises the limit to this
+    share of the base's divergence. The choices are counted at positions where the trained model is
     :data:`SURE`.
     """
 
@@ -43,12 +44,12 @@ class Bounds:
     learned: float = 0.0
 
     def allowed(self, of_base: float) -> float:
-        """The divergence that counts as the same, where the base's from the trained model is ``of_base``."""
+        """Return the allowed divergence; ``of_base`` is the base's divergence from the trained model."""
         return max(self.divergence, self.learned * of_base)
 
 
 SURE: Final = 0.5
-"""Probability of a token from which on it is no toss-up: those are decided by the last bit."""
+"""Probability above which a first choice is not decided by rounding."""
 BOUNDS: Final = {
     "adapter": Bounds(1e-5, 0.999),
     "merged": Bounds(2e-3, 0.97),
@@ -59,19 +60,22 @@ BOUNDS: Final = {
     "q4_k_m": Bounds(0.2, 0.85, 0.3),
     "q4_0": Bounds(0.3, 0.8, 0.5),
 }
-"""By format, and of GGUF by the number format of its weights. An adapter is the same numbers again; merged
-weights are rounded to the base's number format. docs/exports.md has the errors that the others come from."""
+"""Limits by format, and for GGUF by quantization. An adapter keeps its exact numbers; merged weights are
+rounded to the base's dtype. docs/exports.md explains the errors behind the others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one model says: log probabilities at the learned places, a tensor a text; answers, as tokens."""
+    """A model's outputs: log probabilities at the learned positions, one tensor per text; answers, as
+    tokens.
+    """
 
     likely: list[Any]
     answers: list[list[int]] = field(default_factory=list)
 
     def loss(self, targets: Sequence[Any]) -> float:
-        """Mean cross entropy a token of the texts' own next tokens, ``targets``."""
+        """Return the mean cross entropy per token of the texts' own next tokens, ``targets``."""
         each = [
             -likely.gather(1, wanted[:, None]) for likely, wanted in zip(self.likely, targets, strict=True)
         ]
@@ -80,9 +84,9 @@ class Said:
 
 @dataclass
 class Questions:
-    """What both models are asked: ``texts`` to read and ``prompts`` to answer, as the trained one has them.
+    """The inputs of both models: ``texts`` to read and ``prompts`` to answer, tokenized as in training.
 
-    ``ends`` are the tokens that end an answer. Texts are cut to what fits into :data:`ROOM`.
+    ``ends`` are the tokens that end an answer. Texts are truncated to fit into :data:`ROOM`.
     """
 
     texts: list[Example]
@@ -105,7 +109,7 @@ class Questions:
 
     @property
     def targets(self) -> list[Any]:
-        """Of each text the tokens that are to be foretold."""
+        """Return each text's target tokens."""
         return [torch.tensor([label for label in text.labels[1:] if label != IGNORED]) for text in self.texts]
 
     def ask(self, model: Any, progress: Progress, *, answers: bool = True) -> Said:
@@ -124,7 +128,7 @@ class Questions:
         return Said(likely, said)
 
     def groups(self) -> list[list[Example]]:
-        """The texts in order, at least one and as many at once as :data:`TOGETHER` and :data:`ROOM` allow."""
+        """Batch the texts in order: at least one, at most as :data:`TOGETHER` and :data:`ROOM` allow."""
         groups: list[list[Example]] = []
         longest = 0
         for text in self.texts:
@@ -138,7 +142,7 @@ class Questions:
         return groups
 
     def _read(self, model: Any, texts: Sequence[Example]) -> list[Any]:
-        """The log probabilities at the learned places of each text."""
+        """Return the log probabilities at the learned positions of each text."""
         ids, seen, labels = rectangle(texts)
         told = {"input_ids": ids.to(model.device), "attention_mask": seen.to(model.device)}
         logits = model(**told).logits[:, :-1]
@@ -162,13 +166,13 @@ class Questions:
         return [self._ended(answer) for answer in made]
 
     def _ended(self, answer: list[int]) -> list[int]:
-        """An answer up to its end mark, which is of it."""
+        """Truncate an answer after its end token."""
         end = next((place for place, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
 
 
 def divergence(trained: Said, other: Said) -> float:
-    """Mean divergence of ``other``'s probabilities from the trained model's, in nats a place."""
+    """Return the mean divergence of ``other`` from the trained model, in nats per position."""
     each = [
         (ours.exp() * (ours - theirs)).sum(-1)
         for ours, theirs in zip(trained.likely, other.likely, strict=True)
@@ -177,7 +181,7 @@ def divergence(trained: Said, other: Said) -> float:
 
 
 def first_choices(trained: Said, other: Said) -> float:
-    """The share of places at which both hold the same token for the likeliest."""
+    """Return the share of positions with the same most likely token."""
     same = [
         ours.argmax(-1) == theirs.argmax(-1)
         for ours, theirs in zip(trained.likely, other.likely, strict=True)
@@ -186,7 +190,7 @@ def first_choices(trained: Said, other: Said) -> float:
 
 
 def sure_choices(trained: Said, other: Said) -> float:
-    """Of the places where the trained model is sure the share where the other has the same first choice."""
+    """Return the share of agreeing first choices among positions where the trained model is sure."""
     same = []
     for ours, theirs in zip(trained.likely, other.likely, strict=True):
         best, choice = ours.max(-1)
@@ -196,10 +200,10 @@ def sure_choices(trained: Said, other: Said) -> float:
 
 
 def agreeing(trained: Said, other: Said) -> tuple[int, int]:
-    """Tokens of the greedy answers that are the same up to the first difference, of how many."""
+    """Count equal tokens of the greedy answers up to the first difference; return this and the total."""
     same = 0
     for ours, theirs in zip(trained.answers, other.answers, strict=True):
-        # One that ends earlier differs there.
+        # An answer that ends earlier differs there.
         same += next(
             (place for place, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
             min(len(ours), len(theirs)),
@@ -215,10 +219,10 @@ def proof(
     exported: Said,
     faults: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The contract's ``ExportProof``: the figures side by side, and what they come to in a sentence.
+    """Return the contract's ``ExportProof``: the figures of the models, and the verdict in a sentence.
 
-    ``bounds`` are those of what was written, ``faults`` sentences on what is wrong besides: each makes it
-    another model.
+    ``bounds`` are the format's limits; each of ``faults``, sentences on other problems, makes it a different
+    model.
     """
     targets = questions.targets
     losses = {
@@ -229,18 +233,18 @@ def proof(
     apart, of_base = divergence(trained, exported), divergence(trained, base)
     first, sure = first_choices(trained, exported), sure_choices(trained, exported)
     allowed = bounds.allowed(of_base)
-    # A value that is no number is no agreement.
+    # NaN must not count as agreement.
     good = apart <= allowed and sure >= bounds.sure and all(map(math.isfinite, losses.values()))
     verdict = "same" if good and not faults else "differs"
     figures = (
         f"loss {losses['exported']:.2f} on {len(questions.texts)} texts "
         f"(trained {losses['trained']:.2f}, base {losses['base']:.2f})"
     )
-    # Greedy answers part where two tokens are about as likely: their count would look like a fault.
+    # Greedy answers diverge where two tokens are about equally likely: counting that would suggest an error.
     if verdict == "same":
         sentence = f"Same as the trained model: {figures}."
     elif good:
-        sentence = f"Not usable as it is, although the weights are those of the trained model: {figures}."
+        sentence = f"Not usable as it is, although its weights match the trained model: {figures}."
     else:
         sentence = (
             f"Not the trained model: {apart:.2g} nats per token away from it ({allowed:.2g} allowed), the "

@@ -1,8 +1,8 @@
-"""Exports that a person asks for: one at a time, in a worker of its own, and never beside a training.
+"""Exports on request: one at a time, in its own worker, and never beside training.
 
-An export lies in ``exports/<id>/`` of its job's folder, and what is told of it beside that in ``<id>.json``.
-A worker that is under way when a job starts is ended, and begins anew when none runs. What a process before
-this one has not finished is swept.
+An export is stored in ``exports/<id>/`` of its job's folder, its record beside that in ``<id>.json``. A
+starting job ends the current worker, which starts again later. What an earlier process left unfinished is
+deleted.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import contextlib
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from arkor_dev.contract.bodies import EXPORT_FORMATS, LLAMA_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.gguf.installed import install, lacking
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, why_full_strength_only
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.jobs.job_folder import (
     export_file,
     export_folder,
@@ -33,53 +32,51 @@ from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
-from .pace import Pace
+from .formats import FORMATS, described, refusal, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import ExportProgress, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
+
+ENOUGH_SECONDS: Final = 2.0
+"""Before that a rate says nothing."""
+
+
+class Pace:
+    """The rate of one piece of work after another; each begins with a new label."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._label: object = None
+        self._began = 0.0
+        self._from = 0.0
+
+    def told(self, progress: Progress) -> ExportProgress:
+        """``progress`` with ``secondsLeft`` where it can be told."""
+        now, done, total = self._clock(), progress["done"], progress["total"]
+        if progress["label"] != self._label or done < self._from:
+            self._label, self._began, self._from = progress["label"], now, done
+        took, came = now - self._began, done - self._from
+        told = cast("ExportProgress", {**progress})
+        if total and took >= ENOUGH_SECONDS and came > 0:
+            told["secondsLeft"] = round(max(0.0, total - done) * took / came, 1)
+        return told
+
+
 WORKER: Final = "arkor_dev.local.exports.worker"
-ADAPTERS: Final = ("adapter", "gguf-lora")
 ATTENDED_SECONDS: Final = 30.0
-"""How long an order that somebody attends stays when nobody asks for it."""
+"""How long an attended request survives without polling."""
 LOOK_SECONDS: Final = 5.0
 
 
-def _refusal(
-    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
-) -> str | None:
-    """Return why what lies in ``source`` can't be exported so, as far as its settings tell. Reads files.
-
-    ``config`` is the job's.
-    """
-    if form in LLAMA_FORMATS and (reason := lacking()):
-        return reason
-    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or form in ADAPTERS):
-        return (
-            "This job trained the whole model and has no adapter. Export it as "
-            f"{'merged' if form == 'adapter' else 'gguf'}"
-            f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
-        )
-    if config.get("loadIn4bit") and form != "adapter":
-        return (
-            "This adapter was trained on 4-bit weights: merged into the full ones it would be another model. "
-            "Export the adapter"
-        )
-    if strength == FULL_STRENGTH and form != "gguf-lora":
-        return None
-    if reason := why_full_strength_only(source):
-        what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
-        return f"This adapter {what}: {reason}"
-    return None
-
-
 class Order:
-    """One export that is wanted: what is told of it, and the worker that makes it."""
+    """A requested export: its record, and its worker."""
 
     def __init__(self, job: dict[str, Any], source: Path, told: dict[str, Any]) -> None:
         self.job, self.source, self.told = job, source, told
@@ -90,7 +87,7 @@ class Order:
 
 
 class Exports:
-    """Makes what is asked for, in the order of the asking. ``busy`` says whether a job is training."""
+    """Makes requested exports in order. ``busy`` says whether a job is training."""
 
     def __init__(
         self,
@@ -108,7 +105,7 @@ class Exports:
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Work on what is asked for as long as the body runs."""
+        """Process requests while the body runs."""
         return background_task(self._work_and_look())
 
     async def _work_and_look(self) -> None:
@@ -116,24 +113,26 @@ class Exports:
             await self._background.run()
 
     async def _look(self) -> None:
-        """Take back the orders that somebody attended who is gone."""
+        """Cancel attended requests whose client is gone."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             gone = time.monotonic() - ATTENDED_SECONDS
             for export_id, order in list(self._orders.items()):
                 if order.asked is not None and order.asked < gone:
-                    with contextlib.suppress(NotFoundError):  # it was removed meanwhile
+                    with contextlib.suppress(NotFoundError):  # removed in the meantime
                         await self.remove(order.job["id"], export_id)
 
-    # Asked by the server
+    # Called by the server
 
     async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-        """Order an export of a job that is over, and tell of it; ConflictError where that cannot be."""
+        """Queue an export of an ended job and return its record. Raises ConflictError if that is
+        impossible.
+        """
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
-            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it is over")
+            raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it has ended")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
-        if reason := await asyncio.to_thread(_refusal, source, job["config"], form, strength):
+        if reason := await asyncio.to_thread(refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
         await asyncio.to_thread(self._sweep, job["id"])
         told: dict[str, Any] = {
@@ -146,7 +145,7 @@ class Exports:
             told["step"] = step
         if strength != FULL_STRENGTH:
             told["strength"] = strength
-        if form in ("gguf", "ollama"):
+        if form in QUANTIZED_FORMATS:
             told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         order = self._orders[told["id"]] = Order(job, source, told)
         if body.get("attended"):
@@ -155,8 +154,8 @@ class Exports:
         return told
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
-        """All of a job, the newest first. It reads files."""
-        # The orders first: one that is done meanwhile has its file before it is no order any more.
+        """Return all exports of a job, newest first. Reads files."""
+        # Requests first: a finished one gets its file before it stops being a request.
         told = [order.told for order in list(self._orders.values()) if order.job["id"] == job_id]
         known = {each["id"] for each in told}
         for export_id in export_ids(self._data, job_id) - known:
@@ -166,23 +165,17 @@ class Exports:
         return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
 
     def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
-        """Return each format, with the ``problem`` where the job's result can't leave as it. Reads files."""
+        """Return the formats, with the ``problem`` if the job's result can't be exported to one. Reads
+        files.
+        """
         try:
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):
             return []
-        found = []
-        for form in EXPORT_FORMATS:
-            entry = {"format": form}
-            if reason := _refusal(source, job["config"], form):
-                entry["problem"] = reason
-                if form in LLAMA_FORMATS and lacking():
-                    entry["install"] = install()
-            found.append(entry)
-        return found
+        return [described(form, source, job["config"]) for form in FORMATS]
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
-        """One of them; NotFoundError where there is none. Whoever asks attends it."""
+        """Return an export; polling it counts as attending. Raises NotFoundError."""
         order = self._orders.get(export_id)
         if order and order.asked is not None:
             order.asked = time.monotonic()
@@ -192,7 +185,7 @@ class Exports:
         raise NotFoundError(f"The job has no export {export_id}")
 
     def file(self, job_id: str, export_id: str, name: str) -> Path:
-        """Where a file of a finished export lies; NotFoundError for all that is none of its files."""
+        """Return the path of a finished export's file. Raises NotFoundError for any other name."""
         told = self.get(job_id, export_id)
         if name not in {entry.get("name") for entry in told.get("files", ()) if isinstance(entry, dict)}:
             raise NotFoundError(f"The export {export_id} has no file {name}")
@@ -200,19 +193,17 @@ class Exports:
         try:
             file.open().close()
         except OSError:
-            raise NotFoundError(
-                f"The file {name} of the export {export_id} is no longer on the disk"
-            ) from None
+            raise NotFoundError(f"The file {name} of the export {export_id} no longer exists") from None
         return file.path
 
     async def remove(self, job_id: str, export_id: str) -> None:
-        """End it where it is under way, and take its files away."""
+        """Stop the export if it is under way, and delete its files."""
         await asyncio.to_thread(self.get, job_id, export_id)
         self._take_back(export_id)
         await asyncio.to_thread(remove_export, self._data, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
-        """Stop, and forget, what is wanted of a job; its files go with it."""
+        """Cancel and forget requests for a job, whose files are deleted with it."""
         for export_id, order in list(self._orders.items()):
             if order.job["id"] == job_id:
                 self._take_back(export_id)
@@ -224,23 +215,23 @@ class Exports:
             if order.child:
                 order.child.kill()
 
-    # Told by the scheduler
+    # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Get out of a job's way; what was under way begins anew."""
+        """Make room for a job; the current export starts again later."""
         self._background.preempt()
         for order in self._orders.values():
             if order.child:
                 order.child.kill()
 
     def training_ended(self) -> None:
-        """Go on with what waits."""
+        """Continue with waiting requests."""
         self._background.wake()
 
-    # Inside
+    # Internal
 
     def _sweep(self, job_id: str) -> None:
-        """Remove what an end of this process in the middle has left."""
+        """Delete what a previous process left unfinished."""
         finished = {each["id"] for each in self.list(job_id)}
         for export_id in export_ids(self._data, job_id) - finished - self._orders.keys():
             remove_export(self._data, job_id, export_id)
@@ -255,49 +246,49 @@ class Exports:
             order.told |= await self._make(order)
             await self._done(order)
         except BaseException as fault:
-            order.told["state"] = "waiting"  # as long as it has not failed
+            order.told["state"] = "waiting"  # unless it has failed
             if isinstance(fault, Exception) and order.told.pop("files", None):
-                # What could not be proved is not offered any more.
+                # An export that could not be verified is no longer offered.
                 order.told.pop("bytes", None)
                 await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
             raise
         finally:
             order.told.pop("progress", None)
-            if order.taken_back:  # while it was under way, or as it was written
+            if order.taken_back:  # while it was under way, or just written
                 await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
 
     def _failed(self, order: Order, reason: str) -> None:
         order.told |= {"state": "failed", "error": reason}
 
     async def _done(self, order: Order) -> None:
-        """Keep what is told of an export that is there; then it is an order no more."""
+        """Store the record of a finished export, which ends the request."""
         told = {key: value for key, value in order.told.items() if key != "progress"}
         told["state"] = "completed"
         record = export_record(self._data, order.job["id"], told["id"])
         try:
             await asyncio.to_thread(record.write_json, told)
         except OSError as error:
-            order.told |= {"state": "failed", "error": f"It could not be kept: {error.strerror}"}
+            order.told |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
             return
         self._orders.pop(told["id"], None)
 
     async def _make(self, order: Order) -> dict[str, Any]:
-        """Let a worker write and prove; JobFailure where it ends without."""
+        """Let a worker write and verify; raise JobFailure if it ends without a result."""
         job_id, told = order.job["id"], order.told
         config = await self._store.read(Store.config, job_id)
         if config is None:
-            raise JobFailure("The job is gone")
+            raise JobFailure("The job was deleted")
 
         pace = Pace()
 
-        def tell(progress: dict[str, Any]) -> None:
+        def tell(progress: Progress) -> None:
             told["progress"] = pace.told(progress)
 
         model = await self._models.ensure(config["model"], tell)
         child = order.child = await Child.start(WORKER)
         try:
-            if self._busy() or order.taken_back:  # meanwhile
-                raise JobFailure("A job has started, or nobody wants it any more")
+            if self._busy() or order.taken_back:  # in the meantime
+                raise JobFailure("A job has started, or the request was cancelled")
             child.send(
                 id=job_id,
                 config=config,
@@ -312,18 +303,13 @@ class Exports:
                 target=str(export_folder(self._data, job_id, told["id"])),
             )
             child.send(name=model.name, path=str(model.path))
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        tell(message["progress"])
-                    if "written" in message:
-                        told |= {**message["written"], "state": "verifying"}
-                    if "error" in message:
-                        raise JobFailure(message["error"])
-                    if "exported" in message:
-                        return dict(message["exported"])
-            await child.ended()
-            raise JobFailure(child.cause("The exporting process"))
+            # Written first; the message after that is the whole export, with its proof.
+            message = await child.result("files", "The exporting process", tell)
+            if "proof" not in message:
+                told |= {**message, "state": "verifying"}
+                message = await child.result("proof", "The exporting process", tell)
+            target = export_folder(self._data, job_id, told["id"])
+            return {**message, "usage": await asyncio.to_thread(usage, told["format"], target)}
         finally:
             order.child = None
             await child.stop()

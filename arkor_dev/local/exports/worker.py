@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,70 +10,53 @@ from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.link import Link
+from arkor_dev.local.workers.link import serve_one
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.workers.link import Link
 
 
-class Work:
-    """One export, from its message to its end."""
+def export(order: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once they are written."""
+    form = order["format"]
+    rows = _rows(order, link)
+    model = link.receive()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
+    with lean_imports():
+        from .making import Making
+    base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
+    what = (form, source, order["kind"], base, model["name"], target, link.progress, order["strength"])
 
-    def __init__(self) -> None:
-        self.link = Link()
+    def written(files: dict[str, Any]) -> None:
+        link.send(**files)
 
-    def export(self) -> dict[str, Any]:
-        """Make what the message asks for; raises :class:`JobFailure`."""
-        order = self.link.receive()
-        form, kind = order["format"], order["kind"]
-        rows = self._rows(order)
-        model = self.link.receive()
-        os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
-        with lean_imports():
-            from .making import Making
-        base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
-        what = (form, source, kind, base, model["name"], target, self.link.progress, order["strength"])
+    how: dict[str, Any] = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
+    if form in LLAMA_FORMATS:
+        from .llama.making import LlamaMaking
 
-        def written(files: dict[str, Any]) -> None:
-            self.link.send(written=files)
+        more = (order["quantization"], Path(order["cache"]))
+        return LlamaMaking(*what, *more, **how).make(rows)
+    return Making(*what, **how).make(rows)
 
-        if form in LLAMA_FORMATS:
-            from .llama.making import LlamaMaking
 
-            how = (order["quantization"], Path(order["cache"]))
-            return LlamaMaking(*what, *how, written=written).make(rows)
-        return Making(*what, written=written).make(rows)
+def _rows(order: dict[str, Any], link: Link) -> list[Row]:
+    """Return rows of the job's data: held-out ones, else trained ones; empty if the data are gone."""
+    try:
+        preparation = Preparation(order, lambda *_, **__: None, link.progress)
+        preparation.read()
+    except JobFailure:
+        return []
+    return preparation.eval_rows or preparation.train_rows
 
-    def _rows(self, order: Mapping[str, Any]) -> list[Row]:
-        """Rows of the job's own data: those held out, else some that were learned; none where it is gone."""
-        try:
-            preparation = Preparation(order, lambda *_, **__: None, self.link.progress)
-            preparation.read()
-        except JobFailure:
-            return []
-        return preparation.eval_rows or preparation.train_rows
 
-    def run(self) -> None:
-        """Do the work; whatever goes wrong ends as a reason that the person reads."""
-        try:
-            self.link.send(exported=self.export())
-        except JobFailure as failure:
-            self.link.send(error=str(failure))
-        except OSError as error:
-            self.link.send(error=f"It could not be written: {error.strerror or error}")
-        except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}"
-            if out_of_memory(error):
-                reason = "The machine ran out of memory: the whole model has to fit into it in float32"
-            self.link.send(error=reason)
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"It could not be written: {error.strerror or error}"
+    if out_of_memory(error):
+        return "The machine ran out of memory: the whole model must fit into it in float32"
+    return f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(5)
-    Work().run()
-    sys.stdout.flush()
-    os._exit(0)
+    serve_one(export, _reason, nice=5)

@@ -1,5 +1,5 @@
-"""How long a job will take and how much memory, measured before it is made: docs/contract.md#forecasts.
+"""Estimates a job's time and memory by measuring before it starts: docs/contract.md#forecasts.
 
-``worker`` is the process that measures, with the code that trains; ``service`` runs it when nothing else
-does; ``outlook`` makes the forecast of what was measured. Start with ``service``.
+``worker`` is the process that measures with the training's own code; ``service`` runs it when the machine is
+idle; ``outlook`` computes the estimate from the measurements. Start with ``service``.
 """

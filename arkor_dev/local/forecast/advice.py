@@ -1,46 +1,49 @@
-"""A forecast in sentences: what to do where memory is short, and whether to start at all."""
+"""Describes an estimate in sentences: what to do if memory is short, and whether to start."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast
 
 TOO_MUCH: Final = 1.1
-"""A job is refused where it needs so many times what is free: a forecast may be wrong by a little."""
+"""A job is refused if it needs this multiple of the free memory; below, the estimate may be off."""
 
 
 def refusal(forecast: Forecast) -> dict[str, Any]:
-    """Why a job of this forecast is not even begun, as the fields of its ``training.failed``; else empty.
+    """Return why a job with this estimate is refused, as fields of ``training.failed``; empty if it is not.
 
-    Of a GPU what it has in all counts: what is free there was measured some time ago.
+    For a GPU, the total memory counts: the free part was measured some time ago.
     """
     device = forecast.get("device")
     tight, room = (device, device["totalBytes"]) if device else (None, None)
     if tight is None:
         tight, room = forecast["memory"], forecast["memory"]["freeBytes"]
     if room is not None and tight["peakBytes"] > TOO_MUCH * room:
-        return {"error": f"Not begun, as it cannot fit into memory. {advice(forecast)}", "outOfMemory": True}
+        return {
+            "error": f"Not started, since it cannot fit into memory. {advice(forecast)}",
+            "outOfMemory": True,
+        }
     free, need = forecast.get("freeDiskBytes"), forecast["diskBytes"]
     if free is not None and need > free:
         return {
-            "error": "Not begun, as it cannot fit. Its checkpoints and what it learns take "
-            f"{size(need)} of the disk, and {size(free)} are free. Make room, or keep fewer checkpoints "
-            "(saveTotalLimit, saveSteps)"
+            "error": "Not started, since it cannot fit. Its checkpoints and its result take "
+            f"{size(need)} of disk space, and {size(free)} are free. Free disk space, or keep fewer "
+            "checkpoints (saveTotalLimit, saveSteps)"
         }
     return {}
 
 
 def advice(forecast: Forecast) -> str:
-    """The forecast and what fits, as sentences."""
+    """Describe the estimate and settings that fit."""
     tight = forecast.get("device") or forecast["memory"]
     free, need = tight["freeBytes"], tight["peakBytes"]
     if free is None:
-        return f"It was forecast to take {size(need)}."
-    said = f"It was forecast to take {size(need)}, and {size(free)} are free now."
+        return f"It was estimated to take {size(need)}."
+    said = f"It was estimated to take {size(need)}, and {size(free)} are free now."
     if forecast.get("fits"):
-        return f"{said} Other programs took the memory meanwhile: close them, and run it again."
+        return f"{said} Other programs have taken the memory since: close them, and run it again."
     fixes = [f"{fix['words']} ({size(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
     if not fixes:
         return f"{said} No batch size or length of this model fits: choose a smaller model."

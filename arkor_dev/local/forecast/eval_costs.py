@@ -1,4 +1,4 @@
-"""What comes beside and after the steps of a run, measured: evaluations, answers, comparing at the end."""
+"""Measures what accompanies and follows a run's steps: evaluations, answers, the final comparison."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
-from arkor_dev.local.training.final_evaluation.answers import answers_of
-from arkor_dev.local.training.final_evaluation.cost import all_questions, work_of
-from arkor_dev.local.training.final_evaluation.measure import base_losses
+from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, base_losses, work_of
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
 
-from .comparing import AGAIN, Comparing
+from .answer_costs import AGAIN, Comparing, Writing
 from .steps import Batch, question_of
-from .writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,17 +26,17 @@ if TYPE_CHECKING:
 
 FEW: Final = 4
 MANY: Final = 8
-"""Answers that are written at once, to see how fast that is."""
+"""Batch size for measuring the speed of generation."""
 PACED: Final = 4
-"""Tokens of each answer that are timed."""
+"""Timed tokens of each answer."""
 
 
 class Afterwards:
-    """Measures the ``run`` of ``preparation``, which has begun, until ``deadline``.
+    """Measures the ``run`` of ``preparation``, already begun, until ``deadline``.
 
-    ``batches`` are those that are not learned from.
+    ``batches`` are the held-out ones.
 
-    ``work`` says what a batch works, and ``seconds`` what a step of so much work takes.
+    ``work`` returns a batch's work, ``seconds`` the time of a step with that work.
     """
 
     def __init__(
@@ -55,9 +52,9 @@ class Afterwards:
         self.batches: list[Batch] = []
 
     def writing(self) -> Writing | None:
-        """How fast answers are written, by a few tokens of some; None where no row asks anything.
+        """Measure generation on a few tokens; None if no row has a prompt.
 
-        Where that would take too long it is what reading takes that tells.
+        Estimates from the reading speed if that would take too long.
         """
         rows = [*self._run.held_out, *self._run.train][:MANY]
         found = [asked for row in rows if (asked := question_of(row))]
@@ -68,7 +65,7 @@ class Afterwards:
         if time.monotonic() + step > self._deadline:
             read = step / PASSES / sum(row.tokens for row in rows)
             return Writing(read, 0.0, WRITTEN * read, longest)
-        paces = {1: (0.0, 0.0)}  # the first ones warm up
+        paces = {1: (0.0, 0.0)}  # the first tokens warm up
         for count in (1, FEW, MANY):
 
             def length(first: float, each: float, count: int = count) -> int:
@@ -80,7 +77,9 @@ class Afterwards:
         return Writing.of((FEW, *paces[FEW]), (MANY, *paces[MANY]), longest)
 
     def evaluation(self, writing: Writing | None) -> dict[str, Any]:
-        """Seconds of one evaluation, by that of as many held-out rows as there is time for; and the end's."""
+        """Return the seconds of an evaluation, extrapolated from as many held-out rows as time allows; and of
+        the last one.
+        """
         run, held_out = self._run, list(self._run.held_out)
         places = batches_by_length(lengths_of(held_out), run.plan.batch_size)
         batches = self.batches = [[held_out[place] for place in some] for some in places]
@@ -102,10 +101,10 @@ class Afterwards:
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
     def _own(self, pace: float, writing: Writing | None) -> float:
-        """Seconds of the job's own sets with both models."""
+        """Return the seconds of the job's own sets with both models."""
         seconds = 0.0
         for own in sets_of(self._preparation, self._run, lambda *_: None):
-            with suppress(JobFailure):  # the run says so, and leaves it out
+            with suppress(JobFailure):  # the run reports this and skips the set
                 if own.is_loss:
                     rows = own.examples()
                     laid = [
@@ -119,7 +118,7 @@ class Afterwards:
         return seconds
 
     def _comparing(self, batches: list[Batch], pace: float, work: float) -> Comparing:
-        """What the comparison at the end takes, at the ``pace`` of the evaluation (seconds for a work)."""
+        """Estimate the final comparison, at the evaluation's ``pace`` (seconds per unit of work)."""
         run, losses = self._run, base_losses(self._run)
         found, counts = all_questions(run)
         places, again = again_of(run.held_out, run.plan.batch_size)

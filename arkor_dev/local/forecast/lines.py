@@ -1,8 +1,8 @@
-"""Straight lines through measured points, and how much one batch works and holds, by a model's sizes.
+"""Linear models of step time and memory, and a batch's work and memory from a model's sizes.
 
-Time and memory of a step grow in a straight line with what these sizes say of its batch. The line's height
-and slope are measured, so a formula need not be exact: it only has to weigh a batch's parts as they are
-(layers against output layer).
+Time and memory of a step grow linearly with what these sizes give for its batch. Offset and slope are
+measured, so the formulas need not be exact: they only have to weigh a batch's parts correctly (layers against
+output layer).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PLAUSIBLE: Final = (0.1, 2.0)
-"""How many times the bytes of `Sizes.held` a step may really hold: number formats and kernels differ."""
+"""Largest plausible ratio of measured bytes to `Sizes.held`: dtypes and kernels differ."""
 
 
 class Shape(NamedTuple):
-    """What a batch is to the processor: tokens, pairs of tokens that look at one another, places learned."""
+    """A batch's size: tokens, pairs of tokens that attend to each other, learned positions."""
 
     tokens: int
     pairs: int
@@ -26,9 +26,9 @@ class Shape(NamedTuple):
 
 
 def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> Shape:
-    """The shape of rows of so many ``(tokens, learned tokens)``: ``padded`` to the longest, or end to end.
+    """Return the shape of rows of ``(tokens, learned tokens)``: ``padded`` to the longest, or packed.
 
-    In a line the ``shared`` first tokens of them all are computed once.
+    In a packed batch the ``shared`` first tokens are computed once.
     """
     width, learned = max(tokens for tokens, _ in rows), sum(learned for _, learned in rows)
     if padded:
@@ -39,11 +39,11 @@ def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What decides about a step's time and memory; ``parameters`` are those of the model's layers.
+    """What determines a step's time and memory; ``parameters`` counts those of the layers.
 
-    ``kept`` is the bytes a token that one layer keeps for the backward pass, its adapter's included.
-    ``value`` is the bytes of one number as it computes. With ``recomputed``, layers keep only their input and
-    are computed again in the backward pass.
+    ``kept`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
+    the bytes of a number in the compute dtype. ``recomputed``: layers save only their input (activation
+    checkpointing). ``fused``: only the output layer's input keeps a gradient.
     """
 
     layers: int
@@ -53,25 +53,28 @@ class Sizes:
     kept: float
     value: int = 4
     recomputed: bool = False
+    fused: bool = False
 
     def work(self, shape: Shape) -> float:
-        """Products of one step, forward, in multiply-adds."""
+        """Return the multiply-adds of a step's forward pass."""
         attention = self.layers * self.hidden * shape.pairs
         return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
     def held(self, shape: Shape) -> float:
-        """Bytes of one step: what it keeps for the backward pass, and once more for the layer at work."""
+        """Return a step's bytes: what is saved for the backward pass, plus the working memory of one
+        layer.
+        """
         inputs = self.layers * self.value * self.hidden
         kept = inputs + self.kept if self.recomputed else self.layers * self.kept
         return shape.tokens * (kept + self.kept) + self._answer(shape)
 
     def passed(self, shape: Shape) -> float:
-        """Bytes that an evaluation of the batch holds at once: one layer's, and the output's."""
+        """Return the bytes that evaluating the batch holds at once: one layer's and the output's."""
         return 2 * shape.tokens * self.kept + self._answer(shape)
 
     def _answer(self, shape: Shape) -> float:
-        """Bytes of the output layer's answer and of its gradient."""
-        return 2 * self.value * self.vocabulary * shape.learned
+        """Return the bytes of the logits and their gradient."""
+        return 2 * self.value * (self.hidden if self.fused else self.vocabulary) * shape.learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Line:
 
     @classmethod
     def rising(cls, points: Sequence[tuple[float, float]]) -> Line:
-        """Through the last and largest of points that are to lie on a line of slope 1, or nearly so."""
+        """Fit through the last and largest of points that should lie on a line of slope about 1."""
         (low, least), (x, y) = points[0], points[-1]
         slope = (y - least) / (x - low) if x > low else 1.0
         low, high = PLAUSIBLE
@@ -95,7 +98,7 @@ class Line:
 
     @classmethod
     def through(cls, points: Sequence[tuple[float, float]]) -> Line:
-        """The line with the least relative errors; through the origin, or flat, where it would run below."""
+        """Fit with the least relative errors; through the origin, or flat, if it would fall below."""
         weights = [1 / max(y, 1e-12) ** 2 for _, y in points]
         total = sum(weights)
         mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
@@ -104,7 +107,7 @@ class Line:
         common = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True))
         slope = common / spread if spread > 0 else 0.0
         if slope <= 0:
-            # One size only: as much as it grows from nothing.
+            # Only one size: assume growth from zero.
             return cls(0.0, mean_y / mean_x) if mean_x > 0 and spread == 0 else cls(mean_y, 0.0)
         base = mean_y - slope * mean_x
         if base < 0:

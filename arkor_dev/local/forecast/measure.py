@@ -1,7 +1,7 @@
-"""Measuring a run by making some of its steps: first small ones, then as large as time and memory allow.
+"""Measures a run by executing some of its steps: small ones first, then as large as time and memory allow.
 
-Each step is the training's own. What one more step would take is known from those before it, so none is
-made that does not fit into memory, nor one that would outlast the time; what is larger is the line's to say.
+Each step is the training's own. Earlier steps predict the next one's cost, so none is started that would
+exceed memory or the deadline; larger ones are extrapolated.
 """
 
 from __future__ import annotations
@@ -31,50 +31,73 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 SAFE: Final = 0.85
-"""The part of the free memory that a measuring step may take, by what is known before it."""
+"""Share of the free memory that a measuring step may use, by prediction."""
 TYPICAL: Final = 6
 SMALLEST: Final = 64
 """Tokens of the first, smallest step."""
 FEWEST: Final = 2
-"""Steps that are made however slow they are."""
+"""Fewest steps, however slow."""
 OWN_SHARE: Final = 0.6
-"""The part of the time that is for the steps up to the longest batch; the rest is for typical ones."""
+"""Share of the time for growing steps up to the longest batch; the rest is for typical steps."""
 
 
 class Meter:
-    """The memory that is short where a model is computed: the GPU's own, else the process's."""
+    """The limiting memory of a device, and the clock of its steps.
+
+    On an NVIDIA GPU, the allocated GPU memory: what torch reserves never shrinks. On a Mac, whose GPU shares
+    the memory, the process's plus what the GPU's driver holds for it; elsewhere the process's. ``free`` is
+    what this process may hold in total, None for CPU memory.
+    """
 
     def __init__(self, device: str) -> None:
-        self._cuda = device == "cuda"
+        self._device = device
         self.free: int | None = None
         self._total = 0
-        if self._cuda:
+        if device == "cuda":
             left, self._total = torch.cuda.mem_get_info()
             self.free = left + torch.cuda.memory_reserved()
 
+    def clock(self) -> float:
+        """Return the clock's seconds after the device has finished all its work."""
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+        elif self._device == "mps":
+            torch.mps.synchronize()
+        return time.monotonic()
+
     def forget(self) -> None:
-        """Let the peak count from now on."""
-        if self._cuda:
+        """Reset the peak."""
+        if self._device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        else:
-            resources.reset_peak_memory()
+            return
+        if self._device == "mps":
+            torch.mps.empty_cache()  # what its driver holds from now on is the peak
+        resources.reset_peak_memory()
 
     def peak(self) -> int:
-        return int(torch.cuda.max_memory_reserved()) if self._cuda else resources.peak_memory()
+        if self._device == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        return resources.peak_memory() + self._shared()
 
     def now(self) -> int:
-        return int(torch.cuda.memory_reserved()) if self._cuda else resources.resident_memory()
+        if self._device == "cuda":
+            return int(torch.cuda.memory_allocated())
+        return resources.resident_memory() + self._shared()
 
-    def facts(self) -> dict[str, int]:
-        """What a `Measurement` says of a GPU."""
-        if not self._cuda:
+    def _shared(self) -> int:
+        return int(torch.mps.driver_allocated_memory()) if self._device == "mps" else 0
+
+    def facts(self) -> dict[str, Any]:
+        """Return a `Measurement`'s facts about a GPU."""
+        if self._device != "cuda":
             return {}
-        return {"host": resources.peak_memory(), "device_free": self.free or 0, "device_total": self._total}
+        name = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
+        return {"host": resources.peak_memory(), "gpu": name, "device_total": self._total}
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One step that was made: what it was, how long it took, and how high memory rose in it."""
+    """An executed step: its batch, its duration, and its memory peak."""
 
     work: float
     held: float
@@ -84,33 +107,35 @@ class Made:
 
 @dataclass
 class Measuring:
-    """Measures ``run``, which has not begun, until ``deadline`` (of ``time.monotonic``) at the latest."""
+    """Measures ``run``, not yet begun, until ``deadline`` (of ``time.monotonic``)."""
 
     run: Run
     free: int | None
     deadline: float
     progress: Callable[[int, int], None]
     rising: list[Made] = field(default_factory=list)
-    """Steps each of which is larger than those before."""
+    """Steps, each larger than those before."""
     typical: list[Made] = field(default_factory=list)
     total: int = 0
 
     def measure(self, scratch: Path, long_rows: Batch, preparation: Preparation) -> dict[str, Any]:
-        """What steps tell of a `Measurement`, by field; ``long_rows`` are the run's too, beside its rows."""
+        """Return the fields of a `Measurement` that steps provide; ``long_rows`` are further rows of the
+        run.
+        """
         run = self.run
         steps = foreknown(run)
-        began = time.monotonic()
+        self.meter = Meter(run.base.device)
+        began = self.meter.clock()
         run.begin()
-        beginning = time.monotonic() - began
+        beginning = self.meter.clock() - began
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
-        # Rows that are to differ at random have no beginning in common.
+        # Rows with random contents share no beginning.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0
         self.padded, self.shares = bool(run.loss.padded), not (dropout or run.plan.noise)
-        self.meter = Meter(run.base.device)
         if self.meter.free is not None:
             self.free = self.meter.free
-        # The most until now belongs to the run as well: weights may have changed their number format.
+        # The peak so far counts for the run, too: loading may have converted weights.
         self.at_rest, self.before = self.meter.now(), self.meter.peak()
         shapes = [[self._shape(batch) for batch in step] for step in steps]
         held = [max(map(self.sizes.held, batches)) for batches in shapes]
@@ -126,7 +151,7 @@ class Measuring:
         memory = Line.rising(self._heights())
         recomputed, slower = None, 1.0
         expected = memory.at(self._held(longest))
-        if not self.sizes.recomputed and self.free is not None and expected - self.at_rest > SAFE * self.free:
+        if not self.sizes.recomputed and self.free is not None and expected > SAFE * self.free:
             recomputed, slower = self._recomputed(longest)
         times = self._time_line()
         first = [round(times.at(work), 4) for work in works]
@@ -150,10 +175,10 @@ class Measuring:
             "slower": slower,
         }
 
-    # The steps
+    # Steps
 
     def _rise(self, longest: Batch, until: float) -> bool:
-        """Make ever larger parts of the longest batch, and at last the whole; whether it came to that."""
+        """Run growing parts of the longest batch, at last all of it; return whether that was reached."""
         row = max(longest, key=lambda example: example.tokens)
         parts = [[thinned(row, SMALLEST)], [thinned(row, row.tokens // 2)], [row]]
         rest = [example for example in longest if example is not row]
@@ -163,11 +188,11 @@ class Measuring:
             count *= 2
         parts.append(longest)
         self.total = len(parts) + TYPICAL
-        # From a step's second batch on, the first one's gradients are held beside the activations.
+        # From a step's second batch on, the first one's gradients add to the activations.
         before = [parts[0]] if self.run.plan.accumulation > 1 else []
         for place, part in enumerate(parts):
             last = place == len(parts) - 1
-            # Where the whole is cheap, there is no need for what lies between.
+            # If the whole batch is cheap, skip the sizes between.
             cheap = place > FEWEST and self._seconds(self._work(longest)) < 0.3 * (until - time.monotonic())
             if not last and cheap and self._affordable(longest, until):
                 continue
@@ -177,7 +202,7 @@ class Measuring:
         return True
 
     def _typical(self, steps: list[Step], held: list[float], works: list[float]) -> None:
-        """Make some of the run's own steps, light and heavy ones, that are no larger than what was made."""
+        """Run some of the run's own steps, light and heavy, no larger than those already run."""
         most = 1.01 * self.rising[-1].held
         possible = [place for place, size in enumerate(held) if size <= most]
         for chosen in spread([works[place] for place in possible], TYPICAL):
@@ -188,9 +213,9 @@ class Measuring:
 
     def _make(self, step: Step) -> Made:
         self.meter.forget()
-        began = time.monotonic()
+        began = self.meter.clock()
         self.run.learn(*step)
-        seconds = time.monotonic() - began
+        seconds = self.meter.clock() - began
         self.progress(len(self.rising) + len(self.typical) + 1, self.total)
         work, held = sum(map(self._work, step)), max(map(self._held, step))
         return Made(work, held, seconds, self.meter.peak())
@@ -210,21 +235,23 @@ class Measuring:
         return self.sizes.held(self._shape(batch))
 
     def _affordable(self, batch: Batch, until: float) -> bool:
-        """Whether a step on ``batch`` would end in time, and leave the machine some memory."""
+        """Return whether a step on ``batch`` would end in time and leave free memory."""
         if time.monotonic() + self._seconds(self._work(batch)) > until:
             return False
         if self.free is None:
             return True
-        return Line.rising(self._heights()).at(self._held(batch)) - self.at_rest < SAFE * self.free
+        return Line.rising(self._heights()).at(self._held(batch)) < SAFE * self.free
 
     def _seconds(self, work: float) -> float:
-        """What a step of so much work would take, by the largest one that was made."""
+        """Predict a step's seconds from the largest one so far."""
         return self.rising[-1].seconds * work / self.rising[-1].work
 
-    # What they tell
+    # Results
 
     def _heights(self) -> list[tuple[float, float]]:
-        """How high memory rose, over what the steps should hold; the first one is small, and warms up."""
+        """Return the memory peaks over the predicted bytes; skip the first step, which is small and warms
+        up.
+        """
         return [(made.held, float(made.peak)) for made in self.rising[1:] or self.rising]
 
     def _time_line(self) -> Line:
@@ -243,12 +270,12 @@ class Measuring:
     def _peaks(
         self, held: list[float], most: float, memory: Line, whole: bool, measured: list[Batch]
     ) -> dict[str, Any]:
-        """To which height memory rises at which step: by the line, brought to what was seen.
+        """Predict memory peaks by step from the line, corrected by what was measured.
 
-        ``measured`` are batches that are not learned from.
+        ``measured`` are the held-out batches.
         """
         highest = max(made.peak for made in [*self.rising, *self.typical])
-        # Freed memory is not all given back: what came after the longest batch rose a little higher.
+        # Freed memory is not all returned: steps after the longest batch peaked a little higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].held)) if whole else 0.0
         parts = map(self._shape, measured)
         floor = max([self.before, *(round(self.at_rest + self.sizes.passed(part)) for part in parts)])
@@ -260,10 +287,10 @@ class Measuring:
         return {"peaks": peaks, "worst": max(peaks[-1][1], round(memory.at(most) + surplus))}
 
     def _recomputed(self, longest: Batch) -> tuple[Line | None, float]:
-        """What steps hold, and how much longer they take, where layers are computed again on the way back."""
+        """Measure memory and slowdown with activation checkpointing."""
         try:
             compute_again(self.run.model)
-        except (ValueError, AttributeError):  # an architecture that cannot
+        except (ValueError, AttributeError):  # an architecture that does not support it
             return None, 1.0
         self.sizes = replace(self.sizes, recomputed=True)
         row = max(longest, key=lambda example: example.tokens)

@@ -1,4 +1,4 @@
-"""What was measured of a job's settings, as it is kept: enough for every number of steps."""
+"""Stored measurements of a job's settings, which serve every number of steps."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
+from arkor_dev.local.workers.machine import makers_of_speed
 
-from .comparing import Comparing
+from .answer_costs import Comparing, Writing
 from .lines import Line, Sizes
-from .machine import makers_of_speed
-from .writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,25 +35,25 @@ WITHOUT_EFFECT: Final = frozenset(
         "reportTo", "pauseOnBattery",
     }
 )  # fmt: skip
-"""Settings that change neither a step's time nor its memory."""
+"""Settings that affect neither a step's time nor its memory."""
 TRUST: Final = (0.5, 2.0)
-"""How far a run may correct what was measured: one beside a busy program says little."""
+"""Limits for corrections by a run: one beside a busy program says little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Times in seconds, sizes in bytes.
 
-    ``first`` are the times of the first steps and ``mean`` that of those after them; ``peaks`` says for the
-    same steps to which height memory has risen, as ``[step, bytes]`` where it rises, and ``worst`` is the
-    height after them. ``longest`` are the tokens and the learned ones of the rows of the heaviest batch, the
-    longest row first; whether they are ``padded`` to it, and how many tokens they begin with are ``shared``.
-    ``units`` are the rows, or the packs of ``packed_to`` tokens that they are in. ``lengths`` are percentiles
-    of the rows' tokens. ``comparing`` is what comparing the adapter with its base takes, ``writing`` how fast
-    answers are written; None where there is nothing of the kind.
-    ``late`` and ``heavy`` are how much longer and larger runs were than was measured.
+    ``first`` has the times of the first steps and ``mean`` that of later ones; ``peaks`` has the memory peaks
+    of the first steps as ``[step, bytes]`` whenever it rises, and ``worst`` the peak after them. ``longest``
+    has tokens and learned tokens of the rows of the heaviest batch, longest row first; ``padded`` says
+    whether they are padded, ``shared`` how many first tokens they share. ``units`` counts rows, or packs of
+    ``packed_to`` tokens. ``lengths`` has percentiles of the rows' tokens. ``comparing`` is the cost of the
+    final comparison, ``writing`` the speed of generation; None if there is none. ``late`` and ``heavy`` are
+    the ratios of real runs to the estimate in time and memory.
 
-    Memory is the process's where the processor computes, else the device's; ``host`` is then the process's.
+    Memory is the process's on a CPU, else the device's; ``host`` is then the process's, and ``gpu`` the
+    device's name in ``CUDA_VISIBLE_DEVICES``.
     """
 
     device: str
@@ -85,7 +84,7 @@ class Measurement:
     recomputed: Line | None = None
     slower: float = 1.0
     host: int = 0
-    device_free: int = 0
+    gpu: str = ""
     device_total: int = 0
     comparing: Comparing | None = None
     writing: Writing | None = None
@@ -93,12 +92,12 @@ class Measurement:
     heavy: float = 1.0
 
     def training(self, steps: int) -> float:
-        """Seconds of so many steps."""
+        """Return the seconds of this many steps."""
         known = self.first[:steps]
         return sum(known) + (steps - len(known)) * self.mean
 
     def peak(self, steps: int) -> int:
-        """The most that a run of so many steps holds."""
+        """Return the peak memory of a run of this many steps."""
         if steps > len(self.first):
             return round(self.worst * self.heavy)
         return round(
@@ -106,7 +105,7 @@ class Measurement:
         )
 
     def corrected(self, seconds: float, size: float) -> Measurement:
-        """As a run has shown it that took so many times the ``seconds`` and the ``size`` of its forecast."""
+        """Return a copy corrected by a run that took ``seconds`` and ``size`` times its estimate."""
         low, high = TRUST
         late = self.late * math.sqrt(min(max(seconds, low), high))
         heavy = self.heavy * min(max(size, low), high)
@@ -118,7 +117,7 @@ class Measurement:
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Measurement:
-        """Raises TypeError or KeyError for what another version has kept."""
+        """Parse stored JSON. Raises TypeError or KeyError for another version's data."""
         recomputed, comparing, writing = kept["recomputed"], kept["comparing"], kept["writing"]
         return cls(
             **{
@@ -135,14 +134,14 @@ class Measurement:
 
 
 class Kept:
-    """The measurements of one data folder, in a file; the newest ``KEPT_MOST`` stay."""
+    """The measurements of a data folder, in one file; the newest ``KEPT_MOST`` are kept."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / KEPT
         self._known: dict[str, Any] | None = None
 
     def get(self, key: str) -> Measurement | None:
-        """What was measured, with what is known by now of the base that a run is compared with."""
+        """Return a measurement, updated with what is cached of the run's base."""
         try:
             found = Measurement.of_json(self._all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -152,7 +151,7 @@ class Kept:
         return replace(found, comparing=found.comparing.knowing(known(self._path.parent)))
 
     def put(self, key: str, measurement: Measurement) -> None:
-        """Keep it; on a full disk it is known until the process ends."""
+        """Store a measurement; on a full disk it lasts until the process ends."""
         known = self._all()
         known.pop(key, None)
         known[key] = measurement.as_json()
@@ -176,7 +175,7 @@ class Kept:
 
 
 def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
-    """What a measurement is kept by: model, data, machine, versions, and the settings that matter."""
+    """Return a measurement's key: model, data, machine, versions, and the relevant settings."""
     settings = {
         row.field: row.default if config.get(row.field) is None else config[row.field]
         for row in SETTINGS
@@ -184,19 +183,19 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     }
     names = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
     told = [config.get(name) for name in names]
-    told.append(asks_nothing(config.get("samples")))  # nor are general questions answered
+    told.append(asks_nothing(config.get("samples")))  # and no general questions are answered
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
     parts = [makers_of_speed(), files, told, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def sources_of(config: Mapping[str, Any]) -> list[DatasetSource]:
-    """Every data set of a config, the one to evaluate on included."""
+    """Return every data set of a config, the evaluation set included."""
     named = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
     return [part for source in named if source for part in parts_of(source)]
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
-    """A file as it is now: name, size, time of change."""
+    """Identify a file's state: name, size, modification time."""
     stat = path.stat()
     return os.fspath(path), stat.st_size, stat.st_mtime_ns

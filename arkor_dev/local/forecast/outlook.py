@@ -1,4 +1,4 @@
-"""The forecast of a job, made of a measurement: docs/contract.md#forecasts. Pure, and quick."""
+"""Computes a job's estimate from a measurement: docs/contract.md#forecasts. Pure and quick."""
 
 from __future__ import annotations
 
@@ -16,26 +16,36 @@ from .lines import shape_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from arkor_dev.contract.feature_shapes import Forecast, ForecastFix
-    from arkor_dev.local.jobs.running.observer import Beside
+    from arkor_dev.contract.shapes import Forecast, ForecastFix
+    from arkor_dev.local.jobs.running.job_runner import Beside
+    from arkor_dev.local.workers.machine import Memory
 
     from .lines import Line, Shape
-    from .machine import Memory
     from .measurement import Measurement
 
 MARGIN: Final = 1.05
-"""How much more than the forecast has to be free: what other programs take changes meanwhile."""
+"""Reserve on top of the estimate, since other programs' memory varies."""
 LENGTH_STEP: Final = 32
 SHORTEST: Final = 64
 FIXES: Final = 4
+CONTEXT: Final = 500_000_000
+"""Bytes that CUDA itself takes of a GPU for a process, besides what torch allocates."""
 QUARTER: Final = 0.3
-"""What 4-bit weights take of 16-bit ones, their scales included."""
+"""Size of 4-bit weights relative to 16-bit ones, scales included."""
 
 
 def outlook(
-    measured: Measurement, config: Mapping[str, Any], memory: Memory, disk: int | None, busy: bool
+    measured: Measurement,
+    config: Mapping[str, Any],
+    memory: Memory,
+    disk: int | None,
+    busy: bool,
+    gpu: int | None = None,
 ) -> Forecast:
-    """What a job with ``config`` will take; while another one runs (``busy``), not whether it fits."""
+    """Estimate a job with ``config``; while another runs (``busy``), without saying whether it fits.
+
+    ``gpu`` is the free memory of the measured device, if it has its own; None if unknown.
+    """
     plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
@@ -56,11 +66,11 @@ def outlook(
     taken["evaluationSeconds"] += comparing
     parts = {name: round(seconds * late, 1) for name, seconds in taken.items()}
     peak = measured.peak(plan.steps)
-    # Beside the newest checkpoints the best one stays.
+    # The best checkpoint is kept besides the newest ones.
     left = (
         min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
     )
-    # What a finished job could go on from is kept too, where its last checkpoint does not have it.
+    # A completed job's resume point is kept, too, unless its last checkpoint has it.
     state = 0 if saves and plan.steps % plan.save == 0 else measured.checkpoint - measured.adapter
     written = left * measured.checkpoint + measured.adapter + state
     forecast: Forecast = {
@@ -83,7 +93,7 @@ def outlook(
     }
     room = memory.free
     if measured.host:
-        room = measured.device_free
+        room = None if gpu is None else gpu - CONTEXT
         forecast["device"] = {
             "name": measured.device,
             "peakBytes": peak,
@@ -98,13 +108,13 @@ def outlook(
 
 
 def together(jobs: Sequence[tuple[Measurement | None, Beside]], room: int) -> bool:
-    """Whether jobs, the first of which is new, fit into ``room`` bytes at once, and into their device."""
+    """Return whether jobs, the first of them new, fit into ``room`` bytes together, and onto their device."""
     peaks = [(each, beside, each.peak(_steps(each, beside.config))) for each, beside in jobs if each]
     if MARGIN * sum(each.host or peak for each, _, peak in peaks) > room:
         return False
     first = peaks[0][0]
     taken = sum(peak for each, beside, peak in peaks if each.host and beside.same_device)
-    return not first.host or MARGIN * taken <= first.device_free
+    return not first.host or MARGIN * taken <= first.device_total
 
 
 def _steps(measured: Measurement, config: Mapping[str, Any]) -> int:
@@ -118,19 +128,19 @@ def _times(every: int, steps: int) -> int:
 def fixes(
     measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
 ) -> list[ForecastFix]:
-    """The nearest settings with which a step keeps within ``room`` bytes, the nearest of them first."""
+    """Return settings with which a step stays within ``room`` bytes, closest to the original first."""
     made = _Fixes(measured, config, plan, need, room)
     return list(made.found())[:FIXES]
 
 
 class _Fixes:
-    """Tries changes, alone and then together, and keeps those that fit."""
+    """Tries changes, alone and combined, and keeps those that fit."""
 
     def __init__(
         self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
     ) -> None:
         self.measured, self.config, self.plan, self.room = measured, config, plan, room
-        # What the line says of the heaviest batch, brought to what was forecast.
+        # The prediction for the heaviest batch, scaled to the estimate.
         said = measured.memory.at(measured.sizes.held(self.shape(measured.longest)))
         self.surplus = max(0.0, need - said)
         self.cheaper = replace(measured.sizes, recomputed=True)
@@ -139,9 +149,9 @@ class _Fixes:
         return shape_of(rows, self.measured.padded, self.measured.shared)
 
     def held(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
-        """The peak of a run with such a batch size, rows cut to ``length``, and layers ``recomputed``."""
+        """Return a run's peak with this batch size, truncation ``length``, and with layers ``recomputed``."""
         rows = self.measured.longest
-        # Of a pack there are several rows to one of the batch.
+        # A pack holds several rows.
         some = rows[: math.ceil(len(rows) * batch / self.plan.batch_size)]
         if length is not None:
             some = [(min(tokens, length), min(learned, length)) for tokens, learned in some]
@@ -162,11 +172,11 @@ class _Fixes:
             if batch:
                 settings = {**self._fewer(batch), "gradientCheckpointing": True}
                 yield self._fix(settings, self.held(batch, recomputed=True))
-        # Shorter rows and a smaller batch only where neither the one nor the other is enough.
+        # Combine shorter rows with a smaller batch only if neither suffices.
         both = ((size, False),) if batch else ((size, False), (1, False), (1, recompute))
         for rows, checkpointing in both:
             held = functools.partial(self.held, rows, recomputed=checkpointing)
-            # What cuts most of the rows is another training, and no fix.
+            # Truncating most rows would be a different training, not a fix.
             least = max(SHORTEST, self.measured.lengths[len(self.measured.lengths) // 2])
             length = self._most(range(least, self.measured.longest[0][0], LENGTH_STEP), held)
             if length:
@@ -180,12 +190,12 @@ class _Fixes:
                 yield self._fix({"loadIn4bit": True}, need)
 
     def _most(self, choices: range, held: Callable[[int], float]) -> int:
-        """The last choice that fits; 0 for none. More of it never takes less."""
+        """Return the last choice that fits, or 0. Memory must not decrease along ``choices``."""
         fitting = bisect.bisect_right(choices, self.room, key=held)
         return choices[fitting - 1] if fitting else 0
 
     def _fewer(self, rows: int) -> dict[str, Any]:
-        """Fewer rows at a time, and as many in a step as before."""
+        """Use a smaller batch with the same number of rows per step."""
         accumulated = math.ceil(self.plan.batch_size * self.plan.accumulation / rows)
         return {"batchSize": rows, "gradientAccumulationSteps": accumulated}
 

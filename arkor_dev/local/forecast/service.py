@@ -1,7 +1,7 @@
-"""The forecasts of one project: known ones at once, others measured one after another while nothing trains.
+"""Estimates for one project: known ones at once, others measured in turn while no job trains.
 
-A measurement is never in the way: it is killed when a job starts, and begins anew when none runs; what nobody
-asks for any more is dropped. What was measured is kept, and corrected by the runs that follow.
+Measuring never delays a job: it is killed when one starts, and repeated afterwards; requests that are no
+longer polled are dropped. Measurements are stored and corrected by later runs.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
-from arkor_dev.local.jobs.running.observer import Beside
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
+from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
-from .machine import free_disk, memory
 from .measurement import Kept, Measurement, key_of, sources_of
 from .outlook import outlook, together
 
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast, Progress
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
 
 SECONDS: Final = 17.0
-"""How long a measurement may make steps, counted from its start; what it has begun it ends."""
+"""Time for measuring steps, from its start; a step under way is finished."""
 PATIENCE: Final = 120.0
-"""After so many seconds a measurement is given up: the data take long to read, or the machine is busy."""
+"""Time limit of a measurement: data may be slow to read, or the machine busy."""
 WANTED_SECONDS: Final = 30.0
-"""What has not been asked for in so long is not measured any more."""
+"""A request that was not polled for this long is dropped."""
 ENTRIES: Final = 50
 FAILED_SECONDS: Final = 60.0
-"""How long a failure stands, before the same question is tried again."""
+"""How long a failure is remembered before the same request is tried again."""
 
 
 @dataclass
 class Entry:
-    """One question: a job's config, and how far its answer has come."""
+    """One request: a job's config and the progress of its estimate."""
 
     id: str
     key: str
     config: dict[str, Any]
     model: Model
     asked: float = field(default_factory=time.monotonic)
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     error: str | None = None
 
 
 class Forecasts:
-    """Answers what jobs will take. ``busy`` says whether one is training."""
+    """Estimates jobs. ``busy`` says whether one is training."""
 
     def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
         self._models = models
@@ -74,13 +74,13 @@ class Forecasts:
         self._current: tuple[Entry, Child] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Measure what is asked for as long as the body runs."""
+        """Process requests while the body runs."""
         return background_task(self._background.run())
 
-    # Asked by the server
+    # Called by the server
 
     async def request(self, config: dict[str, Any]) -> Forecast:
-        """The forecast of a job with ``config``: known, or from now on to be measured."""
+        """Return the estimate of a job with ``config``, or queue its measurement."""
         try:
             entry = await self._entry(config)
         except JobFailure as failure:
@@ -94,16 +94,16 @@ class Forecasts:
         return await self._view(entry)
 
     async def get(self, forecast_id: str) -> Forecast | None:
-        """As ``request``, by the id that it gave; None for one that is not known (any more)."""
+        """Like ``request``, by the id that it returned; None for an unknown or dropped one."""
         entry = self._entries.get(forecast_id)
         return await self._view(entry) if entry else None
 
     def cancel(self, forecast_id: str) -> bool:
-        """Stop measuring, and forget the question; false where there is none."""
+        """Cancel and forget a request; return False if it is unknown."""
         return self._drop(forecast_id)
 
     async def known(self, config: dict[str, Any]) -> Forecast | None:
-        """The forecast of a job that is about to be made, where nothing has to be measured for it."""
+        """Return the estimate of a job about to be created, if it needs no measurement."""
         try:
             entry = await self._entry(config)
         except JobFailure:
@@ -111,26 +111,26 @@ class Forecasts:
         forecast = await self._view(entry)
         return forecast if forecast.get("state") == "measured" else None
 
-    # Told by the scheduler
+    # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Get out of a job's way."""
+        """Make room for a job."""
         self._background.preempt()
         if self._current:
             self._current[1].kill()
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
-        """Correct what was forecast by what a completed run took, and go on with what waits."""
+        """Correct an estimate by its completed run, and continue with waiting requests."""
         metrics = verdict.fields.get("metrics")
         if verdict.status == "completed" and metrics and seconds:
             with contextlib.suppress(JobFailure):
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
         self._background.wake()
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         """What to say to somebody whose job ran out of memory: its forecast, and settings that fit.
 
-        Measures where that is not known yet; empty where it cannot be.
+        Measures if necessary; empty if that fails.
         """
         try:
             entry = await self._entry(config)
@@ -142,9 +142,9 @@ class Forecasts:
         return advice(await self._outlook(measured, config, busy=False)) if measured else ""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Why a job cannot fit here now, as the fields of its ``training.failed``; empty where it may.
+        """Return why a job cannot fit here now, as fields of ``training.failed``; empty if it may.
 
-        It is known where the same has been measured; nothing is measured for it.
+        Uses stored measurements only.
         """
         try:
             entry = await self._entry(config)
@@ -154,28 +154,28 @@ class Forecasts:
         return refusal(await self._outlook(measured, config, busy=False)) if measured else {}
 
     async def room(self) -> int | None:
-        """Bytes that a new process may take now; None where the system does not say."""
+        """Return the bytes available to a new process; None if unknown."""
         return (await asyncio.to_thread(memory)).free
 
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Whether a job fits into ``room`` bytes with ``others``, and on its device, by what is known."""
+        """Return whether a job fits into ``room`` bytes beside ``others``, and on its device, if known."""
         every = [Beside(config, same_device=True), *others]
         with contextlib.suppress(JobFailure):
             found = [self._kept.get((await self._entry(each.config)).key) for each in every]
             return None not in found and together(list(zip(found, every, strict=True)), room)
         return False
 
-    # Inside
+    # Internal
 
     async def _entry(self, config: dict[str, Any]) -> Entry:
-        """The question that ``config`` puts; JobFailure where it cannot be answered."""
+        """Return the request for ``config``. Raises JobFailure if it is unanswerable."""
         if is_elsewhere(config):
-            raise JobFailure("A forecast measures this machine, and the job is to run on a cluster")
+            raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
         if any(part["type"] != "file" for part in sources_of(config)):
-            raise JobFailure("A forecast needs data that lies in the project; these the run fetches")
+            raise JobFailure("An estimate needs data in the project; this data is downloaded by the run")
         model = self._models.at_hand(config["model"])
         if model is None:
-            raise JobFailure(f"The model {config['model']} is not here yet: its first run fetches it")
+            raise JobFailure(f"The model {config['model']} is not downloaded yet: its first run does that")
         key = await asyncio.to_thread(self._key, config, model)
         return Entry(_id_of(key, config), key, config, model)
 
@@ -199,12 +199,15 @@ class Forecasts:
         measuring = self._current is not None and self._current[0].key == entry.key
         view: Forecast = {"id": entry.id, "state": "measuring" if measuring else "waiting"}
         if measuring and self._current and self._current[0].progress:
-            view["progress"] = self._current[0].progress  # type: ignore[typeddict-item]
+            view["progress"] = self._current[0].progress
         return view
 
     async def _outlook(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
-        free, disk = await asyncio.to_thread(lambda: (memory(), free_disk(self._data)))
-        return outlook(measured, config, free, disk, busy)
+        def look() -> tuple[Memory, int | None, int | None]:
+            return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
+
+        free, disk, gpu = await asyncio.to_thread(look)
+        return outlook(measured, config, free, disk, busy, gpu)
 
     def _drop(self, forecast_id: str) -> bool:
         entry = self._entries.pop(forecast_id, None)
@@ -214,7 +217,7 @@ class Forecasts:
         return entry is not None
 
     def _next(self) -> Entry | None:
-        """The newest question that is still wanted; the rest of them are older ideas of the same person."""
+        """Return the newest active request; the same person's older ones are outdated."""
         for entry in reversed(list(self._entries.values())):
             wanted = time.monotonic() - entry.asked < WANTED_SECONDS
             if wanted and not entry.error and self._kept.get(entry.key) is None:
@@ -225,21 +228,21 @@ class Forecasts:
         await self._measure(entry, lambda _: None)
 
     def _failed(self, entry: Entry, reason: str) -> None:
-        if entry.id in self._entries:  # else nobody wanted it any more
+        if entry.id in self._entries:  # otherwise the request was dropped
             entry.error = reason
 
     async def _measure(
-        self, entry: Entry, progress: Callable[[dict[str, Any]], None], *, urgent: bool = False
+        self, entry: Entry, progress: Callable[[Progress], None], *, urgent: bool = False
     ) -> None:
-        """Let a worker measure, and keep what it says; JobFailure where it ends without.
+        """Let a worker measure, and store the result; raise JobFailure if there is none.
 
-        Beside a job only where it is ``urgent``.
+        Runs beside a job only if ``urgent``.
         """
         asked, scratch = time.time(), self._data / "forecast"
         child = await Child.start("arkor_dev.local.forecast.worker")
         self._current = entry, child
         try:
-            if self._busy() and not urgent:  # it has started meanwhile
+            if self._busy() and not urgent:  # a job has started in the meantime
                 raise JobFailure("A job has started")
             child.send(
                 id="forecast",
@@ -252,30 +255,21 @@ class Forecasts:
                 free=memory().free,
             )
             child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
+
+            def tell(fields: Progress) -> None:
+                entry.progress = fields
+                progress(fields)
+
             async with asyncio.timeout(PATIENCE):
-                measured = await self._follow(child, entry, progress)
+                message = await child.result("measured", "The measuring process", tell, SMALLER)
         except TimeoutError:
             raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
         finally:
             self._current = None
             await child.stop()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        measured = Measurement.of_json(message["measured"])
         await asyncio.to_thread(self._kept.put, entry.key, measured)
-
-    async def _follow(
-        self, child: Child, entry: Entry, progress: Callable[[dict[str, Any]], None]
-    ) -> Measurement:
-        async for batch in child.batches():
-            for message in batch:
-                if "progress" in message:
-                    entry.progress = message["progress"]
-                    progress(message["progress"])
-                elif "error" in message:
-                    raise JobFailure(message["error"])
-                else:
-                    return Measurement.of_json(message["measured"])
-        await child.ended()
-        raise JobFailure(child.cause("The measuring process", SMALLER))
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.at_hand(config["model"])

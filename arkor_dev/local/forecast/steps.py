@@ -1,4 +1,4 @@
-"""Which batches a run will make, and which of them to measure."""
+"""Determines a run's batches, and which of them to measure."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 FOREKNOWN_STEPS: Final = 512
 QUESTION: Final = 512
-"""Tokens of a question at most, as of a sample prompt."""
+"""Longest question in tokens, as for a sample prompt."""
 FOREKNOWN_TOKENS: Final = 3_000_000
-"""So many steps, or tokens of them, are looked at one by one; what comes after is like them."""
+"""Steps, or tokens in them, that are examined one by one; later ones are assumed to be alike."""
 COUNTED: Final = (32, 96)
-"""Tokens of the two pieces of a row by which it is counted what layers keep."""
+"""Lengths of the two pieces of a row that show how much memory layers save."""
 Batch = list["Example"]
 """Rows that are computed together."""
 Step = list[Batch]
-"""Batches after all of which the weights move."""
+"""Batches whose gradients are accumulated before an update."""
 
 
 def foreknown(run: Run) -> list[Step]:
-    """The run's first steps, as it will make them: an epoch at least, where that is not too long."""
+    """Return the run's first steps exactly: at least an epoch, unless that is too long."""
     mean = sum(row.tokens for row in run.train) / len(run.train)
     count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
     count = max(count, min(run.plan.per_epoch, FOREKNOWN_STEPS))
@@ -45,19 +45,21 @@ def foreknown(run: Run) -> list[Step]:
 
 
 def sizes_in(batch: Batch) -> list[tuple[int, int]]:
-    """Tokens and learned tokens of each row, the longest first."""
+    """Return tokens and learned tokens of each row, longest first."""
     rows = ((row.tokens, sum(sequence.learned for sequence in row.sequences)) for row in batch)
     return sorted(rows, reverse=True)
 
 
 def question_of(row: Example) -> list[int]:
-    """The tokens of a row up to what is learned; of one of which all is learned, a half."""
+    """Return a row's tokens before its first learned one; half of them if all are learned."""
     learned = next((place for place, label in enumerate(row.labels) if label != IGNORED), 0)
     return row.ids[: min(QUESTION, learned or len(row.ids) // 2)]
 
 
 def thinned(row: Example, tokens: int) -> Example:
-    """About so many of a row's tokens, learned ones among them as before, and one at least a sequence."""
+    """Return about this many of a row's tokens, with the same share of learned ones, at least one per
+    sequence.
+    """
     every = max(1, row.tokens // tokens)
 
     def part(sequence: Example) -> Example:
@@ -68,9 +70,9 @@ def thinned(row: Example, tokens: int) -> Example:
 
 
 def sizes_of(run: Run, row: Example) -> Sizes:
-    """Return the sizes of a run that has begun, by the model's configuration.
+    """Return the sizes of a run that has begun, from the model's configuration.
 
-    What its layers keep is counted on two pieces of ``row``.
+    Counts what layers save on two pieces of ``row``.
     """
     model, config = bare(run.model), bare(run.model).config.get_text_config()
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
@@ -90,13 +92,14 @@ def sizes_of(run: Run, row: Example) -> Sizes:
         kept=kept,
         value=run.choice.dtype.itemsize,
         recomputed=run.plan.compute_again,
+        fused=run.loss.fused,
     )
 
 
 def _kept(loss: Objective, row: Example) -> tuple[int, int]:
-    """Tokens of a row, and bytes of the tensors that its forward pass keeps for the backward pass.
+    """Return a row's tokens, and the bytes that its forward pass saves for the backward pass.
 
-    Only the last token is learned, so that the output layer hardly counts. Weights count too, the same for
+    Only the last token is learned, so that the output layer hardly counts. Weights count, too, equally for
     every row.
     """
     kept: list[weakref.ref[torch.Tensor]] = []
@@ -123,7 +126,7 @@ def _embeddings(model: Any) -> list[Any]:
 
 
 def spread(weights: Sequence[float], count: int) -> list[int]:
-    """Places of so many of ``weights``, from the lightest to the heaviest in even distances."""
+    """Return the indices of ``count`` weights, evenly spaced from lightest to heaviest."""
     ordered = sorted(range(len(weights)), key=lambda place: weights[place])
     if len(ordered) <= count:
         return ordered

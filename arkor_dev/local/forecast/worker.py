@@ -1,24 +1,21 @@
 """The process that measures one job's settings and ends.
 
-It prepares the job as the training does and makes a few of its steps. It is the first to go when memory
-runs out, and does not outlast its time.
+Prepares the job like training and runs a few of its steps. It is the first process to be killed if memory
+runs out, and keeps to its deadline.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import sys
 import time
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.training.rows.batches import packs
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.link import Link
+from arkor_dev.local.workers.errors import out_of_memory
+from arkor_dev.local.workers.link import serve_one
 
 from .measurement import Measurement
 
@@ -26,15 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.workers.link import Link
 
 LOOKED_ROWS: Final = 1500
-"""Rows of a large data set that are read as tokens, at random; the longest ones besides."""
+"""Rows of a large data set that are tokenized, chosen at random; the longest ones are added."""
 LENGTHS: Final = 100
-"""Percentiles of the rows' lengths that are kept."""
+"""Stored percentiles of the rows' lengths."""
 
 
 def some_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """A fair sample of ``rows``, and the longest of the rest: enough of them for a batch."""
+    """Return a random sample of ``rows``, and the longest of the rest: enough for a batch."""
     if len(rows) <= 2 * LOOKED_ROWS:
         return list(rows), []
     order = list(range(len(rows)))
@@ -47,83 +45,66 @@ def _characters(row: Row) -> int:
     return len(row.text or "") + sum(len(str(message.get("content") or "")) for message in row.messages)
 
 
-class Work:
-    """One measurement, from its message to its end."""
-
-    def __init__(self) -> None:
-        self.link = Link()
-
-    def measure(self) -> Measurement:
-        """What the job that the backend names takes."""
-        job = self.link.receive()
-        # The moment in which this process was asked for, by this process's clock.
-        asked = time.monotonic() - (time.time() - job["asked"])
-        preparation = Preparation(job, lambda *_, **__: None, self.link.progress)
-        preparation.read()
-        train = preparation.train_rows
-        looked, longest = some_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))
-        preparation.train_rows = looked
-        preparation.load(self.link.receive())
-        began = time.monotonic()
+def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Return ``measured``, what the job of the backend's message takes."""
+    # The moment in which this process was asked for, by this process's clock.
+    asked = time.monotonic() - (time.time() - job["asked"])
+    preparation = Preparation(job, lambda *_, **__: None, link.progress)
+    preparation.read()
+    train = preparation.train_rows
+    looked, longest = some_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))
+    preparation.train_rows = looked
+    preparation.load(link.receive())
+    began = time.monotonic()
+    preparation.encode()
+    encoding, share = time.monotonic() - began, len(train) / len(looked)
+    cut, rows = preparation.cut, preparation.train
+    run = preparation.make_run(lambda: False)
+    units = len(packs(rows, run.plan.packed_to)) if run.plan.packed_to else len(rows)
+    held_out = run.rows["heldOut"]
+    ready = time.monotonic()
+    if longest:
+        preparation.train_rows, preparation.eval_rows = longest, []
         preparation.encode()
-        encoding, share = time.monotonic() - began, len(train) / len(looked)
-        cut, rows = preparation.cut, preparation.train
-        run = preparation.make_run(lambda: False)
-        units = len(packs(rows, run.plan.packed_to)) if run.plan.packed_to else len(rows)
-        held_out = run.rows["heldOut"]
-        ready = time.monotonic()
-        if longest:
-            preparation.train_rows, preparation.eval_rows = longest, []
-            preparation.encode()
-        from .measure import Measuring
+    from .measure import Measuring
 
-        measuring = Measuring(run, job["free"], asked + job["seconds"], self._progress)
-        long_rows = preparation.train if longest else []
-        found = measuring.measure(Path(job["scratch"]), long_rows, preparation)
-        lengths = sorted(row.tokens for row in rows)
-        learned = sum(sequence.learned for row in rows for sequence in row.sequences)
-        return Measurement(
-            device=run.base.device,
-            loading=ready - asked + encoding * (share - 1) + found.pop("beginning"),
-            rows=len(train),
-            units=round(share * units),
-            packed_to=run.plan.packed_to,
-            held_out=held_out,
-            cut=round(cut * share),
-            tokens=round(sum(lengths) * share),
-            learned=round(learned * share),
-            looked=len(looked) + held_out,
-            lengths=[lengths[place * (len(lengths) - 1) // LENGTHS] for place in range(LENGTHS + 1)],
-            **found,
-        )
+    def progress(done: int, total: int) -> None:
+        link.progress("Measuring", done, total, "steps")
 
-    def _progress(self, done: int, total: int) -> None:
-        self.link.progress("Measuring", done, total, "steps")
-
-    def run(self) -> None:
-        """Do the work; whatever goes wrong ends as a reason that the person reads."""
-        try:
-            self.link.send(measured=self.measure().as_json())
-        except JobFailure as failure:
-            self.link.send(error=str(failure))
-        except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}"
-            if out_of_memory(error):
-                reason = "One row alone exceeds the free memory: choose a smaller model or lower max_length"
-            self.link.send(error=reason)
+    measuring = Measuring(run, job["free"], asked + job["seconds"], progress)
+    long_rows = preparation.train if longest else []
+    found = measuring.measure(Path(job["scratch"]), long_rows, preparation)
+    lengths = sorted(row.tokens for row in rows)
+    learned = sum(sequence.learned for row in rows for sequence in row.sequences)
+    measured = Measurement(
+        device=run.base.device,
+        loading=ready - asked + encoding * (share - 1) + found.pop("beginning"),
+        rows=len(train),
+        units=round(share * units),
+        packed_to=run.plan.packed_to,
+        held_out=held_out,
+        cut=round(cut * share),
+        tokens=round(sum(lengths) * share),
+        learned=round(learned * share),
+        looked=len(looked) + held_out,
+        lengths=[lengths[place * (len(lengths) - 1) // LENGTHS] for place in range(LENGTHS + 1)],
+        **found,
+    )
+    return {"measured": measured.as_json()}
 
 
 def go_first() -> None:
-    """Ask the system to end this process before any other when memory runs out."""
+    """Ask the system to kill this process first if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def _reason(error: Exception) -> str:
+    if out_of_memory(error):
+        return "One row alone exceeds the free memory: choose a smaller model or lower max_length"
+    return f"{type(error).__name__}: {error}"
+
+
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(5)  # as the training, whose speed it measures
     go_first()
-    Work().run()
-    sys.stdout.flush()
-    os._exit(0)
+    serve_one(measure, _reason, nice=5)  # as the training, whose speed it measures

@@ -16,9 +16,10 @@ from .places import base_place, lora_place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
 
-    Progress = Callable[[dict[str, Any]], None]
+    Tell = Callable[[Progress], None]
 
 WORKER: Final = "arkor_dev.local.gguf.worker"
 
@@ -37,7 +38,7 @@ class GgufFiles:
             return place if place.is_file() else None
         return None
 
-    async def base(self, model: Model, progress: Progress, quantization: str = "f16") -> Path:
+    async def base(self, model: Model, progress: Tell, quantization: str = "f16") -> Path:
         """Return the base model as GGUF. Raises JobFailure.
 
         For the starter model of the package index that is its own 4-bit file, whatever the ``quantization``.
@@ -45,29 +46,16 @@ class GgufFiles:
         place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
         return await self._made(place, model, progress, quantization=quantization, adapter=None)
 
-    async def lora(self, model: Model, adapter: Path, progress: Progress) -> Path:
+    async def lora(self, model: Model, adapter: Path, progress: Tell) -> Path:
         """Return the adapter as GGUF, trained strength at llama.cpp's scale of 1. Raises JobFailure."""
         place = await asyncio.to_thread(lora_place, adapter, model.path, self._cache)
         return await self._made(place, model, progress, adapter=str(adapter))
 
-    async def _made(self, place: Path, model: Model, progress: Progress, **order: Any) -> Path:
+    async def _made(self, place: Path, model: Model, progress: Tell, **order: Any) -> Path:
         if await asyncio.to_thread(place.is_file):
             return place
         if reason := lacking():
             raise JobFailure(reason)
-        async with self._making:
-            child = await Child.start(WORKER)
-            try:
-                child.send(model=str(model.path), name=model.name, cache=str(self._cache), **order)
-                async for batch in child.batches():
-                    for message in batch:
-                        if "progress" in message:
-                            progress(message["progress"])
-                        elif "error" in message:
-                            raise JobFailure(message["error"])
-                        else:
-                            return Path(message["path"])
-                await child.ended()
-                raise JobFailure(child.cause("Making the GGUF file"))
-            finally:
-                await child.stop()
+        async with self._making, Child.running(WORKER) as child:
+            child.send(model=str(model.path), name=model.name, cache=str(self._cache), **order)
+            return Path((await child.result("path", "Making the GGUF file", progress))["path"])

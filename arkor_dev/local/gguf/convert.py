@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from .limited import hold_to
 from .quantizing import quantize
@@ -56,7 +56,7 @@ def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
         runpy.run_path(str(folder / "convert_lora_to_gguf.py"), run_name="__main__")
     except SystemExit as end:
         if end.code:
-            raise JobFailure("llama.cpp's converter does not take this adapter") from None
+            raise JobFailure("llama.cpp's converter does not accept this adapter") from None
 
 
 def _script(folder: Path, name: str) -> Any:
@@ -72,9 +72,9 @@ def _main(script: Any, arguments: list[str]) -> None:
         script.main()
     except SystemExit as end:
         if end.code:
-            raise JobFailure("llama.cpp's converter does not know this architecture") from None
+            raise JobFailure("llama.cpp's converter does not support this architecture") from None
     except NotImplementedError as error:
-        raise JobFailure(f"llama.cpp's converter cannot do this model: {error}") from None
+        raise JobFailure(f"llama.cpp's converter does not support this model: {error}") from None
 
 
 def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
@@ -99,7 +99,7 @@ def _name_of(name: str, source: Path, tokenizer: Any) -> str:
 
 
 def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
-    """Make the converter write what the training's tokenizer does."""
+    """Make the converter reproduce the training's tokenizer and template."""
     import gguf
     from conversion import TextModel
 
@@ -160,7 +160,7 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
 
 
 def _vocabulary_alone(model: Any, path: Path) -> Path:
-    """Write a file of what the converter knows about ``model``, except for the weights."""
+    """Write a file with everything that the converter knows about ``model`` except the weights."""
     import gguf
 
     writer, target = model.gguf_writer, model.fname_out
@@ -203,8 +203,8 @@ def _tried(
     found = way_of(tokenizer, source / "tokenizer.json", tokens, digest)
     if found is None:
         raise JobFailure(
-            "llama.cpp cannot split a text as this model's tokenizer does, so GGUF cannot hold it: choose "
-            "the format merged or adapter"
+            "llama.cpp cannot tokenize like this model's tokenizer, so GGUF is impossible: choose the "
+            "format merged or adapter"
         )
     return found
 
@@ -228,7 +228,7 @@ def _done(order: dict[str, Any], _link: Link) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     if out_of_memory(error):
-        return "The conversion needs more memory than it may have: the model is too large for this machine"
+        return "The conversion needs more memory than its limit: the model is too large for this machine"
     return f"llama.cpp's converter failed: {type(error).__name__}: {str(error)[:500]}"
 
 

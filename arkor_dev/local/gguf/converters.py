@@ -10,7 +10,7 @@ import shutil
 import tarfile
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.models.file_lock import locked
+from arkor_dev.local.models.downloads import locked
 from arkor_dev.local.models.package_index import fetched
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -29,7 +29,7 @@ TOP: Final = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
 FILES: Final = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "LICENSE")
 FOLDERS: Final = ("conversion/", "gguf-py/gguf/")
 MOST_BYTES: Final = 2**26
-"""Limit for the extracted files, which have some 3 MB."""
+"""Size limit of the extracted files, which have some 3 MB."""
 
 
 def converters(cache: Path, progress: Progress) -> Path:
@@ -62,10 +62,10 @@ def unpack(archive: Path, folder: Path, top: str) -> None:
             count += member.size
             packed = source.extractfile(member)
             if packed is None or ".." in name.split("/") or count > MOST_BYTES:
-                raise JobFailure(f"{PACKAGE} is not as it should be: {name[:200]}")
+                raise JobFailure(f"{PACKAGE} is not as expected: {name[:200]}")
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 shutil.copyfileobj(packed, file)
     if not all((folder / name).is_file() for name in FILES):
-        raise JobFailure(f"{PACKAGE} has no converters where they should be: install another version")
+        raise JobFailure(f"{PACKAGE} has no converters at the expected path: install another version")

@@ -1,4 +1,4 @@
-"""Whether llama.cpp is installed (extra ``[gguf]``), and how to install it. It imports nothing of it."""
+"""Checks whether llama.cpp is installed (extra ``[gguf]``), without importing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMPILER_HOW: Final = {
 
 
 def lacking() -> str | None:
-    """Return why GGUF files can't be made and read here, and what helps; None where they can."""
+    """Return why GGUF files can't be made and read here, with advice; None if they can."""
     if all(importlib.util.find_spec(name) for name in PACKAGES):
         return None
     compiler = "compiling takes about 3 minutes"

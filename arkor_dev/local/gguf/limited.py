@@ -119,7 +119,7 @@ def hold_to(memory: int) -> None:
 
 
 def allow_processor(seconds: int) -> None:
-    """In the child: have the system end it after so many more seconds of processor time, where it can."""
+    """In the child: have the system end it after this much more CPU time, if it can."""
     try:
         import resource
     except ImportError:

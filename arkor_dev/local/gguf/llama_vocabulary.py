@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
 def _unheard(level: int, text: bytes, user_data: Any) -> None:
-    """Swallows what llama.cpp would print."""
+    """Discard llama.cpp's log messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Vocabulary:
     pointer: Any
 
     def tokens(self, text: str, *, add_special: bool) -> list[int]:
-        """Return the token ids of a text; marks in it count as marks. ``add_special`` adds start and end
+        """Return the token ids of a text, parsing special tokens. ``add_special`` adds start and end
         tokens.
         """
         raw = text.encode()
@@ -58,7 +58,7 @@ class Vocabulary:
 
 
 def quiet() -> None:
-    """Keep llama.cpp from printing."""
+    """Silence llama.cpp."""
     llama_cpp.llama_log_set(_unheard, ctypes.c_void_p(0))
 
 

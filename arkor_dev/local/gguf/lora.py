@@ -32,9 +32,9 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
     """
     config = json.loads(read_small(source / "adapter_config.json", CONFIG_LIMIT))
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise JobFailure("This is no LoRA adapter: choose the format gguf")
+        raise JobFailure("This is not a LoRA adapter: choose the format gguf")
     if config.get("use_dora"):
-        raise JobFailure("llama.cpp knows no DoRA adapters: choose the format gguf")
+        raise JobFailure("llama.cpp does not support DoRA adapters: choose the format gguf")
     settings, _ = read_lora(source)
     weights = load_file(source / "adapter_model.safetensors")
     scales: dict[str, float] = {}

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.models.catalog import STARTER_FOLDER, travelling_name
-from arkor_dev.local.models.download_progress import every
-from arkor_dev.local.models.file_lock import locked
+from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -36,7 +35,7 @@ SCRATCH: Final = ".gguf-"
 
 
 def weights_of(folder: Path) -> tuple[int, int]:
-    """Return how many weights are in a folder's safetensors, and their bytes."""
+    """Return the number of weights in a folder's safetensors, and their size in bytes."""
     from safetensors import safe_open
 
     count = size = 0
@@ -52,7 +51,7 @@ def weights_of(folder: Path) -> tuple[int, int]:
 
 
 def file_bytes(count: int, quantization: str) -> int:
-    """Return about how many bytes a file of ``count`` weights takes."""
+    """Return the approximate size of a file with ``count`` weights, in bytes."""
     return int(count * BITS[quantization] / 8) + 8 * 2**20
 
 
@@ -61,8 +60,8 @@ def need_room(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < SPARE * needed:
         raise JobFailure(
-            f"The GGUF file and what it is made of take {needed / 1e9:,.1f} GB, and the disk has "
-            f"{free / 1e9:,.1f} GB free: make room first"
+            f"The GGUF file and its intermediate files take {needed / 1e9:,.1f} GB, and the disk has "
+            f"{free / 1e9:,.1f} GB free: free up disk space first"
         )
 
 
@@ -164,7 +163,7 @@ def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> 
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process has left; we hold the lock, so nobody is working on it."""
+    """Remove what a killed process has left; we hold the lock, so nobody else uses it."""
     for path in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(path, ignore_errors=True)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROWS: Final = 256
-"""Rows of a tensor that are sampled, evenly spaced."""
+"""Most sampled rows of a tensor, evenly spaced."""
 
 
 def quantize(order: Mapping[str, Any], scratch: Path) -> None:
@@ -43,7 +43,7 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind.upper()}")
     params.nthread = available_cores()
     if types:
-        # Regular expressions, terminated by one without any.
+        # Regular expressions, terminated by an empty one.
         named = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]
         params.tt_overrides = (llama_cpp.llama_model_tensor_override * (len(named) + 1))(*named, (None, 0))
     if llama_cpp.llama_model_quantize(bytes(source), bytes(target), params):
@@ -51,10 +51,9 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
 
 
 def _nearer(source: Path, written: Path) -> dict[str, int]:
-    """Return the types of all quantized tensors if another one than the written one is better for some; else
-    nothing.
+    """Return the types of all quantized tensors if a different type would be better for some; else nothing.
 
-    All are named, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
+    All are listed, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
     """
     import gguf
     from gguf.quants import dequantize

@@ -1,4 +1,4 @@
-"""Finding llama.cpp's pre-tokenizer for a tokenizer, by trying them.
+"""Finds llama.cpp's pre-tokenizer for a tokenizer by trying all of them.
 
 The converters identify a tokenizer by a hash of some tokens, so one with another vocabulary (of a small
 model, or converted before) is unknown to them although llama.cpp can split text as it does. Here a file with
@@ -44,7 +44,7 @@ UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
 
 
 def likely_first(tokenizer_json: Path) -> list[str]:
-    """Return all pre-tokenizers, those that the tokenizer's own description suggests first."""
+    """Return all pre-tokenizers, those suggested by the tokenizer's own description first."""
     try:
         text = json.dumps(json.loads(tokenizer_json.read_text()).get("pre_tokenizer") or {})
     except (OSError, ValueError, AttributeError):
@@ -84,7 +84,7 @@ def way_of(
 def with_added_tokens(
     tokenizer: Any, tokens: list[bytes], scores: list[float], kinds: list[int]
 ) -> tuple[list[bytes], list[float], list[int]]:
-    """A SentencePiece vocabulary with its added tokens, which transformers stores elsewhere."""
+    """Return a SentencePiece vocabulary with its added tokens, which transformers stores separately."""
     for token, added in tokenizer.added_tokens_decoder.items():
         if token < len(tokens) and kinds[token] != UNKNOWN:
             tokens[token], scores[token] = added.content.encode(), ADDED_SCORE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 
 from .making import cached_base, cached_lora
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def made(order: dict[str, Any], link: Link) -> dict[str, str]:
-    """Return ``path``, the file that ``order`` requests. Raises JobFailure."""
+    """Create the file that ``order`` requests; return its ``path``. Raises JobFailure."""
     model, cache = Path(order["model"]), Path(order["cache"])
     if order["adapter"] is not None:
         path = cached_lora(Path(order["adapter"]), model, cache, link.progress)

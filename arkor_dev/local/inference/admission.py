@@ -1,7 +1,7 @@
 """Admission of requests: a limit on concurrent ones, a fair queue, and a rate limit for each caller.
 
 Callers are served in turn, so that one that sends a hundred requests at once delays only itself. It is used
-for answers of endpoints and for ``limited_checks``.
+for answers from endpoints and for ``limited_checks``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 WAITING: Final = 64
-"""Waiting requests of all callers."""
+"""Most waiting requests of all callers."""
 WAITING_OF_ONE: Final = 32
-"""Waiting requests of one caller."""
+"""Most waiting requests of one caller."""
 BURST: Final = 120
-"""Requests that a caller may send at once after a quiet time."""
+"""Requests that an idle caller may send at once."""
 A_SECOND: Final = 10.0
-"""Requests per second that a caller may send continuously."""
+"""Sustained requests per second of one caller."""
 CALLERS: Final = 1000
-"""Callers that are remembered; a forgotten one starts with a full burst."""
+"""Most callers remembered; a forgotten one starts with a full burst."""
 FULL_SECONDS: Final = 2
 """When to retry after the queue was full."""
 
@@ -100,7 +100,7 @@ class AdmissionQueue:
             if turn.cancelled():
                 self._leave(caller, turn)
             else:
-                self._give()  # it was admitted at the same moment
+                self._give()  # it was admitted at this very moment
             raise
 
     def _leave(self, caller: str, turn: asyncio.Future[None]) -> None:
@@ -111,7 +111,7 @@ class AdmissionQueue:
                 del self._waiting[caller]
 
     def _give(self) -> None:
-        """Admit a request of the caller whose turn it is."""
+        """Admit a request of the next caller."""
         if not self._waiting:
             self._free += 1
             return

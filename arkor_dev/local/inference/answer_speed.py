@@ -1,9 +1,9 @@
-"""The number format and thread count with which this processor answers fastest, by measurement.
+"""Measures the dtype and thread count with which this processor answers fastest.
 
-Generating one token reads every weight once. bfloat16 halves what is read, if the processor can compute with
-it. Weights in the order in which oneDNN reads them (packed) are read up to twice as fast, with the same
-result. Some processors read faster with all cores. So a part of the model's own weights, larger than the
-caches, is multiplied with one row in each way, which takes 0.2 s.
+Generating a token reads every weight once. bfloat16 halves what is read, if the processor can compute with
+it. Weights in oneDNN's own order (packed) are read up to twice as fast, with the same result. Some processors
+read faster with all cores. So part of the model's own weights, larger than the caches, is multiplied with one
+row in each way, which takes 0.2 s.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from arkor_dev.local.workers.resources import available_cores
 
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
-"""Of float32 weights at most: more than the caches of most processors hold."""
+"""Bytes of float32 weights to measure with: more than most processors can cache."""
 LEAST_BYTES: Final = 16 * 2**20
 """A smaller model is not limited by reading its weights."""
 TURNS: Final = 3
 MARGIN: Final = 1.15
-"""How many times faster a less simple way must be."""
+"""How much faster a more complex way must be."""
 THREADS_MARGIN: Final = 1.5
-"""The same for more threads than half of the cores. Threads wait for each other, so one that shares its core
-(with the browser that shows the answer, say) slows all of them, to less than half the speed of half the
+"""The same for more than half of the threads. Threads wait for each other, so one that shares its core (for
+example with the browser that shows the answer) slows all of them to less than half the speed of half the
 threads.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ComputePlan:
-    """The format of the weights, and the thread counts without and with a training job."""
+    """The dtype of the weights, and the thread counts without and with a training job."""
 
     dtype: Any
     packed: bool
@@ -70,7 +70,9 @@ def quickest(model: Any, loaded: Any) -> ComputePlan:
 
 
 def convert(model: Any, way: ComputePlan) -> None:
-    """Convert the weights to ``way``'s format. Buffers stay: rotary frequencies lose too much in 16 bits."""
+    """Convert the weights to the plan's dtype. Buffers keep theirs: rotary frequencies lose too much in 16
+    bits.
+    """
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(way.dtype)
@@ -88,7 +90,7 @@ def _packed(weight: Any) -> Any:
 
 
 def _packed_product(module: Any, given: Any) -> Any:
-    """Apply a linear layer with a packed weight to ``given``."""
+    """Apply a linear layer with a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(given, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .generate_fallback import StepwiseGenerate
 
 ROOM: Final = 128
-"""Tokens of free space in a cache: copying all of it at each step would take long."""
+"""Free space in a cache, in tokens: copying all of it at each step would be slow."""
 
 Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
@@ -86,7 +86,7 @@ class Forward:
         """Whether its cache has only keys and values, so that rows can be batched."""
 
     def __call__(self, tokens: list[list[int]], lengths: Sequence[int], cache: Any) -> Any:
-        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, as many for each row.
+        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, which has equally many per row.
 
         ``lengths`` has each row's number of tokens in ``cache``, which is left-padded to the longest.
         """
@@ -111,7 +111,7 @@ def _has_plain_layers(model: Any) -> bool:
         layers = DynamicCache(config=model.config).layers
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
-    # Sliding windows are a matter of the mask: a layer that has them may keep all keys as well.
+    # Sliding windows only affect the mask: a layer that has them may keep all keys, too.
     return not getattr(model, "_is_stateful", False) and all(
         type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers
     )
@@ -127,12 +127,12 @@ class Row:
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
     cache: Any = None
-    """Its own cache while it reads its prompt."""
+    """The row's own cache while its prompt is read."""
     alone: StepwiseGenerate | None = None
 
 
 class Batch:
-    """The rows of one group that have read their prompts."""
+    """The rows of one group whose prompts have been read."""
 
     def __init__(self, forward: Forward) -> None:
         self.rows: list[Row] = []

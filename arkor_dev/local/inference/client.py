@@ -26,9 +26,14 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
-"""Threads spin for some microseconds before they sleep: an answer is thousands of short products in a row."""
+"""Threads spin for microseconds before they sleep, since an answer is thousands of short products in a
+row.
+"""
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
+ROOM_SECONDS: Final = 10.0
+"""How long answers may continue when a job needs the memory. Until then the job still loads its libraries."""
+NO_ROOM: Final = "A job has started and needs the memory of the model that answered: send the message again"
 
 
 @dataclass(eq=False)
@@ -58,6 +63,8 @@ class Inference:
         self._stopping: dict[int, asyncio.TimerHandle] = {}
         self._idle: asyncio.TimerHandle | None = None
         self._again: asyncio.Task[None] | None = None
+        self._making_room: asyncio.TimerHandle | None = None
+        self._evicted: Child | None = None
         self._closed = False
 
     @contextlib.asynccontextmanager
@@ -83,8 +90,9 @@ class Inference:
     async def close(self) -> None:
         """End the worker."""
         self._closed = True
-        if self._idle:
-            self._idle.cancel()
+        for timer in (self._idle, self._making_room):
+            if timer:
+                timer.cancel()
         if self._child:
             self._child.kill()
         if self._again:
@@ -103,6 +111,20 @@ class Inference:
         if self._idle and self._child and self._idle.when() > now + seconds:
             self._idle.cancel()
             self._idle = asyncio.get_running_loop().call_later(seconds, self._unload)
+
+    def make_room(self, seconds: float = ROOM_SECONDS) -> None:
+        """Unload the model, but not in the middle of an answer that ends within ``seconds``."""
+        child = self._child
+        if child is None or not child.alive or self._making_room:
+            return
+
+        def unload() -> None:
+            self._making_room = None
+            if self._child is child:
+                self._evicted = child
+                child.kill()
+
+        self._making_room = asyncio.get_running_loop().call_later(seconds if self._answers else 0, unload)
 
     async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
         while True:
@@ -130,16 +152,15 @@ class Inference:
 
         def kill() -> None:
             if self._child is child:
-                log.warning("the inference process has not stopped an answer in time: it is started again")
+                log.warning("the inference process did not stop an answer in time: restarting it")
                 child.kill()
 
         child.send(do="stop", id=number)
         self._stopping[number] = asyncio.get_running_loop().call_later(self._stop_seconds, kill)
 
     async def _read(self, child: Child) -> None:
-        async for batch in child.batches():
-            for message in batch:
-                self._sort(message)
+        async for message in child.messages():
+            self._sort(message)
         await child.ended()
         if self._child is child:
             self._child = None
@@ -147,16 +168,18 @@ class Inference:
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
-        # A request that came meanwhile is sent to the next worker by itself.
+        # A later request is sent to the next worker anyway.
         its = {number: answer for number, answer in self._answers.items() if answer.child is child}
         waiting = {number: answer for number, answer in its.items() if stuck and not answer.begun}
         for number, answer in its.items():
             if number not in waiting:
                 self._answers.pop(number)
                 reason = (
-                    "The inference process was started again, since another answer could not be stopped: "
+                    "The inference process was restarted, since another answer could not be stopped: "
                     "send the message again"
                     if stuck
+                    else NO_ROOM
+                    if child is self._evicted
                     else child.cause("The chat process", SMALLER_MODEL)
                 )
                 answer.messages.put_nowait({"error": reason})
@@ -194,9 +217,10 @@ class Inference:
         if not self._answers and not self._stopping:
             if self._idle:
                 self._idle.cancel()
-            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._unload)
+            seconds = 0.0 if self._making_room else self._idle_seconds
+            self._idle = asyncio.get_running_loop().call_later(seconds, self._unload)
 
     def _unload(self) -> None:
         if self._child and not self._answers:
-            log.info("nobody has asked for a while: the model is unloaded")
+            log.info("idle for a while: unloading the model")
             self._child.kill()

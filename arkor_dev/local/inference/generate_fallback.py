@@ -1,4 +1,4 @@
-"""Answers by transformers' own ``generate``, token by token, for models with another kind of cache.
+"""Answers by transformers' own ``generate``, token by token, for models with an unusual cache.
 
 ``generate`` runs in a thread that pauses whenever it has logits: the loop reads them and supplies the next
 token. So a state-space model, or one with several kinds of layers, is answered like others, but without
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Over(Exception):  # noqa: N818 - it is the way out of generate, and no error
-    """The answer is over."""
+    """The answer has ended."""
 
 
 class StepwiseGenerate:
@@ -35,13 +35,13 @@ class StepwiseGenerate:
         self._thread: threading.Thread | None = None
 
     def first(self) -> NDArray[np.float32]:
-        """Read the prompt; return the logits of the first token."""
+        """Read the prompt; return the first token's logits."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self._next()
 
     def step(self, token: int) -> NDArray[np.float32]:
-        """Add ``token``; return the logits of the next one."""
+        """Add ``token``; return the next logits."""
         self._tokens.put(token)
         return self._next()
 
@@ -77,7 +77,7 @@ class StepwiseGenerate:
 
 
 class _Hold(LogitsProcessor):  # type: ignore[misc]
-    """Publishes the logits, and forces ``generate`` to choose the supplied token."""
+    """Publishes the logits, and makes ``generate`` choose the supplied token."""
 
     def __init__(self, logits: queue.SimpleQueue[Any], tokens: queue.SimpleQueue[int | None]) -> None:
         self._logits = logits

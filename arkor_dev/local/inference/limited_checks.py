@@ -1,7 +1,7 @@
-"""Checks of what callers send, in a separate process with limits, one at a time.
+"""Checks callers' input in a separate process with limits, one check at a time.
 
-A caller decides how much work a check is, in libraries that are not ours. So it must not run where the store
-and other people's answers are. The callers take turns, and few checks of one caller may wait.
+A caller decides how much work a check is, in third-party libraries, so it must not run beside the store and
+other people's answers. Callers take turns, and only a few checks of one caller may wait.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WAITING_OF_ONE: Final = 4
-"""Waiting checks of one caller; further ones are refused."""
+"""Most waiting checks of one caller."""
 SECONDS: Final = 20.0
-"""Limit of a check in all, on a busy machine. The process limits its own processor time."""
+"""Time limit of a check on a busy machine. The process also limits its own processor time."""
 IDLE_SECONDS: Final = 60.0
 OWN_SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS})
 """Signals that end a process beyond its limits; any other one may have another cause."""
 
 
 class LimitReachedError(Exception):
-    """The process was ended by its limits, or twice by a signal: the check needs too much."""
+    """The process was ended by its limits, or twice by a signal: the check is too expensive."""
 
 
 class LimitedChecks:
-    """The backend's side of one such process; ``what`` is checked, as the subject of a sentence."""
+    """The backend's side of such a process; ``what`` is the subject of error messages."""
 
     def __init__(self, module: str, what: str, idle_seconds: float = IDLE_SECONDS) -> None:
         self._module = module

@@ -1,6 +1,6 @@
-"""Keys and values of recent conversations, so that a next question reads only what is new.
+"""Keys and values of recent conversations, so that a follow-up question reads only new tokens.
 
-They depend on all earlier tokens and on what reads them, so they are looked up by group (the adapter and its
+They depend on all earlier tokens and on the model, so they are looked up by group (the adapter and its
 strength) and by the common prefix of two prompts.
 """
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 MEMORY: Final = 2**30
 KILL_SECONDS: Final = 10
-"""Seconds of processor time after which the system ends it: a context of 1 M tokens takes 3."""
+"""Processor time after which the system ends it, in seconds: a context of 1 M tokens takes 3."""
 PIECE: Final = 8192
-"""Characters that are counted at once."""
+"""Characters counted at once."""
 SLACK: Final = 4
-"""Extra tokens that a chunk may have compared to the whole text: words are split at both ends."""
+"""Extra tokens of a chunk compared to the whole text, since words may be split at both ends."""
 CONFIG_LIMIT: Final = 1 << 24
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         order: dict[str, Any] = link.receive()
         allow_processor(KILL_SECONDS)
         too_long = False
-        # The library raises nothing more specific; the loop will report what cannot be done.
+        # The library raises nothing more specific; the loop reports what is impossible.
         with contextlib.suppress(Exception):
             if folder != order["model"]:
                 folder, tokenizer, most = None, None, None

@@ -1,8 +1,8 @@
-"""Refusing conversations that do not fit the model's context before they are admitted.
+"""Refuses conversations that exceed the model's context before they are admitted.
 
-Tokenizing a megabyte takes a second or more, in the one loop that computes everybody's answers. So the tokens
-of a long conversation are counted in a limited process first, no further than the context is long. Short ones
-are refused by the loop itself, in milliseconds.
+Tokenizing a megabyte takes a second or more, in the single loop that computes everybody's answers. So the
+tokens of a long conversation are first counted in a limited process, no further than the context is long. The
+loop itself refuses short ones, in milliseconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORT: Final = 8192
-"""Bytes of a conversation that needs no check: tokenizing it takes milliseconds."""
+"""Longest conversation without a check, in bytes: tokenizing it takes milliseconds."""
 THOUGHTS_END: Final = "</think>"
-"""Templates drop the part of an earlier answer that ends with this."""
+"""Marker after which templates keep an earlier answer; they drop the part before it."""
 TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
-"""The same words as ``generation.prompt`` uses after counting."""
+"""The message that ``generation.prompt`` uses after counting."""
 
 
 class PromptChecks(LimitedChecks):
@@ -34,8 +34,8 @@ class PromptChecks(LimitedChecks):
     async def check(self, caller: str, ask: Mapping[str, Any], name: str, model: Path) -> None:
         """Check whether the conversation of ``ask`` fits the context of the model in the folder ``model``.
 
-        Raises BadRequestError if it does not, RateLimitedError and UnavailableError as `LimitedChecks`. What
-        the process cannot tell is left to the loop.
+        Raises BadRequestError if it does not, and RateLimitedError and UnavailableError like `LimitedChecks`.
+        If the process cannot tell, the loop decides.
         """
         texts = texts_of(ask)
         if sum(len(text.encode(errors="replace")) for text in texts) <= SHORT:
@@ -45,7 +45,7 @@ class PromptChecks(LimitedChecks):
                 most: int | None = await self._asked({"model": str(model), "texts": texts})
             except LimitReachedError:
                 raise BadRequestError(
-                    "The conversation needs more time or memory to be counted than it is given: shorten it",
+                    "Counting the conversation's tokens exceeds the limits on time or memory: shorten it",
                     code="invalid_value",
                     param="messages",
                 ) from None
@@ -54,7 +54,7 @@ class PromptChecks(LimitedChecks):
 
 
 def texts_of(ask: Mapping[str, Any]) -> list[str]:
-    """Return the texts that the prompt of ``ask`` is made of, without the template's own words."""
+    """Return the texts in the prompt of ``ask``, without the template's own text."""
     if (prompt := ask.get("prompt")) is not None:
         return [prompt]
     texts = []

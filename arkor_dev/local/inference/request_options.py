@@ -1,4 +1,4 @@
-"""The options of a chat request: checked, and in the form that the worker reads."""
+"""Validates the options of a chat request and converts them for the worker."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ FIELDS: Final = (
     Field("responseFormat", Rule("object"), null=True),
     Field("engine", Rule("choice", choices=ENGINES), null=True),
 )
-"""Fields of the features ``sampling``, ``tools``, ``formats`` and ``engines``, and older ones
+"""Fields of the features ``sampling``, ``tools``, ``formats`` and ``engines``, and basic ones
 (docs/contract.md).
 """
 
 
 def problem(body: dict[str, Any]) -> str | None:
-    """Say what the local backend cannot do of ``body``, or which of its options conflict; None if nothing."""
+    """Return which option the local backend does not support, or which ones conflict; None if none."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
-        return "topLogprobs goes with logprobs: true"
+        return "topLogprobs requires logprobs: true"
     if body.get("structuredOutputs"):
-        return "structuredOutputs is not known to the local backend: say responseFormat"
+        return "The local backend does not support structuredOutputs: use responseFormat"
     try:
         format_of(body)
     except FormatError as fault:
@@ -87,7 +87,7 @@ def problem(body: dict[str, Any]) -> str | None:
 
 
 def sampling(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the sampling options, tools and format in the form that the worker reads."""
+    """Return the sampling options, tools and format in the worker's form."""
     stop, wanted = body.get("stop"), format_of(body)
     return {
         **{

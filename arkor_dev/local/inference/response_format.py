@@ -1,4 +1,4 @@
-"""The worker's messages in OpenAI's form."""
+"""Converts the worker's messages to OpenAI's format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def envelope(kind: str, model: str) -> dict[str, Any]:
 
 
 def whole_choice(text: str, entries: list[dict[str, Any]], done: dict[str, Any]) -> dict[str, Any]:
-    """Return the one choice of a whole answer: its text or its tool calls, and the token probabilities."""
+    """Return the only choice of a complete answer: text or tool calls, and token probabilities."""
     calls = done.get("toolCalls")
     message = {
         "role": "assistant",
@@ -44,7 +44,7 @@ def indexed(calls: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def figures(done: dict[str, Any]) -> dict[str, Any]:
-    """Return ``usage``, ``timings`` and what answered, for the last chunk or a whole answer."""
+    """Return ``usage``, ``timings`` and the engine, for the last chunk or a complete answer."""
     prompt, completion = done["promptTokens"], done["completionTokens"]
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
@@ -57,12 +57,14 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
 
 
 def answered_by(done: Mapping[str, Any]) -> dict[str, str]:
-    """Return what answered: ``engine``, ``precision``, the name of the ``weights``, and perhaps ``why``."""
+    """Return the engine that answered: ``engine``, ``precision``, the name of the ``weights``, and perhaps
+    ``why``.
+    """
     return {name: done[name] for name in ("engine", "precision", "weights", "why") if done.get(name)}
 
 
 def _timings(done: dict[str, Any]) -> dict[str, float]:
-    """Return the seconds to the first token and in all, and the tokens per second after the first."""
+    """Return seconds to the first token, seconds in total, and tokens per second after the first."""
     after_first = done["seconds"] - done["firstTokenSeconds"]
     counted = after_first > 0 and done["completionTokens"] > 1
     return {

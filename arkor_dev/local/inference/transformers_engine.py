@@ -8,7 +8,6 @@ transformers' own ``generate`` (``generate_fallback``).
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,13 @@ import numpy as np
 import torch
 from peft import PeftModel
 
+from arkor_dev.local.gguf.making import weights_of
+from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
-from arkor_dev.local.modeling.base_model import Base, load_base
+from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
+from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import ComputePlan, convert, quickest
@@ -37,9 +39,19 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
-"""Appended to a base's folder name when its weights must stay readable for adapters."""
+"""Suffix of a base's folder name if its weights must stay readable for adapters."""
+FOUR_BIT: Final = "\0nf4"
+"""The same where the answering adapter was trained on 4-bit weights."""
+BESIDE: Final = "\0beside"
+"""The same while a job trains, which may leave too little of the GPU: later it has room there again."""
+LOADED: Final = 1.2
+"""How many times its weights' bytes a loaded model takes: with the keys and values of conversations."""
+QUARTERED: Final = 0.6
+"""Bytes of a number in 4 bit, its scales and the layers included that stay in 16 bit."""
+LEFT: Final = 0.25
+"""The part of a GPU that is left to a job which trains on it, as its batches vary in length."""
 PIECE: Final = 64
-"""Tokens of a prompt that are read at once on a CPU: between chunks stops are noticed and others answered."""
+"""Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
 
 
@@ -50,15 +62,6 @@ def refuse_pickled_adapter(folder: Path) -> None:
             f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
             "when it is loaded, and is refused: convert it to safetensors where you trust it"
         )
-
-
-def reads_weights(folder: Path) -> bool:
-    """Return whether an adapter reads the base's weights or copies its layers, which packing prevents."""
-    try:
-        settings = json.loads((folder / "adapter_config.json").read_text())
-        return bool(settings.get("use_dora") or settings.get("modules_to_save"))
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 class TransformersEngine:
@@ -94,7 +97,9 @@ class TransformersEngine:
         """
         if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
             self._unpacked.add(ask["base"])
-        return f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+        key = f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
+        key += FOUR_BIT if ask.get("fourBit") else ""
+        return key + BESIDE if ask.get("training") and torch.cuda.is_available() else key
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
@@ -119,7 +124,7 @@ class TransformersEngine:
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
-        """Read a chunk of the prompt; when it is complete the row steps with its group."""
+        """Read a chunk of the prompt; once complete, the row steps with its group."""
         self._activate(row.group)
         if row.alone:
             return row.alone.first()
@@ -131,7 +136,7 @@ class TransformersEngine:
             try:
                 logits = self._forward([piece], [known], row.cache)
             except BaseException:
-                row.cache = None  # some layers have read it and some have not
+                row.cache = None  # some layers have read it, others have not
                 raise
             row.tokens = row.prompt[: known + len(piece)]
             if self.left(row):
@@ -143,14 +148,14 @@ class TransformersEngine:
         """Add a token to each row of one group; return the next logits."""
         self._activate(rows[0].group)
         if rows[0].alone:
-            # Such a model answers one request at a time, so its rows take turns.
+            # Such a model computes one answer at a time, so its rows take turns.
             pairs = zip(rows, tokens, strict=True)
             return np.stack([row.alone.step(token) for row, token in pairs if row.alone])
         with torch.inference_mode():
             return _figures(self._batches[rows[0].group].step(rows, tokens))
 
     def end(self, row: Row) -> None:
-        """Remove a row, and cache what it has read and written."""
+        """Remove a row, and cache what was read and generated."""
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
         if row.alone:
@@ -189,17 +194,21 @@ class TransformersEngine:
             self._scales.clear()
             self._batches.clear()
             self._prompt_cache.clear()
-            base = load_base(Path(ask["base"]))
+            base, why = _load_base(
+                Path(ask["base"]), four_bit=FOUR_BIT in base_key, beside=BESIDE in base_key
+            )
             base.model.eval()
             self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
             if self._way:
-                self._way = replace(self._way, packed=self._way.packed and not base_key.endswith(UNPACKED))
+                self._way = replace(self._way, packed=self._way.packed and UNPACKED not in base_key)
                 convert(base.model, self._way)
             base.model.config.use_cache = True
             self.ends = end_ids(base.tokenizer, base.model)
             self.repetition = base.model.generation_config.repetition_penalty or 1.0
             dtype = self._way.dtype if self._way else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
+            if why:
+                self.facts["why"] = why
             self._forward = Forward(base.model)
             self._base, self._base_key = base, base_key
         active, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
@@ -223,9 +232,11 @@ class TransformersEngine:
         try:
             if wearing:
                 base.model.add_adapter(adapter, config)
-                base.model.load_adapter(folder, adapter, is_trainable=False)
+                base.model.load_adapter(folder, adapter, is_trainable=False, torch_device=base.device)
             else:
-                base.model = PeftModel.from_pretrained(base.model, folder, adapter, config=config)
+                # Without the device PEFT would read the weights into a GPU, whichever holds the model.
+                how = {"config": config, "torch_device": base.device}
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, **how)
         except Exception as error:
             if wearing and adapter in base.model.peft_config:
                 base.model.delete_adapter(adapter)
@@ -240,6 +251,38 @@ class TransformersEngine:
             base.model.delete_adapter(name)
             self._prompt_cache.forget(name)
             del self._adapters[name], self._scales[name]
+
+
+def _load_base(path: Path, *, four_bit: bool, beside: bool) -> tuple[Base, str | None]:
+    """Load a base onto a device that has room, and return why it is not on the GPU; ``beside`` a job that
+    trains there.
+
+    Raises JobFailure if it fits nowhere.
+    """
+    device, dtype = pick_device()
+    why = None
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info()
+        needed = LOADED * weights_of(path)[0] * (QUARTERED if four_bit else dtype.itemsize)
+        if needed > free - (LEFT * total if beside else 0):
+            why = (
+                f"the processor answers: this model takes {needed / 1e9:.1f} GB, and of the GPU's memory "
+                f"{free / 1e9:.1f} GB are free{' while a job trains on it' if beside else ''}"
+            )
+    if device == "cuda" and not why:
+        return load_base(path, four_bit), None
+    if device != "cpu":
+        needed, room = LOADED * weights_of(path)[0] * 4, memory().free
+        if why and room is not None and needed > room:
+            raise OutOfMemory(
+                f"This model cannot answer now: {why.partition(': ')[2]}; the processor would need "
+                f"{needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free. Ask again when no job "
+                "is training, or choose a smaller model"
+            )
+    if four_bit:
+        return load_dequantized(path), why
+    return load_base(path, device="cpu" if why else None), why
 
 
 def _figures(logits: Any) -> NDArray[np.float32]:

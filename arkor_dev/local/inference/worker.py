@@ -1,4 +1,4 @@
-"""The process that answers chats: answers share one loaded base model (``generation.loop``).
+"""The process that answers chats; all answers share one loaded base model (``generation.loop``).
 
 Messages in: ``{"do": "chat", "id", …}`` and ``{"do": "stop", "id"}``. Out: ``{"id", "text", "logprobs"?}``,
 ``{"id", "done": {…}}``, ``{"id", "error"}``, ``{"id", "progress"}``.
@@ -31,7 +31,7 @@ class InferenceWorker:
         self.link = Link({"chat": self._chat, "stop": self._stop})
 
     def _chat(self, ask: dict[str, Any]) -> None:
-        # Registered at once, while the libraries are still being imported: a stop may come before its turn.
+        # Registered at once, while libraries are still being imported: a stop may come first.
         stop = self._stops[ask["id"]] = threading.Event()
         self._inbox.put(GenerationRequest(ask, stop, functools.partial(self._send, ask["id"])))
 

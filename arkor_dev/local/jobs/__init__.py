@@ -1,6 +1,5 @@
-"""The local backend's jobs: their store, the queue that runs them, and what they have on the disk.
+"""The local backend's jobs: storage, the queue that runs them, and their files.
 
-``scheduler`` starts workers; nothing here loads a model. ``store`` has a job's life and its events,
-``records`` the list and what a person says of a job, ``waiting`` the order of those that wait. Start with
-``scheduler``.
+``scheduler`` starts workers; nothing here loads a model. ``store`` has a job's life cycle and events,
+``records`` the list and a job's details, ``waiting`` the order of the queue. Start with ``scheduler``.
 """

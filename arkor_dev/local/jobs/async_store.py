@@ -1,9 +1,9 @@
-"""The store's calls off the event loop: one thread writes, another reads.
+"""Calls the store off the event loop: one thread writes, another reads.
 
-A locked data base or a full disk can keep a write waiting for minutes; the loop must go on serving streams
-meanwhile, and what a job has to say must not be lost. So writes are done in the order in which they were
-asked for, and one that the disk refuses for the moment is tried again, with those behind it waiting. Reads
-have a connection and a thread of their own: with write-ahead logging no writer is in their way.
+A locked database or a full disk can delay a write for minutes. Meanwhile the loop must keep serving streams,
+and a job's messages must not be lost. So writes run in the order of the calls, and one that fails temporarily
+is retried while later ones wait. Reads have their own connection and thread: with write-ahead logging, a
+writer does not block them.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ PASSING: Final = frozenset(
         sqlite3.SQLITE_NOMEM,
     }
 )
-"""Primary result codes of faults that may pass by themselves."""
+"""Primary result codes of temporary errors."""
 PAUSES: Final = (0.05, 2.0)
 """First and longest pause between two attempts, in seconds."""
 REQUEST_SECONDS: Final = 20.0
-"""How long a request waits for its write before it is refused."""
+"""How long a request waits for its write before it fails."""
 CLOSE_SECONDS: Final = 1.0
 
 
 def passing(error: BaseException) -> bool:
-    """Whether a write that failed with ``error`` may succeed later without anybody's doing."""
+    """Return whether a write that failed with ``error`` may succeed later by itself."""
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING
 
 
 class Pulse:
-    """Wakes everybody who waits for news. Take ``next()`` before looking, so that nothing slips between."""
+    """Wakes everyone who waits for changes. Call ``next()`` before reading, so that no change is missed."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -68,7 +68,7 @@ class Pulse:
 
 
 class Writer:
-    """A thread that does pieces of work in order, and the same one again while the disk refuses it."""
+    """A thread that runs calls in order, and retries one while the disk refuses it."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any], Callable[[], object]]] = (
@@ -81,18 +81,18 @@ class Writer:
         self._thread.start()
 
     def submit(self, work: Callable[[], T], refused: Callable[[], object] = lambda: None) -> Future[T]:
-        """Queue ``work``. ``refused`` is called at its first refusal."""
+        """Queue ``work``. ``refused`` is called when it first fails."""
         future: Future[T] = Future()
         self._queue.put((future, work, refused))
         return future
 
     def take_back(self, future: Future[Any]) -> bool:
-        """Whether work is not done, and never will be; what is being tried cannot be taken back."""
+        """Cancel a call unless it has run or is being tried; return whether it will never run."""
         with self._lock:
             return self._doing is not future and future.cancel()
 
     def close(self, seconds: float) -> bool:
-        """Do what is queued, each piece once more at most; whether the thread has ended in time."""
+        """Try each queued call once more at most; return whether the thread ended in time."""
         self._over.set()
         self._queue.put((Future(), lambda: None, lambda: None))
         self._thread.join(seconds)
@@ -112,7 +112,7 @@ class Writer:
                         break
                     self._doing = None
                     if pause == PAUSES[0]:
-                        log.warning("the data base cannot be written (%s): trying again until it can", error)
+                        log.warning("the database cannot be written (%s): retrying", error)
                         refused()
                     self._over.wait(pause)
                     pause = min(2 * pause, PAUSES[1])
@@ -122,14 +122,16 @@ class Writer:
                     break
 
     def _begin(self, future: Future[Any]) -> bool:
-        """Whether a piece of work is still wanted; from then on it cannot be taken back."""
+        """Start a call; return whether it was still wanted. From then on it cannot be cancelled."""
         with self._lock:
             self._doing = None if future.cancelled() else future
             return self._doing is not None
 
 
 class AsyncStore:
-    """Calls of a :class:`Store`'s methods, named as ``Store.get``; ``pulse`` beats after each write."""
+    """Runs calls of a :class:`Store`'s methods, passed as ``Store.get``; ``pulse`` signals after each
+    write.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -139,22 +141,26 @@ class AsyncStore:
         self.project_id = store.project_id
 
     async def read(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """``call``'s result, as of the last write that was done."""
+        """Return the result of ``call``, which sees the last finished write."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader, lambda: call(self._store, *args, **more))
 
     async def write(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """``call``'s result once it is on the disk, however long that takes; cancelling does not stop it."""
+        """Return the result of ``call`` once it is on disk, however long that takes. Cancelling does not stop
+        it.
+        """
         return await asyncio.shield(asyncio.wrap_future(self.post(call, *args, **more)))
 
     async def request(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """``call``'s result; `UnavailableError`, and nothing written, when the disk takes too long."""
+        """Return the result of ``call``; raise `UnavailableError`, without writing, if the disk takes too
+        long.
+        """
         future = self.post(call, *args, **more)
         writing = asyncio.wrap_future(future)
         try:
             done, _ = await asyncio.wait({writing}, timeout=REQUEST_SECONDS)
             while not (done or self._writer.take_back(future)):
-                # It is being tried at this moment: how that ends decides whether anything was changed.
+                # It is being tried right now, and its outcome decides whether anything has changed.
                 done, _ = await asyncio.wait({writing}, timeout=PAUSES[0] / 5)
         except asyncio.CancelledError:
             writing.cancel()
@@ -162,8 +168,8 @@ class AsyncStore:
         if done:
             return writing.result()
         raise UnavailableError(
-            "The local backend's data base cannot be written: another program holds it, or the disk is "
-            "full. Nothing was changed; try again",
+            "The local backend's database cannot be written: another program has locked it, or the disk "
+            "is full. Nothing was changed; try again",
         )
 
     def post(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> Future[T]:
@@ -177,23 +183,23 @@ class AsyncStore:
         *args: P.args,
         **more: P.kwargs,
     ) -> Future[T]:
-        """As :meth:`post`; the writer's thread calls ``refused`` when the disk refuses it at first."""
+        """Like :meth:`post`; the writer's thread calls ``refused`` when the write first fails."""
         loop = asyncio.get_running_loop()
 
         def work() -> T:
             result = call(self._store, *args, **more)
-            with contextlib.suppress(RuntimeError):  # the loop has ended: there is nobody to wake
+            with contextlib.suppress(RuntimeError):  # the loop has ended, so there is nothing to wake
                 loop.call_soon_threadsafe(self.pulse.beat)
             return result
 
         return self._writer.submit(work, refused)
 
     def close(self) -> None:
-        """Write what is queued, if that can be done at once, and close the file.
+        """Try the queued writes once, and close the file.
 
-        It stays open where a thread is still at work on it: SQLite's library reads freed memory otherwise.
+        Leaves it open if a thread still uses it: SQLite would read freed memory otherwise.
         """
-        read = self._reader.submit(lambda: None)  # behind all that was asked for
+        read = self._reader.submit(lambda: None)  # queued behind all earlier calls
         written = self._writer.close(CLOSE_SECONDS)
         idle = not futures.wait((read,), CLOSE_SECONDS).not_done
         self._reader.shutdown(wait=False, cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Folders that are there whole or not at all, and of which it can be told later whether they still are.
+"""Folders that appear complete or not at all, and can be verified later.
 
-A folder is written beside its place with a manifest of its files, flushed to the disk and renamed, so that no
-crash shows half of one. A disk that lost power may still bring back other bytes than were written: whoever
-goes on from a folder compares it with its manifest first.
+A folder is written under a temporary name with a manifest of its files, flushed to disk and renamed, so that
+no crash leaves half of one. A disk that lost power may still return other bytes than were written, so a
+folder is compared with its manifest before it is used to resume.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ MANIFEST: Final = "manifest.json"
 PART: Final = ".part"
 FORMAT: Final = 1
 LIMIT: Final = 1 << 20
-"""Bytes of a manifest."""
+"""Size limit of a manifest, in bytes."""
 
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""What a system says where there is no room."""
+"""Error numbers for a full disk or quota."""
 PROBE_BYTES: Final = 4 << 20
-"""A disk that does not take so much is full: the write that failed may have been larger than what is left."""
+"""A disk that refuses this much is full; the failed write may have been larger than the free space."""
 
 
 class DiskFullError(OSError):
-    """A folder could not be written, as the disk is full."""
+    """A folder could not be written because the disk is full."""
 
 
 class NotWholeError(Exception):
-    """A folder is not what was written; ``str()`` says what is wrong with it."""
+    """A folder differs from what was written; ``str()`` says how."""
 
 
 def write_whole(
@@ -50,12 +50,12 @@ def write_whole(
     facts: Mapping[str, Any] | None = None,
     beside: Beside | None = None,
 ) -> int:
-    """Let ``write`` fill a folder, then put it at ``target`` in one step; its size in bytes.
+    """Let ``write`` fill a folder, then move it to ``target`` in one step; return its size in bytes.
 
-    ``facts`` stand in its manifest. ``beside`` is given the folder and its files, ``{bytes, sha256}`` by
-    name, and adds what the manifest does not have, as it may be written again. Files and folders are flushed
-    first: a rename that survives a power cut must not name empty ones. Raises OSError where the disk
-    refuses, DiskFullError where it is full whatever ``write`` has raised, and nothing has changed then.
+    ``facts`` are stored in its manifest. ``beside`` receives the folder and its files, ``{bytes, sha256}`` by
+    name, and adds files that are not in the manifest, since they may be rewritten. Everything is flushed
+    first: a rename that survives a power cut must not refer to empty files. On failure nothing has changed.
+    Raises OSError for disk errors, and DiskFullError for a full disk whatever ``write`` has raised.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
@@ -82,7 +82,7 @@ def write_whole(
             target.rename(old)
         part.rename(target)
     except BaseException as error:
-        full = isinstance(error, Exception) and _is_full(part, error)  # as long as its files take the room
+        full = isinstance(error, Exception) and _is_full(part, error)  # as long as its files occupy the space
         shutil.rmtree(part, ignore_errors=True)
         if full:
             raise DiskFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
@@ -93,10 +93,10 @@ def write_whole(
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
-    """Whether ``error`` came as the disk of ``folder`` was full.
+    """Return whether the disk of ``folder`` was full when ``error`` was raised.
 
-    Libraries say so in their own ways: safetensors names the system's error and takes its file away, torch
-    leaves its file and names none. So it is tried whether the disk takes a little more.
+    Libraries report this differently: safetensors wraps the system's error and deletes its file, torch leaves
+    its file and wraps nothing. So test whether the disk accepts a little more.
     """
     if isinstance(error, OSError):
         return error.errno in FULL
@@ -113,7 +113,7 @@ def _is_full(folder: Path, error: Exception) -> bool:
 
 
 def described(path: Path, *, flush: bool = False) -> dict[str, Any]:
-    """A file's size and hash; with ``flush`` it is on the disk then."""
+    """Return a file's size and hash; ``flush`` also flushes it to disk."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         if flush:
@@ -130,14 +130,14 @@ def _flush(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without that
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without support for it
             raise
     finally:
         os.close(handle)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """What a folder says of itself; raises NotWholeError where it says nothing that can be read."""
+    """Return a folder's manifest. Raises NotWholeError if it is missing or unreadable."""
     try:
         manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
     except (FileNotFoundError, IsADirectoryError):
@@ -154,9 +154,9 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 
 def checked(folder: Path, needed: str) -> dict[str, Any]:
-    """The manifest of a folder, which has the file ``needed`` and all others as they were written.
+    """Return the manifest of a folder that includes the file ``needed``, after verifying all files.
 
-    Raises NotWholeError with the first file that is missing or other.
+    Raises NotWholeError for the first file that is missing or different.
     """
     manifest = manifest_of(folder)
     if needed not in manifest["files"]:
@@ -166,9 +166,9 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
             with open_inside(folder, name) as file:
                 size = os.fstat(file.fileno()).st_size
                 if not isinstance(entry, dict) or size != entry.get("bytes"):
-                    raise NotWholeError(f"{name} has another size than was written")
+                    raise NotWholeError(f"{name} has a different size than was written")
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
-                    raise NotWholeError(f"{name} is not what was written")
+                    raise NotWholeError(f"{name} differs from what was written")
         except FileNotFoundError:
             raise NotWholeError(f"{name} is missing") from None
         except OSError as error:
@@ -177,9 +177,9 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the files of a folder, in words; None where nothing is.
+    """Describe what is wrong with a folder's files; None if nothing is.
 
-    One without a manifest was written by an earlier version, and counts as whole.
+    A folder without a manifest counts as complete.
     """
     if not (folder / MANIFEST).exists():
         return None

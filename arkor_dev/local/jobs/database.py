@@ -1,7 +1,7 @@
-"""The SQLite file of the jobs: its schema, its connections, and transactions.
+"""The SQLite database of the jobs: schema, connections and transactions.
 
-``PRAGMA application_id`` marks a file as ours, ``PRAGMA user_version`` counts its format. A file of another
-format is refused and not written to.
+``PRAGMA application_id`` marks a file as ours; ``PRAGMA user_version`` is its format. A file of another
+format is refused and left alone.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ APPLICATION_ID: Final = int.from_bytes(b"ARKR")
 FORMAT: Final = 1
 SCHEMA: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # JSON: config, settings (what the job ran with, defaults included), metrics, tags, forecast (made with
-    # the job), pause (step and reason), resume (how an interrupted job resumes), parent (the checkpoint that
-    # it began from), evaluation (the verdict). ``place`` orders waiting jobs where that is not by age.
-    # ``resumable`` is the newest step that the job could resume after.
+    # JSON columns: config, settings (effective ones, with defaults), metrics, tags, forecast (from before the
+    # start), pause (step and reason), resume (how an interrupted job resumes), parent (the checkpoint that it
+    # started from), evaluation (the verdict). ``place`` is the queue position of jobs not ordered by age.
+    # ``resumable`` is the newest step from which the job could resume.
     """CREATE TABLE jobs (
         seq INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -61,9 +61,9 @@ SCHEMA: Final = (
         data TEXT NOT NULL,
         PRIMARY KEY (job, id)
     ) WITHOUT ROWID""",
-    # Deleted jobs whose files have not all left the disk.
+    # Deleted jobs whose files may not all be deleted yet.
     "CREATE TABLE removed (job TEXT PRIMARY KEY) WITHOUT ROWID",
-    # Endpoints. ``target`` is JSON, and so is ``answered``: who answers since the first answer.
+    # Endpoints. ``target`` and ``answered`` (what has answered since the first answer) are JSON.
     """CREATE TABLE deployments (
         id TEXT PRIMARY KEY,
         slug TEXT NOT NULL UNIQUE,
@@ -106,36 +106,38 @@ SCHEMA: Final = (
 )
 UNUSED_BYTES: Final = 1 << 20
 UNUSED_SHARE: Final = 0.25
-"""So much of the file, in bytes and as a part of it, has to be unused before it is given back to the disk."""
+"""Unused bytes, and unused share, from which the file is compacted."""
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""What SQLite says of a file that is damaged."""
+"""SQLite's result codes for a damaged file."""
 BUSY_MILLISECONDS: Final = 250
-"""How long one attempt to write waits for another program's lock; whoever writes tries again."""
+"""Limit of a single attempt to get another program's lock; writers retry."""
 
 
 class UnknownFormatError(Exception):
-    """Another version of arkor-dev wrote the file; the text says which one, and what to do."""
+    """Another version of arkor-dev wrote the file; the message says which one, and what to do."""
 
 
 class DamagedError(Exception):
-    """The file is damaged, or empty beside folders of jobs; the text says so, and what to do."""
+    """The file is damaged, or empty beside job folders; the message says so, and what to do."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that any one thread may use at a time."""
+    """Return a connection that one thread at a time may use."""
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Return a connection for writing; create the file where there is none.
+    """Return a connection for writing; create the file if it is missing.
 
-    Raises :class:`sqlite3.Error`, and :class:`UnknownFormatError` or :class:`DamagedError` for a file that is
-    not to be written.
+    Raises :class:`sqlite3.Error`, and :class:`UnknownFormatError` or :class:`DamagedError` for a file that
+    must not be written.
     """
     if path.exists():
-        # Read-only first: the end of the last connection that may write moves the log's pages into the file.
+        # Read-only first: closing the last writable connection would checkpoint the log into the file.
         with (
-            contextlib.suppress(sqlite3.OperationalError),  # a write was cut off, which only a writer settles
+            contextlib.suppress(
+                sqlite3.OperationalError
+            ),  # an interrupted write, which only a writer can roll back
             contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader,
             _damage_in(path),
         ):
@@ -156,9 +158,9 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def refuse_empty(path: Path) -> None:
-    """Raise DamagedError where ``path`` is missing or empty, while folders of jobs lie beside it.
+    """Raise DamagedError if ``path`` is missing or empty although job folders exist beside it.
 
-    A new list would have none of them, and `arkor-dev local gc` would offer to remove their files.
+    A new list would have none of them, and `arkor-dev local gc` would offer to delete their files.
     """
     if path.exists() and path.stat().st_size:
         return
@@ -170,7 +172,7 @@ def refuse_empty(path: Path) -> None:
 
 @contextlib.contextmanager
 def _damage_in(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a file that is damaged, or none of its own, into DamagedError."""
+    """Convert SQLite's errors about a damaged or foreign file to DamagedError."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -180,12 +182,12 @@ def _damage_in(path: Path) -> Iterator[None]:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether SQLite says by ``error`` that the file is damaged."""
+    """Return whether SQLite's ``error`` means that the file is damaged."""
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
 def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:
-    """Look at every page; 100 MiB take a tenth of a second."""
+    """Check every page; 100 MiB take a tenth of a second."""
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise _damaged(path, f"is damaged: {' '.join(str(found).split())}")
@@ -193,13 +195,13 @@ def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:
 
 def _damaged(path: Path, what: str) -> DamagedError:
     return DamagedError(
-        f"{path} {what}. Nothing was changed. `arkor-dev local rebuild` makes the list of jobs again, from "
-        f"what can be read of it and from the jobs' folders; or move {path.parent} away to start anew."
+        f"{path} {what}. Nothing was changed. `arkor-dev local rebuild` restores the list of jobs from "
+        f"its readable parts and the job folders; or move {path.parent} away to start over."
     )
 
 
 def _is_new(db: sqlite3.Connection, path: Path) -> bool:
-    """Return whether the file is empty; raise UnknownFormatError where it is of another format."""
+    """Return whether the file is empty. Raises UnknownFormatError for another format."""
     (owner,), (version,) = (
         db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
     )
@@ -211,12 +213,12 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
     if owner == APPLICATION_ID:
         try:
             found = db.execute("SELECT value FROM meta WHERE key = 'writtenBy'").fetchone()
-        except sqlite3.OperationalError:  # a format that we know nothing of
+        except sqlite3.OperationalError:  # an unknown format
             found = None
         writer = f"arkor-dev {found[0]}" if found else "a later arkor-dev"
     raise UnknownFormatError(
         f"{path} was written by {writer}, in a format that this arkor-dev {__version__} does not read. "
-        f"Nothing was changed. Use that version, or move {path.parent} away to start anew."
+        f"Nothing was changed. Use that version, or move {path.parent} away to start over."
     )
 
 
@@ -230,7 +232,7 @@ def _create(db: sqlite3.Connection) -> None:
 
 
 def unused_bytes(db: sqlite3.Connection) -> int:
-    """What of the file belongs to no row any more; 0 where giving it back is not worth the work."""
+    """Return the unused bytes of the file; 0 if compacting is not worthwhile."""
     size, pages, spare = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
     )
@@ -239,9 +241,9 @@ def unused_bytes(db: sqlite3.Connection) -> int:
 
 
 def give_back(db: sqlite3.Connection) -> int:
-    """Make the file as small as its rows allow; by how many bytes that is smaller.
+    """Compact the file; return the bytes saved.
 
-    It is written anew, for which the disk needs room. Raises sqlite3.Error, and nothing is lost then.
+    Rewrites it, which needs free disk space. Raises sqlite3.Error without losing anything.
     """
     freed = unused_bytes(db)
     if freed:
@@ -251,7 +253,7 @@ def give_back(db: sqlite3.Connection) -> int:
 
 
 class transaction:  # noqa: N801 - reads as the statement it is
-    """All or nothing, ``with`` the database."""
+    """A transaction on the database, as a context manager: all or nothing."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -264,5 +266,5 @@ class transaction:  # noqa: N801 - reads as the statement it is
             if kind is None:
                 self._db.execute("COMMIT")
         finally:
-            if self._db.in_transaction:  # a COMMIT may fail as well, on a full disk
+            if self._db.in_transaction:  # COMMIT may fail, too, on a full disk
                 self._db.execute("ROLLBACK")

@@ -1,6 +1,6 @@
-"""What jobs and models take on the disk, and what can go: files of jobs that are deleted, and of none.
+"""Disk usage of jobs and models, and removal of files that belong to deleted jobs or to none.
 
-Everything here blocks, and is called from a thread. A link is never followed: what it leads to is not ours.
+Blocking: call from a thread. Never follows links, whose targets are not ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
-from arkor_dev.local.models.download_progress import size_of
+from arkor_dev.local.models.downloads import size_of
 
 from .job_folder import job_folder, jobs_folder
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 LEAST_SHARE: Final = 0.05
 LEAST_BYTES: Final = 2 << 30
-"""What has to be free of a disk before something large is written to it: both of them."""
+"""Free bytes required before writing something large to a disk."""
 LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
-"""The variable that says another number of bytes instead."""
+"""Environment variable that overrides this number."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
 
 
 def job_bytes(data: Path, job_id: str) -> int:
-    """The size of all files of a job."""
+    """Return the size of all files of a job."""
     return _bytes(job_folder(data, job_id))
 
 
 def remove_files(data: Path, job_id: str) -> None:
-    """Remove all files of a job; does nothing where there are none, raises OSError where one stays."""
+    """Remove all files of a job, if any. Raises OSError if one remains."""
     _remove(job_folder(data, job_id))
 
 
 def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any]:
-    """The contract's ``Disk``; ``names`` are those of all jobs, by id."""
+    """Return the contract's ``Disk``; ``names`` maps all jobs' ids to names."""
     jobs = [{"id": job_id, "name": name, "bytes": job_bytes(data, job_id)} for job_id, name in names.items()]
     return {
         "jobs": sorted(jobs, key=lambda job: -job["bytes"]),
@@ -52,27 +52,27 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
 
 
 def short_of_room(folder: Path) -> str | None:
-    """Why nothing large should be written to the disk of ``folder`` now, in words; None where it has room."""
+    """Return why nothing large should be written to the disk of ``folder`` now; None if it has space."""
     usage = shutil.disk_usage(folder)
     told = os.environ.get(LEAST_FREE, "")
     least = int(told) if told.isascii() and told.isdigit() else max(LEAST_BYTES, LEAST_SHARE * usage.total)
     if usage.free >= least:
         return None
     return (
-        f"The disk has {usage.free / 2**30:.1f} GiB free, and {least / 2**30:.1f} GiB have to stay free: "
-        f"make room (arkor-dev local status says what takes it), or set {LEAST_FREE}"
+        f"The disk has {usage.free / 2**30:.1f} GiB free, and {least / 2**30:.1f} GiB must stay free: "
+        f"free disk space (arkor-dev local status shows what uses it), or set {LEAST_FREE}"
     )
 
 
 def leftovers(data: Path, known: Collection[str]) -> list[Path]:
-    """What lies among the jobs' folders and belongs to no job."""
+    """Return what lies among the job folders without belonging to a job."""
     with contextlib.suppress(OSError):
         return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in known]
     return []
 
 
 def remove_leftovers(paths: Collection[Path]) -> int:
-    """Remove ``paths``; how many bytes that gave back."""
+    """Remove ``paths``; return the bytes freed."""
     freed = 0
     for path in paths:
         size = _bytes(path)
@@ -82,7 +82,7 @@ def remove_leftovers(paths: Collection[Path]) -> int:
 
 
 def remove_models(data: Path, cache: Path) -> int:
-    """Remove the models of Studio's own cache that no job uses; how many bytes that gave back."""
+    """Remove unused models from Studio's own cache; return the bytes freed."""
     freed = 0
     for model in _own_models(data, cache):
         if not model["used"]:
@@ -117,7 +117,7 @@ def _own_models(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
 
 
 def _hub_models() -> Iterator[dict[str, Any]]:
-    """What lies in the model hub's cache, which is not Studio's alone."""
+    """Yield the models in the Hub's cache, which other programs share."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     with contextlib.suppress(OSError):
@@ -128,7 +128,7 @@ def _hub_models() -> Iterator[dict[str, Any]]:
 
 
 def _starter_is_used(data: Path) -> bool:
-    """Whether a job of any project asks for the starter model; a file that cannot be read may say so."""
+    """Return whether any project's job uses the starter model; an unreadable config counts as one."""
     for path in data.parent.glob("*/backend.sqlite"):
         try:
             with contextlib.closing(

@@ -1,7 +1,7 @@
-"""The events of the jobs: written in order, with the job's figures kept up to date, and read from any place.
+"""The jobs' events: appended in order, with the job's metrics updated, and readable from any position.
 
-Write-ahead logging makes a commit a plain append, cheap enough to do before anybody is told: what a reader
-has seen is on its way to the disk, and a kill of this process loses nothing.
+With write-ahead logging a commit is a plain append, cheap enough to do before readers are notified: what a
+reader has seen is on its way to disk, and killing this process loses nothing.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SAMPLES_KEPT: Final = 2000
-"""So many ``system.metrics`` at most stay in the history of a job that is over: an hour's, or every nth."""
+"""Most ``system.metrics`` events kept for an ended job: an hour's worth, or every nth."""
 
 Event = tuple[str, dict[str, Any]]
 
 
 class EventLog(Records):
-    """The jobs of one project with their events."""
+    """The jobs of one project, with their events."""
 
     def append(
         self, job_id: str, events: Sequence[Event], kept: int | None = None, mark: str | None = None
     ) -> None:
-        """Write events in one commit, and keep the job's metrics and settings up to date with them.
+        """Append events in one commit, and update the job's metrics and settings.
 
-        With them: that the job could go on after the step ``kept``, and up to which ``mark`` its worker was
-        heard. Who hears it again from there on misses nothing and hears nothing twice.
+        The same commit records that the job can resume after the step ``kept``, and the last ``mark`` read
+        from its worker: a reader who continues from it misses nothing and sees nothing twice.
         """
         with transaction(self._db):
             last = self._last(job_id)
@@ -66,7 +66,7 @@ class EventLog(Records):
         return self._db.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()[0] or 0
 
     def _append(self, job_id: str, events: Iterable[Event], last: int | None = None) -> None:
-        """Write events behind the id ``last``, which may be that of one that was deleted."""
+        """Append events after the id ``last``, whose event may be deleted."""
         last = self._last(job_id) if last is None else last
         moment = now()
         self._db.executemany(
@@ -83,7 +83,7 @@ class EventLog(Records):
         )
 
     def _measure_anew(self, job_id: str) -> None:
-        """Bring the job's metrics to what its events say."""
+        """Recompute the job's metrics from its events."""
         rows = self._db.execute(
             "SELECT name, data FROM events WHERE job = ? AND name IN (?, ?) ORDER BY id",
             (job_id, TRAINING_STARTED, TRAINING_LOG),
@@ -119,7 +119,7 @@ class EventLog(Records):
         self._db.execute("UPDATE jobs SET metrics = ? WHERE id = ?", (compact(metrics), job_id))
 
     def keep_evaluation(self, job_id: str, evaluation: Mapping[str, Any]) -> None:
-        """Keep how a job's final adapter compares with its base; nothing for a job that is gone."""
+        """Store the comparison of a job's final adapter with its base; ignore a deleted job."""
         self._keep_evaluation(job_id, evaluation)
         self._changed(job_id)
 
@@ -127,7 +127,7 @@ class EventLog(Records):
         self._db.execute("UPDATE jobs SET evaluation = ? WHERE id = ?", (compact(evaluation), job_id))
 
     def _thin_out(self, job_id: str) -> None:
-        """Leave of a job's samples of the machine every nth, so that at most ``SAMPLES_KEPT`` stay."""
+        """Keep every nth of a job's machine samples, at most ``SAMPLES_KEPT``."""
         of_job = (job_id, SYSTEM_METRICS)
         (count,) = self._db.execute(
             "SELECT count(*) FROM events WHERE job = ? AND name = ?", of_job
@@ -145,30 +145,32 @@ class EventLog(Records):
             )
 
     def events(self, job_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:
-        """At most ``limit`` events past the id ``after``: id, name, data as JSON text."""
+        """Return at most ``limit`` events after the id ``after``: id, name, data as JSON text."""
         return self._reader.execute(
             "SELECT id, name, data FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?",
             (job_id, after, limit),
         ).fetchall()
 
     def news(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
-        """Whether the job is over, and its ``events``; asked in this order, so that none slips between."""
+        """Return whether the job has ended, and its ``events``; read in this order, so that none is
+        missed.
+        """
         over = self.is_over(job_id)
         return over, self.events(job_id, after, limit)
 
     def last_event(self, job_id: str) -> int:
-        """The id of a job's newest event, 0 when there is none."""
+        """Return the id of a job's newest event, 0 without any."""
         found = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
         return found[0] or 0
 
     def newest(self, job_id: str, name: str) -> list[Event]:
-        """A job's newest event of this name, where it has one."""
+        """Return a job's newest event of this name, if any."""
         found = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )
         return [(name, json.loads(data)) for (data,) in found.fetchall()]
 
     def is_over(self, job_id: str) -> bool:
-        """Whether a job has its final status, and so its last event."""
+        """Return whether a job has its final status, and so its last event."""
         found = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return found is None or found[0] in TERMINAL

@@ -1,8 +1,8 @@
-"""What the data base knows of a job's interruptions: what of its events counts no more, and how it goes on.
+"""Interruptions of jobs in the database: which events become void, and how a job resumes.
 
-A job that goes on after a step has every later event made again. Those that were there are deleted in the
-transaction that says so; their ids are never used again, so that a reader which has seen them goes on behind
-them. How a job is to go on (``orders``) is kept until it is over.
+A job that resumes after a step repeats every later event. The old ones are deleted in the transaction that
+resumes it; their ids are never reused, so a reader who has seen them continues after them. How a job resumes
+(``orders``) is stored until it ends.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CRASHES: Final = 3
-"""So often a job may crash without a step that it had not come to before."""
+"""Most crashes of a job without reaching a new step."""
 LASTING: Final = ("restart", "further")
-"""Orders that hold for the rest of a job's life."""
+"""Orders that apply for the rest of a job's life."""
 BESIDE: Final = ("crashes", "mark")
-"""What is kept beside the orders until the job is over."""
+"""Further values stored beside the orders until the job ends."""
 LAST: Final = (1 << 63) - 1
-"""Behind every id."""
+"""Greater than every id."""
 FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE status IN ('queued', 'running')
     OR id = :job)"""
 
 
 def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
-    """Delete what was said of steps after ``step``, and of an end or a pause; all there is where it is 0.
+    """Delete events about steps after ``step``, an end or a pause; all events if it is 0.
 
-    What has no step and came behind the last event that stays goes as well: it was said of what is made
-    again, such as how the finished adapter compares with its base.
+    Events without a step that follow the last remaining one are deleted, too, since they concern repeated
+    work, such as the comparison of the final adapter with its base.
     """
     if step == 0:
         db.execute("DELETE FROM events WHERE job = ?", (job_id,))
@@ -50,7 +50,7 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
             OR json_extract(data, '$.step') > ?)""",  # noqa: S608 - question marks
         (job_id, *over, step),
     ).fetchone()
-    # Samples of the machine come from another thread, and may tell of a step later than all else.
+    # Machine samples come from another thread and may mention a later step than everything else.
     (stays,) = db.execute(
         """SELECT max(id) FROM events WHERE job = ? AND name != ? AND json_extract(data, '$.step') <= ?
             AND id < ?""",
@@ -66,7 +66,7 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
 
 
 def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
-    """The steps after which a job's sample prompts have been answered, 0 for the base, ascending."""
+    """Return the steps after which the sample prompts have been answered, 0 for the base, ascending."""
     found = db.execute(
         "SELECT DISTINCT json_extract(data, '$.step') FROM events WHERE job = ? AND name = ?",
         (job_id, SAMPLE_CREATED),
@@ -75,20 +75,20 @@ def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
 
 
 def orders_of(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
-    """How a job is to go on; empty for one that has not been interrupted."""
+    """Return how a job resumes; empty for one that was not interrupted."""
     found = db.execute("SELECT resume FROM jobs WHERE id = ?", (job_id,)).fetchone()
     orders: dict[str, Any] = json.loads(found[0]) if found and found[0] else {}
     return orders
 
 
 def set_orders(db: sqlite3.Connection, job_id: str, orders: Mapping[str, Any]) -> None:
-    """Note how a job is to go on."""
+    """Store how a job resumes."""
     text = json.dumps(orders) if orders else None
     db.execute("UPDATE jobs SET resume = ? WHERE id = ?", (text, job_id))
 
 
 def queue_first(db: sqlite3.Connection, job_id: str, orders: Mapping[str, Any]) -> None:
-    """Let a job wait before all others, to go on as ``orders`` say."""
+    """Put a job first in the queue, to resume as ``orders`` say."""
     lasting = {key: value for key, value in orders_of(db, job_id).items() if key in (*LASTING, *BESIDE)}
     set_orders(db, job_id, {**lasting, **orders})
     db.execute(
@@ -99,7 +99,7 @@ def queue_first(db: sqlite3.Connection, job_id: str, orders: Mapping[str, Any]) 
 
 
 def crashes_again(db: sqlite3.Connection, job_id: str, step: int) -> bool:
-    """Note that a job's process crashed at ``step``; whether it may be tried once more."""
+    """Record that a job's process crashed at ``step``; return whether to try again."""
     orders = orders_of(db, job_id)
     furthest, count = orders.get("crashes", (-1, 0))
     count = 1 if step > furthest else count + 1

@@ -1,6 +1,6 @@
-"""Checks what a job is asked for, before the job exists.
+"""Validates a job's config before the job is created.
 
-Unknown fields are tolerated, since other backends know more of them. A value that is known and wrong is
+Unknown fields are accepted, since other backends know more of them. An invalid value of a known field is
 refused by the field's name.
 """
 
@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.placement.address import ADDRESS as CLUSTER_ADDRESS
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
-from arkor_dev.contract.placement.storage import SHARED_STORAGE
+from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
+from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
+from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, FORMS
+from arkor_dev.data.preferences import PAIRS
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ MAPPED: Final = Rule(
     noun=f"an object of texts with any of the keys {', '.join(COLUMNS)}",
     test=lambda value: all(key in COLUMNS and isinstance(name, str) for key, name in value.items()),
 )
+EXCLUDED: Final = Rule("other", noun=f"a list of up to {MAX_ENTRIES:,} hashes of rows", test=are_entries)
 PARTS: Final = Rule("list", 1, 100, noun="a list of up to 100 data sets")
 SOURCES: Final = {
     "file": Field("path", FILLED, needed=True),
@@ -40,13 +42,14 @@ SOURCES: Final = {
     "blob": Field("url", ADDRESS, needed=True),
     "list": Field("sources", PARTS, needed=True),
 }
-"""The kinds of data sets, and the field that says which one."""
+"""The kinds of data sets, each with the field that identifies it."""
 SOURCE: Final = Schema(
     (
         Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
         *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
-        Field("form", Rule("choice", choices=tuple(FORMS)), null=True),
+        Field("form", Rule("choice", choices=(*FORMS, *PAIRS)), null=True),
         Field("columns", MAPPED, null=True),
+        Field("exclude", EXCLUDED, null=True),
     )
 )
 
@@ -71,7 +74,7 @@ PLACE: Final = Schema(
 
 
 def check_config(config: object) -> dict[str, Any]:
-    """Return ``config`` unchanged, or raise `BadRequestError` with the field and what it must be."""
+    """Return ``config`` unchanged. Raises `BadRequestError` with the field and what it must be."""
     if not isinstance(config, dict):
         raise BadRequestError("config must be an object with model and datasetSource")
     problem = wire_problem(config) or next((text for _, text in conflicts(config, "config.{}".format)), None)
@@ -91,7 +94,7 @@ def check_config(config: object) -> dict[str, Any]:
 
 
 def check_files(config: dict[str, Any], project: Path) -> None:
-    """Look for the files of a checked config's data sets; `BadRequestError` where one is not there."""
+    """Raise `BadRequestError` for a missing file of a valid config's data sets."""
     for where in ("datasetSource", "evalDatasetSource"):
         for part in parts_of(config[where]) if config.get(where) else []:
             try:
@@ -107,7 +110,7 @@ def check_files(config: dict[str, Any], project: Path) -> None:
 
 
 def public(config: dict[str, Any]) -> dict[str, Any]:
-    """A config without the data sets' access tokens, which only the worker needs."""
+    """Return a config without the data sets' access tokens, which only the worker needs."""
     sources = ("datasetSource", "evalDatasetSource")
     return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
 

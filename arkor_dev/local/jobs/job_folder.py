@@ -1,18 +1,18 @@
-"""A job's folder: the one module that knows where the files of a job lie, and that opens them.
+"""The layout of a job's folder: only this module knows the paths of a job's files and opens them.
 
     <data>/jobs/<job>/
-        job.json                      the job as the list has it (`record`)
-        final/ · checkpoints/<step>/  adapters or whole models, each written whole (`atomic_folder`)
-        resume/<step>/                what a paused or finished job goes on from: no adapter
-        parent/                       the adapter that the job began with
+        job.json                      the job as listed (`record`)
+        final/ · checkpoints/<step>/  adapters or models, each written atomically (`atomic_folder`)
+        resume/<step>/                the state from which a paused or finished job resumes
+        parent/                       the adapter that the job started from
         evaluation/                   results, the history of a run, answers to sample prompts
-        votes.jsonl                   what people preferred
-        exports/<id>/ · <id>.json     what was written for other programs
-        reports/ · scratch/           of reporters and of a run on this machine
-        verdict.json                  how the job ended, while the database does not take that
+        votes.jsonl                   blind preferences
+        exports/<id>/ · <id>.json     exports for other programs
+        reports/ · scratch/           files of reporters and of a run on this machine
+        verdict.json                  how the job ended, while the database cannot store it
 
-A folder may have come from another machine in an archive. So a file is opened by its name in the job's
-folder, which leads nowhere else, no link is followed, and what is read has a limit.
+A folder may come from another machine in an archive. So files are opened by names that cannot leave the
+folder, links are not followed, and reads are limited.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ PARENT: Final = "parent"
 EVALUATION: Final = "evaluation"
 EXPORTS: Final = "exports"
 PROBE: Final = "probe"
-"""A file that is written and removed at once, to see that it can be."""
+"""A file written and removed at once, to test that the folder is writable."""
 SCRATCH: Final = ("forecast", "datasets")
-"""Folders of the data folder in which nothing lies that a later process could use."""
+"""Temporary folders of the data folder; a later process needs nothing in them."""
 LIMITS: Final = {
     "job.json": 2 << 20,
     "verdict.json": 1 << 20,
@@ -65,50 +65,50 @@ LIMITS: Final = {
     "manifest.json": 1 << 20,
     "adapter_config.json": 1 << 20,
 }
-"""The most bytes of a job's files, by their own names."""
+"""Size limits of a job's files by name, in bytes."""
 RESULT_LIMIT: Final = 8 << 20
-"""Bytes of any other file of an evaluation or an export: Studio takes no longer answer of a backend."""
+"""Size limit of other evaluation and export files: Studio reads no larger response from a backend."""
 TEXT_LIMIT: Final = 256 << 20
-"""Bytes of any file beside weights: a vocabulary may be tens of MiB."""
+"""Size limit of any file except weights: a vocabulary may have tens of MiB."""
 IMPORTING: Final = ".import-"
-"""What the name of a folder begins with in which an archive is read."""
+"""Prefix of the folder into which an archive is read."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NEW_ID: Final = re.compile(r"job_[0-9a-f]{12}")
 _EXPORT_ID: Final = re.compile(r"exp_[0-9a-f]{12}")
 _ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
-"""What a job's files end in: none of these is run as a program."""
+"""Suffixes of a job's files: none of them is run as a program."""
 STATE: Final = "state.pt"
-"""The state of a training. It is read as data (``checkpoints.state``), never as a program."""
+"""The training state. Read as data (``checkpoints.state``), never executed."""
 
 
 class JobFile(NamedTuple):
-    """The file ``name`` in the folder of a job, or in one below it."""
+    """The file ``name`` in a job's folder or below it."""
 
     job: Path
     name: str
 
     @property
     def path(self) -> Path:
-        """Where it lies, for messages and for other programs; `open` and `read` look for links."""
+        """Its path, for messages and other programs; unlike `open` and `read`, without a check for links."""
         return self.job / self.name
 
     def open(self) -> BufferedReader:
-        """Open it for reading bytes; raises OSError, also for a link."""
+        """Open it for reading bytes. Raises OSError, also for a link."""
         return open_inside(self.job, self.name)
 
     def read(self) -> bytes:
-        """Return its content; raises OSError, also for a link or a file past its limit."""
+        """Return its content. Raises OSError, also for a link or a file past its limit."""
         return read_inside(self.job, self.name, limit_of(self.name) or TEXT_LIMIT)
 
     def read_json(self) -> Any:
-        """Return the value that it holds; None where it is missing, too large or not JSON."""
+        """Parse it as JSON; None if it is missing, too large or invalid."""
         try:
             return strict_json.parse(self.read())
         except (OSError, ValueError):
             return None
 
     def size(self) -> int:
-        """Return its bytes, 0 where it is missing; raises OSError, also for a link."""
+        """Return its size, 0 if it is missing. Raises OSError, also for a link."""
         try:
             with self.open() as file:
                 return os.fstat(file.fileno()).st_size
@@ -116,7 +116,7 @@ class JobFile(NamedTuple):
             return 0
 
     def write(self, content: bytes) -> None:
-        """Put ``content`` there, whole or not at all, flushed to the disk; raises OSError."""
+        """Replace its content atomically, flushed to disk. Raises OSError."""
         with folder_of(self.job, self.name, make=True) as (folder, last):
             part = f"{last}{PART}"
             with contextlib.suppress(FileNotFoundError):
@@ -133,13 +133,13 @@ class JobFile(NamedTuple):
                 raise
 
     def write_json(self, value: object) -> None:
-        """Put ``value`` there as JSON; raises OSError."""
+        """Write ``value`` as JSON. Raises OSError."""
         self.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
     def append(self, line: bytes, *, flush: bool) -> None:
-        """Add a line by one write, on a line of its own also behind one that a crash has torn.
+        """Append a line by a single write, on a new line even after one torn by a crash.
 
-        With ``flush`` it is on the disk then. Raises OSError, also for a link.
+        ``flush`` flushes it to disk. Raises OSError, also for a link.
         """
         with (
             folder_of(self.job, self.name, make=True) as (folder, last),
@@ -152,7 +152,7 @@ class JobFile(NamedTuple):
                 os.fsync(file.fileno())
 
     def remove(self) -> None:
-        """Remove it where it is there; raises OSError."""
+        """Remove it if it exists. Raises OSError."""
         with contextlib.suppress(FileNotFoundError), folder_of(self.job, self.name) as (folder, last):
             os.unlink(last, dir_fd=folder)
 
@@ -167,9 +167,9 @@ def _created(name: str, how: int, folder: int) -> int:
 
 
 def belongs(name: str) -> bool:
-    """Whether a job has a file of this name that may come from another machine.
+    """Return whether a job has a file of this name that may come from another machine.
 
-    Exports and reports are of the machine that made them, and no program is among the files of a job.
+    Exports and reports stay on the machine that made them, and a job has no programs.
     """
     parts = name.split("/")
     if not is_safe_name(name) or any(part.endswith(PART) for part in parts):
@@ -187,7 +187,7 @@ def belongs(name: str) -> bool:
 
 
 def limit_of(name: str) -> int | None:
-    """The most bytes that a job's file of this name has; None for weights, which the disk bounds."""
+    """Return the size limit of a job's file; None for weights, which only the disk limits."""
     folder, _, last = name.rpartition("/")
     if last.endswith((".safetensors", STATE)):
         return None
@@ -199,60 +199,60 @@ def limit_of(name: str) -> int | None:
 
 
 def jobs_folder(data: Path) -> Path:
-    """The folder of all jobs' folders."""
+    """Return the folder of all job folders."""
     return data / JOBS
 
 
 def job_folder(data: Path, job_id: str) -> Path:
-    """The folder of a job, which need not be there; raises NotFoundError for what cannot be an id."""
+    """Return a job's folder, which need not exist. Raises NotFoundError for an invalid id."""
     if not _ID.fullmatch(job_id):
         raise NotFoundError(f"There is no job {job_id}")
     return jobs_folder(data) / job_id
 
 
 def final_folder(data: Path, job_id: str) -> Path:
-    """The adapter or model that a job came to."""
+    """Return the folder of the final adapter or model."""
     return job_folder(data, job_id) / FINAL
 
 
 def checkpoint_folder(data: Path, job_id: str, step: int) -> Path:
-    """The checkpoint of ``step``."""
+    """Return the folder of the checkpoint of ``step``."""
     return job_folder(data, job_id) / CHECKPOINTS / str(step)
 
 
 def parent_folder(data: Path, job_id: str) -> Path:
-    """What a job begins with, where that is another one's checkpoint."""
+    """Return the folder of the parent checkpoint, if the job started from one."""
     return job_folder(data, job_id) / PARENT
 
 
 def resume_folder(data: Path, job_id: str, step: int) -> Path:
-    """What was kept at a pause after ``step``, or at the end."""
+    """Return the folder with the resume point of a pause after ``step``, or of the end."""
     return job_folder(data, job_id) / RESUME / str(step)
 
 
 def adapter_folder(data: Path, job_id: str, step: int | None) -> Path:
-    """The checkpoint of ``step``, or what the job came to where that is None."""
+    """Return the folder of the checkpoint of ``step``, or of the result if it is None."""
     return final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
 
 
 def exports_folder(data: Path, job_id: str) -> Path:
-    """What was written for other programs, which can be written again."""
+    """Return the folder of exports, which can be made again."""
     return job_folder(data, job_id) / EXPORTS
 
 
 def export_folder(data: Path, job_id: str, export_id: str) -> Path:
-    """The files of one export; raises NotFoundError for what cannot be an id."""
+    """Return the folder of an export's files. Raises NotFoundError for an invalid id."""
     _check_export(export_id)
     return exports_folder(data, job_id) / export_id
 
 
 def scratch_folder(data: Path, job_id: str) -> Path:
-    """Where a run puts what nobody needs after it."""
+    """Return the folder for a run's temporary files."""
     return job_folder(data, job_id) / "scratch"
 
 
 def job_ids(data: Path) -> list[str]:
-    """The ids of all jobs that have a folder with something in it, whether the list has them or not."""
+    """Return the ids of all jobs with a non-empty folder, whether or not they are in the list."""
     folder = jobs_folder(data)
     found = [entry for entry in folder.iterdir() if _NEW_ID.fullmatch(entry.name)] if folder.is_dir() else []
     return sorted(
@@ -261,12 +261,14 @@ def job_ids(data: Path) -> list[str]:
 
 
 def checkpoint_steps(data: Path, job_id: str) -> list[int]:
-    """The steps of every checkpoint of a job, ascending."""
+    """Return the steps of a job's checkpoints, ascending."""
     return _steps_in(job_folder(data, job_id) / CHECKPOINTS)
 
 
 def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
-    """Where a job's checkpoint of ``step`` lies, or its final adapter; ConflictError or NotFoundError."""
+    """Return the folder of the checkpoint of ``step``, or of the final adapter. Raises ConflictError or
+    NotFoundError.
+    """
     steps = checkpoint_steps(data, job["id"])
     if step is None:
         folder = final_folder(data, job["id"])
@@ -281,7 +283,7 @@ def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
 
 
 def resume_steps(data: Path, job_id: str) -> list[int]:
-    """The steps after which a job can go on without a checkpoint of theirs, ascending."""
+    """Return the steps with a resume point besides checkpoints, ascending."""
     return _steps_in(job_folder(data, job_id) / RESUME)
 
 
@@ -304,38 +306,38 @@ VERDICT: Final = "verdict.json"
 
 
 def evaluation_file(job: Path, name: str) -> JobFile:
-    """The file ``name`` of what was measured of the job in the folder ``job``."""
+    """Return the evaluation file ``name`` of the job in the folder ``job``."""
     return JobFile(job, f"{EVALUATION}/{name}")
 
 
 def verdict_file(data: Path, job_id: str) -> JobFile:
-    """How a job ended, while the database does not take that."""
+    """Return the file for a job's end while the database cannot store it."""
     return JobFile(job_folder(data, job_id), VERDICT)
 
 
 def record_file(data: Path, job_id: str) -> JobFile:
-    """The job as the list had it last: the list can be rebuilt from it (`rebuild`)."""
+    """Return the job's record as last listed, from which the list can be rebuilt (`rebuild`)."""
     return JobFile(job_folder(data, job_id), RECORD)
 
 
 def votes_file(job: Path) -> JobFile:
-    """What people preferred of two answers, in the folder ``job``."""
+    """Return the file of blind votes of the job in the folder ``job``."""
     return JobFile(job, VOTES)
 
 
 def report_file(data: Path, job_id: str, reporter: str) -> Path:
-    """How far a job was reported to ``reporter``."""
+    """Return the file with what was already sent to ``reporter``."""
     return job_folder(data, job_id) / "reports" / f"{reporter}.json"
 
 
 def export_record(data: Path, job_id: str, export_id: str) -> JobFile:
-    """What is told of one export; raises NotFoundError for what cannot be an id."""
+    """Return the record of an export. Raises NotFoundError for an invalid id."""
     _check_export(export_id)
     return JobFile(job_folder(data, job_id), f"{EXPORTS}/{export_id}.json")
 
 
 def export_file(data: Path, job_id: str, export_id: str, name: str) -> JobFile:
-    """The file ``name`` of one export; raises NotFoundError for a name that is not a plain one."""
+    """Return the file ``name`` of an export. Raises NotFoundError for anything but a plain name."""
     _check_export(export_id)
     if not is_safe_name(name) or "/" in name:
         raise NotFoundError(f"The export {export_id} has no such file")
@@ -343,22 +345,22 @@ def export_file(data: Path, job_id: str, export_id: str, name: str) -> JobFile:
 
 
 def export_ids(data: Path, job_id: str) -> set[str]:
-    """The ids of all exports of which something lies there, whole or not."""
+    """Return the ids of all exports with files, complete or not."""
     folder = exports_folder(data, job_id)
     names = [entry.name.partition(".")[0] for entry in folder.iterdir()] if folder.is_dir() else []
     return {name for name in names if _EXPORT_ID.fullmatch(name)}
 
 
 def remove_export(data: Path, job_id: str, export_id: str) -> None:
-    """Remove all of one export, whole or not, and folders in which nothing is left by that."""
+    """Remove an export, complete or not, and folders that become empty."""
     _check_export(export_id)
     folder = exports_folder(data, job_id)
     for path in folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ():
         if path.name.partition(".")[0] == export_id:
             _remove(path)
-    with contextlib.suppress(OSError):  # there are others
+    with contextlib.suppress(OSError):  # other exports remain
         folder.rmdir()
-        folder.parent.rmdir()  # of a job that was deleted while its export was written
+        folder.parent.rmdir()  # the job was deleted while its export was written
 
 
 def _check_export(export_id: str) -> None:
@@ -366,17 +368,17 @@ def _check_export(export_id: str) -> None:
         raise NotFoundError(f"The job has no export {export_id}")
 
 
-# What comes and goes
+# Creating and deleting
 
 
 def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
-    """Remove a checkpoint, which is there whole up to that moment and then not at all."""
+    """Remove a checkpoint, which exists completely until that moment and then not at all."""
     folder = checkpoint_folder(data, job_id, step)
     shutil.rmtree(folder.rename(folder.with_name(f"{step}{PART}")))
 
 
 def sweep(data: Path, job_id: str) -> None:
-    """Remove what a job that ended in the middle of writing left unfinished."""
+    """Remove what a job that ended while writing left unfinished."""
     folder = job_folder(data, job_id)
     for place in ("", f"{CHECKPOINTS}/", f"{RESUME}/", f"{EVALUATION}/", "reports/"):
         for part in folder.glob(f"{place}*{PART}"):
@@ -386,7 +388,7 @@ def sweep(data: Path, job_id: str) -> None:
 
 
 def sweep_data(data: Path) -> None:
-    """Remove what a process that was killed has left beside the jobs; nothing else uses the folder now."""
+    """Remove temporary files of killed processes; nothing else may use the folder now."""
     for part in (*data.glob(f"*{PART}"), *jobs_folder(data).glob(f"{IMPORTING}*")):
         _remove(part)
     for name in SCRATCH:
@@ -394,7 +396,7 @@ def sweep_data(data: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Take a file or a folder away, as far as that can be."""
+    """Remove a file or a folder as far as possible."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -403,12 +405,12 @@ def _remove(path: Path) -> None:
 
 
 def kind_of(folder: Path) -> str:
-    """The contract's word for what a folder holds: an adapter, or a model that was trained whole."""
+    """Return the contract's kind for a folder: an adapter, or a fully fine-tuned model."""
     return "adapter" if (folder / "adapter_config.json").is_file() else "model"
 
 
 def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> dict[str, Any]:
-    """The contract's ``Artifact``; ``bytes`` is the whole folder's size."""
+    """Return the contract's ``Artifact``; ``bytes`` is the size of the whole folder."""
     artifact: dict[str, Any] = {"kind": kind, "name": name, "bytes": size, "path": str(folder)}
     if step is not None:
         artifact["step"] = step

@@ -1,8 +1,8 @@
-"""Makes the list of jobs again, where its database is damaged, empty or missing.
+"""Rebuilds the list of jobs if its database is damaged, empty or missing.
 
-What can be read of the old file is copied row by row, from both ends of each table: a damaged page costs what
-lies on it. Jobs that are not among that come from the record in their folder (``job.json``), with their files
-and without their figures over time. The old file is kept. Nothing else uses the data folder meanwhile.
+Readable rows of the old file are copied one by one, from both ends of each table: a damaged page costs only
+its own rows. Missing jobs are restored from the record in their folder (``job.json``), with their files but
+without metrics over time. The old file is kept. Nothing else may use the data folder meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import CHECKPOINT_SAVED, ENDINGS, TRAINING_MESSAGE, TRAINING_PAUSED
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.models.download_progress import size_of
+from arkor_dev.local.models.downloads import size_of
 
 from .archive.reader import check_job
 from .database import DATABASE, DamagedError, connect, open_database, refuse_empty, transaction
@@ -45,7 +45,7 @@ TABLES: Final = {
     "endpoint_keys": "id",
     "endpoint_requests": "seq",
 }
-"""The tables without events, and the column that orders each."""
+"""Tables other than events, each with the column that orders it."""
 JSON: Final = (
     "config",
     "metrics",
@@ -58,18 +58,18 @@ JSON: Final = (
     "tags",
     "data",
 )
-"""Columns of JSON: a row in which one is damaged is left out."""
+"""JSON columns: a row with a damaged one is skipped."""
 FILES: Final = ("", "-wal")
 REBUILT: Final = (
-    "The list of jobs was rebuilt. The files of this job are here, its figures over time are lost"
+    "The list of jobs was rebuilt. This job's files are intact, but its metrics over time are lost"
 )
 
 
 class Rebuilt(NamedTuple):
-    """How many ``jobs`` the list has now, and how many of them were ``read`` from the old one.
+    """Result: ``jobs`` in the list now, and how many of them were ``read`` from the old one.
 
-    ``added`` are the names of those that come from their folders. ``left`` are the ids of folders that say
-    nothing of their job. The old file is kept as ``kept``, where it was damaged.
+    ``added`` has the names of those restored from folders, ``left`` the ids of folders without a usable
+    record. A damaged old file is kept as ``kept``.
     """
 
     jobs: int
@@ -80,9 +80,9 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(data: Path, org: str) -> Rebuilt:
-    """Rebuild the list in the folder ``data``. A list that is sound stays, and gets the jobs that it lacks.
+    """Rebuild the list in the folder ``data``. An intact list is kept and completed.
 
-    Raises OSError and sqlite3.Error, and nothing has changed then.
+    Raises OSError and sqlite3.Error without changing anything.
     """
     path = data / DATABASE
     try:
@@ -102,7 +102,7 @@ def _anew(path: Path, org: str) -> Rebuilt:
     kept = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
     try:
         with contextlib.closing(open_database(new)) as db:
-            for end in FILES:  # a copy is read: even a look may write to a file
+            for end in FILES:  # read a copy: even opening may write to the file
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(path.with_name(path.name + end), old.with_name(old.name + end))
             if old.exists():
@@ -131,7 +131,7 @@ def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, folders: Se
 def _copy(
     source: sqlite3.Connection, target: sqlite3.Connection, table: str, key: str, job: str = ""
 ) -> None:
-    """Copy the rows of ``table`` that can be read, of events those of one ``job``."""
+    """Copy the readable rows of ``table``; for events, those of one ``job``."""
     ours, theirs = (_columns(db, table) for db in (target, source))
     columns = [name for name in ours if name in theirs]
     if not columns:
@@ -160,7 +160,7 @@ def _columns(db: sqlite3.Connection, table: str) -> list[str]:
 
 
 def _readable(db: sqlite3.Connection, query: str, which: Sequence[str]) -> Iterator[Sequence[Any] | None]:
-    """The rows up to the first that cannot be read, and None in its place."""
+    """Yield rows up to the first unreadable one, then None."""
     try:
         yield from db.execute(query, which)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
@@ -178,7 +178,7 @@ def _is_sound(row: dict[str, Any]) -> bool:
 
 
 def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
-    """Add the jobs of the folders that the list does not have."""
+    """Add jobs from folders that are missing in the list."""
     data, added, left = path.parent, [], []
     with contextlib.closing(Store(path, org)) as store:
         known = store.names().keys() | set(store.removed())
@@ -189,7 +189,7 @@ def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
             try:
                 check_job(job)
                 if job["id"] != job_id:
-                    raise BadRequestError("It is of another job")
+                    raise BadRequestError("It belongs to another job")
             except BadRequestError:
                 left.append(job_id)
                 continue
@@ -201,7 +201,7 @@ def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
 
 
 def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
-    """Add the job of a folder, with events that say what lies there."""
+    """Add a folder's job, with events about the files in it."""
     job_id, points = job["id"], [0, *checkpoint_steps(data, job["id"]), *resume_steps(data, job["id"])]
     events: list[tuple[str, dict[str, Any]]] = [(TRAINING_MESSAGE, {"message": REBUILT})]
     for step in checkpoint_steps(data, job_id):
@@ -214,7 +214,7 @@ def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
         told = {"artifacts": made} if job["status"] == "completed" else {}
         error = {"error": job["error"]} if job.get("error") else {}
         events.append((ENDINGS[job["status"]], {**told, **error}))
-    else:  # it ran, or was paused
+    else:  # it was running or paused
         pause = {"step": max(points), "reason": "asked", "message": REBUILT}
         job = {**job, "status": "paused", "pause": pause}
         events.append((TRAINING_PAUSED, pause))
@@ -225,7 +225,7 @@ def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
 
 
 def _without_masks(value: Any) -> Any:
-    """A config without the stars that stand for a token."""
+    """Return a config without the asterisks that replace a token."""
     if isinstance(value, dict):
         kept = {key: each for key, each in value.items() if (key, each) != ("token", "***")}
         return {key: _without_masks(each) for key, each in kept.items()}

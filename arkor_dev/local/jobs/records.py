@@ -1,8 +1,8 @@
-"""The jobs' records: their shape on the wire, the list of them, and what a person changes of them.
+"""Job records: their wire shape, the list of them, and edits.
 
-One thread may write while another reads (``async_store.py`` has them), each with a connection of its own; the
-list of jobs is kept as encoded bytes, so that ten thousand of them cost nothing to serve again. A job's life
-is in ``store.py``.
+One thread may write while another reads (see ``async_store.py``), each with its own connection. The list is
+cached as encoded bytes, so that serving ten thousand jobs again costs nothing. ``store.py`` has a job's life
+cycle.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def now() -> str:
-    """This moment in UTC, ISO 8601 with milliseconds."""
+    """Return the current time in UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -58,18 +58,18 @@ class Records:
         """Why a waiting job has no place where it runs, for a person; by its id."""
         self._data = path.parent
         self._recorded: set[str] = set()
-        self._lock = threading.Lock()  # of the two below, which both threads use
+        self._lock = threading.Lock()  # protects the two below, which both threads use
         self._encoded: dict[str, bytes] | None = None
         self._listing: bytes | None = None
 
     @property
     def writing(self) -> sqlite3.Connection:
-        """The connection of the thread that writes, for what is kept beside the jobs."""
+        """The writing thread's connection, for other tables of the database."""
         return self._db
 
     @property
     def reading(self) -> sqlite3.Connection:
-        """The connection of the thread that reads."""
+        """The reading thread's connection."""
         return self._reader
 
     def close(self) -> None:
@@ -77,11 +77,11 @@ class Records:
         self._db.close()
 
     def unused(self) -> int:
-        """Bytes of the file that belong to no job any more, where they are many."""
+        """Return the unused bytes of the file, if there are many."""
         return unused_bytes(self._reader)
 
     def give_back(self) -> int:
-        """Give these back to the disk; how many they were."""
+        """Compact the file; return the bytes saved."""
         return give_back(self._db)
 
     def _project_id(self) -> str:
@@ -137,9 +137,9 @@ class Records:
             self._record(job)
 
     def _record(self, job: Mapping[str, Any]) -> None:
-        """Keep the job beside its files, where it has some, so that the list can be rebuilt.
+        """Store the record beside the job's files, if any, so that the list can be rebuilt.
 
-        While it runs that is done once: its figures change all the time.
+        Only once while it runs, since its metrics change all the time.
         """
         job_id, runs = job["id"], job["status"] == "running"
         if job["status"] == "queued" or (runs and job_id in self._recorded):
@@ -150,7 +150,7 @@ class Records:
                 (self._recorded.add if runs else self._recorded.discard)(job_id)
 
     def get(self, job_id: str) -> dict[str, Any] | None:
-        """The contract's ``Job``."""
+        """Return the contract's ``Job``."""
         return self._get(self._reader, job_id)
 
     def _get(self, db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
@@ -163,14 +163,14 @@ class Records:
         return job
 
     def listing(self) -> bytes:
-        """``{"jobs": [...], "queue": {"held"}}``, newest first, as JSON."""
+        """Return ``{"jobs": [...], "queue": {"held"}}``, newest first, as JSON."""
         with self._lock:
             if self._listing is None:
                 if self._encoded is None:
                     rows = self._reader.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY seq")  # noqa: S608 - constant text
                     self._encoded = {row[0]: compact(self._shape(row)).encode() for row in rows}
                 jobs = dict(self._encoded)
-                # A place in the queue changes without its job: it is not kept with the rest.
+                # The queue position changes independently of the job, so it is not cached.
                 for job_id, place in waiting.places(self._reader).items():
                     if job_id in jobs:
                         jobs[job_id] = (
@@ -188,15 +188,15 @@ class Records:
         return place if why is None else {**place, "reason": why}
 
     def put_back(self, job_id: str, why: str) -> None:
-        """Let a job that runs wait again, where it stood in the queue, as there is no place for it."""
+        """Return a running job to its position in the queue, since its target has no room."""
         self.lacks[job_id] = why
         self._db.execute("UPDATE jobs SET status = 'queued' WHERE id = ? AND status = 'running'", (job_id,))
         self._changed(job_id)
 
-    # What a person changes
+    # Edits
 
     def edit(self, job_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Change a job's ``name``, ``notes``, ``tags`` or ``starred``, those that are given; the job."""
+        """Change the given ones of a job's ``name``, ``notes``, ``tags`` and ``starred``; return the job."""
         columns = {field: changes[field] for field in ("name", "notes", "starred") if field in changes}
         if "tags" in changes:
             columns["tags"] = compact(changes["tags"])
@@ -212,10 +212,10 @@ class Records:
         return job
 
     def remove(self, job_id: str) -> None:
-        """Take a job that is over and its events out of the list, and note that its files are to go.
+        """Remove an ended job and its events from the list, and note that its files must be deleted.
 
-        All of it in one transaction: after any kind of end the job is whole, or is gone with the note that
-        has the rest taken away (:meth:`removed`).
+        In one transaction: after any crash the job either exists or is gone with a note to delete the rest
+        (:meth:`removed`).
         """
         with transaction(self._db):
             found = self._db.execute("SELECT name, status FROM jobs WHERE id = ?", (job_id,)).fetchone()
@@ -232,15 +232,15 @@ class Records:
                 self._encoded.pop(job_id, None)
 
     def removed(self) -> list[str]:
-        """The ids of deleted jobs whose files may be on the disk yet."""
+        """Return the ids of deleted jobs whose files may still exist."""
         return [job_id for (job_id,) in self._db.execute("SELECT job FROM removed")]
 
     def forget_removed(self, job_id: str) -> None:
-        """Say that a deleted job's files are gone."""
+        """Record that a deleted job's files are gone."""
         self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
 
     def arrange(self, order: Sequence[str] | None, held: bool | None) -> dict[str, Any]:
-        """Put waiting jobs into an order, hold the queue or let it go on; the contract's ``Queue``."""
+        """Reorder waiting jobs, and hold or release the queue; return the contract's ``Queue``."""
         with transaction(self._db):
             if order is not None:
                 waiting.arrange(self._db, order)
@@ -251,17 +251,17 @@ class Records:
         return waiting.queue(self._db)
 
     def names(self) -> dict[str, str]:
-        """The name of every job, by id, the newest first."""
+        """Return every job's name by id, newest first."""
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
 
     def config(self, job_id: str) -> dict[str, Any]:
-        """A job's config with its secrets."""
+        """Return a job's config, with its secrets."""
         (text,) = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
         config: dict[str, Any] = json.loads(text)
         return config
 
     def paused_for(self, reason: str) -> list[str]:
-        """The ids of the jobs that are paused for this reason, the last one first."""
+        """Return the ids of the jobs paused for this reason, most recent first."""
         rows = self._reader.execute(
             """SELECT id FROM jobs WHERE status = 'paused' AND json_extract(pause, '$.reason') = ?
                 ORDER BY seq DESC""",
@@ -270,7 +270,7 @@ class Records:
         return [job_id for (job_id,) in rows.fetchall()]
 
     def standing(self) -> dict[str, str]:
-        """The status of every job that is not over, by id."""
+        """Return the status of every job that has not ended, by id."""
         rows = self._reader.execute(
             f"SELECT id, status FROM jobs WHERE status NOT IN ({', '.join('?' * len(TERMINAL))})",  # noqa: S608 - question marks
             tuple(TERMINAL),
@@ -278,10 +278,10 @@ class Records:
         return dict(rows.fetchall())
 
     def next_up(self, but: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
-        """The id and the config of the job that may start next, those of ``but`` left out."""
+        """Return the id and config of the next job that may start, except those in ``but``."""
         found = waiting.first(self._reader, but)
         return None if found is None else (found[0], json.loads(found[1]))
 
     def queue(self) -> dict[str, Any]:
-        """The contract's ``Queue``."""
+        """Return the contract's ``Queue``."""
         return waiting.queue(self._reader)

@@ -1,9 +1,9 @@
-"""One training at a time, or as many as may run beside each other, and the rest in a queue.
+"""Runs one job at a time, or as many as may run concurrently, and queues the rest.
 
-A job whose process crashed goes on by itself, before all others, and so does one that ran when an earlier
-backend ended. At its own end the backend lets what runs come to stand; what takes too long for that is
-killed, and goes on from its newest checkpoint. Of more than one job at once each has to fit into memory
-together with those that run, by its forecast; one of which that is not known waits.
+A job whose process crashed resumes by itself before all others, and so does one that was running when an
+earlier backend ended. At its end the backend pauses running jobs; those that take too long are killed, and
+resume from their newest checkpoint. Concurrent jobs must fit into memory together, according to their
+estimates; a job without an estimate waits.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
-from arkor_dev.local.jobs.running import auto_resume
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .database import is_damage
 from .disk import remove_files
 from .job_folder import report_file, sweep, sweep_data
+from .running import auto_resume
 from .running.auto_resume import let_go_on
-from .running.job_runner import Life, end
-from .running.observer import Beside
-from .running.placement_queue import Placing
-from .running.remote_cleanup import Remains
+from .running.job_runner import JobRunner, end
+from .running.placement_queue import PlacementQueue
+from .running.remote_cleanup import RemoteCleanup
 from .store import ENDED, Store, Verdict
 from .verdict_file import drop_verdict, kept_verdict
 
@@ -37,28 +37,28 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.jobs.running.job_runner import Observer
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
-    from .running.observer import Observer
 
 log = logging.getLogger(__name__)
 
 RECOVER_SECONDS: Final = 2.0
-"""How long the start waits for the jobs of a process that was killed to be settled."""
+"""How long the start waits until jobs of a killed process are settled."""
 CANCEL_SECONDS: Final = 15.0
-"""How long a cancelling request waits for its job's end; the job ends in any case."""
+"""How long a cancel request waits for the job's end, which follows in any case."""
 PAUSE_SECONDS: Final = 60.0
-"""How long a pausing request waits for its job to stand; the job stands after its step in any case."""
+"""How long a pause request waits for the job to pause, which happens after its step in any case."""
 REST_SECONDS: Final = 2.0
-"""How long the end of this process waits for what runs to stand."""
+"""How long shutdown waits for running jobs to pause."""
 SETTLE_SECONDS: Final = 0.5
-"""How long before that it waits for the start of a job that is under way."""
+"""How much earlier shutdown waits for a job that is being started."""
 FAULT_SECONDS: Final = 1.0
 
 
 class Scheduler:
-    """Runs queued jobs in the queue's order, and takes jobs away."""
+    """Runs queued jobs in order, and deletes jobs."""
 
     observer: Observer | None = None
 
@@ -71,17 +71,17 @@ class Scheduler:
         at_once: int | None = None,
         devices: Sequence[str] = (),
     ) -> None:
-        """``at_once`` jobs run beside each other, else one on each of the ``devices``, GPUs by number."""
+        """Run ``at_once`` jobs concurrently, by default one on each of the ``devices``, GPUs by number."""
         self._store = store
         self.models = models
         self._data = data
         self._project = project
         self._reporting = Reporting(functools.partial(report_file, data), project)
         self._wake, self._wanted = asyncio.Event(), asyncio.Event()
-        self._placing, self._remains = Placing(store, data, self._wake.set), Remains(store, data)
+        self._placing, self._cleanup = PlacementQueue(store, data, self._wake.set), RemoteCleanup(store, data)
         self._devices = list(devices) if len(devices) > 1 else []
         self._at_once = at_once or max(1, len(self._devices))
-        self._running: dict[str, tuple[Life, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[JobRunner, asyncio.Task[None]]] = {}
         self._room: int | None = None
         self._unwanted: set[str] = set()
         self._to_pause: set[str] = set()
@@ -91,10 +91,10 @@ class Scheduler:
     async def running(
         self, *, idle: bool = False, on_demand: bool = False, resume: bool = True
     ) -> AsyncIterator[None]:
-        """Work through the queue for as long as the body runs; the end pauses what runs.
+        """Process the queue while the body runs; leaving it pauses running jobs.
 
-        With ``idle`` what an earlier process left is settled, and no job is started. ``on_demand`` does the
-        same until :meth:`wake` is called. Without ``resume`` what ran then stays paused.
+        ``idle`` settles what an earlier process left and starts no job. ``on_demand`` does the same until
+        :meth:`wake` is called. Without ``resume``, jobs that were running stay paused.
         """
         self._idle = idle or on_demand
         recovered, working = asyncio.Event(), asyncio.Event()
@@ -103,7 +103,7 @@ class Scheduler:
             asyncio.create_task(self._placing.look(), name="places of waiting jobs"),
             asyncio.create_task(self._clear(working), name="remains of jobs"),
         ]
-        with contextlib.suppress(TimeoutError):  # a data base that is locked does not keep the start waiting
+        with contextlib.suppress(TimeoutError):  # don't delay the start for a locked database
             await asyncio.wait_for(recovered.wait(), RECOVER_SECONDS)
         try:
             yield
@@ -120,23 +120,23 @@ class Scheduler:
 
     @property
     def busy(self) -> bool:
-        """Whether a job is training now."""
+        """Return whether a job is training."""
         return bool(self._running)
 
     def wake(self) -> None:
-        """Say that somebody has added a job or changed the queue: a backend on demand begins to work."""
+        """Signal a new job or a change of the queue; an on-demand backend starts working."""
         self._wanted.set()
         self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
-        """Cancel a job that waits, runs or is paused, and return when it is; one that is over stays."""
+        """Cancel a job that waits, runs or is paused, and wait for it; ignore an ended one."""
         if await self._store.request(Store.cancel_queued, job_id):
-            self._remains.wake()
+            self._cleanup.wake()
             return
-        if self._idle:  # it trains on alone, and nobody else here ends it
+        if self._idle:  # it trains on elsewhere, and only this process can end it
             await end(self._store, self._data, job_id, Verdict("cancelled", {}))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._remains.clear(), CANCEL_SECONDS)
+                await asyncio.wait_for(self._cleanup.clear(), CANCEL_SECONDS)
             return
         self._unwanted.add(job_id)
         if job_id in self._running:
@@ -145,7 +145,7 @@ class Scheduler:
         self._unwanted.discard(job_id)
 
     async def pause(self, job_id: str) -> None:
-        """Let a running job stand after its step, and return when it does; ConflictError for any other."""
+        """Pause a running job after its step, and wait for it. Raises ConflictError for any other job."""
         job = await self._store.read(Store.get, job_id)
         if job is None:
             raise NotFoundError(f"There is no job {job_id}")
@@ -153,7 +153,7 @@ class Scheduler:
             raise ConflictError(f"The job {job['name']} is {job['status']}: only one that runs can be paused")
         if self._idle:
             raise ConflictError(
-                f"The job {job['name']} trains on elsewhere: open Studio to pause it, or cancel it"
+                f"The job {job['name']} keeps training elsewhere: open Studio to pause it, or cancel it"
             )
         self._to_pause.add(job_id)
         if job_id in self._running:
@@ -162,7 +162,7 @@ class Scheduler:
         self._to_pause.discard(job_id)
 
     async def _until(self, job_id: str, statuses: tuple[str, ...], seconds: float) -> None:
-        """Wait until a job has one of these statuses, or is deleted, or so long."""
+        """Wait until a job has one of these statuses or is deleted, up to a time limit."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
@@ -173,14 +173,14 @@ class Scheduler:
                     await news.wait()
 
     async def _rest(self) -> None:
-        """Let what runs come to stand; kill what takes too long for that."""
+        """Pause running jobs; kill those that take too long."""
         running = dict(self._running)
-        begun = {task for life, task in running.values() if life.training}
-        for life, _ in running.values():
-            life.pause("ended")
+        begun = {task for runner, task in running.values() if runner.training}
+        for runner, _ in running.values():
+            runner.pause("ended")
         if begun:
             await asyncio.wait(begun, timeout=REST_SECONDS)
-        # One that has no worker yet stands too: the next process is not to take it for one that has crashed.
+        # Also pause one without a worker yet: the next process must not take it for crashed.
         late = [job_id for job_id, (_, task) in running.items() if not task.done()]
         for job_id in late:
             running[job_id][1].cancel()
@@ -188,12 +188,12 @@ class Scheduler:
             await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
         for job_id in late:
             if execution_of(running[job_id][0].config).attaches(self._data, job_id):
-                continue  # it trains on alone
+                continue  # it trains on elsewhere
             await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
         for job_id in running:
             job = await self._store.read(Store.get, job_id)
             if job and job["status"] == "running":
-                text = f"The job {job['name']} trains on. Studio finds it when it is opened here again"
+                text = f"The job {job['name']} keeps training. Studio finds it when it is next opened here"
                 notices.message("info", text)
             if job and (pause := job.get("pause")):
                 step = (
@@ -236,7 +236,7 @@ class Scheduler:
                 await asyncio.wait_for(self._wake.wait(), look)
 
     async def _next(self) -> tuple[tuple[str, dict[str, Any]] | None, bool]:
-        """The job that starts now, if any does; and whether one only waits for memory."""
+        """Return the job to start now, if any, and whether one waits only for memory."""
         if self._damaged:
             return None, False
         if not self._running:
@@ -250,8 +250,8 @@ class Scheduler:
         if found is None:
             return None, False
         device = self._device()
-        here = [life for life, _ in self._running.values() if not is_elsewhere(life.config)]
-        others = [Beside(life.config, life.device == device) for life in here]
+        here = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
+        others = [Beside(runner.config, runner.device == device) for runner in here]
         # One of a cluster takes no memory here that would count.
         if not is_elsewhere(found[1]) and not await self.observer.fits_beside(found[1], others, self._room):
             return None, True
@@ -259,51 +259,51 @@ class Scheduler:
 
     def _device(self) -> str | None:
         """The device that the fewest jobs run on; None where there are not several."""
-        used = [life.device for life, _ in self._running.values()]
+        used = [runner.device for runner, _ in self._running.values()]
         return min(self._devices, key=used.count, default=None)
 
     def _begin(self, job_id: str, config: dict[str, Any]) -> None:
         device = self._device()
         told = self._reporting, self._placing, self.observer
-        life = Life(self._store, self.models, *told, job_id, config, device)
+        runner = JobRunner(self._store, self.models, *told, job_id, config, device)
         if job_id in self._unwanted:
-            life.cancel()
+            runner.cancel()
         if job_id in self._to_pause or self._ending:
-            life.pause("ended" if self._ending else "asked")
+            runner.pause("ended" if self._ending else "asked")
         for other, _ in self._running.values():
-            other.alone = life.alone = False
-        self._running[job_id] = life, asyncio.create_task(self._live(life), name=f"job {job_id}")
+            other.alone = runner.alone = False
+        self._running[job_id] = runner, asyncio.create_task(self._live(runner), name=f"job {job_id}")
         if self.observer:
             self.observer.training_begins()
 
-    async def _live(self, life: Life) -> None:
+    async def _live(self, runner: JobRunner) -> None:
         try:
-            await life.run(self._data, self._project)
+            await runner.run(self._data, self._project)
         except Exception as error:
-            log.exception("job %s", life.job)
+            log.exception("job %s", runner.job)
             self._look_for_damage(error)
             reason = f"the local backend failed: {type(error).__name__}: {error}"
             with contextlib.suppress(sqlite3.Error):  # a broken data base: the next start ends the job
-                await end(self._store, self._data, life.job, Verdict("failed", {"error": reason}))
+                await end(self._store, self._data, runner.job, Verdict("failed", {"error": reason}))
         finally:
-            del self._running[life.job]
-            sweep(self._data, life.job)
+            del self._running[runner.job]
+            sweep(self._data, runner.job)
             self._wake.set()
-            self._remains.wake()
+            self._cleanup.wake()
 
     def _look_for_damage(self, error: Exception) -> None:
-        """Start no more jobs where ``error`` says that the database is damaged: it would keep nothing."""
+        """Start no more jobs if ``error`` means that the database is damaged: it would store nothing."""
         if is_damage(error) and not self._damaged:
             self._damaged = True
             notices.message(
                 "error",
-                f"The database of the jobs is damaged ({error}): no more jobs are started. End Studio and "
-                "start it again: it looks at the file then, and says what to do",
+                f"The job database is damaged ({error}): no more jobs are started. Restart Studio: it "
+                "then checks the file and says what to do",
             )
 
     async def _clear(self, working: asyncio.Event) -> None:
         await working.wait()
-        await self._remains.look()
+        await self._cleanup.look()
 
     async def _settle(self, resume: bool) -> None:
         try:
@@ -312,7 +312,7 @@ class Scheduler:
             log.exception("the jobs of the process before this one")
 
     async def _recover(self, resume: bool, idle: bool) -> None:
-        """Settle the jobs that claim to run; nothing runs yet."""
+        """Settle jobs marked as running; none runs yet."""
         data = self._data
 
         def alone(job_id: str, config: Mapping[str, Any]) -> bool:
@@ -328,10 +328,10 @@ class Scheduler:
             await self._remove_files(job_id)
 
     async def delete(self, job_id: str, drop: Callable[[str], None]) -> None:
-        """Take a job that is over, its events and its files away; ``drop`` ends what still writes some.
+        """Delete an ended job with its events and files; ``drop`` ends whatever still writes files.
 
-        The record goes first. Whatever ends this process after that, the next one removes the files, so that
-        no job is ever there in part.
+        The record goes first. If this process ends after that, the next one deletes the files, so that a job
+        never exists in part.
         """
         await self._store.request(Store.remove, job_id)
         drop(job_id)

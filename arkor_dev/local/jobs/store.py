@@ -1,6 +1,6 @@
-"""A job's life, from queued to its end, with its pauses: in one SQLite file with its events.
+"""A job's life cycle, with its pauses, in one SQLite file with its events.
 
-What happens to a job and the event that tells of it are written together, or neither is.
+A change of a job and its event are written together or not at all.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 ENDED: Final = "The local backend was ended while this job was training."
 CRASHED: Final = "Its training process had crashed."
 AGAIN: Final = "again"
-"""The status of a verdict on a job that crashed and goes on by itself: none of a job's own."""
+"""Status of a verdict on a crashed job that resumes by itself: not a status of the job."""
 
 
 class Verdict(NamedTuple):
-    """How a job ended: its final status, the fields of the event that ends its log, and the reason."""
+    """How a job ended: its final status, the fields of its last event, and the reason."""
 
     status: str
     fields: dict[str, Any]
@@ -42,18 +42,18 @@ class Verdict(NamedTuple):
 
 
 def new_id() -> str:
-    """The id of a job to come."""
+    """Return the id of a new job."""
     return f"job_{secrets.token_hex(6)}"
 
 
 EVALUATION_LIMIT: Final = 64 << 10
-"""Characters of a verdict that is taken in."""
+"""Largest accepted verdict, in characters."""
 PARENT_LIMIT: Final = 1000
-"""Characters of what is told of a job's parent."""
+"""Largest accepted description of a job's parent, in characters."""
 
 
 def _is_parent(told: object) -> bool:
-    """Whether what an archive tells of a job's parent is a ``JobParent``."""
+    """Return whether an archive's description of a job's parent is a ``JobParent``."""
     return (
         isinstance(told, dict)
         and isinstance(told.get("jobId"), str)
@@ -65,7 +65,7 @@ def _is_parent(told: object) -> bool:
 
 
 def _is_evaluation(told: object) -> bool:
-    """Whether a verdict from another machine is one that can stand in the list of jobs."""
+    """Return whether another machine's verdict is valid for the list of jobs."""
     return (
         isinstance(told, dict)
         and isinstance(told.get("verdict"), str)
@@ -85,12 +85,12 @@ class Store(EventLog):
         alone: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
         look: bool = False,
     ) -> list[str]:
-        """Settle the jobs that a previous process left running; their ids.
+        """Settle jobs that a previous process left running; return their ids.
 
-        They end as ``verdict_of`` says, else they are paused, unless they have crashed too often. With
-        ``go_on`` those that are paused because a process ended wait to go on, before all others. So do those
-        that train on ``alone``, by id and config, without having been paused; who is there only to ``look``
-        leaves them as they are. Without ``go_on`` such a job goes on nowhere else than where it trains.
+        They end as ``verdict_of`` says, or else are paused, unless they crashed too often. ``go_on`` queues
+        jobs paused by a process's end before all others. The same goes for those, accepted by ``alone`` (by
+        id and config), that train on elsewhere without a pause; a process that only wants to ``look`` leaves
+        them alone. Without ``go_on`` such a job resumes only where it trains.
         """
         rows = self._db.execute("SELECT id, config FROM jobs WHERE status = 'running'").fetchall()
         if look:
@@ -113,7 +113,7 @@ class Store(EventLog):
     # Interruptions
 
     def pause(self, job_id: str, fields: Mapping[str, Any]) -> None:
-        """Pause a running job: ``reason`` and ``message?``, and ``step``, else that of its newest point."""
+        """Pause a running job: ``reason``, ``message?`` and ``step``, by default its newest resume point."""
         with transaction(self._db):
             self._pause(job_id, fields)
         self._changed(job_id)
@@ -129,10 +129,10 @@ class Store(EventLog):
             self._db.execute("UPDATE jobs SET status = 'paused', pause = ? WHERE id = ?", changed)
 
     def crashed(self, job_id: str, verdict: Verdict, pause: str | None) -> Verdict:
-        """A running job's process has ended without a word: the verdict on it, after ``verdict`` said why.
+        """Handle a worker that ended without a message; return the verdict (``verdict`` says why it ended).
 
-        It is queued before all others, or paused for the reason ``pause``; either is ``AGAIN``. But one that
-        has crashed too often at a step has failed.
+        The job is queued before all others, or paused for the reason ``pause``; both are ``AGAIN``. If it
+        crashed too often at a step, it has failed.
         """
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
@@ -155,10 +155,10 @@ class Store(EventLog):
     def go_on(
         self, job_id: str, why: str, orders: Mapping[str, Any], config: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Let a job wait before all others, to go on from its newest point; the job.
+        """Queue a job to resume from its newest resume point; return the job.
 
-        ``why`` is for a person. In ``orders``, ``auto`` says that it does so by itself, and the others are
-        the worker's. ``config`` is what it is to be from now on. Raises ConflictError for one that cannot.
+        ``why`` is for a person. In ``orders``, ``auto`` marks an automatic resume; the rest is for the
+        worker. ``config`` is its new config. Raises ConflictError if the job cannot resume.
         """
         with transaction(self._db):
             found = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
@@ -167,11 +167,11 @@ class Store(EventLog):
                 raise NotFoundError(f"There is no job {job_id}")
             name, status, kept = row
             if status == "completed" and config is None:
-                raise ConflictError(f"The job {name} is completed: give it more steps to go on")
+                raise ConflictError(f"The job {name} is completed: extend it to continue")
             if status not in ("paused", *TERMINAL):
                 raise ConflictError(f"The job {name} is {status}")
             if status != "paused" and kept is None:
-                raise ConflictError(f"The job {name} cannot go on: nothing of its training was kept")
+                raise ConflictError(f"The job {name} cannot resume: it has no saved state")
             if config is not None:
                 self._db.execute("UPDATE jobs SET config = ? WHERE id = ?", (compact(config), job_id))
             interruptions.queue_first(self._db, job_id, {**orders, "why": why})
@@ -181,10 +181,10 @@ class Store(EventLog):
         return job
 
     def orders(self, job_id: str) -> dict[str, Any]:
-        """How a job that starts is to go on; without ``why`` it begins.
+        """Return how a starting job resumes; without ``why`` it starts from the beginning.
 
-        ``kept`` is the newest step that it may go on after: all that was said up to there is known. Of the
-        steps in ``sampled`` the prompts have been answered.
+        ``kept`` is the newest step from which it can resume with every earlier event stored. ``sampled``
+        lists the steps whose prompts have been answered.
         """
         (kept,) = self._reader.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
         orders = interruptions.orders_of(self._reader, job_id)
@@ -193,7 +193,7 @@ class Store(EventLog):
         return {**orders, "kept": kept or 0, "sampled": interruptions.sampled_steps(self._reader, job_id)}
 
     def keep(self, job_id: str, step: int) -> None:
-        """Note that a job could go on after ``step``."""
+        """Record that a job can resume after ``step``."""
         self._db.execute("UPDATE jobs SET resumable = ? WHERE id = ?", (step, job_id))
 
     def create(
@@ -204,10 +204,10 @@ class Store(EventLog):
         parent: Mapping[str, Any] | None = None,
         job_id: str | None = None,
     ) -> dict[str, Any]:
-        """A new queued job, with what is forecast of it, where that is known.
+        """Create a queued job, with its estimate if known.
 
-        ``parent`` is what it begins from, which lies in its folder already. Of two commands that number their
-        jobs alike the second gets the next number.
+        ``parent`` is its starting point, already in its folder. If two commands choose the same number for a
+        job's name, the second gets the next one.
         """
         job_id = job_id or new_id()
         if self._db.execute("SELECT 1 FROM jobs WHERE name = ?", (name,)).fetchone():
@@ -229,7 +229,7 @@ class Store(EventLog):
         return job
 
     def take_in(self, job: Mapping[str, Any], events: Path | None) -> dict[str, Any]:
-        """Add a job that this list does not know, all of it or nothing; the job.
+        """Import a job that this list does not have, completely or not at all; return it.
 
         ``events`` is a database with a table of them: ``id``, ``name`` and ``data``.
         """
@@ -252,7 +252,7 @@ class Store(EventLog):
         attached = self._attached(events) if events else contextlib.nullcontext()
         with attached, transaction(self._db):
             if self._row(self._db, job_id):
-                raise ConflictError(f"The job {job_id} is here already")
+                raise ConflictError(f"The job {job_id} already exists here")
             self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
             self._db.execute(
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
@@ -270,7 +270,7 @@ class Store(EventLog):
 
     @contextlib.contextmanager
     def _attached(self, other: Path) -> Iterator[None]:
-        """The tables of the database ``other`` as ``other.<table>``."""
+        """Attach the database ``other`` as ``other.<table>``."""
         self._db.execute("ATTACH DATABASE ? AS other", (str(other),))
         try:
             yield
@@ -280,7 +280,7 @@ class Store(EventLog):
     def start_next(
         self, but: Sequence[str] = (), only: str | None = None
     ) -> tuple[str, dict[str, Any]] | None:
-        """Start the next of the queue but for ``but``, if it is ``only``: its id, its config with secrets."""
+        """Start the next job not in ``but``, if it is ``only``; return its id and its config with secrets."""
         with transaction(self._db):
             found = waiting.first(self._db, but)
             found = found if found and only in (None, found[0]) else None
@@ -296,7 +296,7 @@ class Store(EventLog):
         return found[0], json.loads(found[1])
 
     def cancel_queued(self, job_id: str) -> bool:
-        """Cancel a job that waits or is paused; false when it runs, or is over."""
+        """Cancel a waiting or paused job; return False if it is running or has ended."""
         with transaction(self._db):
             found = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
             waits = found is not None and found[0] in ("queued", "paused")
@@ -306,7 +306,7 @@ class Store(EventLog):
         return waits
 
     def finish(self, job_id: str, verdict: Verdict) -> None:
-        """Give a job its final status and the event that ends its log, both or neither; once and for all."""
+        """Set a job's final status and append its last event, atomically and once only."""
         with transaction(self._db):
             self._finish(job_id, verdict)
         self._changed(job_id)

@@ -1,4 +1,4 @@
-"""A verdict that the database does not take for the moment, kept in the job's folder.
+"""Keeps a verdict in the job's folder while the database cannot store it.
 
 So the end of the process cannot lose it.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def keep_verdict(data: Path, job_id: str, verdict: Verdict) -> None:
-    """Write a job's verdict into its folder; does nothing when the disk is full there too."""
+    """Write a job's verdict into its folder; do nothing if the disk is full there, too."""
     with contextlib.suppress(OSError):
         verdict_file(data, job_id).write_json([verdict.status, verdict.fields])
 
 
 def kept_verdict(data: Path, job_id: str) -> Verdict | None:
-    """How a job ended whose end the database does not know, where that was kept."""
+    """Return a kept verdict that the database lacks, if there is one."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         match json.loads(verdict_file(data, job_id).read()):
             case [str(status), dict(fields)] if status in TERMINAL:
@@ -35,6 +35,6 @@ def kept_verdict(data: Path, job_id: str) -> Verdict | None:
 
 
 def drop_verdict(data: Path, job_id: str) -> None:
-    """Forget the kept verdict: the database has it, or there is no folder that could have one."""
+    """Delete the kept verdict: the database has it, or there is no folder."""
     with contextlib.suppress(NotRegularError):
         verdict_file(data, job_id).remove()

@@ -1,8 +1,8 @@
-"""The jobs that wait: in which order, who is behind whom, and whether any of them may start.
+"""The queue of waiting jobs: its order, who waits behind whom, and whether any may start.
 
-They start by age unless a person has said otherwise: a job that was given a place has it in ``place``, which
-counts like the age (``seq``) of a job that was not. A new order shares out the places that its jobs have
-already, so a job that comes later is behind all of them, and no two that wait have the same.
+Jobs start by age unless a person has reordered them: a reordered job has a position in ``place``, comparable
+with the age (``seq``) of the others. A new order redistributes the positions of its jobs, so that later jobs
+come after all of them and positions are unique.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ PLACE: Final = "coalesce(place, seq)"
 LAST: Final = """(SELECT 1 + max(
     ifnull((SELECT max(seq) FROM jobs), 0), ifnull((SELECT max(place) FROM jobs WHERE place IS NOT NULL), 0)
 ))"""
-"""The age of a new job: behind every other, also where those that gave away their places are deleted."""
+"""Age of a new job: after every other, even if jobs that gave up their positions are deleted."""
 HELD: Final = "queueHeld"
 
 
 def is_held(db: sqlite3.Connection) -> bool:
-    """Whether no waiting job may start until a person says so."""
+    """Return whether the queue is held, so that no job starts."""
     return db.execute("SELECT 1 FROM meta WHERE key = ?", (HELD,)).fetchone() is not None
 
 
 def hold(db: sqlite3.Connection, held: bool) -> None:
-    """Hold the queue, or let it go on; a later process finds it as it was left."""
+    """Hold or release the queue, across restarts."""
     if held:
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (HELD,))
     else:
@@ -37,8 +37,8 @@ def hold(db: sqlite3.Connection, held: bool) -> None:
 
 
 def first(db: sqlite3.Connection, but: Sequence[str] = ()) -> tuple[str, str] | None:
-    """The id and the config, as JSON, of the job that may start now, those of ``but`` left out."""
-    # One that was running, and goes on by itself, does not wait for a queue that is held.
+    """Return id and config (JSON) of the next job that may start, except those in ``but``."""
+    # A job that resumes by itself after running does not wait for a held queue.
     which = "AND json_extract(resume, '$.auto')" if is_held(db) else ""
     found: tuple[str, str] | None = db.execute(
         f"""SELECT id, config FROM jobs WHERE status = 'queued' {which}
@@ -49,14 +49,14 @@ def first(db: sqlite3.Connection, but: Sequence[str] = ()) -> tuple[str, str] | 
 
 
 def queue(db: sqlite3.Connection) -> dict[str, Any]:
-    """The contract's ``Queue``: ``{held, order}``, the ids of the waiting jobs, the next one first."""
+    """Return the contract's ``Queue``: ``{held, order}``, the ids of waiting jobs, next one first."""
     return {"held": is_held(db), "order": list(places(db))}
 
 
 def arrange(db: sqlite3.Connection, order: Sequence[str]) -> None:
-    """Put the jobs ``order`` first, in this order. Those of them that wait no more are passed over.
+    """Move the jobs ``order`` to the front, in this order, ignoring those that no longer wait.
 
-    Raises ``NotFoundError`` for a job that there is not. The writer's connection, within a transaction.
+    Raises ``NotFoundError`` for an unknown job. Uses the writer's connection, within a transaction.
     """
     rows = db.execute(f"SELECT id, {PLACE} FROM jobs WHERE status = 'queued' ORDER BY {PLACE}").fetchall()  # noqa: S608 - constant text
     waits = dict(rows)
@@ -64,13 +64,15 @@ def arrange(db: sqlite3.Connection, order: Sequence[str]) -> None:
         known = job_id in waits or db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if not known:
             raise NotFoundError(f"There is no job {job_id}")
-    # A dict keeps each id at its first place.
+    # A dict keeps each id at its first position.
     wanted = dict.fromkeys([*(job_id for job_id in order if job_id in waits), *waits])
     db.executemany("UPDATE jobs SET place = ? WHERE id = ?", zip(waits.values(), wanted, strict=True))
 
 
 def place(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """The contract's ``queue`` of one job: where it waits and for which, or None when it waits no more."""
+    """Return the contract's ``queue`` of a job: its position and the job before it; None if it does not
+    wait.
+    """
     found = db.execute(f"SELECT {PLACE} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
     if found is None:
         return None
@@ -90,7 +92,7 @@ def place(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
 
 
 def places(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """:func:`place` of every waiting job, the next one first."""
+    """Return :func:`place` of every waiting job, next one first."""
     rows = db.execute(
         f"""SELECT id, name, status FROM jobs WHERE status IN ('queued', 'running')
             ORDER BY status = 'queued', {PLACE}"""  # noqa: S608 - constant text

@@ -11,13 +11,13 @@ from typing import Final
 
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
-"""Parameters of ``mallopt(3)``."""
+"""Parameter of ``mallopt(3)``."""
 THRESHOLDS: Final = (2**30, 2**25)
 """Bytes; older versions of glibc refuse more than 32 MiB."""
 
 
 def keep_freed_memory() -> bool:
-    """Keep what is freed for the next allocation; return whether this C library can."""
+    """Keep freed memory for later allocations; return whether this C library supports that."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):

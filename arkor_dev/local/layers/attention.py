@@ -1,8 +1,8 @@
-"""Causal attention over rows that lie in one line: each row sees itself alone.
+"""Causal attention over packed rows: each row attends only to itself.
 
-Short rows of like length are computed together, from products of blocks: in bfloat16 torch's own kernel takes
-twice as long forward and four times as long backward. Probabilities are kept for the gradients of short rows
-and computed again for those of long ones.
+On a CPU, short rows of similar length are computed together, in blocks of queries: in bfloat16 torch's own
+kernel takes twice as long forward and four times as long backward. Probabilities are saved for the gradients
+of short rows and recomputed for long ones. On a GPU each row uses torch's own kernel.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ NAME: Final = "arkor_rows"
 KNOWN: Final = frozenset(
     {"sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states"}
 )
-"""What a model may say besides, without asking for another kind of attention."""
+"""Arguments a model may pass without asking for a different kind of attention."""
 BLOCK: Final = 64
-"""Queries computed at once: what lies after a block is never looked at."""
+"""Queries computed at once; keys after a block are never read."""
 
 
 class Laid:
-    """The line that the model is computing: a process trains one model."""
+    """The packed batch that the model is computing; a process trains a single model."""
 
     line: Line | None = None
 
@@ -43,16 +43,16 @@ def attend(
     dropout: float = 0.0,
     **more: Any,
 ) -> tuple[Any, None]:
-    """What transformers asks of an attention, for rows in one line.
+    """Attention function for transformers, for packed rows.
 
-    From ``[1, heads, places, size]`` to ``[1, places, heads, size]``.
+    From ``[1, heads, positions, size]`` to ``[1, positions, heads, size]``.
     """
     line = Laid.line
     if line is None or line.ids.shape[1] != query.shape[2]:
         raise RuntimeError("the rows of this batch have not been laid out")
     window = more.get("sliding_window")
     known = all(value is None or name in KNOWN for name, value in more.items())
-    plain = known and not dropout and getattr(module, "is_causal", True)
+    plain = bool(line.groups) and known and not dropout and getattr(module, "is_causal", True)
     if plain and query.shape[-1] == value.shape[-1] and not (window and window < line.longest):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return _Attend.apply(query, key, value, line, scale).transpose(1, 2), None
@@ -62,15 +62,16 @@ def attend(
 
 
 def _row_by_row(line: Line, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
-    """As transformers does it, one row after another."""
+    """Compute like transformers, one row after another."""
     made = []
-    window = more.get("sliding_window")
+    query, window = given[0], more.get("sliding_window")
     for number, part in enumerate(line.parts):
         row = [_take(tensor, line, part) for tensor in given]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
-            back = torch.arange(length)[:, None] - torch.arange(length)
+            places = torch.arange(length, device=query.device)
+            back = places[:, None] - places
             mask = ((back >= 0) & (back < window))[None, None]
         out = sdpa_attention_forward(module, *row, mask, **more)[0]
         made.append(out if number == 0 else out[:, line.shared :])
@@ -78,20 +79,22 @@ def _row_by_row(line: Line, module: Any, given: tuple[Any, Any, Any], more: dict
 
 
 def _take(tensor: Any, line: Line, part: tuple[int, int], dim: int = 2) -> Any:
-    """One row of ``tensor``, with what it shares."""
+    """Return one row of ``tensor``, with its shared beginning."""
     start, end = part
     own = tensor.narrow(dim, start, end - start)
     return torch.cat([tensor.narrow(dim, 0, line.shared), own], dim) if line.shared else own
 
 
 def _gather(tensor: Any, group: Together) -> Any:
-    """A group's rows of ``tensor``, ``[1, heads, places, size]``: ``[rows, length, heads, size]``."""
+    """Gather a group's rows of ``tensor``, ``[1, heads, positions, size]``: ``[rows, length, heads,
+    size]``.
+    """
     rows = tensor[0].transpose(0, 1).index_select(0, group.places)
     return rows.view(group.rows, group.length, *rows.shape[1:])
 
 
 def _by_head(rows: Any) -> Any:
-    """``[rows, length, heads, size]`` as ``[rows * heads, length, size]``, for batched products."""
+    """Reshape ``[rows, length, heads, size]`` to ``[rows * heads, length, size]``, for batched products."""
     return rows.transpose(1, 2).reshape(-1, rows.shape[1], rows.shape[3])
 
 
@@ -132,10 +135,10 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
-    """Causal attention of queries ``[rows, length, heads, size]``, in their shape.
+    """Compute causal attention of queries ``[rows, length, heads, size]``, in their shape.
 
-    ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result are the blocks' probabilities,
-    kept for the gradients where they take no more memory than twice the queries; else none.
+    ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result has the blocks' probabilities,
+    saved for the gradients if they take at most twice the queries' memory; else it is empty.
     """
     out, kept = torch.empty_like(q), []
     keeps = q.shape[1] <= 2 * q.shape[3]
@@ -149,9 +152,9 @@ def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
 
 
 def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float) -> tuple[Any, Any, Any]:
-    """The gradients of queries, keys and values, each ``[rows, length, its heads, size]``.
+    """Return the gradients of queries, keys and values, each ``[rows, length, its heads, size]``.
 
-    ``g`` is the gradient of what `_attended` returned for them, and ``kept`` the probabilities.
+    ``g`` is the gradient of `_attended`'s result, and ``kept`` the saved probabilities.
     """
     rows, length, _, size = q.shape
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
@@ -163,7 +166,7 @@ def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float
         fall = wanted @ v[:, :end].transpose(1, 2)
         fall = torch.ops.aten._softmax_backward_data(fall, shares, -1, fall.dtype)  # noqa: SLF001
         _put(dq, fall @ k[:, :end], start, end)
-        # The last block sees all keys; those before it add to what it gave.
+        # The last block attends to all keys; the others add to its gradients.
         beta = 0 if end == length else 1
         dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
         dv[:, :end].baddbmm_(shares.transpose(1, 2), wanted, beta=beta)
@@ -176,27 +179,28 @@ def _blocks(length: int) -> list[tuple[int, int]]:
 
 
 def _block(tensor: Any, count: int, start: int, end: int) -> Any:
-    """Queries ``start`` to ``end`` of ``[rows, length, heads, size]``: ``[count, queries, size]``.
+    """Return queries ``start`` to ``end`` of ``[rows, length, heads, size]`` as ``[count, queries, size]``.
 
-    ``count`` is rows times key heads. The queries of the heads that share a key lie one below another, so
-    that one product serves them.
+    ``count`` is rows times key heads. Heads that share a key are stacked, so that one product serves them.
     """
     return tensor[:, start:end].transpose(1, 2).reshape(count, -1, tensor.shape[3])
 
 
 def _put(into: Any, block: Any, start: int, end: int) -> None:
-    """Undo `_block`: write it to its queries of ``[rows, length, heads, size]``."""
+    """Undo `_block`: write to its queries of ``[rows, length, heads, size]``."""
     rows, _, heads, size = into.shape
     into[:, start:end] = block.view(rows, heads, end - start, size).transpose(1, 2)
 
 
 def _future(q: Any) -> Any:
-    """What is added within a block, ``[BLOCK, BLOCK]``, so that a query does not see later keys."""
+    """Return the mask to add within a block, ``[BLOCK, BLOCK]``, which hides later keys."""
     return torch.full((BLOCK, BLOCK), -torch.inf, device=q.device).triu_(1)
 
 
 def _probabilities(some: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
-    """Of each query of a block over the keys up to its end: ``[count, queries, end]``, as ``k``'s numbers."""
+    """Return the probabilities of a block's queries over the keys up to its end, ``[count, queries, end]``,
+    in ``k``'s dtype.
+    """
     queries = end - start
     scores = (some @ k[:, :end].transpose(1, 2)).float().mul_(scale)
     scores.view(len(k), -1, queries, end)[..., start:].add_(future[:queries, :queries])

@@ -1,4 +1,4 @@
-"""Cross entropy that never holds all its probabilities in float32."""
+"""Cross entropy that never holds all probabilities in float32."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any, Final
 import torch
 
 AT_ONCE: Final = 2**20
-"""Logits that are made float32 at once: 4 MiB. With 8 MiB each logit takes twice as long."""
+"""Logits converted to float32 at once: 4 MiB. With 8 MiB each logit takes twice as long."""
 
 
 def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
-    """Cross entropy of ``logits``, ``[tokens, words]``, to ``targets``, ``[tokens]``: a float32 scalar.
+    """Return the summed cross entropy of ``logits``, ``[tokens, words]``, to ``targets``, ``[tokens]``, in
+    float32.
 
-    ``smoothing`` of each token's probability is wanted of all words alike.
+    Label smoothing spreads ``smoothing`` of each token's probability over all words.
     """
     return _Summed.apply(logits, targets, smoothing)
 
 
 def cross_entropies(logits: Any, targets: Any) -> Any:
-    """The same of each token, ``[tokens]``, in float32; nothing learns from it."""
+    """Return each token's cross entropy, ``[tokens]``, in float32, without gradients."""
     step = max(1, AT_ONCE // logits.shape[1])
     parts = [
         torch.nn.functional.cross_entropy(
@@ -28,6 +29,25 @@ def cross_entropies(logits: Any, targets: Any) -> Any:
         for start in range(0, len(targets), step)
     ]
     return torch.cat(parts)
+
+
+def loss_and_gradient(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
+    """Return the summed cross entropy of float32 logits ``part``, replacing them by the gradient.
+
+    Without ``learns`` there is no gradient, and the content of ``part`` is undefined.
+    """
+    wanted = targets[:, None]
+    highest = part.amax(1, keepdim=True)
+    total = -(1 - smoothing) * part.gather(1, wanted).sum()
+    if smoothing:
+        total -= smoothing * part.mean(1).sum()
+    part.sub_(highest).exp_()
+    whole = part.sum(1, keepdim=True)
+    total += whole.log().add_(highest).sum()
+    if learns:
+        part.div_(whole).sub_(smoothing / part.shape[1])
+        part.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
+    return total, part
 
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
@@ -40,17 +60,9 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         step = max(1, AT_ONCE // words)
         for start in range(0, count, step):
             part = logits[start : start + step].to(torch.float32, copy=True)
-            wanted = targets[start : start + step, None]
-            highest = part.amax(1, keepdim=True)
-            total -= (1 - smoothing) * part.gather(1, wanted).sum()
-            if smoothing:
-                total -= smoothing * part.mean(1).sum()
-            part.sub_(highest).exp_()
-            whole = part.sum(1, keepdim=True)
-            total += whole.log().add_(highest).sum()
+            loss, part = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
+            total += loss
             if grad is not None:
-                part.div_(whole).sub_(smoothing / words)
-                part.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
                 grad[start : start + step] = part
         if learns:
             ctx.save_for_backward(grad)
@@ -59,4 +71,4 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
         (made,) = ctx.saved_tensors
-        return made.mul_(grad), None, None  # in place: it is as large as the logits, and asked for once
+        return made.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once

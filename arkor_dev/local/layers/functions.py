@@ -1,9 +1,8 @@
-"""The layers that cost the most, each as one function that keeps little and computes its own gradient.
+"""The most expensive layers as single functions that save little and compute their own gradients.
 
-Weights of the base model are frozen, so that no gradient of theirs is made and no input kept for it.
-Activations are ``[…, size]``, in the number format of the weights; an adapter's weights are float32.
-What goes through an adapter's rank is held as ``[rank, tokens]``: products with so few columns take two to
-four times as long as those with so few rows.
+The base's weights are frozen, so they need no gradients and no saved inputs. Activations are ``[…, size]``,
+in the dtype of the weights; adapter weights are float32. Activations at an adapter's rank are stored as
+``[rank, tokens]``: products with that few columns take two to four times as long as with that few rows.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Linear(NamedTuple):
-    """Weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None where it has no adapter."""
+    """Weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None without an adapter."""
 
     weight: Any
     bias: Any
@@ -29,9 +28,10 @@ class Linear(NamedTuple):
 
 
 class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
-    """Several linear layers of one input, ``apply(x, scales, *tensors)``; a tuple of what they give.
+    """Several linear layers with the same input: ``apply(x, scales, *tensors)`` returns a tuple of outputs.
 
-    ``tensors`` are weight, bias, ``a`` and ``b`` of each, and ``scales`` theirs; ``a`` and ``b`` learn.
+    ``tensors`` are weight, bias, ``a`` and ``b`` of each layer, ``scales`` their scales; ``a`` and ``b`` are
+    trained.
     """
 
     @staticmethod
@@ -57,7 +57,7 @@ class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
 
 
 class Norm(torch.autograd.Function):  # type: ignore[misc]
-    """``x`` at a root mean square of one, times ``gain``; computed in float32."""
+    """RMS normalisation: ``x`` divided by its root mean square, times ``gain``; computed in float32."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, gain: Any, epsilon: float) -> Any:
@@ -75,10 +75,10 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
 
 
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
-    """``down(activation(gate(x)) * up(x))``, ``apply(x, activation, scales, *tensors)``.
+    """``down(activation(gate(x)) * up(x))``: ``apply(x, activation, scales, *tensors)``.
 
-    ``tensors`` and ``scales`` are those of gate, up and down, as in `LoraLinears`. Kept are the input, both
-    halves and the active one; what goes into ``down`` is made anew.
+    ``tensors`` and ``scales`` belong to gate, up and down, as in `LoraLinears`. Saves the input, both halves
+    and the activated one; recomputes the input of ``down``.
     """
 
     @staticmethod
@@ -130,10 +130,11 @@ def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:
 
 
 def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]:
-    """The adapters of ``layers`` in the numbers of ``x``, ``[tokens, size]``, and ``x`` at their ranks.
+    """Return the adapters of ``layers`` in the dtype of ``x``, ``[tokens, size]``, and ``x`` projected to
+    their ranks.
 
-    That is all ``a`` one below another ``[ranks, size]`` (None without an adapter), each scaled ``b``, and
-    ``[rank, tokens]`` for each: one product serves all that read the same input.
+    That is all ``a`` stacked to ``[ranks, size]`` (None without adapters), each scaled ``b``, and ``[rank,
+    tokens]`` for each: one product serves all layers with the same input.
     """
     adapted = [layer for layer in layers if layer.a is not None]
     if not adapted:
@@ -159,9 +160,9 @@ def _gradients(
     scales: Sequence[float],
     wanted: bool,
 ) -> tuple[Any, list[Any]]:
-    """The gradient of ``x`` where it is ``wanted``, and those of weight, bias, ``a`` and ``b`` of each layer.
+    """Return the gradient of ``x`` if ``wanted``, and those of weight, bias, ``a`` and ``b`` of each layer.
 
-    ``grads`` are those of what the layers gave, ``[tokens, size]``; the rest is as `_lower` made it.
+    ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the rest comes from `_lower`.
     """
     x_grad = None
     if wanted:
@@ -186,7 +187,7 @@ def _gradients(
 
 
 def _through(activation: Any, given: Any, grad: Any) -> Any:
-    """The gradient of ``given``, where ``grad`` is that of ``activation(given)``."""
+    """Return the gradient of ``given`` from ``grad``, that of ``activation(given)``."""
     if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without computing it again
         return torch.ops.aten.silu_backward(grad, given)
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""Rows of a batch end to end in one line: no place is padding, and no beginning is computed twice."""
+"""Packs a batch's rows into one sequence, without padding and with a shared beginning computed once."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORTH_SHARING: Final = 16
-"""Fewest tokens that rows must begin with alike: below, putting them together costs what it saves."""
+"""Fewest equal first tokens worth sharing: below, reassembling costs what it saves."""
 TOGETHER: Final = 2**16
-"""Pairs of places that rows attended together have at most: what a head makes of them stays in the cache."""
+"""Most pairs of positions of rows attended together, so that a head's result stays in the cache."""
 LIKE: Final = 0.8
-"""Which part of the longest's tokens the shorter ones beside it have at least."""
+"""Smallest length of a row relative to the longest in its group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Rows of a line whose attention is computed at once, as a rectangle ``[rows, length]``.
+    """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
-    ``places`` are the line's places of it, flat: each row begins with what all share, and a shorter one's end
-    is filled up with its own last place. What the line has at ``own`` is at ``taken`` of the flat rectangle;
-    that is all but what is shared, which counts in row ``first`` alone, if that is the line's first row.
-    ``empty`` are the places of the rectangle that count nowhere.
+    ``places`` maps the flat rectangle to positions of the batch: each row starts with the shared beginning,
+    and a shorter one repeats its last position. Position ``own`` of the batch is ``taken`` in the flat
+    rectangle; this covers all but the shared beginning, which counts only in row ``first``, if that is the
+    batch's first row. ``empty`` lists positions of the rectangle that count nowhere.
     """
 
     rows: int
@@ -39,11 +39,11 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Rows as ``ids`` and ``positions``, each ``[1, places]``.
+    """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
-    The first ``shared`` places begin every row; then comes the rest of each, from and to the places of
-    ``parts``. ``kept`` are the places whose next token is learned, once for each row that learns it, and
-    ``targets`` those tokens, both ``[learned]``.
+    The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``. ``kept``
+    are the positions whose next token is learned, once for each row that learns it, and ``targets`` those
+    tokens, both ``[learned]``.
     """
 
     ids: Any
@@ -60,10 +60,13 @@ class Line:
         return self.shared + max(end - start for start, end in self.parts)
 
 
-def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool = True) -> Line:
-    """A line of ``rows``, each its ids and its labels; a label ``ignored`` is not learned.
+def lay(
+    rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool = True, device: str = "cpu"
+) -> Line:
+    """Pack ``rows``, each its ids and labels; tokens labelled ``ignored`` are not learned.
 
-    Without ``share`` each row has a beginning of its own, as it must where layers draw random numbers.
+    Without ``share`` no beginning is shared, which layers that draw random numbers require. Only a CPU
+    attends to rows in ``groups``: on another ``device`` there are none.
     """
     shared = shared_beginning([ids for ids, _ in rows]) if share else 0
     ids, positions = rows[0][0][:shared], list(range(shared))
@@ -80,18 +83,18 @@ def lay(rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool =
                 kept.append(place if place < shared else start + place - shared)
                 targets.append(label)
     return Line(
-        torch.tensor([ids]),
-        torch.tensor([positions]),
+        torch.tensor([ids], device=device),
+        torch.tensor([positions], device=device),
         shared,
         tuple(parts),
-        _groups(parts, shared),
-        torch.tensor(kept, dtype=torch.long),
-        torch.tensor(targets, dtype=torch.long),
+        _groups(parts, shared) if device == "cpu" else (),
+        torch.tensor(kept, dtype=torch.long, device=device),
+        torch.tensor(targets, dtype=torch.long, device=device),
     )
 
 
 def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[Together, ...]:
-    """Short rows of like length together, because there each call costs more than its work."""
+    """Group short rows of similar length, for which a call costs more than its computation."""
     lengths = [shared + end - start for start, end in parts]
     groups: list[list[int]] = []
     for number in sorted(range(len(parts)), key=lambda number: -lengths[number]):
@@ -124,7 +127,7 @@ def _together(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: 
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:
-    """With how many tokens all ``rows`` begin alike, each keeping one of its own; 0 where it does not pay."""
+    """Count the first tokens that all ``rows`` share, leaving each at least one; 0 if too few to pay off."""
     if len(rows) < 2:
         return 0
     most = min(len(row) for row in rows) - 1

@@ -1,4 +1,4 @@
-"""Puts the quick layers into a model, each where it was seen to give what the model's own code gives."""
+"""Replaces a model's layers with faster ones, each only after checking that the results agree."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ALIKE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.03}
-"""Largest relative difference between two computations of one layer; rounding is a tenth of it."""
+"""Largest relative difference between two computations of one layer; rounding causes a tenth of it."""
 ALIKE_WHOLE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
-"""The same for the logits of a whole model: over 30 layers in bfloat16, rounding alone comes to 0.03."""
+"""The same for a whole model's logits: over 30 layers in bfloat16, rounding alone reaches 0.03."""
 SETS_OWN_MASK: Final = ("attention_chunk_size",)
-"""Where a model's configuration has these, some layers see less than all that came before."""
+"""Model configuration keys that mean that some layers attend to less than all earlier tokens."""
 
 
 def quicken(model: Any) -> bool:
-    """Quicken the layers of ``model``; return whether all that learns is in quick ones, which need no cast.
+    """Patch the layers of ``model``; return whether all trained weights are in patched layers, which need no
+    cast.
 
-    Once for a model, with the adapter that it keeps: the quick layers hold the adapter's weights.
+    Call once per model, with its final adapter: patched layers hold the adapter's weights.
     """
     learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
     for module in model.modules():
         if _plain_lora(module):
             learning -= {id(weight) for weight in _adapter(module)}
-            if "forward" not in vars(module):  # else it is one of several that read the same input
+            if "forward" not in vars(module):  # otherwise it shares its input with others
                 _compute_together([module])
         elif same_input := _reads_same(module):
             _compute_together(same_input)
@@ -44,27 +45,27 @@ def quicken(model: Any) -> bool:
 
 
 def lines_up(model: Any) -> str | None:
-    """Let ``model`` take rows end to end; why it cannot, where it is plain that it cannot.
+    """Let ``model`` process packed rows; return why if that is clearly impossible.
 
-    Whether it truly keeps the rows apart is for the caller to see (``alike``).
+    The caller must check that rows are truly kept apart (``alike``).
     """
     config = model.config.get_text_config()
     if getattr(config, "_attn_implementation", None) != "sdpa":
-        return "its attention is not one of torch's"
+        return "its attention is not a torch implementation"
     if any(getattr(config, name, None) for name in SETS_OWN_MASK):
-        return "its layers see only pieces of a row"
+        return "its layers attend to only part of a row"
     model.set_attn_implementation(NAME)
     return None
 
 
 def stands_apart(model: Any) -> None:
-    """Undo ``lines_up``, if it was done."""
+    """Undo ``lines_up``."""
     if model.config.get_text_config()._attn_implementation == NAME:  # noqa: SLF001
         model.set_attn_implementation("sdpa")
 
 
 def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
-    """Whether two tensors differ by no more than rounding."""
+    """Return whether two tensors differ by rounding only."""
     if one.shape != other.shape:
         return False
     one, other, dtype = one.float(), other.float(), other.dtype
@@ -72,7 +73,7 @@ def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
 
 
 def _plain_lora(module: Any) -> bool:
-    """A linear layer of the base with one low-rank adapter and nothing besides."""
+    """Return whether it is a linear layer of the base with a single low-rank adapter."""
     return (
         type(module) is PeftLinear
         and type(module.base_layer) is torch.nn.Linear
@@ -90,32 +91,32 @@ def _adapter(module: Any) -> tuple[Any, Any]:
 
 
 def _quick(module: Any) -> bool:
-    """Whether it is a frozen linear layer, with a plain adapter or without."""
+    """Return whether it is a frozen linear layer, with or without a plain adapter."""
     return _plain_lora(module) or (
         type(module) is torch.nn.Linear and not any(weight.requires_grad for weight in module.parameters())
     )
 
 
 def _children(module: Any, *names: str) -> list[Any]:
-    """The layers ``NAME_proj`` of ``module``, if it has all of them and each is quick; else none."""
+    """Return the layers ``NAME_proj`` of ``module`` if all exist and can be patched; else an empty list."""
     layers = [getattr(module, f"{name}_proj", None) for name in names]
     return layers if all(map(_quick, layers)) else []
 
 
 def _reads_same(module: Any) -> list[Any]:
-    """An attention's projections of the same input, if one of them has an adapter; else none."""
+    """Return an attention's projections of the same input if one has an adapter; else an empty list."""
     layers = _children(module, "q", "k", "v")
     adapted = any(map(_plain_lora, layers))
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
 
 
 def _bare(layers: Sequence[Any]) -> bool:
-    """Whether adapters are switched off, or already in the base's weights."""
+    """Return whether adapters are disabled or merged."""
     return any(_plain_lora(layer) and (layer.disable_adapters or layer.merged) for layer in layers)
 
 
 def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:
-    """Scales, and weight, bias, ``a`` and ``b`` of each, as the functions take them."""
+    """Return scales, and weight, bias, ``a`` and ``b`` of each layer, in the functions' order."""
     scales, tensors = [], []
     for layer in layers:
         adapted = _plain_lora(layer)
@@ -126,7 +127,7 @@ def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:
 
 
 def _compute_together(layers: Sequence[Any]) -> None:
-    """Let ``layers``, called one after another with the same input, be computed when the first is called."""
+    """Compute ``layers``, called in turn with the same input, when the first is called."""
     scales, tensors = _tensors(layers)
     waiting: dict[int, tuple[Any, Any]] = {}
 
@@ -149,7 +150,7 @@ def _compute_together(layers: Sequence[Any]) -> None:
 
 
 def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
-    """What such a norm may be: some multiply by their weight, some by one more than it."""
+    """Return the possible forms of a norm: some multiply by their weight, some by one plus it."""
     weight = getattr(module, "weight", None)
     epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     if weight is None or not isinstance(epsilon, float):
@@ -179,12 +180,12 @@ def _mlp(module: Any) -> Callable[..., Any]:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _try(module: Any, *ways: Callable[..., Any]) -> None:
-    """Let ``module`` go the first of ``ways`` that gives what its own code gives."""
+    """Use the first of ``ways`` whose result agrees with the module's own."""
     weight = next(iter(module.parameters()), None)
     if weight is None:
         return
     size = weight.shape[-1]
-    # Numbers that need no generator: a seed's stream belongs to the training.
+    # Numbers without a generator: the seed's random stream belongs to the training.
     sample = torch.arange(3 * size, dtype=torch.float32).mul_(0.7).sin_().view(1, 3, size).to(weight.dtype)
     try:
         known = module(sample)

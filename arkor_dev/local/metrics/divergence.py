@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_LOG
-from arkor_dev.contract.run_shapes import DIVERGING
+from arkor_dev.contract.shapes import DIVERGING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ ABOVE: Final = 0.5
 
 
 class Divergence:
-    """Watches a run's events. It speaks once, in the fields of a ``training.message``."""
+    """Watches a run's events, and reports divergence once, as fields of a ``training.message``."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=WINDOW)
@@ -33,7 +33,7 @@ class Divergence:
         self._told = False
 
     def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Record an event; return the message if the loss has begun to diverge with it."""
+        """Record an event; return the message if the loss has started to diverge with it."""
         loss, step = fields.get("loss"), fields.get("step")
         if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._told:
             return None
@@ -48,8 +48,8 @@ class Divergence:
         self._told = True
         return {
             "message": (
-                f"The loss rises: the median of the last {WINDOW} that were logged is {middle:.3f}, and was "
-                f"{self._best:.3f} at step {self._best_step}. A lower learningRate, or a warm-up, may help"
+                f"The loss is rising: the median of the last {WINDOW} logged values is {middle:.3f}, and was "
+                f"{self._best:.3f} at step {self._best_step}. A lower learningRate, or a warmup, may help"
             ),
             "code": DIVERGING,
             "step": step,

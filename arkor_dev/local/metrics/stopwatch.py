@@ -1,4 +1,4 @@
-"""Where a run's time goes: a clock that counts every lap as one part of the work.
+"""Measures where a run's time goes: every lap counts as one part of the work.
 
 Reading a clock takes less than a microsecond. On a CUDA device the CPU runs ahead of the GPU, so marks are
 put into the GPU's own queue and read later, all at once: nothing waits for them.
@@ -15,7 +15,7 @@ import torch
 PARTS: Final = ("data", "forward", "backward", "optimizer", "eval", "save", "other")
 """The parts of ``secondsIn`` in the contract's ``RunMetrics``."""
 PENDING: Final = 512
-"""How many marks of a GPU may be unread."""
+"""Most unread GPU events."""
 
 
 class Stopwatch:

@@ -9,7 +9,6 @@ same.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -20,27 +19,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+
+def on_battery() -> bool:
+    """Return True only if that is certain; a machine without a battery, or without a report, is on mains."""
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        battery = psutil.sensors_battery()
+    except Exception:  # noqa: BLE001 - the package, the system's call or a broken driver: it is not known
+        return False
+    return battery is not None and battery.power_plugged is False
+
+
 SECONDS: Final = 2.0
 
 
 class Machine:
     """Reads figures of this machine and process; figures that the system does not report are omitted."""
 
-    def __init__(self, gpu: int | None = None) -> None:
-        """``gpu`` is the index of the NVIDIA GPU that computes, as CUDA counts them; None for none."""
-        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+    def __init__(self, gpu: str | None = None) -> None:
+        """``gpu`` is the UUID of the NVIDIA GPU that computes; None for none."""
+        import psutil  # comes with accelerate, which peft needs
 
         self._psutil = psutil
         self._process = psutil.Process()
         self._cores = psutil.cpu_count() or 1
         self._gpu = None if gpu is None else _Gpu.of(gpu)
         self._moved: tuple[float, int] | None = None
-        self.read()  # rates count from here on
+        self.read()  # rates are measured from here on
 
     def read(self) -> dict[str, float]:
         """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
         psutil, figures = self._psutil, dict[str, float]()
-        # What another system lacks, or forbids to this user, must not end a run.
+        # What a system lacks, or denies to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
         with contextlib.suppress(psutil.Error, OSError):
@@ -67,14 +78,14 @@ class _Gpu:
         self._handle = handle
 
     @classmethod
-    def of(cls, index: int) -> _Gpu | None:
+    def of(cls, uuid: str) -> _Gpu | None:
         """Open it; None if the package or the driver is missing, or does not know the GPU."""
         try:
             import pynvml as nvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
             library: Any = nvml
             library.nvmlInit()
-            return cls(library, library.nvmlDeviceGetHandleByIndex(_physical(index)))
+            return cls(library, library.nvmlDeviceGetHandleByUUID(uuid))
         except Exception:  # noqa: BLE001 - figures are no reason to end a run
             return None
 
@@ -90,12 +101,6 @@ class _Gpu:
             with contextlib.suppress(Exception):  # many cards do not report their power
                 figures[name] = ask()
         return figures
-
-
-def _physical(index: int) -> int:
-    """Return the driver's index of the GPU that CUDA calls ``index``: some may be hidden from us."""
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return int(seen[index]) if index < len(seen) and seen[index].strip().isdigit() else index
 
 
 class Sampler:
@@ -134,7 +139,7 @@ class Sampler:
             machine = self._machine()
             due = time.monotonic() + self._seconds
             while not self._over.wait(max(0.0, due - time.monotonic())):
-                # a machine that slept does not make up for missed samples
+                # don't make up for samples missed during sleep
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
                 if not self._over.is_set():

@@ -1,4 +1,4 @@
-"""The settings of a LoRA adapter in a folder, read so that loading does no more than its weights say.
+"""Reads a LoRA adapter's settings safely: loading it does no more than its weights require.
 
 An ``adapter_config.json`` may have come with somebody's archive. Before it looks at a weight, PEFT runs its
 regular expressions, allocates by its ranks, and decomposes weights by its initialization. So the adapted
@@ -31,23 +31,23 @@ PARTS: Final = re.compile(
 )
 MOST_ALPHA: Final = 1e6
 BEGINNINGS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
-"""Initializations that are contained in the weights. Others have changed the base, too."""
+"""Initializations fully contained in the weights. Others have changed the base, too."""
 OTHER_KINDS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
     "layer_replication", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
 )  # fmt: skip
-"""Settings of PEFT with which a layer computes something else than plain LoRA or DoRA."""
+"""PEFT settings with which a layer computes something other than plain LoRA or DoRA."""
 FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
 NAMES: Final = 64
-"""Fully trained layers, by name."""
+"""Settings that name fully trained layers."""
 NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
 PATTERNS: Final = 256
 PATTERN: Final = 200
-"""Characters of an expression for layers with their own alpha."""
+"""Longest expression for layers with their own alpha, in characters."""
 REPEATS: Final = 2
-"""Repetitions in one: it takes at most the cube of a name's length, and nothing grows without a limit."""
+"""Most repetitions in one: matching then takes at most the cube of a name's length."""
 SECONDS: Final = 3.0
-"""All expressions together."""
+"""Time limit for all expressions together."""
 
 
 def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
@@ -64,11 +64,12 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
     if not isinstance(told, dict) or told.get("peft_type") != "LORA":
         raise _unusable("it is not a LoRA adapter")
     if kind := next((name for name in OTHER_KINDS if told.get(name)), None):
-        raise _unusable(f"it is of another kind than plain LoRA ({kind})")
+        raise _unusable(f"it is not plain LoRA ({kind})")
     beginning = told.get("init_lora_weights")
     if not isinstance(beginning, str | bool | None) or beginning not in BEGINNINGS:
         raise _unusable(
-            f"it began by changing its base (init_lora_weights is {quoted(beginning)}), and was not saved as "
+            f"its initialization changed the base (init_lora_weights is {quoted(beginning)}), and was "
+            "not saved as "
             "plain LoRA"
         )
     if told.get("bias") not in (None, "none", "all", "lora_only"):
@@ -93,7 +94,7 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
         **{name: told.get(name) is True for name in FLAGS},
     }
     if max(len(settings["rank_pattern"]), len(settings["alpha_pattern"])) > PATTERNS:
-        raise _unusable(f"more than {PATTERNS} of its layers have a rank or an alpha of their own")
+        raise _unusable(f"more than {PATTERNS} of its layers have their own rank or alpha")
     return settings, shapes
 
 
@@ -124,7 +125,7 @@ def lora_config(folder: Path, model: Any) -> Any:
         named = [name for name in modules if name == wanted or name.endswith(f".{wanted}")]
         for name in named:
             if not any(each.startswith(f"{name}.") for each in whole):
-                raise _unusable(f"it is said to hold {quoted(name)} whole, and does not")
+                raise _unusable(f"it claims to include {quoted(name)} in full, but does not")
     settings["target_modules"] = _short(settings["target_modules"], modules)
     return LoraConfig(**settings, task_type="CAUSAL_LM", inference_mode=True)
 
@@ -169,7 +170,7 @@ def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def _width(module: Any, part: str) -> int | None:
-    """Return the input or output size of an adapter's part at this layer; None if unknown."""
+    """Return the input or output size of an adapter's matrix at this layer; None if unknown."""
     names = {
         "lora_A": "in_features",
         "lora_B": "out_features",
@@ -189,7 +190,7 @@ def _alpha(value: object) -> float:
 def _names(value: object) -> list[str]:
     names: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     if len(names) > NAMES or not all(isinstance(each, str) and NAME.fullmatch(each) for each in names):
-        raise _unusable(f"its modules_to_save is {quoted(value)}, which are no names of layers")
+        raise _unusable(f"its modules_to_save is {quoted(value)}, which are not layer names")
     return names
 
 
@@ -218,4 +219,6 @@ def _pattern(key: str) -> re.Pattern[str]:
     try:
         return re.compile(rf"(.*\.)?({key})$")
     except re.error as error:
-        raise _unusable(f"its alpha_pattern has {quoted(key)}, which is no expression: {error}") from None
+        raise _unusable(
+            f"its alpha_pattern has {quoted(key)}, which is not a valid expression: {error}"
+        ) from None

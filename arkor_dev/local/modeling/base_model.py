@@ -6,21 +6,27 @@ Imported by worker processes only: it imports torch and transformers.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from arkor_dev.contract.extras import install_command
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
+from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+FIXED: Final = dict.fromkeys(("falcon_h1", "nemotron_h"), ("out_proj", "conv1d"))
+"""Layers, by architecture, that PEFT refuses to adapt: kernels of Mamba read their weights."""
 
 
 @dataclass(slots=True)
@@ -38,34 +44,69 @@ class Base:
     context: int
 
     @property
-    def gpu(self) -> int | None:
-        """Return the index of the NVIDIA GPU that computes, as CUDA counts them; None for none."""
-        return torch.cuda.current_device() if self.device == "cuda" else None
+    def gpu(self) -> str | None:
+        """Return the UUID of the NVIDIA GPU that computes, as its driver has it; None for none."""
+        if self.device != "cuda":
+            return None
+        uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
+        return f"GPU-{uuid}" if uuid else None
+
+
+def why_processor() -> str | None:
+    """Return why a machine with a GPU computes on its CPU, and what to do; None if it should."""
+    if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
+        return None
+    if found := idle_gpu(kind := torch_build() or "cpu"):
+        name, needed = found
+        return (
+            f"This machine has a GPU ({name}), but the installed PyTorch {torch.__version__} cannot use it, "
+            f"so training runs on the processor. Install {needed}: https://pytorch.org/get-started/locally"
+        )
+    if kind == "cuda" and (gpus := nvidia_gpus()):
+        return (
+            f"This machine has a GPU ({gpus[0].name}), but CUDA does not start, so training runs on the "
+            f"processor. PyTorch is built for CUDA {torch.version.cuda}: update NVIDIA's driver"
+        )
+    return None
 
 
 def pick_device() -> tuple[str, Any]:
-    """Return the device and number format. bfloat16 only on a GPU: on most CPUs it is 50 times slower."""
+    """Return the device and number format. bfloat16 only on a GPU: on most CPUs it is 50 times slower.
+
+    NVIDIA GPUs before Ampere (T4, V100, RTX 20) only emulate bfloat16; they get float16. A Mac before macOS
+    14 has no bfloat16 on its GPU, and gets float32.
+    """
     if torch.cuda.is_available():
-        return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "cuda", torch.bfloat16 if native else torch.float16
     if torch.backends.mps.is_available():
-        return "mps", torch.float32
+        return "mps", torch.bfloat16 if _computes("mps", torch.bfloat16) else torch.float32
     return "cpu", torch.float32
 
 
-def _four_bit(device: str, dtype: Any) -> dict[str, Any]:
-    if device != "cuda":
-        raise JobFailure(
-            f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {device}: "
-            "leave loadIn4bit out of the trainer"
-        )
+def _computes(device: str, dtype: Any) -> bool:
+    """Return whether ``device`` multiplies in the number format ``dtype``."""
+    try:
+        one = torch.ones(1, 1, device=device, dtype=dtype)
+        return bool((one @ one).item() == 1)
+    except (RuntimeError, TypeError):
+        return False
+
+
+def _four_bit(dtype: Any) -> Any:
+    """Return how weights are quantized: NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023)."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise JobFailure(
             f"4-bit quantization needs one more package. Install it with: {install_command('gpu4bit')}"
         )
     from transformers import BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
-    return {"quantization_config": config, "device_map": {"": 0}}
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def load_base(
@@ -74,44 +115,91 @@ def load_base(
     asked: str | None = None,
     learning: bool = False,
     as_stored: bool = False,
+    device: str | None = None,
 ) -> Base:
-    """Load the model and tokenizer in ``path``. Raises JobFailure if they cannot be read.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit.
 
-    On a GPU the weights have the number format ``asked``, by torch's name; on a CPU, and if they are
-    ``learning`` themselves, float32. With ``as_stored`` frozen ones stay in the file's format on a CPU: half
-    the memory for bfloat16.
+    On a GPU the weights get the dtype ``asked``, by torch's name; on a CPU, and if ``learning`` themselves,
+    float32. ``as_stored`` keeps frozen ones in the file's dtype on a CPU: half the memory for bfloat16.
+    ``device`` is "cpu" for a model that must not be on the GPU.
     """
-    device, dtype = pick_device()
-    if asked and device != "cpu":
+    found, dtype = pick_device()
+    if device == "cpu" and found != "cpu":
+        found, dtype = device, torch.float32
+    if asked and found != "cpu":
         dtype = getattr(torch, asked)
-    extra = _four_bit(device, dtype) if four_bit else {}
+    extra: dict[str, Any] = {}
+    if found != "cpu":
+        extra["device_map"] = {"": found}  # straight to the device, not through the processor's memory
+    if four_bit:
+        if found != "cuda":
+            raise JobFailure(
+                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {found}: remove "
+                "loadIn4bit from the trainer"
+            )
+        extra["quantization_config"] = _four_bit(dtype)
+    stored = torch.float32 if learning else "auto" if as_stored and found == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=torch.float32 if learning else "auto" if as_stored and device == "cpu" else dtype,
-            trust_remote_code=False,
-            use_safetensors=True,
-            **extra,
-        )
-    except UNREADABLE as error:
-        raise unreadable(path, error) from error
-    if not four_bit:
-        model.to(device)
+    model = _read(path, found, dtype=stored, **extra)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_in_one_piece)
-    return Base(model, tokenizer, device, dtype, context_of(model.config))
+    return Base(model, tokenizer, found, dtype, context_of(model.config))
+
+
+def load_dequantized(path: Path, asked: str | None = None) -> Base:
+    """Load the model of a job with ``loadIn4bit`` with unquantized weights into CPU memory.
+
+    Its weights are the quantized ones, dequantized to the dtype ``asked`` (bfloat16 by default) in which a
+    GPU computes with them, and stored in float32.
+    """
+    dtype = getattr(torch, asked or "bfloat16")
+    tokenizer = load_tokenizer(path)
+    model = _read(path, "cpu", dtype=dtype, quantization_config=_four_bit(dtype), device_map={"": "cpu"})
+    model = model.dequantize(dtype=dtype).float()
+    model.config.dtype = dtype
+    return Base(model, tokenizer, "cpu", torch.float32, context_of(model.config))
+
+
+def _read(path: Path, device: str, **how: Any) -> Any:
+    """Return the model in ``path``; raises JobFailure."""
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            path, trust_remote_code=False, use_safetensors=True, **how
+        )
+    except (*UNREADABLE, MemoryError) as error:
+        if out_of_memory(error):
+            raise _does_not_fit(path, device, four_bit="quantization_config" in how) from error
+        raise unreadable(path, error) from error
+
+
+def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
+    """Say that the model in ``path`` does not fit into the device's memory, and what would."""
+    size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    text = f"The model ({size / 1e9:,.1f} GB in its files) does not fit into "
+    if device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        text += f"the GPU's memory, of which {free / 1e9:,.1f} of {total / 1e9:,.1f} GB are free"
+    else:
+        text += "this machine's memory"
+    reliefs = ["choose a smaller model", "end other programs that use the GPU"]
+    if device == "cuda":
+        if not four_bit:
+            reliefs.insert(0, "load it in 4 bit (load_in_4bit = true)")
+        reliefs.append("train on the processor (start with CUDA_VISIBLE_DEVICES=-1), which is slow")
+    else:
+        reliefs[1] = "close other programs"
+    return OutOfMemory(f"{text}: {', '.join(reliefs[:-1])}, or {reliefs[-1]}")
 
 
 def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Copy the last positions of several rows side by side: otherwise torch copies the output layer for each
-    row.
+    """Copy the last positions of several rows side by side: torch would otherwise copy the output layer for
+    each row.
     """
     return tuple(each.contiguous() if isinstance(each, torch.Tensor) else each for each in given)
 
 
 def bare(model: Any) -> Any:
-    """Return the model itself, without PEFT's wrappers."""
+    """Return the model without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
@@ -124,6 +212,8 @@ def linear_targets(model: Any) -> str | list[str]:
     """
     head = model.get_output_embeddings()
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]
+    if getattr(model.config, "model_type", None) in FIXED:
+        linear = [name for name in linear if _end(name) not in FIXED[model.config.model_type]]
     spoken = [name for name in linear if "language_model" in name.split(".")] or linear
     ends = sorted({_end(name) for name in spoken})
     others = {_end(name) for name, _ in model.named_modules() if name and name not in set(spoken)}

@@ -24,17 +24,17 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models without a chat template of their own."""
-REFUSAL: Final = "The model's chat template refuses the conversation"
+REFUSAL: Final = "The model's chat template rejects the conversation"
 PROBE: Final = "\ue000"
-"""An answer that begins like no cue: a character that nobody uses."""
+"""An answer that starts like no cue: with a character that nobody uses."""
 MOST_TEXT: Final = 32 * 2**20
-"""Characters of one conversation's renderings beside the full one. A conversation with a new rendering for
-each of a thousand answers would fill the memory.
+"""Most characters of one conversation's partial renderings. A conversation with a new rendering for each of a
+thousand answers would exhaust memory.
 """
 
 
 def ready_tokenizer(tokenizer: Any) -> Any:
-    """Give ``tokenizer`` what training and chat rely on: a pad token and a chat template."""
+    """Ensure that ``tokenizer`` has a pad token and a chat template, which training and chat rely on."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
@@ -48,7 +48,7 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
     Raises JobFailure if the template refuses it, or exceeds its limits.
     """
 
-    from .template_limits import within_limits  # jinja comes with transformers, and only a worker needs it
+    from .template_limits import within_limits  # jinja comes with transformers, and only workers need it
 
     def apply() -> str:
         text: str = tokenizer.apply_chat_template(
@@ -88,7 +88,7 @@ def renderings(
     places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     last = places[-1]
     whole = Rendering(render(tokenizer, messages[: last + 1], cue=False, tools=tools), [])
-    own: list[Rendering] = []  # the longest first
+    own: list[Rendering] = []  # longest first
     missed: list[int] = []
     for place in reversed(places[-1:] if last_only else places):
         try:
@@ -123,8 +123,8 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
     before = render(tokenizer, messages[:-1], cue=True, tools=tools)
     if after.startswith(before):
         return len(before)
-    # The cue opens something that this answer lacks, such as "<think>". An answer that begins with "<" would
-    # seem to share it with the cue, so look where another answer leaves the cue.
+    # The cue may open something that this answer lacks, such as "<think>". An answer starting with "<" would
+    # seem to share it with the cue, so compare with another answer.
     start = _shared(before, after)
     with suppress(JobFailure):
         probe = render(tokenizer, [*messages[:-1], {"role": "assistant", "content": PROBE}], False, tools)
@@ -142,13 +142,13 @@ def _shared(one: str, other: str) -> int:
 def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
     """Return where the answer ``message`` may end in its rendering ``after``, furthest first.
 
-    Phi-3 closes a text with its own end mark, which is gone once the conversation continues.
+    Phi-3 closes a text with its own end token, which disappears once the conversation continues.
     """
     stem, mark, said = after.rstrip(), tokenizer.eos_token, str(message.get("content") or "").strip()
     ends = [len(stem)]
     if mark and said and stem.endswith(mark):
         shorter = stem.removesuffix(mark).rstrip()
-        if not shorter.endswith(said):  # otherwise no end mark would be left
+        if not shorter.endswith(said):  # otherwise no end token would be left
             ends.append(len(shorter))
     return ends
 

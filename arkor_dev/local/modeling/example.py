@@ -1,4 +1,4 @@
-"""What a row becomes for a model: token ids, with the learned part marked.
+"""An encoded row: token ids, with the learned part marked.
 
 Padding is masked by position and never by id, because the pad token often equals the end token.
 """

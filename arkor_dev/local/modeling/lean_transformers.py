@@ -124,7 +124,7 @@ def _put_off(reader: Any) -> None:
         def _look_for(self, name: str) -> None:
             """Read the folders that may define ``name``, until it is known."""
             if name.startswith("_") or self._knows(name) or (folder.parent / f"{name}.py").is_file():
-                return  # the last is a module of the library, which Python finds by itself
+                return  # the last part is a module of the library, which Python finds by itself
             letters = _letters(name)
             likely = (each.name for each in folder.iterdir() if letters.startswith(_letters(each.name)))
             for place in (*sorted(likely, key=len, reverse=True), "."):

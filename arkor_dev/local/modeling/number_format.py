@@ -1,4 +1,4 @@
-"""The number format that a processor trains in, by a measurement of some 50 ms.
+"""Chooses the dtype for training on a CPU, by measuring for some 50 ms.
 
 bfloat16 halves a product's memory and doubles its speed if the processor has instructions for it (AMX,
 AVX512-BF16), and is many times slower if it has none; small models never gain from it. So one product of the
@@ -19,16 +19,16 @@ from typing import Any, Final
 import torch
 
 SECONDS: Final = 0.025
-"""How long each format is measured."""
+"""How long each dtype is measured."""
 MARGIN: Final = 1.15
-"""How many times faster bfloat16 must be."""
+"""How much faster bfloat16 must be."""
 ROWS: Final = (16, 1024)
 """Fewest and most rows (tokens) of the timed product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The number format to compute in (trained weights are always float32), and why, in a sentence."""
+    """The dtype to compute in (trained weights are always float32), and the reason in a sentence."""
 
     dtype: Any
     reason: str
@@ -46,9 +46,11 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None,
     measurements.
     """
     if device != "cpu":
-        return Choice(loaded, "as the job says" if asked else f"what this {device} device computes in")
+        return Choice(
+            loaded, "as requested by the job" if asked else f"what this {device} device computes in"
+        )
     if asked:
-        return Choice(getattr(torch, asked), "as the job says")
+        return Choice(getattr(torch, asked), "as requested by the job")
     if loaded != torch.float32:
         return Choice(loaded, "as the model was loaded")
     shape = _largest_product(model)
@@ -57,7 +59,7 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None,
     rows = 1 << (min(max(tokens, ROWS[0]), ROWS[1]) - 1).bit_length()
     seconds = _remembered(kept, rows, *shape)
     if seconds is None:
-        return Choice(torch.float32, "this processor has no product in bfloat16")
+        return Choice(torch.float32, "this processor does not support bfloat16 products")
     slow, quick = seconds
     what = (
         f"a product of this model's shape ({rows} by {shape[0]} by {shape[1]}) takes this processor "
@@ -108,7 +110,7 @@ def _keep(kept: Path, key: str, found: tuple[float, float]) -> None:
         part.write_text(json.dumps({**(known if isinstance(known, dict) else {}), key: found}))
         part.replace(kept)
     except OSError:
-        part.unlink(missing_ok=True)  # a full disk: it is measured again next time
+        part.unlink(missing_ok=True)  # a full disk: measure again next time
 
 
 def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
@@ -125,7 +127,7 @@ def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None
 
     try:
         once(1, torch.bfloat16)
-        # Without the instructions it may take a hundred times as long: a few rows show that at once.
+        # Without the instructions it may be a hundred times slower: a few rows show that at once.
         few = [min(once(ROWS[0], dtype) for _ in range(3)) for dtype in formats]
         if few[1] > 4 * few[0]:
             scale = rows / ROWS[0]

@@ -1,10 +1,10 @@
 """Limits for chat templates, which are programs that come with a model.
 
 transformers runs them in jinja's immutable sandbox, where they reach neither Python nor the internals of
-their arguments. But a sandboxed program may still loop for ever, print without end, or create a value that
-fills the memory (``[0] * 2000000000``, and dozens of other ways). So its seconds, its characters and its
-memory are limited; the system counts memory whatever the operation. What no limit reaches (one operation that
-takes minutes) is left to whoever may kill the process.
+their arguments. But a sandboxed program may still loop forever, print endlessly, or create a value that fills
+the memory (``[0] * 2000000000``, and dozens of other ways). So its seconds, its characters and its memory are
+limited; the system counts memory whatever the operation. A single operation that takes minutes escapes these
+limits; killing the process ends it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS: Final = 3.0
-"""For one conversation; a common template takes a thousandth of a second."""
+"""Time limit for one conversation; a common template takes a millisecond."""
 CHARACTERS: Final = 4 * 2**20
 MEMORY: Final = 512 * 2**20
-"""Bytes by which the process may grow meanwhile; other threads hardly allocate then."""
+"""Most bytes by which the process may grow meanwhile; other threads hardly allocate then."""
 STATM: Final = "/proc/self/statm"
 
 
@@ -42,8 +42,8 @@ class _BoundedTemplate(jinja2.Template):
             size += len(piece)
             if size > CHARACTERS:
                 raise JobFailure(
-                    f"The model's chat template prints more than {CHARACTERS:,} characters for one "
-                    "conversation: the model's folder is broken, or was made to do harm"
+                    f"The model's chat template writes more than {CHARACTERS:,} characters for one "
+                    "conversation: the model's folder is damaged or malicious"
                 )
             pieces.append(piece)
         return "".join(pieces)
@@ -54,7 +54,7 @@ ImmutableSandboxedEnvironment.template_class = _BoundedTemplate
 
 
 class _TimeUpError(Exception):
-    """Raised in the middle of whatever the thread is doing."""
+    """Raised in the middle of whatever the thread is executing."""
 
 
 @contextlib.contextmanager
@@ -80,18 +80,18 @@ def _limited(seconds: float) -> Iterator[None]:
         timer.cancel()
         with lock:
             over = True
-            interrupt(None)  # one that was raised too late must not hit what comes next
+            interrupt(None)  # a late exception must not hit later code
 
 
 @functools.cache
 def _statm(_: int) -> int:
-    """This process's own sizes, kept open because a data set is rendered row by row."""
+    """Return the file with this process's sizes, kept open since a data set is rendered row by row."""
     return os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextlib.contextmanager
 def _held() -> Iterator[None]:
-    """Have the system refuse this process more than ``MEMORY`` bytes of growth, where it can (Linux)."""
+    """Limit this process's growth to ``MEMORY`` bytes, if the system can (Linux)."""
     try:
         import resource
 
@@ -117,8 +117,8 @@ def within_limits(render: Callable[[], str]) -> str:
             return render()
     except MemoryError:
         raise JobFailure(
-            f"The model's chat template needs more than {MEMORY >> 20} MiB for one conversation: the model's "
-            "folder is broken, or was made to do harm"
+            f"The model's chat template needs more than {MEMORY >> 20} MiB for one conversation: the "
+            "model's folder is damaged or malicious"
         ) from None
     except _TimeUpError:
         raise JobFailure(

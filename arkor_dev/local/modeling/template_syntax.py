@@ -1,4 +1,4 @@
-"""Whether a model's chat template can be parsed, from its files, before anything is loaded."""
+"""Checks that a model's chat template can be parsed, from its files, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWN_TAG: Final = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
-"""A tag of transformers' own around the assistant's words; jinja does not know it."""
+"""transformers' own tag around the assistant's words, unknown to jinja."""
 LIMIT: Final = 4 * 2**20
 
 
 def check_template(model: Path) -> None:
-    """Raise JobFailure, with the line, for an invalid template; nothing of it is run."""
+    """Raise JobFailure, with the line, for an invalid template, without running it."""
     import jinja2
 
     text = _template(model)
@@ -27,8 +27,8 @@ def check_template(model: Path) -> None:
         jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(OWN_TAG.sub("", text))  # noqa: S701
     except jinja2.TemplateSyntaxError as error:
         raise JobFailure(
-            f"The model's chat template cannot be read, line {error.lineno}: {error.message}. The model's "
-            "folder is broken: fetch it anew, or choose another model"
+            f"The model's chat template cannot be read, line {error.lineno}: {error.message}. The "
+            "model's folder is damaged: download it again, or choose another model"
         ) from None
     except RecursionError:
         raise JobFailure("The model's chat template cannot be read: it is nested too deeply") from None

@@ -1,4 +1,4 @@
-"""What can be known of a model without torch: its tokenizer, its longest input, and its device.
+"""Facts about a model that need no torch: its tokenizer, longest input and device.
 
 Inspecting data needs only this, in a fraction of the time and memory.
 """
@@ -6,7 +6,6 @@ Inspecting data needs only this, in a fraction of the time and memory.
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import json
 import platform
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from transformers import AutoConfig, AutoTokenizer
 
+from arkor_dev.contract.gpus import amd_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure
 
 from .chat_template import ready_tokenizer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT: Final = 2048
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
-"""What transformers raises for files that it cannot load."""
+"""Exceptions that transformers raises for unreadable files."""
 CONFIG: Final = "tokenizer_config.json"
 PIECES: Final = "tokenizer.model"
 """SentencePiece's own file, which llama.cpp's converter needs for Gemma, Llama 2, Mistral and Phi."""
@@ -36,7 +36,7 @@ OF_HERE: Final = (
     "is_local",
     "local_files_only",
 )
-"""Keys in which transformers stores where a tokenizer was loaded from."""
+"""Keys in which transformers stores a tokenizer's path."""
 
 
 def load_tokenizer(path: Path) -> Any:
@@ -77,11 +77,11 @@ def load_context(path: Path) -> int:
 
 
 def unreadable(path: Path, error: Exception) -> JobFailure:
-    """Say why a model failed to load: its folder is gone, it needs its own code, or the library's message."""
-    if not path.is_dir():  # the library takes the path for a name on the hub, and says why it is not one
+    """Explain why a model failed to load: a missing folder, custom code, or the library's message."""
+    if not path.is_dir():  # the library takes the path for a Hub id, and explains why it is not one
         return JobFailure(
-            f"The model's folder {path} no longer exists. If the project was moved or renamed "
-            "meanwhile, open Studio where it is now and run the job again"
+            f"The model's folder {path} no longer exists. If the project was moved or renamed, open "
+            "Studio at its new location and run the job again"
         )
     for file in (path / "config.json", path / "tokenizer_config.json"):
         try:
@@ -90,8 +90,8 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
             continue
         if own:
             return JobFailure(
-                f"The model in {path} needs code of its own to be loaded (auto_map in its {file.name}), and "
-                "a model's code is not run here: choose a model whose architecture transformers knows itself"
+                f"The model in {path} needs custom code to load (auto_map in its {file.name}), which is "
+                "never run here: choose a model whose architecture transformers supports itself"
             )
     return JobFailure(f"The model in {path} cannot be loaded: {error}")
 
@@ -102,11 +102,14 @@ def default_length(device: str) -> int:
 
 
 def likely_device() -> str:
-    """Return what ``pick_device`` will find, as far as known without torch: cuda, mps or cpu."""
+    """Return the device that ``pick_device`` will likely find, without torch: cuda, mps or cpu."""
     if sys.platform == "darwin":
         return "mps" if platform.machine() == "arm64" else "cpu"
-    if importlib.metadata.version("torch").endswith("+cpu"):
+    kind = torch_build()
+    if kind == "cpu":
         return "cpu"
+    if kind == "rocm":  # torch calls an AMD GPU "cuda"
+        return "cuda" if amd_gpus() else "cpu"
     count = ctypes.c_int()
     try:
         driver = ctypes.CDLL("libcuda.so.1")

@@ -1,4 +1,4 @@
-"""Base models: which there are, where they are stored, and how they are downloaded.
+"""Finds, stores and downloads base models.
 
 Start with ``catalog``. ``worker`` is the process that downloads; only it imports the libraries.
 """

@@ -1,4 +1,4 @@
-"""From a base model's name to a folder that holds it: the backend's side, one download per model at a time.
+"""Resolves a base model's name to a folder: the backend's side, with one download per model at a time.
 
 A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and cached
 models are returned at once. Everything else is downloaded by a child process (``worker``), whose progress
@@ -8,11 +8,12 @@ goes to every waiting job and chat.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
@@ -20,29 +21,31 @@ from arkor_dev.local.workers.process import Child
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Progress = Callable[[dict[str, Any]], None]
+    from arkor_dev.contract.shapes import Progress
+
+    Tell = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
 STARTER: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 STARTER_FOLDER: Final = "smollm2-135m-instruct"
 STARTER_NOTE: Final = (
-    "SmolLM2-135M-Instruct is here as the package index has it: its weights are 4-bit ones made full again, "
-    "a little less exact than the model hub's"
+    "SmolLM2-135M-Instruct comes from the package index: its weights were dequantized "
+    "from 4 bits, and are slightly less accurate than the Hub's"
 )
-"""Only what comes from the package index is in the starter's own folder."""
+"""Note for the starter model from the package index, which has its own folder."""
 PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 PICKLED: Final = (
-    "its weights are pickled ({}), and such a file can run any program when it is loaded. Convert them to "
-    "safetensors first, where you trust them (save_pretrained of transformers writes it), or take a model "
-    "that has model.safetensors"
+    "its weights are pickled ({}), and loading such a file can run any program. If you "
+    "trust them, convert them to safetensors first (transformers' save_pretrained does that), or choose "
+    "a model with model.safetensors"
 )
 HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base model on this machine. ``note`` is what a user should know about its weights."""
+    """A base model on this machine. ``note`` tells the user about its weights."""
 
     name: str
     path: Path
@@ -50,7 +53,7 @@ class Model:
 
 
 def travelling_name(name: str) -> str:
-    """Return the name by which an adapter refers to its base model, without folders of this machine."""
+    """Return the portable name of a base model for adapters, without this machine's folders."""
     if name.startswith(("/", "~")) or ".." in Path(name).parts:
         return Path(name).name
     return name
@@ -78,10 +81,10 @@ def pickled_weights(folder: Path) -> str | None:
 
 
 def lacks(folder: Path) -> str | None:
-    """Say what is wrong with a model folder; None if it can be loaded."""
+    """Return what is wrong with a model folder; None if it can be loaded."""
     for path in sorted(folder.glob("*")):
         if path.exists() and not (path.is_file() or path.is_dir()):
-            return f"{path.name} is no regular file"
+            return f"{path.name} is not a regular file"
     if not (folder / "config.json").is_file():
         return "it has no config.json"
     pickled = pickled_weights(folder)
@@ -99,8 +102,8 @@ class _Fetch:
     """A running download and everybody who waits for it."""
 
     task: asyncio.Task[Model]
-    listeners: list[Progress] = field(default_factory=list)
-    last: dict[str, Any] | None = None
+    listeners: list[Tell] = field(default_factory=list)
+    last: Progress | None = None
 
 
 class Models:
@@ -136,7 +139,7 @@ class Models:
             )
         return None
 
-    async def ensure(self, name: str, progress: Progress) -> Model:
+    async def ensure(self, name: str, progress: Tell) -> Model:
         """Return the model, downloading it if needed. Raises JobFailure. The download ends with its last
         waiter.
         """
@@ -166,26 +169,15 @@ class Models:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, name: str) -> Model:
-        child = await Child.start("arkor_dev.local.models.worker")
-        try:
+        async with Child.running("arkor_dev.local.models.worker") as child:
             child.send(model=name, starter=name == STARTER, cache=str(self._cache))
-            async for batch in child.batches():
-                for message in batch:
-                    if "progress" in message:
-                        self._tell(name, message["progress"])
-                    elif "error" in message:
-                        raise JobFailure(message["error"])
-                    else:
-                        path = Path(message["path"])
-                        note = STARTER_NOTE if path == starter_folder(self._cache) else None
-                        model = self._known[name] = Model(name, path, note)
-                        return model
-            await child.ended()
-            raise JobFailure(child.cause(f"Preparing the model {name}"))
-        finally:
-            await child.stop()
+            tell = functools.partial(self._tell, name)
+            path = Path((await child.result("path", f"Preparing the model {name}", tell))["path"])
+        note = STARTER_NOTE if path == starter_folder(self._cache) else None
+        model = self._known[name] = Model(name, path, note)
+        return model
 
-    def _tell(self, name: str, progress: dict[str, Any]) -> None:
+    def _tell(self, name: str, progress: Progress) -> None:
         fetch = self._fetches.get(name)
         if fetch:
             fetch.last = progress

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 from .catalog import PICKLED, PICKLES
-from .download_progress import every, size_of
+from .downloads import every, size_of
 from .hub_guard import check_commit, check_files, check_listing, watch_answers
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 REACH_SECONDS: Final = 3.0
 WANTED: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
-"""A model's card says under which license the model, and what is made from it, may be shared."""
+"""Files to download. The model card has the license for the model and its derivatives."""
 
 
 def _unreachable(endpoint: str) -> str | None:
-    """Say why the hub cannot be reached, or return None. Quick, so that offline machines do not wait."""
+    """Return why the Hub is unreachable, or None. Quick, so that offline machines do not wait."""
     try:
         probe = urllib.request.Request(f"{endpoint}/api/models?limit=1", method="HEAD")  # noqa: S310 - the hub's
         urllib.request.urlopen(probe, timeout=REACH_SECONDS).close()  # noqa: S310 - the hub's own address
@@ -59,7 +59,9 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
     if constants.HF_HUB_OFFLINE:
-        raise JobFailure(f"The model {name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it")
+        raise JobFailure(
+            f"The model {name} is not on this machine, and HF_HUB_OFFLINE forbids downloading it"
+        )
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     reason = _unreachable(endpoint)
     if reason:
@@ -88,20 +90,20 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
                 announced = (
                     "the disk has room for" if total is None else f"the {total:,} bytes that it announced"
                 )
-                give_up(f"The model hub sends more of {name} than {announced}: do not use this hub")
+                give_up(f"The model hub sent more of {name} than {announced}: do not use this hub")
 
         with every(tick):
             snapshot = Path(
                 snapshot_download(name, revision=commit, allow_patterns=WANTED, endpoint=endpoint)
             )
         check_files(snapshot, sizes, cache)
-        # With this the library finds the model again without the network.
+        # lets the library find the model again without the network
         (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / "main").write_text(commit)
         return snapshot
     except GatedRepoError:
         raise JobFailure(
-            f"The model {name} wants its licence accepted on {endpoint}/{name}; then set HF_TOKEN"
+            f"The model {name} requires accepting its licence on {endpoint}/{name}; then set HF_TOKEN"
         ) from None
     except RepositoryNotFoundError:
         raise JobFailure(

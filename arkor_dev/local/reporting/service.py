@@ -1,4 +1,4 @@
-"""Sending a job's events to a reporter: a bounded queue, and a process that may hang.
+"""Sends a job's events to a reporter: a bounded queue, and a process that may hang.
 
 A batch is sent when the previous one was accepted. A reporter that is slower than the training loses the
 oldest figures, and that is reported. After a job's end it has some seconds to finish; then it is killed.
@@ -29,7 +29,7 @@ WORKER: Final = "arkor_dev.local.reporting.worker"
 REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METRICS)
 """The events that reporters receive."""
 WAITING: Final = 5000
-"""Events that wait for a slow reporter at most."""
+"""Most events waiting for a slow reporter."""
 TOGETHER: Final = 200
 CLOSE_SECONDS: Final = 20.0
 """How long a reporter may take to finish after its job's end."""
@@ -76,21 +76,21 @@ class Report:
                 del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
                 self.lost += 1
                 if self.lost == 1:
-                    self._tell(f"{self.to} takes the figures too slowly: the oldest are left out")
+                    self._tell(f"{self.to} accepts metrics too slowly: the oldest are dropped")
             self._queue.append(event)
         self._news.set()
 
     def end(self, status: str) -> None:
         """Finish what is waiting: the job is over, paused or has crashed."""
         if self.lost:
-            self._tell(f"{self.lost:,} figures were not reported to {self.to}, which was too slow")
+            self._tell(f"{self.lost:,} metrics were not reported to {self.to}, which was too slow")
         self._status = status
         self._news.set()
 
     def late(self) -> None:
         """Report that it has not finished in time."""
-        left = f": {len(self._queue):,} figures are missing there" if self._queue else ""
-        self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was ended{left}")
+        left = f": {len(self._queue):,} metrics are missing there" if self._queue else ""
+        self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was killed{left}")
 
     async def _run(self, before: asyncio.Task[None] | None) -> None:
         if before:
@@ -98,7 +98,7 @@ class Report:
         child: Child | None = None
         try:
             child = await Child.start(WORKER)
-            answers = _messages(child)
+            answers = child.messages()
             child.send(to=self.to, **self._job)
             await self._answered(child, answers)
             while True:
@@ -115,17 +115,19 @@ class Report:
         except (_Fault, OSError) as fault:
             self._failed = True
             self._queue.clear()
-            self._tell(f"Nothing more is reported to {self.to}: {fault}")
+            self._tell(f"No further metrics are reported to {self.to}: {fault}")
         except Exception:
             log.exception("the report to %s", self.to)
             self._failed = True
-            self._tell(f"Nothing more is reported to {self.to}: the local backend failed; its log says more")
+            self._tell(
+                f"No further metrics are reported to {self.to}: the local backend failed; its log says more"
+            )
         finally:
             if child:
                 await child.stop()
 
     async def _answered(self, child: Child, answers: AsyncIterator[dict[str, Any]]) -> None:
-        """Wait until the process has accepted what it was sent."""
+        """Wait until the process has accepted what was sent."""
         answer = await anext(answers, None)
         if answer is None:
             await child.ended()
@@ -134,12 +136,6 @@ class Report:
             raise _Fault(answer["fault"])
         if "where" in answer:
             self._where(f"Reported to {self.to}: {answer['where']}")
-
-
-async def _messages(child: Child) -> AsyncIterator[dict[str, Any]]:
-    async for batch in child.batches():
-        for message in batch:
-            yield message
 
 
 class Reports:
@@ -155,18 +151,18 @@ class Reports:
         self.reports: list[Report] = []
 
     def once(self, text: str) -> None:
-        """Add a sentence that is true of the whole job."""
+        """Add a sentence about the whole job, once."""
         if self._anew:
             self._say(text)
         else:
             self._later.append(text)
 
     def take(self, events: Iterable[Event]) -> None:
-        """Pass events on, which are in the job's log by now."""
+        """Pass on events, which have been logged by now."""
         events = list(events)
         for name, fields in events:
             if name == TRAINING_RESUMED:
-                self._anew = not fields["step"]  # then the log has begun again as well
+                self._anew = not fields["step"]  # then the log has started again, too
             elif name == TRAINING_STARTED:
                 for text in self._later if self._anew else ():
                     self._say(text)
@@ -176,8 +172,8 @@ class Reports:
 
 
 def installed(name: str) -> bool:
-    """Return whether there is a package of this name; a mere folder, as some leave one in a project, does not
-    count.
+    """Return whether a package of this name is installed; a plain folder, as some leave one in a project,
+    does not count.
     """
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None
@@ -206,7 +202,7 @@ class Reporting:
         for name in dict.fromkeys([to] if isinstance(to, str) else to or ()):
             if not installed(name):
                 reports.once(
-                    f"Nothing is reported to {name}, which is not installed. Install it with: "
+                    f"No metrics are reported to {name}, which is not installed. Install it with: "
                     f"{install_command(name)}"
                 )
                 continue

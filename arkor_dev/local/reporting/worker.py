@@ -1,8 +1,8 @@
 """The process that reports one job to one program, through that program's own package.
 
 It receives ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` repeatedly, and
-``{"end": status}``. It answers each with ``{"done": true}``, with ``where`` to look once the run is open, or
-with ``{"fault": why}`` before it ends. The file ``state`` records how far the figures have been reported:
+``{"end": status}``. It answers each with ``{"done": true}``, with a ``where`` to look once the run is open,
+or with ``{"fault": why}`` before it ends. The file ``state`` records how far the figures have been reported:
 steps that are computed again after a crash are not reported twice.
 """
 
@@ -41,7 +41,7 @@ TRAIN: Final = {
     "tokensPerSecond": "train/tokensPerSecond",
     "samplesPerSecond": "train/samplesPerSecond",
 }
-"""The names of the figures, as in TensorBoard's files of a finished job."""
+"""Metric names, as in the TensorBoard files of an exported job."""
 EVAL: Final = {"evalLoss": "eval/loss"}
 SYSTEM: Final = {
     field: f"system/{field}"
@@ -51,7 +51,7 @@ SYSTEM: Final = {
 }  # fmt: skip
 WORDS: Final = 300
 SECRET: Final = re.compile(r"//[^/@\s]+@")
-"""The part of an address that identifies a user."""
+"""The part of a URL that identifies a user."""
 
 
 class Reported:
@@ -115,18 +115,18 @@ class Reporter:
         if not found or not isinstance(step, int) or step < told or (step == told and kind != "system"):
             return
         if kind != "system" and not found.keys() - {"train/epoch", "train/learning_rate"}:
-            return  # what stands beside the figure of an evaluation
+            return  # belongs to an evaluation's metric
         self._reported.steps[kind] = step
         self._writer.write(found, step, _moment(fields.get("timestamp")))
 
     def flush(self) -> None:
-        """All that was taken is where it belongs, as far as the package says."""
+        """Ensure that everything taken is stored, as far as the package reports."""
         if self._open:
             self._writer.flush()
             self._reported.keep()
 
     def close(self, status: str) -> None:
-        """End the run as ``status``: one of a job's, or ``crashed``."""
+        """End the run with ``status``: a job's, or ``crashed``."""
         if self._open:
             self._writer.close(status)
             self._reported.keep()
@@ -143,13 +143,13 @@ def _moment(time: object) -> float | None:
 
 
 def words_of(error: BaseException) -> str:
-    """What went wrong, on one line and without a password that stands in an address."""
+    """Describe an error on one line, without passwords in URLs."""
     said = SECRET.sub("//***@", str(error).strip().partition("\n")[0])[:WORDS]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def private_input() -> IO[str]:
-    """Move the pipe from the backend away from standard input: no child of a package has it then."""
+    """Move the backend's pipe away from standard input, so that a package's children don't inherit it."""
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -159,12 +159,12 @@ def private_input() -> IO[str]:
 
 
 def main() -> None:
-    """Report until the end is told; whatever goes wrong is answered, in words."""
+    """Report until told to end; send any error as an answer."""
     pipe = private_input()
     link = Link()
     asked = link.receive()
     try:
-        # Nor does a package itself read the pipe, which the link has by now, where it asks a person.
+        # If the package asks a question, it must not read the pipe, which the link has taken over.
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the rest of the process's life
         assert not pipe.closed
         os.chdir(asked["folder"])

@@ -1,4 +1,4 @@
-"""Calling each program's own package, which is imported when its writer is created."""
+"""Calls each tracker's own package, imported when its writer is created."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 PARAMETER: Final = 250
-"""Characters of a setting's value that MLflow certainly accepts."""
+"""Longest setting value that MLflow certainly accepts, in characters."""
 BAD: Final = ("failed", "crashed")
 
 
@@ -92,7 +92,7 @@ class TensorBoard:
 
     def go_back(self, step: int) -> None:
         start = self._event.SessionLog(status=self._event.SessionLog.START)
-        self._add(step + 1, None, session_log=start)  # what it has from there on is old
+        self._add(step + 1, None, session_log=start)  # anything it has from there on is outdated
 
     def flush(self) -> None:
         self._writer.flush()
@@ -118,7 +118,7 @@ class Trackio:
         self._trackio.log(dict(figures), step=step)
 
     def go_back(self, step: int) -> None:
-        pass  # it has the later figures of a step beside the earlier ones
+        pass  # it keeps the outdated metrics of a step beside the new ones
 
     def flush(self) -> None:
         pass
@@ -180,7 +180,7 @@ class MLflow:
         self._mlflow.log_metrics(dict(figures), step=step)
 
     def go_back(self, step: int) -> None:
-        pass  # it has the later figures of a step beside the earlier ones
+        pass  # it keeps the outdated metrics of a step beside the new ones
 
     def flush(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The backend's aiohttp application: authentication, and which handler answers."""
+"""The backend's aiohttp application: authentication and routes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ from arkor_dev.local.inference.structured_output.check import FormatChecks
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.training.methods import listed
 
 from .chat import ASK, Chat
+from .clusters import CLUSTERS, Clusters, named
+from .clusters import routes as placement_routes
 from .datasets import DATASETS
 from .datasets import routes as dataset_routes
 from .endpoints import ENDPOINTS
 from .endpoints.routes import routes as endpoint_routes
 from .endpoints.serve import routes as serve_routes
-from .evaluation import Followers
+from .evaluation import JobObservers
 from .evaluation import routes as evaluation_routes
 from .exports import routes as export_routes
 from .forecasts import FORECASTS
@@ -47,9 +50,6 @@ from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
 from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
-from .placement.clusters import Clusters, named
-from .placement.routes import CLUSTERS
-from .placement.routes import routes as placement_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ FEATURES: Final = (
 """Optional features (docs/contract.md#optional-features) that this backend always has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
-"""Characters of an error: it may quote what was sent."""
+"""Longest error in characters: it may quote the request."""
 PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
 CHAT: Final = web.AppKey("chat", Chat)
 
@@ -97,7 +97,7 @@ routes = web.RouteTableDef()
 async def envelope(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn every exception into ``{"error"}``; only the sentence and its code leave the process."""
+    """Convert every exception to ``{"error"}``; only the sentence and its code leave the process."""
     try:
         return await handler(request)
     except ArkorError as error:
@@ -107,7 +107,7 @@ async def envelope(
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)
     except ConnectionError:
-        # The client left in the middle of a stream; nobody reads this, and it is not an error.
+        # The client disconnected during a stream; nobody reads this, and it is not an error.
         return web.Response(status=499, reason="Client closed the request")
     except Exception:
         log.exception("%s %s", request.method, request.path)
@@ -118,7 +118,7 @@ async def envelope(
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Admit only the daemon: it requests ``localhost``, and has the launch's token."""
+    """Admit only the daemon, which requests ``localhost`` with the launch's token."""
     setup = request.app[SETUP]
     if request.headers.getall("Host", []) != ["localhost"]:
         raise ForbiddenError("This host name is not served")
@@ -149,8 +149,9 @@ def _project(setup: Setup) -> dict[str, str]:
 
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
-    request.app[DATASETS].prepare()  # the client is a page, and a page may show data
-    return web.json_response({"features": [*FEATURES, *named()]})
+    request.app[DATASETS].prepare()  # the client is a page, and a page may display data
+    methods = await asyncio.to_thread(listed)
+    return web.json_response({"features": [*FEATURES, *named()], "methods": methods})
 
 
 @routes.get("/v1/projects")
@@ -176,13 +177,13 @@ def create_app(setup: Setup) -> web.Application:
     """Return the application for ``setup``; its workers live as long as it does."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
-    inference = EngineRouter(
-        setup.cache, setup.engine, gpu=bool(gpus(os.environ)) or sys.platform == "darwin"
-    )
+    found = gpus(os.environ)
+    shared = bool(found) or sys.platform == "darwin"  # a Mac's GPU too has only the memory that there is
+    inference = EngineRouter(setup.cache, setup.engine, gpu=bool(found), shared=shared)
     formats, prompts = FormatChecks(), PromptChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     folders = setup.data, setup.project
-    app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpus(os.environ))
+    app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, found)
     app[CHAT] = Chat(
         setup.store, models, inference, formats, prompts, setup.data, lambda: app[SCHEDULER].busy
     )
@@ -196,7 +197,7 @@ def create_app(setup: Setup) -> web.Application:
     )
     app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
-    app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS])
+    app[SCHEDULER].observer = JobObservers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS], inference)
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
     app.add_routes(placement_routes)

@@ -33,14 +33,14 @@ async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str,
     """
     job = await setup.store.read(Store.get, asked["jobId"])
     if job is None:
-        raise NotFoundError(f"There is no job {asked['jobId']} to begin from")
+        raise NotFoundError(f"There is no job {asked['jobId']} to start from")
     step = asked.get("step")
     folder = adapter_folder(setup.data, job["id"], step)
     if not folder.is_dir():
         which = "final adapter" if step is None else f"checkpoint of step {step}"
-        raise NotFoundError(f"The job {job['name']} has no {which} to begin from")
+        raise NotFoundError(f"The job {job['name']} has no {which} to start from")
     if wrong := await asyncio.to_thread(damage, folder):
-        raise ConflictError(f"What the job {job['name']} left is damaged on the disk: {wrong}")
+        raise ConflictError(f"What the job {job['name']} has saved is damaged: {wrong}")
     check_fits(job, folder, config)
     told = job["metrics"].get("step", 0) if step is None else step
     return {"jobId": job["id"], "step": told, "name": job["name"]}, folder
@@ -66,7 +66,8 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
 
     def differs(what: str, ours: object, theirs: object) -> ConflictError:
         return ConflictError(
-            f"The job {job['name']} has other weights than this config: {what} is {theirs} there, {ours} here"
+            f"The job {job['name']} has different weights from this config: {what} is {theirs} there, "
+            f"{ours} here"
         )
 
     model, other = config["model"], job["config"]["model"]

@@ -18,7 +18,7 @@ from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH, why_full_strength_only
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
 from arkor_dev.local.inference.request_options import FIELDS, problem, sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
@@ -26,6 +26,7 @@ from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.prompt_checks import PromptChecks
     from arkor_dev.local.inference.structured_output.check import FormatChecks
@@ -59,9 +61,9 @@ def _possible(body: dict[str, Any]) -> str | None:
     if body.get("messages") is None and body.get("prompt") is None:
         return "messages is missing: it must be a list of one or more messages"
     if body.get("adapter") is None and body.get("baseModel") is None:
-        return "Say who answers: adapter, or baseModel"
+        return "Set adapter or baseModel"
     if body.get("adapter") is None and body.get("adapterStrength") is not None:
-        return "adapterStrength goes with adapter: a base model has none"
+        return "adapterStrength requires adapter: a base model has no strength"
     return problem(body)
 
 
@@ -118,7 +120,7 @@ class Chat:
 
     async def check_target(self, body: dict[str, Any]) -> None:
         """Raise ArkorError if the target of ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
-        name, folder = await self._target(body)
+        name, folder, _ = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
             return
@@ -139,14 +141,14 @@ class Chat:
 
         if body.get("engine") == LLAMA and (reason := lacking()):
             raise ConflictError(reason)
-        name, folder = await self._target(body)
+        name, folder, four_bit = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
         whole = folder is not None and kind_of(folder) == "model"
         strength = given("adapterStrength", FULL_STRENGTH)
         if folder is not None and strength != FULL_STRENGTH:
             why = (
-                "the whole model was trained"
+                "the model was fully fine-tuned"
                 if whole
                 else await asyncio.to_thread(why_full_strength_only, folder)
             )
@@ -157,6 +159,7 @@ class Chat:
             "adapter": str(folder) if folder and not whole else None,
             "strength": strength,
             "whole": whole,
+            "fourBit": four_bit,
             "engine": body.get("engine"),
             "messages": body.get("messages"),
             "prompt": body.get("prompt"),
@@ -177,11 +180,14 @@ class Chat:
             await self._formats.check(caller, **ask["format"])
         return name, ask
 
-    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None]:
-        """Return the base model's name, and the folder of what was trained: an adapter, or a whole model."""
+    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, bool]:
+        """Return the base model's name, the folder of what was trained, and whether on 4-bit weights.
+
+        What was trained is an adapter, or a whole model.
+        """
         adapter = body.get("adapter")
         if adapter is None:
-            return body["baseModel"], None
+            return body["baseModel"], None, False
         job_id, step = adapter["jobId"], adapter.get("step")
         job = await self._store.read(Store.get, job_id)
         if job is None:
@@ -194,19 +200,20 @@ class Chat:
                 raise ConflictError(
                     f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
                 )
-            return job["config"]["model"], folder
+            return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
         if step not in steps:
             there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
             raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
-        return job["config"]["model"], checkpoint_folder(self._data, job["id"], step)
+        folder = checkpoint_folder(self._data, job["id"], step)
+        return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
 
     async def _check_whole(self, folder: Path) -> None:
-        """Raise ConflictError for an adapter that has changed since it was written; each is checked once."""
+        """Raise ConflictError for an adapter that has changed since it was written; checks each once."""
         with contextlib.suppress(FileNotFoundError):
             key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
             if key not in self._whole_ones:
                 if wrong := await asyncio.to_thread(damage, folder):
-                    raise ConflictError(f"This adapter is damaged on the disk: {wrong}. Train it again")
+                    raise ConflictError(f"This adapter's files are damaged: {wrong}. Train it again")
                 self._whole_ones.add(key)
 
     async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -225,7 +232,7 @@ class Chat:
 
     async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Provide a model: yield ``progress``, and finally its ``name`` and ``path``."""
-        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        waiting: asyncio.Queue[Progress] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         try:
             while not ensuring.done():

@@ -22,14 +22,14 @@ routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
 OPEN: Final = Schema((Field("config", Rule("object"), needed=True),))
 ROWS: Final = 200
-"""Rows in one answer at most."""
+"""Most rows in one response."""
 TEXT: Final = 1_000
 MANY: Final = 2**32
 WANTED: Final = ("longest", "longer", "finding", "text")
 
 
 def whole(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY) -> int:
-    """Return a number of the query, from 0 to ``high``. Raises BadRequestError."""
+    """Parse a query parameter as an integer from 0 to ``high``. Raises BadRequestError."""
     text = query.get(name, "")
     if not text:
         return otherwise
@@ -59,7 +59,7 @@ def row_of(request: web.Request) -> int:
     """Return the number of the row in the path."""
     text = request.match_info["row"]
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise NotFoundError("There is no such row")
+        raise NotFoundError("This row does not exist")
     return int(text)
 
 

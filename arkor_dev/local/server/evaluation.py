@@ -23,21 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Beside, Observer
+    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.jobs.running.job_runner import Beside, Observer
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()
 
 
 class Waiting(Protocol):
-    """Work that never runs beside a training, and continues when none runs."""
+    """Work that never runs beside training, and continues when none runs."""
 
     def training_begins(self) -> None: ...
 
     def training_ended(self) -> None: ...
 
 
-class Followers:
+class JobObservers:
     """Follow trainings for the forecasts, and for what waits for their end."""
 
     def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
@@ -62,7 +63,7 @@ class Followers:
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
         return await self._forecasts.fits_beside(config, others, room)
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
 
 
@@ -116,7 +117,7 @@ def _step(request: web.Request, name: str) -> int | None:
 
 
 def _card_in(folder: Path) -> str | None:
-    """Return the card in that place; None if it is not text, or leads elsewhere."""
+    """Return the card in the folder; None if it is not text, or a link leads elsewhere."""
     try:
         return read_inside(folder, CARD).decode()
     except (OSError, ValueError):

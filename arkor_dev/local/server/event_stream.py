@@ -24,7 +24,7 @@ HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-stor
 
 
 def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:
-    """Return one frame; ``data`` has no line breaks, since JSON has none."""
+    """Return one frame; ``data`` is JSON, so it has no line breaks."""
     lines = [f"id: {event_id}"] if event_id is not None else []
     if name:
         lines.append(f"event: {name}")
@@ -32,7 +32,7 @@ def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:
 
 
 async def open_stream(request: web.Request) -> web.StreamResponse:
-    """Send the head of a stream without a content length."""
+    """Send the headers of a stream without a content length."""
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     return response
@@ -48,7 +48,7 @@ async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None
 
 
 def _mark(name: str, job_id: str) -> bytes:
-    """Return a frame of the stream itself: without an id, since it is not part of the log."""
+    """Return a frame without an id, which belongs to the stream, not to the log."""
     return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
 
 

@@ -34,7 +34,7 @@ async def get(request: web.Request) -> web.Response:
     check_scope(request)
     forecast = await request.app[FORECASTS].get(request.match_info["id"])
     if forecast is None:
-        raise NotFoundError(f"There is no forecast {request.match_info['id']}; ask for it anew")
+        raise NotFoundError(f"There is no forecast {request.match_info['id']}; request it again")
     return web.json_response({"forecast": forecast})
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.contract.placement.address import CLUSTER, HERE, INSECURE, STORAGE
+from arkor_dev.contract.placement import CLUSTER, HERE, INSECURE, STORAGE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import latest
 from arkor_dev.local.jobs.job_config import check_config, check_files
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LENGTHS: Final = ("maxSteps", "numTrainEpochs")
-ASKED: Final = "Somebody has resumed it."
-EXTENDED: Final = "It was given a later end."
+ASKED: Final = "It was resumed by a person."
+EXTENDED: Final = "It was extended."
 
 
 routes = web.RouteTableDef()
@@ -61,10 +61,10 @@ async def extend(request: web.Request) -> web.Response:
     body = await body_of(request, EXTENSION)
     force = bool(body.get("force"))
     if job["status"] != "completed" or "resumable" not in job:
-        why = "nothing of its training was kept" if job["status"] == "completed" else f"it is {job['status']}"
+        why = "it has no saved state" if job["status"] == "completed" else f"it is {job['status']}"
         raise ConflictError(f"The job {job['name']} cannot be extended: {why}")
     if job["config"].get("dryRun"):
-        raise ConflictError(f"The job {job['name']} was a dry run, and has no more than a few steps")
+        raise ConflictError(f"The job {job['name']} was a dry run, which has only a few steps")
     _check_later(job, body)
     setup = request.app[SETUP]
     config = _longer(await setup.store.read(Store.config, job["id"]), body)
@@ -99,7 +99,7 @@ def _check_later(job: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     for field, end in ends.items():
         wanted = body.get(field)
         if wanted is not None and wanted <= end:
-            raise BadRequestError(f"{field} must be more than the {end} that the job has")
+            raise BadRequestError(f"{field} must be more than the {end} that the job already has")
 
 
 def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +113,9 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
 
 
 def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
-    """Return ``config`` where it runs on ``on``; permission for an open cluster is only for that one."""
+    """Return ``config`` with the target ``on``; permission for an insecure cluster applies to that one
+    only.
+    """
     if config.get(CLUSTER) == on:
         return dict(config)
     left = {CLUSTER, INSECURE, *((STORAGE,) if on == HERE else ())}
@@ -129,14 +131,14 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
     try:
         model = request.app[SCHEDULER].models.at_hand(job["config"]["model"])
     except JobFailure as failure:
-        raise ConflictError(f"The job {job['name']} cannot go on: {failure}") from None
+        raise ConflictError(f"The job {job['name']} cannot resume: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])
     if point is None or model is None:
-        return  # there is nothing to compare, or the worker will do it
+        return  # nothing to compare, or the worker will do it
     now = await asyncio.to_thread(origin.files, job["config"], setup.project, Path(model.path), setup.data)
     if other := origin.changed(point.origin, now):
         raise ConflictError(
-            f"The job {job['name']} would not go on as it was: {', and '.join(other)}. Put back what was "
-            "there, or go on all the same with force",
+            f"The job {job['name']} would not continue unchanged: {', and '.join(other)}. Restore the "
+            "original, or resume anyway with force",
             changed=True,
         )

@@ -42,7 +42,7 @@ JOB: Final = Schema(
         Field("parent", Rule("object"), null=True, inner=PARENT),
     )
 )
-"""The content of the config is checked by the table of settings."""
+"""The table of settings checks the content of the config."""
 
 ARCHIVE: Final = Schema(
     (
@@ -133,7 +133,7 @@ async def export(request: web.Request) -> web.Response:
     found = await job_of(request)
     target = Path((await body_of(request, ARCHIVE))["path"])
     if found["status"] not in TERMINAL:
-        raise ConflictError(f"The job {found['name']} is {found['status']}: export it when it is over")
+        raise ConflictError(f"The job {found['name']} is {found['status']}: export it when it has ended")
     size = await asyncio.to_thread(export_job, request.app[SETUP].data, found, target)
     return web.json_response({"bytes": size})
 
@@ -142,7 +142,7 @@ async def export(request: web.Request) -> web.Response:
 async def take_in(request: web.Request) -> web.Response:
     setup = check_scope(request)
     source = Path((await body_of(request, ARCHIVE))["path"])
-    # It continues if its client leaves: then the job exists completely, or not at all.
+    # Continues if its client disconnects: the job then exists completely, or not at all.
     importing = asyncio.create_task(_import(setup, request.app[IMPORTING], source))
     return web.json_response({"job": await asyncio.shield(importing)})
 
@@ -150,9 +150,9 @@ async def take_in(request: web.Request) -> web.Response:
 async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, Any]:
     imported = await asyncio.to_thread(import_job, setup.data, source)
     try:
-        async with turn:  # two of the same job would take each other's files
+        async with turn:  # two imports of the same job would take each other's files
             if await setup.store.read(Store.get, imported.job["id"]):
-                raise ConflictError(f"The job {imported.job['id']} is here already")
+                raise ConflictError(f"The job {imported.job['id']} already exists here")
             try:  # Files first: a job without its files would be incomplete.
                 await asyncio.to_thread(imported.put_in_place)
                 return await setup.store.request(Store.take_in, imported.job, imported.events)
@@ -191,7 +191,7 @@ async def disk(request: web.Request) -> web.Response:
 @routes.post("/v1/disk/clean")
 async def clean_disk(request: web.Request) -> web.Response:
     setup = check_scope(request)
-    # Read before the names: a folder that is created meanwhile belongs to a job that is created meanwhile.
+    # List folders before names: a folder created in between belongs to a new job.
     found = await asyncio.to_thread(leftovers, setup.data, ())
     names = await setup.store.read(Store.names)
     spare = [path for path in found if path.name not in names]

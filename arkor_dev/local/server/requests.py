@@ -1,4 +1,4 @@
-"""What every call begins with: what this process serves, whether the path names it, and the body."""
+"""Common to all calls: what this process serves, checks of the path, and the body."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORG: Final = {"id": "local", "name": "This machine"}
 
 @dataclass
 class Setup:
-    """Everything that one process serves."""
+    """Everything that this process serves."""
 
     data: Path
     project: Path
@@ -54,11 +54,11 @@ class Setup:
         at_once: int | None = None,
         engine: str = AUTO,
     ) -> Setup:
-        """Open the data folder for the daemon that sent ``hello``; with ``idle`` no job is started,
-        ``on_demand`` none before somebody adds one, resumes one, or changes the queue.
+        """Open the data folder for the daemon that sent ``hello``.
 
-        Without ``resume`` those that ran when an earlier process ended stay paused. ``at_once`` run beside
-        each other; None for one on each device. ``engine`` answers those who name none.
+        ``idle`` starts no job; ``on_demand`` starts none before one is added or resumed or the queue is
+        changed. Without ``resume``, jobs that ran when an earlier process ended stay paused. ``at_once`` jobs
+        run concurrently; None for one per device. ``engine`` answers requests that name none.
         """
         refuse_empty(data / DATABASE)
         store = AsyncStore(Store(data / DATABASE, ORG["id"]))
@@ -70,7 +70,7 @@ SETUP: Final = web.AppKey("setup", Setup)
 
 
 def check_org(request: web.Request) -> Setup:
-    """Check the organisation, which every call below ``/v1/me`` names; this process knows exactly one."""
+    """Check the organisation in the path; this process knows exactly one."""
     setup = request.app[SETUP]
     org = request.query.get("orgSlug")
     if org is None:
@@ -81,7 +81,7 @@ def check_org(request: web.Request) -> Setup:
 
 
 def check_scope(request: web.Request) -> Setup:
-    """Check the project, which every call on one names; this process serves exactly one."""
+    """Check the project in the path; this process serves exactly one."""
     setup = check_org(request)
     project = request.query.get("projectSlug")
     if project is None:

@@ -1,6 +1,6 @@
 """The folder of the backend's socket: private to this user, and with a path that is short enough.
 
-A token alone would let in whoever learns it; other accounts of the machine cannot even reach a socket in a
+A token alone would admit anyone who learns it; other accounts on the machine cannot even reach a socket in a
 folder of mode 0700. The process holds a lock on its folder while it lives (so that nobody removes it as
 stale), and an unlocked folder is what a killed process has left.
 """
@@ -23,7 +23,7 @@ NAME: Final = "backend.sock"
 PREFIX: Final = "arkor-dev-"
 LONGEST: Final = 103
 """Bytes of a socket's path: macOS has room for 104 with the NUL at the end, Linux for 108."""
-_MADE = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp names them
+_MADE = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # in mkdtemp's format
 
 
 class SocketFolder:
@@ -37,7 +37,7 @@ class SocketFolder:
     @classmethod
     def make(cls) -> Self:
         """Create one, and remove what killed processes have left. Raises OSError if that is impossible."""
-        reason = OSError("no folder for a socket: set XDG_RUNTIME_DIR to a short path of a folder of yours")
+        reason = OSError("no folder for a socket: set XDG_RUNTIME_DIR to a private folder with a short path")
         for base in _bases():
             _sweep(base)
             try:
@@ -56,7 +56,7 @@ class SocketFolder:
 
 
 def _bases() -> Iterator[Path]:
-    """Yield the folders that may hold ours, best first."""
+    """Yield possible parent folders, best first."""
     seen = set()
     for name in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):  # noqa: S108 (checked)
         base = Path(name)
@@ -67,7 +67,7 @@ def _bases() -> Iterator[Path]:
 
 
 def _safe(base: Path) -> bool:
-    """Return whether nobody else can replace our folder by another."""
+    """Return whether nobody else can replace a folder in it."""
     try:
         status = base.stat()
     except OSError:
@@ -82,11 +82,11 @@ def _hold(base: Path) -> tuple[Path, int]:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         try:
             handle = _open(folder)
-        except FileNotFoundError:  # it was taken for a stale one even before that
+        except FileNotFoundError:  # even before that, another process took it for a stale one
             continue
-        with contextlib.suppress(OSError):  # a file system without locks
+        with contextlib.suppress(OSError):  # the file system has no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
-        # Another process that has just started may have taken it for a stale one before it was locked.
+        # A process that has just started may have taken it for a stale one before it was locked.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(folder.lstat(), os.fstat(handle)):
                 return folder, handle
@@ -118,7 +118,7 @@ def _settle(folder: Path) -> None:
 
 
 def _remove(folder: Path, handle: int) -> None:
-    """Remove only our own files: a folder with anything else stays."""
+    """Remove only our own files: keep a folder with anything else in it."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(NAME, dir_fd=handle)
     folder.rmdir()

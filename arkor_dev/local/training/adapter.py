@@ -1,4 +1,4 @@
-"""What learns: a low-rank adapter (LoRA, Hu et al. 2021) or the whole model; and what is written of it."""
+"""What is trained, a low-rank adapter (LoRA, Hu et al. 2021) or the whole model, and how it is saved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import linear_targets
@@ -25,16 +25,14 @@ WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
 
 
-def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
-    """``model`` with a fresh adapter, ready to train: only the adapter's weights want gradients.
+def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
+    """Add a new adapter to ``model``: only the adapter's weights require gradients.
 
-    ``name`` is the model's own, which the adapter's files will name. Raises :class:`JobFailure` for layers
-    that the model does not have, and where PEFT cannot adapt them.
+    ``name`` is the model's own, written into the adapter's files. Raises :class:`JobFailure` for layers that
+    don't exist or that PEFT cannot adapt.
     """
     targets = _targets(model, plan)
     _check_names(model, plan.saved, "modules_to_save")
-    if four_bit:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     _name(model, name)
     settings = LoraConfig(
         r=plan.rank,
@@ -53,7 +51,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         if out_of_memory(error):
             raise
-        raise JobFailure(f"The model {name} cannot have this adapter: {error}") from None
+        raise JobFailure(f"The model {name} does not support this adapter: {error}") from None
     for weight in wearing.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
@@ -62,7 +60,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, four_bit: bool) -> Any:
 
 
 def whole(model: Any, name: str) -> Any:
-    """``model`` itself, ready to train: all of its weights want gradients. ``name`` is as above."""
+    """Prepare ``model`` itself for training: all its weights require gradients. ``name`` as above."""
     _name(model, name)
     model.requires_grad_(True)
     model.train()
@@ -70,16 +68,15 @@ def whole(model: Any, name: str) -> Any:
 
 
 def _name(model: Any, name: str) -> None:
-    # It is written into what is saved and into PEFT's README; the model's name is what travels, and not the
-    # path that it has on this machine.
+    # It is written into saved files and PEFT's README: use the portable name, not this machine's path.
     model.config.use_cache = False
     model.name_or_path = model.config._name_or_path = travelling_name(name)  # noqa: SLF001
 
 
 def hold_in(model: Any, dtype: Any) -> None:
-    """Hold the weights of ``model`` in the number format ``dtype``: cast once, and not at every step.
+    """Convert the weights of ``model`` to ``dtype`` once, instead of at every step.
 
-    Buffers stay: tables of positions are wanted in float32.
+    Buffers keep their dtype: position tables must be float32.
     """
     for weight in model.parameters():
         if weight.is_floating_point():
@@ -102,7 +99,7 @@ def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
 
 
 def _check_names(model: Any, names: Sequence[str], setting: str) -> None:
-    """A name that no layer has would be left out without a word."""
+    """Raise JobFailure for a name without a layer, which PEFT would ignore silently."""
     there = [name for name, _ in model.named_modules()]
     for wanted in names:
         if not any(name == wanted or name.endswith(f".{wanted}") for name in there):
@@ -118,7 +115,9 @@ def _linear_names(model: Any) -> str:
 
 
 def beginning(model: Any) -> dict[str, Any]:
-    """A fresh adapter's weights where they were taken out of the base (pissa, olora), by name; else none."""
+    """Return a new adapter's initial weights, by name, if they were subtracted from the base (pissa,
+    olora).
+    """
     if model.peft_config["default"].init_lora_weights in ("pissa", "olora"):
         return {
             name: weight.detach().clone() for name, weight in model.named_parameters() if ".lora_" in name
@@ -127,7 +126,7 @@ def beginning(model: Any) -> dict[str, Any]:
 
 
 def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
-    """Give the ``weights`` that learn, by name, those that were saved in ``folder``; raises JobFailure."""
+    """Load the trained ``weights``, by name, from ``folder``. Raises JobFailure."""
     saved: dict[str, Any] = {}
     for path in sorted(folder.glob("*.safetensors")):
         saved |= load_file(path)
@@ -136,17 +135,19 @@ def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
         found = saved.get(keys[name])
         if found is None or found.shape != weight.shape:
             shape = list(weight.shape)
-            raise JobFailure(f"What this job is to begin from has no {keys[name]} of the shape {shape}")
+            raise JobFailure(
+                f"The adapter that this job starts from has no {keys[name]} of the shape {shape}"
+            )
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(saved[keys[name]])
 
 
 def begin_at(model: Any, fresh: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    """Let ``model`` have begun at ``kept`` and not at ``fresh``, its own `beginning`.
+    """Make ``model`` start from ``kept`` instead of ``fresh``, its own `beginning`.
 
-    Both are the same on the same machine. Another one may split the base's weights in another way, and what
-    was taken out of them has to be what the adapter began at.
+    On the same machine both are equal. Another machine may decompose the base's weights differently, and
+    exactly what was subtracted must be the adapter's start.
     """
     if all(torch.equal(weight.cpu(), kept[name]) for name, weight in fresh.items()):
         return
@@ -167,12 +168,12 @@ def begin_at(model: Any, fresh: Mapping[str, Any], kept: Mapping[str, Any]) -> N
 
 
 def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
-    """Write the adapter into ``folder``, for the base as it was; ``begun`` is its `beginning`."""
+    """Write the adapter into ``folder``, for the unmodified base; ``begun`` is its `beginning`."""
     model.create_or_update_model_card = _write_no_card
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     config = json.loads((folder / CONFIG).read_text())
     if isinstance(config["target_modules"], list):
-        # A set in PEFT, in another order each time: the same adapter is to be the same files.
+        # PEFT uses a set, whose order varies: sort, so that equal adapters give equal files.
         config["target_modules"].sort()
         (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
     if begun:
@@ -180,11 +181,11 @@ def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
 
 
 def _write_no_card(_: str) -> None:
-    """In place of PEFT's card, which takes longer than the adapter: ours is written beside it."""
+    """Replace PEFT's model card, which takes longer to write than the adapter: ours is written instead."""
 
 
 def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write the model and its tokenizer into ``folder``, which can then be loaded as any model can."""
+    """Write the model and its tokenizer into ``folder``, which then loads like any model."""
     model.config.use_cache = True
     model.save_pretrained(str(folder))
     model.config.use_cache = False
@@ -193,9 +194,9 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:
-    """Turn an adapter for the base without its beginning into one for the base itself, of twice the rank.
+    """Convert an adapter relative to its start into one for the base itself, of twice the rank.
 
-    The base lost ``B0 A0``, so that the change is ``B A - B0 A0``: one product of matrices side by side.
+    The base lost ``B0 A0``, so the change is ``B A - B0 A0``: one product of concatenated matrices.
     """
     weights = load_file(folder / WEIGHTS)
     for name, first in begun.items():

@@ -1,7 +1,7 @@
-"""A job's settings as the training code asks for them, and the record of what it was told.
+"""A job's settings as training reads them, with a record of the values used.
 
-Whoever looks at a job later must not have to guess from the defaults of that day what ran. So the record is
-made by asking: it has what the training really read, and a setting that nothing reads is missing in it.
+Anyone who looks at the job later should not have to guess that day's defaults. So reading a setting records
+it: the record has exactly what training used, and a setting that nothing reads is absent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class JobSettings:
-    """The settings of ``config``; ``used`` has each that was asked for, by field, as it came to be."""
+    """The settings of ``config``; ``used`` records each one read, by field, with its effective value."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
@@ -23,13 +23,15 @@ class JobSettings:
         self.used: dict[str, object] = {}
 
     def get(self, field: str, otherwise: object = None) -> Any:
-        """What the job says, else the table's default, else ``otherwise``; KeyError for no setting."""
+        """Return the job's value, else the table's default, else ``otherwise``. Raises KeyError for an
+        unknown setting.
+        """
         value, default = self._config.get(field), self._rows[field].default
         if value is None:
             value = otherwise if default is None else default
         return self.settle(field, value)
 
     def settle(self, field: str, value: Any) -> Any:
-        """Note ``value`` as what the setting came to, where that is not what the job says; returns it."""
+        """Record the effective ``value`` of a setting that differs from the job's; return it."""
         self.used[field] = value
         return value

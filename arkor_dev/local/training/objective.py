@@ -1,7 +1,7 @@
-"""What a model is trained to minimise: the base of every method's loss, and cross entropy.
+"""Objectives: the base class of every method's loss, and cross entropy.
 
-On a CPU the rows of a batch are packed into one sequence (``layers``), where the model's layers allow it:
-nothing is padding. Elsewhere they are side by side, each padded to the longest.
+A batch's rows are packed into one sequence without padding (``layers``) if the model supports it. Otherwise
+they are padded to the longest, in several rectangles if one would be mostly padding.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ import torch
 
 from arkor_dev.local.layers.attention import Laid
 from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
+from arkor_dev.local.layers.head import (
+    can_be_fused,
+    fused_cross_entropies,
+    fused_cross_entropy,
+    headless,
+)
 from arkor_dev.local.layers.line import lay
 from arkor_dev.local.layers.quicken import ALIKE_WHOLE, alike, lines_up, quicken, stands_apart
 from arkor_dev.local.modeling.base_model import bare
@@ -25,14 +31,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 PROBE: Final = 24
-"""Tokens of each row that shows whether a model keeps rows apart."""
+"""Length of the rows that test whether a model keeps packed rows apart."""
+MOST_PADDED: Final = 2.0
+"""How many times its rows' tokens a rectangle may have."""
 
 
 class Objective(ABC):
-    """Measures ``model``, which computes on ``device`` in the number format ``dtype``.
+    """Measures ``model``, which computes on ``device`` in ``dtype``.
 
-    ``rows`` are some to try it on. ``noisy``: the model's embeddings get noise while it trains. ``padded`` is
-    why rows are padded to the longest, or None where they are not.
+    ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
+    padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory at once.
 
     A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
     """
@@ -44,49 +52,71 @@ class Objective(ABC):
         self._inner = bare(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
-        self.padded: str | None = "this device has layers of its own for that"
-        if device == "cpu":
-            self._quicken(rows)
+        self.padded: str | None = None
+        self.fused = False
+        self._quicken(rows)
 
     @abstractmethod
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
-        """Return the loss summed over ``rows``, a scalar to derive from, and the sum of their weights."""
+        """Return the loss summed over ``rows``, a differentiable scalar, and the sum of their weights."""
 
     @abstractmethod
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each row's summed loss and its weight, measured in evaluation mode without gradients."""
+        """Return each row's summed loss and its weight, in evaluation mode without gradients."""
+
+    def hold_start(self, rows: Sequence[Example]) -> None:  # noqa: B027 - most methods need nothing
+        """Keep what the method needs of the model as it is now, of a run that begins with an adapter.
+
+        ``rows`` are all that the run learns from and is measured on.
+        """
 
     def figures(self) -> dict[str, float]:
         """Return the method's own figures since the last call, by the names in ``Method.figures``."""
         return {}
 
     def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each row's summed cross entropy and its number of learned tokens, whatever the method is.
+        """Return each row's summed cross entropy and its number of learned tokens, whatever the method.
 
-        General questions are measured by this. Evaluation mode, without gradients.
+        For general questions. Evaluation mode, without gradients.
         """
         training = self.model.training
         self.model.eval()
-        with torch.no_grad():
-            losses = cross_entropies(*self.logits(rows))
+        with torch.no_grad(), self._autocast():
+            if self.fused:
+                losses = fused_cross_entropies(*self._before_head(rows))
+            else:
+                losses = cross_entropies(*self.logits(rows))
         self.model.train(training)
         counts = [row.learned for row in rows]
-        parts = losses.double().split(counts)  # the logits are row by row
+        # The logits are row by row. Summed in the processor's memory: Apple's GPUs have no float64.
+        parts = losses.cpu().double().split(counts)
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
     def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return the learned tokens of ``rows``, after the logits ``[learned, words]`` that foretell them.
+        """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` that predict them,
+        logits first.
 
-        Both are row by row. Logits are computed only at places that are learned: with a
-        vocabulary of tens of thousands, the output layer is a large part of a small model's work.
+        Both are in row order. Logits are computed at learned positions only: with a vocabulary of tens of
+        thousands, the output layer is a large part of a small model's work.
         """
-        return self._side_by_side(rows) if self.padded else self._end_to_end(rows)
+        if not self.padded:
+            return self._end_to_end(rows)
+        groups = rectangles([len(row.ids) for row in rows])
+        if len(groups) == 1:
+            return self._side_by_side(rows)
+        found: dict[int, tuple[Any, Any]] = {}
+        for numbers in groups:
+            counts = [rows[number].learned for number in numbers]
+            parts = (each.split(counts) for each in self._side_by_side([rows[number] for number in numbers]))
+            found |= zip(numbers, zip(*parts, strict=True), strict=True)
+        logits, targets = zip(*(found[number] for number in range(len(rows))), strict=True)
+        return torch.cat(logits), torch.cat(targets)
 
     @contextmanager
     def rounded(self) -> Iterator[Self]:
-        """Measure with what every layer gives rounded to bfloat16, as if computed in it.
+        """Measure with every layer's output rounded to bfloat16, as if computed in it.
 
-        A model that computes in bfloat16 or float16 stays as it is: other batches round it in other places.
+        Models that compute in bfloat16 or float16 are unchanged: other batches round them differently anyway.
         """
 
         def rounding(_: Any, __: Any, given: Any) -> Any:
@@ -104,7 +134,7 @@ class Objective(ABC):
 
     @contextmanager
     def answering(self) -> Iterator[Any]:
-        """The bare model, ready to write answers in the number format of the loss; then it is as it was."""
+        """Yield the bare model, ready to generate in the objective's dtype; restore it afterwards."""
         training, in_line = self.model.training, not self.padded
         self.model.eval()
         if in_line:
@@ -118,19 +148,29 @@ class Objective(ABC):
             self.model.train(training)
 
     def _quicken(self, rows: Sequence[Example]) -> None:
-        """Take the quick layers, and lines where the model answers to them as it does to padded rows."""
+        """Pack rows if the model's results agree with padded rows; patch the layers on a CPU."""
         some = _probe(rows)
         stands_apart(self._inner)
         self.model.eval()
         with torch.no_grad():
             known = self._side_by_side(some)[0]
-            if quicken(self._inner):
+            if self.device == "cpu" and quicken(self._inner):
                 self._casts = False
             self.padded = lines_up(self._inner)
             if not self.padded and not self._answers_alike(some, known):
                 stands_apart(self._inner)
-                self.padded = "its layers do not keep apart rows that lie end to end"
+                self.padded = "its layers do not keep packed rows apart"
+            # On a CPU few logits at a time cost more than they save.
+            if self.device != "cpu" and can_be_fused(self._inner.get_output_embeddings()):
+                hidden, head, _ = self._before_head(some)
+                self.fused = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
         self.model.train()
+
+    def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+        """:meth:`logits` before the output layer, ``[learned, size]``; that layer; and the learned tokens."""
+        with headless(self._inner) as head:
+            hidden, targets = self.logits(rows)
+        return hidden, head, targets
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
         try:
@@ -141,18 +181,19 @@ class Objective(ABC):
             Laid.line = None
 
     def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """:meth:`logits` of rows in one packed sequence."""
-        # Rows that share their beginning would share its random numbers too.
-        line = lay([(row.ids, row.labels) for row in rows], IGNORED, share=not self._draws())
+        """Compute :meth:`logits` of rows packed into one sequence."""
+        # Rows that share their beginning would also share its random numbers.
+        told = [(row.ids, row.labels) for row in rows]
+        line = lay(told, IGNORED, share=not self._draws(), device=self.device)
         Laid.line = line
         extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
         with self._autocast():
             logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits
-        logits = logits.squeeze(0)  # as `logits[0]`, whose gradient would be copied into zeros
+        logits = logits.squeeze(0)  # like `logits[0]`, whose backward pass would copy the gradient into zeros
         return logits if extra else logits[line.kept], line.targets
 
     def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """:meth:`logits` of rows as a rectangle, masked where a shorter one is padded."""
+        """Compute :meth:`logits` of rows as a padded and masked rectangle."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]
         kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self.device)
@@ -165,7 +206,7 @@ class Objective(ABC):
         return (logits if extra else logits[:, kept])[learned], targets[learned]
 
     def _draws(self) -> bool:
-        """Whether random numbers are drawn on the way."""
+        """Return whether the forward pass draws random numbers."""
         return self.model.training and (
             self._noisy
             or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
@@ -179,10 +220,10 @@ class Objective(ABC):
 
 
 class CrossEntropy(Objective):
-    """The cross entropy of the learned tokens. A row's weight is their number.
+    """Cross entropy of the learned tokens. A row's weight is their number.
 
-    While the model trains, ``smoothing`` of each token's probability is spread over all tokens (label
-    smoothing); what is measured apart from training stays comparable.
+    During training, ``smoothing`` of each token's probability is spread over all tokens (label smoothing);
+    evaluations stay comparable without it.
     """
 
     def __init__(
@@ -200,8 +241,12 @@ class CrossEntropy(Objective):
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
         """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
-        logits, targets = self.logits(rows)
         smoothing = self._smoothing if self.model.training else 0.0
+        if self.fused:
+            hidden, head, targets = self._before_head(rows)
+            with self._autocast():
+                return fused_cross_entropy(hidden, head, targets, smoothing), len(targets)
+        logits, targets = self.logits(rows)
         return summed_cross_entropy(logits, targets, smoothing), len(targets)
 
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
@@ -209,8 +254,27 @@ class CrossEntropy(Objective):
         return self.cross_entropy(rows)
 
 
+def rectangles(lengths: Sequence[int]) -> list[list[int]]:
+    """Group the numbers of rows so that none is mostly padding: all in order, or the longest first.
+
+    A long row beside many short ones would be a rectangle of padding, 38 times as large.
+    """
+    if len(lengths) * max(lengths) <= MOST_PADDED * sum(lengths):
+        return [list(range(len(lengths)))]
+    groups: list[list[int]] = []
+    tokens = 0
+    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
+        tokens += lengths[number]
+        if groups and (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= MOST_PADDED * tokens:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            tokens = lengths[number]
+    return groups
+
+
 def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
-    """Ids, mask and labels of ``rows`` side by side, each ``[rows, longest]``, in the processor's memory."""
+    """Return ids, mask and labels of padded ``rows``, each ``[rows, longest]``, in CPU memory."""
     ids = torch.zeros(len(rows), max(len(row.ids) for row in rows), dtype=torch.long)
     mask = torch.zeros_like(ids)
     labels = torch.full_like(ids, IGNORED)
@@ -223,6 +287,6 @@ def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
 
 
 def _probe(rows: Sequence[Example]) -> list[Example]:
-    """Two short rows that begin alike and go on apart, all of whose tokens count."""
+    """Return two short rows with a common beginning and all tokens learned."""
     first, last = rows[0].ids[:PROBE], rows[-1].ids[-PROBE // 4 :]
     return [Example(ids, ids) for ids in (first, first[: 3 * PROBE // 4] + last[::-1])]

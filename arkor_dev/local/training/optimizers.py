@@ -1,4 +1,4 @@
-"""The rule by which the weights that learn follow the gradient, and which of them decay."""
+"""Optimizers, and which weights decay."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .plan import OptimizerPlan
 
 KEPT_FREE: Final = re.compile(r"bias|layernorm|rmsnorm|(?:^|[._])norm(?:$|\.)")
-"""Weights that no decay draws to zero: a bias has nothing to unlearn, and a norm's rest is one."""
+"""Weights without decay: biases, and norms, whose neutral value is one."""
 
 
 def make_optimizer(model: Any, plan: OptimizerPlan) -> Any:
-    """The optimizer that ``plan`` describes, over the weights of ``model`` that learn."""
+    """Create the optimizer of ``plan`` over the trained weights of ``model``."""
     free = {
         id(weight)
         for module in model.modules()
@@ -45,12 +45,12 @@ def make_optimizer(model: Any, plan: OptimizerPlan) -> Any:
             return Adafactor(groups, lr=plan.rate, scale_parameter=False, relative_step=False)
         case "adamw_torch":
             return torch.optim.AdamW(groups, lr=plan.rate, **adam)
-    # As transformers and TRL do by default: one operation instead of ten for each weight.
+    # The default of transformers and TRL: one operation instead of ten for each weight.
     return torch.optim.AdamW(groups, lr=plan.rate, fused=True, **adam)
 
 
 class Lion(torch.optim.Optimizer):  # type: ignore[misc]
-    """Each weight moves by the learning rate along the sign of a momentum (Chen et al. 2023).
+    """Lion: moves each weight by the learning rate along the sign of a momentum (Chen et al. 2023).
 
     Half of AdamW's memory. A good learning rate is a third to a tenth of AdamW's.
     """
@@ -60,7 +60,7 @@ class Lion(torch.optim.Optimizer):  # type: ignore[misc]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: Callable[[], float] | None = None) -> None:
-        """Move every weight that has a gradient."""
+        """Update every weight that has a gradient."""
         for group in self.param_groups:
             (fast, slow), rate = group["betas"], group["lr"]
             for weight in group["params"]:

@@ -1,8 +1,8 @@
-"""The phase that a job is in, and the time left until its end: docs/contract.md#phases-and-time-left.
+"""A job's phase and the time left until its end: docs/contract.md#phases-and-time-left.
 
-The estimate rests on what this run has measured so far: its recent steps, its last evaluation and its last
-checkpoint. What follows the last step (sample answers, the comparison with the base) adds its own share.
-Until a run has evaluated, one pass over the rows is taken to cost a third of a step on as many tokens.
+The estimate uses what this run has measured: recent steps, the last evaluation and the last checkpoint. Work
+after the last step (sample answers, the comparison with the base) adds its own estimates. Until the first
+evaluation, reading rows is assumed to cost a third of a step on as many tokens.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ EVALUATING: Final = "evaluating"
 SAVING: Final = "saving"
 
 RECENT: Final = 20
-"""Steps that the pace is the mean of."""
+"""Steps averaged for the pace."""
 OUTLIER: Final = 10
-"""A step counts as this many times the median at most: a laptop that slept says nothing about the pace."""
+"""Longest step that counts, as a multiple of the median: a suspended laptop says nothing about the pace."""
 BRIEF_SECONDS: Final = 1.0
-"""Evaluations and checkpoints between two steps that take less than this are not announced as a phase."""
+"""Evaluations and checkpoints between steps shorter than this are not announced."""
 DRIFT: Final = 0.15
 DRIFT_SECONDS: Final = 2.0
-"""An estimate is sent again when it differs from the one sent by this fraction, and by so many seconds."""
+"""An estimate is sent again if it has changed by both this fraction and this many seconds."""
 FIXED: Final = 4
-"""A token of n answers written together costs as much as ``FIXED + n`` rows: the rest is reading weights."""
+"""Generating a token of n answers costs as much as ``FIXED + n`` rows: the rest is reading weights."""
 
 
 ADAPTED: Final = 1.8
-"""An adapter that is not merged takes so many times as long to write a token as its base: measured 1.76 to
-2.2 for LoRA on all linear layers of SmolLM2, where each layer is so small that its further products count."""
+"""Slowdown of generation with an unmerged adapter: measured 1.76 to 2.2 for LoRA on all linear layers of
+SmolLM2, whose layers are so small that the additional products count.
+"""
 
 
 class Phases:
     """Announces phases through ``emit``, and estimates the seconds until the job ends.
 
-    ``later`` has functions that return the seconds of what still has to follow the last step. ``work`` is the
-    size of the run in tokens. ``written`` is how many sample answers were written together, the seconds of
-    one token of all of them, and whether an adapter wrote them.
+    ``later`` has functions that return the seconds of work after the last step. ``work`` is the size of the
+    run in tokens. ``written`` has the number of sample answers generated together, the seconds per token of
+    all, and whether an adapter was active.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Phases:
         self._nested = 0.0
 
     def start(self, plan: Plan, step: int) -> None:
-        """Count what is due after ``step``."""
+        """Count what remains after ``step``."""
         self._step, self._steps = step, plan.steps
         evaluations = plan.steps // plan.evaluate - step // plan.evaluate if plan.evaluate else 0
         last = plan.evaluate and plan.steps % plan.evaluate and step < plan.steps
@@ -77,17 +78,17 @@ class Phases:
         self._due = {EVALUATING: evaluations + bool(last), SAVING: saves + 1}
 
     def made(self, step: int, seconds: float) -> None:
-        """Note that ``step`` was made, in ``seconds``."""
+        """Record the duration of ``step``."""
         self._step = step
         self._paces.append(seconds)
 
     def enter(self, phase: str) -> None:
-        """Announce ``phase``, unless the job is in it already."""
+        """Announce ``phase`` unless it is current already."""
         if phase != self._phase:
             self._announce(phase)
 
     def update(self) -> None:
-        """Send the estimate again where the one that was sent has turned out wrong."""
+        """Send the estimate again if the last one has turned out wrong."""
         seconds = self.seconds()
         if seconds is None or self._sent is None:
             return
@@ -98,9 +99,9 @@ class Phases:
 
     @contextmanager
     def during(self, phase: str, *, always: bool = False) -> Iterator[None]:
-        """Be in ``phase`` for the body, and note how long one of its kind takes.
+        """Be in ``phase`` for the body, and record how long it takes.
 
-        A brief one is announced only where ``always`` is true. Phases inside the body don't count as its own.
+        A brief phase is announced only if ``always``. Nested phases don't count towards it.
         """
         if always or self._took.get(phase, BRIEF_SECONDS) >= BRIEF_SECONDS:
             self.enter(phase)
@@ -115,7 +116,7 @@ class Phases:
             self._due[phase] = max(0, self._due[phase] - 1)
 
     def left(self) -> dict[str, float]:
-        """The field ``secondsLeft`` of an event; none while it can't be known."""
+        """Return the event field ``secondsLeft``; empty while unknown."""
         seconds = self.seconds()
         if seconds is None:
             return {}
@@ -133,13 +134,13 @@ class Phases:
 
     @property
     def token(self) -> float:
-        """Seconds in which a token of a row is read, without learning from it."""
+        """Return the seconds to read a token without learning."""
         if EVALUATING in self._took and self.work.held_out:
             return self._took[EVALUATING] / self.work.held_out
         return self._pace / (PASSES * self.work.step) if self.work.step else 0.0
 
     def writing(self, count: int, tokens: int, adapted: bool) -> float:
-        """Return the seconds of ``count`` answers of ``tokens`` that are written together."""
+        """Return the seconds to generate ``count`` answers of ``tokens`` together."""
         factor = ADAPTED if adapted else 1.0
         if self.written is None:
             return factor * WRITTEN * self.token * count * tokens
@@ -149,7 +150,7 @@ class Phases:
 
     @property
     def _pace(self) -> float:
-        # The first step of a process also warms up.
+        # A process's first step also warms up.
         paces = list(self._paces)[1:] or list(self._paces)
         limit = OUTLIER * median(paces) if paces else 0.0
         return sum(min(pace, limit) for pace in paces) / max(1, len(paces))

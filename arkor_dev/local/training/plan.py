@@ -1,20 +1,22 @@
-"""A job's settings with every default filled in: how many steps, by which rule, when to report and save."""
+"""A job's settings with every default resolved: steps, optimizer, when to report and save."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
-from .learning_rate import default_rate
 from .rows.batches import steps_per_epoch
-from .schedule import Schedule
+from .schedule import Schedule, default_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .job_settings import JobSettings
 
 
@@ -23,7 +25,7 @@ DRY_STEPS: Final = 4
 
 
 def asked_format(settings: JobSettings) -> str | None:
-    """The number format that a job asks for, by torch's name; None where it leaves that to a measurement."""
+    """Return the requested dtype by torch's name; None to decide by measurement."""
     named, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
     if short:
         return "float16"
@@ -34,7 +36,7 @@ def asked_format(settings: JobSettings) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerPlan:
-    """Which optimizer, and what it begins with. ``betas`` and ``epsilon`` are those of Adam's family."""
+    """The optimizer and its initial values. ``betas`` and ``epsilon`` apply to Adam's family."""
 
     kind: str
     rate: float
@@ -44,9 +46,9 @@ class OptimizerPlan:
 
     @classmethod
     def of(cls, settings: JobSettings, parameters: int = 0) -> OptimizerPlan:
-        """What a job asks for; another backend's kind of AdamW becomes ours.
+        """Build from a job's settings; another backend's AdamW variants map to ours.
 
-        Without a learning rate it is that of a model of so many ``parameters``.
+        The default learning rate is that of a model of this many ``parameters``.
         """
         get, asked = settings.get, settings.get("optim")
         kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
@@ -61,9 +63,9 @@ class OptimizerPlan:
 
 @dataclass(frozen=True, slots=True)
 class AdapterPlan:
-    """The adapter. ``targets`` and ``saved`` end the names of layers, ``layers`` are numbers of blocks.
+    """The adapter. ``targets`` and ``saved`` are suffixes of layer names, ``layers`` indices of blocks.
 
-    No ``layers``: every block. ``init`` is the contract's word.
+    An empty ``layers`` means every block. ``init`` uses the contract's values.
     """
 
     rank: int
@@ -78,7 +80,7 @@ class AdapterPlan:
 
     @classmethod
     def of(cls, settings: JobSettings) -> AdapterPlan:
-        """What a job asks for."""
+        """Build from a job's settings."""
         get = settings.get
         rank, init = get("loraR"), get("initLoraWeights")
         return cls(
@@ -95,7 +97,7 @@ class AdapterPlan:
 
 
 def _members(value: Any) -> tuple[Any, ...]:
-    """A list as a tuple; a member alone is a list of one, and nothing is none."""
+    """Return a list as a tuple; a single value as a tuple of one, and None as an empty one."""
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list) else (value,)
@@ -103,7 +105,7 @@ def _members(value: Any) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job's settings with every default filled in. Counts are optimizer steps, ``max_length`` tokens.
+    """A job's settings with every default resolved. Counts are optimizer steps, ``max_length`` is in tokens.
 
     ``adapter`` is None where the whole model learns. ``accumulation`` batches make a step, ``per_epoch``
     steps an epoch. ``packed_to``: a batch is of packs of rows, of so many tokens at most; 0 leaves rows
@@ -111,7 +113,8 @@ class Plan:
     length; 0 leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all
     tokens alike, ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``:
     of all checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not
-    better by more than ``threshold`` it stops. ``goes_back``: from a loss that is no number, once.
+    better by more than ``threshold`` it stops. ``goes_back``: from a loss that is no number, once. ``method``
+    has the settings of the training method alone, by field.
     """
 
     steps: int
@@ -135,6 +138,7 @@ class Plan:
     threshold: float
     goes_back: bool
     adapter: AdapterPlan | None
+    method: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -146,10 +150,10 @@ class Plan:
         restart: int = 0,
         parameters: int = 0,
     ) -> Plan:
-        """The plan of a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
+        """Plan a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
 
-        With ``packed_to``, ``train_rows`` are packs. After step ``restart`` the schedule begins anew. The
-        model's ``parameters``, once it is loaded, decide about the learning rate where the job names none.
+        With ``packed_to``, ``train_rows`` counts packs. After step ``restart`` the schedule starts again. The
+        model's number of ``parameters``, known once it is loaded, determines the default learning rate.
         """
         get, settle = settings.get, settings.settle
         batch = settle("batchSize", min(get("batchSize"), train_rows))
@@ -167,8 +171,8 @@ class Plan:
         evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
         if patience and not evaluate:
             raise JobFailure(
-                "earlyStoppingPatience requires evaluations, but no rows are held out: set "
-                "datasetSplit, or leave earlyStoppingPatience out"
+                "earlyStoppingPatience requires evaluations, but no rows are held out: set datasetSplit, "
+                "or remove earlyStoppingPatience"
             )
         optimizer = OptimizerPlan.of(settings, parameters)
         return cls(
@@ -193,13 +197,15 @@ class Plan:
             evaluate=settle("evalSteps", evaluate),
             goes_back=get("onNonFinite") == "lower_rate",
             adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
+            method={row.field: get(row.field) for row in SETTINGS if get("method") in row.methods},
         )
 
 
 def evaluations(steps: int, save: int) -> int:
-    """After how many steps to evaluate, unasked: about four times, at checkpoints (made each ``save`` steps).
+    """Return the default evaluation interval: about a quarter of the steps, aligned with checkpoints every
+    ``save``.
 
-    Which checkpoint is best can be told only of those that were evaluated.
+    Only evaluated checkpoints can be compared.
     """
     quarter = max(1, steps // 4)
     if save > quarter:

@@ -1,7 +1,7 @@
-"""What comes before a job's first step: its rows, its model, and the run made of them.
+"""Prepares a job's first step: reads its rows, loads its model, and creates the run.
 
-The rows are read before torch is imported, so that bad data is reported at once, and torch is imported while
-the backend is still finding the model.
+Rows are read before torch is imported, so that bad data is reported at once; torch is imported while the
+backend still locates the model.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.evaluation.by_row import rows_in
+from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 
 from .job_settings import JobSettings
-from .learning_rate import default_rate
 from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
 from .rows.split import beside, split
+from .schedule import default_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,15 +38,17 @@ if TYPE_CHECKING:
     from .run import Run
 
 SHOWN_BAD_ROWS: Final = 5
-ALONE: Final = "workers is for a cluster: here one process trains, on the same batches and to the same losses"
+ALONE: Final = (
+    "workers applies to clusters: here one process trains on the same batches, with the same losses"
+)
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
 class Preparation:
-    """All that comes before the first step, one stage after another; a forecast goes through the same ones.
+    """Everything before the first step, in stages; an estimate goes through the same ones.
 
-    ``emit`` sends an event, ``progress`` says how far a stage has come. Of a job that goes on, what its first
-    start has said is not said again.
+    ``emit`` sends events, ``progress`` reports a stage's progress. A resumed job does not repeat what its
+    first start has reported.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Preparation:
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
-        # What is evaluated later, on a file of the project, is not compared with what was trained on.
+        # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
         if anew := self.continuation.anew:
@@ -67,14 +69,14 @@ class Preparation:
                 self.emit(TRAINING_MESSAGE, message=sentence)
 
     def say(self, message: str) -> None:
-        """Send a sentence for the log, which a job that goes on has there already."""
+        """Send a sentence for the log, unless a resumed job has sent it already."""
         if not self.continuation.points:
             self.emit(TRAINING_MESSAGE, message=message)
 
     def read(self) -> None:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows`` with ``eval_groups``, ``plan``.
 
-        ``split`` says how the held-out rows were kept apart.
+        ``split`` describes how rows were held out.
         """
         scratch = scratch_folder(self.data, self.job_id)
         limit = DRY_ROWS if self.settings.get("dryRun") else None
@@ -109,18 +111,21 @@ class Preparation:
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
-        """Load the ``model`` that the backend has found: ``base``, and its longest row, ``longest``."""
-        # Everything is read from local folders from here on: no library may ask the hub.
+        """Load the ``model`` located by the backend as ``base``, and determine its context limit
+        ``longest``.
+        """
+        # Everything is read from local folders from here on: no library may contact the Hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.lean_transformers import lean_imports
         from arkor_dev.local.modeling.template_syntax import check_template
 
-        if any(row.text is None for row in self.train_rows):  # of plain text nothing goes through it
+        if any(row.text is None for row in self.train_rows):  # plain text does not use the template
             check_template(Path(model["path"]))
         with lean_imports():
             import torch
 
-            from arkor_dev.local.modeling.base_model import load_base
+            from arkor_dev.local.modeling.base_model import load_base, why_processor
+            from arkor_dev.local.modeling.gate import check_trainable
             from arkor_dev.local.modeling.tokenizer import default_length
 
             from .run import Run  # noqa: F401 - with all that it needs
@@ -136,23 +141,29 @@ class Preparation:
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
+        if part := check_trainable(self.path):
+            self.say(part)
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        if why := why_processor():
+            self.say(why)
         self.parameters = self.base.model.num_parameters()
-        self.plan = self._plan(*self._counts)  # of a forecast's rows there are only some by now
+        self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         resources.reset_peak_memory()
 
     def _say_rate(self) -> None:
-        """Say which learning rate was chosen, and why, where the job names none."""
+        """Report the chosen default learning rate with its reason."""
         if self.config.get("learningRate") is None:
             optimizer, whole = self.plan.optimizer, self.plan.adapter is None
             reason = default_rate(self.parameters, whole=whole, optimizer=optimizer.kind).reason
             self.say(f"Learning rate {optimizer.rate:g}: {reason}")
 
     def encode(self) -> None:
-        """Encode the rows as the examples ``train`` and ``held_out``, and count those that were ``cut``."""
+        """Encode the rows as the examples ``train`` and ``held_out``, and count the truncated rows in
+        ``cut``.
+        """
         encoding = Encoding.of(self.settings, self.longest)
         total = len(self.train_rows) + len(self.eval_rows)
 
@@ -173,10 +184,12 @@ class Preparation:
         if more := len(self.train) + len(self.held_out) - total:
             self.say(
                 f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
-                "examples, each answer behind the text that invites it in a chat"
+                "examples, each answer after the text that precedes it in a chat"
             )
         if self.cut:
-            self.say(f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were cut")
+            self.say(
+                f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were truncated"
+            )
 
     def make_run(
         self,
@@ -185,9 +198,9 @@ class Preparation:
         told: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
-        """The run, in the number format that suits this processor; of a ``group`` all are in the first one's.
+        """Create the run in the dtype that suits this processor; all of a ``group`` use rank 0's.
 
-        The others are as `Run` has them.
+        See `Run` for the other arguments.
         """
         import torch
 
@@ -212,7 +225,7 @@ class Preparation:
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)
-        self.say(f"Computing in {choice.name}, the weights that learn in float32: {choice.reason}")
+        self.say(f"Computing in {choice.name}, trained weights in float32: {choice.reason}")
         self.continuation.origin |= {
             **origin.machine(base.device, torch.get_num_threads()),
             "rows": origin.hash_of_rows(self.train, self.held_out),
@@ -246,7 +259,7 @@ class Preparation:
         return run
 
     def _earlier_choice(self) -> Choice | None:
-        """The number format that a job which goes on began in, where a processor computes."""
+        """Return the dtype in which a resumed job started on a CPU."""
         import torch
 
         from arkor_dev.local.modeling.number_format import Choice

@@ -1,8 +1,9 @@
-"""The training of a causal language model, as a plain loop.
+"""The training loop for causal language models.
 
-The loop is our own, at the same speed as a library's, so that every step can be reported, stopped and
-saved. What the loss is, the training method says (``methods``). Everything random comes from one seed: the
-same job on the same machine gives the same adapter, also where it was interrupted and went on.
+A plain loop of our own, at the speed of a library's, so that every step can be reported, stopped and saved.
+The training method (``methods``) defines the loss. All randomness comes from one seed: on the same CPU the
+same job gives the same adapter, even if it was interrupted and resumed. A GPU may add numbers in a different
+order each time.
 """
 
 from __future__ import annotations
@@ -19,19 +20,18 @@ from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figu
 from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
-from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
-from arkor_dev.local.evaluation.by_length import measured
-from arkor_dev.local.evaluation.by_row import by_row, rows_in
+from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.training.final_evaluation.measure import work_of
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
-from .final_evaluation.cost import work_of
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
+from .run_events import metadata_of
 from .training_hooks import add_noise, compute_again
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class Ending(NamedTuple):
-    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of the event of that."""
+    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of that event."""
 
     status: str
     fields: dict[str, Any]
@@ -57,13 +57,13 @@ class Ending(NamedTuple):
 
 @dataclass
 class Run:
-    """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is asked between steps.
+    """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is checked between steps.
 
-    So is ``pausing()``: the reason to pause, or None. ``settings`` is the record of what it runs with, by the
-    contract's fields; ``origin()`` what its bits depend on. ``told(step)`` hears of each step that the job
-    can go on from. ``parent`` is the folder of an adapter to begin with, ``beside`` as `Keeper` has it, which
-    ``make_keeper`` makes. ``kept_step`` is the step whose weights were kept at the end, ``row_losses`` the
-    mean losses of the held-out rows at the last evaluation.
+    So is ``pausing()``: the reason to pause, or None. ``settings`` records the effective settings by the
+    contract's fields; ``origin()`` what the bits depend on. ``told(step)`` is called for each step that the
+    job can resume from. ``parent`` is the folder of an adapter to start from; ``beside`` is passed to
+    `Keeper`, which ``make_keeper`` creates. ``kept_step`` is the step whose weights are the result,
+    ``row_losses`` the held-out rows' mean losses at the last evaluation.
     """
 
     method: Method
@@ -96,11 +96,11 @@ class Run:
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows it learns from, ``train``, and is measured on, ``heldOut``."""
+        """The numbers of training rows, ``train``, and of held-out rows, ``heldOut``."""
         return {"train": rows_in(self.train), "heldOut": rows_in(self.held_out)}
 
     def begin(self) -> None:
-        """Make what the steps need: the model with its adapter, the loss and the optimizer."""
+        """Create what the steps need: the model with its adapter, the loss and the optimizer."""
         torch.manual_seed(self.seed)
         plan, self.began = self.plan, time.monotonic()
         base, name = self.base.model, self.base_name
@@ -108,7 +108,7 @@ class Run:
             keep_freed_memory()
             if plan.adapter:
                 hold_in(base, self.choice.dtype)
-        self.model = adapted(base, name, plan.adapter, self.four_bit) if plan.adapter else whole(base, name)
+        self.model = adapted(base, name, plan.adapter) if plan.adapter else whole(base, name)
         model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:
             compute_again(model)
@@ -119,8 +119,10 @@ class Run:
         self.trainable = list(weights.values())
         if self.parent:
             take_weights(weights, self.parent)
+        if self.parent or self.begun:
+            self.loss.hold_start([*self.train, *self.held_out])
         self.optimizer = make_optimizer(model, plan.optimizer)
-        # Only float16 has so small a range that gradients vanish in it.
+        # Only float16 has a range so small that gradients vanish.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
         self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
         self.pace, self.good = Pace(), Rollback(plan.goes_back)
@@ -128,7 +130,7 @@ class Run:
         self.last_loss = math.nan
 
     def run(self) -> Ending:
-        """Train to the end, or until it is cancelled or paused."""
+        """Train to the end, or until cancelled or paused."""
         plan = self.plan
         self.clock.start(self.base.device)
         self.begin()
@@ -139,13 +141,13 @@ class Run:
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
-        if self.base.device == "cpu" and self.loss.padded and not self.step:
+        if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         steps = endless(self.train, plan, plan.order_seed, self.step)
         self.good.keep(self.step, self.state)
         try:
             if self.step and self._saves() and not self.keeper.has_checkpoint(self.step):
-                self._checkpoint()  # there was no room for it
+                self._checkpoint()  # the disk had no space for it
             while self.step < plan.steps and not self.best.enough:
                 if self.cancelled():
                     return Ending("cancelled", {})
@@ -167,7 +169,7 @@ class Run:
             return self._pause("disk", error)
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
-        """One step, and what is reported and measured after it."""
+        """Run one step, then report and evaluate as due."""
         self.clock.lap("data")
         self.phases.enter(TRAINING)
         plan, pace, began = self.plan, self.pace, time.monotonic()
@@ -199,7 +201,9 @@ class Run:
             self.good.keep(step, self.state)
 
     def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
-        """Return to the last good state with a lower rate; the steps from there on. Else raise ``fault``."""
+        """Roll back to the last good state with a lower rate, and return the steps from there; else raise
+        ``fault``.
+        """
         step, state = self.good.take(fault)
         began, spent = self.began, self.clock.seconds
         self._take_over(state)
@@ -230,7 +234,9 @@ class Run:
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
     def _pause(self, reason: str, fault: NoRoomError | None = None) -> Ending:
-        """Keep all that the next step depends on; where even that has no room, the newest point has to do."""
+        """Save all state that the next step depends on; if the disk is full, the newest resume point
+        serves.
+        """
         try:
             if self.step:
                 self.keeper.point(self.step, self.state)
@@ -244,19 +250,19 @@ class Run:
         return Ending("paused", fields)
 
     def _go_on(self, going_on: ResumeOrder) -> None:
-        """Take over the newest state that can be read; without one it begins anew."""
+        """Load the newest readable state; without one, start from the beginning."""
         taken, passed = take_newest(going_on, self._take_over)
         if taken:
             self.step = self.keeper.step = taken
         if going_on.further is not None and self.step <= going_on.further:
-            self.best.worse = 0  # patience that came to its end has brought about the old one
+            self.best.worse = 0  # early stopping's patience ran out and ended the previous run
         drop_later(self.data, self.job_id, self.step)
         self.emit(TRAINING_RESUMED, step=self.step, message=going_on.message)
         for sentence in passed:
             self.emit(TRAINING_MESSAGE, message=sentence)
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on, and the figures so far."""
+        """Return all state that the next step depends on, and the figures so far."""
         return {
             **self.parts.state(),
             "begun": self.begun,
@@ -268,14 +274,14 @@ class Run:
         }
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``; raises StateError where it is not of this run."""
+        """Restore ``state``. Raises StateError if it belongs to another run."""
         try:
             loss, seconds = float(state["lastLoss"]), float(state["seconds"])
             begun, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
             check_weights(begun, self.begun)
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
-            raise StateError(f"it is not of this run ({error!r})") from None
+            raise StateError(f"it belongs to another run ({error!r})") from None
         if begun:
             begin_at(self.model, self.begun, begun)
             self.begun = begun
@@ -284,7 +290,9 @@ class Run:
         self.good.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
-        """One step on ``batches``, by the mean over their weights, in one batch's memory; its loss."""
+        """Run a step on ``batches``, with the mean over their weights and the memory of one batch; return its
+        loss.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         value = self._gradients(batches, weight_of(batches))
         if self.plan.max_norm:
@@ -296,14 +304,20 @@ class Run:
         return value
 
     def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
-        value = 0.0
+        losses = []
         for batch in batches:
             loss = self.loss(batch)[0] / count
-            value += self._finite(float(loss.detach()), batch)
+            losses.append(loss.detach())
+            if self.base.device == "cpu":
+                self._finite(float(losses[-1]), batch)
             self.clock.lap("forward")
             self.scaler.scale(loss).backward()
             self.clock.lap("backward")
-        return value
+        if not losses:
+            return 0.0
+        # On a GPU the processor waits for it once a step, when all of the step is in its queue.
+        values = torch.stack(losses).tolist()
+        return sum(self._finite(value, batch) for value, batch in zip(values, batches, strict=True))
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):
@@ -312,20 +326,20 @@ class Run:
         return value
 
     def evaluate(self) -> float:
-        """The mean loss over every held-out row, by their weights: for cross entropy, a learned token's."""
+        """Return the mean loss over the held-out rows by weight: for cross entropy, per learned token."""
         found = measured(self.loss.each, self.held_out, self.plan.batch_size)
         self.row_losses = by_row(self.held_out, found)
         return self._finite(sum(loss for loss, _ in found) / sum(weight for _, weight in found))
 
     def save(self, folder: Path) -> None:
-        """Write what has learned: an adapter in PEFT's format, or the whole model."""
+        """Save the trained weights: an adapter in PEFT's format, or the whole model."""
         if self.plan.adapter:
             save_adapter(self.model, self.begun, folder)
         else:
             save_whole(self.model, self.base.tokenizer, folder)
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write what has learned, and what going on from here takes."""
+        """Save the trained weights and the state for resuming."""
         self.save(folder)
         write_state(folder, self.state())
 

@@ -1,8 +1,11 @@
-"""The events of a run on their way out, and who hears of them in the worker itself."""
+"""The events of a run: the metadata that it starts with, and who observes them in the worker."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.checkpoints.origin import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -11,11 +14,30 @@ if TYPE_CHECKING:
     """Hears of an event by its name and fields."""
 
 
-class RunEvents:
-    """Sends events; calling it is sending one. ``send(name, fields)`` passes it to the backend.
+def metadata_of(run: Any) -> dict[str, Any]:
+    """Return the facts of a ``training.run.Run`` that has created its model."""
+    return {
+        "totalSteps": run.plan.steps,
+        "epochs": round(run.plan.steps / run.plan.per_epoch, 4),
+        "device": run.base.device,
+        "dtype": run.choice.name,
+        "dtypeReason": run.choice.reason,
+        "trainRows": run.rows["train"],
+        "evalRows": run.rows["heldOut"],
+        "trainableParameters": sum(weight.numel() for weight in run.trainable),
+        "model": run.base_name,
+        "settings": dict(run.settings),
+        **({"figures": [asdict(figure) for figure in run.method.figures]} if run.method.figures else {}),
+        **({"modelNote": run.base_note} if run.base_note else {}),
+        **facts_of(run.origin()),
+    }
 
-    ``observers`` hear of each event once it is sent, in their order. One that sends events itself must be the
-    last: those before it hear of an event before they hear of what follows from it.
+
+class RunEvents:
+    """Sends events when called. ``send(name, fields)`` passes one to the backend.
+
+    ``observers`` are called in order after each event is sent. An observer that sends events itself must be
+    the last, so that the others see events in the order sent.
     """
 
     def __init__(self, send: Observer, *observers: Observer) -> None:

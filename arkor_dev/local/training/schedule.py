@@ -1,24 +1,56 @@
-"""How the learning rate rises and falls over a run; each schedule as transformers defines it by that name."""
+"""The learning rate over a run: the default by size and optimizer, and the schedules of transformers."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from .job_settings import JobSettings
 
+
+BILLION: Final = 10**9
+RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
+"""Rates of an adapter with AdamW, for models of fewer parameters than so many."""
+LARGEST: Final = 1e-4
+WHOLE: Final = 0.1
+"""The share of an adapter's rate for training the whole model."""
+LION: Final = 0.2
+"""The share of AdamW's rate for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
+
+
+class Rate(NamedTuple):
+    """A learning rate, and the reason for it in words."""
+
+    value: float
+    reason: str
+
+
+def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
+    """Return the rate for a model of so many parameters."""
+    value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
+    what = "training the whole of a model" if whole else "an adapter of a model"
+    if whole:
+        value *= WHOLE
+    if optimizer == "lion":
+        value *= LION
+        what = f"lion and {what}"
+    value = float(f"{value:g}")  # 2e-05, not 2.0000000000000003e-05
+    size = f"{parameters / BILLION:.1f} B" if parameters >= BILLION else f"{parameters / 10**6:.0f} M"
+    return Rate(value, f"automatic, for {what} with {size} parameters")
+
+
 LOWEST: Final = 1e-7
-"""What a polynomial falls to."""
+"""Final rate of a polynomial schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``kind`` from ``height``, over ``steps`` steps of which the first ``warmup`` rise to it.
+    """``kind`` with peak ``height``, over ``steps`` steps including ``warmup``.
 
-    ``cycles`` are those of cosine_with_restarts, ``power`` is the polynomial's, and over the last ``decay``
-    steps wsd falls. Before them come ``before`` steps of a run that has been extended.
+    ``cycles`` is for cosine_with_restarts, ``power`` for polynomial, ``decay`` the last steps of wsd. An
+    extended run has ``before`` earlier steps.
     """
 
     kind: str
@@ -32,9 +64,9 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
-        """The schedule of a job of ``steps`` steps, or of those behind the first ``before`` of them.
+        """Return the schedule of a job of ``steps`` steps, or of those after the first ``before``.
 
-        ``rate`` is its height.
+        ``rate`` is the peak.
         """
         steps -= before
         get, settle = settings.get, settings.settle
@@ -56,7 +88,7 @@ class Schedule:
         )
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of step ``step`` (from 1). A warm-up begins at 0."""
+        """Return the learning rate of step ``step`` (from 1). Warmup starts at 0."""
         done = step - 1 - self.before
         if done < self.warmup:
             return self.height * done / self.warmup
@@ -81,7 +113,7 @@ class Schedule:
 
 
 def _decay(settings: JobSettings, steps: int, most: int) -> int:
-    """Over how many steps, ``most`` at most, wsd falls."""
+    """Return the length of wsd's decay, at most ``most`` steps."""
     return int(
         settings.settle("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))
     )

@@ -1,4 +1,4 @@
-"""What holds only while a model trains: noise on its embeddings, and activations that are computed again."""
+"""Hooks that are active only during training: noise on embeddings, and activation checkpointing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from arkor_dev.local.modeling.base_model import bare
 
 
 def add_noise(model: Any, alpha: float) -> None:
-    """Blur what the model reads (NEFTune, Jain et al. 2023): even noise of a length that ``alpha`` scales.
+    """Add NEFTune noise (Jain et al. 2023) to the embeddings: uniform, scaled by ``alpha``.
 
-    Nothing is blurred while the model is only measured, nor in what is saved.
+    Inactive during evaluation, and not part of what is saved.
     """
 
     def blurred(module: Any, _: Any, embedded: Any) -> Any:
         if not module.training:
             return embedded
-        # A line holds several rows, and the noise is to be that of one.
+        # A packed batch has several rows; scale the noise by the length of one.
         tokens = Laid.line.longest if Laid.line else embedded.shape[-2]
         most = alpha / math.sqrt(tokens * embedded.shape[-1])
         return embedded + torch.empty_like(embedded).uniform_(-most, most)
@@ -29,7 +29,7 @@ def add_noise(model: Any, alpha: float) -> None:
 
 
 def compute_again(model: Any) -> None:
-    """Keep only each block's input for the way back, and compute the rest again: less memory, more time."""
+    """Save only each block's input and recompute the rest in the backward pass: less memory, more time."""
     kwargs = {"use_reentrant": False}
     if hasattr(bare(model), "activation_checkpointing_enable"):
         bare(model).activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)

@@ -1,4 +1,4 @@
-"""The process that trains one job and ends: what it is told, and what it says of its end."""
+"""The process that trains one job and ends: its messages and the reports of its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
 from arkor_dev.local.workers import resources
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .distributed.rendezvous import PeerLostError, Rendezvous
@@ -60,11 +60,11 @@ class Work:
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
         meeting = Rendezvous.of(job, self.link)
-        self.silent = meeting is not None and meeting.rank > 0  # the first of several speaks for all
-        if device := job.get("device"):  # before anybody looks which there are
+        self.silent = meeting is not None and meeting.rank > 0  # only rank 0 reports
+        if device := job.get("device"):  # before listing what exists
             os.environ["CUDA_VISIBLE_DEVICES"] = device
         if not job.get("resume") and not job.get("evaluate"):
-            drop_later(Path(job["data"]), job["id"], -1)  # of a start that the data base has lost
+            drop_later(Path(job["data"]), job["id"], -1)  # of a start that the database has lost
         check_writable(Path(job["data"]), job["id"])
         keep = keeping_samples(job_folder(Path(job["data"]), job["id"]))
         emit = RunEvents(self._send, keep, self._look_for_divergence)
@@ -72,14 +72,14 @@ class Work:
         if not job.get("evaluate"):
             phases.enter(LOADING)
         preparation = Preparation(job, emit, self._progress)
-        # The backend or the comparison at the end obeys these; reading them records what the job runs with.
+        # Used by the backend or by the final comparison; reading them records their values.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
             preparation.settings.get(field)
         preparation.read()
         if meeting:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()
-        if saved := job.get("evaluate"):  # of a job from before; nothing is trained
+        if saved := job.get("evaluate"):  # of an earlier job; nothing is trained
             from .final_evaluation.measure import judge_kept
 
             evaluation = judge_kept(preparation, model, saved)
@@ -97,15 +97,18 @@ class Work:
                 return
         else:
             group = None
-        from .final_evaluation.measure import Judging
+        from .final_evaluation.measure import FinalEvaluation
         from .samples.sampler import Samples
 
-        judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
+        judging, samples = (
+            FinalEvaluation(preparation, self._stopped),
+            Samples(preparation, self._stopped, began),
+        )
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
         run.phases = phases
         judging.follow(run)
         samples.follow(run)
-        # From a thread of its own: the observers are the run's thread's.
+        # Called on its own thread; observers belong to the run's thread.
         with Sampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
@@ -113,7 +116,7 @@ class Work:
                 fields["metrics"]["peakBytes"] = resources.peak_memory()
             elif self.cancel.is_set():
                 status, fields = "cancelled", {}
-            else:  # all steps are made and kept: it is compared when the job goes on
+            else:  # all steps are saved: the comparison follows after resuming
                 status, fields = "paused", {"step": run.step, "reason": self.pause}
         self.link.send(end=status, fields=fields)
 
@@ -125,16 +128,18 @@ class Work:
         self.link.send(kept=step)
 
     def run(self) -> None:
-        """Do the work; whatever goes wrong ends as a reason that the person reads."""
+        """Run; report any error as a reason for a person."""
         try:
             self.train()
         except PeerLostError:
             traceback.print_exc()
-            time.sleep(LOST_SECONDS)  # whoever has started the workers sees which one is gone, and ends all
+            time.sleep(LOST_SECONDS)  # the backend sees which worker is gone, and ends all
             sys.exit("The other workers of this job no longer answer")
         except JobFailure as failure:
-            step = getattr(failure, "step", None)  # of a NonFiniteError, which torch comes with
+            step = getattr(failure, "step", None)  # of a NonFiniteError, which is only importable with torch
             fault = {} if step is None else {"nonFinite": True, "step": step}
+            if isinstance(failure, OutOfMemory):
+                fault["outOfMemory"] = True
             self.link.send(end="failed", fields={"error": str(failure), **fault})
         except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
             traceback.print_exc()
@@ -148,7 +153,7 @@ class Work:
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):
-        os.nice(5)  # chat and the page come first on a shared processor, yet training is not starved
+        os.nice(5)  # chat and the page come first on a shared processor, but training is not starved
     Work().run()
     sys.stdout.flush()
     os._exit(0)

@@ -50,15 +50,17 @@ class BackgroundQueue(Generic[Task]):
         self._preempted = False
 
     def wake(self) -> None:
-        """Look for a task: there may be a new one, or no job may be training now."""
+        """Look for a task: there may be a new one, or training may have ended."""
         self._news.set()
 
     def preempt(self) -> None:
-        """Note that the current task ends for a job, which may itself be over before that is noticed."""
+        """Record that the current task is being ended for a job, which may itself be over before that is
+        noticed.
+        """
         self._preempted = True
 
     async def run(self) -> None:
-        """Run tasks for ever."""
+        """Run tasks forever."""
         while True:
             self._news.clear()
             task = None if self._is_busy() else self._next_task()

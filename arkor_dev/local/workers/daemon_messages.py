@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from arkor_dev.contract.shapes import Progress
 
 
 def say(**fields: Any) -> None:
-    """Write one line at once. A daemon that is gone is noticed on standard input, not here."""
+    """Write one line at once. Standard input, not this, shows when the daemon is gone."""
     try:
         sys.stdout.write(json.dumps(fields) + "\n")
         sys.stdout.flush()
@@ -19,7 +19,7 @@ def say(**fields: Any) -> None:
         pass
 
 
-def progress(fields: Mapping[str, Any]) -> None:
+def progress(fields: Progress) -> None:
     """Report the progress of a preparation: ``label``, ``done``, ``total``, ``unit``."""
     say(notice="progress", **fields)
 

@@ -1,4 +1,4 @@
-"""Ending everything that a process has started, in whatever process group or session it is.
+"""Ends everything that a process has started, in whatever process group or session.
 
 A process that adopts orphans (Linux's child subreaper) becomes the parent of each descendant whose own parent
 has ended, so that it can reach all of them. On other systems it reaches only its children.

@@ -8,11 +8,15 @@ from __future__ import annotations
 TRY_AGAIN = "close other programs and try again"
 SMALLER_MODEL = "close other programs, or choose a smaller model"
 SMALLER = "close other programs, or choose a smaller model, batch_size or max_length"
-"""What helps a process for which memory was too small: any, one that runs a model, one that trains it."""
+"""Advice for a process that ran out of memory: any process, one that runs a model, one that trains it."""
 
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the program
     """A job, or the preparation of a model, cannot continue; ``str()`` is the reason shown to the user."""
+
+
+class OutOfMemory(JobFailure):
+    """Memory does not suffice for a job or a model."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -15,10 +15,14 @@ import queue
 import signal
 import sys
 import threading
-from typing import IO, TYPE_CHECKING, Any
+import traceback
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+from .errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
 
 PR_SET_PDEATHSIG = 1
 
@@ -85,3 +89,29 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def serve_one(
+    work: Callable[[dict[str, Any], Link], Mapping[str, Any]],
+    reason: Callable[[Exception], str],
+    *,
+    nice: int = 0,
+) -> NoReturn:
+    """Send the result of ``work`` on the one message, or ``error``, and end this process.
+
+    The error is the text of a `JobFailure`, and for any other exception what ``reason`` returns. ``nice``
+    lowers its priority below that of chats and the page.
+    """
+    if hasattr(os, "nice"):
+        os.nice(nice)
+    link = Link()
+    order = link.receive()
+    try:
+        link.send(**work(order, link))
+    except JobFailure as failure:
+        link.send(error=str(failure))
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
+        traceback.print_exc()
+        link.send(error=reason(error))
+    sys.stderr.flush()
+    os._exit(0)

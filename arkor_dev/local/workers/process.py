@@ -12,10 +12,12 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .errors import TRY_AGAIN
+from .errors import TRY_AGAIN, JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from arkor_dev.contract.shapes import Progress
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +27,15 @@ MESSAGE_LIMIT = 64 * 2**20
 """Bytes of one message at most: a worker reads untrusted files, which must not fill the backend's memory."""
 TAIL_LINES = 20
 
+CHOOSES_GPUS = (
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTORCH_CUDA_ALLOC_CONF"),
+    *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HSA_OVERRIDE_GFX_VERSION"),
+)
+"""Environment variables that select GPUs, NVIDIA's and AMD's, and how they are used."""
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
-    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS"),
+    *CHOOSES_GPUS,
 )
 """Environment variables for a process that reads untrusted files: none that could be a secret."""
 
@@ -93,17 +101,27 @@ class Child:
         )
         return cls(process, module)
 
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, module: str) -> AsyncIterator[Child]:
+        """Start a worker and stop it at the end of the block."""
+        child = await cls.start(module)
+        try:
+            yield child
+        finally:
+            await child.stop()
+
     @property
     def pid(self) -> int:
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it can receive messages. One that was killed a moment ago may not have ended yet."""
+        """Whether it can receive messages. A process killed a moment ago may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
     def send(self, **fields: Any) -> None:
-        """Queue one message. If the worker is gone, whoever reads its messages notices."""
+        """Queue one message. If the worker is gone, the reader of its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
@@ -128,6 +146,34 @@ class Child:
                 self._strange = str(fault)
                 self.kill()
                 return
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield messages one by one until the worker ends."""
+        async for batch in self.batches():
+            for message in batch:
+                yield message
+
+    async def result(
+        self,
+        field: str,
+        what: str,
+        progress: Callable[[Progress], None] = lambda _: None,
+        relief: str = TRY_AGAIN,
+    ) -> dict[str, Any]:
+        """Return the first message with ``field``; ``progress`` gets every ``progress`` before it.
+
+        Raises JobFailure with the ``error`` that a worker sends, and if it ends without a result: ``what``
+        names it, ``relief`` helps where memory ran out.
+        """
+        async for message in self.messages():
+            if "progress" in message:
+                progress(message["progress"])
+            if "error" in message:
+                raise JobFailure(message["error"])
+            if field in message:
+                return message
+        await self.ended()
+        raise JobFailure(self.cause(what, relief))
 
     def kill(self) -> None:
         """Kill the worker and everything that it has started."""
@@ -165,7 +211,7 @@ class Child:
         """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
         status = self._process.returncode
         if self._strange:
-            return f"{what} sent an invalid message, and was ended: {self._strange[:200]}"
+            return f"{what} sent an invalid message, and was killed: {self._strange[:200]}"
         if self.killed:
             return (
                 f"{what} was killed (signal 9), most likely because the machine ran out of memory: {relief}."

@@ -19,7 +19,7 @@ RESET_PEAK: Final = "5"
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use; all of them where the system does not say."""
+    """Return how many cores this process may use; all of them if the system does not report it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -30,13 +30,13 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> int:
-    """Return the peak resident memory in bytes; 0 where the system does not say."""
+    """Return the peak resident memory in bytes; 0 if the system does not report it."""
     return _status("VmHWM") or _usage()
 
 
 def resident_memory() -> int:
-    """Return the current resident memory in bytes; 0 where the system does not say."""
-    return _status("VmRSS")
+    """Return the current resident memory in bytes; 0 if the system does not report it."""
+    return _status("VmRSS") or _resident()
 
 
 def _status(name: str) -> int:
@@ -47,6 +47,14 @@ def _status(name: str) -> int:
     except (OSError, ValueError, IndexError):
         pass
     return 0
+
+
+def _resident() -> int:
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+    except ImportError:
+        return 0
+    return int(psutil.Process().memory_info().rss)
 
 
 def _usage() -> int:

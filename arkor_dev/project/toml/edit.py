@@ -7,25 +7,72 @@ result is parsed again, and must say exactly what was requested.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from bisect import bisect_left
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import settings
 
 from .positions import Header, Pair, layout
-from .values import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.settings.setting import Setting
 
     from .positions import Layout, Path
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+SMALL = 1e-3
+"""Below this a number is written with an exponent: ``2e-4``."""
+
+
+def written(value: object, before: str = "") -> str:
+    """Return a flag, number, text, list or table as TOML; ``before`` is the text that it replaces."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _number(value, before)
+        case str():
+            return _text(value, before)
+        case list():
+            return f"[{', '.join(written(each, before.lstrip('[ ')) for each in value)}]"
+        case dict():
+            pairs = ", ".join(f"{_key(key)} = {written(each)}" for key, each in value.items())
+            return f"{{ {pairs} }}"
+    raise TypeError(f"no TOML for {type(value).__name__}")
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _text(key, "")
+
+
+def _number(value: float, before: str) -> str:
+    if value == 0 or (abs(value) >= SMALL and "e" not in before.lower()):
+        return repr(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(exponent, int)  # infinity and NaN are not valid settings
+    first, *rest = map(str, digits)
+    fraction = f".{''.join(rest)}" if rest else ""
+    return f"{'-' if sign else ''}{first}{fraction}e{exponent + len(rest)}"
+
+
+def _text(value: str, before: str) -> str:
+    if before.startswith("'") and "'" not in value and value.isprintable():
+        return f"'{value}'"
+    # A basic string has the escapes of JSON, but DEL must be escaped, too.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
 
 _COMMENT: Final = re.compile(
     r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'
@@ -91,24 +138,47 @@ def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) 
 
     ``part`` counts the sources of a list from 0. Raises EditError if the result would not be exactly that.
     """
+    # A column without a name is a number.
+    mapped = {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in columns.items()}
+    return _with_source_key(text, trainer, part, "columns", lambda _: mapped)
+
+
+def set_excluded(text: str, trainer: int, part: int, entries: Sequence[str], *, excluded: bool) -> str:
+    """Return ``text`` with ``entries`` added to one source's ``exclude``, or removed; see `set_columns`."""
+    given = set(entries)
+
+    def changed(held: Any) -> object:
+        others = [entry for entry in held or () if entry not in given]
+        return [*others, *dict.fromkeys(entries)] if excluded else others
+
+    return _with_source_key(text, trainer, part, "exclude", changed)
+
+
+def _with_source_key(
+    text: str, trainer: int, part: int, key: str, changed: Callable[[object], object]
+) -> str:
+    """Return ``text`` with another value of ``key`` in a source's table, made from the current one."""
     wanted: dict[str, Any] = tomllib.loads(text)
     holder: Any = wanted["trainer"][trainer]
-    place: Path = ("trainer", trainer, "dataset")
-    key: str | int = "dataset"
+    path: Path = ("trainer", trainer, "dataset")
+    at: str | int = "dataset"
     if isinstance(holder["dataset"], list):
-        holder, key, place = holder["dataset"], part, (*place, part)
+        holder, at, path = holder["dataset"], part, (*path, part)
         if part >= len(holder):
             raise EditError
     elif part:
         raise EditError
-    # A column without a name is a number.
-    mapped = {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in columns.items()}
-    held = holder[key]
-    holder[key] = {**(held if isinstance(held, dict) else {"path": held}), "columns": mapped}
+    held = holder[at]
+    table = held if isinstance(held, dict) else {"path": held}
+    value = changed(table.get(key))
+    holder[at] = {**table, key: value}
+    if not value:  # an inline table does without
+        del holder[at][key]
     try:
-        return _with_value(text, place, holder[key], wanted)
+        return _with_value(text, path, holder[at], wanted)
     except EditError:
-        return _with_line(text, place, mapped, wanted)
+        holder[at] = {**table, key: value}
+        return _with_line(text, path, key, value, wanted)
 
 
 def _with_value(text: str, at: Path, value: object, wanted: dict[str, Any]) -> str:
@@ -122,18 +192,18 @@ def _with_value(text: str, at: Path, value: object, wanted: dict[str, Any]) -> s
     return _checked(f"{text[:start]}{written(value, text[start:end])}{text[end:]}", text, wanted)
 
 
-def _with_line(text: str, at: Path, columns: Mapping[str, object], wanted: dict[str, Any]) -> str:
-    """Return ``text`` with the ``columns`` of a source that has its own table or dotted keys."""
+def _with_line(text: str, at: Path, name: str, value: object, wanted: dict[str, Any]) -> str:
+    """Return ``text`` with the key ``name`` of a source that has its own table or dotted keys."""
     pairs = [pair for pair in layout(text).pairs if pair.path[:-1] == at and pair.braces is None]
-    held = next((pair for pair in pairs if pair.path[-1] == "columns"), None)
+    held = next((pair for pair in pairs if pair.path[-1] == name), None)
     if held is not None:
-        return _with_value(text, held.path, dict(columns), wanted)
+        return _with_value(text, held.path, value, wanted)
     if not pairs:
         raise EditError
     last = pairs[-1]
     start = text.rfind("\n", 0, last.start) + 1
     key = text[last.start : last.key_end]
-    line = f"{text[start : last.start]}{key[: key.rfind('.') + 1]}columns = {written(dict(columns))}"
+    line = f"{text[start : last.start]}{key[: key.rfind('.') + 1]}{name} = {written(value)}"
     end = text.find("\n", last.end)
     end = len(text) if end < 0 else end
     end -= text[end - 1 : end] == "\r"

@@ -12,13 +12,13 @@ import re
 from typing import Final
 
 SIZE_LIMIT: Final = 1024 * 1024
-"""Bytes of a file."""
+"""Size limit of a file, in bytes."""
 PARTS: Final = 16
-"""Parts of one dotted key, and levels of brackets."""
+"""Most parts of a dotted key, and deepest nesting of brackets."""
 ITEMS: Final = 5_000
-"""Keys, tables and elements of arrays together."""
+"""Most keys, tables and array elements together."""
 WORD: Final = 100
-"""Characters of a number or of a bare key."""
+"""Longest number or bare key, in characters."""
 
 _TOKEN: Final = re.compile(
     r"(?P<skip>[ \t\r]++|#[^\n]*+"
@@ -45,7 +45,7 @@ class TomlLimitError(Exception):
 
 
 def check_limits(text: str) -> None:
-    """Raise TomlLimitError at the first thing in ``text`` that exceeds a limit."""
+    """Raise TomlLimitError at the first place in ``text`` that exceeds a limit."""
     depth = items = parts = 0
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup

@@ -72,7 +72,7 @@ def check_notify(table: object, problems: Problems) -> None:
     if "webhook" in table and "webhook_env" in table:
         problems.add((*at, "webhook_env"), "webhook and webhook_env are both set. Remove one of the two")
     if not {"webhook", "webhook_env", "command"} & set(table) and table.get("desktop", False) is False:
-        problems.add(at, "[notify] tells nobody. Add webhook, command or desktop = true")
+        problems.add(at, "[notify] has no recipient. Add webhook, command or desktop = true")
     address = table.get("webhook")
     if isinstance(address, str) and (fault := address_fault(address, table.get("allow_http") is True)):
         problems.add((*at, "webhook"), fault)
@@ -86,7 +86,7 @@ def address_fault(address: str, allow_http: bool) -> str | None:
     except ValueError:
         usable = False
     if not usable:
-        return "webhook is no web address. Set it to an https:// address"
+        return "webhook is not a web address. Set it to an https:// address"
     if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         return "webhook is http://, which sends it in clear text. Use https://, or set allow_http = true"
     return None

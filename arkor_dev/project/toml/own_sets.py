@@ -41,7 +41,7 @@ def read_sets(project: Path, blocks: object, problems: Problems) -> list[Evaluat
         entry = _read(project, block)
         fault = entry if isinstance(entry, tuple) else fault_of(entry)
         if fault is None and any(other["name"] == entry["name"] for other in sets):  # type: ignore[call-overload]
-            fault = ("name", "is that of another [[evaluation]]: give each a name of its own")
+            fault = ("name", "is used by another [[evaluation]]: names must be unique")
         if fault:
             key = SPELLED.get(fault[0], fault[0])
             problems.add((*at, key), f"{key} {fault[1]}")

@@ -2,7 +2,7 @@
 
 ``tomllib`` returns values without positions, but an error should name its line, and an edit should leave the
 rest of the file unchanged. This scanner reads only keys, tables and the extent of values
-(https://toml.io/en/v1.0.0), of a document that ``tomllib`` has already accepted: nothing invalid gets here.
+(https://toml.io/en/v1.0.0), of a document that ``tomllib`` has already accepted as valid.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Studio's API: one thin module a resource. Each parses, calls one service and answers."""
+"""Studio's API: one thin module for each resource, which parses, calls one service and responds."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ from typing import TYPE_CHECKING
 
 from . import (
     chat,
+    cluster,
     corrections,
     datasets,
-    evaluation,
+    deployments,
     exports,
-    forecasts,
     jobs,
     manifest,
+    passed_on,
     project,
     session,
     train,
 )
-from .deployments import routes as deployments
-from .placement import routes as placement
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 
 def routes() -> list[web.RouteDef]:
-    """Every route under ``/api``."""
+    """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, datasets, deployments, forecasts, evaluation, exports,
-        corrections, placement, project,
+        session, manifest, jobs, train, chat, datasets, deployments, exports, corrections, cluster, project,
+        passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

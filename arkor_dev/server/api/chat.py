@@ -1,4 +1,4 @@
-"""Chat: the backend's stream, passed on chunk by chunk as it comes."""
+"""Chat: streams the backend's answer to the page chunk by chunk."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 CHAT = Schema((Field("messages", Rule("list"), needed=True),))
-"""The backend checks the rest: it knows its models. What it gets is the body as it came, byte by byte."""
+"""Minimal check: the backend knows its models and checks the rest. It receives the body unchanged."""
 EVENT_STREAM = "text/event-stream"
-# The cut may have come in the middle of a frame: what there is of it becomes a ping, which is no answer.
+# The cut may be in the middle of a frame: this turns the fragment into a ping, which readers ignore.
 CUT = f"\nevent: {PING}\n\nevent: {CHAT_ERROR}\ndata: %s\n\n"
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
-    """``POST /api/inference/chat``. The tab leaving cancels this handler, and with it the upstream call."""
+    """``POST /api/inference/chat``. Closing the tab cancels this handler, and with it the upstream call."""
     body = await read_body(request)
     parse_object(body, CHAT)
     async with request.app[BACKEND].chat(body) as upstream:
@@ -42,7 +42,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
                     await response.write(piece)
             await response.write_eof()
         except ClientConnectionResetError:
-            pass  # the tab has gone
+            pass  # the tab has closed
         except ArkorError as fault:
             await _cut(request, response, fault.text)
         return response
@@ -57,23 +57,23 @@ def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def _pieces(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    """What comes; a cut is an ArkorError, so that it is not taken for the tab's."""
+    """Yield the chunks; raise ArkorError if the upstream breaks, to tell it from a closed tab."""
     try:
         async for piece in gathered(upstream.content):
             yield piece
     except TimeoutError:
-        raise TimedOutError("The backend has stopped in the middle of its answer. Try again.") from None
+        raise TimedOutError("The backend stopped in the middle of its answer. Try again.") from None
     except (aiohttp.ClientError, OSError):
-        raise BackendError("The backend has cut its answer off. Try again.") from None
+        raise BackendError("The backend broke off its answer. Try again.") from None
 
 
 async def _cut(request: web.Request, response: web.StreamResponse, text: str) -> None:
-    """Say in the stream that it was cut: the status line has long been sent."""
+    """Report the break within the stream, since the status line was sent long ago."""
     if response.content_type == EVENT_STREAM:
         await response.write((CUT % json.dumps({"error": text})).encode())
         await response.write_eof()
     elif request.transport is not None:
-        request.transport.abort()  # half a JSON answer must not look like a whole one
+        request.transport.abort()  # a truncated JSON answer must not look complete
 
 
 ROUTES = [web.post("/api/inference/chat", chat)]

@@ -1,7 +1,6 @@
-"""Answers as they should have been: rows of the project's own data (docs/contract.md#corrections).
+"""Corrected answers, stored as rows of the project's data (docs/contract.md#corrections).
 
-What reads and writes the file is imported when it is asked for: it is not on the way to the page's first
-byte.
+Imports the code that reads and writes the file on demand, since the page's first byte does not need it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ MESSAGE = Schema(
 def _answered(body: dict[str, Any]) -> str | None:
     question, answer = body["messages"][-2:]
     if answer["role"] != "assistant" or not answer["content"].strip():
-        return "messages must end with the answer as it should have been"
+        return "messages must end with the corrected answer"
     if question["role"] != "user" or not question["content"].strip():
         return "messages must have the question before the answer"
     return None
@@ -69,7 +68,7 @@ LIST = Schema(
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/corrections``: the newest lines, and which trainers have the file in their data set."""
+    """``GET /api/corrections``: the newest lines, and the trainers whose data set includes the file."""
     from arkor_dev.project.corrections import FILE, lists_corrections, read_corrections
 
     rows, older = await asyncio.to_thread(read_corrections, request.app[SETTINGS].project)
@@ -77,7 +76,7 @@ async def get(request: web.Request) -> web.Response:
     try:
         manifest = await request.app[MANIFEST].read()
     except ArkorError:
-        return web.json_response(found)  # Home says what is wrong with the project
+        return web.json_response(found)  # Home reports the problem with the project
     if manifest.get("source") == "arkor.toml":
         found["trainers"] = [
             {"name": trainer["name"], "listed": lists_corrections(trainer["config"]["datasetSource"])}
@@ -102,7 +101,7 @@ async def add(request: web.Request) -> web.Response:
 
 
 async def undo(request: web.Request) -> web.Response:
-    """``POST /api/corrections/undo``: take out the one that was added last, where nothing came after it."""
+    """``POST /api/corrections/undo``: remove the newest line, unless others were appended since."""
     from arkor_dev.project.corrections import undo_correction
 
     body = await read_object(request, UNDO)
@@ -111,7 +110,9 @@ async def undo(request: web.Request) -> web.Response:
 
 
 async def list_in(request: web.Request) -> web.Response:
-    """``POST /api/corrections/dataset``: add the file to a trainer's data; with ``preview`` only show how."""
+    """``POST /api/corrections/dataset``: add the file to a trainer's data set; ``preview`` only returns the
+    diff.
+    """
     from arkor_dev.project.corrections import FILE
 
     body = await read_object(request, LIST)

@@ -1,4 +1,4 @@
-"""Faults become answers here and nowhere else; request bodies are read here, bounded in size and time."""
+"""Converts errors to responses, and reads request bodies with limits on size and time."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BODY_LIMIT = 16 << 20
 
 @web.middleware
 async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """``{"error": …}`` for every fault under ``/api/``; a bug is logged and answered without details."""
+    """Respond with ``{"error": …}`` to every error under ``/api/``; log a bug and hide its details."""
     try:
         return await handler(request)
     except Exception as error:  # noqa: BLE001 (the one place where faults become answers)
         if request.writer.output_size == 0:
             return _answer_to(error, request)
-        # The head has gone out, so only a broken connection can still say that this is not the end.
+        # The headers are sent, so only a broken connection can still signal an incomplete response.
         _log_break(error, request)
         raise ConnectionResetError from None
 
@@ -51,11 +51,11 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
                 answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
             return answer
     log.error("%s %s failed", request.method, request.path, exc_info=error)
-    return refusal(request, 500, "Studio met an unexpected fault. Its terminal has the details.")
+    return refusal(request, 500, "Unexpected error in Studio. Its terminal has the details.")
 
 
 def fault_answer(error: ArkorError) -> web.Response:
-    """An expected fault as ``{"error": …}``."""
+    """Format an expected error as ``{"error": …}``."""
     answer = json_error(status_of(error), error.text, error.extra)
     answer.headers.update(error.headers)
     return answer
@@ -64,7 +64,7 @@ def fault_answer(error: ArkorError) -> web.Response:
 def _log_break(error: Exception, request: web.Request) -> None:
     match error:
         case ClientConnectionResetError():
-            pass  # the reader has gone
+            pass  # the client has disconnected
         case ArkorError():
             log.warning("%s %s broke off: %s", request.method, request.path, error.text)
         case _:
@@ -72,13 +72,13 @@ def _log_break(error: Exception, request: web.Request) -> None:
 
 
 def answered(answer: Answer) -> web.Response:
-    """A backend's answer, passed on as it is."""
+    """Forward a backend's response unchanged."""
     headers = {**answer.headers, hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. TooLargeError when it is too large, SlowRequestError when it does not arrive."""
+    """Read the whole body. Raises TooLargeError, or SlowRequestError if it does not arrive in time."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
@@ -89,7 +89,7 @@ async def read_body(request: web.Request) -> bytes:
 
 
 async def read_object(request: web.Request, schema: Schema, *, optional: bool = False) -> dict[str, Any]:
-    """The body as a JSON object that ``schema`` allows; BadRequestError when it is anything else."""
+    """Read the body as a JSON object that ``schema`` allows. Raises BadRequestError otherwise."""
     body = await read_body(request)
     if optional and not body:
         return {}
@@ -97,7 +97,7 @@ async def read_object(request: web.Request, schema: Schema, *, optional: bool = 
 
 
 def parse_object(body: bytes, schema: Schema) -> dict[str, Any]:
-    """``body`` as a JSON object that ``schema`` allows; BadRequestError when it is anything else."""
+    """Parse ``body`` as a JSON object that ``schema`` allows. Raises BadRequestError otherwise."""
     name = "The request's body"
     try:
         return check(strict_json.parse(body), schema, name)

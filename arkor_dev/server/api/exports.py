@@ -1,4 +1,4 @@
-"""What a job has made, for other programs (docs/contract.md#exports)."""
+"""The files of an export (docs/contract.md#exports)."""
 
 from __future__ import annotations
 
@@ -6,40 +6,14 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from arkor_dev.contract.bodies import EXPORT
 from arkor_dev.server.app_keys import BACKEND
-
-from .envelope import answered, read_object
 
 PASSED: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified")
 CHUNK: Final = 2**18
 
 
-async def create(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/exports`` ``{format, step?}``: the backend's ``{export}``."""
-    body = await read_object(request, EXPORT)
-    return answered(await request.app[BACKEND].create_export(request.match_info["id"], body))
-
-
-async def listed(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id/exports``: the backend's ``{exports}``."""
-    return answered(await request.app[BACKEND].list_exports(request.match_info["id"]))
-
-
-async def one(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id/exports/:export``: the backend's ``{export}``."""
-    names = request.match_info
-    return answered(await request.app[BACKEND].get_export(names["id"], names["export"]))
-
-
-async def remove(request: web.Request) -> web.Response:
-    """``DELETE /api/jobs/:id/exports/:export``: ended, and its files gone."""
-    names = request.match_info
-    return answered(await request.app[BACKEND].delete_export(names["id"], names["export"]))
-
-
 async def file(request: web.Request) -> web.StreamResponse:
-    """``GET /api/jobs/:id/exports/:export/files/:name``: the bytes, or a range of them, to be saved."""
+    """``GET /api/jobs/:id/exports/:export/files/:name``: a download, possibly a byte range."""
     names = request.match_info
     opened = request.app[BACKEND].export_file(
         names["id"], names["export"], names["name"], request.headers.get("Range")
@@ -57,10 +31,4 @@ async def file(request: web.Request) -> web.StreamResponse:
     return answer
 
 
-ROUTES = [
-    web.post("/api/jobs/{id}/exports", create),
-    web.get("/api/jobs/{id}/exports", listed),
-    web.get("/api/jobs/{id}/exports/{export}", one),
-    web.delete("/api/jobs/{id}/exports/{export}", remove),
-    web.get("/api/jobs/{id}/exports/{export}/files/{name}", file),
-]
+ROUTES = [web.get("/api/jobs/{id}/exports/{export}/files/{name}", file)]

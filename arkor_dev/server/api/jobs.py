@@ -1,15 +1,14 @@
-"""The jobs list, a job's events, and what is done with jobs: paused, changed, put in order, deleted."""
+"""The list of jobs, one job and its events, its changes and its end."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
-from arkor_dev.contract.bodies import EXTENSION, JOB_CHANGES, QUEUE_CHANGES, RESUMPTION, job_changes
+from arkor_dev.contract.bodies import JOB_CHANGES, job_changes
 from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.shapes import (
     CURSOR_HEADER,
@@ -23,24 +22,21 @@ from arkor_dev.server.negotiation import has, takes
 
 from .envelope import answered, read_object
 
-if TYPE_CHECKING:
-    from arkor_dev.backend.client import Answer
-
 _WHY_CHARACTERS = 600
 
 
 async def list_jobs(request: web.Request) -> web.Response:
     """``GET /api/jobs``: the list, with an ETag.
 
-    While the backend does not give it, ``X-Arkor-Stale`` is the last list's age in seconds,
-    ``X-Arkor-Stale-Why`` (percent-encoded UTF-8) the reason, and ``X-Arkor-Stale-Status`` the status that it
-    answered, if it did.
+    While the backend is unavailable, returns the last list: ``X-Arkor-Stale`` is its age in seconds,
+    ``X-Arkor-Stale-Why`` (percent-encoded UTF-8) the reason, and ``X-Arkor-Stale-Status`` the backend's
+    status, if it answered.
     """
     cache = request.app[JOBS]
     jobs, stale = await cache.get()
     headers = {
         **jobs.headers,
-        hdrs.ETAG: f'W/"{jobs.tag}"',  # weak: it stands for the list in either coding
+        hdrs.ETAG: f'W/"{jobs.tag}"',  # weak: it identifies the list in any content coding
         hdrs.VARY: hdrs.ACCEPT_ENCODING,
     }
     if stale is not None:
@@ -59,17 +55,17 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 
 async def history(request: web.Request) -> web.StreamResponse:
-    """``GET /api/jobs/:id/history``: the batch form of the events.
+    """``GET /api/jobs/:id/history``: all events so far in one response.
 
-    Every frame known so far in one quick answer, in the form of the event stream, with a Content-Length: a
-    page that takes 150,000 events one by one from a stream needs seconds, one that scans one body does not.
-    ``X-Arkor-Cursor`` is the place after the last of them: ``GET /api/jobs/:id/events?after=<cursor>`` goes
-    on from exactly there. The body ends with the job's ``end`` when nothing will follow.
+    The body has the form of the event stream, with a Content-Length: reading 150,000 events one by one from a
+    stream takes a page seconds, scanning one body does not. ``X-Arkor-Cursor`` is the position after the last
+    event; ``GET /api/jobs/:id/events?after=<cursor>`` continues exactly there. The body ends with the job's
+    ``end`` if nothing will follow.
 
-    A job that the backend does not know is 204 and not 404: an old link is no fault, and a browser reports
-    each 404 as one in its console.
+    An unknown job is 204, not 404: following an old link is not an error, and browsers log each 404 to the
+    console.
 
-    With ``?again`` a job that was over is asked for anew: somebody may have let it go on.
+    ``?again`` fetches an ended job again, since it may have been resumed.
     """
     if "again" in request.query:
         request.app[EVENTS].reopen(request.match_info["id"])
@@ -89,22 +85,24 @@ async def history(request: web.Request) -> web.StreamResponse:
         try:
             while piece := reader.known(end.offset):
                 await response.write(piece)
-            if not reader.at(end):  # let go of meanwhile: an answer that is too short must not look whole
+            if not reader.at(
+                end
+            ):  # released in the meantime: a response that is too short must not look complete
                 response.force_close()
                 last = b""
             await response.write_eof(last)
         except ClientConnectionResetError:
-            pass  # the tab has gone
+            pass  # the tab has closed
         return response
 
 
 async def events(request: web.Request) -> web.StreamResponse:
     """``GET /api/jobs/:id/events[?after=<cursor>]``: server-sent events until the job's ``end``.
 
-    ``X-Arkor-From`` says where the stream begins: when that is not the cursor asked for, the reader starts
-    over. A cursor is a name, a point and an offset: whoever adds the bytes of the frames that have come
-    since, comments left out, has the cursor of the place after them and resumes there. Comments are for the
-    reader: ``: reconnecting`` and ``: connected`` tell whether the backend is there.
+    ``X-Arkor-From`` is the stream's first position: if it differs from the requested cursor, the reader
+    starts over. A cursor is a name, a point and an offset: adding the bytes of all frames since, without
+    comments, gives the cursor after them, from which to resume. Comments inform the reader: ``:
+    reconnecting`` and ``: connected`` report the state of the backend.
     """
     last_id = request.headers.get("Last-Event-ID")
     async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
@@ -125,48 +123,14 @@ async def events(request: web.Request) -> web.StreamResponse:
                 while piece := await reader.next(at_once):
                     await response.write(piece)
             except ClientConnectionResetError:
-                pass  # the tab has gone
+                pass  # the tab has closed
         return response
 
 
-async def cancel(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/cancel``: the backend's answer; the list is fetched anew at once."""
-    answer = await request.app[BACKEND].cancel_job(request.match_info["id"])
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
-async def pause(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/pause``: the backend's answer, once the job stands."""
-    answer = await request.app[BACKEND].pause_job(request.match_info["id"])
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
-async def resume(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/resume``: the backend's answer; a stream that was over goes on."""
-    body = await read_object(request, RESUMPTION, optional=True)
-    answer = await request.app[BACKEND].resume_job(request.match_info["id"], body)
-    return _goes_on(request, answer)
-
-
-async def extend(request: web.Request) -> web.Response:
-    """``POST /api/jobs/:id/extend``: the backend's answer; the stream goes on."""
-    body = await read_object(request, EXTENSION)
-    answer = await request.app[BACKEND].extend_job(request.match_info["id"], body)
-    return _goes_on(request, answer)
-
-
-def _goes_on(request: web.Request, answer: Answer) -> web.Response:
-    request.app[EVENTS].reopen(request.match_info["id"])
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id``: the backend's answer; the list is fetched anew where nothing is being evaluated.
+    """``GET /api/jobs/:id``: the backend's response; refreshes the list unless an evaluation is under way.
 
-    Whoever looks until an evaluation is done finds it in the list then.
+    A page that polls until an evaluation ends then finds the result in the list.
     """
     answer = await request.app[BACKEND].get_job(request.match_info["id"])
     if b'"evaluating"' not in answer.body:
@@ -175,7 +139,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    """``PATCH /api/jobs/:id``: the backend's answer; the list is fetched anew at once."""
+    """``PATCH /api/jobs/:id``: the backend's response; refreshes the job list."""
     body = await read_object(request, JOB_CHANGES)
     answer = await request.app[BACKEND].edit_job(request.match_info["id"], job_changes(body))
     request.app[JOBS].refresh()
@@ -183,29 +147,11 @@ async def edit(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """``DELETE /api/jobs/:id``: ``{}``; neither the list nor the history has the job any more."""
+    """``DELETE /api/jobs/:id``: ``{}``; removes the job from the list and its history."""
     answer = await request.app[BACKEND].delete_job(request.match_info["id"])
     request.app[EVENTS].forget(request.match_info["id"])
     request.app[JOBS].refresh()
     return web.json_response({}, headers=answer.headers)
-
-
-async def arrange(request: web.Request) -> web.Response:
-    """``PATCH /api/queue``: the backend's answer; the list is fetched anew at once."""
-    body = await read_object(request, QUEUE_CHANGES)
-    answer = await request.app[BACKEND].arrange_queue(body)
-    request.app[JOBS].refresh()
-    return answered(answer)
-
-
-async def disk(request: web.Request) -> web.Response:
-    """``GET /api/disk``: the backend's answer."""
-    return answered(await request.app[BACKEND].disk())
-
-
-async def clean_disk(request: web.Request) -> web.Response:
-    """``POST /api/disk/clean``: the backend's answer, once what no job needs is gone."""
-    return answered(await request.app[BACKEND].clean_disk())
 
 
 ROUTES = [
@@ -213,13 +159,6 @@ ROUTES = [
     web.get("/api/jobs/{id}", get),
     web.patch("/api/jobs/{id}", edit),
     web.delete("/api/jobs/{id}", delete),
-    web.patch("/api/queue", arrange),
-    web.get("/api/disk", disk),
-    web.post("/api/disk/clean", clean_disk),
     web.get("/api/jobs/{id}/history", history),
     web.get("/api/jobs/{id}/events", events),
-    web.post("/api/jobs/{id}/cancel", cancel),
-    web.post("/api/jobs/{id}/pause", pause),
-    web.post("/api/jobs/{id}/resume", resume),
-    web.post("/api/jobs/{id}/extend", extend),
 ]

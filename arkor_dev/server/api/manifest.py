@@ -1,4 +1,4 @@
-"""What the project can train, and changes of its settings that are written into its file."""
+"""The project's trainers, and changes of settings that are written into its file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from arkor_dev.contract.bodies import changes_fault
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.exclusions import are_entries
 from arkor_dev.data.forms import COLUMNS as OURS
 from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 from arkor_dev.server.negotiation import has
@@ -27,6 +28,10 @@ WRITE = Schema(
 )
 
 COLUMNS = Rule("object", test=lambda value: is_columns(value), noun="an object with a name for each column")
+ENTRIES = Rule(
+    "other", test=lambda value: bool(value) and are_entries(value), noun="a list of rows by their hashes"
+)
+DATASET_CHANGES = ("path", "columns", "exclude", "include")
 DATASET = Schema(
     (
         Field("trainer", FILLED, needed=True),
@@ -34,18 +39,20 @@ DATASET = Schema(
         Field("path", FILLED, null=True),
         Field("part", Rule("whole", 0, 99), null=True),
         Field("columns", COLUMNS, null=True),
+        Field("exclude", ENTRIES, null=True),
+        Field("include", ENTRIES, null=True),
         Field("preview", FLAG, null=True),
     ),
     lambda body: (
         None
-        if (body.get("path") is None) != (body.get("columns") is None)
-        else "needs either path or columns"
+        if sum(body.get(key) is not None for key in DATASET_CHANGES) == 1
+        else f"needs exactly one of {', '.join(DATASET_CHANGES)}"
     ),
 )
 
 
 def is_columns(value: object) -> bool:
-    """Whether ``value`` has a name for each of some of our columns."""
+    """Return whether ``value`` maps some of our columns to names."""
     return (
         isinstance(value, dict)
         and bool(value)
@@ -55,10 +62,10 @@ def is_columns(value: object) -> bool:
 
 
 async def manifest(request: web.Request) -> web.Response:
-    """``GET /api/manifest``: the trainers that the project declares.
+    """``GET /api/manifest``: the project's trainers.
 
-    With an ETag, also while the project does not build: a page that asks every other second hears the same
-    fault once, and a browser reports each 400 in its console.
+    Has an ETag even while the project does not build: the page polls every two seconds and sees the same
+    error once, and browsers log each 400 to the console.
     """
     try:
         answer = web.json_response(await request.app[MANIFEST].read())
@@ -72,7 +79,7 @@ async def manifest(request: web.Request) -> web.Response:
 
 
 async def write(request: web.Request) -> web.Response:
-    """``POST /api/manifest/settings``: write settings into the file; with ``preview`` only show how."""
+    """``POST /api/manifest/settings``: write settings into the file; ``preview`` only returns the diff."""
     body = await read_object(request, WRITE)
     answer = await request.app[MANIFEST].write_settings(
         body["trainer"], body["revision"], body["settings"], preview=bool(body.get("preview"))
@@ -81,18 +88,20 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def dataset(request: web.Request) -> web.Response:
-    """``POST /api/manifest/dataset``: another file, or which columns are which; with ``preview`` only how."""
+    """``POST /api/manifest/dataset``: another file, which columns are which, or rows to exclude or include.
+
+    With ``preview`` only how the file would change.
+    """
     body = await read_object(request, DATASET)
-    change = body.get("path") or (body.get("part") or 0, body["columns"])
     answer = await request.app[MANIFEST].write_dataset(
-        body["trainer"], body["revision"], change, preview=bool(body.get("preview"))
+        body["trainer"], body["revision"], body, preview=bool(body.get("preview"))
     )
     return web.json_response(answer)
 
 
 async def data(request: web.Request) -> web.Response:
-    """``GET /api/manifest/data?trainer=``: what is wrong with its rows, as far as a few seconds go."""
-    from arkor_dev.project.data_check import check_in_child  # not on the way to the page's first byte
+    """``GET /api/manifest/data?trainer=``: findings in its rows within a few seconds."""
+    from arkor_dev.project.data_check import check_in_child  # the page's first byte does not need it
 
     project = request.app[SETTINGS].project
     return web.json_response(await check_in_child(project, request.query.get("trainer", "")))

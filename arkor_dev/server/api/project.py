@@ -1,6 +1,6 @@
-"""A project that has nothing to train yet: the starter, or data that a person hands over.
+"""Sets up an empty project: writes the starter, or stores uploaded data.
 
-What reads and writes files is imported when it is asked for: it is not on the way to the page's first byte.
+Imports the code that reads and writes files on demand, since the page's first byte does not need it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ async def starter(request: web.Request) -> web.Response:
 
 
 async def data(request: web.Request) -> web.Response:
-    """``POST /api/project/data?name=``: keep the body as a data file, for a first trainer where none is."""
+    """``POST /api/project/data?name=``: store the body as a data file, with a first trainer if there is
+    none.
+    """
     from arkor_dev.project.new_data import NewDataFile
     from arkor_dev.project.starter import start_from_data
 
@@ -47,7 +49,7 @@ async def data(request: web.Request) -> web.Response:
 
 
 async def _receive(request: web.Request, file: NewDataFile) -> None:
-    """Write the body into ``file`` as it comes, so that its size is no matter of memory."""
+    """Stream the body into ``file``, so that its size does not matter for memory."""
     size = 0
     while True:
         try:

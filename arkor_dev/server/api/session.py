@@ -1,4 +1,4 @@
-"""Who is signed in where, and what the backend can do."""
+"""The signed-in account and the backend's capabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Capabilities
 
 UNNAMED: Capabilities = {"features": [], "baseModels": ["unsloth/gemma-4-E4B-it"]}
-"""What a backend without the call has: Arkor's managed one answers with this base model."""
+"""Capabilities of a backend without the call: Arkor's managed one answers with this base model."""
 
 
 async def credentials(request: web.Request) -> web.Response:
@@ -28,12 +28,12 @@ async def credentials(request: web.Request) -> web.Response:
 
 
 async def me(request: web.Request) -> web.Response:
-    """``GET /api/me``: the backend's answer."""
+    """``GET /api/me``: the backend's response."""
     return answered(await request.app[BACKEND].me())
 
 
 async def capabilities(request: web.Request) -> web.Response:
-    """``GET /api/capabilities``: the backend's answer, or what is known of one that has no such call."""
+    """``GET /api/capabilities``: the backend's response, or known defaults for one without the call."""
     try:
         return answered(await request.app[BACKEND].capabilities())
     except (NotFoundError, UnsupportedError):

@@ -1,4 +1,4 @@
-"""Training runs: start, list, output, stop."""
+"""Training runs: start, list, output and stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import ClientConnectionResetError, web
 
 from arkor_dev.contract.bodies import MOST_SEEDS, PARENT, changes_fault
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.contract.placement.address import ON
+from arkor_dev.contract.placement import ON
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line, whole
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import TrainRequest
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
-ID = text_line(200, "the id of a job")
+ID = text_line(200, "a job's id")
 TRAIN = Schema(
     (
         Field("file", FILLED, null=True),
@@ -43,7 +43,7 @@ TRAIN = Schema(
 
 
 def _cut(lost: int) -> bytes:
-    """What a reader is told in the place of output that was let go of."""
+    """Return the note that replaces dropped output."""
     return (
         f"\n[{lost:,} bytes are no longer kept: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
         f"and {ALL_LIMIT >> 20} MiB of all runs together]\n"
@@ -51,7 +51,7 @@ def _cut(lost: int) -> bytes:
 
 
 async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
-    """The run's output from its start, as bytes, until it ends or the reader leaves."""
+    """Stream the run's output as bytes from its start, until it ends or the client disconnects."""
     response = web.StreamResponse(headers={"X-Arkor-Run": run.id, "X-Accel-Buffering": "no"})
     response.content_type = "text/plain"
     response.charset = "utf-8"
@@ -68,16 +68,16 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
             offset = end
         await response.write_eof()
     except ClientConnectionResetError:
-        pass  # the tab has gone; the run goes on
+        pass  # the tab has closed; the run continues
     return response
 
 
 def _built(app: web.Application) -> Prepare:
-    """What a TypeScript project needs first: its sources as they are now, and credentials that are valid."""
-    from arkor_dev.project.typescript import START_SECONDS  # not on the way to the page's first byte
+    """Return what prepares a TypeScript project: a build of its current sources and valid credentials."""
+    from arkor_dev.project.typescript import START_SECONDS  # the page's first byte does not need it
 
     async def prepare(launch: Launch) -> tuple[Launch, Callable[[], None]]:
-        # The command reads the credentials file and cannot renew what has expired in it.
+        # The command reads the credentials file but cannot refresh an expired token.
         await app[BACKEND].identity.credentials()
         built = await app[MANIFEST].typescript.build(launch.file)
         try:
@@ -94,7 +94,7 @@ def _built(app: web.Application) -> Prepare:
 
 
 async def start(request: web.Request) -> web.StreamResponse:
-    """``POST /api/train``: start the project's training command and stream what it prints."""
+    """``POST /api/train``: start the project's training command and stream its output."""
     sent = await read_object(request, TRAIN, optional=True)
     body = cast("TrainRequest", {name: value for name, value in sent.items() if value is not None})
     shown = body.get("revision")
@@ -104,12 +104,12 @@ async def start(request: web.Request) -> web.StreamResponse:
     backend = request.app[BACKEND]
 
     async def served(launch: Launch) -> tuple[Launch, Callable[[], None]]:
-        # A command that comes before the launch's own backend finds none, and would start another beside it.
+        # A command started before the launch's own backend is ready would start another one.
         await backend.identity.credentials()
         return launch, lambda: None
 
     prepare = _built(request.app) if launch.typescript else served if backend.ends_with_launch else None
-    # A tab that leaves now must not leave half a run: the start is finished without it.
+    # Finish the start even if the tab closes now, so that no half-started run remains.
     run = await asyncio.shield(request.app[RUNS].start(launch, prepare))
     request.app[JOBS].refresh()
     return await _stream(request, run)
@@ -121,12 +121,12 @@ async def list_runs(request: web.Request) -> web.Response:
 
 
 async def output(request: web.Request) -> web.StreamResponse:
-    """``GET /api/train/:id/output``: what the run has printed, then what it prints."""
+    """``GET /api/train/:id/output``: the run's output so far, then live."""
     return await _stream(request, request.app[RUNS].get(request.match_info["id"]))
 
 
 async def stop(request: web.Request) -> web.Response:
-    """``POST /api/train/:id/stop``: end the command. Its job on the backend goes on."""
+    """``POST /api/train/:id/stop``: end the command. Its job continues on the backend."""
     run = request.app[RUNS].get(request.match_info["id"])
     run.stop()
     return web.json_response({"run": run.view()})

@@ -1,4 +1,4 @@
-"""One endpoint without the page: what ``arkor-dev serve`` serves."""
+"""One endpoint without the page, for ``arkor-dev serve``."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def endpoint_app(settings: Settings, backend: Backend, slug: str) -> web.Application:
-    """The deployment ``slug`` of ``backend``, with the guards that Studio has, and nothing else."""
+    """Create an application that serves the deployment ``slug`` of ``backend`` behind Studio's guards."""
 
     @web.middleware
     async def only_this_one(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.get("slug", slug) != slug:
-            return fault_answer(NotFoundError("There is no such endpoint here", code="endpoint_not_found"))
+            return fault_answer(NotFoundError("This endpoint does not exist", code="endpoint_not_found"))
         return await handler(request)
 
     guards: list[Middleware] = [error_envelope, host_guard]

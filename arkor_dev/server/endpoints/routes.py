@@ -1,4 +1,4 @@
-"""``/e/<slug>/v1``: guarded and bounded here, answered by the backend (docs/contract.md#serving)."""
+"""``/e/<slug>/v1``: guarded and limited here, answered by the backend (docs/contract.md#serving)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import bounded
-from arkor_dev.contract.deployments.bodies import WRONG_KEY
-from arkor_dev.contract.deployments.openai import RATE_LIMITED, UNAUTHORIZED, error_body
+from arkor_dev.contract.deployments import RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND
@@ -25,23 +24,23 @@ if TYPE_CHECKING:
 BODY_LIMIT: Final = 1 << 20
 ANSWER_LIMIT: Final = 16 << 20
 READ_SECONDS: Final = 60.0
-"""How long a caller may leave a piece of its answer unread."""
+"""How long a caller may take to read a piece of its answer."""
 EVENT_STREAM: Final = "text/event-stream"
 _KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASCII)
 NO_KEY: Final = "-"
-"""What is passed on for a credential that can be no key: as wrong as any other."""
+"""Forwarded in place of a credential that cannot be a key; as wrong as any other."""
 NOT_NOW: Final = "This endpoint cannot answer now: try again later."
 WORDS: Final = {
-    403: "This endpoint does not take that.",
-    404: "There is no such endpoint here.",
+    403: "This request is not allowed here.",
+    404: "This endpoint does not exist.",
     413: f"The request's body is larger than {BODY_LIMIT >> 20} MiB.",
     429: "Too many requests: try again in a moment.",
 }
-"""For faults that were not made for a caller: they may tell of this machine."""
+"""Messages for errors that were not written for callers: the originals may reveal this machine."""
 
 
 class _UnreadableError(ArkorError):
-    """A request that OpenAI's clients do not send, with its own status."""
+    """A request that OpenAI clients do not send, with its own status."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text, code="unsupported_media_type")
@@ -49,7 +48,7 @@ class _UnreadableError(ArkorError):
 
 
 def call(*path: str) -> Handler:
-    """The handler of one call below a deployment's base URL."""
+    """Return the handler of one path below a deployment's base URL."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         named = [request.match_info.get(part, part) for part in path]
@@ -86,26 +85,26 @@ async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> w
             async with asyncio.timeout(READ_SECONDS):
                 await response.write(piece)
             if size > ANSWER_LIMIT:
-                raise TimeoutError  # no answer is so long
+                raise TimeoutError  # longer than any answer
         await response.write_eof()
     except ClientConnectionResetError:
-        pass  # the caller has gone
+        pass  # the caller has disconnected
     except (aiohttp.ClientError, TimeoutError):
-        # The backend has broken off, or the caller does not read: half an answer must not look whole.
+        # The backend broke off, or the caller does not read: a truncated answer must not look complete.
         if request.transport is not None:
             request.transport.abort()
     return response
 
 
 async def _body(request: web.Request) -> bytes:
-    """The body, if it is JSON of a bounded size that comes in time.
+    """Return the body if it is JSON, within the size limit, and arrives in time.
 
-    A web page can send other types without asking, so they are refused whatever they hold.
+    Web pages can send other content types cross-origin without a preflight, so those are refused.
     """
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
         raise _UnreadableError(415, "Send JSON: Content-Type must be application/json.")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-        raise _UnreadableError(415, "Send the body as it is, without Content-Encoding.")
+        raise _UnreadableError(415, "Send the body unencoded, without Content-Encoding.")
     if (request.content_length or 0) > BODY_LIMIT:
         raise TooLargeError(WORDS[413], code="request_too_large")
     body = bytearray()
@@ -121,7 +120,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _key(request: web.Request) -> str | None:
-    """What the caller has for a key; nothing but a bearer token is looked at."""
+    """Return the caller's key from a bearer token; None for any other credential."""
     given = request.headers.getall(hdrs.AUTHORIZATION, [])
     if not given:
         return None
@@ -130,14 +129,14 @@ def _key(request: web.Request) -> str | None:
 
 
 def fault_answer(fault: ArkorError) -> web.Response:
-    """A fault in OpenAI's form; the text of one that was not made for a caller is replaced."""
+    """Format an error like OpenAI; replace its text if it was not written for callers."""
     status, code = status_of(fault), fault.extra.get("code")
     text = fault.text if code else WORDS.get(status, NOT_NOW)
     headers = {}
     if code == WRONG_KEY:
         status = UNAUTHORIZED
         headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
-    elif status == UNAUTHORIZED:  # Studio's own word with its backend: no key of the caller's would help
+    elif status == UNAUTHORIZED:  # our own authentication at the backend: no key of the caller's would help
         status, text = 502, NOT_NOW
     again = fault.extra.get("retryAfter")
     if status == RATE_LIMITED:
@@ -150,7 +149,7 @@ BASE: Final = "/e/{slug}/v1"
 
 
 def base_url(port: int, slug: str) -> str:
-    """The base URL that a client of this machine is given."""
+    """Return the base URL for a client on this machine."""
     return f"http://localhost:{port}{BASE.format(slug=slug)}"
 
 

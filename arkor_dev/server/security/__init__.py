@@ -1,4 +1,4 @@
-"""Who may speak to Studio: the guards of a request, and of a connection before there is one.
+"""Access control: guards for requests, and for connections before their first request.
 
-Nothing here knows a route. Start with ``guards``; ``SECURITY.md`` is the list of what is guarded against.
+Independent of routes. Start with ``guards``; ``SECURITY.md`` lists the threats.
 """

@@ -1,8 +1,7 @@
-"""Who may speak to the daemon: the guards of host, origin, token and expectation, the response headers.
+"""Access control for requests: host, origin, token and expectation, and the response headers.
 
-Everything here is structure: the middlewares wrap every route, the bundle, 404 and 405 included, and the
-headers go on through ``on_response_prepare``, which streams and error answers pass too. What each check
-answers is laid out in SECURITY.md.
+The guards are structural: middlewares wrap every route, including the bundle, 404 and 405, and headers are
+added in ``on_response_prepare``, which streams and errors pass, too. SECURITY.md lists each check's response.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from arkor_dev.contract.deployments.openai import error_body
+from arkor_dev.contract.deployments import error_body
 from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER, STUDIO_TOKEN_QUERY
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# ASCII: else the "long s" of old prints would count as an s.
+# ASCII only, or U+017F (long s) would match s.
 _HOST = re.compile(r"(localhost|127\.0\.0\.1)(?::([0-9]{1,5}))?", re.IGNORECASE | re.ASCII)
 _ORIGIN = re.compile(r"(https?)://([^/@:]+)(?::([0-9]{1,5}))?")
-# The one route whose token may come in the query: EventSource cannot send a header.
+# The only route that accepts the token in its query: EventSource cannot send headers.
 _EVENTS_PATH = re.compile(r"/api/jobs/[^/]+/events")
-# ``none``: a person's own act, such as a typed address.
+# ``none``: initiated by the person, such as a typed address.
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 CONTENT_SECURITY_POLICY = (
@@ -48,21 +47,21 @@ SECURITY_HEADERS = {
 }
 
 EXPECT = web.RequestKey("expect", str)
-"""The request's ``Expect`` header, which ``protocol.py`` keeps back until the guards have been passed."""
+"""The request's ``Expect`` header, which ``http_protocol.py`` withholds until the guards have passed."""
 
 
 def is_api(path: str) -> bool:
-    """Whether a decoded path belongs to the API, whose answers are JSON and need the token."""
+    """Return whether a decoded path belongs to the API, which responds with JSON and needs the token."""
     return path == "/api" or path.startswith("/api/")
 
 
 def is_endpoint(path: str) -> bool:
-    """Whether a decoded path belongs to a deployment, whose callers know OpenAI's API."""
+    """Return whether a decoded path belongs to a deployment, whose callers use OpenAI's API."""
     return path == "/e" or path.startswith("/e/")
 
 
 def refusal(request: web.Request, status: int, text: str) -> web.Response:
-    """A refusal in the form its reader expects: ``{"error"}`` under /api/, OpenAI's under /e/, else text."""
+    """Format a refusal for its reader: ``{"error"}`` under /api/, OpenAI's format under /e/, else text."""
     if is_api(request.path):
         return web.json_response({"error": text}, status=status)
     if is_endpoint(request.path):
@@ -71,9 +70,9 @@ def refusal(request: web.Request, status: int, text: str) -> web.Response:
 
 
 def split_host(value: str) -> tuple[str, int] | None:
-    """``(host, port)`` of a loopback ``Host`` value, lower case; None for anything else.
+    """Parse a loopback ``Host`` value to ``(host, port)``, in lower case; None for anything else.
 
-    A missing port is 80, as HTTP has it. Any possible port is fine: an ssh tunnel may listen anywhere.
+    A missing port is 80, as in HTTP. Any port is accepted, since an ssh tunnel may listen anywhere.
     """
     match = _HOST.fullmatch(value)
     if match is None:
@@ -92,9 +91,9 @@ def _same_origin(origin: str, host: tuple[str, int]) -> bool:
 
 @web.middleware
 async def host_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer only to ``localhost`` and ``127.0.0.1``, judged by the raw header and request target.
+    """Accept only ``localhost`` and ``127.0.0.1``, by the raw header and the request target.
 
-    This is what stops a DNS-rebinding page: its requests reach the port, but under its own name. An
+    This stops DNS rebinding: a hostile page's requests reach the port, but under its own name. An
     absolute-form target would override ``request.host`` and is refused, as are ``*`` and CONNECT.
     """
     hosts = request.headers.getall(hdrs.HOST, [])
@@ -110,17 +109,17 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
                 403,
                 "Studio's API answers only to its own page."
                 if is_api(request.path)
-                else "No web page but Studio's own may call an endpoint.",
+                else "Only Studio's own page may call an endpoint from a browser.",
             )
     return await handler(request)
 
 
 def token_guard(token: str) -> Middleware:
-    """A middleware that asks every ``/api`` request for this launch's token, in constant time."""
+    """Return a middleware that requires this launch's token on ``/api``, compared in constant time."""
     expected = token.encode()
 
     def matches(value: str | None) -> bool:
-        # str operands with non-ASCII characters make compare_digest raise, so bytes.
+        # compare_digest raises for non-ASCII str, so compare bytes.
         return value is not None and hmac.compare_digest(value.encode("utf-8", "surrogatepass"), expected)
 
     @web.middleware
@@ -136,25 +135,25 @@ def token_guard(token: str) -> Middleware:
 
 @web.middleware
 async def expectation_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Ask for the body that waits for our consent; any other expectation is 417 (RFC 9110 §10.1.1)."""
+    """Send 100 Continue for a body that awaits it; any other expectation is 417 (RFC 9110 §10.1.1)."""
     expected = request.get(EXPECT)
     if expected is not None and request.version >= HttpVersion11:
         if expected.lower() != "100-continue":
-            return refusal(request, 417, "Studio meets no expectation but 100-continue.")
+            return refusal(request, 417, "Studio supports no expectation except 100-continue.")
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer itself has not begun
+        request.writer.output_size = 0  # the response has not begun
     return await handler(request)
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """``on_response_prepare``: security headers on every answer; ``no-store`` unless it is an asset."""
+    """``on_response_prepare``: set security headers on every response, and ``no-store`` except for assets."""
     response.headers.update(SECURITY_HEADERS)
     if is_api(request.path) or is_endpoint(request.path) or hdrs.CACHE_CONTROL not in response.headers:
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
 
 
 def json_error(status: int, text: str, extra: dict[str, object] | None = None) -> web.Response:
-    """The API's one error envelope."""
+    """Build the API's error response."""
     return web.Response(
         status=status, text=json.dumps({"error": text, **(extra or {})}), content_type="application/json"
     )

@@ -1,9 +1,8 @@
-"""The level below the middlewares: what aiohttp's parser refuses never becomes a request.
+"""Replaces aiohttp's handling of malformed requests, which happens below the middlewares.
 
-aiohttp answers such bytes with an echo of them, without our headers, and logs them with a traceback. An
-echo may hold the token of an ``?studioToken=`` and a stranger's garbage is no fault of ours, so both are
-replaced here. The ``Expect`` header is kept back here too: aiohttp answers it before any middleware, to
-whomever sent it.
+aiohttp echoes such bytes in its response, without our headers, and logs them with a traceback. The echo may
+contain the token of an ``?studioToken=``, and garbage from a stranger is not our error, so both are replaced.
+The ``Expect`` header is withheld here, too: aiohttp would answer it before any middleware, whoever sent it.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ if TYPE_CHECKING:
     ]
 
 IDLE_TIMEOUT = 60.0
-"""Seconds that a connection may idle, or take to send the head of a request."""
+"""Seconds a connection may be idle or take to send a request's head."""
 
 
 class Protocol(web.RequestHandler):
-    """One connection. Line, field and header count are bounded by aiohttp: 8 KiB, 8 KiB and 128.
+    """One connection. aiohttp limits line, field and header count: 8 KiB, 8 KiB and 128.
 
-    ``stranger`` unless it was shown to be the owner's; ``on_lost`` is called once when it has ended.
+    ``stranger`` unless it was proven to be the owner's; ``on_lost`` is called once when it has closed.
     """
 
     __slots__ = ("on_lost", "stranger")
 
     def __init__(self, server: web.Server, loop: AbstractEventLoop) -> None:
-        # No access log: aiohttp's own prints query strings, and EventSource's token is in one.
+        # No access log: aiohttp's prints query strings, which include EventSource's token.
         super().__init__(server, loop=loop, access_log=None, keepalive_timeout=IDLE_TIMEOUT)  # type: ignore[arg-type]
         self.stranger = True
         self.on_lost: Callable[[Protocol], None] | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Make room for another."""
+        """Free the slot for another connection."""
         super().connection_lost(exc)
         if self.on_lost is not None:
             self.on_lost(self)
@@ -60,9 +59,9 @@ class Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What the parser refused is a quiet 400; anything else is a bug, which aiohttp logs."""
+        """Respond to a malformed request with a plain 400; aiohttp logs anything else as a bug."""
         if request.writer.output_size:
-            raise ConnectionResetError  # part of an answer is out; the envelope has logged why it broke off
+            raise ConnectionResetError  # the response is partly sent; the envelope has logged the reason
         if not isinstance(exc, HttpProcessingError):
             response = super().handle_error(request, status, exc, message)
         else:
@@ -74,14 +73,14 @@ class Protocol(web.RequestHandler):
 
 
 def protocol_factory(server: web.Server) -> Callable[[], Protocol]:
-    """What makes a protocol for each connection that the listener has accepted."""
+    """Return the factory of protocols for accepted connections."""
     server.request_factory = _without_expectation(server.request_factory)
     loop = get_running_loop()
     return lambda: Protocol(server, loop)
 
 
 def _without_expectation(make: Requests) -> Requests:
-    """Requests whose ``Expect`` header is out of aiohttp's sight, under :data:`~arkor_dev.guard.EXPECT`."""
+    """Move the ``Expect`` header from aiohttp's sight to :data:`~arkor_dev.server.security.guards.EXPECT`."""
 
     def request_of(
         message: RawRequestMessage,

@@ -1,8 +1,8 @@
-"""Accepting connections: whose each one is, and how many there may be.
+"""Accepts connections: checks the owner of each and limits their number.
 
-asyncio's own server accepts a hundred connections before it looks at one of them, and each costs a
-descriptor. Here a stranger's is looked at and closed before the next is accepted, so that another account
-of the machine cannot use up what the owner's tabs, files and training commands need.
+asyncio's server accepts a hundred connections before it examines one, and each costs a descriptor. Here a
+stranger's connection is examined and closed before the next is accepted, so that another account on the
+machine cannot exhaust the descriptors that the owner's tabs, files and training commands need.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 32
-"""Connections that are accepted before whoever is connected gets a turn."""
+"""Connections accepted before existing ones get a turn."""
 STRANGERS: Final = 4
-"""Strangers at a time that get an answer, which says why they are refused; the others are hung up on."""
+"""Most strangers that receive a response with the reason; further ones are disconnected."""
 PAUSE: Final = 0.25
-"""Seconds to wait for descriptors when the process has run out of them."""
+"""Seconds to wait when the process has run out of descriptors."""
 
 
 class Listener:
-    """Serve the connections of ``sock``, at most ``most`` of the owner's, with what ``connection`` makes."""
+    """Accept connections on ``sock``, at most ``most`` of the owner's, with protocols from ``connection``."""
 
     def __init__(
         self, sock: socket.socket, connection: Callable[[], Protocol], is_stranger: IsStranger, most: int
@@ -46,7 +46,7 @@ class Listener:
         self._listen()
 
     def close(self) -> None:
-        """Accept no more; open connections stay."""
+        """Stop accepting; open connections stay."""
         self._loop.remove_reader(self._sock)
         if self._resume is not None:
             self._resume.cancel()
@@ -72,7 +72,7 @@ class Listener:
     def _admit(self, connection: socket.socket, peer: tuple[str, int]) -> None:
         try:
             stranger = self._is_stranger(peer, connection.getsockname())
-        except OSError:  # gone already
+        except OSError:  # closed already
             stranger = True
         if not self._room[stranger]:
             connection.close()
@@ -96,7 +96,7 @@ class Listener:
 
     def _opened(self, task: asyncio.Task[None], connection: socket.socket) -> None:
         self._opening.discard(task)
-        if task.cancelled():  # perhaps before it began, so that nobody else closes it
+        if task.cancelled():  # may be cancelled before it starts, when no one else would close the socket
             connection.close()
 
     def _lost(self, protocol: Protocol) -> None:
@@ -104,6 +104,6 @@ class Listener:
         self._room[protocol.stranger] += 1
 
     def _tell(self, text: str) -> None:
-        if text not in self._told:  # once is enough: this is said while somebody floods us
+        if text not in self._told:  # log once only: this happens during a flood
             self._told.add(text)
             log.warning(text)

@@ -1,8 +1,8 @@
-"""On Linux, serve only the user who runs the daemon.
+"""On Linux, serves only the user who runs the daemon.
 
-The page holds the launch's token, so on a shared machine any account that can fetch the page could drive
-Studio. The kernel knows whose a loopback socket is (``socket_owner.py``), and who is not shown to be the
-same user is a stranger: one that cannot be seen is refused like one that is somebody else.
+The page contains the launch's token, so on a shared machine any account that can load the page could control
+Studio. The kernel knows the owner of a loopback socket (``socket_owner.py``). A connection whose owner is not
+proven to be the same user is a stranger's, even if the owner cannot be determined.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
-    """What tells a stranger by a connection's two ends, ``(peer, own)``, for the length of a launch.
+    """Yield a function that recognises strangers by a connection's ends ``(peer, own)``.
 
-    Raises ArkorError where it should and cannot be told.
+    Raises ArkorError if the check is required and unavailable.
     """
     if allow_other_users or sys.platform != "linux":
         yield lambda _peer, _own: False
@@ -41,7 +41,7 @@ def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
         owners = open_owners()
     except OSError as error:
         raise InternalError(
-            f"Studio cannot tell which user of this machine connects to it: {error}. "
+            f"Studio cannot determine which user of this machine connects to it: {error}. "
             "If you are its only user, start Studio with --allow-other-users.",
         ) from None
     uid = os.getuid()
@@ -53,7 +53,7 @@ def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
 
 @web.middleware
 async def same_user_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 403 on a connection that was not found to be the same user's when it was accepted."""
+    """Respond 403 on a connection that was a stranger's when it was accepted."""
     if getattr(request.protocol, "stranger", True):
         response = refusal(
             request,

@@ -1,9 +1,8 @@
-"""Which account owns the other end of a loopback connection, as Linux knows it.
+"""Finds the account that owns the other end of a loopback connection, on Linux.
 
-The kernel is asked for the one socket (``sock_diag(7)``, what ``ss`` uses), whatever else the machine has
-open. Where it does not answer, its tables in ``/proc/net`` are read, which takes milliseconds. Either way
-is opened once for a launch: a look must not need a descriptor, since whoever can use them all up would
-otherwise decide what is seen.
+Queries the kernel for this single socket (``sock_diag(7)``, like ``ss``), or reads its tables in
+``/proc/net``, which takes milliseconds, if that fails. Both are opened once per launch: a look-up must not
+need a descriptor, since whoever exhausts them could otherwise disable the check.
 """
 
 from __future__ import annotations
@@ -38,17 +37,19 @@ _ANSWER = struct.Struct("=BBBB4s32s12sIIIII")  # family, state, …, ports, addr
 
 
 class SocketOwners(Protocol):
-    """A way to see who owns a socket."""
+    """Looks up the owner of a socket."""
 
     def owner_of(self, local: Address, remote: Address) -> int | None:
-        """The uid that owns the IPv4 socket bound to ``local`` and connected to ``remote``, if it is seen."""
+        """Return the uid that owns the IPv4 socket bound to ``local`` and connected to ``remote``, or
+        None.
+        """
 
     def close(self) -> None:
-        """Give back what it keeps open."""
+        """Release its resources."""
 
 
 class Kernel:
-    """The owners by sock_diag, over one netlink socket. Raises OSError where there is no such way to ask."""
+    """Looks up owners by sock_diag over one netlink socket. Raises OSError if it is unavailable."""
 
     def __init__(self) -> None:
         family = getattr(socket, "AF_NETLINK", None)
@@ -59,7 +60,7 @@ class Kernel:
         self._sequence = 0
 
     def owner_of(self, local: Address, remote: Address) -> int | None:
-        """As :class:`SocketOwners`: some 10 µs."""
+        """See :class:`SocketOwners`. Takes about 10 µs."""
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         ports = _PORTS.pack(local[1], remote[1])
         addresses = _ADDRESSES.pack(socket.inet_aton(local[0]), socket.inet_aton(remote[0]))
@@ -79,12 +80,12 @@ class Kernel:
         ):
             return None
         _, state, _, _, its_ports, _, _, _, _, _, uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
-        # Without a connection the kernel names who listens there; a socket without an inode (its process is
-        # gone) is listed with uid 0, which is nobody's.
+        # Without a connection the kernel reports the listener; a socket without an inode (its process is
+        # gone) is listed with uid 0, which is not its owner.
         return int(uid) if state != _TCP_LISTEN and its_ports == ports and inode else None
 
     def _answer(self) -> bytes:
-        """The kernel's answer to the newest request; OSError when there is none."""
+        """Return the kernel's answer to the newest request. Raises OSError without one."""
         while True:
             answer, (sender, _) = self._socket.recvfrom(4096)
             if (
@@ -95,12 +96,12 @@ class Kernel:
                 return answer
 
     def close(self) -> None:
-        """Give back the socket."""
+        """Close the socket."""
         self._socket.close()
 
 
 def _word(raw: bytes) -> str:
-    # The kernel prints each 32-bit word of an address in the machine's own byte order.
+    # The kernel prints each 32-bit word of an address in native byte order.
     return f"{struct.unpack('=I', raw)[0]:08X}"
 
 
@@ -108,13 +109,13 @@ _MAPPED = "0" * 16 + _word(b"\0\0\xff\xff")  # ::ffff:0:0/96
 
 
 def _as_kernel_prints(address: str, port: int) -> tuple[str, str]:
-    """An IPv4 end point as ``tcp`` lists it and, mapped into IPv6, as ``tcp6`` does."""
+    """Format an IPv4 end point as ``tcp`` lists it and, mapped into IPv6, as ``tcp6`` does."""
     word = _word(socket.inet_aton(address))
     return f"{word}:{port:04X}", f"{_MAPPED}{word}:{port:04X}"
 
 
 class Tables:
-    """The owners by ``/proc/net``. Raises OSError where there are no such tables."""
+    """Looks up owners in ``/proc/net``. Raises OSError if the tables are unavailable."""
 
     def __init__(self, tables: Iterable[Path] = TABLES) -> None:
         with ExitStack() as stack:
@@ -127,7 +128,7 @@ class Tables:
             self._open = stack.pop_all()
 
     def owner_of(self, local: Address, remote: Address) -> int | None:
-        """As :class:`SocketOwners`: milliseconds where there are many sockets."""
+        """See :class:`SocketOwners`. Takes milliseconds if there are many sockets."""
         ends = set(zip(_as_kernel_prints(*local), _as_kernel_prints(*remote), strict=True))
         for table in self._files:
             try:
@@ -143,12 +144,14 @@ class Tables:
         return None
 
     def close(self) -> None:
-        """Give back the tables."""
+        """Close the tables."""
         self._open.close()
 
 
 def open_owners() -> SocketOwners:
-    """The first way that shows us to own a connection of our own. Raises OSError when none does."""
+    """Return the first method that identifies us as the owner of our own connection. Raises OSError
+    otherwise.
+    """
     for way in (Kernel, Tables):
         try:
             owners: SocketOwners = way()
@@ -157,7 +160,7 @@ def open_owners() -> SocketOwners:
         if _shows_us(owners):
             return owners
         owners.close()
-    raise OSError("this system does not tell whose a connection is")
+    raise OSError("this system does not report the owner of a connection")
 
 
 def _shows_us(owners: SocketOwners) -> bool:

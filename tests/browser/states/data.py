@@ -38,7 +38,7 @@ def chat(chance: random.Random, longest: int = 40) -> list[dict[str, str]]:
 
 def finding(code: str, level: str, title: str, rows: list[int], count: int = 0) -> dict[str, Any]:
     """What a backend finds, with rows that are named."""
-    why = "What is behind is cut off: the model learns answers that stop in the middle."
+    why = "The rest is truncated: the model learns answers that stop in the middle."
     named = [{"row": row, "where": f"data, line {row}", "excerpt": "Where is my parcel?"} for row in rows]
     fix = "Raise max_length, or shorten these rows."
     return {
@@ -73,7 +73,7 @@ async def cut(scene: Scene) -> None:
     chance = random.Random(6)
     shown(scene, [chat(chance, 200) for _ in range(400)])
     scene.fake.datasets.findings = [
-        finding("answer-cut-away", "error", "1 row is cut before its answer begins", [7]),
+        finding("answer-cut-away", "error", "1 row is truncated before its answer", [7]),
         finding("cut", "warning", "88 rows are longer than 512 tokens", [3, 9, 12], 88),
         finding("special-in-text", "warning", "2 rows spell out special tokens", [40, 41]),
     ]

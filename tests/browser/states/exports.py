@@ -67,7 +67,7 @@ async def differs(scene: Scene) -> None:
     files = [{"name": HOSTILE, "bytes": 5, "sha256": SHA}]
     failed = {
         "state": "failed",
-        "error": "The export takes 14.2 GB, and the disk has 3.1 GB free: make room first",
+        "error": "The export takes 14.2 GB, and the disk has 3.1 GB free: free up disk space first",
     }
     await shown(scene, {"state": "completed", "bytes": 5, "files": files, "proof": proof, "step": 20}, failed)
     await scene.page.get_by_text("1 file").click()

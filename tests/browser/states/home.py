@@ -67,7 +67,7 @@ async def several(scene: Scene) -> None:
     trained(scene.fake, "support-bot", "failed", steps=120)
     await scene.go("/")
     await expect(scene.page.get_by_role("heading", level=1)).to_have_text("support-bot")
-    await expect(scene.page.locator(".home-choice")).to_be_visible()
+    await expect(scene.page.locator(".home-head .ui-chips")).to_be_visible()
 
 
 @state("home-running", "A training goes on: its figures and its chart, the log folded")
@@ -311,7 +311,7 @@ async def short(scene: Scene) -> None:
         },
         {
             "settings": {"maxLength": 384},
-            "words": "a maximum length of 384 tokens (cuts 12 % of the rows)",
+            "words": "a maximum length of 384 tokens (truncates 12 % of the rows)",
             "peakBytes": 5.8e9,
         },
     ]

@@ -76,7 +76,9 @@ async def rising(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=120)
     for step in range(121, 160):
         scene.fake.log(job, step, loss=1.1 + (step - 120) / 9, timestamp=ago(PACE * (160 - step)))
-    words = "The loss rises: the median of the last 10 that were logged is 1.983, and was 1.012 at step 118. "
+    words = (
+        "The loss is rising: the median of the last 10 logged values is 1.983, and was 1.012 at step 118. "
+    )
     words += "A lower learningRate, or a warm-up, may help"
     scene.fake.emit(job, "training.message", message=words, code="diverging", step=132, timestamp=ago(38))
     await scene.go(f"/#/jobs/{job}")

@@ -14,7 +14,7 @@ HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m" + "x" * 300
 OVERFITTED = (
     "Step 200 was better than the final adapter: loss 0.59 vs. 0.81 on the held-out rows, 95 % "
     "interval of the difference 0.11 to 0.34. The run overfitted: from step 200 on the held-out loss rose "
-    "from 0.592 to 0.813, while the training loss fell from 0.710 to 0.214. It learned its rows by heart."
+    "from 0.592 to 0.813, while the training loss fell from 0.710 to 0.214. It memorized its rows."
 )
 
 

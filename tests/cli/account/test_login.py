@@ -248,7 +248,7 @@ async def test_a_backend_that_is_away_or_busy_does_not_cost_the_sign_in(
 ) -> None:
     fake_backend.fault("GET /v1/me", status=status, body=b'{"error": "Back soon."}')
     assert await sign_in.run() == 0
-    assert "could not say yet as whom: Back soon." in sign_in.out.getvalue()
+    assert "could not yet say as whom: Back soon." in sign_in.out.getvalue()
     assert json.loads(path.read_bytes())["accessToken"] == ACCESS
 
 

@@ -66,7 +66,7 @@ def test_a_trainer_s_columns_lists_and_evaluation_set(
     assert [(each["code"], each["rows"][0]["where"]) for each in found["findings"]] == [
         ("in-eval", "q.csv, line 3")
     ]
-    assert found["leftOut"][0] == "o/n: it is elsewhere, and only files are checked."
+    assert found["leftOut"][0] == "o/n: it is remote, and only files are checked."
     assert report(capsys, "--trainer", "two", "--strict")[0] == 1
 
 
@@ -76,7 +76,7 @@ def test_an_error_is_shown_with_its_rows_and_ends_with_1(
     (project / "d.jsonl").write_text(GOOD + "\x1b]0;x\x07nonsense\n" * 9)
     code, said = run(capsys, "check")
     assert code == 1
-    assert "✗ 9 rows are not JSON (error)\n  Training ends with an error at the first of them.\n" in said
+    assert "✗ 9 rows are not JSON (error)\n  Training stops with an error at the first of them.\n" in said
     assert "    d.jsonl, line 2: not JSON (Expecting value at column 1)\n" in said
     assert "    … and 4 more\n" in said
     assert "10 rows: 1 error.\n" in said

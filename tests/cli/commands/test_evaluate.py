@@ -85,7 +85,7 @@ async def test_one_adapter_is_set_against_another(
     fake_backend.evaluations.repeated = True
     said = await command.run(0, "evaluate", one, "--against", two, "--settings")
     assert said == "These settings are better than those of two: mean held-out loss 1.700.\n"
-    assert "name the other one by --against" in await command.run(2, "evaluate", one, "--settings")
+    assert "name the other by --against" in await command.run(2, "evaluate", one, "--settings")
     # The one had been evaluated; the other was for this.
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == 1
     assert dict(fake_backend.last("GET /v1/jobs/{id}/evaluation").url.query)["against"] == two

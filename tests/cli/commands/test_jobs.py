@@ -12,7 +12,7 @@ import pytest
 
 from arkor_dev.cli import main as cli
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.placement.workers import WORKERS
+from arkor_dev.contract.placement import WORKERS
 from arkor_dev.jobs import figures
 from arkor_dev.local.jobs.store import Store, Verdict
 
@@ -188,7 +188,7 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
         (["--epochs", "5"], "are for jobs extend"),
         (["extend", "x", "--steps", "0"], "valid number of steps"),
         (["extend", "x", "--epochs", "nan"], "valid number of epochs"),
-        (["extend", "x", "--steps", "5", "--schedule", "up"], "continue or restart"),
+        (["extend", "x", "--steps", "5", "--schedule", "up"], "one of continue, restart"),
         (["extend", "x", "--steps", "5", "--epochs", "5"], "Give the new end: --steps or --epochs"),
     ],
 )

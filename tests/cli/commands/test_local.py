@@ -86,7 +86,7 @@ async def test_a_job_goes_out_and_comes_back(
     told = await command.run(0, "local", "export", job[:10], str(file))
     assert told.startswith(f"{job} (d\u00f6ne) is in {file}, ")
     assert "is there already" in await command.run(2, "local", "export", "latest", str(file))
-    assert "is here already" in await command.run(2, "local", "import", str(file))
+    assert "already exists here" in await command.run(2, "local", "import", str(file))
     (settings.local_data).rename(tmp_path / "elsewhere")
     assert await command.run(0, "local", "import", str(file)) == f"{job} (d\u00f6ne) was imported.\n"
     listed = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]

@@ -20,9 +20,9 @@ from rich.console import Console
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.cli.commands.start import run_start
+from arkor_dev.connection import connect
+from arkor_dev.connection.connect import _running_backend
 from arkor_dev.contract.errors import ArkorError, status_of
-from arkor_dev.identity import connect
-from arkor_dev.identity.connect import _running_backend
 from arkor_dev.jobs import follow
 from arkor_dev.project.arkor_toml import revision
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
@@ -292,7 +292,7 @@ async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBa
     fake_backend.cut()
     code, lines = await started.end()
     assert code == 1
-    assert lines[-1] == "The job can't be followed any more: Not yours."
+    assert lines[-1] == "The job can no longer be followed: Not yours."
     assert lines[0] == f"Started job {job}"
 
 
@@ -349,7 +349,7 @@ async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
     assert code == 0
     assert lines[:2] == [
         "✗ 1 row is not JSON (error)",
-        "  Training ends with an error at the first of them.",
+        "  Training stops with an error at the first of them.",
     ]
     assert lines[2].startswith("  Correct each at its place;")
     assert lines[3] == "    data.jsonl, line 2: not JSON (a comma with nothing behind it at column 15)"

@@ -185,7 +185,7 @@ def test_too_many_near_duplicates_to_look_at_are_said(
     monkeypatch.setattr(likeness, "MOST_PAIRS", 2)
     rows = [turn(f"{filler(n, 6)}?", f"{filler(-1, 120)} {filler(n, 2)}") for n in range(900, 909)]
     report = checked(tmp_path, [*plain(60), *rows])
-    assert "More near duplicates: there are thousands of candidates." in report["leftOut"]
+    assert "Further near duplicates: there are thousands of candidates." in report["leftOut"]
     assert [(finding["code"], finding["count"]) for finding in report["findings"]] == [("near-duplicate", 2)]
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_read_on_is_one_finding_with_its_reason(tmp_path: 
     path.write_text(json.dumps(plain(3))[:-1])
     (finding,) = check_data([DataFile(path, "d.json")])["findings"]
     assert (finding["code"], finding["level"]) == ("unreadable", "error")
-    assert finding["title"] == "1 file cannot be read, or not to the end"
+    assert finding["title"] == "1 file cannot be read completely"
     assert finding["rows"][0]["excerpt"].startswith("not JSON: the list is never closed")
 
 
@@ -242,12 +242,12 @@ def test_errors_come_first(tmp_path: Path) -> None:
 def test_it_stops_in_time_and_says_where(tmp_path: Path) -> None:
     report = checked(tmp_path, plain(1000), seconds=0)
     assert report["rows"] == check.EVERY
-    assert "Everything behind row 200: there was no more time." in report["leftOut"]
+    assert "Everything after row 200: the time was up." in report["leftOut"]
     report = checked(tmp_path, [turn("long?", "x" * 100_000), *plain(1000)], held_out=plain(900), seconds=0)
     assert report["rows"] == 1
     assert report["leftOut"][1:] == [
-        "A part of the evaluation set: there was no more time.",
-        "Everything behind row 1: there was no more time.",
+        "Part of the evaluation set: the time was up.",
+        "Everything after row 1: the time was up.",
     ]
 
 

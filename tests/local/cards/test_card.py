@@ -65,8 +65,7 @@ def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
 def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
     card = whole()
     assert section(card, "What it learned from") == (
-        "54 rows; 6 more were held out of the training, to measure on.\n\n"
-        "The data set is its maker's own, and is not named here."
+        "54 rows; 6 more were held out for evaluation.\n\nThe data set is private and not named here."
     )
     settings = section(card, "Settings that are not the defaults")
     assert "| Learning rate (`learning_rate`) | 0.01 | by the model's size: " in settings

@@ -224,7 +224,7 @@ def test_a_real_job_has_both_and_they_are_true(answered: Trained) -> None:
     for text in ((folder / FILE).read_text(), (folder / CARD).read_text()):
         assert [word for word in private_words(answered) if word in text] == []
     assert "parrot" not in (folder / FILE).read_text(), "what the job is called"
-    said = (folder / CARD).read_text().partition("## What it says\n")[2].partition("\n## ")[0]
+    said = (folder / CARD).read_text().partition("## Sample answers\n")[2].partition("\n## ")[0]
     answers = last_answers(answered)
     assert all(PHRASE.startswith(each["answer"].strip()) for each in answers), answers
     assert said.count("this:\n\n> ") == len(answers), "its own answers to four of the held-out rows"

@@ -188,7 +188,7 @@ def test_a_place_that_nobody_wants_is_given_back_by_itself(monkeypatch: pytest.M
     assert spare.take(ResourceRequest()) is None
 
 
-@pytest.mark.parametrize("fault", [None, NodeLostError("it is gone"), OSError("its job is not over")])
+@pytest.mark.parametrize("fault", [None, NodeLostError("it is gone"), OSError("its job has not ended")])
 def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
     tmp_path: Path, fault: Exception | None
 ) -> None:

@@ -67,6 +67,37 @@ def view_of(tmp_path: Path, tokenizer: Any) -> Iterator[ViewOf]:
         view.close()
 
 
+def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any) -> None:
+    path = tmp_path / "d.jsonl"
+    row, other = (json.dumps({"messages": TALK[:count]}) for count in (3, 5))
+    path.write_text(f"{row}\n{other}\n{row}\nnot JSON\n")
+    tokenizer.chat_template = CHATML
+
+    def read(*exclude: str) -> View:
+        view = View(Index([DataFile(path, "d.jsonl", exclude=frozenset(exclude))]))
+        view.read_by(Reading(tokenizer, method("sft"), Encoding(512, True), 8192))
+        while view.busy:
+            view.work(0.02)
+        return view
+
+    view = read()
+    first, second = view.row(1)["exclusion"], view.row(3)["exclusion"]
+    assert second == {"source": 0, "entry": f"{first['entry']}#2", "excluded": False}
+    assert "exclusion" not in view.row(4)
+    tokens = view.status()["tokens"]
+    view.close()
+    view = read(second["entry"])
+    status = view.status()
+    assert (status["rows"], status["read"], status["excluded"]) == (4, 4, 1)
+    assert status["tokens"] == tokens - view.row(3)["length"]
+    assert view.rows(3, 1)[0]["excluded"]
+    assert view.row(3)["exclusion"]["excluded"]
+    assert not view.row(1)["exclusion"]["excluded"]
+    assert view.find("finding", 0, code="excluded") == {"row": 3, "reached": 4}
+    assert [found["count"] for found in status["findings"] if found["code"] == "excluded"] == [1]
+    view.close()
+
+
 def states(row: Any) -> list[bool]:
     """Whether each token is learned, as the wire says it."""
     return [run["learned"] for run in row["runs"] for _ in range(run["count"])]

@@ -302,7 +302,7 @@ async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine:
             "The conversation has 900 tokens, and ./models/tiny reads at most 128: shorten it",
             "context_length_exceeded",
         ),
-        ("The model's chat template refuses the conversation: roles must alternate", "invalid_value"),
+        ("The model's chat template rejects the conversation: roles must alternate", "invalid_value"),
     ],
 )
 async def test_a_conversation_that_is_too_long_or_refused_is_the_caller_s(

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.overall import overall
 from arkor_dev.local.evaluation.paired import Comparison
+from arkor_dev.local.evaluation.words import overall
 
 ENDS = {"better": (0.5, 1.5), "worse": (-1.5, -0.5), "same": (-0.005, 0.005), "unclear": (-0.5, 1.5)}
 

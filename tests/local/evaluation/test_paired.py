@@ -57,8 +57,8 @@ def test_an_adapter_of_noise_is_no_different_however_sure_the_difference_is(rows
 
 
 def test_rare_disasters_deceive_few_rows_so_the_verdict_says_how_few_they_are() -> None:
-    from arkor_dev.local.evaluation.overall import overall
     from arkor_dev.local.evaluation.paired import compare
+    from arkor_dev.local.evaluation.words import overall
 
     chance = np.random.default_rng(3)
     found = [compare(*losses(DISASTERS, chance, 10), margin=MARGIN) for _ in range(40)]

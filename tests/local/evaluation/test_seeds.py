@@ -9,8 +9,7 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.evaluation.adapter_pairs import compare_settings
-from arkor_dev.local.evaluation.seeds import by_run, by_seed
+from arkor_dev.local.evaluation.adapter_pairs import by_run, by_seed, compare_settings
 from arkor_dev.local.jobs.job_folder import job_folder
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.evaluation.answers.asking import Answers, Stopped
-from arkor_dev.local.evaluation.answers.figures import Answered
+from arkor_dev.local.evaluation.answers import Answered, Answers, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.stage import DRY, PADDED, TOGETHER, Stage

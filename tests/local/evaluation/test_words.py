@@ -101,7 +101,7 @@ def test_overfitting_is_where_the_training_loss_fell_on() -> None:
     assert over.startswith("Step 20 was better than the final adapter: loss 1.91 vs. 3.42 on")
     assert over.endswith(
         "The run overfitted: from step 20 on the held-out loss rose from 1.900 to 3.400, while the training "
-        "loss fell from 1.500 to 0.400. It learned its rows by heart."
+        "loss fell from 1.500 to 0.400. It memorized its rows."
     )
     away = best_of(Ends(20, 40, 1.9, 3.4, (0.4, 1.5)), BETTER, 4)
     assert "overfitted" not in away
@@ -112,4 +112,4 @@ def test_overfitting_is_where_the_training_loss_fell_on() -> None:
 
 def test_a_best_step_that_was_not_saved_is_said() -> None:
     gone = best_of(Ends(20, 40, 1.9, 3.4), BETTER, 4, saved=False)
-    assert gone.endswith("No checkpoint was saved at step 20: save_every decides which are.")
+    assert gone.endswith("No checkpoint was saved at step 20: save_every sets the interval.")

@@ -9,7 +9,7 @@ import pytest
 from arkor_dev.local.forecast.advice import refusal
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.feature_shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast
 
 MB = 10**6
 
@@ -40,7 +40,8 @@ def test_what_may_fit_is_begun(fits: Forecast) -> None:
 
 def test_what_needs_more_memory_than_is_free_is_not() -> None:
     assert refusal(forecast(2000 * MB, 1000 * MB, fits=False, fixes=[FIX])) == {
-        "error": "Not begun, as it cannot fit into memory. It was forecast to take 2.0 GB, and 1.0 GB are "
+        "error": "Not started, since it cannot fit into memory. It was estimated to take 2.0 GB, and 1.0 "
+        "GB are "
         "free now. What would fit: a batch size of 2 (900 MB).",
         "outOfMemory": True,
     }
@@ -51,13 +52,13 @@ def test_of_a_gpu_all_that_it_has_counts() -> None:
     assert refusal(forecast(2000 * MB, 9000 * MB, device=device)) == {}
     small = {**device, "totalBytes": 24_000 * MB}
     said = refusal(forecast(2000 * MB, 9000 * MB, device=small, fits=False))["error"]
-    assert "It was forecast to take 30.0 GB" in said
+    assert "It was estimated to take 30.0 GB" in said
     assert "choose a smaller model" in said
 
 
 def test_what_has_no_room_on_the_disk_is_not() -> None:
     said = refusal(forecast(1000 * MB, 9000 * MB, 5000 * MB, 3000 * MB))
     assert said == {
-        "error": "Not begun, as it cannot fit. Its checkpoints and what it learns take 5.0 GB of the disk, "
-        "and 3.0 GB are free. Make room, or keep fewer checkpoints (saveTotalLimit, saveSteps)"
+        "error": "Not started, since it cannot fit. Its checkpoints and its result take 5.0 GB of the disk, "
+        "and 3.0 GB are free. Free disk space, or keep fewer checkpoints (saveTotalLimit, saveSteps)"
     }

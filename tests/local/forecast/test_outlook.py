@@ -11,15 +11,14 @@ import pytest
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
 from arkor_dev.local.evaluation.general import Work
-from arkor_dev.local.forecast import machine
-from arkor_dev.local.forecast.comparing import Comparing
+from arkor_dev.local.forecast.answer_costs import Comparing, Writing
 from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
-from arkor_dev.local.forecast.machine import Memory, memory
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
 from arkor_dev.local.forecast.outlook import outlook, together
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
-from arkor_dev.local.forecast.writing import Writing
-from arkor_dev.local.jobs.running.observer import Beside
+from arkor_dev.local.jobs.running.job_runner import Beside
+from arkor_dev.local.workers import machine
+from arkor_dev.local.workers.machine import Memory, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,9 +169,7 @@ def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
     both = [(MEASURED, new), (MEASURED, other)]
     assert together(both, round(1.06 * (need + 3000 * MB)))
     assert not together(both, round(1.04 * (need + 3000 * MB)))
-    gpu = replace(
-        MEASURED, device="cuda", host=700 * MB, device_free=need + 3000 * MB, device_total=99 * 10**9
-    )
+    gpu = replace(MEASURED, device="cuda", host=700 * MB, device_total=need + 3000 * MB)
     on_gpus = [(gpu, new), (gpu, other)]
     assert together(on_gpus, 1500 * MB), "each has a device of its own"
     assert not together(on_gpus, 1400 * MB), "and both share the machine's memory"
@@ -207,7 +204,7 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     assert fewer["gradientAccumulationSteps"] == -(-8 // rows)
     assert fixes[1]["words"] == "gradient checkpointing (31 % slower)"
     cut = sum(length > most for length in MEASURED.lengths)
-    assert f"(cuts {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
+    assert f"(truncates {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
     # A length that would cut most of the rows is none.
     alike = replace(MEASURED, lengths=[500] * 101)
     found = outlook(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]
@@ -223,8 +220,9 @@ def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_non
 
 
 def test_a_gpu_s_memory_is_what_counts_there() -> None:
-    gpu = replace(MEASURED, device="cuda", host=700 * MB, device_free=4000 * MB, device_total=8000 * MB)
-    forecast = outlook(gpu, CONFIG, PLENTY, None, busy=False)
+    """And what it has free is looked up each time: what the measurement found was a moment's."""
+    gpu = replace(MEASURED, device="cuda", host=700 * MB, gpu="GPU-1", device_total=8000 * MB)
+    forecast = outlook(gpu, CONFIG, PLENTY, None, busy=False, gpu=4500 * MB)
     assert forecast["device"] == {
         "name": "cuda",
         "peakBytes": MEASURED.worst,
@@ -233,6 +231,10 @@ def test_a_gpu_s_memory_is_what_counts_there() -> None:
     }
     assert forecast["memory"]["peakBytes"] == 700 * MB
     assert forecast["fits"] is False
+    assert outlook(gpu, CONFIG, PLENTY, None, busy=False, gpu=64_000 * MB)["fits"]
+    unknown = outlook(gpu, CONFIG, PLENTY, None, busy=False)
+    assert unknown["device"]["freeBytes"] is None
+    assert "fits" not in unknown
 
 
 def test_a_run_corrects_its_forecast_though_not_beyond_belief() -> None:

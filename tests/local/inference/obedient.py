@@ -12,7 +12,8 @@ def main() -> None:
     for count in itertools.count(1):
         question = link.receive()
         link.send(id=question["id"], text=str(count))
-        link.send(id=question["id"], done={"reason": "stop"})
+        if not question.get("endless"):
+            link.send(id=question["id"], done={"reason": "stop"})
 
 
 if __name__ == "__main__":

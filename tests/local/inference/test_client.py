@@ -82,3 +82,19 @@ async def test_that_no_process_can_be_started_is_a_reason(monkeypatch: pytest.Mo
                 pass
     assert inference._answers == {}
     await inference.close()
+
+
+async def test_a_job_that_starts_gets_the_memory_of_the_model(inference: Inference) -> None:
+    """At once if nobody is being answered; and an answer that goes on for too long ends with the reason."""
+    await said(inference)
+    resting = inference._child
+    assert resting
+    inference.make_room()
+    await until(lambda: not resting.alive, 60)
+    assert await said(inference) == "1"
+    async with asyncio.timeout(60), inference.answer(endless=True) as messages:
+        assert await anext(messages)
+        inference.make_room(0.01)
+        with pytest.raises(JobFailure, match="A job has started and needs the memory"):
+            await anext(messages)
+    assert await said(inference) == "1"

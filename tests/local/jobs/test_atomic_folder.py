@@ -151,7 +151,7 @@ def test_a_full_disk_is_known_by_whatever_a_library_says(
 def test_damage_is_told_and_what_an_earlier_version_wrote_has_none(folder: Path) -> None:
     assert damage(folder) is None
     (folder / "state.pt").write_bytes(b"")
-    assert damage(folder) == "state.pt has another size than was written"
+    assert damage(folder) == "state.pt has a different size than was written"
     (folder / MANIFEST).write_text("{")
     assert damage(folder) == f"{MANIFEST} cannot be read"
     (folder / MANIFEST).unlink()

@@ -87,7 +87,7 @@ def test_another_format_is_refused_and_left_as_it_is(path: Path, statements: lis
         Store(path, "local")
     assert str(fault.value) == (
         f"{path} was written by {writer}, in a format that this arkor-dev {__version__} does not read. "
-        f"Nothing was changed. Use that version, or move {path.parent} away to start anew."
+        f"Nothing was changed. Use that version, or move {path.parent} away to start over."
     )
     assert {name: path.with_name(name).read_bytes() for name in before} == before
 

@@ -92,7 +92,7 @@ def test_what_is_said_at_the_end_is_not_there_twice_when_it_is_said_again(store:
     store.append(job, [("checkpoint.saved", {"step": 5})])
     before = told(store, job)
     last: list[tuple[str, dict[str, Any]]] = [
-        ("training.message", {"message": "Kept is what step 4 had learned"}),
+        ("training.message", {"message": "The result is that of step 4, whose evaluation was best"}),
         ("system.metrics", {"step": 5, "cpu": 1.0}),
         ("evaluation.completed", {"evaluation": {"verdict": "better"}}),
     ]
@@ -165,7 +165,7 @@ def test_who_cannot_go_on_is_refused(store: Store) -> None:
     with pytest.raises(ConflictError, match="is queued"):
         store.go_on(waiting, "", {})
     store.cancel_queued(waiting)
-    with pytest.raises(ConflictError, match="nothing of its training was kept"):
+    with pytest.raises(ConflictError, match="it has no saved state"):
         store.go_on(waiting, "", {})
     store.start_next()
     with pytest.raises(ConflictError, match="is running"):
@@ -236,7 +236,7 @@ def test_a_job_that_goes_on_by_itself_does_not_wait_for_a_held_queue(store: Stor
     assert store.start_next() == (job, CONFIG)
     assert store.start_next() is None
     store.pause(job, {"reason": "asked"})
-    store.go_on(job, "Somebody has resumed it.", {})
+    store.go_on(job, "It was resumed by a person.", {})
     assert store.start_next() is None  # a person has held the queue, and sees it
     assert store.cancel_queued(waiting)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
-from arkor_dev.local.jobs.running import auto_resume, remote_cleanup, worker_session
+from arkor_dev.local.jobs.running import auto_resume, devices, remote_cleanup, worker_session
 from arkor_dev.local.jobs.running.devices import gpus
-from arkor_dev.local.jobs.running.job_runner import Life, end
+from arkor_dev.local.jobs.running.job_runner import JobRunner, end
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Beside
+    from arkor_dev.local.jobs.running.job_runner import Beside
 
 
 class Worker:
@@ -190,7 +191,7 @@ async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
         await trains(store, other)
         assert [worker.job["id"] for worker in Worker.started] == [other]
         # What has run here once is let go on.
-        await store.write(Store.go_on, again, "Somebody has resumed it.", {})
+        await store.write(Store.go_on, again, "It was resumed by a person.", {})
         await scheduler.cancel(other)
         await has_status(store, again, "running")
 
@@ -236,7 +237,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
             await scheduler.pause(job)
         await store.write(Store.arrange, None, True)
         waiting = (await store.write(Store.create, "b", CONFIG))["id"]
-        await store.write(Store.go_on, job, "Somebody has resumed it.", {"force": True})
+        await store.write(Store.go_on, job, "It was resumed by a person.", {"force": True})
         await store.write(Store.arrange, None, False)
         scheduler.wake()
         await has_status(store, job, "running")
@@ -245,7 +246,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
             await asyncio.sleep(0.01)
     assert Worker.started[0].job["resume"] is None
     assert Worker.started[1].job["resume"] == {
-        "why": "Somebody has resumed it.",
+        "why": "It was resumed by a person.",
         "force": True,
         "kept": 4,
         "sampled": [],
@@ -384,7 +385,7 @@ async def test_a_job_stands_on_battery_and_goes_on_with_power(
         await trains(store, other)
         assert await status_of(store, job) == "paused"
         # A person may have it go on all the same; the next time it stands again.
-        await store.write(Store.go_on, job, "Somebody has resumed it.", {})
+        await store.write(Store.go_on, job, "It was resumed by a person.", {})
         await scheduler.cancel(other)
         await has_status(store, job, "running")
         while len(Worker.started) < 3:  # noqa: ASYNC110
@@ -465,7 +466,7 @@ async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_p
         assert await status_of(store, last) == "queued"
         await scheduler.pause(two)
         await trains(store, last)
-        await store.write(Store.go_on, two, "Somebody has resumed it.", {})
+        await store.write(Store.go_on, two, "It was resumed by a person.", {})
         scheduler.wake()
         await scheduler.cancel(large)
         await has_status(store, two, "running")
@@ -539,13 +540,26 @@ async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path
     assert "device" not in Worker.started[-1].job
 
 
-def test_which_gpus_there_are_is_known_without_a_library(tmp_path: Path) -> None:
+def test_which_gpus_torch_can_use_is_known_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "nvidia_gpus", list)
+    monkeypatch.setattr(devices, "torch_build", lambda: "cuda")
     assert gpus({}, tmp_path / "none") == []
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / name).mkdir()
     assert gpus({}, tmp_path) == ["0", "1"]
     assert gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-1"}, tmp_path) == ["2", "GPU-1"]
     assert [gpus({"CUDA_VISIBLE_DEVICES": none}, tmp_path) for none in ("", "-1")] == [[], []]
+    # The driver counts in another order than CUDA, and under WSL it has no folder: so its own names.
+    monkeypatch.setattr(devices, "nvidia_gpus", lambda: [Gpu("RTX 4090", "GPU-f00d")])
+    assert gpus({}, tmp_path / "none") == ["GPU-f00d"]
+    monkeypatch.setattr(devices, "torch_build", lambda: "cpu")
+    assert gpus({}, tmp_path) == [], "this build of torch computes on the processor"
+    monkeypatch.setattr(devices, "torch_build", lambda: "rocm")
+    monkeypatch.setattr(devices, "amd_gpus", lambda: [Gpu("AMD GPU", "0"), Gpu("AMD GPU", "1")])
+    assert gpus({}, tmp_path) == ["0", "1"]
+    assert gpus({"HIP_VISIBLE_DEVICES": "1"}, tmp_path) == ["1"]
 
 
 class Alone:
@@ -581,10 +595,10 @@ async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_i
 async def test_a_backend_on_demand_works_through_the_queue_once_somebody_asks(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def runs(life: Life, *_: object) -> None:
-        await end(life._store, tmp_path, life.job, Verdict("completed", {}))
+    async def runs(runner: JobRunner, *_: object) -> None:
+        await end(runner._store, tmp_path, runner.job, Verdict("completed", {}))
 
-    monkeypatch.setattr(Life, "run", runs)
+    monkeypatch.setattr(JobRunner, "run", runs)
     interrupted, waiting = await made(store, None, None)
     await store.write(Store.start_next)
     scheduler = scheduler_of(store, tmp_path)
@@ -630,10 +644,10 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
 async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def begins(_: Life, *__: object) -> None:
+    async def begins(_: JobRunner, *__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Life, "run", begins)
+    monkeypatch.setattr(JobRunner, "run", begins)
     (job,) = await made(store, None)
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "running")
@@ -645,13 +659,13 @@ async def test_no_job_trains_into_a_damaged_file(
 ) -> None:
     began: list[str] = []
 
-    async def damaged(life: Life, *_: object) -> None:
-        began.append(life.job)
+    async def damaged(runner: JobRunner, *_: object) -> None:
+        began.append(runner.job)
         error = sqlite3.DatabaseError("database disk image is malformed")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
-    monkeypatch.setattr(Life, "run", damaged)
+    monkeypatch.setattr(JobRunner, "run", damaged)
     first, second = await made(store, None, None)
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, first, "failed")

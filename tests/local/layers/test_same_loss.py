@@ -159,7 +159,7 @@ def test_a_model_that_would_mix_rows_gets_them_padded() -> None:
     batch = rows_of([41, 9, 30])
     loss, _, gradients = known(model, batch)
     measured = CrossEntropy(model, "cpu", torch.float32, batch)
-    assert measured.padded == "its layers do not keep apart rows that lie end to end"
+    assert measured.padded == "its layers do not keep packed rows apart"
     ours, _ = measured(batch)
     assert float(ours.detach()) == pytest.approx(loss, rel=1e-5)
     ours.backward()

@@ -103,7 +103,7 @@ def nvml(**calls: Any) -> types.ModuleType:
     def raises(*_: object) -> None:
         raise RuntimeError("not supported")
 
-    for name in ("Init", "DeviceGetHandleByIndex", "DeviceGetUtilizationRates", "DeviceGetMemoryInfo"):
+    for name in ("Init", "DeviceGetHandleByUUID", "DeviceGetUtilizationRates", "DeviceGetMemoryInfo"):
         setattr(module, f"nvml{name}", calls.get(name, raises))
     for name in ("DeviceGetPowerUsage", "DeviceGetTemperature"):
         setattr(module, f"nvml{name}", calls.get(name, raises))
@@ -112,24 +112,23 @@ def nvml(**calls: Any) -> types.ModuleType:
 
 
 def test_a_gpu_s_figures_are_the_driver_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a card does not tell is left out; of hidden cards the driver's own number is asked."""
-    asked: list[int] = []
+    """What a card does not tell is left out. It has its UUID there: the driver counts otherwise than CUDA."""
+    asked: list[str] = []
 
-    def handle(index: int) -> int:
-        asked.append(index)
-        return index
+    def handle(uuid: str) -> int:
+        asked.append(uuid)
+        return 1
 
     library = nvml(
         Init=lambda: None,
-        DeviceGetHandleByIndex=handle,
+        DeviceGetHandleByUUID=handle,
         DeviceGetUtilizationRates=lambda _: types.SimpleNamespace(gpu=87),
         DeviceGetMemoryInfo=lambda _: types.SimpleNamespace(used=5 * 2**30),
         DeviceGetPowerUsage=lambda _: 142_500,
     )
     monkeypatch.setitem(sys.modules, "pynvml", library)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
-    figures = Machine(gpu=1).read()
-    assert asked == [1]
+    figures = Machine(gpu="GPU-f00d").read()
+    assert asked == ["GPU-f00d"]
     told = {name: value for name, value in figures.items() if name.startswith("gpu")}
     assert told == {"gpu": 0.87, "gpuMemory": 5 * 2**30, "gpuWatts": 142.5}
 
@@ -139,4 +138,4 @@ def test_without_the_driver_s_library_there_are_no_figures_of_a_gpu(
     monkeypatch: pytest.MonkeyPatch, library: types.ModuleType | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", library)
-    assert not [name for name in Machine(gpu=0).read() if name.startswith("gpu")]
+    assert not [name for name in Machine(gpu="GPU-0").read() if name.startswith("gpu")]

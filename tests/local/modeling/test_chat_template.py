@@ -127,7 +127,7 @@ def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ raise_exception('only user and assistant') }}"
     with pytest.raises(
         JobFailure,
-        match="d, line 9: The model's chat template refuses the conversation: only user and assistant",
+        match="d, line 9: The model's chat template rejects the conversation: only user and assistant",
     ):
         encode(tokenizer, Row(TALK, "d, line 9"), Encoding(512))
 

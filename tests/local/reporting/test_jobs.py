@@ -39,7 +39,7 @@ def test_a_job_is_reported_and_ends_although_one_hangs(tmp_path: Path, tiny: Pat
             events = [frame for frame in backend.events(job) if frame.event == "training.message"]
             messages = [frame.json["message"] for frame in events]
             assert messages[0] == (
-                "Nothing is reported to mlflow, which is not installed. Install it with: "
+                "No metrics are reported to mlflow, which is not installed. Install it with: "
                 + install_command("mlflow")
             )
             where = f"Reported to trackio: the run bot-{job} of tests (trackio show)"

@@ -198,16 +198,16 @@ async def test_one_that_hangs_is_passed_by_and_killed_after_the_end(
                 await asyncio.sleep(0.01)
     assert hanging.lost == 38 - 10
     assert quick.lost == 0
-    assert "wandb takes the figures too slowly: the oldest are left out" in bench.said
+    assert "wandb accepts metrics too slowly: the oldest are dropped" in bench.said
     children = [task for task in asyncio.all_tasks() if task.get_name() == "report to wandb"]
     assert children == [hanging.task]
     with monkeypatch.context() as patch:
         patch.setattr(service, "CLOSE_SECONDS", 0.2)
         await bench.end(only(reports, hanging))
     assert hanging.task.done()
-    assert "28 figures were not reported to wandb, which was too slow" in bench.said
+    assert "28 metrics were not reported to wandb, which was too slow" in bench.said
     assert bench.said[-1] == (
-        "wandb has not finished 0.2 s after the job, and was ended: 10 figures are missing there"
+        "wandb has not finished 0.2 s after the job, and was killed: 10 metrics are missing there"
     )
     # The other one is as good as ever.
     await bench.end(only(reports, quick))
@@ -237,13 +237,14 @@ async def test_one_that_fails_says_so_once(bench: Bench, packages: Path, body: s
     reports.take(rows(2))
     assert len(report._queue) == 0
     await bench.end(reports)
-    assert bench.said == [f"Nothing more is reported to wandb: {FAULTS[body]}"]
+    assert bench.said == [f"No further metrics are reported to wandb: {FAULTS[body]}"]
 
 
 async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, packages: Path) -> None:
     (packages / "wandb").mkdir()  # as W&B leaves one in a project
     said = (
-        f"Nothing is reported to wandb, which is not installed. Install it with: {install_command('wandb')}"
+        "No metrics are reported to wandb, which is not installed. Install it with: "
+        f"{install_command('wandb')}"
     )
     reports = bench.begin("wandb", "wandb")
     assert reports.reports == []

@@ -347,9 +347,9 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     [
         (
             {"peft_type": "LORA", "use_dora": True},
-            "it is a DoRA adapter, of which 0 % would not be the base model",
+            "it is a DoRA adapter, which at 0 % would not be the base model",
         ),
-        (None, "the whole model was trained"),
+        (None, "the model was fully fine-tuned"),
     ],
     ids=["dora", "whole"],
 )

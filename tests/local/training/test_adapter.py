@@ -61,7 +61,7 @@ def test_only_the_named_layers_of_the_named_blocks_learn(tmp_path: Path) -> None
         ),
         ({"loraModulesToSave": "score"}, r"lora.modules_to_save: the model has no layer called score"),
         ({"loraLayersToTransform": [0, 2]}, r"the model has 2 blocks, 0 to 1"),
-        ({"loraTargetModules": "norm"}, r"The model tiny cannot have this adapter: "),
+        ({"loraTargetModules": "norm"}, r"The model tiny does not support this adapter: "),
     ],
 )
 def test_layers_that_cannot_be_adapted_are_named(

@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny: Path, tmp_p
     torn = checkpoint_folder(tmp_path / "data", "job", 6) / STATE
     torn.write_bytes(torn.read_bytes()[:-1])
     found = [(point.step, wrong) for point, wrong in whole_points(tmp_path / "data", "job")]
-    assert found == [(6, "state.pt has another size than was written"), (4, None), (2, None)]
+    assert found == [(6, "state.pt has a different size than was written"), (4, None), (2, None)]
     run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.learning_rate import default_rate
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
+from arkor_dev.local.training.schedule import default_rate
 from arkor_dev.local.workers.errors import JobFailure
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}
@@ -142,5 +142,5 @@ def test_an_automatic_rate_has_its_reason() -> None:
     assert (rate, reason) == (5e-4, "automatic, for an adapter of a model with 134 M parameters")
     assert default_rate(8 * 10**9, whole=True, optimizer="lion") == (
         4e-6,
-        "automatic, for lion and training the whole of a model with 8.0 B parameters",
+        "automatic, for lion and full fine-tuning of a model with 8.0 B parameters",
     )

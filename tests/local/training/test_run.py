@@ -82,7 +82,7 @@ def test_started_says_what_is_trained(trained: Trained) -> None:
     assert metadata["totalSteps"] == STEPS
     assert metadata["device"] == "cpu"
     assert metadata["dtype"] == "float32"
-    assert metadata["dtypeReason"] == "as the job says"
+    assert metadata["dtypeReason"] == "as requested by the job"
     assert (metadata["trainRows"], metadata["evalRows"]) == (54, 6)
     assert metadata["model"] == CONFIG["model"]
     # r * (inputs + outputs) of q, k, v, o, gate, up and down in two layers, r 8.

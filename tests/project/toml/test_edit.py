@@ -13,8 +13,7 @@ import pytest
 from arkor_dev.contract.settings import SETTINGS, tables
 from arkor_dev.project.starter_toml import starter_toml
 from arkor_dev.project.toml import edit as editor
-from arkor_dev.project.toml.edit import EditError
-from arkor_dev.project.toml.values import written
+from arkor_dev.project.toml.edit import EditError, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -374,6 +373,25 @@ def test_columns_are_written_where_the_data_set_is(before: str, part: int, after
         assert editor.set_columns(head + before + end, 0, part, MAPPED) == head + after + end
         crlf = (head + before + end).replace("\n", "\r\n")
         assert editor.set_columns(crlf, 0, part, MAPPED) == (head + after + end).replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "part", "after"),
+    [
+        ('dataset = "a" # mine', 0, 'dataset = { path = "a", exclude = ["1", "2#2"] } # mine'),
+        ('dataset = ["b", "a"]', 1, 'dataset = ["b", { path = "a", exclude = ["1", "2#2"] }]'),
+        ('[trainer.dataset]\npath = "a"', 0, '[trainer.dataset]\npath = "a"\nexclude = ["1", "2#2"]'),
+    ],
+)
+def test_rows_are_excluded_and_included_again(before: str, part: int, after: str) -> None:
+    head = '[[trainer]]\nname = "a"\n'
+    excluded = editor.set_excluded(head + before, 0, part, ["1", "2#2", "1"], excluded=True)
+    assert excluded == head + after
+    assert editor.set_excluded(excluded, 0, part, ["1"], excluded=True).count('"1"') == 1
+    one = editor.set_excluded(excluded, 0, part, ["1"], excluded=False)
+    assert one == (head + after).replace('"1", ', "")
+    none = editor.set_excluded(one, 0, part, ["2#2", "unknown"], excluded=False)
+    assert none == head + after.replace(', exclude = ["1", "2#2"]', "").replace('["1", "2#2"]', "[]")
 
 
 def test_a_data_set_is_another_file() -> None:

@@ -70,8 +70,8 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
         ("upstream", 426, {"error": "Update it."}),
         ("missing", 404, {"error": "GET /api/missing: not found."}),
         ("method", 405, {"error": "GET /api/method: method not allowed."}),
-        ("bug", 500, {"error": "Studio met an unexpected fault. Its terminal has the details."}),
-        ("timeout", 500, {"error": "Studio met an unexpected fault. Its terminal has the details."}),
+        ("bug", 500, {"error": "Unexpected error in Studio. Its terminal has the details."}),
+        ("timeout", 500, {"error": "Unexpected error in Studio. Its terminal has the details."}),
     ],
 )
 async def test_faults_of_the_api(

@@ -133,7 +133,7 @@ async def test_settings_are_shown_then_written(studio: Studio) -> None:
         ({}, "trainer is missing"),
         ({"trainer": "first", "revision": "r"}, "settings is missing: it must be a JSON object"),
         ({"settings": {"loraR": 2000}}, "settings.loraR must be a whole number from 1 to 1,024, not 2000."),
-        ({"settings": {"name": "x"}}, 'settings."name" is no setting of a trainer.'),
+        ({"settings": {"name": "x"}}, 'settings."name" is not a trainer setting.'),
         ({"settings": {"model": None}}, "settings.model must be a model's name"),
         ({"settings": {}, "preview": 1}, "preview must be true or false, not 1."),
     ],

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.data.exclusions import entry_of, row_hash
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.studio import Studio
 
 CSV = b"id,question,answer\n" + b"".join(b"%d,Where is it?,On its way.\n" % n for n in range(60))
@@ -76,6 +80,27 @@ async def test_a_table_without_a_header_is_mapped_by_numbers(studio: Studio) -> 
     assert (await trainer(studio))[0]["rows"] == 3
 
 
+async def test_parquet_with_its_own_columns_is_mapped(studio: Studio, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = arrow.table({"question": ["Where is it?"] * 30, "answer": ["On its way."] * 30, "id": range(30)})
+    parquet.write_table(table, tmp_path / "faq.parquet")
+    packed = (tmp_path / "faq.parquet").read_bytes()
+    await post(studio, "project/data?name=faq.parquet", data=packed)
+    first, revision = await trainer(studio)
+    assert first["problem"].startswith(
+        "None of the first 20 rows can be trained on. data/faq.parquet, row 1:"
+    )
+    assert first["unmapped"]["suggested"] == {"prompt": "question", "completion": "answer"}
+    mapping = {"trainer": "faq", "revision": revision, "columns": first["unmapped"]["suggested"]}
+    assert (await post(studio, "manifest/dataset", json=mapping))[0] == 200
+    first, _ = await trainer(studio)
+    assert not first.keys() & {"problem", "unmapped"}
+    # A damaged one is refused before a job is made of it.
+    (studio.settings.project / "data" / "faq.parquet").write_bytes(packed[:-9])
+    assert "cannot be read as Parquet" in (await trainer(studio))[0]["problem"]
+
+
 async def test_columns_of_a_folder_are_mapped_where_all_of_it_needs_them(studio: Studio) -> None:
     await post(studio, "project/data?name=a.csv", data=CSV)
     toml = studio.settings.project / "arkor.toml"
@@ -84,6 +109,32 @@ async def test_columns_of_a_folder_are_mapped_where_all_of_it_needs_them(studio:
     await post(studio, "project/data?name=b.csv", data=b"prompt,completion\na,b\n")
     first, _ = await trainer(studio)
     assert (first["rows"], first["unreadable"], "unmapped" in first) == (1, 60, False)
+
+
+async def test_a_row_is_excluded_and_included_again(studio: Studio) -> None:
+    await post(studio, "project/data?name=a.csv", data=b"prompt,completion\na,b\na,b\nc,d\n")
+    first, revision = await trainer(studio)
+    assert first["rows"] == 3
+    entry = entry_of(row_hash(["a", "b"]), 2)
+    change = {"trainer": "a", "revision": revision}
+    status, written = await post(studio, "manifest/dataset", json={**change, "exclude": [entry]})
+    assert status == 200, written
+    first, revision = await trainer(studio)
+    assert first["rows"] == 2
+    assert first["config"]["datasetSource"] == {"type": "file", "path": "data/a.csv", "exclude": [entry]}
+    async with studio.session.get("/api/manifest/data?trainer=a") as answer:
+        report = await answer.json()
+    assert report["rows"] == 2
+    assert [found["rows"][0]["row"] for found in report["findings"] if found["code"] == "excluded"] == [2]
+    every = [entry_of(row_hash(["a", "b"]), 1), entry_of(row_hash(["c", "d"]), 1)]
+    change["revision"] = revision
+    assert (await post(studio, "manifest/dataset", json={**change, "exclude": every}))[0] == 200
+    first, revision = await trainer(studio)
+    assert first["problem"].startswith("Every row of data/a.csv is excluded: remove entries from exclude")
+    change["revision"] = revision
+    assert (await post(studio, "manifest/dataset", json={**change, "include": [*every, entry]}))[0] == 200
+    assert (await trainer(studio))[0]["rows"] == 3
+    assert 'dataset = { path = "data/a.csv" }' in (studio.settings.project / "arkor.toml").read_text()
 
 
 @pytest.mark.parametrize("name", ["", "notes.txt", "..", "../x.exe", ".csv/", "a.csv.zip"])
@@ -116,6 +167,9 @@ async def test_nothing_leaves_the_project_or_is_left_behind(studio: Studio) -> N
         {"columns": {"prompt": ""}},
         {"columns": {"prompt": "a\nb"}},
         {"part": 100, "columns": {"text": "a"}},
+        {"exclude": []},
+        {"exclude": ["a"]},
+        {"exclude": ["0123456789abcdef"], "include": ["0123456789abcdef"]},
         {"part": 1, "columns": {"text": "question"}},
         {"path": "../outside.csv"},
     ],

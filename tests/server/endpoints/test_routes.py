@@ -99,7 +99,7 @@ async def test_a_backend_without_the_feature(served: Served) -> None:
         body = None if method == "GET" else ASK
         async with served.studio.stranger.request(method, f"{served.url()}/{path}", json=body) as answer:
             assert answer.status == 404
-            assert (await error_of(answer))["message"] == "There is no such endpoint here."
+            assert (await error_of(answer))["message"] == "This endpoint does not exist."
 
 
 @pytest.mark.parametrize(

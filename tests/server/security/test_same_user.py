@@ -107,7 +107,7 @@ async def test_a_server_that_looks_at_nobody_serves_nobody(
 @linux
 async def test_a_system_that_does_not_tell(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def closed() -> SocketOwners:
-        raise OSError("this system does not tell whose a connection is")
+        raise OSError("this system does not report the owner of a connection")
 
     monkeypatch.setattr(same_user, "open_owners", closed)
     with pytest.raises(ArkorError, match=r"does not tell .* --allow-other-users"):

@@ -7,7 +7,7 @@ interface Props extends ComponentProps<typeof Button> {
   action: Action;
 }
 
-/** An action's button: named by its children or else by the action, whose key its tooltip tells. */
+/** An action's button, named by its children or by the action; its tooltip shows the key. */
 export function ActionButton({ action, icon, children, ...rest }: Props) {
   const { label, keys, run } = action;
   const text = children ?? (icon ? undefined : label);

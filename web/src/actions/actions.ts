@@ -1,6 +1,6 @@
 /**
- * What can be done here. An action is one record, which its key, the palette, the `?` sheet and its button share; pages offer
- * theirs while they are shown.
+ * Available actions. An action is one record, shared by its key, the palette, the `?` sheet and its button; pages offer
+ * theirs while they are mounted.
  */
 import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
@@ -11,16 +11,16 @@ import { chordOf, typing } from "./keys";
 export interface Action {
   name: string;
   label: string;
-  /** A key (`x`, `?`, `/`) or two in a row (`g j`). */
+  /** A key (`x`, `?`, `/`) or a sequence of two (`g j`). */
   keys?: string;
-  /** The heading it stands under in the `?` sheet. */
+  /** Its heading in the `?` sheet. */
   section?: string;
-  /** Whether it can be done now; without it, always. */
+  /** Whether it is available now; without it, always. */
   when?: () => boolean;
   run: () => void;
-  /** In the `?` sheet only: it needs a place to act on, so a palette entry makes no sense. */
+  /** Only in the `?` sheet: it needs a focused element, so a palette entry makes no sense. */
   hidden?: boolean;
-  /** Stands first in the palette. */
+  /** Comes first in the palette. */
   first?: boolean;
 }
 
@@ -28,16 +28,16 @@ const offered = signal<readonly RefObject<readonly Action[]>[]>([]);
 
 export const canRun = ({ when }: Action): boolean => when?.() ?? true;
 
-/** All that can be done now. */
+/** All actions available now. */
 export function availableActions(): Action[] {
   return offered.value.flatMap(({ current }) => current ?? []).filter(canRun);
 }
 
-/** Offers actions while the component is mounted. They may close over its state: the last render's are used. */
+/** Offers actions while the component is mounted. They may use its state: those of the last render apply. */
 export function useActions(list: readonly Action[]): void {
   const latest = useRef(list);
   latest.current = list;
-  // Not a passive effect: whoever sees the page may press a key before the next frame.
+  // Not a passive effect: a key may be pressed before the next frame.
   useLayoutEffect(() => {
     offered.value = [...offered.peek(), latest];
     return () => {
@@ -46,7 +46,7 @@ export function useActions(list: readonly Action[]): void {
   }, []);
 }
 
-/** Single keys can be in the way of speech input and of unsteady hands, so they can be turned off. */
+/** Single keys can conflict with speech input and unsteady hands, so they can be turned off. */
 export const singleKeys = signal(readStored(SINGLE_KEYS) === "on");
 
 export function setSingleKeys(on: boolean): void {
@@ -56,7 +56,7 @@ export function setSingleKeys(on: boolean): void {
 
 const PAUSE_MS = 900;
 
-/** Listens for the keys of all offered actions; a sequence is forgotten after a moment. */
+/** Listens for the keys of all offered actions; a started sequence expires after a moment. */
 export function startKeys(): void {
   let first = "";
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -65,7 +65,7 @@ export function startKeys(): void {
     if (document.querySelector("dialog[open]")) return;
     const chord = chordOf(event);
     if (!chord || (!singleKeys.peek() && chord !== "mod+k")) return;
-    // Later ones are nearer to the page that is shown, so they win.
+    // Later ones belong to the current page, so they win.
     const all = availableActions().toReversed();
     const match =
       (first && all.find((action) => action.keys === `${first} ${chord}`)) ||

@@ -1,4 +1,4 @@
-/** From keyboard events to the short names that actions use. */
+/** Converts keyboard events to the short names that actions use. */
 
 interface KeyLike {
   key: string;
@@ -11,11 +11,11 @@ interface KeyLike {
 
 const mac = (): boolean => /mac|iphone|ipad/i.test(navigator.platform);
 
-/** The pressed key's name, or null for modifiers alone and for the browser's own combinations. */
+/** The pressed key's name, or null for modifiers alone and for the browser's own shortcuts. */
 export function chordOf(event: KeyLike): string | null {
   if (event.altKey) return null;
   if (event.ctrlKey || event.metaKey) {
-    // A layout without Latin letters has its K where others have it; on a Mac Ctrl K deletes to the line's end.
+    // A layout without Latin letters has its K in the same position; on a Mac Ctrl K deletes to the end of the line.
     const k = event.key.toLowerCase() === "k" || (event.key > "\u007f" && event.code === "KeyK");
     return k && !event.shiftKey && event.metaKey === mac() ? "mod+k" : null;
   }
@@ -23,7 +23,7 @@ export function chordOf(event: KeyLike): string | null {
   return null;
 }
 
-/** Whether the key belongs to a field that is being typed in; the palette's combination works even there. */
+/** Whether the key belongs to the focused input; the palette's shortcut works even there. */
 export function typing(event: KeyboardEvent): boolean {
   if (chordOf(event) === "mod+k") return false;
   const target = event.target;
@@ -39,7 +39,7 @@ export function typing(event: KeyboardEvent): boolean {
   );
 }
 
-/** How the combination is written for this system's people. */
+/** The shortcut in this system's notation. */
 export function keyLabel(keys: string): string[] {
   return keys.split(" ").map((key) => (key === "mod+k" ? (mac() ? "⌘ K" : "Ctrl K") : key));
 }

@@ -1,4 +1,4 @@
-/** The one way to the daemon: every call carries the page's token, every fault becomes an `ApiError`. */
+/** The only access to the daemon: every call carries the page's token, every error becomes an `ApiError`. */
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "../contract.gen";
 import { daemonAnswered, daemonGone, tokenExpired } from "./connection";
 import { noticed } from "./deprecation";
@@ -7,12 +7,12 @@ import { takePrefetched } from "./prefetch";
 export { CURSOR_HEADER, FROM_HEADER, STALE_HEADER };
 
 export class ApiError extends Error {
-  /** The HTTP status, or 0 when the daemon could not be reached. */
+  /** The HTTP status, or 0 if the daemon was unreachable. */
   readonly status: number;
-  /** Whatever else the envelope held, such as `run` on a 409 of `POST /api/train`. */
+  /** Other fields of the error, such as `run` on a 409 of `POST /api/train`. */
   readonly extra: Readonly<Record<string, unknown>>;
 
-  /** The answer's ETag, for who asks again. */
+  /** The answer's ETag, for a later conditional request. */
   readonly etag: string;
 
   constructor(status: number, text: string, extra: Readonly<Record<string, unknown>> = {}, etag = "") {
@@ -28,7 +28,7 @@ export interface Options {
   method?: "GET" | "POST" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as it is. */
+  /** Sent unchanged. */
   file?: Blob;
   signal?: AbortSignal;
   headers?: Record<string, string>;
@@ -42,8 +42,8 @@ const token =
 const MAX_ERROR = 2000;
 
 /**
- * The raw answer, for streams and headers. Throws `ApiError` for every status of 400 and above and for a
- * daemon that is not there; an abort stays a `DOMException` named `AbortError`.
+ * The raw response, for streams and headers. Throws `ApiError` for every status from 400 on and for an unreachable
+ * daemon; an abort stays a `DOMException` named `AbortError`.
  */
 export async function request(path: string, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { [STUDIO_TOKEN_HEADER]: token, ...options.headers };
@@ -70,7 +70,7 @@ export async function request(path: string, options: Options = {}): Promise<Resp
   return response;
 }
 
-/** The answer's JSON, as the type that the contract promises. */
+/** The response's JSON, typed by the contract. */
 export async function api<T>(path: string, options: Options = {}): Promise<T> {
   const response = await request(path, options);
   return (await response.json()) as T;
@@ -80,7 +80,7 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
 }
 
-/** One line for the page from whatever was thrown. */
+/** One line for the page from any thrown value. */
 export function errorText(error: unknown): string {
   return error instanceof Error && error.message ? error.message : String(error);
 }
@@ -92,7 +92,7 @@ async function asError(response: Response): Promise<ApiError> {
   return new ApiError(response.status, text, extra, response.headers.get("ETag") ?? "");
 }
 
-/** The text for the user in an error's body, whatever shape it came in. */
+/** The message in an error's body, whatever its shape. */
 export function parseError(
   body: string,
   status: number,

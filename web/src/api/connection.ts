@@ -1,20 +1,20 @@
-/** Whether the daemon and the backend behind it answer, and what the page does when they do not. */
+/** Whether the daemon and the backend behind it answer, and how the page reacts if they do not. */
 import { computed, signal } from "@preact/signals";
 
 type Connection = "connecting" | "live" | "stale" | "gone";
 
 const daemon = signal<"unknown" | "here" | "gone">("unknown");
 
-/** Seconds since the backend last answered, as the daemon says; null while it answers. */
+/** Seconds since the backend last responded, according to the daemon; null while it does. */
 export const staleSeconds = signal<number | null>(null);
 
-/** What the backend, or the way to it, said last when a list could not be had. */
+/** The latest message of the backend, or of the connection to it, when a list could not be read. */
 export const backendTrouble = signal<string | null>(null);
 
-/** The status that the backend answered then; null where it did not answer. */
+/** The backend's status for that error; null if it did not respond. */
 export const backendStatus = signal<number | null>(null);
 
-/** Upgrade Required: the backend does not work with this version of Studio. */
+/** Upgrade Required: the backend does not support this version of Studio. */
 export const OUTDATED = 426;
 
 export const connection = computed<Connection>(() => {
@@ -34,7 +34,7 @@ export function daemonAnswered(): void {
 
 /**
  * A request got no response. The page is requested until the daemon responds: after a restart it is loaded again, else it
- * goes on, since only the connection was cut for a moment.
+ * continues, since only the connection was interrupted.
  */
 export function daemonGone(): void {
   if (waiting) return;
@@ -64,7 +64,7 @@ export function tokenExpired(): void {
   reload();
 }
 
-/** Reloads this tab, but not in a loop: one that was reloaded a moment ago and still fails has another trouble. */
+/** Reloads this tab, but not in a loop: if it still fails right after a reload, the cause is another. */
 function reload(): void {
   const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const wait = navigation?.type === "reload" ? Math.max(0, RELOAD_PAUSE_MS - performance.now()) : 0;

@@ -1,4 +1,4 @@
-/** What a backend says about its own future in `Deprecation`, `Sunset` and `Warning`; the daemon passes them on. */
+/** A backend's deprecation notices in `Deprecation`, `Sunset` and `Warning`, which the daemon forwards. */
 import { signal } from "@preact/signals";
 import { day } from "../lib/format";
 import { DISMISSED_NOTICE, readStored, writeStored } from "../lib/storage";
@@ -6,12 +6,12 @@ import { clean } from "../lib/text";
 
 const MOST = 300;
 
-/** The notice that has not been put away yet, in sentences. */
+/** The current notice, unless it was dismissed. */
 export const notice = signal<string | null>(null);
 
 let last = "";
 
-/** Reads a response's headers; the same notice on every response is shown once. */
+/** Reads a response's headers; a notice that every response repeats is shown once. */
 export function noticed(headers: Headers): void {
   const text = deprecationText(headers.get("Deprecation"), headers.get("Sunset"), headers.get("Warning"));
   if (text === "" || text === last) return;
@@ -19,7 +19,7 @@ export function noticed(headers: Headers): void {
   if (readStored(DISMISSED_NOTICE) !== text) notice.value = text;
 }
 
-/** Not shown again until the backend says something else. */
+/** Hidden until the backend sends a different notice. */
 export function putAway(): void {
   writeStored(DISMISSED_NOTICE, notice.peek());
   notice.value = null;
@@ -27,7 +27,7 @@ export function putAway(): void {
 
 /**
  * `Deprecation` is `@1767225600` (RFC 9745) or, as older servers have it, `true` or a date; `Sunset` a date (RFC 8594);
- * `Warning` a code, an agent and a quoted text (RFC 7234). What is none of these is shown as it came.
+ * `Warning` a code, an agent and a quoted text (RFC 7234). Anything else is shown as received.
  */
 export function deprecationText(
   deprecation: string | null,
@@ -39,8 +39,8 @@ export function deprecationText(
   if (deprecation)
     words.push(
       deprecation === "true"
-        ? "What Studio asks for is deprecated."
-        : `What Studio asks for is deprecated since ${dayOf(deprecation)}.`,
+        ? "A backend API that Studio uses is deprecated."
+        : `A backend API that Studio uses has been deprecated since ${dayOf(deprecation)}.`,
     );
   if (sunset) words.push(`It ends on ${dayOf(sunset)}.`);
   return words.join(" ");

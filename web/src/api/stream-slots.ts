@@ -1,15 +1,15 @@
 import { locked } from "../lib/locks";
 
 /**
- * A browser allows six connections to one host, over all its tabs. A stream that stays open takes one, so
- * the tabs of this origin share three slots; the other connections stay free for quick calls.
- * Workers could pool streams too, but a policy with `trusted-types 'none'` allows no worker.
+ * A browser allows six connections to one host, over all its tabs. An open stream takes one, so the tabs of this origin
+ * share three slots; the other connections stay free for short calls. A worker could share one stream, but a policy
+ * with `trusted-types 'none'` allows no worker.
  */
 const SLOTS = 3;
 
 /**
  * Runs `use` while holding a slot, or waits until one is free. `use` gets a signal that ends with `signal`.
- * With `wait: false` it answers null at once when no slot is free: the caller then asks in short calls.
+ * With `wait: false` it returns null immediately if no slot is free: the caller then polls.
  */
 export async function withStream<T>(
   signal: AbortSignal,
@@ -43,7 +43,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Ends when the tab is hidden: a tab nobody looks at gives its stream back and catches up when it is shown. */
+/** Ends when the tab is hidden: a hidden tab gives its stream back and catches up when it is shown. */
 export function hiddenSignal(): AbortSignal {
   const hidden = new AbortController();
   const look = (): void => {
@@ -56,7 +56,7 @@ export function hiddenSignal(): AbortSignal {
   return hidden.signal;
 }
 
-/** Resolves as soon as the tab is visible: a hidden one leaves the connections to those that are looked at. */
+/** Resolves when the tab is visible: hidden tabs leave the connections to visible ones. */
 export async function shown(signal: AbortSignal): Promise<void> {
   if (!document.hidden) return;
   await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** The loss chart: an SVG whose every shape comes from `scene.ts`. */
+/** The loss chart: an SVG whose shapes all come from `scene.ts`. */
 import type { Signal } from "@preact/signals";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Checkpoint } from "../events/run";
@@ -16,7 +16,7 @@ import { useSeries } from "./use-series";
 import "./chart.css";
 
 interface Props {
-  /** What the chart shows, for a screen reader. */
+  /** Description for screen readers. */
   label: string;
   tracks: readonly Track[];
   settings: Settings;
@@ -25,11 +25,11 @@ interface Props {
   checkpointHref?: (step: number) => string;
   until?: number | undefined;
   height?: number;
-  /** Is called with each scene that was drawn, for exports and statistics. */
+  /** Called with each drawn scene, for exports and statistics. */
   onScene?: (scene: Scene) => void;
-  /** The crosshair's place, where other charts share it. */
+  /** The crosshair's position, if other charts share it. */
   cursor?: Signal<Cursor | null>;
-  /** What to say where there is no point yet. */
+  /** What to show before the first point. */
   empty: string;
 }
 
@@ -68,7 +68,7 @@ export function Chart({
           checkpoints,
           ...(until === undefined ? {} : { until }),
         });
-  // Without points, and without an expected number of steps, there are no axes to draw.
+  // Without points and an expected number of steps there are no axes.
   const bare = scene?.emptyReason === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom, cursor);
   useLayoutEffect(() => {
@@ -104,7 +104,7 @@ function useWidth(box: { current: HTMLElement | null }): number {
   const [width, setWidth] = useState(expectedWidth);
   useLayoutEffect(() => {
     const node = box.current!;
-    // The observer's first call comes before the paint, so a wrong guess is never visible.
+    // The observer's first call precedes the paint, so a wrong guess is never visible.
     const observer = new ResizeObserver(() => setWidth((expectedWidth = Math.round(node.clientWidth))));
     observer.observe(node);
     return () => observer.disconnect();
@@ -113,8 +113,8 @@ function useWidth(box: { current: HTMLElement | null }): number {
 }
 
 /**
- * The expected width of a chart: that of the last one, or of the page's column. Measuring the element itself would force
- * a second layout of the whole page before the first paint.
+ * The expected width of a chart: the last one's, or the page's column. Measuring the element would force a second
+ * layout of the whole page before the first paint.
  */
 let expectedWidth = columnWidth();
 
@@ -130,7 +130,7 @@ function Plot({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) 
   const clip = useId();
   const { width, height, letters, left, right, top, bottom } = scene;
   return (
-    // A browser's minimum size of letters does not reach into a picture by itself.
+    // A browser's minimum font size does not apply inside an SVG by itself.
     <svg
       class="chart-svg"
       width={width}

@@ -1,4 +1,4 @@
-/** Statistics of the visible range, one row a curve; computed when opened. */
+/** Statistics of the visible range, one row per curve; computed when opened. */
 import type { Signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { loss, number, rate } from "../lib/format";
@@ -72,7 +72,7 @@ function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }
   );
 }
 
-/** The cells of a curve's row, of its values in [start, end); null where there is none. The last one may span what is left. */
+/** The cells of a curve's row, for its values in [start, end); null without any. The last one may span the rest. */
 export function statisticsCells(
   values: Float64Array,
   start: number,
@@ -83,7 +83,7 @@ export function statisticsCells(
   if (stats === null) return null;
   const { count, mean, ci, sd, p90, p95 } = stats;
   const words = metric === "lr" ? rate : loss;
-  // A spread of nothing, and quantiles of one value, only look like knowledge.
+  // The spread and quantiles of a single value would only look informative.
   if (count === 1 || sd === 0) return [number(count), words(mean), count === 1 ? "one value" : "constant"];
   return [
     number(count),
@@ -95,7 +95,7 @@ export function statisticsCells(
   ];
 }
 
-/** With the mean's decimals, unless that would leave nothing of it. */
+/** With the mean's decimals, unless that would round it to zero. */
 function confidenceText(mean: number, ci: number): string {
   const words = loss(mean);
   if (words.includes("e")) return loss(ci);

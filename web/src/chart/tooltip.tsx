@@ -1,4 +1,4 @@
-/** Crosshair, tooltip and zoom brush, drawn over the chart: moving the pointer redraws nothing else. */
+/** Crosshair, tooltip and zoom brush, drawn over the chart, so that moving the pointer redraws nothing else. */
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
 import { announce } from "../ui/controls/live";
@@ -11,7 +11,7 @@ import type { ChartInput } from "./input/use-chart-input";
 import { Swatch } from "./swatch";
 
 const BESIDE = 14;
-/** A line of the readout and the width from which on a row is one line, with letters of their ordinary size. */
+/** Line height of the readout, and the width from which a row fits on one line, at the usual font size. */
 const LINE = 18;
 const ROW_WIDTH = 350;
 
@@ -64,7 +64,7 @@ function hitsAtCursor(
     return { hits, here: closestHit(hits, cursor.px), at: cursor.py };
   }
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
-  // A run that was resumed from a checkpoint may have fewer points than before.
+  // A run resumed from a checkpoint may have fewer points than before.
   if (drawn === undefined || cursor.index >= drawn.series.xs.length) return none;
   const here = hitOf(drawn, scene, cursor.index);
   return {
@@ -86,7 +86,7 @@ function Dot({ hit }: { hit: Hit }) {
   );
 }
 
-/** Stands beside the crosshair, on the side with more room, so that it never covers its point. */
+/** Placed next to the crosshair, on the side with more room, so that it never covers its point. */
 function TooltipBox({
   scene,
   hits,
@@ -103,7 +103,7 @@ function TooltipBox({
   const onLeft = here.px > (scene.left + scene.right) / 2;
   const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
   const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
-  // A row may take two lines where it is narrow; the head and what is left out take three more.
+  // A row may take two lines if it is narrow; the head and the omitted rows take three more.
   const narrow = room < ROW_WIDTH * scene.letters;
   const most =
     Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
@@ -129,13 +129,13 @@ function valueText({ drawn, value }: Hit): string {
   return drawn.track.metric === "lr" ? rate(value) : loss(value);
 }
 
-/** The smoothed value, or the point's own step where that is not the crosshair's. */
+/** The smoothed value, or the point's own step if that differs from the crosshair's. */
 function detailOf(hit: Hit, here: Hit, smooth: boolean): string {
   if (hit.x !== here.x) return `at step ${stepWords(hit)}`;
   return smooth && hit.drawn.series.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
 }
 
-/** The step as the axis has it. */
+/** The step in the axis's notation. */
 const stepWords = ({ drawn: { track }, row }: Hit): string =>
   number(track.rows.step.at(row) + (track.shift ?? 0));
 
@@ -152,7 +152,7 @@ function positionWords(hit: Hit): string[] {
   return parts;
 }
 
-/** What a screen reader says: the chosen curve first, then the others. */
+/** Text for screen readers: the selected curve first, then the others. */
 function announcement(here: Hit, hits: readonly Hit[]): string {
   const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) =>
     [hit.drawn.track.label, valueText(hit), detailOf(hit, here, false)].join(" ").trim(),

@@ -1,15 +1,15 @@
-/** The series behind a chart, kept from one drawing to the next so that a live update only takes what is new. */
+/** The series behind a chart, kept between drawings so that a live update only adds new points. */
 import { useRef } from "preact/hooks";
 import { Series } from "./data/series";
 import type { Settings } from "./geometry/settings";
 import type { Track } from "./geometry/track";
 import type { TrackSeries } from "./geometry/visible-range";
 
-/** Runs of fewer steps are not smoothed by default: smoothing would hide their first steps. */
+/** Shorter runs are not smoothed by default: smoothing would hide their first steps. */
 const SHORT_RUN = 100;
 const WEIGHT = 0.6;
 
-/** The moving average's weight: as chosen, else by the length of the longest run. `until`: the last step expected. */
+/** The moving average's weight: as chosen, else by the length of the longest run. `until`: the last expected step. */
 export function smoothingWeight({ smooth }: Settings, tracks: readonly Track[], until = 0): number {
   if (smooth !== null) return smooth;
   return tracks.some(({ rows }) => Math.max(until, rows.step.last()) >= SHORT_RUN) ? WEIGHT : 0;
@@ -20,7 +20,7 @@ export function useSeries(tracks: readonly Track[], settings: Settings, until?: 
   const kept = useRef(new Map<string, Series>());
   const used = new Map<string, Series>();
   const lines = tracks.map((track) => {
-    // Evaluations and learning rates are never smoothed: that would show values that nobody measured.
+    // Evaluations and learning rates are never smoothed: that would show values that were not measured.
     const weight = track.metric === "loss" ? smooth : 0;
     const { origin, shift = 0 } = track;
     const key = [track.key, track.metric, settings.x, origin, shift, weight].join(" ");

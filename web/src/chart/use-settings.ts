@@ -1,9 +1,9 @@
-/** Chart settings: they change at once, and are written to the address when no change has come for a moment. */
+/** Chart settings: they apply immediately, and are written to the address after a pause. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { route, setQuery } from "../router";
 import { DEFAULTS, readSettings, type Settings, writeSettings } from "./geometry/settings";
 
-/** Browsers refuse more than about a hundred history calls in ten seconds, and a wheel turn makes as many. */
+/** Browsers allow about a hundred history calls in ten seconds, and a wheel turn makes as many. */
 const REST_MS = 250;
 
 export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: Partial<Settings>) => void] {

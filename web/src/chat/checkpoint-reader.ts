@@ -1,4 +1,4 @@
-/** The checkpoints of a job, from its event history: every backend has them there. */
+/** A job's checkpoints, read from its event history, which every backend has. */
 
 import { request } from "../api/client";
 import { CHECKPOINT_REMOVED, CHECKPOINT_SAVED } from "../contract.gen";
@@ -6,26 +6,26 @@ import { SseParser } from "../events/sse";
 
 const utf8 = new TextDecoder();
 
-/** Collects the steps of the checkpoints that a history has saved and not removed, from its bytes. */
+/** Collects the steps of saved, not yet removed checkpoints from the bytes of a history. */
 export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): number[] } {
-  const found = new Set<number>();
+  const saved = new Set<number>();
   const parser = new SseParser({
     event(name, bytes, start, end) {
       if (name !== CHECKPOINT_SAVED && name !== CHECKPOINT_REMOVED) return;
       try {
         const { step } = JSON.parse(utf8.decode(bytes.subarray(start, end))) as { step?: unknown };
         if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) return;
-        if (name === CHECKPOINT_SAVED) found.add(step);
-        else found.delete(step);
+        if (name === CHECKPOINT_SAVED) saved.add(step);
+        else saved.delete(step);
       } catch {
-        // A frame that is not JSON names no step.
+        // A frame that is not JSON has no step.
       }
     },
   });
-  return { push: (chunk) => parser.push(chunk), steps: () => [...found].sort((a, b) => a - b) };
+  return { push: (chunk) => parser.push(chunk), steps: () => [...saved].sort((a, b) => a - b) };
 }
 
-/** Steps at which the job has saved a checkpoint that is there still, in order; null where the backend knows no such job. */
+/** Steps at which the job has saved a checkpoint that still exists, in order; null if the backend does not know the job. */
 export async function checkpointSteps(jobId: string): Promise<number[] | null> {
   const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`);
   if (response.status === 204) return null;

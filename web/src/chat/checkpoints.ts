@@ -1,4 +1,4 @@
-/** The checkpoints of the jobs that somebody looks at, asked for again while a job still makes them. */
+/** The checkpoints of the displayed jobs, polled while a job still saves new ones. */
 import { signal } from "@preact/signals";
 import { errorText } from "../api/client";
 import type { Job } from "../contract.gen";
@@ -7,11 +7,11 @@ import type { Target } from "./model/types";
 import { adapterJobs } from "./targets";
 
 export interface Checkpoints {
-  /** In order; what was known stays while it is asked for again. */
+  /** In order; the known ones stay while they are requested again. */
   steps: readonly number[];
   loaded: boolean;
   error: string | null;
-  /** The backend knows no such job. */
+  /** The backend does not know the job. */
   gone: boolean;
 }
 
@@ -30,10 +30,10 @@ export function loadCheckpoints(jobId: string): Promise<void> {
   return ask;
 }
 
-/** Histories that are read in search of a checkpoint, at most. */
+/** Most histories that are read in search of a checkpoint. */
 const MOST = 5;
 
-/** The last checkpoint of the newest job that has one and no final adapter: it runs still, failed, or was cancelled. */
+/** The last checkpoint of the newest job that has one but no final adapter: it is running, failed, or was cancelled. */
 export async function newestCheckpoint(jobs: readonly Job[]): Promise<Target | null> {
   const unfinished = adapterJobs(jobs).filter(({ status }) => status !== "completed");
   for (const { id } of unfinished.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)).slice(0, MOST)) {

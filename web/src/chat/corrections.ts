@@ -1,9 +1,9 @@
-/** Answers as they should have been: rows of the project's `data/corrections.jsonl`. */
+/** Corrected answers: rows of the project's `data/corrections.jsonl`. */
 import { signal } from "@preact/signals";
 import { api } from "../api/client";
 import type { ChatMessage, Correction, CorrectionAdded, Corrections, SettingsWritten } from "../contract.gen";
 
-/** What the file holds and who trains on it, as last read; null before that. */
+/** The file's content and the trainers that use it, as last read; null before that. */
 export const corrections = signal<Corrections | null>(null);
 
 export async function loadCorrections(): Promise<void> {
@@ -20,7 +20,7 @@ export const addCorrection = (
 export const undoCorrection = (undo: string): Promise<unknown> =>
   api("/corrections/undo", { method: "POST", body: { undo } });
 
-/** Adds the file to a trainer's data set; with `preview` it only says how arkor.toml would change. */
+/** Adds the file to a trainer's data set; `preview` only returns how arkor.toml would change. */
 export const listInDataset = (
   trainer: string,
   revision: string,
@@ -28,10 +28,10 @@ export const listInDataset = (
 ): Promise<SettingsWritten> =>
   api("/corrections/dataset", { method: "POST", body: { trainer, revision, preview } });
 
-/** The last message of a row: what should have been answered. */
+/** The last message of a row: the ideal answer. */
 export const wantedOf = ({ messages }: Correction): string => messages.at(-1)?.content ?? "";
 
-/** The question that the row answers. */
+/** The row's question. */
 export const questionOf = ({ messages }: Correction): string => messages.at(-2)?.content ?? "";
 
 /** The newest row with this answer. */

@@ -1,6 +1,6 @@
 /**
  * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
- * the top, or bare text. Whatever comes is read here, so that nothing behind it has to know.
+ * the top, or bare text. All forms are read here, so that no other code has to know them.
  */
 
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
@@ -10,7 +10,7 @@ import type { ToolCall } from "./model/types";
 export interface Progress {
   label: string;
   done: number;
-  /** null when the backend cannot say how much there is. */
+  /** null if the backend does not know the total. */
   total: number | null;
 }
 
@@ -24,7 +24,7 @@ export interface Delta {
   /** Tokens of the whole answer as counted by the backend. */
   tokens?: number;
   calls?: ToolCall[];
-  /** What computed it, such as `llama.cpp, Q4_1`. */
+  /** The engine, such as `llama.cpp, Q4_1`. */
   engine?: string;
   end?: true;
 }
@@ -32,21 +32,21 @@ export interface Delta {
 const isCount = (value: unknown): value is number =>
   typeof value === "number" && Number.isFinite(value) && value >= 0;
 
-/** The text of an error, given as a string, as OpenAI's `{message}`, or as anything else. */
+/** The text of an error, given as a string, as OpenAI's `{message}`, or in any other form. */
 function errorText(error: unknown): string {
   if (typeof error === "string" && error !== "") return error;
   if (isObject(error) && typeof error.message === "string") return error.message;
   return `The backend reported an error: ${JSON.stringify(error) ?? "no text"}`;
 }
 
-/** Content is a string, or OpenAI's list of parts of which only the text ones are shown. */
+/** Content is a string, or OpenAI's list of parts, of which only the text is shown. */
 function contentText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : "")).join("");
 }
 
-/** Whole calls of tools: what comes in pieces is put together by no backend that we know. */
+/** Complete tool calls only: no known backend sends them in pieces. */
 function callsOf(value: unknown): ToolCall[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((each) => {
@@ -100,7 +100,7 @@ function readObject(body: JsonObject): Delta {
   return delta;
 }
 
-/** Reads one SSE frame; an empty `event` is the standard's `message`. */
+/** Parses one SSE frame; an empty `event` is the standard's `message`. */
 export function readDelta(event: string, data: string): Delta {
   if (event === PING) return {};
   if (event === END || data.trim() === CHAT_DONE) return { end: true };
@@ -117,6 +117,6 @@ export function readDelta(event: string, data: string): Delta {
     return { error: errorText(isObject(body) && body.error !== undefined ? body.error : body) };
   if (isObject(body)) return readObject(body);
   if (body === null) return {};
-  // A backend that streams bare text may send a piece such as `42` or `[1]`, which happens to be JSON.
+  // A backend that streams bare text may send a chunk such as `42` or `[1]`, which happens to be JSON.
   return { text: typeof body === "string" ? body : data };
 }

@@ -1,5 +1,5 @@
 /**
- * An answer while it streams, apart from its conversation: text arrives up to hundreds of times a second, and only the
+ * A streaming answer, separate from its conversation: text arrives up to hundreds of times a second, and only the
  * component that shows it is rendered again.
  */
 import { type Signal, signal } from "@preact/signals";
@@ -11,10 +11,10 @@ interface LiveView {
   progress: Progress | null;
 }
 
-/** Milliseconds between two drawings at best: faster than one reads, slower than tokens come. */
+/** Shortest time between two updates in milliseconds: faster than reading, slower than tokens. */
 const MIN_INTERVAL_MS = 40;
 
-/** The share of the time that drawing may take: a long block, which is slow to draw, is drawn less often. */
+/** Largest share of time for rendering: a long block, slow to render, is updated less often. */
 const MAX_DRAW_SHARE = 0.25;
 
 export class LiveAnswer implements AnswerSink {
@@ -30,7 +30,7 @@ export class LiveAnswer implements AnswerSink {
 
   text(piece: string): void {
     this.#text += piece;
-    // The first word is what one waits for.
+    // The first word is shown at once.
     this.#schedule(this.#text === piece ? 0 : this.#wait);
   }
 
@@ -39,7 +39,7 @@ export class LiveAnswer implements AnswerSink {
     this.#schedule(progress === null ? 0 : MIN_INTERVAL_MS);
   }
 
-  /** The whole text; nothing is drawn any more. */
+  /** The whole text; drawing has ended. */
   finish(): string {
     clearTimeout(this.#timer);
     return this.#text;
@@ -52,7 +52,7 @@ export class LiveAnswer implements AnswerSink {
   #draw(): void {
     const started = performance.now();
     this.view.value = { text: this.#text, progress: this.#progress };
-    // Preact draws in a microtask, which comes before the next task.
+    // Preact renders in a microtask, which precedes the next task.
     setTimeout(() => {
       this.#wait = Math.max(MIN_INTERVAL_MS, (performance.now() - started) / MAX_DRAW_SHARE);
       this.#timer = undefined;

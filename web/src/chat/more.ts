@@ -1,4 +1,4 @@
-/** The settings of an answer beyond temperature, top-p and length; only what is not the usual is kept and sent. */
+/** The settings of an answer beyond temperature, top-p and length; only changed ones are kept and sent. */
 import type { ChatRequest } from "../contract.gen";
 import { isObject } from "../lib/json";
 
@@ -6,12 +6,12 @@ export const FEATURE = "sampling";
 export const TOOLS = "tools";
 export const FORMATS = "formats";
 
-/** What an answer has to be: any JSON object, or what fits a JSON Schema. Any text where there is none. */
+/** What an answer must be: any JSON object, or one that fits a JSON Schema. Without it, any text. */
 export type AnswerForm =
   | { type: "json_object" }
   | { type: "json_schema"; json_schema: { name: string; schema: object } };
 
-/** What is set. A field that is left out has its usual value; without a seed each answer draws anew. */
+/** Non-default settings. Without a seed, each answer is sampled anew. */
 export type More = Pick<
   ChatRequest,
   "topK" | "minP" | "repetitionPenalty" | "frequencyPenalty" | "presencePenalty" | "seed" | "stop" | "tools"
@@ -44,7 +44,7 @@ const MOST_CHARACTERS = 200;
 const MOST_TOOLS = 64;
 const MOST_JSON = 100_000;
 
-/** `value` within its bounds, or the usual one where it is no number. */
+/** `value` within its bounds, or the default if it is not a number. */
 export function boundedFigure(name: FigureName, value: unknown): number {
   const { min, max, step, usual } = FIGURES[name];
   if (typeof value !== "number" || !Number.isFinite(value)) return usual;
@@ -55,7 +55,7 @@ export function boundedFigure(name: FigureName, value: unknown): number {
 export const isSeed = (value: unknown): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_SEED;
 
-/** Stop texts of a field that has one a line. */
+/** Stop sequences from a field with one per line. */
 export const stopsOf = (lines: string): string[] =>
   lines
     .split("\n")
@@ -63,14 +63,14 @@ export const stopsOf = (lines: string): string[] =>
     .map((line) => line.slice(0, MOST_CHARACTERS))
     .slice(0, MOST_STOPS);
 
-/** OpenAI's tools, or null for what is none: a list of objects, each with the name of a function. */
+/** OpenAI's tools, or null for anything but a list of objects that each name a function. */
 export function toolsOf(value: unknown): object[] | null {
-  const named = (tool: unknown): tool is object =>
+  const hasName = (tool: unknown): tool is object =>
     isObject(tool) && isObject(tool.function) && typeof tool.function.name === "string";
   return Array.isArray(value) &&
     value.length > 0 &&
     value.length <= MOST_TOOLS &&
-    value.every(named) &&
+    value.every(hasName) &&
     JSON.stringify(value).length <= MOST_JSON
     ? value
     : null;
@@ -81,7 +81,7 @@ const isForm = (value: unknown): value is AnswerForm =>
   (value.type === "json_object" ||
     (value.type === "json_schema" && isObject(value.json_schema) && isObject(value.json_schema.schema)));
 
-/** What of `value`, which may come from a storage, is a setting. */
+/** The valid settings in `value`, which may come from storage. */
 export function moreOf(value: unknown): More {
   if (!isObject(value)) return {};
   const more: More = {};
@@ -99,7 +99,9 @@ export function moreOf(value: unknown): More {
   return more;
 }
 
-/** What is sent to a backend with these features. An answer that has a form calls no tools: none are offered. */
+/**
+ * The fields to send to a backend with these features. An answer with a required form calls no tools, so none are sent.
+ */
 export function sentOf(value: unknown, features: ReadonlySet<string>): More {
   const { tools, responseFormat, ...rest } = moreOf(value);
   const sent: More = features.has(FEATURE) ? rest : {};
@@ -110,7 +112,7 @@ export function sentOf(value: unknown, features: ReadonlySet<string>): More {
 
 export const FORMS = { json_object: "JSON", json_schema: "JSON schema" } as const;
 
-/** Each as a few words, such as `Seed 7`. */
+/** Each in a few words, such as `Seed 7`. */
 export function wordsOf(more: More): string[] {
   const { seed, stop, tools, responseFormat, ...figures } = more;
   return [

@@ -1,4 +1,4 @@
-/** What is sent: the messages of a branch as one column sees it, with its target and parameters. */
+/** The request for an answer: a branch's messages as one column sees it, with target and parameters. */
 import type { ChatMessage, ChatRequest } from "../contract.gen";
 import { answerFor, branch } from "./model/tree";
 import type { Conversation, Params, Target } from "./model/types";
@@ -6,7 +6,7 @@ import { type More, moreOf } from "./more";
 import { strengthOf } from "./strength";
 
 /**
- * The messages up to and including the question of `turnId`. Chat templates want roles to alternate, so a
+ * The messages up to and including the question of `turnId`. Chat templates expect roles to alternate, so a
  * question that got no answer is joined with the one after it.
  */
 export function messagesFor(conversation: Conversation, turnId: string, column: number): ChatMessage[] {
@@ -22,7 +22,7 @@ export function messagesFor(conversation: Conversation, turnId: string, column: 
   return messages;
 }
 
-/** `more` is sent as it is set: who asks knows whether the backend has the feature. */
+/** `more` is sent as set: the caller knows whether the backend has the feature. */
 export function chatRequest(
   messages: ChatMessage[],
   target: Target,

@@ -1,4 +1,4 @@
-/** What a person does in the playground: ask, stop, ask again, edit, compare. */
+/** User actions in the playground: ask, stop, ask again, edit, compare. */
 import { computed, signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { project } from "../store/credentials";
@@ -36,12 +36,12 @@ const running = signal<ReadonlyMap<string, Running>>(new Map());
 const keyOf = (conversation: string, turn: string, column: number): string =>
   `${conversation}/${turn}/${column}`;
 
-/** The answer as it streams, or undefined when it does not. */
+/** The streaming answer, or undefined when there is none. */
 export function liveAnswer(turnId: string, column: number): LiveAnswer | undefined {
   return running.value.get(keyOf(current.value.id, turnId, column))?.live;
 }
 
-/** Whether an answer of the open conversation is on its way. */
+/** Whether the open conversation is being answered. */
 export const busy = computed(() =>
   [...running.value.values()].some((each) => each.conversation === current.value.id),
 );
@@ -58,12 +58,12 @@ export function send(user: string): void {
   ask(current.peek(), { id: newId(), parent: current.peek().leaf, user, answers: [], at: Date.now() });
 }
 
-/** The same question with other words, as a branch beside it. */
+/** Asks the question with other words, as a new branch. */
 export function resend(turn: Turn, user: string): void {
   ask(current.peek(), { id: newId(), parent: turn.parent, user, answers: [], at: Date.now() });
 }
 
-/** The same question again in one column, as a branch, perhaps by the exact engine; the other column keeps its answer. */
+/** Asks again in one column, as a branch, optionally with the exact engine; the other column keeps its answer. */
 export function regenerate(turn: Turn, column: number, exact?: boolean): void {
   const answers = turn.answers.map((answer, other) => (other === column ? null : answer));
   const again: Turn = { id: newId(), parent: turn.parent, user: turn.user, answers, at: Date.now() };
@@ -71,19 +71,19 @@ export function regenerate(turn: Turn, column: number, exact?: boolean): void {
   void answer(again.id, column, exact);
 }
 
-/** Asks a column that has no answer to keep: it was not there when the question was asked, or it failed. */
+/** Asks a column that has no answer to keep: it was added after the question, or its answer failed. */
 export function askColumn(turn: Turn, column: number): void {
   void answer(turn.id, column);
 }
 
-/** Ends the answers of a conversation, or of one of its columns, that are on their way. */
+/** Stops the streaming answers of a conversation, or of one of its columns. */
 export function stop(id: string = current.peek().id, only?: number): void {
   for (const { conversation, column, abort } of running.peek().values()) {
     if (conversation === id && (only === undefined || only === column)) abort.abort();
   }
 }
 
-/** A new conversation that asks the same targets the same way; one without a turn is new already. */
+/** A new conversation with the same targets and settings; an empty one counts as new already. */
 export function startNew(): void {
   if (current.peek().leaf !== null) current.value = nextConversation();
 }
@@ -95,10 +95,10 @@ function ask(conversation: Conversation, turn: Turn): void {
 
 async function answer(turnId: string, column: number, exact = false): Promise<void> {
   const { id, targets, params, system, more: set } = current.peek();
-  const asked = targets[column];
+  const wanted = targets[column];
   const key = keyOf(id, turnId, column);
-  if (!asked || running.peek().has(key)) return;
-  const target = answerable(asked, features.peek(), jobs.peek());
+  if (!wanted || running.peek().has(key)) return;
+  const target = answerable(wanted, features.peek(), jobs.peek());
   const more = sentOf(set, features.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
   if (exact) body.engine = "exact";
@@ -113,7 +113,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
   let savedAt = Date.now();
   const live = new LiveAnswer((text) => {
-    // What has come so far survives a reload; writing it each time would cost more than drawing it.
+    // The text so far survives a reload; writing it at each token would cost more than drawing it.
     if (Date.now() - savedAt < 3000 || !running.peek().has(key)) return;
     savedAt = Date.now();
     record({ ...begun, text });
@@ -154,7 +154,7 @@ async function outcomeOf(
   }
 }
 
-/** All that answer now in one sentence: the next one said takes the last one's place. */
+/** Announces all current answers in one sentence, since the next announcement replaces the last one. */
 function waitingText(id: string): string {
   const names = [...running.peek().values()].flatMap((each) => (each.conversation === id ? each.name : []));
   return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} answering`;

@@ -1,15 +1,15 @@
 /**
- * A question as a command to copy. The Studio token never goes onto the clipboard: the snippets read it
- * from the file that a running Studio keeps for this.
+ * A question as a command to copy. The Studio token never goes onto the clipboard: the snippets read it from the file
+ * that a running Studio keeps for this.
  */
 import type { ChatRequest } from "../contract.gen";
 
 const PATH = "/api/inference/chat";
 
-/** Marks that reorder or hide text, which must not slip into a terminal unseen. */
+/** Characters that reorder or hide text, which must not slip into a terminal unseen. */
 const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
-/** JSON in which such marks are escapes; valid as JSON and, for strings, as Python. */
+/** JSON in which such characters are escaped; valid as JSON and, for strings, as Python. */
 function visibleJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(
     UNSEEN,
@@ -20,8 +20,8 @@ function visibleJson(value: unknown, indent?: number): string {
 const shellQuote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
- * A bash command; `origin` is where the page was opened, such as `http://localhost:4000`. The request goes in by standard
- * input, for which no length is too much; no line of JSON is `END`.
+ * A bash command; `origin` is the page's origin, such as `http://localhost:4000`. The request goes through standard
+ * input, which has no length limit; no line of JSON is `END`.
  */
 export function asCurl(request: ChatRequest, origin: string): string {
   return [
@@ -56,7 +56,7 @@ export function pythonLiteral(value: unknown, indent = ""): string {
     : `${open}\n${items.map((item) => `${inner}${item},\n`).join("")}${indent}${close}`;
 }
 
-/** A script that needs nothing but Python's standard library, and prints the answer as it comes, in whatever form. */
+/** A script that needs only Python's standard library, and prints the answer as it arrives, in any form. */
 export function asPython(request: ChatRequest, origin: string): string {
   return `import json
 import os

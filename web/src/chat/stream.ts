@@ -1,20 +1,20 @@
-/** One answer, read as it streams: its text, how it ended, and how long that took. */
+/** One answer, read while it streams: its text, its outcome and its timing. */
 import { isAbort } from "../api/client";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
 import type { AnswerState, Timing, ToolCall } from "./model/types";
 
-/** Longest answer that is kept, in UTF-16 units; a model that goes on beyond it is stopped. */
+/** Longest answer that is kept, in UTF-16 units; a model that continues beyond it is stopped. */
 export const MAX_ANSWER = 1_000_000;
 
 const MAX_CALLS = 100;
 
-/** Most bytes read for one answer, whatever they hold: a frame without end must not fill the memory. */
+/** Most bytes read for one answer: an endless frame must not fill the memory. */
 const MAX_BYTES = 32_000_000;
 
 export interface AnswerSink {
   text(piece: string): void;
-  /** null once text comes and loading is over. */
+  /** null once text arrives and loading is over. */
   progress(progress: Progress | null): void;
 }
 
@@ -77,7 +77,7 @@ class Reading {
     return this.outcome;
   }
 
-  /** The stream is over without a word: fine after a finish reason, broken off before. */
+  /** The stream ended without an explicit end: fine after a finish reason, interrupted before. */
   closed(): Outcome {
     return this.#finish === undefined
       ? this.end("cut", "The stream ended before the answer did.")
@@ -109,7 +109,7 @@ class Reading {
 
 /**
  * Reads the backend's answer to a chat request to its end. Never throws: a stream that breaks or is aborted
- * is an outcome, and what came before is kept.
+ * is an outcome, and the text before it is kept.
  */
 export async function readAnswer(
   response: Response,
@@ -144,15 +144,15 @@ export async function readAnswer(
       ? reading.end("stopped")
       : reading.end("cut", "The connection was lost before the answer was complete.");
   } finally {
-    // What is left is not wanted; cancelling also tells the server to stop.
+    // The rest is not wanted; cancelling also makes the server stop.
     if (body.locked) reader.cancel().catch(() => undefined);
   }
 }
 
-/** Below this the pieces came in one go, and their pace is the network's. */
+/** Below this, the chunks arrived at once, and their pace is the network's. */
 const LEAST_MS = 50;
 
-/** Tokens a second between the first and the last piece; null when there is too little to say. */
+/** Tokens per second between the first and the last piece; null if there are too few to tell. */
 export function tokensPerSecond({ tokens, textMs }: Timing): number | null {
   return tokens > 1 && textMs >= LEAST_MS ? ((tokens - 1) * 1000) / textMs : null;
 }

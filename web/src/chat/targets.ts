@@ -1,4 +1,4 @@
-/** Who can answer: base models, final adapters and checkpoints; their names, and their form in the URL. */
+/** Possible targets: base models, final adapters and checkpoints; their names, and their form in the URL. */
 import type { Job, Manifest } from "../contract.gen";
 import { bestStep } from "../lib/best-step";
 import { modelName } from "../lib/format";
@@ -6,7 +6,7 @@ import { displayName } from "../lib/text";
 import type { AdapterTarget, Conversation, Target } from "./model/types";
 import { MOST_STRENGTH, percent, strengthOf, withStrength } from "./strength";
 
-/** A target as one word, for URLs, options and comparisons: `final:j1`, or `final*0.5:j1` for half of the adapter. */
+/** A target as one word, for URLs, options and comparisons: `final:j1`, or `final*0.5:j1` at half strength. */
 export function targetKey(target: Target): string {
   if (target.kind === "base") return `base:${target.model}`;
   const strength = strengthOf(target);
@@ -35,7 +35,7 @@ function parseCheckpoint(text: string): AdapterTarget | null {
 
 export const sameTarget = (a: Target, b: Target): boolean => targetKey(a) === targetKey(b);
 
-/** The targets that a link names: `target` and `against`, or, shorter to write by hand, `job` and `step`. */
+/** The targets that a link names: `target` and `against`, or the short forms `job` and `step`. */
 export function targetsOfQuery(query: URLSearchParams): Target[] {
   const job = query.get("job");
   const step = query.get("step") ?? "";
@@ -48,7 +48,7 @@ export function targetsOfQuery(query: URLSearchParams): Target[] {
   return first ? (second ? [first, second] : [first]) : [];
 }
 
-/** The query that names these targets, and that clears every other way to name them. */
+/** The query for these targets, which clears all other ways to name them. */
 export function queryOfTargets(
   targets: readonly Target[],
 ): Record<"target" | "against" | "job" | "step", string | null> {
@@ -85,7 +85,7 @@ export const fullName = (target: Target, jobs: readonly Job[]): string => {
   return `${name} · ${part}`;
 };
 
-/** The base models that the project's trainers and jobs name, trainers first, newest jobs next; then those of the backend. */
+/** The base models of the project's trainers and jobs, trainers first, newest jobs next; then those of the backend. */
 export function baseModels(
   jobs: readonly Job[],
   manifest: Manifest | null,
@@ -99,10 +99,10 @@ export function baseModels(
   return [...new Set(models.filter((model) => typeof model === "string" && model.trim() !== ""))] as string[];
 }
 
-/** Jobs that have, or may have, an adapter to talk to: done, or far enough for checkpoints. */
+/** Jobs that have, or may have, an adapter to chat with: done, or far enough for checkpoints. */
 export const adapterJobs = (jobs: readonly Job[]): Job[] => jobs.filter((job) => job.status !== "queued");
 
-/** What answers for a finished job: its final adapter, unless a checkpoint is better beyond doubt. */
+/** A finished job's model: its final adapter, unless a checkpoint is significantly better. */
 export function answerOf(job: Job): Target {
   const step = bestStep(job);
   return step === null ? { kind: "final", jobId: job.id } : { kind: "checkpoint", jobId: job.id, step };
@@ -121,11 +121,11 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
   return newestAdapter(jobs) ?? (models[0] === undefined ? null : { kind: "base", model: models[0] });
 }
 
-/** Two targets from left to right: what was there before training, then what it made. */
+/** Two targets from left to right: the model before the training, then its result. */
 export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 
-/** The two sides of a fresh comparison: base on the left, adapter on the right. `checkpoint` stands in where no adapter is. */
+/** The two sides of a new comparison: base on the left, adapter on the right, or `checkpoint` if there is no adapter. */
 export function comparePair(
   target: Target,
   jobs: readonly Job[],
@@ -143,7 +143,7 @@ export function comparePair(
   return model === undefined ? null : [target, { kind: "base", model }];
 }
 
-/** What another page hands to the playground to go on with. */
+/** What another page passes to the playground. */
 export type Handed = Pick<Conversation, "system" | "targets" | "turns" | "leaf">;
 
 let handed: Handed | null = null;
@@ -152,7 +152,7 @@ export function handOver(conversation: Handed): void {
   handed = conversation;
 }
 
-/** What was handed over, once. */
+/** The passed state, once. */
 export function takeHanded(): Handed | null {
   const taken = handed;
   handed = null;

@@ -1,14 +1,17 @@
-/** Conversations as a training set: one `{messages}` line a shown column of the shown branch, as the engine reads them. */
+/**
+ * Conversations as a training set: one `{messages}` line per visible column of the visible branch, in the engine's
+ * format.
+ */
 import type { ChatMessage } from "../contract.gen";
 import { branch, hasText } from "./model/tree";
 import type { Answer, Conversation } from "./model/types";
 import { strengthOf } from "./strength";
 
-/** An answer worth learning from: it ended by itself, and not because its tokens ran out. */
+/** An answer worth learning from: it ended by itself, not at its token limit. */
 const isWhole = (answer: Answer): boolean => answer.state === "done" && answer.finish !== "length";
 
 /**
- * The shown branch as one column answered it, up to its last whole answer; null when there is none. Turns
+ * The displayed branch as one column answered it, up to its last whole answer; null without one. Turns
  * that the column has no text for are left out, so that roles alternate. Where an answer was given by a part of
  * an adapter, `adapterStrengths` has the strength of each answer; a trainer ignores it.
  */
@@ -33,7 +36,7 @@ export function trainingLine(conversation: Conversation, column: number): string
   });
 }
 
-/** Every line of every conversation, each ended by a newline; empty when nothing is worth keeping. */
+/** Every line of every conversation, each ended by a newline; empty if nothing is worth keeping. */
 export function trainingSet(conversations: readonly Conversation[]): string {
   const lines = conversations.flatMap((conversation) =>
     conversation.columns.map((column) => trainingLine(conversation, column)),

@@ -1,19 +1,18 @@
 /**
- * Decimal digits to the nearest double, without making a string.
- *
- * Logged losses are 16 or 17 digits long (float32 written as float64), just beyond what one correctly rounded operation can do
- * (W. D. Clinger, "How to read floating point numbers accurately", 1990). Those take a second step in double-double
- * arithmetic (T. J. Dekker, "A floating-point technique for extending the available precision", 1971).
+ * Decimal digits to the nearest double, without creating a string. Logged losses have 16 or 17 digits (float32 written
+ * as float64), just beyond what one correctly rounded operation can do (W. D. Clinger, "How to read floating point
+ * numbers accurately", 1990). Those take a second step in double-double arithmetic (T. J. Dekker, "A floating-point
+ * technique for extending the available precision", 1971).
  */
 const POWERS = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));
 const SPLIT = 2 ** 27 + 1;
-/** Digits that go into the upper part: 10^8 · 10^11 is still below 2^53 · 2^11, so their product is exact. */
+/** Digits in the upper part: 10^8 · 10^11 is still below 2^53 · 2^11, so their product is exact. */
 export const HIGH_DIGITS = 8;
 export const LOW_DIGITS = 11;
 
 /**
  * (`high` · 10^`count` + `low`) · 10^`exponent`, where `low` has `count` ≤ 11 digits and `high` at most 8. NaN when the
- * nearest double cannot be told for certain: the caller then asks `Number`.
+ * nearest double cannot be determined for certain: the caller then uses `Number`.
  */
 export function toDouble(high: number, low: number, count: number, exponent: number): number {
   if (exponent > 22 || exponent < -22) return high === 0 && low === 0 ? 0 : NaN;

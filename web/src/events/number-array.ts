@@ -1,4 +1,4 @@
-/** Arrays of numbers that grow, none of which is ever dropped: in typed arrays, 8 bytes a number, or 4 for whole ones of 31 bits. */
+/** Growing arrays of numbers that never drop a value: typed arrays with 8 bytes per number, or 4 for 31-bit integers. */
 
 type Values = Float64Array | Int32Array;
 
@@ -15,7 +15,7 @@ export class Numbers<T extends Values = Float64Array> {
     this.#buffer[this.length++] = value;
   }
 
-  /** Makes room for `more` values, so that many that come at once are not copied as the array grows. */
+  /** Makes room for `more` values, so that a batch is not copied while the array grows. */
   reserve(more: number): void {
     if (this.length + more <= this.#buffer.length) return;
     const grown = new this.kind(this.length + Math.max(more, this.length >> 1));
@@ -23,12 +23,12 @@ export class Numbers<T extends Values = Float64Array> {
     this.#buffer = grown;
   }
 
-  /** Puts another value in the place of one that is there. */
+  /** Replaces an existing value. */
   set(index: number, value: number): void {
     this.#buffer[index] = value;
   }
 
-  /** NaN outside of the array. */
+  /** NaN outside the array. */
   at(index: number): number {
     return index >= 0 && index < this.length ? this.#buffer[index]! : NaN;
   }

@@ -1,25 +1,25 @@
 /**
- * Every event of a job as it came, for the event log: kept as bytes, decoded only for the rows that are on the screen. Logged steps begin
+ * Every event of a job as received, for the event log: kept as bytes, decoded only for the rows on the screen. Logged steps begin
  * alike (type, job, date), so about half of their bytes is kept.
  *
- * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; what was longer says so by its `size`.
+ * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; a longer one shows it by its `size`.
  */
 import { Numbers, whole } from "./number-array";
 
 export const MAX_EVENT_BYTES = 1 << 16;
 const MAX_TOTAL_BYTES = 1 << 28;
-/** Data are kept in blocks of 2 ** BLOCK bytes, each in one of them. */
+/** Data are stored in blocks of 2 ** BLOCK bytes, each event within one block. */
 const BLOCK = 17;
-/** An event is kept without the beginning that it has in common with the one before. Each so many-th is kept whole. */
+/** An event is stored without the prefix that it shares with the previous one. Every nth is stored in full. */
 const WHOLE_EVERY = 64;
-/** The most kinds of progress at a time; beyond that, each event is a row of its own. */
+/** The maximum number of kinds of progress; beyond that, each event is its own row. */
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
 
 export interface Entry {
   index: number;
-  /** Empty for one that was dropped. */
+  /** Empty for a dropped event. */
   name: string;
   /** Milliseconds since 1970; NaN when the event has no time. */
   time: number;
@@ -34,11 +34,11 @@ export class Records {
   #counts: number[] = [];
   #kinds = whole();
   #sizes = whole();
-  /** To which step a run may go back before the event is dropped; NaN for one that goes with those before it. */
+  /** The step before which the event is dropped if the run goes back; NaN for one dropped with its predecessors. */
   #steps = new Numbers();
-  /** Where the data begin, counted through all blocks; negative for data that were not kept. */
+  /** Offset of the data over all blocks; negative for data that were not kept. */
   #starts = whole();
-  /** How many bytes at the beginning are those of the event before. */
+  /** How many leading bytes equal those of the previous event. */
   #shared = whole();
   #blocks: Uint8Array[] = [];
   #used = 0;
@@ -48,15 +48,15 @@ export class Records {
   #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
   #rows = whole();
-  /** The rows of what is in progress at the end of the log, by what it is. */
+  /** The rows of unfinished progress at the end of the log, by kind. */
   #going = new Map<string, number>();
 
-  /** How many events have come. */
+  /** The number of events. */
   get length(): number {
     return this.#kinds.length;
   }
 
-  /** How many rows there are to read. */
+  /** The number of rows. */
   get rows(): number {
     return this.#rows.length;
   }
@@ -67,7 +67,7 @@ export class Records {
   }
 
   /**
-   * `step`: the event is dropped when the run goes on from an earlier one; NaN: with those before it. `progress`: what the event reports
+   * `step`: the event is dropped when the run resumes from an earlier one; NaN: with those before it. `progress`: what the event reports
    * the progress of; it replaces the last event with the same value in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
@@ -114,7 +114,7 @@ export class Records {
     };
   }
 
-  /** The indices of the events in the rows that have one of these names, in order. */
+  /** The indices of the events in rows with one of these names, in order. */
   only(names: ReadonlySet<string>): Numbers<Int32Array> {
     const wanted = this.names.map((name) => names.has(name));
     const indices = whole();
@@ -123,8 +123,8 @@ export class Records {
   }
 
   /**
-   * Drops the events of steps after `step`, and what has no step behind the last one that stays: it was said of what comes again. All where
-   * `step` is 0. The newest event, which says so, stays.
+   * Drops the events of steps after `step`, and events without a step after the last remaining one: they concern work
+   * that is repeated. Drops everything if `step` is 0. The newest event, which announces this, stays.
    */
   cut(step: number): void {
     const steps = this.#steps.view();

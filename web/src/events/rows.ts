@@ -1,13 +1,13 @@
 /**
- * A run's logged rows: a column is typed arrays of a fixed length, so that none is copied as it grows, and where no row has a value there
- * is none. No row is ever dropped.
+ * A run's logged rows: a column is a list of typed arrays of fixed length, so that none is copied as it grows; absent
+ * values take no space. No row is ever dropped.
  */
 
 /** Rows in one array: 2 ** PAGE. */
 const PAGE = 12;
 const MASK = (1 << PAGE) - 1;
 
-/** One value of every row. Reading outside of the rows gives NaN. */
+/** One value of every row. Reading outside the rows gives NaN. */
 export class Column {
   #pages: (Float64Array | undefined)[] = [];
 
@@ -47,16 +47,16 @@ export class Column {
 }
 
 /**
- * NaN: the row has no such value. `Infinity`: it has one that is no point (NaN, out of range, a loss that is null), so the curve has a gap
- * there. Times are milliseconds since 1970.
+ * NaN: the row has no such value. `Infinity`: its value cannot be drawn (NaN, out of range, a null loss), so the curve
+ * has a gap. Times are Unix milliseconds.
  */
 export class Rows {
   length = 0;
-  /** Counts how often rows went: what was taken from them is no longer there. */
+  /** Counts how often rows were removed: values that were derived from them are stale. */
   generation = 0;
-  /** When the run went on the last time, in milliseconds since 1970; 0 for one that never stopped. */
+  /** When the run last resumed, in Unix milliseconds; 0 if it never stopped. */
   resumedAt = 0;
-  /** At which rows the run began again, from a checkpoint or after a pause. */
+  /** The rows at which the run resumed, from a checkpoint or after a pause. */
   readonly restarts: number[] = [];
   readonly step = new Column(this);
   readonly time = new Column(this);
@@ -69,14 +69,14 @@ export class Rows {
   /** The training method's own figures, by their names in `training.log`. */
   readonly #figures = new Map<string, Column>();
 
-  /** The losses and the learning rate by their names, else a figure of the training method. */
+  /** The losses and the learning rate by name, else a figure of the training method. */
   column(name: string): Column {
     if (name === "loss") return this.loss;
     if (name === "evalLoss") return this.evalLoss;
     return name === "lr" ? this.lr : this.figure(name);
   }
 
-  /** A figure of the training method; without any value where no row has one. */
+  /** A figure of the training method; empty if no row has one. */
   figure(name: string): Column {
     let column = this.#figures.get(name);
     if (column === undefined) {

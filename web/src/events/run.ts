@@ -1,7 +1,6 @@
 /**
- * The state of a run, from its events: points in typed arrays, checkpoints, metadata, and the raw log.
- *
- * One mutable object a job, fed event by event; the page reads it when `stream.ts` says that something changed.
+ * The state of a run, from its events: points in typed arrays, checkpoints, metadata, and the raw log. One mutable
+ * object per job, fed event by event; the page reads it when `stream.ts` reports a change.
  */
 import {
   type Artifact,
@@ -51,7 +50,7 @@ export interface Best {
   step: number;
 }
 
-/** Where the run stands, or went on, and why. */
+/** Where the run paused or resumed, and why. */
 export interface Stop {
   step: number;
   reason: string;
@@ -64,7 +63,7 @@ export interface Phase {
   since: number;
 }
 
-/** The newest estimate of the time until the job ends, and the moment from which it counts, by the backend's clock. */
+/** The newest estimate of the time until the job ends, and its reference time, by the backend's clock. */
 export interface TimeLeft {
   ms: number;
   from: number;
@@ -76,7 +75,7 @@ export interface Progress {
   total: number | null;
 }
 
-/** A number that the training method reports beside its loss. */
+/** A number that the training method reports besides its loss. */
 export interface Figure {
   name: string;
   label: string;
@@ -85,7 +84,7 @@ export interface Figure {
 
 const utf8 = new TextDecoder();
 const MAX_NAME = 80;
-/** More figures than a person can read. */
+/** Most figures: more than a person can read. */
 const MAX_FIGURES = 20;
 
 export class Run {
@@ -93,38 +92,38 @@ export class Run {
   readonly records = new Records();
   checkpoints: Checkpoint[] = [];
   /**
-   * How the machine did, event by event, unread: no page but the job's wants it, and it is no line of the log. It is another list where
-   * some of it goes.
+   * Machine metrics, event by event, unparsed: only the job's page needs them, and they are not in the log. The list is
+   * replaced when some of them are dropped.
    */
   samples: Uint8Array[] = [];
   /** The answers to its prompts, event by event. */
   answers: readonly JsonObject[] = [];
-  /** The first `training.started`'s time, the last one's metadata. */
+  /** The time of the first `training.started`, and the metadata of the last one. */
   startedAt = NaN;
   metadata: JsonObject = {};
-  /** How the job ended, once its events say so. */
+  /** How the job ended, once its events report it. */
   outcome: "completed" | "failed" | "cancelled" | null = null;
   endedAt = NaN;
   error: string | null = null;
   metrics: JsonObject = {};
   artifacts: readonly Artifact[] = [];
-  /** What was said of a loss that runs away. */
+  /** The message about a diverging loss. */
   rising = "";
   /** While it is paused. */
   pause: Stop | null = null;
-  /** The last time that it went on. */
+  /** The last resume. */
   resumed: Stop | null = null;
   progress: Progress | null = null;
-  /** While it runs, where the backend says so. */
+  /** While it runs, if the backend reports it. */
   phase: Phase | null = null;
   timeLeft: TimeLeft | null = null;
-  /** Whether any row tells an eval loss, be it no number. */
+  /** Whether any row has an eval loss, even a non-finite one. */
   evaluated = false;
   bestLoss: Best | null = null;
   bestEvalLoss: Best | null = null;
   /** Whether the stream has ended. */
   over = false;
-  /** How much the backend's clock is behind this one, in milliseconds, as the row that came quickest while we listened tells it; 0 before. */
+  /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
   behind = 0;
   #heard = false;
   #fields = new Float64Array(FIELDS);
@@ -144,7 +143,7 @@ export class Run {
     Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [] });
   }
 
-  /** Takes one event; its data are the bytes [start, end), copied where they are kept. */
+  /** Processes one event; its data are the bytes [start, end), copied if they are kept. */
   add(event: string, bytes: Uint8Array, start: number, end: number): void {
     let name = event;
     if (name === END) {
@@ -174,12 +173,12 @@ export class Run {
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
     if (name === TRAINING_LOG) {
       this.#log(fields);
-      // Methods with figures of their own pay for them: their rows are parsed as well.
+      // Methods with their own figures pay for them: their rows are parsed as well.
       if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
     } else if (data !== null) this.#other(name, data, fields);
   }
 
-  /** Notes that the newest row has arrived at `now`, on this machine's clock. */
+  /** Records the newest row's arrival at `now`, on this machine's clock. */
   heard(now: number): void {
     const late = now - this.rows.time.last();
     if (late < this.behind || (!this.#heard && late === late)) this.behind = late;
@@ -192,7 +191,7 @@ export class Run {
     const evalLoss = fields[EVAL_LOSS]!;
     let loss = fields[LOSS]!;
     if (evalLoss === evalLoss) this.evaluated = true;
-    // Null is a gap where nothing else was measured; beside an eval loss it is a way to write "not in this row".
+    // Null is a gap if nothing else was measured; next to an eval loss it means "not in this row".
     if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
     this.rows.add(
       step,
@@ -230,7 +229,7 @@ export class Run {
     const step = fields[STEP]!;
     switch (name) {
       case TRAINING_STARTED:
-        // A run that is resumed starts again; what elapses is counted from the first time.
+        // A resumed run starts again; elapsed time counts from the first start.
         if (!Number.isFinite(this.startedAt)) this.startedAt = time;
         else if (this.rows.length > 0) this.rows.restarts.push(this.rows.length);
         if (isObject(data.metadata)) this.metadata = data.metadata;
@@ -281,7 +280,7 @@ export class Run {
     }
   }
 
-  /** What was said of later steps, and of an end, counts no more. */
+  /** What was reported about later steps, and an end, is void. */
   #goOn(resumed: Stop, time: number): void {
     const { step } = resumed;
     const { rows } = this;
@@ -315,7 +314,7 @@ const ENDS: ReadonlySet<string> = new Set([
 
 const NO_PHASE = { phase: null, timeLeft: null } as const;
 
-/** What is not yet known of a run that goes on. */
+/** What is not known yet about an unfinished run. */
 const OPEN = {
   ...NO_PHASE,
   outcome: null,
@@ -354,7 +353,7 @@ function figuresIn(value: unknown): Figure[] {
     }));
 }
 
-/** The step of a sample; NaN for one that names none. */
+/** The step of a sample; NaN without one. */
 function stepIn(bytes: Uint8Array): number {
   return Number(/"step"\s*:\s*(\d{1,15})/.exec(utf8.decode(bytes))?.[1] ?? NaN);
 }
@@ -376,7 +375,7 @@ function parse(bytes: Uint8Array, start: number, end: number): JsonObject | null
   }
 }
 
-/** The same reading as `scanFlat`, of an object that it left to `JSON.parse`. */
+/** Parses like `scanFlat`, for an object that it left to `JSON.parse`. */
 function pick(data: JsonObject | null, fields: Float64Array): void {
   fields.fill(NaN);
   if (data === null) return;

@@ -1,7 +1,7 @@
 /**
  * Reads the numbers of one flat JSON object straight from bytes.
  *
- * `training.log` is nearly all of a job's history, and all the page wants of it is a handful of numbers: a scan makes
+ * `training.log` is nearly all of a job's history, and the page needs only a few numbers of it: a scan makes
  * neither strings nor objects and takes a third of the time of `JSON.parse`. Whatever is not plainly flat and valid
  * (nesting, escapes, odd tokens) is left to the caller's `JSON.parse`. `NaN` and `Infinity`, which Python writes though
  * JSON has no word for them, are read as numbers: such a row is a gap, not noise.
@@ -45,15 +45,16 @@ const MINUS = 45;
 const POINT = 46;
 const ZERO = 48;
 const SPACE = 32;
-/** The first letter of `null`; no other word that is read begins with it. */
+/** The first letter of `null`; no other accepted word starts with it. */
 const NULL = 110;
 
-/** Where the number or word that was read last ends; a second result without an object. */
+/** The end of the last number or word read; a second result without an object. */
 let after = 0;
 
 /**
- * Fills `out` (length `FIELDS`): NaN where the object has no such key or says null, `Infinity` where its value is not finite.
- * A loss that is null is `-Infinity`: whether that is a gap depends on what else the row says. The timestamp is in milliseconds since 1970. Answers false when the bytes are not a flat object.
+ * Fills `out` (length `FIELDS`): NaN if the object has no such key or its value is null, `Infinity` if its value is not
+ * finite. A null loss is `-Infinity`: whether that is a gap depends on the rest of the row. The timestamp is in Unix
+ * milliseconds. Returns false if the bytes are not a flat object.
  */
 export function scanFlat(bytes: Uint8Array, start: number, end: number, out: Float64Array): boolean {
   for (let field = 0; field < FIELDS; field++) out[field] = NaN;
@@ -105,7 +106,7 @@ function skip(bytes: Uint8Array, from: number, end: number): number {
   return i;
 }
 
-/** The end of a string that has no escape, or -1. */
+/** The end of a string without escapes, or -1. */
 function string(bytes: Uint8Array, from: number, end: number): number {
   for (let i = from; i < end; i++) {
     const byte = bytes[i]!;
@@ -125,7 +126,7 @@ function fieldOf(bytes: Uint8Array, start: number, end: number): number {
   return -1;
 }
 
-/** `Infinity` for what stands for no finite number or none at all, `NO_NUMBER` for a truth value, NaN for anything else. */
+/** `Infinity` for a non-finite number, `NO_NUMBER` for a boolean, NaN for anything else. */
 function word(bytes: Uint8Array, from: number, end: number): number {
   if (
     matches(bytes, from, end, "null") ||
@@ -143,7 +144,7 @@ function matches(bytes: Uint8Array, from: number, end: number, text: string): bo
   return true;
 }
 
-/** A JSON number, or NaN when it is none. */
+/** A JSON number, or NaN if it is none. */
 function numeral(bytes: Uint8Array, from: number, end: number): number {
   const negative = bytes[from] === MINUS;
   if (negative && matches(bytes, from + 1, end, "Infinity")) return -Infinity;

@@ -1,28 +1,27 @@
 /**
- * An incremental parser of server-sent events over bytes (WHATWG HTML, 9.2.6 "Interpreting an event stream").
- *
- * It works on bytes, not on text, because a finished job replays 150,000 frames: decoding and slicing each would cost
- * more than everything else the page does. A frame's data is handed on as a range of a buffer, valid only during the
- * call. Two leniencies: an event that has a name but no data is dispatched too (`event: end`), and a frame that the
- * connection cut off is dropped by `reset`, not by a time limit. Ids are passed over: a reader resumes by counting bytes.
+ * An incremental parser of server-sent events over bytes (WHATWG HTML, 9.2.6 "Interpreting an event stream"). It works
+ * on bytes instead of text, because a finished job replays 150,000 frames: decoding and slicing each would cost more
+ * than everything else the page does. A frame's data is passed as a range of a buffer, valid only during the call. Two
+ * leniencies: an event with a name but no data is dispatched, too (`event: end`), and an incomplete frame is dropped by
+ * `reset`, not by a time limit. Ids are ignored: readers resume by counting bytes.
  */
 
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
 const COLON = 58;
-/** Bytes that are read at a time: a browser may hand on megabytes, which are not to be copied behind a frame that was cut. */
+/** Bytes processed at a time: a browser may pass megabytes, which should not be copied to complete a partial frame. */
 const PIECE = 1 << 16;
 const utf8 = new TextDecoder();
 
 export interface SseSink {
-  /** `name` is "message" when the frame has none; the data are the bytes [start, end). */
+  /** `name` is "message" if the frame has none; the data are the bytes [start, end). */
   event(name: string, bytes: Uint8Array, start: number, end: number): void;
   comment?(text: string): void;
 }
 
 export class SseParser {
-  /** Bytes of the whole frames since the last `reset`; a frame that begins with a comment is none of them. */
+  /** Bytes of complete frames since the last `reset`; a frame that starts with a comment does not count. */
   taken = 0;
   #names: { bytes: Uint8Array; text: string }[] = [];
   #buffer = new Uint8Array(0);
@@ -38,7 +37,7 @@ export class SseParser {
 
   constructor(private readonly sink: SseSink) {}
 
-  /** Forgets a frame that is not complete; the connection it came from is gone. */
+  /** Drops an incomplete frame; the connection it came from is gone. */
   reset(): void {
     this.#used = this.#line = this.#scan = this.taken = 0;
     this.#skipLf = this.#begun = false;
@@ -79,7 +78,7 @@ export class SseParser {
     this.#keep(bytes, frame, line, i);
   }
 
-  /** Makes one buffer of what was left and what came; grows by doubling, so a 10 MB line costs no quadratic copying. */
+  /** Joins the rest of the last chunk with the new one; grows by doubling, so a 10 MB line costs no quadratic copying. */
   #append(chunk: Uint8Array): Uint8Array {
     let bytes = chunk;
     if (!this.#begun && chunk.length > 0) {
@@ -97,7 +96,7 @@ export class SseParser {
     return this.#buffer;
   }
 
-  /** Goes on in a buffer of `size` bytes with what is left of `bytes` from `from` on. */
+  /** Continues in a buffer of `size` bytes with the rest of `bytes` from `from` on. */
   #move(bytes: Uint8Array, from: number, size: number): void {
     const buffer = new Uint8Array(size);
     buffer.set(bytes.subarray(from, this.#used));
@@ -107,7 +106,7 @@ export class SseParser {
   #keep(bytes: Uint8Array, frame: number, line: number, scan: number): void {
     const rest = this.#used - frame;
     if (rest > 0 && (frame > 0 || bytes !== this.#buffer)) {
-      // One buffer for the whole stream, or each read would leave one behind; after a very long frame a smaller one.
+      // One buffer for the whole stream, instead of garbage from each read; after a very long frame a smaller one.
       const { length } = this.#buffer;
       if (length < rest || length > 4 * (PIECE + rest)) this.#move(bytes, frame, Math.max(4096, 2 * rest));
       else if (bytes === this.#buffer) bytes.copyWithin(0, frame, this.#used);
@@ -141,7 +140,7 @@ export class SseParser {
     this.#dataEnd = end;
   }
 
-  /** The few names of a stream recur for ever: compare bytes rather than decode each. */
+  /** A stream uses only a few names: compare bytes instead of decoding each. */
   #intern(bytes: Uint8Array, from: number, end: number): string {
     next: for (const { bytes: known, text } of this.#names) {
       if (known.length !== end - from) continue;

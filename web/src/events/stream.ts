@@ -1,9 +1,8 @@
 /**
- * One job's events: the history in one response, then live frames from exactly there on, over cut connections, restarts
- * of the daemon and full connection slots.
- *
- * A stream that is resumed asks for exactly the byte after the last whole frame, so that no event is lost or doubled:
- * Studio drops repeats, once for all tabs. Where Studio no longer has that place, the page starts over from an empty run.
+ * One job's events: the history in one response, then live frames from exactly there on, across broken connections,
+ * restarts of the daemon and a lack of connection slots. A resumed stream requests exactly the byte after the last
+ * complete frame, so that no event is lost or doubled: Studio drops repeats, once for all tabs. If Studio no longer has
+ * that position, the page starts over with an empty run.
  */
 import { signal } from "@preact/signals";
 import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api/client";
@@ -13,12 +12,12 @@ import { Run } from "./run";
 import { SseParser } from "./sse";
 import { inOneTab, isSettled, LAST_RETRY_MS, retryDelay, whenHidden } from "./waits";
 
-/** `reconnecting`: the daemon, or the daemon's own way to the backend, is being tried again. */
+/** `reconnecting`: the daemon, or its connection to the backend, is being retried. */
 type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
-/** Bytes that say that more is waiting: what comes live in a pause is less. */
+/** Bytes that show that more is waiting: live events in a pause are fewer. */
 const FULL_READ = 1 << 14;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
@@ -31,21 +30,21 @@ class JobMissing extends Error {}
 
 export class JobStream {
   readonly run = new Run();
-  /** Counts up when the run has changed, at most every 400 ms. */
+  /** Incremented when the run has changed, at most every 400 ms. */
   readonly version = signal(0);
   readonly state = signal<StreamState>("loading");
-  /** Why the state is `reconnecting` or `missing`, where there is a text for it. */
+  /** Why the state is `reconnecting` or `missing`, if a text says so. */
   readonly trouble = signal<string | null>(null);
   #parser = new SseParser({
     event: (name, bytes, start, end) => this.run.add(name, bytes, start, end),
     comment: (text) => this.#comment(text),
   });
   #stop = new AbortController();
-  /** Where the stream that was read last began; the parser knows how far it has come from there. */
+  /** Where the last stream began; the parser knows its progress from there. */
   #cursor: string | null = null;
   #painted = 0;
   #failures = 0;
-  /** Whether the history is asked for although it had an end. */
+  /** Whether the history is requested although it had an end. */
   #again = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -58,7 +57,7 @@ export class JobStream {
     clearTimeout(this.#timer);
   }
 
-  /** Reads on behind the job's end, which was taken back; false where none has come. */
+  /** Continues behind the job's end, which was withdrawn; false if there was none. */
   reopen(): boolean {
     if (this.state.peek() !== "over") return false;
     this.#cursor = null;
@@ -73,7 +72,7 @@ export class JobStream {
     else if (text === STREAM_CONNECTED) this.state.value = "live";
   }
 
-  /** The cursor of the place after the last whole frame. */
+  /** The cursor after the last complete frame. */
   #place(cursor: string): string {
     const digits = cursor.lastIndexOf(".") + 1;
     return cursor.slice(0, digits) + (Number(cursor.slice(digits)) + this.#parser.taken);
@@ -119,19 +118,19 @@ export class JobStream {
     this.#paint();
   }
 
-  /** Reads what comes from the cursor on until the stream ends, or for a short time only (`short`). */
+  /** Reads from the cursor on until the stream ends, or for a short time only (`short`). */
   async #follow(signal: AbortSignal, short: boolean): Promise<void> {
     const cut = new AbortController();
     const away = whenHidden(() => cut.abort());
     const inner = AbortSignal.any([signal, cut.signal]);
     try {
-      const place = this.#place(this.#cursor ?? "");
-      const query = new URLSearchParams({ after: place });
+      const cursor = this.#place(this.#cursor ?? "");
+      const query = new URLSearchParams({ after: cursor });
       const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
         signal: inner,
       });
-      if (response.headers.get(FROM_HEADER) !== place) throw new HistoryChanged();
-      this.#cursor = place;
+      if (response.headers.get(FROM_HEADER) !== cursor) throw new HistoryChanged();
+      this.#cursor = cursor;
       this.#live();
       await this.#read(response, READ_INTERVAL_MS, short ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");
@@ -143,7 +142,7 @@ export class JobStream {
     }
   }
 
-  /** With `leave` it reads for a short time only: until a moment of silence, or a little after the first news. */
+  /** `leave` reads only briefly: until a moment of silence, or shortly after the first news. */
   async #read(response: Response, apart: number, leave?: () => void): Promise<void> {
     const reader = response.body!.getReader();
     this.#parser.reset();
@@ -158,7 +157,7 @@ export class JobStream {
       const rows = this.run.rows.length;
       const full = value.length >= FULL_READ;
       this.#parser.push(value);
-      // A history is 30 MB of reads, which would wait for the garbage collector; not every browser can do so.
+      // A history is 30 MB of reads, which would wait for the garbage collector; not every browser supports this.
       value.buffer.transfer?.(0);
       if (apart > 0 && this.run.rows.length > rows) this.run.heard(Date.now());
       if (this.run.records.length > before) {
@@ -179,7 +178,7 @@ export class JobStream {
 
   #changed(live: boolean): void {
     if (live) this.#failures = 0;
-    // While the history is read, drawing parts of it would only delay the whole.
+    // Rendering parts of the history while it is read would only delay the rest.
     const apart = live ? UPDATE_INTERVAL_MS : HISTORY_UPDATE_INTERVAL_MS;
     this.#timer ??= setTimeout(() => this.#paint(), Math.max(0, this.#painted + apart - performance.now()));
   }

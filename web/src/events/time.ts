@@ -1,10 +1,12 @@
-/** Time stamps of events, read from bytes: making a string and a `Date` for each of 150,000 rows costs more than the rest. */
+/**
+ * Parses event timestamps from bytes: creating a string and a `Date` for each of 150,000 rows costs more than the rest.
+ */
 
 const DAY = 86_400_000;
 let lastDate = -1;
 let lastDays = 0;
 
-/** ISO 8601 (`2026-11-25T00:09:12.345678Z`, or with an offset) to milliseconds since 1970; NaN when it is no time. */
+/** ISO 8601 (`2026-11-25T00:09:12.345678Z`, or with an offset) to Unix milliseconds; NaN if invalid. */
 export function parseTime(bytes: Uint8Array, start: number, end: number): number {
   const shaped =
     end - start >= 20 &&

@@ -1,4 +1,7 @@
-/** One stream a job, shared by all components that show the job; it is closed a while after the last one is unmounted. */
+/**
+ * One stream per job, shared by all components that show the job; it is closed some time after the last one is
+ * unmounted.
+ */
 import { useEffect, useMemo } from "preact/hooks";
 import { JobStream } from "./stream";
 
@@ -9,7 +12,7 @@ const openStreams = new Map<
     stream: JobStream;
     users: number;
     timer?: ReturnType<typeof setTimeout> | undefined;
-    /** Whether it has been read on since the list said last that the job is over. */
+    /** Whether it has continued since the list last reported that the job had ended. */
     again?: boolean;
   }
 >();
@@ -34,17 +37,17 @@ function retain(id: string): () => void {
   };
 }
 
-/** Reads on the streams of jobs that were over and are not any more. */
+/** Reopens the streams of jobs that were over and have been resumed. */
 export function reopenStreams(isOver: (id: string) => boolean): void {
   for (const [id, known] of openStreams) {
     const active = !isOver(id);
-    // The list may be behind the events: once is enough.
+    // The list may lag behind the events: once is enough.
     if (active && !known.again) known.again = known.stream.reopen();
     else if (!active) known.again = false;
   }
 }
 
-/** Resolves when a job's history has been read, or cannot be. */
+/** Resolves when a job's history has been read, or has failed. */
 export function historyLoaded(id: string): Promise<void> {
   const { state } = streamOf(id);
   return new Promise((resolve) => {

@@ -5,7 +5,7 @@ const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
 export const LAST_RETRY_MS = 15_000;
 
-/** Whether the promise is settled already. Browsers never join the server's writes: each is a chunk of its own. */
+/** Whether the promise is settled already. Browsers never join the server's writes: each is its own chunk. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let done = false;
   const mark = (): void => {
@@ -17,13 +17,13 @@ export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return done;
 }
 
-/** Milliseconds before try number `failures` + 1: doubling to 15 s, with full jitter above the half. */
+/** Milliseconds before attempt `failures` + 1: doubling to 15 s, with full jitter in the upper half. */
 export function retryDelay(failures: number, random: () => number = Math.random): number {
   const most = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
   return most / 2 + (random() * most) / 2;
 }
 
-/** Lets one tab at a time read for a short time, so that the other connections stay free for quick calls. */
+/** Lets one tab at a time read briefly, so that the other connections stay free for short calls. */
 export async function inOneTab(signal: AbortSignal, read: () => Promise<void>): Promise<void> {
   await locked("arkor.short-read", { signal }, read);
 }

@@ -1,4 +1,4 @@
-/** One clock for all relative times: it ticks each second while the page is visible and never in the background. */
+/** One clock for all relative times: it ticks every second while the page is visible and never in the background. */
 import { signal } from "@preact/signals";
 
 export const now = signal(Date.now());

@@ -1,4 +1,4 @@
-/** Hands what the page has to the browser as a file. */
+/** Saves content of the page as a file. */
 
 export function saveFile(name: string, content: Blob | string, type = "text/plain"): void {
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;
@@ -10,7 +10,7 @@ export function saveFile(name: string, content: Blob | string, type = "text/plai
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** A file name from untrusted text: letters, digits and dashes. */
+/** A safe file name from untrusted text: letters, digits and dashes. */
 export function fileName(text: string, ending: string): string {
   const plain = text
     .normalize("NFKD")

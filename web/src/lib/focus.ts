@@ -1,8 +1,9 @@
-/** Moves the focus to a neighbour when the element that has it leaves the page; the browser would drop it. */
+/** Moves the focus to a neighbour when the focused element is removed; the browser would drop it. */
 
 /**
- * Listens to the whole page. An element with `data-focus-next="selector"` names who is next when the focus was in it and is
- * gone: the first such element inside it, else on the page. The nearest one that is still there decides.
+ * Listens to the whole page. An element with `data-focus-next="selector"` names the next one for when the focused
+ * element inside it is removed: the first match inside it, else on the page. The nearest such element that still exists
+ * decides.
  */
 export function startFocusRecovery(): void {
   let last: Element | null = null;

@@ -1,6 +1,6 @@
 /**
  * Numbers, times and sizes as words. English and fixed, so that a screenshot reads the same everywhere; without Intl, of
- * which a new tab's first formatter alone takes 25 ms, a tenth of what a page may take until it stands.
+ * which a new tab's first formatter alone takes 25 ms, a tenth of the time to a usable page.
  */
 
 const MINUTE = 60;
@@ -9,7 +9,7 @@ const DAY = 86_400;
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** Milliseconds as `8 s`, `2 min 05 s`, `1 h 04 min`, `3 d 02 h`; an en dash for what is no duration. */
+/** Milliseconds as `8 s`, `2 min 05 s`, `1 h 04 min`, `3 d 02 h`; an en dash for anything but a duration. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms) || ms < 0) return "–";
   const seconds = Math.floor(ms / 1000);
@@ -33,32 +33,32 @@ export function relative(iso: string | null | undefined, now: number): string {
   return day(at, new Date(at).getFullYear() !== new Date(now).getFullYear());
 }
 
-/** An ISO time in full, in the reader's zone. */
+/** An ISO time in full, in the user's time zone. */
 export function absolute(iso: string | null | undefined): string {
   const at = time(iso);
   return at === null ? "" : `${day(at)}, ${clock(at)}`;
 }
 
-/** `12 Nov 2025`, in the reader's zone; `at` is milliseconds since the epoch. */
+/** `12 Nov 2025`, in the user's time zone; `at` is in Unix milliseconds. */
 export function day(at: number, year = true): string {
   const date = new Date(at);
   return `${date.getDate()} ${MONTHS[date.getMonth()]}${year ? ` ${date.getFullYear()}` : ""}`;
 }
 
-/** `14:05:09`, or `14:05`, in the reader's zone; `at` is milliseconds since the epoch. */
+/** `14:05:09`, or `14:05`, in the user's time zone; `at` is in Unix milliseconds. */
 export function clock(at: number, seconds = true): string {
   const date = new Date(at);
   return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
 }
 
-/** Milliseconds since the epoch, or null for what is no time. */
+/** Milliseconds since the epoch, or null for an invalid time. */
 export function time(iso: string | null | undefined): number | null {
   if (!iso) return null;
   const at = Date.parse(iso);
   return Number.isNaN(at) ? null : at;
 }
 
-/** A loss with four significant digits at most and a steady width: `0.4321`, `2.615`, `12.3`, `1.2e+9`. */
+/** A loss with at most four significant digits and a steady width: `0.4321`, `2.615`, `12.3`, `1.2e+9`. */
 export function loss(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -66,7 +66,7 @@ export function loss(value: number | null | undefined): string {
   return value.toFixed(size < 1 ? 4 : size < 10 ? 3 : size < 100 ? 2 : 1);
 }
 
-/** A number in groups of three digits, with `digits` decimals; where they are not given, those it has, three at most. */
+/** A number in groups of three digits, with `digits` decimals; by default its own, at most three. */
 export function number(value: number | null | undefined, digits?: number): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const [whole = "", part] = (
@@ -76,7 +76,7 @@ export function number(value: number | null | undefined, digits?: number): strin
   return part === undefined ? grouped : `${grouped}.${part}`;
 }
 
-/** Bytes in decimal units, as disks and downloads say them. */
+/** Bytes in decimal units, like disks and downloads. */
 export function bytes(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value) || value < 0) return "–";
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -89,7 +89,7 @@ export function bytes(value: number | null | undefined): string {
   return `${unit === 0 || size >= 99.5 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
 }
 
-/** A learning rate as people write it: `0.0005`, `2e-5`. */
+/** A learning rate in the usual notation: `0.0005`, `2e-5`. */
 export function rate(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
@@ -103,7 +103,7 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : many}`;
 }
 
-/** A model's short name: the last part of a path or hub id. */
+/** A model's short name: the last part of a path or Hub id. */
 export function modelName(model: string | null | undefined): string {
   if (!model) return "–";
   return (

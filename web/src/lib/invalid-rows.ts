@@ -1,4 +1,4 @@
-/** Findings of rows that cannot be read, by code: a job can skip these (`skip_bad_rows`). */
+/** Findings of unreadable rows, by code: a job can skip these rows (`skip_bad_rows`). */
 export const INVALID: ReadonlySet<string> = new Set([
   "unreadable",
   "not-json",

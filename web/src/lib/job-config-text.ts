@@ -1,9 +1,9 @@
-/** A job's configuration as a person reads it: one line, and a list in which nothing is left out. */
+/** Formats a job's configuration: one line, and a complete list. */
 import { type DatasetSource, type Job, type JobConfig, SETTINGS, type Setting } from "../contract.gen";
 import { modelName, number, plural, rate } from "./format";
 import { clean } from "./text";
 
-/** A setting and its value in words. */
+/** A setting and its value as text. */
 export interface Shown {
   field: string;
   label: string;
@@ -36,12 +36,12 @@ export function datasetName(source: DatasetSource | undefined): string {
   return parts.length > 0 ? `${name} (${parts.join(", ")})` : name;
 }
 
-/** An address without what may open it: a name and password before the host, a signature behind the path. */
+/** An address without secrets: a user name and password before the host, a signature after the path. */
 function bareUrl(url: string): string {
   return url.replace(/^([a-z][\w+.-]*:\/\/)[^/?#]*@/i, "$1").replace(/[?#].*$/s, "?…");
 }
 
-/** A configuration to hand on: a data set's token, and the secrets in its address, are the backend's alone. */
+/** A configuration that can be shared: a data set's token, and the secrets in its address, are for the backend only. */
 export function shareable(config: JobConfig): JobConfig {
   return {
     ...config,
@@ -52,7 +52,7 @@ export function shareable(config: JobConfig): JobConfig {
 
 function shareableSource(given: DatasetSource): DatasetSource {
   const source = closed(given);
-  // The parts of a list are no lists themselves: whatever else they hold is left out.
+  // The parts of a list are not lists themselves: other fields are left out.
   return Array.isArray(given?.sources) ? { ...source, sources: given.sources.map(closed) } : source;
 }
 
@@ -61,7 +61,7 @@ function closed(given: DatasetSource): DatasetSource {
   return typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source;
 }
 
-/** What a job runs with, where its backend says so, else what it was asked. */
+/** What a job runs with, if its backend says so, else what was requested. */
 export function configOf(job: Pick<Job, "config" | "settings">): JobConfig {
   return { ...job.config, ...job.settings };
 }
@@ -83,7 +83,7 @@ const WORDS: Readonly<Record<Setting["style"], Words>> = {
   flag: ((value: boolean) => (value ? "yes" : "no")) as Words,
 };
 
-/** In the table's order, the data set after the model; a key that the table does not know is shown under its own name. */
+/** In the table's order, the data set after the model; unknown keys are shown under their own names. */
 export function settings(config: JobConfig): Shown[] {
   const list: Shown[] = [];
   const add = (key: keyof JobConfig, label: string, words: Words): void => {
@@ -110,7 +110,7 @@ export function settings(config: JobConfig): Shown[] {
   return list;
 }
 
-/** A backend may send any type for a field; a word function that cannot take it must not take the page down. */
+/** A backend may send any type for a field; a format function that cannot handle it must not break the page. */
 function safely(words: Words, value: unknown): string {
   try {
     return clean(words(value as never), 200);

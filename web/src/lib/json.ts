@@ -1,4 +1,4 @@
-/** Reading JSON that somebody else has written: a backend, a model, an older page. */
+/** Reading JSON from untrusted sources: a backend, a model, an older page. */
 
 export type JsonObject = Record<string, unknown>;
 
@@ -6,7 +6,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value where it is a finite number, else null. */
+/** The value if it is a finite number, else null. */
 export function finite(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }

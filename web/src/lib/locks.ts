@@ -1,20 +1,20 @@
 /**
- * Locks shared by the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium do
- * where cookies are blocked: then a lock holds within this tab alone.
+ * Locks shared by the tabs of this origin (Web Locks). A browser may lack them or refuse them, as Firefox and Chromium
+ * do if cookies are blocked: then a lock works within this tab only.
  */
 
-/** Each lock of this tab that is held or waited for, with a promise that resolves when the last in its queue is done. */
+/** This tab's locks in use, each with a promise that resolves when its queue is empty. */
 const queues = new Map<string, Promise<void>>();
 
 interface Options {
-  /** Not to wait: `use` is told whether the lock was free. */
+  /** Do not wait: `use` learns whether the lock was free. */
   ifAvailable?: boolean;
   /** Ends the waiting. */
   signal?: AbortSignal;
   mode?: LockMode;
 }
 
-/** Does `use` while holding the lock; it gets whether the lock is held. */
+/** Runs `use` while holding the lock; its argument says whether the lock is held. */
 export async function locked<T>(
   name: string,
   options: Options,
@@ -33,7 +33,7 @@ export async function locked<T>(
   return lockedInThisTab(name, options, use);
 }
 
-/** Which locks are held in any tab; none where the browser does not say. */
+/** The locks held in any tab; empty if the browser does not report them. */
 export async function heldLocks(): Promise<string[]> {
   try {
     return ((await navigator.locks.query()).held ?? []).flatMap(({ name }) => name ?? []);
@@ -47,7 +47,7 @@ async function lockedInThisTab<T>(
   { ifAvailable, signal, mode }: Options,
   use: (held: boolean) => Promise<T> | T,
 ): Promise<T> {
-  // Nothing holds a shared lock exclusively, so there is nothing to wait for.
+  // A shared lock is never held exclusively, so nothing has to wait.
   if (mode === "shared") return use(true);
   const before = queues.get(name);
   if (ifAvailable && before) return use(false);

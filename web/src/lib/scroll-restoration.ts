@@ -1,12 +1,12 @@
 /**
  * Scroll restoration: Back, Forward and a reload restore the scroll position, and a new page begins at its top. The
- * position is kept in the history entry's state; browsers restore it only where the page has its full height at once.
+ * position is kept in the history entry's state; browsers restore it only if the page has its full height immediately.
  */
 
 const REST_MS = 150;
-/** How long a page may take until it is as high as it was. */
+/** How long a page may take to reach its former height. */
 const MAX_WAIT_MS = 5000;
-/** Input that ends the restoration: the person scrolls elsewhere. */
+/** Input that ends the restoration: the user scrolls elsewhere. */
 const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"] as const;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -30,7 +30,7 @@ function savePosition(): void {
   history.replaceState({ y: Math.round(scrollY) }, "");
 }
 
-/** Restores the position of this history entry, or, on a page that is `fresh`, goes to the top. */
+/** Restores the position of this history entry or, on a `fresh` page, scrolls to the top. */
 export function restorePosition(fresh = false): void {
   stopRestoring();
   const y = positionOf(history.state) ?? (fresh ? 0 : null);
@@ -39,7 +39,7 @@ export function restorePosition(fresh = false): void {
   let frame = 0;
   const go = (): void => {
     scrollTo({ top: y, behavior: "instant" });
-    // The page is too short to scroll until its list has been loaded.
+    // The page is too short to scroll until its list has loaded.
     if (Math.abs(scrollY - y) > 1 && performance.now() < until) frame = requestAnimationFrame(go);
     else stopRestoring();
   };
@@ -52,7 +52,7 @@ export function restorePosition(fresh = false): void {
   frame = requestAnimationFrame(go);
 }
 
-/** The position in a history entry's state, whoever wrote it. */
+/** The position in a history entry's state, which any script may have written. */
 function positionOf(state: unknown): number | null {
   const y = (state as { y?: unknown } | null)?.y;
   return typeof y === "number" && y >= 0 ? y : null;

@@ -7,6 +7,7 @@ import {
   DISMISSED_NOTICE,
   DRAFT,
   FEATURES,
+  JOB_COLUMNS,
   keyOf,
   onStored,
   PRESETS,
@@ -62,6 +63,7 @@ describe("what version 1 stored", () => {
     expect(readStored(SINGLE_KEYS)).toBe("off");
     expect(readStored(DISMISSED_NOTICE)).toBe("Use v2. It ends on 1 Mar 2027.");
     expect(readStored(WATCHED_JOBS)).toEqual(["job-3"]);
+    expect(readStored(JOB_COLUMNS)).toEqual(["rate"]);
     expect(readOwn(readStored(PRESETS))).toEqual([
       ownPreset("Short", { temperature: 0.7, topP: 0.9, maxTokens: 9 }, "Be brief."),
     ]);

@@ -1,28 +1,28 @@
 /**
  * Every value that the page stores in `localStorage` and `sessionStorage`, with its version. Conversations have a database
- * of their own (`chat/storage/db.ts`).
+ * their own (`chat/storage/db.ts`).
  *
  * The version is part of the key: `arkor.watched` is version 1, `arkor.watched.2` would be version 2. An older page does
  * not know a newer key, so it can neither misread nor overwrite it. To change a value's form, add a migration to its entry
  * below and a fixture of the new form to `web/fixtures`.
  *
- * A browser may forbid storage: then what a person chose holds for this page alone.
+ * A browser may forbid storage: then a choice applies to this page only.
  */
 import type { JobParent } from "../contract.gen";
 import { isObject } from "./json";
 
-/** `tab`: for this tab alone, and until it is closed. */
+/** `tab`: for this tab only, until it is closed. */
 type Reach = "browser" | "tab";
 
 export interface StoredValue<T> {
   name: string;
   reach: Reach;
-  /** What is used while nothing is stored. */
+  /** The value while nothing is stored. */
   fallback: T;
-  /** Reads the newest form. It throws where it can read nothing, and calls `damaged` where it can read a part only. */
+  /** Parses the newest form. Throws if nothing is readable, and calls `damaged` if only part of it is. */
   parse: (text: string, damaged: () => void) => T;
   format: (value: T) => string;
-  /** The first turns version 1 into version 2, the next that into version 3. */
+  /** The first migrates version 1 to version 2, the next that to version 3. */
   migrations: readonly ((text: string) => string)[];
 }
 
@@ -33,7 +33,7 @@ const versionOf = ({ migrations }: Versioned): number => migrations.length + 1;
 export const keyOf = (value: Versioned, version = versionOf(value)): string =>
   version === 1 ? value.name : `${value.name}.${version}`;
 
-/** The stored value; an older form is migrated, and one that cannot be read is put aside under a key of its own. */
+/** The stored value; an older form is migrated, and an unreadable one is kept under another key. */
 export function readStored<T>(value: StoredValue<T>, fallback: T = value.fallback): T {
   const { reach, migrations, parse } = value;
   const newest = versionOf(value);
@@ -41,7 +41,7 @@ export function readStored<T>(value: StoredValue<T>, fallback: T = value.fallbac
     const key = keyOf(value, version);
     const text = recall(key, reach);
     if (text === null) continue;
-    // The next write overwrites the text, which may be the only copy of somebody's work.
+    // The next write overwrites the text, which may be the only copy of a person's work.
     const putAside = (): void => void remember(`${key}.unreadable`, text, reach);
     try {
       const migrated = migrations.slice(version - 1).reduce((old, migrate) => migrate(old), text);
@@ -55,7 +55,7 @@ export function readStored<T>(value: StoredValue<T>, fallback: T = value.fallbac
   return fallback;
 }
 
-/** Stores a value, or removes it where it is null. True when it will be there after a reload. */
+/** Stores a value, or removes it if null. Returns whether it will survive a reload. */
 export function writeStored<T>(value: StoredValue<T>, next: T | null): boolean {
   return remember(keyOf(value), next === null ? null : value.format(next), value.reach);
 }
@@ -69,14 +69,16 @@ export function onStored<T>(value: StoredValue<T>, changed: (next: T) => void): 
 
 export const THEME = choice("arkor.theme", ["system", "light", "dark"]);
 export const SINGLE_KEYS = choice("arkor.keys", ["on", "off"]);
-/** The backend's notice that was dismissed last. */
+/** The last backend notice that was dismissed. */
 export const DISMISSED_NOTICE = text("arkor.notice", "browser");
-/** The ids of the jobs whose end is announced. */
+/** The ids of the jobs whose end is to be announced. */
 export const WATCHED_JOBS = list("arkor.watched", (item) => typeof item === "string");
+/** The columns of the jobs table that were chosen, and after a `-` those that were removed. */
+export const JOB_COLUMNS = list("arkor.jobs.columns", (item) => typeof item === "string");
 export const PRESETS = list("arkor.playground.presets", isNamed);
-/** Conversations that were not in the database yet when their page was left. */
+/** Conversations not yet in the database when their page was closed. */
 export const UNSAVED_CONVERSATIONS = list<object>("arkor.unsaved", isObject);
-/** How a new conversation asks: sampling parameters and system prompt. */
+/** Defaults of a new conversation: sampling parameters and system prompt. */
 export const CHAT_SETTINGS: StoredValue<ChatSettings> = {
   name: "arkor.playground.way",
   reach: "tab",
@@ -89,9 +91,9 @@ export const CHAT_SETTINGS: StoredValue<ChatSettings> = {
   format: ({ params, system }) => JSON.stringify([params, system]),
   migrations: [],
 };
-/** The message that is being written. */
+/** The draft of a message. */
 export const DRAFT = text("arkor.playground.draft", "tab");
-/** Settings that were changed on Home and not written yet, by trainer. */
+/** Settings changed on Home and not yet written, by trainer. */
 export const TRAINER_DRAFTS: StoredValue<TrainerDrafts> = {
   name: "arkor.home.settings",
   reach: "tab",
@@ -106,7 +108,7 @@ export const TRAINER_DRAFTS: StoredValue<TrainerDrafts> = {
   format: JSON.stringify,
   migrations: [],
 };
-/** The optional features of the backend, as this tab last knew them. */
+/** The backend's optional features, as this tab last knew them. */
 export const FEATURES: StoredValue<readonly string[]> = {
   name: "arkor.features",
   reach: "tab",
@@ -121,6 +123,7 @@ export const STORED_VALUES = [
   SINGLE_KEYS,
   DISMISSED_NOTICE,
   WATCHED_JOBS,
+  JOB_COLUMNS,
   PRESETS,
   UNSAVED_CONVERSATIONS,
   CHAT_SETTINGS,
@@ -129,11 +132,11 @@ export const STORED_VALUES = [
   FEATURES,
 ] as const;
 
-/** `changes` by field, null for one that is taken away; `from` is the job that they were filled from. */
+/** `changes` by field, null for a removed setting; `from` is the job that they were copied from. */
 export interface TrainerDraft {
   changes: Readonly<Record<string, unknown>>;
   from?: string | undefined;
-  /** The checkpoint that the next training begins from. */
+  /** The checkpoint that the next training starts from. */
   parent?: JobParent | undefined;
   project?: string | undefined;
 }
@@ -145,7 +148,7 @@ interface ChatSettings {
   system: string;
 }
 
-/** One of a few words; the first is the default. */
+/** One of several words; the first is the default. */
 function choice<T extends string>(name: string, words: readonly [T, ...T[]]): StoredValue<T> {
   const [fallback] = words;
   const parse = (stored: string): T => {
@@ -160,11 +163,11 @@ function text(name: string, reach: Reach): StoredValue<string> {
   return { name, reach, fallback: "", parse: (stored) => stored, format: (next) => next, migrations: [] };
 }
 
-/** A list in JSON, of the items that can be read. */
+/** A JSON list of the readable items. */
 function list<T>(name: string, isItem: (item: unknown) => item is T): StoredValue<readonly T[]> {
   const parse = (stored: string, damaged: () => void): readonly T[] => {
     const items: unknown = JSON.parse(stored);
-    if (!Array.isArray(items)) throw new TypeError(`${name} is no list`);
+    if (!Array.isArray(items)) throw new TypeError(`${name} is not a list`);
     if (!items.every(isItem)) damaged();
     return items.filter(isItem);
   };
@@ -187,7 +190,7 @@ function recall(key: string, reach: Reach): string | null {
   }
 }
 
-/** Whether it will be there after a reload. */
+/** Whether it will survive a reload. */
 function remember(key: string, value: string | null, reach: Reach): boolean {
   try {
     if (value === null) storage(reach).removeItem(key);

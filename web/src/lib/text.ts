@@ -1,11 +1,11 @@
-/** What comes from models, children and backends is hostile until shown otherwise: text, bounded, unable to reorder its neighbours. */
+/** Sanitises untrusted text from models, children and backends: bounded, and unable to reorder its neighbours. */
 
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
-// Directional overrides and isolates let a name rewrite how the words beside it read; marks (200e, 200f, 061c) cannot.
+// Directional overrides and isolates change how neighbouring words read; marks (200e, 200f, 061c) cannot.
 const BIDI = /[\u202a-\u202e\u2066-\u2069]/g;
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])/g;
 
-/** Cut at `max` UTF-16 units without splitting a pair, with an ellipsis that says so. */
+/** Cuts at `max` UTF-16 units without splitting a pair, and appends an ellipsis. */
 export function bounded(text: string, max: number): string {
   if (text.length <= max) return text;
   const last = text.charCodeAt(max - 1);
@@ -13,10 +13,10 @@ export function bounded(text: string, max: number): string {
   return `${text.slice(0, whole)}…`;
 }
 
-/** One line of untrusted text: no escape sequences, no controls, no direction overrides, at most `max` long. */
+/** One line of untrusted text: without escape sequences, controls and direction overrides, at most `max` long. */
 export function clean(text: unknown, max = 300): string {
   const raw = typeof text === "string" ? text : text === null || text === undefined ? "" : String(text);
-  // Only the head is looked at, so that ten megabytes cost no more than a line.
+  // Only the beginning is read, so that ten megabytes cost no more than a line.
   const head = raw.length > max * 4 ? raw.slice(0, max * 4) : raw;
   const plain = head
     .replace(ESCAPES, "")
@@ -26,7 +26,7 @@ export function clean(text: unknown, max = 300): string {
   return head.length < raw.length && plain.length <= max ? `${plain}…` : bounded(plain, max);
 }
 
-/** Untrusted text of several lines: as `clean`, but newlines and tabs stay. */
+/** Untrusted text of several lines: like `clean`, but keeps newlines and tabs. */
 export function cleanBlock(text: string, max = 20_000): string {
   const plain = text
     .slice(0, max * 2)
@@ -36,7 +36,7 @@ export function cleanBlock(text: string, max = 20_000): string {
   return bounded(plain, max);
 }
 
-/** A job's or trainer's name as it may stand in a sentence; never empty. */
+/** A job's or trainer's name for use in a sentence; never empty. */
 export function displayName(name: unknown): string {
   return clean(name, 200).trim() || "(no name)";
 }

@@ -1,16 +1,16 @@
-/** Ways of a text field that one talks into. */
+/** Behaviour of a chat's text field. */
 
-/** Whether the key is an input method's: its Enter ends a word, its Escape drops one. */
+/** Whether the key belongs to an input method: its Enter ends a word, its Escape drops one. */
 export function composing(event: KeyboardEvent): boolean {
   return event.isComposing || event.keyCode === 229;
 }
 
-/** Enter sends and Shift+Enter breaks the line. */
+/** Enter sends, Shift+Enter breaks the line. */
 export function sendsOn(event: KeyboardEvent): boolean {
   return event.key === "Enter" && !event.shiftKey && !event.altKey && !composing(event);
 }
 
-/** As tall as its text; the style sheet says how tall at most. */
+/** As tall as its text, up to the style sheet's limit. */
 export function fitHeight(area: HTMLTextAreaElement | null): void {
   if (!area) return;
   area.style.height = "auto";

@@ -37,7 +37,7 @@ export function blockNode(token: Token, depth: number): ComponentChildren {
   }
 }
 
-/** All of one level below the question's: models skip levels as they please, which an outline must not. */
+/** All one level below the question's: models skip levels, which an outline must not. */
 function Heading({ token, depth }: { token: Tokens.Heading; depth: number }) {
   return (
     <h3 dir="auto" class={token.depth === 1 ? "md-title" : undefined}>
@@ -54,7 +54,7 @@ function Code({ token }: { token: Tokens.Code }) {
         <span>{language}</span>
         <CopyButton text={token.text} label="Copy code" small />
       </div>
-      {/* A region that scrolls has to be reachable by keyboard. */}
+      {/* A scrollable region must be reachable by keyboard. */}
       <pre tabIndex={0} role="group" aria-label={language ? `Code, ${language}` : "Code"}>
         <code>{token.text}</code>
       </pre>

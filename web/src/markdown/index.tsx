@@ -1,4 +1,4 @@
-/** Markdown as Preact nodes: every character that came is a text node, and nothing is ever loaded. */
+/** Markdown as Preact nodes: all text becomes text nodes, and nothing is ever loaded. */
 import "./markdown.css";
 import type { Token } from "marked";
 import { Component, type ComponentChildren } from "preact";
@@ -7,10 +7,10 @@ import { blockNode } from "./blocks";
 import { MarkdownStream } from "./lex";
 import { UNWANTED } from "./safe";
 
-/** Plain text is laid out in pieces of this many characters, so that those outside the window cost nothing. */
+/** Plain text is laid out in chunks of this many characters, so that those outside the window cost nothing. */
 const PIECE = 20_000;
 
-/** A block that stands is the same object at the next token of text, and is not drawn again. */
+/** A finished block is the same object at the next token, and is not drawn again. */
 class Block extends Component<{ token: Token }> {
   override shouldComponentUpdate(next: { token: Token }): boolean {
     return next.token !== this.props.token;
@@ -21,7 +21,7 @@ class Block extends Component<{ token: Token }> {
   }
 }
 
-/** `text` may grow from render to render; only its last block is read and drawn anew. */
+/** `text` may grow from render to render; only its last block is parsed and rendered again. */
 export function Markdown({ text }: { text: string }) {
   const stream = useRef<MarkdownStream | null>(null);
   stream.current ??= new MarkdownStream();

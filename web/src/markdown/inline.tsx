@@ -4,14 +4,14 @@ import type { Token, Tokens } from "marked";
 import type { ComponentChildren } from "preact";
 import { decodeEntities, safeHref } from "./safe";
 
-/** Deeper nesting than any person writes is shown as it was written. */
+/** Deeper nesting than people write is shown as source text. */
 export const MAX_DEPTH = 16;
 
 export function inlineNodes(tokens: readonly Token[] | undefined, depth: number): ComponentChildren {
   return tokens?.map((token) => inlineNode(token, depth + 1));
 }
 
-/** A token's children, or its text where it has none. */
+/** A token's children, or its text if it has none. */
 const inner = (token: Token, depth: number): ComponentChildren =>
   "tokens" in token && token.tokens
     ? inlineNodes(token.tokens, depth)
@@ -50,7 +50,7 @@ function inlineNode(token: Token, depth: number): ComponentChildren {
   }
 }
 
-/** A link that leaves, if its address is http or https; else its text alone. */
+/** An external link, if its address is http or https; else its text only. */
 function Link({ href, children }: { href: string; children: ComponentChildren }) {
   const safe = safeHref(href);
   if (safe === null) return <span>{children}</span>;

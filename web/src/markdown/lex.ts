@@ -1,21 +1,21 @@
 /**
  * A model's answer as markdown tokens, cheaply while it grows and safely whatever it holds.
  *
- * `marked` reads the blocks. Every block but the last one stands once another has begun, so an answer that
+ * `marked` reads the blocks. Every block but the last is final once another has begun, so an answer that
  * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
  * Models write lines and mean lines, so a single line break stays one.
- * Link definitions reach only as far as what is lexed together; models hardly write them.
+ * Link definitions reach only as far as the text that is lexed together; models rarely write them.
  */
 import { Lexer, type Token } from "marked";
 import { UNWANTED } from "./safe";
 
-/** Inline syntax in longer texts is shown as written: some of it takes quadratic time to read. */
+/** Inline syntax in longer texts is shown as written: some of it takes quadratic time to parse. */
 const MAX_INLINE = 16_000;
 
-/** What comes after this many characters is plain text. */
+/** Everything after this many characters is plain text. */
 export const MAX_MARKDOWN = 200_000;
 
-/** Thirty containers opened on one line, or a list item that far in, is no list or quotation but an attack on the stack. */
+/** Thirty containers opened on one line, or a list item that far in, is not a real list or quotation but an attack on the stack. */
 const NESTED =
   /^(?:[ \t]{60,}(?:[*+-]|\d{1,9}[.)])[ \t]|[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}).*\n?/gmu;
 
@@ -50,11 +50,11 @@ function lexTame(source: string): Token[] {
 
 interface Read {
   blocks: readonly Token[];
-  /** What is beyond the bound, as plain text. */
+  /** The text beyond the limit, as plain text. */
   rest: string;
 }
 
-/** The blocks of one text that only ever grows. */
+/** The blocks of one text that only grows. */
 export class MarkdownStream {
   #seen = 0;
   #endsInCr = false;
@@ -65,8 +65,8 @@ export class MarkdownStream {
   #last: Read = { blocks: [], rest: "" };
 
   /**
-   * The blocks of `text`, which must begin with what the last call was given; else it is read anew.
-   * Blocks that stand are the same objects from call to call.
+   * The blocks of `text`, which must begin with the text of the last call; otherwise it is read anew.
+   * Finished blocks are the same objects from call to call.
    */
   read(text: string): Read {
     if (text.length === this.#seen) return this.#last;
@@ -94,7 +94,7 @@ export class MarkdownStream {
     this.#tail = this.#rest = "";
   }
 
-  /** Line ends as marked makes them itself, and no control characters. */
+  /** Line ends as marked normalises them, and no control characters. */
   #normal(piece: string): string {
     if (piece === "") return "";
     const joined = this.#endsInCr && piece.startsWith("\n") ? piece.slice(1) : piece;
@@ -103,7 +103,7 @@ export class MarkdownStream {
   }
 }
 
-/** Where the last block begins; the blank lines behind it may yet turn out to be within it. */
+/** The start of the last block; the blank lines after it may turn out to be part of it. */
 function lastBlock(blocks: readonly Token[]): number {
   let last = blocks.length - 1;
   while (last > 0 && blocks[last]?.type === "space") last -= 1;

@@ -1,10 +1,10 @@
-/** What of a markdown token may reach the page: addresses that are checked, entities that are read. */
+/** Sanitises markdown tokens for the page: checks addresses, decodes entities. */
 
-/** Control characters, marks that let a text rewrite how what stands beside it reads, and what takes no place and hides. */
+/** Control characters, marks that change how neighbouring text reads, and invisible characters of no width. */
 export const UNWANTED =
   /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/gu;
 
-/** An absolute http or https address, or null: nothing else is ever a link. */
+/** An absolute http or https address, or null: nothing else ever becomes a link. */
 export function safeHref(href: string): string | null {
   try {
     const url = new URL(href);
@@ -47,7 +47,7 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Character references as the characters they stand for; unknown ones stay as written. Unwanted characters go whoever has
+ * Character references as the characters they denote; unknown ones stay as written. Unwanted characters are removed whoever has
  * read them: marked reads the numeric ones by itself.
  */
 export function decodeEntities(text: string): string {

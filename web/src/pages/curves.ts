@@ -1,3 +1,3 @@
-/** The two pages that draw curves, as one piece of code: what they share is most of it, and each piece costs a request. */
+/** The two pages with curves, as one chunk: they share most of their code, and each chunk costs a request. */
 export { default as Compare } from "./compare";
 export { default as Job, ready } from "./job";

@@ -18,7 +18,7 @@ function wordOf(state: keyof typeof WORDS): string {
   return backendStatus.value === OUTDATED ? "Upgrade needed" : "Backend error";
 }
 
-/** The dot in the bar; a word stands beside it while the connection is not live. */
+/** The dot in the bar; a word accompanies it while the connection is not live. */
 export function ConnectionDot() {
   const state = connection.value;
   const word = wordOf(state);
@@ -39,7 +39,7 @@ export function ConnectionDot() {
   );
 }
 
-/** Says above the page's data that they may be old, why, and what is being tried. */
+/** A line above stale data: how old they may be, why, and what is being tried. */
 export function ConnectionNote() {
   const state = connection.value;
   if (state === "gone") {
@@ -63,7 +63,7 @@ export function ConnectionNote() {
           {outdated
             ? "This Studio has to be upgraded."
             : seconds === null
-              ? "What you see may be old."
+              ? "This data may be out of date."
               : status === null
                 ? "The backend is not answering."
                 : "The backend answers with an error."}

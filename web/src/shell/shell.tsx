@@ -73,7 +73,7 @@ const ACTIONS: readonly Action[] = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const Floating = floating.value;
-  // Before there are keys that open something.
+  // Before keys that open something exist.
   useLayoutEffect(close, []);
   useActions(ACTIONS);
   useEffect(startFocusRecovery, []);
@@ -123,7 +123,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** The hash is the route, so the link itself may not change it. */
+/** The hash is the route, so the link itself must not change it. */
 function skipToContent(event: Event): void {
   event.preventDefault();
   document.querySelector<HTMLElement>("main h1")?.focus();

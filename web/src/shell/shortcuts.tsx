@@ -3,7 +3,7 @@ import { keyLabel } from "../actions/keys";
 import { Switch } from "../ui/controls/switch";
 import { Dialog } from "../ui/dialog";
 
-/** A chart's own input. It is no action: it belongs to the chart with the focus or the pointer. */
+/** A chart's own input. Not actions: they belong to the chart with the focus or the pointer. */
 const CHART: readonly (readonly [string, ...string[]])[] = [
   ["Zoom", "drag", "wheel", "pinch"],
   ["Zoom by keys", "+", "−"],
@@ -12,7 +12,7 @@ const CHART: readonly (readonly [string, ...string[]])[] = [
   ["From curve to curve", "↑", "↓"],
 ];
 
-/** The `?` sheet: every key that works on the page that is open. */
+/** The `?` sheet: every key that works on the current page. */
 export function Shortcuts({ onClose }: { onClose: () => void }) {
   const sections = new Map<string, { keys: string; label: string }[]>();
   for (const { keys, label, section = "This page" } of availableActions()) {

@@ -1,4 +1,4 @@
-/** System, light or dark; remembered, and set before the first paint by `boot.js`. */
+/** System, light or dark; stored, and applied before the first paint by `boot.js`. */
 import { signal } from "@preact/signals";
 import { onStored, THEME, writeStored } from "../lib/storage";
 
@@ -19,7 +19,7 @@ export function setTheme(next: Theme): void {
   writeStored(THEME, next);
 }
 
-/** Applies what another tab has chosen. */
+/** Applies the choice of another tab. */
 export function startTheme(): void {
   onStored(THEME, setTheme);
 }

@@ -2,19 +2,23 @@
 import { effect, signal } from "@preact/signals";
 import { api } from "../api/client";
 import { connection } from "../api/connection";
-import type { Capabilities } from "../contract.gen";
+import type { Capabilities, TrainingMethod } from "../contract.gen";
+import { isObject } from "../lib/json";
 import { FEATURES, readStored, writeStored } from "../lib/storage";
 import { jobs, jobsState } from "./jobs";
 
-/** Until the backend has answered, as this tab last knew them, so that links do not appear and disappear. */
+/** Until the backend has responded, as this tab last knew them, so that links do not appear and disappear. */
 export const features = signal<ReadonlySet<string>>(new Set(readStored(FEATURES)));
 
-/** The base models that the backend answers with in any project, its default first; null until it has said. */
+/** The base models that the backend can answer with in any project, its default first; null until known. */
 export const served = signal<readonly string[] | null>(null);
+
+/** The backend's training methods; without a list it has one, which needs no name. */
+export const methods = signal<readonly TrainingMethod[]>([]);
 
 let settled = false;
 
-/** Requests them after the jobs, which come first; again when a new project has its first job. */
+/** Requests them after the jobs, which come first, and again when a new project has its first job. */
 export function loadFeatures(): void {
   let asking = false;
   effect(() => {
@@ -30,9 +34,10 @@ export function loadFeatures(): void {
 
 async function ask(): Promise<void> {
   try {
-    const said = await api<Capabilities>("/capabilities");
-    const known = new Set(texts(said.features));
-    served.value = texts(said.baseModels);
+    const capabilities = await api<Capabilities>("/capabilities");
+    const known = new Set(texts(capabilities.features));
+    served.value = texts(capabilities.baseModels);
+    methods.value = listed(capabilities.methods);
     settled = known.has("endpoints") || (await asksForEndpoints(known));
     features.value = known;
     writeStored(FEATURES, [...known]);
@@ -42,11 +47,20 @@ async function ask(): Promise<void> {
   }
 }
 
+const listed = (list: unknown): TrainingMethod[] =>
+  (Array.isArray(list) ? list : []).filter(
+    (item): item is TrainingMethod =>
+      isObject(item) && typeof item.name === "string" && typeof item.label === "string",
+  );
+
 function texts(list: unknown): string[] {
   return Array.isArray(list) ? list.filter((item) => typeof item === "string" && item !== "") : [];
 }
 
-/** The managed backend has endpoints without naming them. True when its answer is final: without a project there is none. */
+/**
+ * The managed backend has endpoints without listing them. True if its answer is final: without a project there are
+ * none.
+ */
 async function asksForEndpoints(known: Set<string>): Promise<boolean> {
   const { unsupported, scopeMissing } = await api<{ unsupported?: boolean; scopeMissing?: boolean }>(
     "/deployments",

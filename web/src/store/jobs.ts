@@ -1,4 +1,4 @@
-/** The list of jobs, asked for every 5 s by one poll for the whole page. */
+/** The list of jobs, requested every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
 import { ApiError, api, errorText, type Options, request } from "../api/client";
 import { backendStatus, backendTrouble, OUTDATED, staleSeconds } from "../api/connection";
@@ -13,7 +13,7 @@ const EVERY_MS = 5000;
 const HIDDEN_MS = 15_000;
 
 const listed = signal<readonly Job[]>([]);
-/** Jobs that are deleted in a moment: no list has them any more. */
+/** Jobs that are about to be deleted: no list includes them. */
 export const leaving = signal<ReadonlySet<string>>(new Set());
 /** Newest first. */
 export const jobs = computed(() =>
@@ -61,7 +61,7 @@ async function readJobs(): Promise<void> {
       return job === undefined || isOver(job);
     });
   } catch (error) {
-    // The shell reports a daemon that is gone; every other error is the backend's.
+    // The shell reports an unreachable daemon; every other error is the backend's.
     if (!(error instanceof ApiError && error.status === 0)) backendTrouble.value = errorText(error);
     backendStatus.value = error instanceof ApiError && error.status === OUTDATED ? OUTDATED : null;
     jobsState.value = { loaded: jobsState.peek().loaded, error: errorText(error) };
@@ -95,7 +95,7 @@ export async function cancelJob(id: string): Promise<void> {
   await actOnJob(id, "cancel");
 }
 
-/** Lets a job stand, go on or end; the job as the backend answers it. Throws `ApiError`. */
+/** Pauses, resumes or cancels a job; returns the job as the backend answers. Throws `ApiError`. */
 export async function actOnJob(
   id: string,
   action: "cancel" | "pause" | "resume" | "extend",
@@ -106,7 +106,7 @@ export async function actOnJob(
   return job;
 }
 
-/** Changes what a person says of a job; throws `ApiError`. */
+/** Changes a job's name, notes, tags or star; throws `ApiError`. */
 export async function editJob(id: string, changes: JobChanges): Promise<void> {
   await change(id, "", { method: "PATCH", body: changes });
   void refreshJobs();
@@ -119,12 +119,12 @@ async function change(id: string, path: string, options: Options): Promise<Job |
   return changed;
 }
 
-/** Takes a job and its files away; throws `ApiError`. */
+/** Deletes a job and its files; throws `ApiError`. */
 export async function deleteJob(id: string): Promise<void> {
   await api(pathOf(id), { method: "DELETE" });
 }
 
-/** Puts waiting jobs into an order, or holds them; throws `ApiError`. */
+/** Reorders or holds the queue; throws `ApiError`. */
 export async function arrangeQueue(changes: QueueChanges): Promise<void> {
   await api("/queue", { method: "PATCH", body: changes });
   await refreshJobs();

@@ -1,4 +1,4 @@
-/** The trainers that the project declares; read again whenever the window gets the focus, as after an edit. */
+/** The project's trainers; read again whenever the window gets the focus, for example after an edit. */
 import { batch, signal } from "@preact/signals";
 import { ApiError, errorText, request } from "../api/client";
 import type { Manifest, Trainer } from "../contract.gen";
@@ -6,20 +6,20 @@ import { type Change, changesOf } from "./trainer-changes";
 
 export const manifest = signal<Manifest | null>(null);
 
-/** The daemon's error where the trainers cannot be read. */
+/** The daemon's error if the trainers are unreadable. */
 export const manifestError = signal<string | null>(null);
 
-/** The stack trace and other output, where the error leaves it out. */
+/** The stack trace and other output that the error leaves out. */
 export const manifestDetails = signal<string | null>(null);
 
-/** The trainers as first shown or last run; edits are compared with it. */
+/** The trainers as first shown or last run; edits are compared with them. */
 const known = signal<Manifest | null>(null);
 
-/** The revision of what is shown, whether that is the manifest or an error. */
+/** The revision of the displayed manifest or error. */
 let etag = "";
 let asking: Promise<void> | null = null;
 
-/** Reads the manifest; simultaneous calls share one request. */
+/** Reads the manifest; concurrent calls share one request. */
 export function loadManifest(): Promise<void> {
   asking ??= ask().finally(() => {
     asking = null;
@@ -27,7 +27,7 @@ export function loadManifest(): Promise<void> {
   return asking;
 }
 
-/** As `loadManifest`, but with an answer that is newer than this call. */
+/** Like `loadManifest`, but with a response newer than this call. */
 export async function reloadManifest(): Promise<void> {
   await asking;
   await loadManifest();
@@ -40,17 +40,17 @@ export function trainerNamed(
   return from?.trainers.find((trainer) => trainer.name === name);
 }
 
-/** The trainer that a job is called after: runs of one are `NAME`, `NAME #2`, `NAME #3`. */
+/** The trainer that a job is named after: its jobs are `NAME`, `NAME #2`, `NAME #3`. */
 export function trainerOfJob(name: string): Trainer | undefined {
   return trainerNamed(name) ?? trainerNamed(name.replace(/ #[1-9]\d{0,8}$/, ""));
 }
 
-/** How a trainer was edited since it was shown first or run last. */
+/** How a trainer was edited since it was first shown or last run. */
 export function editsOf(trainer: Trainer): Change[] {
   return changesOf(trainerNamed(trainer.name, known.value), trainer);
 }
 
-/** Edits are compared with what is shown now. */
+/** Compares later edits with the displayed manifest. */
 export function forgetEdits(): void {
   known.value = manifest.peek();
 }

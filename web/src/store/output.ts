@@ -1,4 +1,4 @@
-/** A run's output: read from its start, followed to its end, and read again after a cut connection. */
+/** A run's output: read from its start, followed to its end, and read again after a broken connection. */
 import { signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { hiddenSignal, pause, shown, withStream } from "../api/stream-slots";
@@ -13,11 +13,11 @@ const RETRY_MS = 1500;
 /** The shortest time between two updates of the page. */
 const SHOW_MS = 120;
 const SAVE_IDLE_MS = 2000;
-/** Characters of one line in a saved file. */
+/** Longest line in a saved file, in characters. */
 const MAX_LINE = 1_000_000;
 
 export class RunOutput {
-  /** Counts up, a few times a second at most, when there is more to show. */
+  /** Counts up, at most a few times a second, when there is more to show. */
   readonly version = signal(0);
   readonly jobId = signal<string | null>(null);
   readonly ending = signal<Ending | null>(null);
@@ -37,11 +37,11 @@ export class RunOutput {
     clearTimeout(this.#timer);
   }
 
-  /** All that the command has printed so far, as text; the page itself keeps only its end. */
+  /** The whole output so far, as text; the page itself keeps only its end. */
   async whole(): Promise<Blob> {
     const terminal = new Terminal({ lines: Infinity, width: MAX_LINE });
     const known = this.terminal.written;
-    // The browser may keep these parts on the disk.
+    // The browser may store these parts on disk.
     const parts: Blob[] = [];
     const take = (text: string): boolean => {
       terminal.write(text);
@@ -61,7 +61,7 @@ export class RunOutput {
         const held = await withStream(here, (signal) => this.#follow(signal).then(() => true), {
           wait: false,
         });
-        // Other tabs hold all slots: short reads instead of a stream, until one is free.
+        // Other tabs hold all slots: poll briefly instead of streaming, until one is free.
         if (held === null) await inOneTab(here, () => this.#readShortly(here));
         if (this.ending.peek()) return;
         await pause(held === null ? SHORT_READ_EVERY_MS : RETRY_MS, stop);
@@ -87,7 +87,7 @@ export class RunOutput {
     this.#show(fresh, await readOutput(this.#path, stop, take));
   }
 
-  /** Also ends after a fixed time: a command that prints often is never silent. */
+  /** Also ends after a fixed time, since a chatty command is never silent. */
   async #readShortly(stop: AbortSignal): Promise<void> {
     const fresh = new Terminal();
     let until = Infinity;
@@ -102,7 +102,7 @@ export class RunOutput {
   #show(fresh: Terminal, ending: Ending | null = null): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    // The screen changes only once the new reading has something: no flash of an empty output.
+    // The screen changes only once the new reading has content, without a flash of empty output.
     if (fresh.written > 0) this.terminal = fresh;
     this.jobId.value ??= startedJob(this.terminal);
     this.ending.value = ending;
@@ -111,7 +111,7 @@ export class RunOutput {
 }
 
 /**
- * Reads an output from its start until `take` has enough, or for `idle` ms nothing has come. Answers how the command
+ * Reads an output from its start until `take` has enough, or nothing has arrived for `idle` ms. Returns how the command
  * ended if the stream came to its own end: before that the same words can only be the command's.
  */
 async function readOutput(

@@ -1,4 +1,4 @@
-/** Starts a training with exactly the settings that the page shows; after an edit, the new ones are shown first. */
+/** Starts a training with exactly the settings shown on the page; after an edit, the new ones are shown first. */
 import { ApiError } from "../api/client";
 import type { Trainer, TrainRequest } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";
@@ -6,22 +6,22 @@ import { startRun } from "./runs";
 import { changesOf } from "./trainer-changes";
 
 /**
- * `more` is what goes before the file: settings, a job to repeat, a checkpoint to begin from. The run's id, or null when nothing was started because the project is not any more what was shown. Throws `ApiError`.
- * A project without a revision is built by its command, so there is nothing to compare before.
+ * `more` goes before the file: settings, a job to repeat, a checkpoint to begin from. Returns the run's id, or null when nothing was started because the project has changed since it was shown. Throws `ApiError`.
+ * A project without a revision is built by its command, so nothing can be compared before.
  */
 export async function startTraining(
-  shown: Trainer,
+  trainer: Trainer,
   dryRun: boolean,
   more: Pick<TrainRequest, "settings" | "like" | "seeds" | "parent" | "on">,
 ): Promise<string | null> {
   if (manifest.peek()?.revision !== undefined) {
     await reloadManifest();
-    if (manifestError.peek() !== null || differs(shown)) return null;
+    if (manifestError.peek() !== null || differs(trainer)) return null;
   }
   const { revision } = manifest.peek() ?? {};
   try {
     const run = await startRun({
-      trainer: shown.name,
+      trainer: trainer.name,
       ...(revision === undefined ? {} : { revision }),
       dryRun,
       ...more,
@@ -30,14 +30,14 @@ export async function startTraining(
     return run;
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 409 || revision === undefined) throw error;
-    // The project was edited a moment ago: the daemon has refused the old revision.
+    // The project was just edited: the daemon has refused the old revision.
     await reloadManifest();
     if (manifest.peek()?.revision === revision && manifestError.peek() === null) throw error;
     return null;
   }
 }
 
-function differs(shown: Trainer): boolean {
-  const now = trainerNamed(shown.name, manifest.peek());
-  return now === undefined || now.problem !== shown.problem || changesOf(shown, now).length > 0;
+function differs(trainer: Trainer): boolean {
+  const now = trainerNamed(trainer.name, manifest.peek());
+  return now === undefined || now.problem !== trainer.problem || changesOf(trainer, now).length > 0;
 }

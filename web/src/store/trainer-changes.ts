@@ -1,4 +1,4 @@
-/** What differs between two readings of the project, in the words of its settings. Pure. */
+/** Differences between two readings of the project, in the settings' terms. Pure. */
 
 import type { JobConfig, Trainer } from "../contract.gen";
 import { number } from "../lib/format";
@@ -13,7 +13,7 @@ export interface Change {
 
 const NOTHING = "not set";
 
-/** Empty when both would train the same, when there was no such trainer before, or when one cannot be read. */
+/** Empty if both would train the same, if there was no such trainer before, or if one is unreadable. */
 export function changesOf(before: Trainer | undefined, after: Trainer | undefined): Change[] {
   if (!before?.config || !after?.config) return [];
   const [old, now] = [valuesOf(before.config), valuesOf(after.config)];
@@ -21,7 +21,7 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
   for (const key of new Set([...old.keys(), ...now.keys()])) {
     const [was, is] = [old.get(key), now.get(key)];
     if (was?.json === is?.json) continue;
-    // Short forms round: where they are the same, the whole values tell.
+    // Short forms are rounded: if they are equal, the whole values are shown.
     const whole = was?.words === is?.words;
     const say = (value: Value | undefined): string =>
       value === undefined ? NOTHING : whole ? value.raw : value.words;
@@ -40,20 +40,20 @@ export function changeWords(changes: readonly Change[]): string {
 interface Value {
   label: string;
   words: string;
-  /** All of it: in words that a person reads, and to be compared. */
+  /** Each value twice: as display text, and for comparison. */
   raw: string;
   json: string;
 }
 
 function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   const values = new Map<string, Value>();
-  // What opens a data set's address is shown to nobody.
-  const shown = config && (shareable(config) as unknown as Record<string, unknown>);
+  // Secrets that open a data set's address are never shown.
+  const shared = config && (shareable(config) as unknown as Record<string, unknown>);
   for (const [key, value] of Object.entries(config ?? {})) {
     const [setting] = settings({ [key]: value } as unknown as JobConfig);
     if (setting) {
-      const said = shown?.[key];
-      const raw = typeof said === "object" && said !== null ? wholeOf(said) : JSON.stringify(said);
+      const part = shared?.[key];
+      const raw = typeof part === "object" && part !== null ? wholeOf(part) : JSON.stringify(part);
       const json = JSON.stringify(value);
       values.set(key, { label: setting.label, words: setting.value, raw: clean(raw, 200), json });
     }
@@ -61,17 +61,17 @@ function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   return values;
 }
 
-/** All that a list or table says, as arkor.toml writes it: `path data/faq.csv, columns (prompt question)`. */
+/** A list or table in arkor.toml's terms: `path data/faq.csv, columns (prompt question)`. */
 function wholeOf(value: object): string {
   if (Array.isArray(value)) return value.map(partOf).join(", ");
-  const named = Object.entries(value).filter(([key]) => key !== "type");
-  return named.map(([key, part]) => `${key} ${partOf(part)}`).join(", ");
+  const entries = Object.entries(value).filter(([key]) => key !== "type");
+  return entries.map(([key, part]) => `${key} ${partOf(part)}`).join(", ");
 }
 
 const partOf = (part: unknown): string =>
   typeof part === "object" && part !== null ? `(${wholeOf(part)})` : String(part);
 
-/** A label inside a sentence; one whose first word has more capitals (LoRA) keeps them. */
+/** A label within a sentence; one whose first word has several capitals (LoRA) keeps them. */
 function lowerFirst(label: string): string {
   return /^\p{Lu}[\p{Ll}-]+(?!\S)/u.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
 }

@@ -31,7 +31,7 @@ it("keeps what differs from the file over a reload, and nothing else", async () 
   expect(changesFor(FILE)).toEqual({ loraR: 16 });
   expect(drafted(FILE).config).toEqual({ ...FILE.config, loraR: 16 });
   expect(changesFor({ ...FILE, name: "b" })).toEqual({});
-  // The file was edited by hand meanwhile, to the same.
+  // The file was edited meanwhile, to the same value.
   expect(changesFor(trainer({ maxSteps: 40, loraR: 16 }))).toEqual({});
 });
 
@@ -76,7 +76,7 @@ it("is filled from a job: what the job had and the file has not, and the other w
   expect(draftedFrom(FILE)).toBe("job-1");
 });
 
-it("keeps the checkpoint to begin from, also without a change, until it is taken back", async () => {
+it("keeps the checkpoint to start from, also without a change, until it is taken back", async () => {
   const before = await loaded();
   const { config } = FILE;
   const parent = { jobId: "job-1", step: 20 };

@@ -1,39 +1,39 @@
 /**
  * Settings that were changed on the page and are not in the file: the next run takes them, and they outlive a reload, until
- * they are written or undone. A value that the table does not allow is kept too, for whoever is still typing it.
+ * they are written or undone. An invalid value is kept too, since it may still be being typed.
  */
 import { signal } from "@preact/signals";
 import { type JobConfig, type JobParent, ONE_OF, type Trainer, type TrainRequest } from "../contract.gen";
 import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../lib/storage";
 import { project } from "./credentials";
-import { chosenPlace } from "./place";
+import { chosenPlacement } from "./placement";
 
-/** Values by field; null takes a setting away, as if the file did not say it. */
+/** Values by field; null removes a setting, as if the file did not have it. */
 export type Changes = Readonly<Record<string, unknown>>;
 
 const drafts = signal(readStored(TRAINER_DRAFTS));
 
-/** How many of the drafted values are not allowed, as far as the form has looked. */
+/** The number of invalid values in the draft, as far as the form has checked. */
 export const draftFaults = signal(0);
 
-/** The form was filled from a job and is to be seen, whatever runs. */
+/** The form was filled from a job and should be shown even while a run is live. */
 export const formWanted = signal(false);
 
-/** A trainer's draft; one that was begun in another project, on the same address, is not this trainer's. */
+/** A trainer's draft; a draft from another project at the same address is not this trainer's. */
 function draftOf({ name }: Trainer): TrainerDraft | undefined {
   const draft = drafts.value[name];
   const here = project.value;
   return here && draft?.project && draft.project !== here ? undefined : draft;
 }
 
-/** What the draft of a trainer changes: only what differs from its file. */
+/** A draft's changes: only differences from the file. */
 export function changesFor(trainer: Trainer): Changes {
   const config = trainer.config as unknown as Changes | undefined;
   const entries = Object.entries(draftOf(trainer)?.changes ?? {});
   return config ? Object.fromEntries(entries.filter(([field, value]) => !same(config[field], value))) : {};
 }
 
-/** The trainer as it would be run now. */
+/** The trainer with its draft applied. */
 export function drafted(trainer: Trainer): Trainer {
   const changes = changesFor(trainer);
   if (Object.keys(changes).length === 0) return trainer;
@@ -41,12 +41,12 @@ export function drafted(trainer: Trainer): Trainer {
   return { ...trainer, config: Object.fromEntries(merged) as unknown as JobConfig };
 }
 
-/** The job that the draft was filled from. */
+/** The job from which the draft was filled. */
 export function draftedFrom(trainer: Trainer): string | undefined {
   return draftOf(trainer)?.from;
 }
 
-/** The checkpoint whose adapter the next training begins with. */
+/** The checkpoint from which the next training starts. */
 export function draftParent(trainer: Trainer): JobParent | undefined {
   return draftOf(trainer)?.parent;
 }
@@ -58,7 +58,7 @@ export function draftRequest(
 ): Pick<TrainRequest, "settings" | "parent" | "on"> {
   const settings = { ...changesFor(trainer), ...more };
   const parent = draftParent(trainer);
-  const on = chosenPlace.value;
+  const on = chosenPlacement.value;
   return {
     ...(on && { on }),
     ...(Object.keys(settings).length > 0 && { settings }),
@@ -66,31 +66,31 @@ export function draftRequest(
   };
 }
 
-/** The next training begins from the base model again. */
+/** Makes the next training start from the base model again. */
 export function dropParent(trainer: Trainer): void {
   store(trainer, changesFor(trainer), { from: draftedFrom(trainer) });
 }
 
-/** Sets some settings in the form, as if they were typed one by one. */
+/** Sets some settings in the form, as if typed one by one. */
 export function applySettings(trainer: Trainer, values: Changes): void {
   let changes = changesFor(trainer);
   for (const [field, value] of Object.entries(values)) changes = withChange(trainer, changes, field, value);
   store(trainer, changes, draftOf(trainer));
 }
 
-/** Back to what the file says, with what went when the setting was changed. */
+/** Resets a setting to the file's value, and restores the one that it replaced. */
 export function undoSetting(trainer: Trainer, field: string): void {
   const gone = [field, ...partners(field)];
   const kept = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
   store(trainer, Object.fromEntries(kept), draftOf(trainer));
 }
 
-/** Back to what the file says in all. */
+/** Resets all settings to the file's values. */
 export function dropDraft(trainer: Trainer): void {
   store(trainer, {});
 }
 
-/** The settings of a job in the place of the file's. */
+/** Replaces the file's settings with a job's. */
 export function fillFrom(
   trainer: Trainer,
   job: { id: string; config: JobConfig },
@@ -106,7 +106,7 @@ export function fillFrom(
 
 function withChange(trainer: Trainer, changes: Changes, field: string, value: unknown): Changes {
   const next: Record<string, unknown> = { ...changes, [field]: value };
-  // Of two that exclude each other the one that was set last counts.
+  // Of two exclusive settings, the one set last counts.
   if (value !== null) for (const other of partners(field)) next[other] = null;
   const config = trainer.config as unknown as Changes;
   return Object.fromEntries(Object.entries(next).filter(([key, each]) => !same(config[key], each)));
@@ -123,7 +123,7 @@ function store({ name }: Trainer, changes: Changes, { from, parent }: Partial<Tr
   writeStored(TRAINER_DRAFTS, drafts.peek());
 }
 
-/** Whether both say the same; null says as little as nothing. */
+/** Whether both are equal; null equals an absent value. */
 function same(one: unknown, other: unknown): boolean {
   return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
 }

@@ -1,6 +1,6 @@
 /**
- * Watched jobs. When one ends, the first tab to notice announces it: by a system notification where that is allowed, and
- * always by the tab's title and icon.
+ * Watched jobs. When one ends, the first tab to notice announces it: by a system notification if allowed, and always by
+ * the tab's title and icon.
  */
 import { signal } from "@preact/signals";
 import type { Job } from "../contract.gen";
@@ -20,7 +20,7 @@ const watched = signal<ReadonlySet<string>>(new Set(readStored(WATCHED_JOBS)));
 /** The last watched job that ended while this tab was not focused; cleared when it is. */
 export const unseenEnd = signal<JobEnd | null>(null);
 
-/** How many of the listed jobs run now, for the tab's icon. */
+/** The number of running jobs, for the tab's icon. */
 export const runningCount = signal(0);
 
 export function isWatched(id: string): boolean {
@@ -42,7 +42,7 @@ export function unwatch(id: string): boolean {
   return was;
 }
 
-/** Whether the browser may still be asked; a refusal is final and is not asked for again. */
+/** Whether the browser's permission may still be requested; a refusal is final. */
 export function canAsk(): boolean {
   return typeof Notification !== "undefined" && Notification.permission === "default";
 }
@@ -88,7 +88,7 @@ function announceEnd(end: JobEnd): void {
   };
 }
 
-/** The ids that all tabs watch; without storage, those of this tab. */
+/** The ids that all tabs watch; without storage, this tab's. */
 function watchedIds(): Set<string> {
   return new Set(readStored(WATCHED_JOBS, [...watched.peek()]));
 }

@@ -1,4 +1,4 @@
-/** One row of a terminal: cell by cell while it can change, then as spans of one style each. */
+/** One row of a terminal: cells while it can change, then spans of equal style. */
 import { number } from "../lib/format";
 import { PLAIN, type Style, same } from "./style";
 

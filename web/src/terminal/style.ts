@@ -1,7 +1,10 @@
-/** ANSI "select graphic rendition" as class names: sixteen colours of our own that read on both themes, never the child's. */
+/**
+ * ANSI "select graphic rendition" as class names: our own sixteen colours, which are readable in both themes, instead
+ * of the child's.
+ */
 
 export interface Style {
-  /** 0–15, or -1 for the page's ink. */
+  /** 0–15, or -1 for the default colour. */
   color: number;
   bold: boolean;
   dim: boolean;
@@ -19,7 +22,7 @@ export const PLAIN: Style = {
   inverse: false,
 };
 
-/** The numbers of a sequence, those with parts (`38:2::r:g:b`, `4:3`) as the plain ones that say the same. */
+/** The parameters of a sequence; compound ones (`38:2::r:g:b`, `4:3`) are converted to plain equivalents. */
 export function paramsOf(sequence: string): number[] {
   return sequence.split(";").flatMap((part) => {
     const [first = 0, kind = 0, ...rest] = part.split(":").map(Number);
@@ -30,7 +33,7 @@ export function paramsOf(sequence: string): number[] {
   });
 }
 
-/** What turns a mark on, what turns it off, and its name. */
+/** The code that sets an attribute, the one that resets it, and its name. */
 const MARKS = [
   [1, 22, "bold"],
   [2, 22, "dim"],
@@ -39,7 +42,7 @@ const MARKS = [
   [7, 27, "inverse"],
 ] as const;
 
-/** The style after one SGR sequence with these parameters; unknown ones change nothing. */
+/** The style after an SGR sequence with these parameters; unknown ones change nothing. */
 export function sgr(before: Style, params: readonly number[]): Style {
   let style = { ...before };
   for (let index = 0; index < params.length; index += 1) {
@@ -58,7 +61,7 @@ export function sgr(before: Style, params: readonly number[]): Style {
   return same(style, PLAIN) ? PLAIN : style;
 }
 
-/** `5;n` or `2;r;g;b`, brought to the nearest of the sixteen. */
+/** `5;n` or `2;r;g;b`, mapped to the nearest of the sixteen. */
 function extended(rest: readonly number[]): { color: number | null; used: number } {
   if (rest[0] === 5) {
     const n = rest[1] ?? 0;

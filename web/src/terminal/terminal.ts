@@ -1,16 +1,15 @@
 /**
- * A child's output as lines of styled text: what a terminal would show, as far as a log needs it. Carriage
- * returns overwrite and the cursor goes up and down, so progress bars stay where they are; colours are kept;
- * everything else that a terminal would obey (titles, links, queries, clipboard) is dropped. Memory is bounded
- * whatever the child prints.
+ * A child's output as lines of styled text, like a terminal as far as a log needs it. Carriage returns and cursor
+ * movements work, so progress bars stay in place; colours are kept; everything else that a terminal would obey (titles,
+ * links, queries, clipboard) is dropped. Memory is bounded whatever the child prints.
  */
 import { cutRow, emptyRow, freeze, type Line, type Row, textOf, thaw } from "./row";
 import { PLAIN, paramsOf, type Style, sgr } from "./style";
 
 interface Limits {
-  /** Lines kept; the oldest go first. */
+  /** Most lines kept; the oldest are dropped first. */
   lines: number;
-  /** Characters kept of one line. */
+  /** Most characters kept of a line. */
   width: number;
 }
 
@@ -24,12 +23,12 @@ const BIDI = /[\u202a-\u202e\u2066-\u2069]/;
 type Mode = "text" | "escape" | "csi" | "string" | "stringEscape";
 
 export class Terminal {
-  /** Lines that were dropped from the front. */
+  /** Lines dropped from the front. */
   dropped = 0;
   readonly #limits: Limits;
-  /** Characters that came. */
+  /** Characters received. */
   written = 0;
-  /** All lines; the one that the cursor is in is out of date, since it is `row`. */
+  /** All lines; the cursor's line is outdated, since it is in `row`. */
   #lines: Line[] = [[]];
   #at = 0;
   #row: Row = emptyRow();
@@ -44,7 +43,7 @@ export class Terminal {
     this.#limits = { ...DEFAULTS, ...limits };
   }
 
-  /** Lines to show; the last one is left out while it is empty. */
+  /** Visible lines; the last one is left out while it is empty. */
   get count(): number {
     const last = this.#lines.length - 1;
     const empty = (last === this.#at ? this.#row.cells : this.line(last)).length === 0;
@@ -67,7 +66,7 @@ export class Terminal {
     this.#trim(0);
   }
 
-  /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any more. */
+  /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any longer. */
   take(keep = SCREEN): string {
     this.#lines[this.#at] = this.line(this.#at);
     const taken = this.#lines.splice(0, Math.min(this.count, this.#lines.length - keep));
@@ -75,7 +74,7 @@ export class Terminal {
     return taken.map((line) => `${textOf(line)}\n`).join("");
   }
 
-  /** Drops what is too much; in blocks, since each one moves the whole array. */
+  /** Drops lines beyond the limit; in blocks, since each drop moves the whole array. */
   #trim(slack: number): void {
     const over = Math.min(this.#at, this.count - this.#limits.lines);
     if (over <= slack) return;
@@ -93,7 +92,7 @@ export class Terminal {
       case "csi":
         return this.#putSequence(char);
       case "string":
-        // OSC, DCS and the like: swallowed up to their end, or up to a length no honest one has.
+        // OSC, DCS and similar sequences: skipped up to their end, or up to a length that no legitimate one has.
         this.#skipped += 1;
         if (char === "\u0007" || char === "\u009c" || this.#skipped > LONGEST_SEQUENCE || char === "\n")
           this.#mode = "text";

@@ -9,26 +9,26 @@ interface Props {
   onClose: () => void;
   children: ComponentChildren;
   wide?: boolean;
-  /** Shows the title to screen readers alone. */
+  /** Shows the title to screen readers only. */
   bare?: boolean;
 }
 
-/** The browser's own modal dialog: it keeps the focus, closes on Escape and gives the focus back. */
+/** The browser's modal dialog: it keeps the focus, closes on Escape and returns the focus. */
 export function Dialog({ title, onClose, children, wide, bare }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Not a passive effect: the focus has to be back before the next key.
+  // Not a passive effect: the focus must be back before the next key.
   useLayoutEffect(() => {
     const node = box.current;
     const before = document.activeElement;
     node?.showModal();
-    // By hand: the attribute for it makes some browsers write to the console.
+    // Set manually: the attribute for it makes some browsers write to the console.
     node?.querySelector<HTMLElement>("[data-focus]")?.focus();
     return () => {
       node?.close();
       if (before instanceof HTMLElement && before !== document.body) {
         before.focus({ preventScroll: true });
-        // It is gone, or takes no focus any more.
+        // It is gone, or can no longer take the focus.
         if (document.activeElement !== before)
           document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
       }
@@ -47,7 +47,7 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
         event.preventDefault();
         if (event.cancelable) onClose();
       }}
-      // Whether it closes is its owner's to say; to Escape pressed again and again Chromium closes it all the same.
+      // Its owner decides whether it closes; after repeated Escapes Chromium closes it anyway.
       onClose={() => {
         if (!box.current) return;
         box.current.showModal();
@@ -69,34 +69,34 @@ interface Question {
   title: string;
   text: ComponentChildren;
   action: string;
-  /** Another way out, which leads elsewhere and answers with no. */
+  /** Another way out, which leads elsewhere and counts as no. */
   other?: { label: string; href: string };
   danger?: boolean;
   answer: (yes: boolean) => void;
 }
 
-const asked = signal<Question | null>(null);
+const current = signal<Question | null>(null);
 
-/** Takes back the question that stands, as if it had been answered with no. */
+/** Withdraws the open question, as if it had been answered with no. */
 export function unask(): void {
-  asked.peek()?.answer(false);
-  asked.value = null;
+  current.peek()?.answer(false);
+  current.value = null;
 }
 
-/** Asks before something that cannot be undone; true when the action's button was pressed. */
+/** Asks before an irreversible action; true if its button was pressed. */
 export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
   unask();
   return new Promise((answer) => {
-    asked.value = { ...question, answer };
+    current.value = { ...question, answer };
   });
 }
 
-/** Where `confirm` shows itself; once, in the shell. */
+/** Renders `confirm`; once, in the shell. */
 export function Confirmation() {
-  const question = asked.value;
+  const question = current.value;
   if (!question) return null;
   const close = (yes: boolean): void => {
-    asked.value = null;
+    current.value = null;
     question.answer(yes);
   };
   const kind: ButtonKind = question.danger ? "danger" : "primary";

@@ -3,7 +3,7 @@ import { cleanBlock } from "../lib/text";
 import { Button } from "./controls/button";
 import "./empty.css";
 
-/** One sentence that says what belongs here, and the one thing to do. */
+/** One sentence about what belongs here, and the one thing to do. */
 export function Empty({
   title,
   children,
@@ -23,21 +23,21 @@ export function Empty({
 }
 
 const MOST = 20_000;
-/** From here on a text may be taller than its box, and has to be reachable by keys. */
+/** A longer text may be taller than its box, so the box must be reachable by keyboard. */
 const LONG = 600;
 
 interface ErrorProps {
-  /** What failed, in a few words: `The jobs could not be read`. */
+  /** What failed, in a few words: `Couldn't read the jobs`. */
   title?: string;
-  /** Why and what next, as the daemon said it. */
+  /** Why and what next, from the daemon. */
   error: string;
-  /** What is for the few who want it all, such as a stack. */
+  /** Details for the few readers who need them, such as a stack trace. */
   details?: string | null | undefined;
   retry?: () => void;
   children?: ComponentChildren;
 }
 
-/** A fault where the data would be. */
+/** An error in place of the data. */
 export function ErrorNote({ title, error, details, retry, children }: ErrorProps) {
   return (
     <div class="ui-error" role="alert">
@@ -47,7 +47,7 @@ export function ErrorNote({ title, error, details, retry, children }: ErrorProps
       </p>
       {details && (
         <details class="ui-error-details">
-          <summary>Show all that was printed</summary>
+          <summary>Show the whole output</summary>
           <pre tabIndex={0}>{cleanBlock(details, MOST)}</pre>
         </details>
       )}

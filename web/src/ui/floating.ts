@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 
-/** What floats over every page, set by code that is loaded when it is needed; the shell draws it. */
+/** Content that floats over every page, set by lazily loaded code and drawn by the shell. */
 export const floating = signal<ComponentType | null>(null);

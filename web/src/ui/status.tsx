@@ -12,12 +12,12 @@ const WORDS: Readonly<Record<JobStatus | "ended", string>> = {
   ended: "Ended",
 };
 
-/** The status in words; a status nobody told us of is shown as it came. */
+/** The status in words; an unknown status is shown as received. */
 export function statusWord(status: string): string {
   return Object.hasOwn(WORDS, status) ? WORDS[status as keyof typeof WORDS] : clean(status, 40) || "Unknown";
 }
 
-/** Each status has a shape of its own, so that no one needs the colour. */
+/** Each status has its own shape, so that the meaning does not depend on colour. */
 export function StatusDot({ status, label }: { status: string; label?: string | undefined }) {
   const known = Object.hasOwn(WORDS, status) ? status : "unknown";
   return (

@@ -1,11 +1,11 @@
-/** How large text is, which the browser may be told to make larger: for what is laid out by a program. */
+/** The browser's text size, for layouts that are computed in code. */
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
 
 const height = signal(20);
 const letters = signal(1);
-/** A line of ordinary text in pixels, as the stylesheets' `rlh`. */
+/** The line height of normal text in pixels, as the stylesheets' `rlh`. */
 export const lineHeight: ReadonlySignal<number> = height;
-/** The smallest letters, as a part of the 12 pixels that they have as a rule. */
+/** The smallest font size, relative to the usual 12 pixels. */
 export const smallLetters: ReadonlySignal<number> = letters;
 
 const line = document.createElement("div");

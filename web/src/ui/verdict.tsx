@@ -1,10 +1,10 @@
-/** A verdict as a shape and a word, and its rank: the one way in which the page shows verdicts. */
+/** A verdict as a shape and a word, and its rank; used wherever the page shows verdicts. */
 import type { Evaluation } from "../contract.gen";
 import { finite } from "../lib/json";
 import { clean } from "../lib/text";
 import "./verdict.css";
 
-/** From the worst to the best. */
+/** From worst to best. */
 const WORDS = {
   worse: "Worse",
   unclear: "Unclear",
@@ -17,7 +17,7 @@ type Known = keyof typeof WORDS;
 const isKnown = (verdict: unknown): verdict is Known =>
   typeof verdict === "string" && Object.hasOwn(WORDS, verdict);
 
-/** Each verdict has a shape of its own, so that nobody needs the colour. */
+/** Each verdict has its own shape, so that the meaning does not depend on colour. */
 export function VerdictMark({ verdict, label }: { verdict: unknown; label?: string }) {
   const known = isKnown(verdict) ? verdict : null;
   return (
@@ -38,15 +38,15 @@ const SHAPES: Readonly<Record<Known, string>> = {
   unclear: "M1 5h1M4.5 5h1M8 5h1",
 };
 
-/** The colour of what has this verdict, as a token's name. */
+/** The colour of a verdict, as a token's name. */
 export function toneOf(verdict: unknown): string {
   return { better: "--ok", worse: "--bad", mixed: "--warn" }[String(verdict)] ?? "--ink-2";
 }
 
-/** How good an evaluation is beside others: by its verdict, then by what was gained, less what was lost in general. */
+/** Ranks evaluations: by verdict, then by the gain, less what was lost in general. */
 export function goodness(evaluation: Partial<Evaluation> | undefined): number | null {
-  const place = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
+  const rank = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
   const gain = finite(evaluation?.heldOut?.difference?.mean) ?? 0;
   const lost = Math.min(0, finite(evaluation?.general?.difference?.mean) ?? 0);
-  return place < 0 ? null : place + Math.atan(gain + lost) / 4;
+  return rank < 0 ? null : rank + Math.atan(gain + lost) / 4;
 }

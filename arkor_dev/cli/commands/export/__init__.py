@@ -1,4 +1,4 @@
-"""``arkor-dev export``: ``asking`` has the files made and fetches them, ``run`` writes them.
+"""``arkor-dev export``: ``asking`` requests and downloads the files, ``run`` writes them.
 
-``usage`` says what to do with them.
+``usage`` prints commands that use them.
 """

@@ -1,4 +1,4 @@
-"""An export of a job: ordered of the backend, waited for and fetched."""
+"""Client side of an export: requests it from the backend, waits and downloads the files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundErr
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
@@ -20,24 +21,23 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 2**20
 MOST_FILES: Final = 1000
-UNREADABLE: Final = "The backend's answer on the export cannot be read. Try again later."
+UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
-def wanted_of(
-    job: dict[str, Any], form: str, which: int | str, quantization: str | None, strength: float
-) -> dict[str, Any]:
-    """The contract's order of an export by what a person said; ``which`` is a step, ``best`` or ``final``."""
-    step = best_step(job) if which == "best" else None if which == "final" else which
-    told = {"step": step, "quantization": quantization, "strength": None if strength == 1 else strength}
-    return {"format": form} | {key: value for key, value in told.items() if value is not None}
+def wanted_of(job: dict[str, Any], given: Namespace) -> dict[str, Any]:
+    """Return the contract's order of an export from the options of `add_export_options`."""
+    step = {"best": best_step(job), "final": None}.get(given.checkpoint, given.checkpoint)
+    strength = None if given.strength == 1 else given.strength
+    order = {"format": given.format, "step": step, "quantization": given.quantization, "strength": strength}
+    return {key: value for key, value in order.items() if value is not None}
 
 
 async def order(
     backend: Backend, job_id: str, wanted: dict[str, Any], *, attended: bool = False
 ) -> dict[str, Any]:
-    """Have it made, from now on; raises the backend's refusal.
+    """Request the export; raise the backend's refusal.
 
-    An ``attended`` export ends once nobody polls it: this process may be killed.
+    An ``attended`` export ends when its polling stops, since this process may be killed.
     """
     try:
         answer = await backend.create_export(job_id, wanted | ({"attended": True} if attended else {}))
@@ -47,7 +47,7 @@ async def order(
 
 
 def best_step(job: dict[str, Any]) -> int | None:
-    """The checkpoint that is better than the final adapter beyond doubt, where there is one."""
+    """Return the checkpoint that is significantly better than the final adapter, if there is one."""
     told = job.get("evaluation")
     if not isinstance(told, dict) or told.get("bestVerdict") != "better" or told.get("bestKept") is not True:
         return None
@@ -56,7 +56,7 @@ def best_step(job: dict[str, Any]) -> int | None:
 
 
 def export_in(body: bytes) -> dict[str, Any]:
-    """The export in an answer of the backend; raises BackendError."""
+    """Read the export from a response. Raises BackendError if it is malformed."""
     try:
         export = json.loads(body)["export"]
         if not isinstance(export, dict) or not isinstance(export.get("id"), str):
@@ -67,7 +67,7 @@ def export_in(body: bytes) -> dict[str, Any]:
 
 
 def is_readable(export: dict[str, Any]) -> bool:
-    """Return whether a finished export has the form of one."""
+    """Return whether a finished export is well-formed."""
     return _has_files(export) and isinstance(export.get("proof"), dict)
 
 
@@ -86,12 +86,15 @@ async def finished(
     job_id: str,
     export_id: str,
     take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
+    *,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Wait for the export with its proof and return it; raises its failure. Shows its progress.
 
-    ``take`` is awaited once with the export when its files are there, before they have been verified.
+    With ``quiet`` nothing is shown. ``take`` is awaited once with the export when its files are there, before
+    they have been verified.
     """
-    with shown_progress() as show:
+    with shown_progress(quiet=quiet) as show:
         while True:
             export = export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")
@@ -113,18 +116,18 @@ async def finished(
 
 
 async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
-    """Every file, by its size and hash; raises BackendError for one that came otherwise.
+    """Download every file and check its size and hash. Raises BackendError for a mismatch.
 
-    Raises BadRequestError where ``folder`` cannot be written.
+    Raises BadRequestError if ``folder`` is not writable.
     """
     files = export.get("files")
     if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
         raise BackendError(UNREADABLE)
     for entry in files:
         name = entry.get("name") if isinstance(entry, dict) else None
-        # A name is the backend's word: it may not lead out of the folder.
+        # The name comes from the backend: it must not lead out of the folder.
         if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
-            raise BackendError("The backend named a file that may not be written. Nothing was written.")
+            raise BackendError("The backend sent an unsafe file name. Nothing was written.")
         digest, count, size = hashlib.sha256(), 0, entry.get("bytes")
         if type(size) is not int:
             raise BackendError(UNREADABLE)
@@ -133,11 +136,11 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
                 with (folder / name).open("xb") as file:
                     async for chunk in source.content.iter_chunked(CHUNK):
                         count += len(chunk)
-                        if count > size:  # it need not have an end
+                        if count > size:  # the response may never end
                             break
                         digest.update(chunk)
                         await asyncio.to_thread(file.write, chunk)
-        except OSError as error:  # of this disk: the backend's faults are no OSErrors
+        except OSError as error:  # an OSError here is the disk's: backend errors have their own type
             raise BadRequestError(
                 f"{one_line(name, 100)} cannot be written in {one_line(folder.parent, 300)}: "
                 f"{error.strerror}."

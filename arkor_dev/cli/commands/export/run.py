@@ -1,4 +1,4 @@
-"""``arkor-dev export``: a job's result as files for other programs, verified against the trained model."""
+"""``arkor-dev export``: writes a job's result for other programs, verified against the trained model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from .asking import fetch, finished, order, wanted_of
 from .usage import create_in_ollama, lines_for, model_name
 
 if TYPE_CHECKING:
-    import argparse
+    from argparse import Namespace
 
     from arkor_dev.core.settings import Settings
 
@@ -30,51 +30,33 @@ SAME: Final = "same"
 LINE: Final = 400
 UNVERIFIED: Final = "The files in {target} have not been verified: do not rely on them. {why}"
 FOLDER: Final = ".arkor-export-"
-"""What the name of a folder begins with in which an export arrives."""
+"""Prefix of the temporary folder that receives an export."""
 
 
-def asked_by(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What ``run_export`` is called with, by the command's options."""
-    how = {"form": arguments.format, "out": arguments.out, "which": arguments.checkpoint}
-    how |= {"replace": arguments.replace, "as_json": arguments.json}
-    return how | {"quantization": arguments.quantization, "strength": arguments.strength}
+async def run_export(settings: Settings, given: Namespace) -> int:
+    """Export a job into a folder as the ``given`` options say; return 1 if verification fails.
 
-
-async def run_export(
-    settings: Settings,
-    job: str | None,
-    *,
-    form: str,
-    out: str | None,
-    which: int | str,
-    replace: bool,
-    as_json: bool,
-    quantization: str | None = None,
-    strength: float = 1.0,
-) -> int:
-    """Export ``job`` into the folder ``out``; return 1 if the files are not the trained model.
-
-    The folder is there whole or not at all, as soon as the files are written; the proof follows. Raises
-    BadRequestError for what can't be done, and the backend's fault.
+    The folder appears complete or not at all, as soon as the files are written; verification follows. Raises
+    BadRequestError for an impossible request, and passes on the backend's errors.
     """
-    if out is None:
+    if given.out is None:
         raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")
-    target = _target(out, replace=replace)
+    target = target_of(given.out, replace=given.replace)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), job)
-        wanted = wanted_of(chosen, form, which, quantization, strength)
+        chosen = choose_job(await jobs_of(backend), given.job)
+        wanted = wanted_of(chosen, given)
         export = await order(backend, chosen["id"], wanted, attended=True)
         there = False
 
         async def take(export: dict[str, Any]) -> None:
             nonlocal there
-            with _beside(target) as folder:
+            with arriving_in(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
-                _put(folder, target)
+                put_in_place(folder, target)
             there = True
-            if not as_json:
+            if not given.json:
                 print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
 
         try:
@@ -85,35 +67,35 @@ async def run_export(
                 print(UNVERIFIED.format(target=one_line(target, LINE), why=why), file=sys.stderr)  # noqa: T201
             raise
         finally:
-            # What lies here need not lie there too; of one that was interrupted nothing stays.
+            # Don't keep a second copy of what is here; leave nothing behind after an interruption.
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
     found = export.get("proof")
     proof: dict[str, Any] = found if isinstance(found, dict) else {}
     same, name = proof.get("verdict") == SAME, model_name(chosen.get("name"))
     in_ollama = None
-    if same and form == "ollama":
+    if same and given.format == "ollama":
         in_ollama = await asyncio.to_thread(create_in_ollama, target, name)
-    if as_json:
+    if given.json:
         print(json.dumps({"export": export, "path": str(target)}, indent=2))  # noqa: T201
     else:
         lines = _proof_lines(proof, same=same)
         if in_ollama is not None:
             lines += ["", one_line(in_ollama, LINE)]
         elif same:
-            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(form, target, name))]
+            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(export, target, name))]
         print("\n".join(lines))  # noqa: T201
     return 0 if same else 1
 
 
-def _target(out: str, *, replace: bool) -> Path:
-    """The folder to be written; BadRequestError where something is there that would be lost."""
+def target_of(out: str, *, replace: bool) -> Path:
+    """Return the output folder. Raises BadRequestError if files in it would be lost."""
     target = Path(out).absolute()
     try:
         os.lstat(target)
     except FileNotFoundError:
         pass
-    except OSError as error:  # a name that is too long, or behind a folder that may not be entered
+    except OSError as error:  # a name that is too long, or inside a folder without permission
         raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise BadRequestError(f"{one_line(target, LINE)} exists and is not a folder. Choose another --out.")
@@ -127,8 +109,8 @@ def _target(out: str, *, replace: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _beside(target: Path) -> Any:
-    """A folder on the same disk, which is gone afterwards unless it was put into its place."""
+def arriving_in(target: Path) -> Any:
+    """Yield a temporary folder on the same disk; delete it at the end unless it was renamed."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
     except OSError as error:
@@ -141,8 +123,8 @@ def _beside(target: Path) -> Any:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(folder: Path, target: Path) -> None:
-    """Put what was fetched into its place, and take away what was there."""
+def put_in_place(folder: Path, target: Path) -> None:
+    """Rename the downloaded folder to its destination and delete what was there."""
     folder.chmod(0o755)
     old = folder.with_name(f"{folder.name}.old")
     try:
@@ -179,7 +161,7 @@ def _proof_lines(proof: dict[str, Any], *, same: bool) -> list[str]:
 
 
 def _hashes(export: dict[str, Any]) -> list[str]:
-    """The hash of each weights file, which is what people compare."""
+    """Return the hash of each weights file, for people to compare."""
     return [
         f"  {one_line(entry.get('name'), 100)}  sha256 {one_line(entry.get('sha256'), 64)}"
         for entry in export.get("files", ())

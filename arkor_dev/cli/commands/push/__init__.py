@@ -1,4 +1,4 @@
-"""``arkor-dev push``: ``run`` asks and has it made, ``hub`` starts the process that publishes, ``uploader``.
+"""``arkor-dev push``: ``run`` confirms and exports, ``hub`` starts ``uploader``, the process that publishes.
 
-The token is read in that process alone, by the hub's own library, and no line of ours says it.
+Only that process reads the token, through the Hub's own library. Our code never prints it.
 """

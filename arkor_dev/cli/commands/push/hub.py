@@ -1,4 +1,4 @@
-"""This side of the process that talks to the Hub: starts it, hears how far it has come, and ends it."""
+"""Parent side of the process that talks to the Hub: starts it, reads its progress and ends it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MODULE: Final = "arkor_dev.cli.commands.push.uploader"
 LIBRARY: Final = "huggingface_hub"
 LINE_LIMIT: Final = 2**25
-"""Bytes of an answer: of a repository with many files most are their names, each letter written as twelve."""
+"""Largest message, in bytes. A listing of a repository with many files may escape each letter as twelve."""
 ENVIRONMENT: Final = {
-    # The plain way of uploads, whose every byte is counted and which any mirror of the Hub speaks.
+    # Use plain uploads: every byte is counted, and every mirror of the Hub supports them.
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -33,13 +33,13 @@ LONGEST_NAME: Final = 96
 
 
 def require_library() -> None:
-    """Raise BadRequestError where the extra is not installed."""
+    """Raise BadRequestError if the extra is not installed."""
     if importlib.util.find_spec(LIBRARY) is None:
         raise BadRequestError(f"Publishing on the Hub needs one more package: {install_command('hub')}")
 
 
 def repository(text: str | None) -> str:
-    """``text`` as a repository's name on the Hub; raises BadRequestError."""
+    """Parse ``text`` as a repository name on the Hub. Raises BadRequestError if it is invalid."""
     if not text:
         raise BadRequestError("Name a repository: arkor-dev push JOB NAME/REPOSITORY.")
     parts = text.split("/")
@@ -61,10 +61,10 @@ async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[dict[str, Any
 
 
 async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """What the process answers to ``order``; ``show`` hears of its progress.
+    """Send ``order`` to the process and return its answer; call ``show`` with its progress.
 
-    Raises BadRequestError for what is not to be done, and BackendError for what the Hub or the network did.
-    It is ended, with whatever it is doing, when the caller is cancelled.
+    Raises BadRequestError for an impossible order, and BackendError for errors of the Hub or the network.
+    Cancelling the caller ends the process.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", MODULE,

@@ -1,4 +1,4 @@
-"""What a job has made, on the Hugging Face Hub: made and proved, shown, asked about, and published."""
+"""Publishes a job's result on the Hugging Face Hub: exports, verifies, confirms and uploads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,15 +18,15 @@ from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
 from arkor_dev.cli.commands.waiting import progress_words, shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
-from arkor_dev.contract.bodies import USUAL_QUANTIZATION
+from arkor_dev.connection.connect import joined
+from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from . import hub
 
 if TYPE_CHECKING:
-    import argparse
+    from argparse import Namespace
     from collections.abc import Iterator
 
     from arkor_dev.backend.client import Backend
@@ -36,77 +35,56 @@ if TYPE_CHECKING:
 FOLDER: Final = "push-"
 OLD_SECONDS: Final = 2 * 86400
 PAUSE_SECONDS: Final = 1.0
-"""Before the first new try of an upload that broke off; each pause is twice as long as the one before."""
+"""Pause before the first retry of an interrupted upload; each further pause is twice as long."""
 CARD: Final = "README.md"
 WEIGHTS: Final = (".safetensors", ".safetensors.index.json", "adapter_config.json")
-"""Ends of the names of what transformers and PEFT load on their own: of two formats they would take both."""
+"""Suffixes of weights that transformers and PEFT load by themselves: they would load both of two formats."""
 PUBLIC_HUB: Final = "https://huggingface.co"
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What a person wants to be published, and how."""
+async def run_push(settings: Settings, given: Namespace) -> int:
+    """Publish a job's export as the ``given`` options say; publish nothing and return 1 if verification
+    fails.
 
-    form: str
-    which: int | str
-    quantization: str | None
-    strength: float
-    private: bool
-    replace: bool
-    force: bool
-    yes: bool
-    as_json: bool
-
-    @classmethod
-    def by(cls, arguments: argparse.Namespace) -> Publication:
-        """By the command's options."""
-        what = (arguments.format, arguments.checkpoint, arguments.quantization, arguments.strength)
-        how = (arguments.private, arguments.replace, arguments.force, getattr(arguments, "yes", False))
-        return cls(*what, *how, arguments.json)
-
-
-async def run_push(settings: Settings, job: str | None, repo: str | None, asked: Publication) -> int:
-    """Publish ``job`` as ``repo``; 1, and nothing is published, where it is not what was trained.
-
-    Raises BadRequestError for what is not to be done, and the backend's and the Hub's faults.
+    Raises BadRequestError for an impossible request, and passes on errors of the backend and the Hub.
     """
-    name = hub.repository(repo)
+    name = hub.repository(given.repo)
     hub.require_library()
-    if not asked.yes and (asked.as_json or not can_ask()):
+    if not given.yes and (given.json or not can_ask()):
         raise BadRequestError(f"{name} would be published, but there is no terminal to ask at: add --yes.")
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), job)
+        chosen = choose_job(await jobs_of(backend), given.job)
         with shown_progress() as show:
             show("Contacting the Hub")
             there = await hub.asked({"do": "look", "repo": name}, lambda _: None)
-        if there["exists"] and asked.private and not there["private"]:
+        if there["exists"] and given.private and not there["private"]:
             raise BadRequestError(
                 f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
-        wanted = wanted_of(chosen, asked.form, asked.which, asked.quantization, asked.strength)
+        wanted = wanted_of(chosen, given)
         export, ours = await _export(backend, chosen, wanted)
         try:
             proof = export["proof"]
-            if proof.get("verdict") != SAME and not asked.force:
+            if proof.get("verdict") != SAME and not given.force:
                 sentence = one_line(proof.get("sentence"), 500)
                 print(f"{sentence} Nothing was published. To publish anyway, add --force.")  # noqa: T201
                 return 1
             with _room(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 names = sorted(path.name for path in folder.iterdir())
-                remove = _mixed_up(there["files"], names, replace=asked.replace)
-                what = _what(there, name, chosen, export, asked, remove)
-                if not confirm(what, "Publish it?", yes=asked.yes):
+                remove = _mixed_up(there["files"], names, replace=given.replace)
+                what = _what(there, name, chosen, export, given, remove)
+                if not confirm(what, "Publish it?", yes=given.yes):
                     print("Nothing was published.")  # noqa: T201
                     return 0
                 places = (settings.project, settings.local_data, settings.cache)
                 upload = {
                     "do": "push",
                     "repo": name,
-                    # What was shown as private is to be private still.
-                    "private": asked.private or bool(there["private"]),
+                    # What was confirmed as private must still be private.
+                    "private": given.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
@@ -119,7 +97,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
                 except BadRequestError:
                     raise
                 except BaseException:
-                    ours = False  # it stays: the next push goes on with it
+                    ours = False  # keep it: the next push continues with it
                     raise
         finally:
             if ours:
@@ -128,7 +106,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
     url = f"{there['endpoint']}/{name}"
     told = {"name": name, "url": url, "created": not there["exists"], "files": names, "removed": remove}
     repository = told | {key: done.get(key) for key in ("private", "commit", "changed", "sent")}
-    if asked.as_json:
+    if given.json:
         print(json.dumps({"export": export, "repository": repository}, indent=2))  # noqa: T201
     else:
         print("\n".join(_lines(repository, export, there["endpoint"])))  # noqa: T201
@@ -138,7 +116,7 @@ async def run_push(settings: Settings, job: str | None, repo: str | None, asked:
 async def _export(
     backend: Backend, job: dict[str, Any], wanted: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """An export as it is wanted, and whether it was made for this: one that is there already is taken."""
+    """Return an export as requested, and whether it was made now rather than found."""
     for export in await _exports(backend, job["id"]):
         if export.get("state") != "completed" or _asked_for(export) != _asked_for(wanted):
             continue
@@ -160,23 +138,26 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
         listed = json.loads((await backend.list_exports(job_id)).body)["exports"]
         return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError("The backend's answer on the exports cannot be read. Try again later.") from None
-    except ArkorError:  # one without the feature refuses the order, in words
+        raise BackendError(
+            "The backend's response about the exports is unreadable. Try again later."
+        ) from None
+    except ArkorError:  # a backend without the feature refuses the request with a reason
         return []
 
 
 def _asked_for(export: dict[str, Any]) -> tuple[object, ...]:
     form = export.get("format")
-    usual = USUAL_QUANTIZATION if form in ("gguf", "ollama") else None
+    usual = USUAL_QUANTIZATION if form in QUANTIZED_FORMATS else None
     bits = export.get("quantization", usual)
     return form, export.get("step"), export.get("strength", 1), bits
 
 
 async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]) -> bool:
-    """Whether the adapter's card is the same still: it changes with what is measured, and by a person."""
+    """Return whether the adapter's card is up to date: evaluations and people change it."""
     step = export.get("step")
     try:
-        card = json.loads((await backend.get_card(job_id, None if step is None else str(step))).body)["card"]
+        answer = await backend.get_card(job_id, {} if step is None else {"step": str(step)})
+        card = json.loads(answer.body)["card"]
     except (ArkorError, ValueError, KeyError, TypeError):
         return True
     now = hashlib.sha256(str(card).encode()).hexdigest()
@@ -185,7 +166,7 @@ async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]
 
 @contextlib.contextmanager
 def _room(cache: Path, needed: float) -> Iterator[Path]:
-    """A folder for ``needed`` bytes, gone afterwards; what one that was killed has left is swept."""
+    """Yield a temporary folder with ``needed`` free bytes; sweep what killed runs have left."""
     cache.mkdir(parents=True, exist_ok=True)
     for path in cache.glob(f"{FOLDER}*"):
         with contextlib.suppress(OSError):
@@ -201,7 +182,9 @@ def _room(cache: Path, needed: float) -> Iterator[Path]:
 
 
 def _mixed_up(there: list[str], names: list[str], *, replace: bool) -> list[str]:
-    """Weights in the repository that would be loaded beside ours; BadRequestError unless they are to go."""
+    """Return weights in the repository that would be loaded beside ours. Raises BadRequestError unless they
+    may be deleted.
+    """
     if not any(name.endswith(WEIGHTS) for name in names):
         return []
     others = [name for name in there if "/" not in name and name.endswith(WEIGHTS) and name not in names]
@@ -219,11 +202,11 @@ def _what(
     name: str,
     job: dict[str, Any],
     export: dict[str, Any],
-    asked: Publication,
+    given: Namespace,
     remove: list[str],
 ) -> str:
-    """What is about to be published, where, and for whom."""
-    private = there["private"] if there["exists"] else asked.private
+    """Describe what is about to be published, where and for whom."""
+    private = there["private"] if there["exists"] else given.private
     whom = "private" if private else "public, visible to everyone"
     how = "as a new commit of" if there["exists"] else "as"
     files = len(export["files"])
@@ -236,7 +219,7 @@ def _what(
 
 
 def _words(export: dict[str, Any]) -> str:
-    """The format, its number format, strength and step."""
+    """Describe the format, its precision, adapter strength and step."""
     step, bits, strength = (export.get(key) for key in ("step", "quantization", "strength"))
     words = one_line(export.get("format"), 20)
     words += "" if bits is None else f" {one_line(bits, 20)}"

@@ -1,8 +1,8 @@
-"""The process that talks to the Hub: it reads one order, says how far it has come, answers, and ends.
+"""The process that talks to the Hub: reads one order, reports progress, answers and ends.
 
-The hub's library finds the token where a login has left it, or in HF_TOKEN: nothing of ours passes it on. An
-upload that breaks off is gone on with. What the Hub has, it knows by its hash, so that is not sent again; and
-a commit in which nothing is new is none.
+The Hub's library finds the token in its login file or in HF_TOKEN; our code never passes it on. Interrupted
+uploads are retried: the Hub identifies files by hash, so none is sent twice, and a commit without changes
+creates nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -25,12 +26,138 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.findings.privacy import Private
 
-from .faults import PushError, passes, reason
-from .leaving import check_files
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
+
+
+WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "provenance.json"})
+"""Text files that we write. Others (a vocabulary, a template) may contain text that only resembles a path."""
+LIMIT: Final = 2**24
+CHUNK: Final = 2**22
+LEAST: Final = 12
+"""Shortest path or secret, in characters, to search for in weights and vocabularies: shorter ones match by
+chance.
+"""
+
+
+def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
+    """Raise :class:`PushError` if a file reveals this machine. The error names the file, not the content."""
+    wanted = [word.encode() for word in (*private.places, *private.secrets) if len(word) >= LEAST]
+    for name in names:
+        path = folder / name
+        if name in WRITTEN and path.stat().st_size <= LIMIT:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            for number, line in enumerate(lines, 1):
+                if found := private.found_in_all(line):
+                    raise PushError(f"{name} contains {found} in line {number}. Nothing was published.")
+        if _holds(path, wanted):
+            raise PushError(f"{name} contains a path of this machine, or a token. Nothing was published.")
+
+
+def _holds(path: Path, wanted: list[bytes]) -> bool:
+    """Search the file for any of the words in a single pass."""
+    overlap = max(map(len, wanted), default=1) - 1
+    before = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            window = before + chunk
+            if any(word in window for word in wanted):
+                return True
+            before = window[-overlap:] if overlap else b""
+    return False
+
+
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""HTTP statuses that are worth a retry."""
+NETWORK: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
+"""Packages whose errors are network errors."""
+OFFLINE: Final = "OfflineModeIsEnabled"
+LONGEST: Final = 300
+
+
+class PushError(Exception):
+    """Why something cannot be published, worded for a person."""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
+
+
+def _answer(error: BaseException) -> tuple[int | None, str, str]:
+    """Return the status of the failed response, its host and its message."""
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int):
+            host = urlsplit(str(getattr(response, "url", ""))).netloc
+            return status, host, str(getattr(each, "server_message", None) or "")
+    return None, "", ""
+
+
+def _is_network(error: BaseException) -> bool:
+    names = {kind.__module__.partition(".")[0] for each in _chain(error) for kind in type(each).__mro__}
+    broken = any(isinstance(each, ConnectionError | TimeoutError) for each in _chain(error))
+    return bool(names & NETWORK) or broken
+
+
+def passes(error: BaseException, endpoint: str) -> bool:
+    """Return whether to retry: a network error, or a temporary one of the server."""
+    if type(error).__name__ == OFFLINE or isinstance(error, PushError):
+        return False
+    status, host, _ = _answer(error)
+    if status is None:
+        return _is_network(error)
+    # An upload address is valid for a limited time; the Hub issues a new one.
+    return status in PASSING or (status == 403 and host != urlsplit(endpoint).netloc)
+
+
+def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
+    """Explain ``error``, raised while ``repo`` of ``endpoint`` was read or written, in one sentence."""
+    if isinstance(error, PushError):
+        return str(error)
+    host = urlsplit(endpoint).netloc
+    status, who, said = _answer(error)
+    words = {
+        401: f"{host} refuses the token. Sign in again with `hf auth login`, or set another HF_TOKEN",
+        403: f"{host} does not let this token write {repo}: it lacks the permission, or the name is "
+        f"someone else's",
+        404: f"{host} has no {repo} for this token: the name is someone else's, or it was removed in the "
+        f"meantime",
+        409: f"{repo} was changed by someone else at the same time. Try again",
+        412: f"{repo} was changed by someone else at the same time. Try again",
+        413: f"{host} does not accept files of this size",
+        429: f"{host} received too many requests from this account. Try again in a few minutes",
+    }
+    if type(error).__name__ == OFFLINE:
+        text = "HF_HUB_OFFLINE is set, so the Hub is not contacted: unset it"
+    elif status == 403 and who != host:
+        text = f"{who}, where {host} stores files, refused them. Try again later"
+    elif status is not None:
+        text = words.get(status, f"{host} answers {status}" + (". Try again later" if status >= 500 else ""))
+        text += f" ({clean(said, token)})" if said else ""
+    elif _is_network(error):
+        last = list(_chain(error))[-1]
+        text = (
+            f"The connection to {host} was lost, or could not be made: "
+            f"{clean(last, token) or type(last).__name__}. Push again: what has arrived is not sent twice"
+        )
+    else:
+        text = f"{type(error).__name__}: {clean(error, token)}"
+    return text if text.endswith(".") else f"{text}."
+
+
+def clean(text: object, token: str) -> str:
+    """Return the text on one line, without the token and without signed addresses or user names."""
+    line = str(text)
+    if token:
+        line = line.replace(token, "[token]")
+    line = re.sub(r"(https?://)[^\s/@]*@", r"\1", line)
+    return one_line(re.sub(r"(https?://[^\s?'\"]+)\?\S*", r"\1", line), LONGEST)
+
 
 TRIES: Final = 6
 LONGEST_PAUSE: Final = 30.0
@@ -39,17 +166,17 @@ LONGEST_NAME: Final = 255
 TELL_SECONDS: Final = 0.2
 READ_ONLY: Final = "read"
 LIMITED: Final = "fineGrained"
-"""Roles of a token: one may read alone, the other do what its owner has ticked."""
+"""Token roles with limits: read-only, or what the owner has ticked."""
 
 
 def tell(**said: Any) -> None:
-    """One message for whoever has started this process."""
+    """Send one message to the parent process."""
     sys.stdout.write(f"{json.dumps(said)}\n")
     sys.stdout.flush()
 
 
 class Sent:
-    """How many bytes of the files' contents have left, by all of the library's threads together."""
+    """Counts the bytes sent, over all threads of the library."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -62,7 +189,7 @@ class Sent:
         return sum(self._of.values())
 
     def at(self, name: str, place: int) -> None:
-        """The file ``name`` has been sent up to ``place``: less than before, where it is sent again."""
+        """Record that the file ``name`` has been sent up to ``place``, which falls when it is sent again."""
         with self._lock:
             self._of[name] = place
             now = time.monotonic()
@@ -75,13 +202,13 @@ class Sent:
 
 
 class Addition(CommitOperationAdd):
-    """A file that is added, of which is told how far it has been sent."""
+    """A file to add that reports how far it has been sent."""
 
     sent: Sent
 
     @contextlib.contextmanager
     def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:
-        """As the library's, which reads with a bar what it sends."""
+        """Open the file like the library does, with a progress bar around its reads."""
         with super().as_file(with_tqdm=False) as file:
             if with_tqdm:
                 read = file.read
@@ -97,14 +224,16 @@ class Addition(CommitOperationAdd):
 
 @dataclass
 class Hub:
-    """The repository ``repo`` on the hub at ``endpoint``, asked by ``api`` as whoever is signed in."""
+    """The repository ``repo`` on the hub at ``endpoint``; ``api`` acts as the signed-in user."""
 
     api: HfApi
     endpoint: str
     repo: str
 
     def look(self) -> dict[str, Any]:
-        """Who asks, and what is there; raises :class:`PushError` for what can never be written."""
+        """Return the user and the repository's state. Raises :class:`PushError` if it can never be
+        written.
+        """
         told = self.api.whoami()
         user = str(told.get("name") or "")
         names = [user, *(str(org.get("name")) for org in told.get("orgs") or () if isinstance(org, dict))]
@@ -125,7 +254,7 @@ class Hub:
         return {"user": user, "endpoint": self.endpoint, **self.state()}
 
     def state(self) -> dict[str, Any]:
-        """What is there under the name: ``exists``, and if so ``private``, ``files`` and ``commit``."""
+        """Return ``exists``, and for an existing repository ``private``, ``files`` and ``commit``."""
         try:
             info = self.api.model_info(self.repo)
         except RepositoryNotFoundError:
@@ -137,7 +266,7 @@ class Hub:
         return {"exists": True, "private": bool(info.private), "files": files, "commit": info.sha}
 
     def push(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the folder's files in one commit, as often as it takes; raises the last fault."""
+        """Upload the folder's files in one commit, with retries; raise the last error."""
         folder, names = Path(order["folder"]), list(order["files"])
         private = Private.here(map(Path, order["places"]), [get_token() or ""])
         tell(progress={"label": "Checking the files"})
@@ -162,7 +291,7 @@ class Hub:
         if not before["exists"]:
             self.api.create_repo(self.repo, private=bool(order["private"]), exist_ok=True)
             before = self.state()
-        if order["private"] and not before["private"]:  # made meanwhile, or by a hub that does not obey
+        if order["private"] and not before["private"]:  # created meanwhile, or the hub ignores the flag
             raise PushError(f"{self.repo} is public. Nothing was published: make it private there first.")
         additions = [Addition(name, str(folder / name)) for name in names]
         for addition in additions:
@@ -179,9 +308,9 @@ class Hub:
 
 
 def endpoint() -> str:
-    """The hub's address; raises :class:`PushError` for one to which a token would go in the clear.
+    """Return the hub's address. Raises :class:`PushError` for one that would receive the token in the clear.
 
-    It is shown, so one that tells a secret is refused as well.
+    The address is shown, so one that contains a secret is refused, too.
     """
     address: str = constants.ENDPOINT.rstrip("/")
     parts = urlsplit(address)
@@ -189,7 +318,7 @@ def endpoint() -> str:
         raise PushError("HF_ENDPOINT names a user or a password, which would be shown: leave them out.")
     if parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or "")):
         return address
-    raise PushError("HF_ENDPOINT has to begin with https:// : the token would travel in the clear.")
+    raise PushError("HF_ENDPOINT must begin with https:// : otherwise the token would be sent in clear text.")
 
 
 def _is_here(host: str) -> bool:
@@ -199,9 +328,9 @@ def _is_here(host: str) -> bool:
 
 
 def main() -> None:
-    """Do what the one line on standard input asks for."""
+    """Carry out the order on standard input."""
     order = json.loads(sys.stdin.buffer.readline())
-    # Whoever started this process holds its standard input open: the end of it ends this one too.
+    # The parent keeps our standard input open: its end means that the parent is gone.
     threading.Thread(target=_end_with, args=(sys.stdin.buffer.read,), daemon=True).start()
     token, address = "", str(constants.ENDPOINT)
     try:
@@ -209,7 +338,7 @@ def main() -> None:
         token = get_token() or ""
         if not token:
             host = urlsplit(address).netloc
-            raise PushError(f"There is no token for {host}: sign in with `hf auth login`, or set HF_TOKEN.")
+            raise PushError(f"No token for {host}: sign in with `hf auth login`, or set HF_TOKEN.")
         hub = Hub(HfApi(endpoint=address, token=token), address, order["repo"])
         tell(answer=hub.look() if order["do"] == "look" else hub.push(order))
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end

@@ -1,1 +1,3 @@
-"""``arkor-dev verify``: is a folder as its provenance says (``check``), or made again (``again``)?"""
+"""``arkor-dev verify``: checks a folder against its provenance (``check``), or repeats the training
+(``again``).
+"""

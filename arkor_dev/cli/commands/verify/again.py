@@ -1,7 +1,7 @@
-"""``verify --repeat``: the same training once more on this machine, and what came out beside what there was.
+"""``verify --repeat``: repeats a training on this machine and compares the results.
 
-The settings come from the provenance and the rows from the project, in which those files are looked for that
-have the hashes it names: a provenance tells of no path.
+The settings come from the provenance, the rows from the project. The provenance contains no paths, so data
+files are found by their hashes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from arkor_dev.cli.commands.start import create, watch
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import TRAINING_COMPLETED
 from arkor_dev.contract.provenance.statement import (
@@ -37,7 +38,6 @@ from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError, files_of, parts_of
-from arkor_dev.identity.connect import joined
 from arkor_dev.project.arkor_toml import load_trainers
 
 if TYPE_CHECKING:
@@ -48,15 +48,16 @@ if TYPE_CHECKING:
     from arkor_dev.jobs.follow import JobEvent
 
 CLOSE: Final = 0.02
-"""So far two losses may be apart, in parts of the larger, and count as the same."""
+"""Largest relative difference of two losses that count as equal."""
 SOURCES: Final = (("datasetSource", DATA[0]), ("evalDatasetSource", DATA[1]))
 
 
 async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet: bool) -> dict[str, Any]:
-    """Train once more what ``before``, in ``folder``, tells of: ``{ok, job, same, reasons, losses, files}``.
+    """Repeat the training that ``before``, in ``folder``, describes: ``{ok, job, same, reasons, losses,
+    files}``.
 
-    ``ok`` where the bits are the same, or where it is known why they are not and the losses are close. Raises
-    BadRequestError where it cannot be trained again.
+    ``ok`` if the bits are equal, or if they differ for a known reason and the losses are close. Raises
+    BadRequestError if the training cannot be repeated.
     """
     if internal(before).get("merged"):
         raise BadRequestError("This is a merged model. Verify the adapter that it was made from instead.")
@@ -79,7 +80,9 @@ async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet
 
 
 def trainer_of(project: Path, before: Statement) -> Trainer:
-    """The project's trainer whose files have the hashes that ``before`` names; raises BadRequestError."""
+    """Return the project's trainer whose files have the hashes in ``before``. Raises BadRequestError without
+    one.
+    """
     wanted = {begin: list(_digests(before, begin).values()) for _, begin in SOURCES}
     if not any(wanted.values()):
         raise BadRequestError(
@@ -97,7 +100,7 @@ def trainer_of(project: Path, before: Statement) -> Trainer:
 
 
 def _hashes(source: Any, project: Path) -> list[str]:
-    """The SHA-256 of each file of a data set; of one that is not all files of the project, no file's."""
+    """Return the SHA-256 of each file of a data set; empty if any of them lies outside the project."""
     parts = parts_of(source) if source else []
     if any(part["type"] != "file" for part in parts):
         return [""]
@@ -113,15 +116,15 @@ def _sha256(path: Path) -> str:
 
 
 def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:
-    """The config with which it was trained, on the data of ``trainer``; raises BadRequestError."""
+    """Return the original config, on the data of ``trainer``. Raises BadRequestError if it cannot be used."""
     ours: dict[str, Any] = dict(trainer["config"])
     asked = object_at(external(before), "settings")
     config = {**asked, **{key: ours[key] for key, _ in SOURCES if ours.get(key) is not None}}
-    # A model in a folder goes by another name on another machine; its files are compared afterwards.
+    # A local model folder may have another path on another machine; its files are compared later.
     model, name = str(ours.get("model", "")), asked.get("model")
     if not isinstance(name, str) or Path(model).name == name:
         config["model"] = model
-    # Where it was measured which format is quicker, the measurement of today may say another.
+    # A dtype chosen by measurement may come out differently today.
     number = internal(before).get("numberFormat")
     if config.get("numberFormat") in (None, "auto") and not _wrong(config | {"numberFormat": number}):
         config["numberFormat"] = number
@@ -146,7 +149,7 @@ def _parent(before: Statement) -> dict[str, object] | None:
 
 
 def _folder_of(ended: Iterable[JobEvent], before: Statement) -> Path:
-    """Where the new job has left what ``before`` is of: its final folder, or a checkpoint's."""
+    """Return the new job's counterpart of ``before``: its final folder or a checkpoint's."""
     for event in ended:
         if event.name == TRAINING_COMPLETED and isinstance(event.data, dict):
             listed = event.data.get("artifacts")
@@ -161,7 +164,7 @@ def _folder_of(ended: Iterable[JobEvent], before: Statement) -> Path:
 
 
 def read_again(folder: Path) -> Statement:
-    """The statement of what was trained again; raises BadRequestError."""
+    """Read the statement of the repeated training. Raises BadRequestError if it is unusable."""
     try:
         return read_statement(folder)
     except (FileNotFoundError, StatementError):
@@ -171,7 +174,7 @@ def read_again(folder: Path) -> Statement:
 
 
 def _compared(before: Statement, after: Statement) -> dict[str, Any]:
-    """What is the same of two statements, what is not, and why that may be."""
+    """Compare two statements: what is equal, what differs, and possible reasons."""
     old, new = _files(before), _files(after)
     files = [{"name": name, "same": old[name] == new.get(name)} for name in old]
     files += [{"name": name, "same": False} for name in new if name not in old]
@@ -184,7 +187,7 @@ def _compared(before: Statement, after: Statement) -> dict[str, Any]:
 
 
 def _files(statement: Statement) -> dict[str, str]:
-    """The hashes of what it is about, by name; the state to go on from has times in it."""
+    """Return the hashes of the subjects by name, without the training state, which contains times."""
     subjects = statement["subject"]
     kept = [each for each in subjects if each.get("annotations", {}).get("optional") is not True]
     return {each["name"]: each["digest"]["sha256"] for each in kept}
@@ -196,7 +199,7 @@ def _losses(before: Statement, after: Statement) -> dict[str, tuple[float, float
 
 
 def reasons_of(before: Statement, after: Statement) -> list[str]:
-    """Why the bits may be others, in words: whatever they depend on and is not the same."""
+    """List the differences that may explain different bits."""
     old, new = (object_at(builder(each), "version") for each in (before, after))
     found = [
         f"{one_line(name, 40)} is {_said(new.get(name))}, was {_said(old.get(name))}"
@@ -238,7 +241,7 @@ def _said(value: object) -> str:
 
 
 def lines(outcome: dict[str, Any]) -> list[str]:
-    """The comparison in words."""
+    """Format the comparison as lines."""
     names = [one_line(each["name"], 200) for each in outcome["files"] if not each["same"]]
     if outcome["same"]:
         return ["Reproduced: the repeated training is the same bit for bit."]
@@ -246,7 +249,7 @@ def lines(outcome: dict[str, Any]) -> list[str]:
     if outcome["reasons"]:
         told += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
     else:
-        told.append("Nothing that they are known to depend on differs.")
+        told.append("No known cause: everything that they depend on is the same.")
     words = {"loss": "loss", "evalLoss": "eval loss"}
     told += [
         f"{words[name]}: {each['now']:.4f}, was {each['before']:.4f}"

@@ -1,7 +1,8 @@
-"""``arkor-dev verify``: every file of an adapter's folder against the hashes in its ``provenance.json``.
+"""``arkor-dev verify``: checks the files of an adapter's folder against the hashes in its
+``provenance.json``.
 
-The hashes are not signed. They say whether the files are those that were told of, and not who told. It needs
-no backend and no training library, but for ``--repeat``.
+The hashes are not signed: they show that files are unchanged, not who wrote them. Needs neither a backend nor
+a training library, except for ``--repeat``.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SHOWN = 50
-"""Files that are named."""
+"""Most files listed."""
 
 
 class Target(NamedTuple):
-    """What is checked: a folder, or the one file ``only`` of it."""
+    """What to check: a folder, or the single file ``only`` in it."""
 
     folder: Path
     only: str | None = None
 
 
 async def run_verify(settings: Settings, named: str, *, repeat: bool, as_json: bool) -> int:
-    """Check what ``named`` names: a folder, a file in one, or a job of this machine; the exit code.
+    """Check a folder, a file in one, or a job of this machine; return the exit code.
 
-    0 where all is what was written, 1 where something is not. With ``repeat`` it is trained again as well,
-    and 1 means besides that it came out otherwise. Raises BadRequestError where there is nothing to check.
+    The code is 0 if every file is as written, else 1. ``repeat`` also repeats the training, and a different
+    result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, named)
     told: dict[str, Any] = {"ok": False, "folder": str(target.folder)}
@@ -71,7 +72,7 @@ def _end(told: dict[str, Any], as_json: bool) -> int:
 
 
 def target_of(settings: Settings, named: str) -> Target:
-    """The folder, or the file in one, that ``named`` names; else that of ``JOB`` or ``JOB:STEP``."""
+    """Resolve ``named``: a folder, a file in one, ``JOB`` or ``JOB:STEP``."""
     path = Path(named)
     if path.is_dir():
         return Target(path)
@@ -96,7 +97,7 @@ def target_of(settings: Settings, named: str) -> Target:
 
 
 def lines(found: list[Found]) -> list[str]:
-    """What became of the files, those first that are not what was written."""
+    """Format the files' states, changed files first."""
     wrong = [each for each in found if each.state not in SOUND]
     told = [f"{one_line(each.name, 300)} {WORDS[each.state]}" for each in wrong[:SHOWN]]
     if len(wrong) > SHOWN:

@@ -1,1 +1,1 @@
-"""What runs on a node: ``actor`` with one job after another, its ``job_folders``, its worker's ``spool``."""
+"""Code that runs on a node: the ``actor``, its ``job_folders``, and its worker's ``spool``."""

@@ -1,13 +1,12 @@
 """The Ray actor on a node. It hosts one job after another: each job's files and its training worker.
 
-It outlives the driver. A worker that has everything it needs trains on alone, what it says stays on disk
-until it is acknowledged, and a later driver finds the actor by its name. One that hears from no driver for
-too long removes its job and ends.
+It outlives the driver. A worker that has everything it needs trains on alone, its messages stay on disk until
+acknowledged, and a later driver finds the actor by its name. One that hears from no driver for too long
+removes its job and ends.
 
-Files lie in a folder of this user's own in the node's folder for temporary files: those that were sent once
-and are reused, by their hash, in ``files``; each job in a folder of its own in ``jobs``. What earlier jobs
-have left is removed when the next one starts. The worker is the same as everywhere, without what Ray has put
-into the environment.
+Files are in this user's folder in the node's temporary folder: reusable ones by hash in ``files``, each job
+in its own folder in ``jobs``. Leftovers of earlier jobs are removed when the next one starts. The worker is
+the same as everywhere, without what Ray has put into the environment.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from .spool import Spool
 WORKER: Final = "arkor_dev.local.training.worker"
 REQUIRED: Final = ("torch", "transformers", "peft")
 SPOOL_BYTES: Final = 256 << 20
-"""Messages that wait for a driver on disk at most: beyond that the worker waits."""
+"""Most bytes of messages that wait for a driver on disk: beyond that the worker waits."""
 REPEATABLE_BYTES: Final = 8 << 20
 """Acknowledged messages that stay, in case the driver's machine forgets some in a power cut."""
 BATCH_BYTES: Final = 1 << 20
@@ -50,7 +49,7 @@ ALONE_SECONDS: Final = 60.0
 """The same before the worker has everything it needs."""
 CHECK_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 0.1
-"""Messages of this much time go together: each call costs every process on its way a little."""
+"""Interval at which messages are batched: each call has a small cost for every process on its way."""
 FULL_SECONDS: Final = 5.0
 """How long to wait for disk space before a worker's messages are written again."""
 
@@ -86,7 +85,7 @@ class JobActor:
     async def reuse(self, before: str, job_id: str, name: str, nonce: str, away: float) -> bytes:
         """Host another job after the closed job ``before``; return `HostedJob.facts`."""
         if before != self._name or not self._job.closed:
-            raise OSError("its job is not over")
+            raise OSError("its job has not ended")
         self._job.retire()
         self._name, self._job = name, HostedJob(job_id, name, nonce, away)
         return await self._job.facts()
@@ -106,7 +105,9 @@ class HostedJob:
         self._files, jobs = root / "files", root / "jobs"
         for folder in (self._files, jobs):
             folder.mkdir(exist_ok=True)
-        with (root / "lock").open("w") as lock:  # else another actor could sweep the folder before its lock
+        with (root / "lock").open(
+            "w"
+        ) as lock:  # otherwise another actor could sweep the folder before it is locked
             fcntl.flock(lock, fcntl.LOCK_EX)
             sweep(self._files, jobs)
             self._home = Path(tempfile.mkdtemp(prefix=f"{job_id}-", dir=jobs))
@@ -125,7 +126,7 @@ class HostedJob:
         threading.Thread(target=self._watch, name="driver watch", daemon=True).start()
 
     def _touch(self) -> None:
-        """Note that a driver is there."""
+        """Record a sign of life from the driver."""
         self._last_call = time.monotonic()
 
     async def prove(self, challenge: str) -> bytes:
@@ -163,7 +164,7 @@ class HostedJob:
         missing = []
         for sha256, size in sizes.items():
             try:
-                os.utime(self._stored(sha256))  # `sweep` goes by the time of the last use
+                os.utime(self._stored(sha256))  # `sweep` uses the time of the last use
             except FileNotFoundError:
                 if not self._storage.fetch(sha256, size, self._home, self._stored(sha256)):
                     missing.append(sha256)
@@ -183,7 +184,7 @@ class HostedJob:
         if offset + len(chunk) == size:
             if digest.hexdigest() != sha256:
                 part.unlink()
-                raise OSError(f"{sha256[:12]} arrived with other bytes than were sent")
+                raise OSError(f"{sha256[:12]} arrived with different content than was sent")
             part.replace(stored)
         return b"{}"
 
@@ -286,7 +287,7 @@ class HostedJob:
     def _add_to_spool(self, lines: list[bytes]) -> bool:
         try:
             self._spool.add(lines)
-        except OSError:  # the disk is full: nothing more is read from the worker, so that it waits
+        except OSError:  # the disk is full: read nothing more from the worker, so that it waits
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""The folders of jobs on a node, and removing what ended jobs have left there."""
+"""Job folders on a node, and the removal of what ended jobs have left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def user_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    # Later jobs must find the same replacement, or nobody would delete the files left in it.
+    # Later jobs must find the same replacement, or its files would never be deleted.
     own = filter(_is_private, (folder, *sorted(folder.parent.glob(f"{name}-*"))))
     return next(own, None) or Path(tempfile.mkdtemp(prefix=f"{name}-"))
 

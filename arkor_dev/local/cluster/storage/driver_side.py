@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.placement.address import STORAGE
+from arkor_dev.contract.placement import STORAGE
 
 from .shared import SharedFiles
 

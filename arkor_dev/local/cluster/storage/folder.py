@@ -47,7 +47,7 @@ class FolderStore:
                     shutil.rmtree(other, ignore_errors=True)
 
     def touch(self) -> None:
-        """Mark it as in use. Raises OSError where it is read-only."""
+        """Mark it as in use. Raises OSError if it is read-only."""
         os.utime(self._folder)
 
     def sizes(self) -> dict[str, int]:

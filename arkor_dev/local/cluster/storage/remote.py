@@ -121,7 +121,7 @@ class RemoteStore:
                     raise
 
     def touch(self) -> None:
-        """Mark it as in use. Raises OSError where it is read-only."""
+        """Mark it as in use. Raises OSError if it is read-only."""
         now = time.time()
         if now - self._marked < MARK_SECONDS:
             return

@@ -40,7 +40,7 @@ class Store(Protocol):
 
 
 def _do_nothing() -> None:
-    """Serve as ``keep_alive`` where none is needed."""
+    """Serve as ``keep_alive`` if none is needed."""
 
 
 class SharedFiles:

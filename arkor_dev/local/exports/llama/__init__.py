@@ -1,5 +1,5 @@
-"""Exports that llama.cpp runs: GGUF files of a whole model or an adapter, and what Ollama makes of one.
+"""Exports for llama.cpp and Ollama: GGUF files of a whole model or an adapter.
 
-``making`` writes them, ``asking`` is the child process in which llama.cpp reads them again, and ``heard``
-is what it said. ``ollama`` writes a Modelfile. Start with ``making``.
+``making`` writes them, ``asking`` is the child process in which llama.cpp loads them again, ``heard`` checks
+its answers, and ``ollama`` writes a Modelfile. Start with ``making``.
 """

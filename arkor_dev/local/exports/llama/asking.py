@@ -1,6 +1,6 @@
-"""The limited child process in which llama.cpp reads a file that was written, and answers.
+"""The sandboxed child process in which llama.cpp loads an exported file and answers.
 
-What it says goes into a file: for each learned place of the texts the log probability of every token.
+Writes its output to a file: the log probabilities of all tokens at each learned position of the texts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import hold_to
-from arkor_dev.local.workers.one_shot import serve_one
+from arkor_dev.local.workers.link import serve_one
 from arkor_dev.local.workers.resources import available_cores
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 LIKELY: Final = "likely.npy"
 IGNORED: Final = -100
-"""A place of a text that is not learned, as everywhere in training."""
+"""Label of a token that is not learned, as everywhere in training."""
 
 
 class Reader:
-    """One model in llama.cpp, with an adapter or without."""
+    """A model in llama.cpp, with or without an adapter."""
 
     def __init__(self, model: str, lora: str | None, longest: int) -> None:
         from llama_cpp import Llama
@@ -44,13 +44,13 @@ class Reader:
         )
 
     def logits(self, ids: Sequence[int]) -> Any:
-        """What comes next after each of the tokens, as an array of places and tokens."""
+        """Return the next-token logits after each token: ``[tokens, vocabulary]``."""
         self.llama.reset()
         self.llama.eval(list(ids))
         return self.llama.scores[: len(ids)]
 
     def answer(self, prompt: Sequence[int], ends: set[int], most: int) -> list[int]:
-        """The greedy answer, its end mark included."""
+        """Return the greedy answer, including its end token."""
         said: list[int] = []
         self.llama.reset()
         self.llama.eval(list(prompt))
@@ -63,7 +63,7 @@ class Reader:
 
 
 def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> dict[str, Any]:
-    """Let the model read every text and answer every prompt of ``order``; ``{answers, vocabulary, …}``."""
+    """Read every text and answer every prompt of ``order``; return ``{answers, vocabulary, …}``."""
     import numpy as np
 
     from arkor_dev.local.gguf.llama_vocabulary import quiet, vocabulary_of
@@ -103,7 +103,7 @@ def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> d
 def main() -> None:
     serve_one(
         _asked,
-        lambda error: f"llama.cpp cannot use what was written: {type(error).__name__}: {str(error)[:300]}",
+        lambda error: f"llama.cpp cannot use the exported file: {type(error).__name__}: {str(error)[:300]}",
     )
 
 

@@ -1,4 +1,4 @@
-"""What llama.cpp says to the proof's questions, and what it would do otherwise than the training did."""
+"""Asks llama.cpp the verification's questions and lists differences from training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from arkor_dev.local.exports.proof import ANSWER_TOKENS, Said
-from arkor_dev.local.exports.sameness import CONVERSATIONS, template_fault
+from arkor_dev.local.exports.template_checks import CONVERSATIONS, template_fault
 from arkor_dev.local.gguf.limited import Limits, run
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
@@ -30,7 +30,7 @@ CHILD: Final = "arkor_dev.local.exports.llama.asking"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one file said: ``said`` to the questions, and its ``vocabulary`` as ``asking`` tells it."""
+    """A file's answers ``said`` to the questions, and its ``vocabulary`` as reported by ``asking``."""
 
     said: Said
     vocabulary: dict[str, Any]
@@ -38,7 +38,7 @@ class Heard:
 
 
 def conversations_of(tokenizer: Any, asked: Sequence[Sequence[Any]]) -> list[str]:
-    """Conversations as the training's template writes them; those that it refuses are left out."""
+    """Render conversations with the training's chat template; skip those that it rejects."""
     found = []
     for messages in (*CONVERSATIONS, *asked):
         try:
@@ -59,7 +59,7 @@ def hear(
     whom: str,
     answers: bool = True,
 ) -> Heard:
-    """Ask ``model``, a GGUF file, in a child process; :class:`JobFailure` where it says nothing that fits."""
+    """Ask ``model``, a GGUF file, in a child process. Raises :class:`JobFailure` for an unusable answer."""
     prompts = questions.prompts if answers else []
     order = {
         "model": str(model),
@@ -74,12 +74,12 @@ def hear(
     }
     heard = run(CHILD, order, Limits.of(model.stat().st_size), progress, f"Testing {whom}")
     places = [len(targets) for targets in questions.targets]
-    # What a child writes that reads files of others is looked at before it is used.
+    # The child reads foreign files, so its output is validated before use.
     likely = np.load(scratch / LIKELY, mmap_mode="r", allow_pickle=False)
     if likely.shape != (sum(places), questions.vocabulary) or likely.dtype != np.float32:
         raise JobFailure(
-            f"What was written has {heard['vocabulary']['size']} tokens, and the trained model "
-            f"one of {questions.vocabulary}"
+            f"The exported file has {heard['vocabulary']['size']} tokens, and the trained model's "
+            f"vocabulary {questions.vocabulary}"
         )
     each = torch.from_numpy(np.array(likely)).split(places)
     (scratch / LIKELY).unlink()
@@ -87,14 +87,16 @@ def hear(
 
 
 def adds_start(tokenizer: Any, conversation: str) -> bool:
-    """Whether a program has to set a start token: a conversation has one, which its tokenizer sets itself."""
+    """Return whether programs must add a start token: conversations have one that the tokenizer adds
+    itself.
+    """
     start = tokenizer.bos_token_id
     texts = tokenizer(conversation, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
     return start is not None and all(ids[:1] == [start] for ids in texts)
 
 
 def faults(tokenizer: Any, heard: Heard, asked: Sequence[Sequence[Any]]) -> list[str]:
-    """A sentence on each thing that llama.cpp would do otherwise than the training did."""
+    """Describe each difference between llama.cpp and the training in a sentence."""
     told, found = heard.vocabulary, []
     theirs = copy.copy(tokenizer)
     theirs.chat_template = told["template"] or "{{ '' }}"
@@ -112,5 +114,7 @@ def faults(tokenizer: Any, heard: Heard, asked: Sequence[Sequence[Any]]) -> list
         found.append(f"It {does} a start token before a text, and the training's tokenizer {did} one.")
     if told["noEnds"]:
         marks = ", ".join(tokenizer.convert_ids_to_tokens(told["noEnds"]))
-        found.append(f"Its answers do not end where the training's do: it does not know {marks} as an end.")
+        found.append(
+            f"Its answers do not end where the trained model's do: it does not treat {marks} as an end token."
+        )
     return found

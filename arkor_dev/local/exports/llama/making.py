@@ -1,7 +1,7 @@
-"""One export for llama.cpp: merged, converted, quantized, read again by llama.cpp itself, and asked.
+"""Makes an export for llama.cpp: merges, converts, quantizes, and verifies it with llama.cpp.
 
-A whole model is asked twice where its weights get fewer bits than 16: as converted, within narrow bounds,
-so that an adapter that is missing or wrong is not taken for an error of the quantization, and as it leaves.
+A model quantized below 16 bits is verified twice: after conversion, within narrow bounds, so that a missing
+or wrong adapter is not mistaken for quantization error, and in its final form.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cards.writer import describe_lora, describe_merged
+from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
-from arkor_dev.local.exports.sameness import CONVERSATIONS
-from arkor_dev.local.exports.writing import merge, save_merged
+from arkor_dev.local.exports.template_checks import CONVERSATIONS
 from arkor_dev.local.gguf.making import (
     FULL,
     cached_base,
@@ -46,7 +46,7 @@ MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 @dataclass
 class LlamaMaking(Making):
-    """The export of ``source`` as GGUF, weights as ``quantization``; ``cache`` has converters and bases."""
+    """The export of ``source`` as GGUF with ``quantization``; ``cache`` holds converters and base files."""
 
     quantization: str = FULL
     cache: Path = field(default_factory=Path)
@@ -58,13 +58,15 @@ class LlamaMaking(Making):
 
     @property
     def written_as(self) -> str:
-        """By which of the proof's bounds it is measured."""
+        """Return the key of the verification's bounds."""
         return FULL if self.form == "gguf-lora" else self.quantization
 
     def make(self, rows: Sequence[Any]) -> dict[str, Any]:
-        """As ``Making.make``."""
+        """See ``Making.make``."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        for path in self.target.parent.glob(f"{self.target.name}.*.part"):  # one that was killed for a job
+        for path in self.target.parent.glob(
+            f"{self.target.name}.*.part"
+        ):  # left by a worker that was killed to make room for a job
             shutil.rmtree(path, ignore_errors=True)
         with tempfile.TemporaryDirectory(
             prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent
@@ -74,7 +76,7 @@ class LlamaMaking(Making):
 
     def _check_room(self) -> None:
         if self.form != "gguf-lora":
-            # The merged weights in 16 bit, the same converted, and as they leave.
+            # The merged 16-bit weights, their conversion, and the final file.
             count = weights_of(self.base if self.kind == "adapter" else self.source)[0]
             merged = 2 * count if self.kind == "adapter" else 0
             need_room(
@@ -82,7 +84,7 @@ class LlamaMaking(Making):
             )
 
     def _write(self, trained: Any, tokenizer: Any) -> None:
-        """The model that will be converted, in transformers' format and 16 bit."""
+        """Write the model to be converted, in transformers' format and 16 bits."""
         if self.form != "gguf-lora" and self.kind == "adapter":
             folder = self._scratch / "merged"
             folder.mkdir()
@@ -148,12 +150,12 @@ class LlamaMaking(Making):
         return [f"Before quantization it already was {away}."]
 
     def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
-        """The start token that whoever reads the file sets by itself."""
+        """Return the start token that readers of the file add by themselves."""
         sets = bool(conversations) and adds_start(tokenizer, conversations[0])
         return str(tokenizer.bos_token) if sets else ""
 
     def _put(self, files: dict[str, Path]) -> None:
-        """The files in their place, with the card of what they are."""
+        """Move the files to their destination, with their card."""
 
         def write(folder: Path) -> None:
             for name, path in files.items():

@@ -1,7 +1,7 @@
-"""A Modelfile for Ollama: its template language is another than the models', so a template is taken apart.
+"""Writes a Modelfile for Ollama, whose template language differs from Jinja.
 
-A chat template is asked to write conversations of marked words; what stands between them is what each role's
-message begins and ends with. What is written is then read again, by rules of its own, and compared with it.
+The chat template renders conversations of marker words; the text between the markers is what each role's
+message begins and ends with. The result is then evaluated by separate rules and compared with the original.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 WORDS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
-UNTAKEN: Final = "This model's chat template cannot be said in Ollama's: choose the format gguf"
+UNTAKEN: Final = "This model's chat template cannot be expressed in Ollama's language: choose the format gguf"
 PARAMETER: Final = "PARAMETER"
 ESCAPE: Final = re.compile(r"\\(?:U([0-9a-f]{8})|.)")
-"""Go's escape of any character, which JSON has not; or another one."""
+"""Go's escapes for arbitrary characters, which JSON lacks; or any other escape."""
 ACTION: Final = re.compile(r'\{\{ (\.Content|"(?:[^"\\]|\\.)*") \}\}')
 MOST_CONTEXT: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a conversation is written of: ``begin`` once, each role's ``(before, after)``, and the ``cue``.
+    """The parts of a conversation: ``begin`` once, each role's ``(before, after)``, and the ``cue`` for an
+    answer.
 
-    ``default`` is the system prompt of a conversation that has none.
+    ``default`` is the system prompt of a conversation without one.
     """
 
     begin: str
@@ -42,10 +43,10 @@ class Parts:
 
 
 def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
-    """Take the template apart; raises :class:`JobFailure` where it is no such one."""
+    """Take the template apart. Raises :class:`JobFailure` if it has another structure."""
 
     def written(*roles: str, cue: bool) -> list[str]:
-        """What stands before, between and behind the words of these roles."""
+        """Return the text before, between and behind the words of these roles."""
         text = render(tokenizer, [{"role": role, "content": WORDS[role]} for role in roles], cue=cue)
         pieces = re.split("|".join(WORDS.values()), text)
         if len(pieces) != len(roles) + 1:
@@ -87,7 +88,7 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
 
 
 def template_of(parts: Parts, *, adds_start: str = "") -> str:
-    """The parts as Ollama's template; ``adds_start`` is a start token that it sets by itself."""
+    """Format the parts as an Ollama template; Ollama adds the start token ``adds_start`` itself."""
     begin = parts.begin.removeprefix(adds_start)
     text = _literal(begin) + "{{ range .Messages }}"
     for number, (role, (before, after)) in enumerate(parts.roles.items()):
@@ -97,9 +98,9 @@ def template_of(parts: Parts, *, adds_start: str = "") -> str:
 
 
 def _literal(text: str) -> str:
-    """A text as an action that writes it: nothing in it is taken for an action, and nothing is lost.
+    """Format a text as a template action that prints it literally.
 
-    Go's escape stands for what cannot be printed (a no-break space, say), since Ollama drops it elsewhere.
+    Non-printable characters (such as a no-break space) use Go's escapes, since Ollama drops them otherwise.
     """
     said = json.dumps(text, ensure_ascii=False)
     said = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in said)
@@ -107,7 +108,9 @@ def _literal(text: str) -> str:
 
 
 def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
-    """The Modelfile beside ``model.gguf``. Raises :class:`JobFailure` for what it cannot hold."""
+    """Return the Modelfile beside ``model.gguf``. Raises :class:`JobFailure` for content that it cannot
+    express.
+    """
     lines = ["FROM ./model.gguf", _instruction("TEMPLATE", template_of(parts, adds_start=adds_start))]
     if parts.default:
         lines.append(_instruction("SYSTEM", parts.default))
@@ -117,7 +120,9 @@ def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
 
 
 def _instruction(name: str, value: str) -> str:
-    """One that Ollama reads so: it undoes no escapes, hence not every text can be said."""
+    """Format an instruction such that Ollama reads the value back: it undoes no escapes, so some texts are
+    impossible.
+    """
     mark = '"""' if '"' in value or "\n" in value else '"'
     line = f"{name} {mark}{value}{mark}"
     try:
@@ -129,14 +134,14 @@ def _instruction(name: str, value: str) -> str:
     return line
 
 
-# --- what was written, read again ------------------------------------------------------------------------
+# --- evaluating what was written ----------------------------------------------------------------------
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """Each instruction of a Modelfile with its value, as Ollama reads them; a ``PARAMETER`` by its own name.
+    """Parse a Modelfile's instructions like Ollama; a ``PARAMETER`` counts by its own name.
 
-    It drops what cannot be printed, undoes no escape, and takes a quotation to end where a line does.
-    Raises ValueError for one without an end.
+    Ollama drops non-printable characters, undoes no escapes, and lets a quotation end with a line. Raises
+    ValueError for an unterminated one.
     """
     kept = "".join(char for char in text if char.isprintable() or char in "\t\r\n")
     found, lines = [], iter(re.split(r"(?<=[\r\n])", kept))
@@ -157,7 +162,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 def _unquoted(value: str) -> str | None:
-    """A value without its quotation marks; None where they are still open."""
+    """Return a value without its quotation marks; None if they are still open."""
     for mark in ('"""', '"'):
         if value.startswith(mark):
             closed = len(value) >= 2 * len(mark) and value.endswith(mark)
@@ -166,7 +171,7 @@ def _unquoted(value: str) -> str | None:
 
 
 def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
-    """A conversation as the Modelfile ``text`` has Ollama write it, by its own rules; raises ValueError."""
+    """Render a conversation with the Modelfile ``text`` by Ollama's rules. Raises ValueError."""
     told = dict(instructions(text))
     template, system = told.get("TEMPLATE"), told.get("SYSTEM")
     if template is None:
@@ -182,7 +187,7 @@ def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def _run(body: str, content: str) -> str:
-    """What literal texts and the content come to."""
+    """Evaluate a template body of literals and the content."""
 
     def value(action: str) -> str:
         return content if action == ".Content" else str(json.loads(ESCAPE.sub(character, action)))
@@ -194,14 +199,14 @@ def _run(body: str, content: str) -> str:
 
 
 def stops_of(text: str) -> list[str]:
-    """The stops that a Modelfile names."""
+    """Return the stop sequences of a Modelfile."""
     return [value for name, value in instructions(text) if name == "stop"]
 
 
 def faults(
     text: str, tokenizer: Any, ends: Sequence[int], conversations: Sequence[Sequence[Any]], *, adds_start: str
 ) -> list[str]:
-    """A sentence on each thing that Ollama would do otherwise than the training did."""
+    """Describe each difference between Ollama and the training in a sentence."""
     found = []
     try:
         stops = set(stops_of(text))
@@ -217,7 +222,9 @@ def faults(
         except ValueError as error:
             return [f"Its Modelfile cannot be read: {error}."]
         if told != wanted:
-            found.append("Its Modelfile writes a conversation otherwise than the training's chat template.")
+            found.append(
+                "Its Modelfile renders a conversation differently from the training's chat template."
+            )
             break
     lacking = {token for token in tokenizer.convert_ids_to_tokens(list(ends)) if token} - stops
     if lacking:

@@ -1,4 +1,4 @@
-"""Which engine answers, and why it is not the fast one.
+"""Chooses the engine, and explains why it is not the fast one.
 
 On a CPU llama.cpp is several times as fast as transformers, which computes with the model's own weights and
 is therefore called exact. Once both have answered on this machine, their measured speeds decide.
@@ -25,7 +25,7 @@ LEAST_TOKENS: Final = 16
 
 
 class Pace:
-    """How fast each engine has answered with each base model, from answers without company."""
+    """Each engine's measured speed with each base model, from answers that ran alone."""
 
     def __init__(self) -> None:
         self._rates: defaultdict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=MEASURED))
@@ -44,4 +44,4 @@ class Pace:
         of_exact, of_quick = statistics.median(exact), statistics.median(quick)
         if of_quick >= of_exact:
             return None
-        return f"transformers was quicker here: {of_exact:.3g} tokens/s, llama.cpp {of_quick:.3g}"
+        return f"transformers was faster here: {of_exact:.3g} tokens/s, llama.cpp {of_quick:.3g}"

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
 
-    Progress = Callable[[dict[str, Any]], None]
+    Tell = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
 QUANTIZATION: Final = "q8_0"
 """For base models with unquantized weights: half the size of 16 bits, with hardly any difference."""
-MAKING: Final = "its file for llama.cpp is still being made"
+MAKING: Final = "its file for llama.cpp is still being created"
 
 
 class LlamaFiles:
@@ -38,7 +39,7 @@ class LlamaFiles:
         return await self._bases.ready(model, QUANTIZATION)
 
     def failed(self, folder: str) -> str | None:
-        """Say why the file of what is in ``folder`` could not be created."""
+        """Say why the GGUF file for ``folder`` could not be created."""
         return self._failed.get(folder)
 
     def make_soon(self, model: Model) -> None:
@@ -47,11 +48,11 @@ class LlamaFiles:
             self._making = asyncio.create_task(self._make(model))
             self._making.add_done_callback(self._made)
 
-    async def base(self, model: Model, progress: Progress) -> Path:
+    async def base(self, model: Model, progress: Tell) -> Path:
         """Return the base model's file, creating it if needed. Raises JobFailure."""
         return await self._noted(str(model.path), self._bases.base(model, progress, QUANTIZATION))
 
-    async def adapter(self, model: Model, folder: Path, progress: Progress) -> Path:
+    async def adapter(self, model: Model, folder: Path, progress: Tell) -> Path:
         """Return the adapter's file, creating it if needed. Raises JobFailure."""
         return await self._noted(str(folder), self._adapters.lora(model, folder, progress))
 
@@ -74,7 +75,7 @@ class LlamaFiles:
         try:
             await self.base(model, lambda _: None)
         except JobFailure as failure:
-            log.warning("the model %s cannot be made into GGUF: %s", model.name, failure)
+            log.warning("the model %s cannot be converted to GGUF: %s", model.name, failure)
 
     def _made(self, _: asyncio.Task[None]) -> None:
         self._making = None

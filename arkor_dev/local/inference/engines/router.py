@@ -1,4 +1,4 @@
-"""Sends each request to an engine. If that is not the requested one, the end of the answer says why."""
+"""Sends each request to an engine. If it is not the requested one, the answer's last message says why."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import why_full_strength_only
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -20,21 +20,28 @@ from .weights_names import WeightsNames
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from arkor_dev.contract.shapes import Progress
+
     Messages = AsyncIterator[dict[str, Any]]
 
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
-NOT_INSTALLED: Final = "llama.cpp, which is quicker, is not installed"
-AFTER_TRAINING: Final = "its file for llama.cpp is not made while a job is training"
-WHOLE_MODEL: Final = "all of this model was trained, and has no file for llama.cpp"
+NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
+AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
+FOUR_BIT: Final = "this adapter was trained on 4-bit weights, which transformers alone has"
+WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 
 class EngineRouter:
-    """Both engines. ``wanted`` is the default one, ``gpu`` says whether this machine has a GPU."""
+    """Both engines. ``wanted`` is the default one, ``gpu`` says whether torch has a GPU here.
 
-    def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False) -> None:
+    ``shared``: jobs and answers share a GPU's memory. Then models are unloaded when a job starts.
+    """
+
+    def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False, shared: bool = False) -> None:
         self._wanted = wanted
+        self._shared = shared
         self._gpu = gpu
         self._engines = {EXACT: Inference(), LLAMA: Inference(module=WORKER)}
         self._files = LlamaFiles(cache)
@@ -57,7 +64,7 @@ class EngineRouter:
             async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
                 yield messages
         finally:
-            # Two requests may be equal and still count twice.
+            # Equal requests still count separately.
             del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
 
     async def close(self) -> None:
@@ -65,6 +72,17 @@ class EngineRouter:
         await self._files.close()
         for engine in self._engines.values():
             await engine.close()
+
+    # Called by the scheduler
+
+    def training_begins(self) -> None:
+        """Leave the GPU's memory to the job."""
+        if self._shared:
+            for engine in self._engines.values():
+                engine.make_room()
+
+    def training_ended(self) -> None:
+        """Nothing waits for that: the next answer has the GPU again."""
 
     def answers_from(self, folder: Path) -> bool:
         """Return whether an adapter or model in ``folder`` is answering now."""
@@ -92,7 +110,7 @@ class EngineRouter:
         yield {"chosen": EXACT}
         async with contextlib.aclosing(self._by(EXACT, ask)) as messages:
             async for message in messages:
-                yield {"done": {**message["done"], "why": why}} if why and "done" in message else message
+                yield {"done": {"why": why, **message["done"]}} if why and "done" in message else message
 
     async def _against(self, ask: dict[str, Any]) -> str | None:
         """Say why llama.cpp should not answer this request, which does not name it; None if it should."""
@@ -100,6 +118,8 @@ class EngineRouter:
             return NOT_INSTALLED
         if self._gpu:
             return ON_GPU
+        if ask.get("fourBit"):
+            return FOUR_BIT
         model = _model(ask)
         if slower := self._pace.slower(ask["base"]):
             return slower
@@ -107,7 +127,7 @@ class EngineRouter:
             if reason := self._files.failed(adapter):
                 return reason
             if reason := await asyncio.to_thread(why_full_strength_only, Path(adapter)):
-                return f"llama.cpp cannot answer as this adapter: {reason}"
+                return f"llama.cpp cannot use this adapter: {reason}"
         if await self._files.ready(model):
             return None
         if ask.get("whole"):
@@ -121,12 +141,12 @@ class EngineRouter:
 
     async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer, after ``progress`` of the files that must be created for it."""
-        if reason := lacking():
+        if reason := lacking() or (FOUR_BIT if ask.get("fourBit") else None):
             raise JobFailure(reason)
         model, adapter = _model(ask), ask["adapter"]
         found: dict[str, Any] = {"gguf": None, "lora": None}
 
-        async def prepare(progress: Callable[[dict[str, Any]], None]) -> None:
+        async def prepare(progress: Callable[[Progress], None]) -> None:
             found["gguf"] = str(await self._files.base(model, progress))
             if adapter is not None and ask.get("strength", 1) > 0:
                 found["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
@@ -166,10 +186,10 @@ def _model(ask: dict[str, Any]) -> Model:
 
 
 async def _progress_of(
-    work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]],
+    work: Callable[[Callable[[Progress], None]], Awaitable[None]],
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run ``work`` and yield the ``progress`` messages that it reports."""
-    updates: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    updates: asyncio.Queue[Progress | None] = asyncio.Queue()
 
     async def working() -> None:
         try:

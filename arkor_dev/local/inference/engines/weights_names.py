@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDS: Final = 1 << 20
-"""Bytes that are read at each end of a file: reading all of a large model would take minutes."""
+"""Bytes read at each end of a file: reading all of a large model would take minutes."""
 DIGITS: Final = 12
 MOST: Final = 64
 

@@ -1,4 +1,4 @@
-"""From token ids to text for the reader: complete characters, and nothing of a stop text."""
+"""Decodes token ids for the reader: complete characters only, and nothing of a stop sequence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Incremental:
 
 
 class Stops:
-    """Passes text on up to the first stop text, which ends the answer and is not part of it."""
+    """Passes text on up to the first stop sequence, which ends the answer and is dropped."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
@@ -41,7 +41,7 @@ class Stops:
         self.met = False
 
     def push(self, text: str) -> str:
-        """Return the part of the text so far that can be sent, because no stop text can begin in it."""
+        """Return the text that can be sent now because no stop sequence can begin in it."""
         if not self._stops:
             return text
         self._held += text
@@ -56,7 +56,7 @@ class Stops:
         return out
 
     def rest(self) -> str:
-        """Return the text that was held back for a stop text that did not come."""
+        """Return the text held back for a stop sequence that did not follow."""
         out, self._held = self._held, ""
         return out
 

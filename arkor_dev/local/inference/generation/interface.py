@@ -1,4 +1,4 @@
-"""The loop's inputs: requests, and an engine, which is a library with a loaded model."""
+"""Interfaces of the loop: requests, and engines, which are libraries with a loaded model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_CONCURRENT: Final = 8
-"""Concurrent answers of an inference process: each has its keys and values in memory."""
+"""Most concurrent answers of an inference process: each has its keys and values in memory."""
 
 
 @dataclass(eq=False)
@@ -21,7 +21,8 @@ class GenerationRequest:
     """One request for an answer.
 
     ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text to
-    continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop`` (texts), ``format``
+    continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop`` (texts), ``fourBit``
+    (the adapter was trained on 4-bit weights), ``format``
     (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), the other
     fields of ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``,
     ``text``, and finally ``done`` or ``error``.

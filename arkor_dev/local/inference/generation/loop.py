@@ -2,7 +2,7 @@
 
 Everything happens in one thread. A request waits, first come first served, until its base model is loaded and
 a place is free. Behind a request that needs another base the later ones wait, too, so that none is overtaken
-for ever. Running answers take turns by *group*: those with the same adapter at the same strength. In its turn
+forever. Running answers take turns by *group*: those with the same adapter at the same strength. In its turn
 a group reads a chunk of one prompt, and then generates one token for each of its answers in one step. A row
 joins its group when its prompt is read and leaves when its answer ends, without waiting for the others. Stops
 are noticed before each turn.
@@ -71,7 +71,7 @@ class Loop:
         self._cached_vocabulary: Vocabulary | None = None
 
     def run(self) -> None:
-        """Answer requests for ever."""
+        """Answer requests forever."""
         while True:
             self.turn()
 
@@ -143,9 +143,7 @@ class Loop:
         )
 
     def _vocabulary(self) -> Vocabulary:
-        """The loaded model's vocabulary, created at the first answer that needs it, which takes up to a
-        second.
-        """
+        """Return the loaded model's vocabulary, created on first use, which takes up to a second."""
         tokenizer = self.engine.tokenizer
         if self._cached_vocabulary is None or self._cached_vocabulary.tokenizer is not tokenizer:
             self._cached_vocabulary = Vocabulary.of(tokenizer, self.engine.ends)
@@ -251,7 +249,7 @@ class Loop:
 
 
 class _Guard:
-    """An error in the body ends only the answers that it concerns, with its reason."""
+    """Confines an error in the body to the answers that it affects, with its reason."""
 
     def __init__(self, loop: Loop, requests: list[GenerationRequest]) -> None:
         self._loop = loop

@@ -1,4 +1,4 @@
-"""From a request to the tokens that the model reads."""
+"""Converts a request to the tokens that the model reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
         else render(tokenizer, _readable(ask["messages"]), cue=True, tools=ask.get("tools"))
     )
     ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
-    # A model cannot begin without any token.
+    # A model cannot start without any token.
     ids = (
         ids or [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
     )

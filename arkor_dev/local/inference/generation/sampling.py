@@ -1,4 +1,4 @@
-"""Choosing the next token: penalties, temperature, top-k, top-p and min-p, in the order of transformers.
+"""Chooses the next token: penalties, temperature, top-k, top-p and min-p, in the order of transformers.
 
 Each answer has its own random generator, so a seed gives the same text whatever else is answered.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LIKELY: Final = 512
-"""How many of the likeliest tokens are considered first: sorting a whole vocabulary takes long."""
+"""Likeliest tokens that are considered first: sorting a whole vocabulary is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Sampler:
         self._seen = set(prompt)
         self._said: Counter[int] = Counter()
         seed = sampling.seed
-        # Generators take no negative seed, but every seed must have its own stream.
+        # Generators accept no negative seed, but every seed must have its own stream.
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:

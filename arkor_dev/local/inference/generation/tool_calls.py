@@ -23,7 +23,7 @@ DIGITS: Final = 12
 
 
 class ToolCalls:
-    """Reads one answer. Text is passed on as it comes; what may be a call is held back until the end."""
+    """Parses one answer. Text is passed on as it arrives; a possible call is held back until the end."""
 
     def __init__(self, names: Collection[str]) -> None:
         """``names`` are the tools that may be called; without any, nothing is a call."""
@@ -33,7 +33,7 @@ class ToolCalls:
         self._begun = False
 
     def push(self, text: str) -> str:
-        """Return the part of the text so far that cannot be the beginning of a call."""
+        """Return the text that cannot be the beginning of a call."""
         if not self._names:
             return text
         self._kept += text
@@ -47,13 +47,15 @@ class ToolCalls:
         return out
 
     def end(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the held-back text if it was no call, or else OpenAI's ``tool_calls``."""
+        """Return the held-back text if it was no call, else OpenAI's ``tool_calls``."""
         calls = _calls(self._kept, self._names) if self._names else []
         return ("", calls) if calls else (self._kept, [])
 
 
 def _beginning(text: str) -> int:
-    """Return where in ``text`` a mark or the beginning of one starts; its length if none does."""
+    """Return the index in ``text`` at which a mark, or the beginning of one, starts; its length if there is
+    none.
+    """
     starts = [start for mark in MARKS if (start := text.find(mark)) >= 0]
     beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))
     starts += [len(text) - len(each) for each in beginnings if text.endswith(each)]

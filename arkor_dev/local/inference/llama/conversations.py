@@ -1,4 +1,4 @@
-"""Assigning conversations to sequences of llama.cpp's memory, and caching finished ones.
+"""Assigns conversations to sequences of llama.cpp's memory, and caches finished ones.
 
 llama.cpp identifies conversations by sequence numbers, and several sequences can share a prefix. Finished
 conversations stay, so that a next question reads only what is new, until their number or their space is
@@ -46,7 +46,7 @@ class Conversations:
         if best:
             self._kept.remove(best)
             self._kept.append(best)
-        # The conversation that is continued is evicted last: it must be there until it is copied.
+        # Evict the continued conversation last: it must exist until it is copied.
         if not self._free and not self.let_go():
             raise RuntimeError("more conversations than llama.cpp has room for")
         sequence = self._free.pop()

@@ -34,20 +34,22 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 KEPT: Final = 8
-"""Finished conversations that stay cached at most."""
+"""Most finished conversations that stay cached."""
 USUAL: Final = 1536
-"""Tokens of space for each concurrent conversation from the start."""
+"""Initial space for each concurrent conversation, in tokens."""
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
-"""How long reading a chunk of a prompt may take: between chunks stops are noticed and others answered."""
+"""How long reading a chunk of a prompt may take: between chunks, stops are noticed and other answers
+advance.
+"""
 CORES: Final = available_cores()
 THREADS_MARGIN: Final = 1.5
-"""How many times faster all cores must be than half of them."""
+"""How much faster all cores must be than half of them."""
 MEASURED: Final = 4
 CONFIG_LIMIT: Final = 1 << 24
 FULL: Final = (
-    "llama.cpp has no room for this conversation beside the others that are being answered: "
-    "wait for them, or ask for fewer tokens"
+    "llama.cpp has no memory left for this conversation while others are being answered: wait "
+    "for them, or request fewer tokens"
 )
 
 
@@ -61,7 +63,7 @@ class Row:
     sequence: int
     cached: int
     reserved: int
-    """The most tokens that it may reach."""
+    """Most tokens that it may reach."""
     tokens: list[int] = field(default_factory=list)
     whole: bool = True
 
@@ -130,7 +132,7 @@ class LlamaEngine:
         return self._read(rows, [[token] for token in tokens])
 
     def end(self, row: Row) -> None:
-        """Remove a row, and cache what it has read and written."""
+        """Remove a row, and cache what was read and generated."""
         self._open.remove(row)
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
@@ -148,19 +150,19 @@ class LlamaEngine:
                         raise JobFailure(FULL) from None
         except BaseException:
             for row in rows:
-                row.whole = False  # some layers have read it and some have not
+                row.whole = False  # some layers have read it, others have not
             raise
         for row, piece in zip(rows, pieces, strict=True):
             row.tokens.extend(piece)
         return logits
 
     def _pace(self, seconds: float) -> None:
-        """Adjust the chunk size so that a chunk takes the time after which a stop should be noticed."""
+        """Adjust the chunk size so that reading a chunk takes the intended time."""
         wanted = int(self._piece * PIECE_SECONDS / max(seconds, 1e-6))
         self._piece = max(LEAST_PIECE, min(BATCH, self.native.cells, 2 * self._piece, wanted))
 
     def _make_room(self, reserved: int) -> None:
-        """Make space for a conversation of so many tokens. Raises JobFailure without enough memory."""
+        """Make space for a conversation of ``reserved`` tokens. Raises JobFailure without enough memory."""
         native = self.native
         used = sum(row.reserved for row in self._open)
         if used + reserved <= native.cells:
@@ -168,13 +170,13 @@ class LlamaEngine:
         most = ROOM_BYTES // native.cell_bytes
         if reserved > most:
             raise JobFailure(
-                f"llama.cpp has room here for {most:,} tokens, and this conversation may come to "
-                f"{reserved:,}: ask for fewer"
+                f"llama.cpp has memory here for {most:,} tokens, and this conversation may reach "
+                f"{reserved:,}: request fewer"
             )
         if self._open:
             raise JobFailure(FULL)
         # Nothing is being answered, so the memory can be replaced; cached conversations are read again. If
-        # the new one cannot be allocated there is none, and the model is loaded again.
+        # the allocation fails there is none, and the model is loaded again.
         base_key, self._base_key = self._base_key, None
         native.make_room(min(most, 2 * reserved))
         self._conversations = Conversations(native)
@@ -241,7 +243,7 @@ class LlamaEngine:
 
 
 def _generation(folder: Path) -> Any:
-    """Return a model's end tokens and repetition penalty, as transformers finds them."""
+    """Return a model's end tokens and repetition penalty, as found by transformers."""
     own = folder / "generation_config.json"
     path = own if own.is_file() else folder / "config.json"
     try:

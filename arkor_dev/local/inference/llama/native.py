@@ -1,4 +1,4 @@
-"""The calls of llama.cpp that the engine needs: one loaded model, its adapters, and its memory.
+"""llama.cpp's calls that the engine needs: one loaded model, its adapters, and its memory.
 
 Sequences share one memory of ``cells`` tokens; a common prefix of two is stored once.
 """
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     Piece = tuple[int, int, Sequence[int]]
 
 BATCH: Final = 256
-"""Tokens that are computed at once at most."""
+"""Most tokens computed at once."""
 NAMES: Final = "LLAMA_FTYPE_MOSTLY_"
 ROOM_BYTES: Final = 2**31
-"""Bytes of keys and values of all conversations at most."""
+"""Memory limit for keys and values of all conversations, in bytes."""
 FULL: Final = 1
 """llama.cpp's return code when its memory is full."""
 
@@ -51,7 +51,7 @@ class Native:
             raise JobFailure(f"llama.cpp cannot load {path.name}")
         if llama_cpp.llama_model_has_encoder(self._model):
             self.close()
-            raise JobFailure("llama.cpp answers here only as models that read and write in one")
+            raise JobFailure("only decoder-only models are supported with llama.cpp")
         self.sequences = sequences
         self.size = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))
         self.precision = _precision(self._metadata("general.file_type"))
@@ -69,12 +69,14 @@ class Native:
         params.n_ctx, params.n_seq_max, params.kv_unified = cells, self.sequences, True
         params.n_batch = params.n_ubatch = min(BATCH, cells)
         params.n_threads = params.n_threads_batch = self._threads
-        params.swa_full = True  # a conversation that continues another reads a window's older tokens again
+        params.swa_full = (
+            True  # with a sliding window, continuing a conversation needs its older tokens again
+        )
         params.n_outputs_max = self.sequences
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
-            raise JobFailure(f"llama.cpp has no room for conversations of {cells:,} tokens on this machine")
+            raise JobFailure(f"llama.cpp has no memory for conversations of {cells:,} tokens on this machine")
         self.cells = cells
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(params.n_batch, 0, 1)
@@ -82,7 +84,7 @@ class Native:
 
     @property
     def cell_bytes(self) -> int:
-        """About how many bytes the keys and values of one token take."""
+        """Return about how many bytes the keys and values of one token take."""
         model = self._model
         heads, width = llama_cpp.llama_model_n_head(model), llama_cpp.llama_model_n_embd(model)
         wide = int(self._metadata(f"{self._metadata('general.architecture')}.attention.key_length") or 0)
@@ -91,7 +93,7 @@ class Native:
         return max(1, 2 * 2 * int(layers * llama_cpp.llama_model_n_head_kv(model) * head_size))
 
     def use_threads(self, threads: int) -> None:
-        """Compute with so many threads from now on."""
+        """Compute with ``threads`` threads from now on."""
         if threads != self._threads:
             self._threads = threads
             llama_cpp.llama_set_n_threads(self._context, threads, threads)

@@ -1,4 +1,4 @@
-"""The backend's side of checking a format: each schema is compiled once, in a limited process."""
+"""The backend's side of format checks: each schema is compiled once, in a limited process."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
 
 KNOWN: Final = 256
-"""Schemas whose outcome is remembered, by hash: a schema may be megabytes."""
-TOO_MUCH: Final = "it needs more time or memory than a schema is given"
+"""Most schemas whose result is remembered, by hash: a schema may be megabytes."""
+TOO_MUCH: Final = "it exceeds the limits on time or memory of a schema"
 
 
 class FormatChecks(LimitedChecks):
-    """Compiles schemas in a limited process, and remembers which can be used."""
+    """Compiles schemas in a limited process, and remembers which are usable."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         super().__init__(f"{__package__}.check_worker", "The format", idle_seconds)

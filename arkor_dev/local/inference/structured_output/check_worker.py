@@ -1,4 +1,4 @@
-"""The limited process that compiles a schema before a request goes on with it.
+"""The limited process that compiles a schema before its request continues.
 
 In: ``{"schema"}``, JSON from `schemas.read`. Out: ``{"answer"}``, why it cannot be compiled, or null. A
 schema that needs too much time or memory ends only this process.
@@ -14,7 +14,7 @@ from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
-"""Processor time for compiling a schema: other requests wait as long when it is compiled again for use."""
+"""Processor time for compiling a schema: other requests wait this long when it is compiled again for use."""
 KILL_SECONDS: Final = 2
 """Whole seconds after which the system ends the process, whatever it does."""
 

@@ -1,4 +1,4 @@
-"""Constraining an answer to a schema: which tokens may come next, and when it is complete."""
+"""Constrains an answer to a schema: the allowed next tokens, and when it is complete."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEPT: Final = 16
-"""Compiled schemas that are cached with a vocabulary: a program sends many requests with one."""
+"""Most compiled schemas cached with a vocabulary: a program sends many requests with the same one."""
 DIGITS: Final = 300
-"""Characters of a number at most: other programs read no more."""
+"""Longest number, in characters: other programs read no longer ones."""
 NESTED: Final = 100
-"""Nested lists and objects at most: as deep as Studio itself reads JSON."""
+"""Deepest nesting of lists and objects: the limit of Studio's own JSON parser."""
 
 End = Literal["stop", "length"] | None
 
@@ -46,7 +46,7 @@ class Vocabulary:
 
         Raises JobFailure, beginning with the ``field`` of the request, if it cannot be compiled.
         """
-        # Not at the top: most answers never need it.
+        # Imported here: most answers never need it.
         from .grammar import GrammarError, matcher_of
 
         if schema not in self._compiled:
@@ -80,8 +80,8 @@ class Constraint:
     def take(self, token: int) -> End:
         """Add ``token``; return why the answer ends with it, or None. Raises JobFailure.
 
-        It ends with ``stop`` when it is complete and nothing can follow, and with ``length`` when a number or
-        its nesting exceeds what other programs read.
+        ``stop``: it is complete and nothing can follow. ``length``: a number or the nesting exceeds what
+        other programs read.
         """
         self._matcher.consume_token(token)
         self._check()
@@ -93,11 +93,11 @@ class Constraint:
         if self._matcher.is_error():
             from .grammar import fault_of
 
-            raise JobFailure(f"{self._field} cannot be obeyed any further: {fault_of(self._matcher)}")
+            raise JobFailure(f"{self._field} can no longer be enforced: {fault_of(self._matcher)}")
 
 
 class Bounds:
-    """Limits that a schema does not set but parsers have: the length of numbers and the depth of nesting."""
+    """Limits of parsers beyond those of a schema: the length of numbers and the depth of nesting."""
 
     def __init__(self) -> None:
         self._number = bytearray()
@@ -121,6 +121,6 @@ class Bounds:
         return self._depth <= NESTED and len(self._number) <= DIGITS and self._is_finite()
 
     def _is_finite(self) -> bool:
-        # In the middle of a number its last character may not be a digit.
+        # Within a number, the last character may be something other than a digit.
         number: Any = self._number
         return not number or number[-1] not in b"0123456789" or math.isfinite(float(number))

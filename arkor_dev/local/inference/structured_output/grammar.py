@@ -1,7 +1,7 @@
-"""llguidance: a schema as a grammar over a model's tokens. No other module knows the library.
+"""Compiles a schema to a grammar over a model's tokens, with llguidance; the only module that uses it.
 
-Its limits bound the time and memory of one step, whatever the schema; ``check_worker`` bounds compiling one.
-Nothing here reads a file or an address.
+Limits bound the time and memory of a single step, whatever the schema; ``check_worker`` bounds its
+compilation. Nothing here reads a file or an address.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LIMITS: Final = LLParserLimits(
     step_max_items=20_000,
     max_lexer_states=50_000,
     max_grammar_size=100_000,
-    # It would be applied to all of a model's tokens, which takes as long as the author of the pattern likes.
+    # A pattern is applied to all of a model's tokens, which takes as long as its author likes.
     precompute_large_lexemes=False,
     verbose_errors=False,
 )
-"""Limits of a matcher: at most half of the library's own, which are meant for the largest known schemas."""
+"""A matcher's limits: at most half of the library's own, which suit the largest known schemas."""
 OPTIONS: Final[dict[str, Any]] = {
-    # One space, or a new line with its indentation: without a limit a model may write white space for ever.
+    # One space, or a new line with its indentation: without a limit a model may write whitespace forever.
     "whitespace_pattern": r" |\n {0,16}|\n\t{0,4}",
     # With \uXXXX a listed name could be written in a second way and pass for another one.
     "json_allowed_escapes": 'nrbtf\\"',
@@ -50,7 +50,7 @@ def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise JobFailure(
-            "responseFormat cannot be obeyed: this model's tokenizer does not tell its tokens' bytes"
+            "responseFormat cannot be enforced: this model's tokenizer does not expose its tokens' bytes"
         )
     # A copy: padding and truncation are settings of the tokenizer, not of its tokens.
     backend = copy(backend)
@@ -61,7 +61,7 @@ def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
         return LLTokenizer(backend.to_str(), eos_token=last)
     except ValueError as error:
         raise JobFailure(
-            f"responseFormat cannot be obeyed with this model's tokenizer: {_line(error)}"
+            f"responseFormat cannot be enforced with this model's tokenizer: {_line(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The format, or the tool call, that a chat request asks for, as one schema for its answer."""
+"""The schema that a chat request's format, or tool choice, asks for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def format_of(body: dict[str, Any]) -> Format | None:
     forced = choice not in UNFORCED
     if wanted not in FREE and body.get("tools") and choice != "none":
         raise FormatError(
-            f"{RESPONSE} cannot be obeyed beside tools, whose calls have a form of their own: leave one out"
+            f"{RESPONSE} cannot be enforced together with tools, whose calls have their own form: remove one"
         )
     if not forced and wanted in FREE:
         return None
@@ -78,7 +78,7 @@ def _call(choice: Any, tools: list[Any]) -> Any:
             raise FormatError(f"tools has no function {quoted(name)}")
         functions = {name: functions[name]}
     if not functions:
-        raise FormatError("tools has no function that could be called")
+        raise FormatError("tools has no callable function")
     calls = [_one(name, given, f"#/anyOf/{place}") for place, (name, given) in enumerate(functions.items())]
     return {"type": "object", "anyOf": calls}
 
@@ -87,7 +87,7 @@ def _one(name: str, parameters: Any, place: str) -> Any:
     if not isinstance(parameters, dict | None):
         raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
     try:
-        # Whatever the schema says, the arguments of a function are an object.
+        # A function's arguments are an object, whatever its schema says.
         json_schema = read(parameters or {}, f"{place}/properties/arguments/allOf/0")
         given = {"allOf": [json_schema, {"type": "object"}]}
     except FormatError as fault:

@@ -1,7 +1,7 @@
-"""Reading an untrusted JSON Schema into one that is enforced completely; the rest is refused by name.
+"""Parses an untrusted JSON Schema into one that can be enforced completely; refuses the rest by name.
 
-The result is written anew and contains only keywords that are enforced: no address to fetch, no option of a
-library, no annotation. Its size, and the size of what can be made from it, are limited.
+The result is built anew from enforced keywords only: no address to fetch, no library option, no annotation.
+Its size, and the size of what it can generate, are limited.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from urllib.parse import unquote
 from arkor_dev.contract.rules import quoted
 
 DEPTH: Final = 32
-"""Nested schemas at most."""
+"""Deepest nesting of schemas."""
 SCHEMAS: Final = 1_000
-"""Schemas in one format at most."""
+"""Most schemas in one format."""
 VALUES: Final = 2_000
-"""Values of ``enum`` and ``const`` at most, nested ones included."""
+"""Most values of ``enum`` and ``const``, nested ones included."""
 CHARACTERS: Final = 64_000
-"""Characters of all names, patterns and texts."""
+"""Total characters of names, patterns and texts."""
 PATTERN: Final = 1_000
-"""Characters of one pattern."""
+"""Longest pattern, in characters."""
 COUNT: Final = 100_000
-"""The largest minLength, maxItems and so on."""
+"""Largest minLength, maxItems and so on."""
 WHOLE: Final = 2**53 - 1
-"""Integers up to this are exact in every program that reads JSON."""
+"""Largest integer that every JSON parser represents exactly."""
 LEAST_MULTIPLE: Final = 1e-6
 TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
 FORMATS: Final = (
@@ -35,9 +35,9 @@ FORMATS: Final = (
     *("email", "hostname", "ipv4", "ipv6", "uuid", "uri"),
 )
 LENGTHS: Final = {"date-time": 35, "time": 24, "duration": 60}
-"""The longest text of formats with unlimited digits: a model may write them for ever.
+"""Longest text of formats with unlimited digits: a model may write them forever.
 
-A time has up to nanoseconds and an offset with them.
+Enough for a time with nanoseconds and an offset.
 """
 COUNTS: Final = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
@@ -47,7 +47,7 @@ SINGLE: Final = frozenset({"items", "additionalProperties"})
 LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 IN_PLACE: Final = frozenset({"anyOf", "oneOf", "allOf"})
-"""Keywords whose schemas apply to the same value, not to a part of it."""
+"""Keywords whose schemas apply to the same value instead of a part of it."""
 REFUSED: Final = frozenset(
     {
         *("not", "if", "then", "else", "contains", "minContains", "maxContains", "uniqueItems"),
@@ -55,7 +55,7 @@ REFUSED: Final = frozenset(
         *("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef", "$vocabulary"),
     }
 )
-"""JSON Schema keywords that say something about a value and are not enforced here."""
+"""JSON Schema keywords that constrain a value and are not supported here."""
 WHERE: Final = 80
 _NOTHING: Final = object()
 
@@ -110,14 +110,14 @@ class _Reader:
             result["maxLength"] = min(most, result.get("maxLength", most))
         needed = len(result.get("required", ()))
         if result.get("minProperties", 0) > needed + 1:
-            # Names that are not listed may occur twice, so that their number is unreliable.
+            # Unlisted names may occur twice, so their count is unreliable.
             raise FormatError(
                 f"minProperties in {_shown(pointer)} may be 1 more than required names, at most"
             )
         return result
 
     def _keyword(self, keyword: str, value: Any, pointer: str, depth: int) -> Any:
-        """Return what is enforced of one keyword; ``_NOTHING`` for one that says nothing about a value."""
+        """Return the enforced form of a keyword; ``_NOTHING`` if it constrains nothing."""
         inside = f"{pointer}/{_escaped(keyword)}"
         if keyword in SINGLE:
             return self.schema(value, inside, depth + 1)
@@ -221,14 +221,14 @@ class _Reader:
     def _number(self, value: Any, pointer: str) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= WHOLE:
             raise FormatError(f"{_shown(pointer)} must be a number from -{WHOLE:,} to {WHOLE:,}")
-        # A grammar cannot express smaller steps than these.
+        # A grammar cannot express steps smaller than these.
         if value and math.isclose(value, 0, abs_tol=1e-12):
             raise FormatError(f"{_shown(pointer)} is too close to 0: {value}")
         return value
 
     def _count_text(self, text: Any, pointer: str, most: int) -> None:
         if not isinstance(text, str) or len(text) > most:
-            raise FormatError(f"{_shown(pointer)} must have texts of up to {most:,} characters")
+            raise FormatError(f"{_shown(pointer)} must have strings of up to {most:,} characters")
         self._characters += len(text)
         if self._characters > CHARACTERS:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
@@ -237,7 +237,9 @@ class _Reader:
         """Check that every reference leads to a schema, and none to itself for the same value."""
         for pointer, target in self._references:
             if target not in self._known:
-                raise FormatError(f"$ref in {_shown(pointer)} points to {quoted(target)}, where no schema is")
+                raise FormatError(
+                    f"$ref in {_shown(pointer)} points to {quoted(target)}, where there is no schema"
+                )
         # A chain of locations for the same value must end; each location is visited once.
         done: set[str] = set()
         for start in self._same:
@@ -249,7 +251,7 @@ class _Reader:
                     del path[pointer]
                     done.add(pointer)
                 elif pointer in path:
-                    raise FormatError(f"$ref in {_shown(pointer)} comes back to itself, and never to a value")
+                    raise FormatError(f"$ref in {_shown(pointer)} refers only to itself, never to a value")
                 elif pointer not in done:
                     path[pointer] = None
                     stack.append((pointer, True))

@@ -1,1 +1,1 @@
-"""A job with all its files as one file: ``writer`` makes it, ``reader`` takes one in and trusts nothing."""
+"""A job with all its files as a single file: ``writer`` exports it, ``reader`` imports and validates it."""

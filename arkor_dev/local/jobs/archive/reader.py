@@ -1,8 +1,8 @@
-"""Takes in a job from an archive that another machine has made (``writer.py``), and trusts nothing of it.
+"""Imports a job from an archive made by another machine (``writer.py``), trusting nothing in it.
 
-A header that is not a plain file's (a link, a device, a sparse or a long-named one), a file that no job has,
-a file, a field or an event that is too large, a size or a hash that differs ends it, and nothing of the job
-is there then. Blocks: called from a thread.
+Anything unexpected ends the import without a trace: a header other than a plain file's (a link, a device, a
+sparse file, a long name), a file that no job has, an oversized file, field or event, a different size or
+hash. Blocking: call from a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import END, PING
-from arkor_dev.contract.placement.address import CLUSTER, INSECURE, STORAGE
+from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 MANIFEST_LIMIT: Final = 8 << 20
 EVENTS_LIMIT: Final = 256 << 20
-"""Bytes of all events."""
+"""Size limit of all events, in bytes."""
 MOST_EVENTS: Final = 500_000
-"""So many are read in some seconds."""
+"""Most events: these take a few seconds to read."""
 LINE_LIMIT: Final = 1 << 20
-"""Bytes of one event."""
+"""Size limit of one event, in bytes."""
 TOGETHER: Final = 40
-"""Events that are parsed at once: few enough for the parser to see that none of them is nested deep."""
+"""Events parsed together: few enough for the parser to reject deep nesting."""
 FILES_LIMIT: Final = 10_000
 ERROR_LIMIT: Final = 100_000
 FACTS_LIMIT: Final = 64 << 10
@@ -56,16 +56,16 @@ FACTS_LIMIT: Final = 64 << 10
 CONFIG_LIMIT: Final = 1 << 20
 NAME_LIMIT: Final = 100
 FLUSHES: Final = 16
-"""Files that are flushed at once: a disk takes many together in the time of one."""
+"""Files flushed together: a disk flushes many in the time of one."""
 SPARE: Final = 256 << 20
-"""Bytes that stay free on the disk."""
+"""Bytes to leave free on the disk."""
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
 
 
 class Imported:
-    """A job that was read from an archive and lies in a folder of its own until it is taken in.
+    """A job read from an archive into its own folder until it is committed.
 
-    ``events`` is a database with its events, checked, of the store's table.
+    ``events`` is a database with its validated events, in the store's table.
     """
 
     def __init__(self, data: Path, folder: Path, job: dict[str, Any]) -> None:
@@ -76,17 +76,17 @@ class Imported:
         self._folder = folder
 
     def put_in_place(self) -> None:
-        """Give the files the job's own folder, which no other job has; raises OSError."""
+        """Rename the files to the job's own folder, which no other job has. Raises OSError."""
         remove_files(self._data, self.job["id"])
         (self._folder / FILES).rename(self.home)
 
     def take_back(self) -> None:
-        """Remove the files from there again."""
+        """Remove the files from there."""
         with contextlib.suppress(OSError):
             remove_files(self._data, self.job["id"])
 
     def drop(self) -> None:
-        """Remove what was read, but for the files that are in their place."""
+        """Remove what was read, except files already in place."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -95,7 +95,7 @@ def _wrong(why: str) -> BadRequestError:
 
 
 def import_job(data: Path, source: Path) -> Imported:
-    """Read the archive ``source`` into a folder of its own, checked in all its parts."""
+    """Read the archive ``source`` into its own folder and validate all parts."""
     folder = jobs_folder(data) / f"{IMPORTING}{secrets.token_hex(6)}"
     try:
         opened = open_regular(source)
@@ -120,7 +120,7 @@ def import_job(data: Path, source: Path) -> Imported:
 def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     size = _next(file, MANIFEST)
     if size > MANIFEST_LIMIT:
-        raise _wrong("its description is too long")
+        raise _wrong("its record is too long")
     try:
         manifest = strict_json.parse(_exactly(file, size))
         job, events, files = manifest["job"], manifest["events"], manifest["files"]
@@ -131,52 +131,52 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
         sound = all(type(each) is int and each >= 0 for each in sizes)
         sound &= all(isinstance(entry["sha256"], str) for _, entry in entries)
     except (ValueError, KeyError, TypeError):
-        raise _wrong("its description cannot be read") from None
+        raise _wrong("its record is unreadable") from None
     if not sound:
-        raise _wrong("its description cannot be read")
+        raise _wrong("its record is unreadable")
     if len(entries) > FILES_LIMIT or sizes[0] > EVENTS_LIMIT:
         raise _wrong("it has more files or events than a job has")
     check_job(job)
     if job["status"] not in TERMINAL:
-        raise _wrong("its job is not over")
+        raise _wrong("its job has not ended")
     for name, entry in entries[1:]:
         _check_file(name.removeprefix(FILES), entry["bytes"])
     jobs_folder(data).mkdir(parents=True, exist_ok=True)
-    # The events are written twice more on their way into the store.
+    # Events are written twice more on their way into the store.
     if sum(sizes) + 2 * sizes[0] + SPARE > shutil.disk_usage(data).free:
-        raise _wrong("the disk has no room for it")
+        raise _wrong("the disk has too little space for it")
     folder.mkdir(mode=0o700)
     (folder / FILES).mkdir()
     _skip_padding(file, size)
     for name, entry in entries:
         if _next(file, name) != entry["bytes"]:
-            raise _wrong("a file of it has another size than it says")
+            raise _wrong("one of its files has a different size than recorded")
         if _extract(file, folder / name, entry["bytes"]) != entry["sha256"]:
-            raise _wrong("a file of it has changed since it was exported (its SHA-256 differs)")
+            raise _wrong("one of its files has changed since the export (its SHA-256 differs)")
     with ThreadPoolExecutor(FLUSHES) as pool:
         list(pool.map(_flush, (folder / name for name, _ in entries)))
     if sets := job["config"].get(FIELD):
-        # Whoever made the file does not choose what of this project's code is run here.
+        # The file's author must not choose which of this project's code is run here.
         job["config"][FIELD] = without_functions(sets)
-    # Nor where it goes on, with the data and the model of this machine.
+    # Nor where it resumes, with this machine's data and model.
     for field in (CLUSTER, INSECURE, STORAGE):
         job["config"].pop(field, None)
     return Imported(data, folder, job)
 
 
 def _check_file(name: str, size: int) -> None:
-    """Refuse a file that no job has, and one that is larger than its like ever are."""
+    """Raise for a file that no job has, and for one larger than its kind ever is."""
     if not belongs(name):
-        raise _wrong(f"it holds a file that no job brings along, {name[:80]!a}")
+        raise _wrong(f"it contains a file that no job has, {name[:80]!a}")
     limit = limit_of(name)
     if limit is not None and size > limit:
         raise _wrong(f"its {name[:80]!a} is larger than {limit >> 20} MiB")
 
 
 def _read_events(imported: Imported, path: Path) -> None:
-    """Check the events of an archive, and write them to ``imported.events``.
+    """Validate an archive's events and write them to ``imported.events``.
 
-    That database is their own: reading them takes seconds, in which the store writes what running jobs say.
+    A separate database: reading takes seconds, during which the store writes the events of running jobs.
     """
     with contextlib.closing(connect(imported.events)) as db, path.open("rb") as file:
         db.execute("PRAGMA journal_mode=OFF")
@@ -190,7 +190,7 @@ def _read_events(imported: Imported, path: Path) -> None:
 
 
 def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str]]:
-    """Name and data of each event, with its artifacts' paths on this machine."""
+    """Yield name and data of each event, with artifact paths on this machine."""
     if sum(content.count(b"\n") for content in iter(lambda: file.read(CHUNK), b"")) > MOST_EVENTS:
         raise _wrong(f"it has more than {MOST_EVENTS:,} events")
     file.seek(0)
@@ -198,9 +198,9 @@ def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str
         try:
             events = strict_json.parse(b"[%s]" % b",".join(lines))
         except ValueError:
-            raise _wrong("an event of it cannot be read") from None
+            raise _wrong("one of its events is unreadable") from None
         if len(events) != len(lines) or not all(map(_is_event, events)):
-            raise _wrong("an event of it cannot be read")
+            raise _wrong("one of its events is unreadable")
         for name, event in events:
             for artifact in artifacts_of(event):
                 path = artifact.pop("path", None)
@@ -223,27 +223,27 @@ def _is_event(value: object) -> bool:
 
 
 def _next(file: IO[bytes], wanted: str) -> int:
-    """The size of the next member, which has to be the plain file ``wanted``."""
+    """Return the size of the next member, which must be the plain file ``wanted``."""
     block = _exactly(file, BLOCK)
     try:
         told = int(block[148:156].strip(b" \0"), 8)
         size = int(block[124:136].strip(b" \0"), 8)
         name, prefix = (block[a:b].split(b"\0", 1)[0].decode() for a, b in ((0, 100), (345, 500)))
     except ValueError:
-        raise _wrong("it is not an archive of arkor-dev") from None
+        raise _wrong("it is not an arkor-dev archive") from None
     if block[257:262] != b"ustar" or told != sum(block) - sum(block[148:156]) + 8 * 32 or size < 0:
-        raise _wrong("it is not an archive of arkor-dev")
+        raise _wrong("it is not an arkor-dev archive")
     if block[156:157] not in (b"0", b"\0"):
-        raise _wrong("it holds a link, a device or something else that is not a plain file")
+        raise _wrong("it contains a link, a device or something else that is not a plain file")
     if (f"{prefix}/{name}" if prefix else name) != wanted:
-        raise _wrong("it holds other files than it says")
+        raise _wrong("its files differ from its list")
     return size
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) != size:
-        raise _wrong("it is cut off")
+        raise _wrong("it is truncated")
     return content
 
 
@@ -252,7 +252,7 @@ def _skip_padding(file: IO[bytes], size: int) -> None:
 
 
 def _extract(file: IO[bytes], target: Path, size: int) -> str:
-    """Write the next ``size`` bytes to a new file; their SHA-256."""
+    """Write the next ``size`` bytes to a new file; return their SHA-256."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, left = hashlib.sha256(), size
     with target.open("xb") as out:
@@ -266,9 +266,9 @@ def _extract(file: IO[bytes], target: Path, size: int) -> str:
 
 
 def check_job(job: object) -> None:
-    """Raise BadRequestError unless ``job`` is one as the list has it, within limits."""
+    """Raise BadRequestError unless ``job`` is a valid record within limits."""
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not ID.fullmatch(job["id"]):
-        raise _wrong("it has no job's id")
+        raise _wrong("it has no job id")
     try:
         check(job, JOB_CHANGES)
         check_config(job.get("config"))
@@ -297,4 +297,4 @@ def _check_time(value: object, *, needed: bool) -> None:
             raise ValueError
         datetime.fromisoformat(value)
     except ValueError:
-        raise _wrong("one of its times cannot be read") from None
+        raise _wrong("one of its times is invalid") from None

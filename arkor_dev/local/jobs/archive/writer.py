@@ -1,7 +1,7 @@
-"""A job with its events and files as one file: a plain tar, which another machine takes in.
+"""Exports a job with its events and files as a plain tar for another machine.
 
-``job.json`` comes first and says what follows, each with its size and SHA-256; then ``events.jsonl`` and the
-files. Blocks: called from a thread. ``reader.py`` takes one in.
+``job.json`` comes first and lists what follows, with sizes and SHA-256; then ``events.jsonl`` and the files.
+Blocking: call from a thread. ``reader.py`` imports it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ FILES: Final = "files/"
 
 
 def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
-    """Write ``job``, as the contract has it, with its events and files to ``target``; its size in bytes.
+    """Write ``job``, in the contract's form, with its events and files to ``target``; return its size in
+    bytes.
 
-    Files that a job does not bring along are left out, such as what was exported for other programs: that can
-    be written again.
+    Leaves out files that can be made again, such as exports for other programs.
 
-    ``target`` may not be there yet. It is there whole, or not at all. Raises ConflictError, and
-    BadRequestError where it cannot be written.
+    ``target`` must not exist; it appears complete or not at all. Raises ConflictError, and BadRequestError if
+    it cannot be written.
     """
     if os.path.lexists(target):
-        raise ConflictError(f"{target} is there already: choose another name")
+        raise ConflictError(f"{target} already exists: choose another name")
     folder, part = job_folder(data, job["id"]), target.with_name(f"{target.name}.part")
     try:
         return _export(data, job, folder, part, target)
@@ -75,7 +75,7 @@ def _export(data: Path, job: dict[str, Any], folder: Path, part: Path, target: P
 
 
 def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
-    """Each event in a line; an artifact's path is told from the job's folder on."""
+    """Yield each event as a line, with artifact paths relative to the job's folder."""
     with closing(connect(data / DATABASE)) as db:
         rows = db.execute("SELECT name, data FROM events WHERE job = ? ORDER BY id", (job_id,))
         for name, text in rows:
@@ -88,13 +88,13 @@ def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
 
 
 def artifacts_of(event: Any) -> list[dict[str, Any]]:
-    """The artifacts that an event tells of."""
+    """Return the artifacts in an event."""
     listed = event.get("artifacts") if isinstance(event, dict) else None
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """The names of a job's files that go to another machine; links are left out."""
+    """Yield the names of a job's files to export; skip links."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if belongs(name) and path.is_file() and not path.is_symlink():

@@ -1,1 +1,1 @@
-"""A job that runs: its worker process as the backend sees it (``training``), and what it prepares."""
+"""Runs a job: its worker process as the backend sees it (``worker_session``), from preparation to its end."""

@@ -1,4 +1,4 @@
-"""Jobs that stand until the machine lets them go on: the disk has room again, or the power is back."""
+"""Resumes jobs that were paused until the disk has space again or the power is back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.jobs.disk import short_of_room
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.metrics.power import on_battery
+from arkor_dev.local.metrics.system_metrics import on_battery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 LOOK_SECONDS: Final = 10.0
-"""How often is looked whether the disk has room, and where the power comes from."""
+"""How often to check disk space and power supply."""
 BATTERY: Final = "battery"
-PASSED: Final = {"disk": "The disk has room again.", BATTERY: "The machine has power again."}
-"""Reasons of a pause that pass by themselves, and what is said then."""
+PASSED: Final = {"disk": "The disk has free space again.", BATTERY: "The machine has power again."}
+"""Reasons of pauses that end by themselves, each with the message on resuming."""
 
 
 async def let_go_on(store: AsyncStore, data: Path) -> bool:
-    """Let those jobs wait to go on whose reason has passed; whether any still stands for such a reason."""
+    """Queue the jobs whose reason has passed; return whether any other is still paused for such a reason."""
     stands = False
     for reason, words in PASSED.items():
         jobs = await store.read(Store.paused_for, reason)
@@ -40,13 +40,13 @@ async def let_go_on(store: AsyncStore, data: Path) -> bool:
 
 
 async def _needs_more(store: AsyncStore, data: Path, job_id: str) -> bool:
-    """Whether less is free than the job needs that came to a full disk: it would only come there again."""
+    """Return whether a job paused by a full disk still has too little space to continue."""
     job = await store.read(Store.get, job_id)
     return job is not None and shutil.disk_usage(data).free < job.get("pause", {}).get("needs", 0)
 
 
 async def watch_power(pause: Callable[[str], None], *, asked: bool) -> None:
-    """Pause once the machine runs on its battery. Where a person has ``asked`` to go on, not this time."""
+    """Pause when the machine switches to battery, unless a person has ``asked`` to resume despite it."""
     heeded = not asked
     while True:
         battery = await asyncio.to_thread(on_battery)

@@ -1,10 +1,12 @@
-"""Which GPUs this machine has, without a library that would take one of them."""
+"""Which GPUs the installed torch can use, without importing it."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.gpus import VARIABLES, amd_gpus, nvidia_gpus, torch_build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,10 +15,21 @@ DRIVER: Final = Path("/proc/driver/nvidia/gpus")
 
 
 def gpus(environ: Mapping[str, str], driver: Path = DRIVER) -> list[str]:
-    """The numbers, or names, of the GPUs that a process may use, as ``CUDA_VISIBLE_DEVICES`` has them."""
-    told = environ.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        return [each.strip() for each in told.split(",") if each.strip() and each.strip() != "-1"]
+    """Return the names of the usable GPUs, as in ``CUDA_VISIBLE_DEVICES``.
+
+    NVIDIA's are named by their UUIDs, since the driver counts them in a different order from CUDA. Without
+    the driver's library they are numbers.
+    """
+    kind = torch_build()
+    for variable in VARIABLES[: 3 if kind == "rocm" else 1]:
+        if (told := environ.get(variable)) is not None:
+            return [each.strip() for each in told.split(",") if each.strip() and each.strip() != "-1"]
+    if kind == "rocm":
+        return [gpu.uuid for gpu in amd_gpus()]
+    if kind != "cuda":
+        return []
+    if found := nvidia_gpus():
+        return [gpu.uuid for gpu in found]
     with contextlib.suppress(OSError):
         return [str(number) for number, _ in enumerate(sorted(driver.iterdir()))]
     return []

@@ -1,11 +1,11 @@
-"""A job's life from its start to its verdict: what is asked before it, what watches it, what it comes to."""
+"""Runs a job from its start to its verdict: checks before it, observers, and its outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
@@ -13,32 +13,59 @@ from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .auto_resume import watch_power
-from .log import Log
-from .model_progress import Preparing
-from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Training
+from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
     from arkor_dev.local.reporting.service import Reporting
 
-    from .observer import Observer
-    from .placement_queue import Placing
+    from .placement_queue import PlacementQueue
+
+
+class Beside(NamedTuple):
+    """A job that runs: its config, and whether it is on the device that another one would get."""
+
+    config: dict[str, Any]
+    same_device: bool
+
+
+class Observer(Protocol):
+    """Who follows trainings from outside: forecasts, which are not to be in their way."""
+
+    def training_begins(self) -> None:
+        """A job is about to start."""
+
+    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
+        """A job is over that took so long; 0 where another one ran beside it, so that this says nothing."""
+
+    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Why a job cannot fit on this machine, as the fields of its ``training.failed``; else empty."""
+
+    async def room(self) -> int | None:
+        """Bytes of memory that a new process may take now; None where the system does not say."""
+
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+        """Whether a job fits into ``room`` bytes with ``others``, which run; false where not known."""
+
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
+        """Sentences to help with a job that ran out of memory, or nothing."""
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
-    """Say in the terminal that a job goes on by itself."""
+    """Report in the terminal that a job resumes by itself."""
     notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
-class Life:
+class JobRunner:
     """One job that runs. It may be asked to end or to pause from before its worker is there.
 
-    ``alone`` stays true as long as no other job runs beside it. ``device`` is the number of a GPU of its own.
+    ``alone`` stays true while no other job runs at the same time. ``device`` is the number of its own GPU.
     """
 
     def __init__(
@@ -46,7 +73,7 @@ class Life:
         store: AsyncStore,
         models: Models,
         reporting: Reporting,
-        placing: Placing,
+        placing: PlacementQueue,
         observer: Observer | None,
         job_id: str,
         config: dict[str, Any],
@@ -56,24 +83,24 @@ class Life:
         self._placing, self._observer = placing, observer
         self.job, self.config, self.device = job_id, config, device
         self.alone = True
-        self.training: Training | None = None
+        self.training: WorkerSession | None = None
         self._unwanted = False
         self._pause: str | None = None
 
     def cancel(self) -> None:
-        """End it as cancelled."""
+        """Cancel the job."""
         self._unwanted = True
         if self.training:
             self.training.cancel()
 
     def pause(self, reason: str) -> None:
-        """Let it stand after its step; ``reason`` as in ``training.paused``."""
+        """Pause it after its step; ``reason`` as in ``training.paused``."""
         self._pause = reason
         if self.training:
             self.training.pause(reason)
 
     async def run(self, data: Path, project: Path) -> None:
-        """Train it, and write its verdict."""
+        """Train, and store the verdict."""
         job_id, config, began = self.job, self.config, time.monotonic()
         orders = await self._store.read(Store.orders, job_id)
         name = (await self._store.read(Store.names)).get(job_id, job_id)
@@ -87,7 +114,7 @@ class Life:
         begin = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if going_on else []
 
         def heard(events: Sequence[Event]) -> None:
-            if training.attached:  # who reports has to know of the start, which this process has not heard
+            if training.attached:  # reporters need the start, which this process has not seen
                 reports.take(begin)
             begin.clear()
             reports.take(events)
@@ -95,7 +122,7 @@ class Life:
                 if event == TRAINING_RESUMED and orders.get("auto"):
                     _tell(name, fields)
 
-        training = self.training = Training(
+        training = self.training = WorkerSession(
             self._store, self._models, job_id, config, orders, heard, device=self.device
         )
         if self._unwanted:
@@ -131,15 +158,17 @@ class Life:
             self._observer.training_ended(config, verdict, seconds if whole else 0.0)
 
     async def _crashed(self, verdict: Verdict) -> Verdict:
-        """A job's process ended without a word: it goes on by itself, unless that has not helped."""
+        """Handle a worker that ended without a message: resume the job unless that has failed repeatedly."""
         verdict = await self._store.write(Store.crashed, self.job, verdict, self._pause)
         if verdict.status == AGAIN:
             notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
         return verdict
 
-    async def _advised(self, observer: Observer, training: Training, verdict: Verdict) -> Verdict:
+    async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
         """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
-        advising = asyncio.create_task(observer.what_fits(self.config, Preparing(self._store, self.job)))
+        advising = asyncio.create_task(
+            observer.what_fits(self.config, PreparationProgress(self._store, self.job))
+        )
         cancelling = asyncio.create_task(training.cancelled())
         await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
         said = advising.result() if advising.done() and not advising.exception() else ""
@@ -150,7 +179,7 @@ class Life:
 
 
 async def end(store: AsyncStore, data: Path, job_id: str, verdict: Verdict) -> None:
-    """Write the verdict, however long that takes; one that has to wait is kept beside the data base."""
+    """Store the verdict, however long that takes; while it waits, keep it outside the database."""
     keep = functools.partial(keep_verdict, data, job_id, verdict)
     writing = store.post_or(keep, Store.finish, job_id, verdict)
     await asyncio.shield(asyncio.wrap_future(writing))

@@ -1,4 +1,4 @@
-"""Jobs that found no place where they run: they wait in the queue and let others pass until there is one."""
+"""Jobs that found no room at their target: they wait and let others pass until there is some."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 15.0
-"""How often is looked whether there is room."""
+"""How often to check for room."""
 
 
-class Placing:
+class PlacementQueue:
     """The jobs that wait for a place; ``wake`` is called when one has found it."""
 
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
@@ -31,17 +31,17 @@ class Placing:
 
     @property
     def waiting(self) -> list[str]:
-        """The ids of those that cannot start now."""
+        """Return the ids of those that cannot start now."""
         return list(self._configs)
 
     async def put_back(self, job_id: str, config: Mapping[str, Any], why: str) -> None:
-        """Let a job that runs wait again where it stood in the queue; ``why`` is a sentence for a person."""
+        """Return a running job to its position in the queue; ``why`` is a sentence for a person."""
         self._configs[job_id] = config
         await self._store.write(Store.put_back, job_id, why)
         self._news.set()
 
     async def look(self) -> None:
-        """Look from time to time, for ever."""
+        """Check periodically, forever."""
         while True:
             if not self._configs:
                 self._news.clear()

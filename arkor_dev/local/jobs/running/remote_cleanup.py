@@ -1,4 +1,4 @@
-"""What jobs that are over have left where they ran is removed, as soon as it can be reached."""
+"""Removes what ended jobs have left at their targets, as soon as those are reachable."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOON_SECONDS: Final = 10.0
-"""How long after the first attempt the next one is made, where something has stayed; then twice as long."""
+"""Pause before the first retry if something remains; it doubles each time."""
 AGAIN_SECONDS: Final = 600.0
-"""The longest that this becomes: a cluster may be away for days."""
+"""Longest pause: a cluster may be unreachable for days."""
 
 
-class Remains:
+class RemoteCleanup:
     """Looks for what is left; ``wake`` when a job is over, or gone."""
 
     def __init__(self, store: AsyncStore, data: Path) -> None:
@@ -30,11 +30,11 @@ class Remains:
         self._news = asyncio.Event()
 
     def wake(self) -> None:
-        """Say that a job needs its place no more."""
+        """Signal that a job no longer needs its target."""
         self._news.set()
 
     async def clear(self) -> bool:
-        """Look now; whether nothing is left."""
+        """Clean up now; return whether nothing remains."""
         try:
             return await clear(self._data, await self._store.read(Store.standing))
         except Exception:
@@ -42,7 +42,7 @@ class Remains:
             return False
 
     async def look(self) -> None:
-        """Look now, and whenever there is a reason, for ever."""
+        """Clean up now and whenever signalled, forever."""
         pause = SOON_SECONDS
         while True:
             self._news.clear()

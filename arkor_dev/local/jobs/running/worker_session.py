@@ -1,47 +1,91 @@
-"""One job's worker: started, told to stop or to pause, its messages written as they come.
+"""One job's worker: starts it, stops or pauses it, and stores its messages as they arrive.
 
-The worker is the only place where a job can go wrong, so whatever ends it ends the job with a reason.
-Stopping is polite for a moment and then a kill: what counts is on the disk already.
+Only the worker can fail, so whatever ends it ends the job with a reason. Stopping is a request at first and
+then a kill: everything that matters is on disk.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from arkor_dev.contract.events import TRAINING_STARTED
+from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
+from arkor_dev.local.execution.interface import JobOrder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
+from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 
-from .model_progress import Preparing
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.execution.interface import Execution, Worker
+    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.execution.interface import Execution, Worker, WorkerMessage
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
+
+
+class Log:
+    """The log of one job. Nothing may follow its end: once ``over``, messages go to the terminal."""
+
+    def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
+        self._store, self._job, self._name = store, job_id, name
+        self.over = False
+
+    def say(self, text: str) -> None:
+        """Log a sentence without waiting."""
+        if self.over:
+            notices.message("warning", f"{self._name}: {text}")
+        else:
+            self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, {"message": text})])
+
+
+PROGRESS_SECONDS: Final = 0.5
+
+
+class PreparationProgress:
+    """Turns a preparation's progress into events and notices, two a second at most for each label."""
+
+    def __init__(self, store: AsyncStore, job_id: str) -> None:
+        self._store = store
+        self._job = job_id
+        self._label = ""
+        self._told = 0.0
+        self._last: Progress | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        label, moment = progress["label"], time.monotonic()
+        over = progress["total"] is not None and progress["done"] >= progress["total"]
+        if progress == self._last:
+            return
+        if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
+            return
+        self._label, self._told, self._last = label, moment, progress
+        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
+        notices.progress(progress)
+
 
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
 ALONE: Final = "alone"
-"""Verdicts that are no end: the job stands, its worker ended without a word, or found no place to begin, or
-trains on when this process ends."""
+"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no room to
+start, or it trains on after this process ends.
+"""
 ENDED: Final = "ended"
-"""The reason of a pause when this process ends."""
+"""Reason of a pause when this process ends."""
 
 
-class Training:
+class WorkerSession:
     """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
-    ``heard`` is told of events once they are in the job's log; ``execution`` is where it runs, if not where
-    its config says. ``device`` is the number of the GPU that it trains on, where there are several.
+    ``heard`` receives events after they are logged; ``execution`` overrides the target in the config.
+    ``device`` is the number of its GPU if there are several.
     """
 
     def __init__(
@@ -67,32 +111,32 @@ class Training:
         self.attached = False
 
     def cancel(self) -> None:
-        """End it as cancelled."""
+        """Cancel the job."""
         self._cancel.set()
 
     async def cancelled(self) -> None:
-        """Wait until somebody has cancelled it."""
+        """Wait for a cancellation."""
         await self._cancel.wait()
 
     def pause(self, reason: str) -> None:
-        """Let it stand after the step that it is at; ``reason`` as in ``training.paused``."""
+        """Pause after the current step; ``reason`` as in ``training.paused``."""
         if not self._pause.is_set():
             self._reason = reason
             self._pause.set()
 
     async def run(self, data: Path, project: Path) -> Verdict:
-        """Let a worker train, and end it; how the job ended, or one of the verdicts that are no end.
+        """Let a worker train, then end it; return the verdict, possibly one that does not end the job.
 
-        ``attached`` says afterwards that it was found training.
+        ``attached`` then says whether the worker was found already training.
         """
-        job: dict[str, Any] = {"id": self._job, "config": self._config}
-        job |= {"data": str(data), "project": str(project)}
-        job |= {} if self._device is None else {"device": self._device}
+        job = JobOrder(id=self._job, config=self._config, data=str(data), project=str(project))
+        if self._device is not None:
+            job["device"] = self._device
         orders = {key: value for key, value in self._orders.items() if key != "mark"}
         job["resume"] = orders if orders.get("why") else None
         self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)
         if self.attached:
-            job |= {"attaches": True, "mark": self._orders.get("mark")}
+            job["attaches"], job["mark"] = True, self._orders.get("mark")
         else:
             self._wanted.set()
         worker = await self._execution.start(job)
@@ -112,7 +156,7 @@ class Training:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
                         worker.send(do="detach")
                         return Verdict(ALONE, {})
-                    if not (self._steps or self.attached):  # nothing is lost that would have to be kept
+                    if not (self._steps or self.attached):  # nothing that would have to be stored is lost
                         break
                     worker.send(do="pause", reason=self._reason)
             if cancelling.done() and not following.done():
@@ -121,7 +165,7 @@ class Training:
             if following.done():
                 verdict = following.result()
                 if self._marked and verdict.status in TERMINAL:
-                    # Once it is stopped nobody else knows how it ended.
+                    # Once it has stopped, only this process knows how it ended.
                     await asyncio.to_thread(keep_verdict, data, self._job, verdict)
                 return verdict
             if cancelling.done():
@@ -140,13 +184,13 @@ class Training:
 
     async def _provide(self, worker: Worker) -> None:
         await self._wanted.wait()
-        model = await self._models.ensure(self._config["model"], Preparing(self._store, self._job))
+        model = await self._models.ensure(self._config["model"], PreparationProgress(self._store, self._job))
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
     async def _follow(self, worker: Worker) -> Verdict:
         """Write the worker's events as they come; how it ended."""
-        preparing = Preparing(self._store, self._job)
-        async for batch in worker.batches():
+        preparing = PreparationProgress(self._store, self._job)
+        async for batch in cast("AsyncIterator[list[WorkerMessage]]", worker.batches()):
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
             kept, mark = (_last(batch, key) for key in ("kept", "mark"))
             if events or kept is not None or mark is not None:
@@ -174,5 +218,5 @@ class Training:
 
 
 def _last(batch: Sequence[Mapping[str, Any]], key: str) -> Any:
-    """What the last message that has ``key`` says by it; None where none has."""
+    """Return the value of ``key`` in the last message that has it; None without one."""
     return next((message[key] for message in reversed(batch) if key in message), None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.deployments.bodies import CREATE, KEY, UPDATE
+from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.local.endpoints import deployments, requests
@@ -36,7 +36,7 @@ async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
 
 def _check_retention(body: Mapping[str, Any]) -> None:
     mode = body.get("runRetentionMode")
-    if mode not in RETENTIONS:  # an unknown one cannot be kept
+    if mode not in RETENTIONS:  # an unknown one cannot be stored
         raise BadRequestError(
             f'runRetentionMode must be "days", "unlimited" or "disabled", not {quoted(mode)}'
         )
@@ -137,5 +137,5 @@ async def logged(request: web.Request) -> web.Response:
     number = _number(wanted)
     shown = None if number is None else await endpoints.store.read(requests.one, found, number)
     if shown is None:
-        raise NotFoundError(f"This endpoint knows no request {wanted}")
+        raise NotFoundError(f"This endpoint has no request {wanted}")
     return web.json_response({"request": shown})

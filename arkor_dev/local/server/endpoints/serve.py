@@ -1,6 +1,6 @@
 """Requests of a deployment's callers in OpenAI's form (docs/contract.md#serving), passed on by Studio.
 
-A stream begins with the first text of the answer, so that errors before that still have their own status.
+The response starts with the answer's first text, so that earlier errors still have their own status.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.deployments.bodies import ENDPOINT_KEY_HEADER
-from arkor_dev.contract.deployments.openai import error_body
+from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, error_body
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form
@@ -37,7 +36,7 @@ PING: Final = b": ping\n\n"
 """A comment: OpenAI's clients take every event for a chunk."""
 DONE: Final = "[DONE]"
 LEFT: Final = 499
-"""Nginx's status for a caller that has left; nobody receives it."""
+"""Nginx's status for a client that has disconnected; nobody receives it."""
 KNOWN: Final = frozenset(field.name for field in ASK.fields)
 """The fields of the chat call, which a caller may set."""
 READERS: Final = {CHAT: read_chat, COMPLETION: read_completion}
@@ -74,7 +73,7 @@ async def model(request: web.Request) -> web.Response:
 @routes.post("/v1/serve/{slug}/embeddings")
 async def embeddings(request: web.Request) -> web.Response:
     await _caller(request)
-    raise NotFoundError("This endpoint answers and makes no embeddings", code="unsupported_endpoint")
+    raise NotFoundError("This endpoint does not support embeddings", code="unsupported_endpoint")
 
 
 @routes.post("/v1/serve/{slug}/chat/completions")

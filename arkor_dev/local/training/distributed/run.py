@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .process_group import ProcessGroup
 
-OTHER_ROWS: Final = "The workers of this job have not read the same rows: has the data set changed meanwhile?"
+OTHER_ROWS: Final = "The workers of this job read different rows: has the data set changed in between?"
 
 
 def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:
@@ -46,23 +46,23 @@ class NullKeeper(Keeper):
     """The keeper of a worker other than rank 0: it writes nothing."""
 
     def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:
-        """Write nothing."""
+        """Do nothing."""
         self.step = step
 
     def final(self, *_: Any) -> dict[str, Any]:
-        """Write nothing."""
+        """Do nothing."""
         return {}
 
     def best(self, _: int) -> list[dict[str, Any]]:
-        """Write nothing."""
+        """Do nothing."""
         return []
 
     def point(self, step: int, _: Callable[[], Any]) -> None:
-        """Write nothing."""
+        """Do nothing."""
         self.step = step
 
     def has_checkpoint(self, _: int) -> bool:
-        """Return True: rank 0 sees to it."""
+        """Return True: rank 0 keeps checkpoints."""
         return True
 
 
@@ -73,7 +73,7 @@ class DistributedRun(Run):
     group: ProcessGroup = field(kw_only=True)
 
     def begin(self) -> None:
-        """See `Run`; all workers start with the weights of rank 0."""
+        """See `Run`; all workers start with rank 0's weights."""
         if self.group.rank:
             self.make_keeper = NullKeeper
         super().begin()
@@ -91,7 +91,7 @@ class DistributedRun(Run):
         return found
 
     def evaluate(self) -> float:
-        """See `Run`; rank 0 measures and all workers get the result."""
+        """Evaluate on rank 0; all workers get the result."""
         loss = torch.zeros(1, dtype=torch.float64)
         if self.group.rank == 0:
             loss[0] = super().evaluate()
@@ -123,7 +123,7 @@ class DistributedRun(Run):
         return value
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
-        """Note a fault without raising it: all workers must know of it first."""
+        """Record an error without raising it: all workers must learn of it first."""
         if not math.isfinite(value):
             self._faulty = rows
         return value

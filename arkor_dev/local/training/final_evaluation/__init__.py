@@ -1,1 +1,1 @@
-"""What a run has made, beside the model that it began from. Start with ``measure``."""
+"""Compares a run's result with the model that it started from. Start with ``measure``."""

@@ -1,7 +1,7 @@
-"""An adapter (or a model that was trained whole) and its base, measured by the training's own loss.
+"""Measures an adapter (or a fully fine-tuned model) and its base with the training's own loss.
 
-Both go through the same code in the same number format. The base of an adapter is the model with the adapter
-switched off; where the model itself has changed it is loaded anew, once what was trained has been let go of.
+Both run through the same code in the same dtype. An adapter's base is the model with the adapter switched
+off; for a changed model the base is loaded again, after the trained one has been released.
 """
 
 from __future__ import annotations
@@ -14,36 +14,123 @@ from typing import TYPE_CHECKING, Any, Final
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
+from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.local.cards.writer import write_again
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.evaluation.answers.asking import NOBODY, Stopped
+from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
-from arkor_dev.local.evaluation.general import ANSWERS
+from arkor_dev.local.evaluation.general import (
+    ANSWERS,
+    COUNTS,
+    DRY,
+    Work,
+    affordable,
+    answerable,
+    encoded,
+    fewer,
+    questions,
+)
 from arkor_dev.local.evaluation.history import History
-from arkor_dev.local.evaluation.stage import Stage
+from arkor_dev.local.evaluation.stage import Stage, tokens_of
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
+from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.adapter import hold_in, whole
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
+from arkor_dev.local.training.rows.encoding import Encoding, encode
+from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
-
-from .answers import answers_of
-from .cost import general_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.local.evaluation.stage import Own
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
+
+def answers_of(
+    preparation: Preparation,
+    run: Run,
+    general: Sequence[Example],
+    kept: BaseLosses,
+    asked: tuple[int, int] | None = None,
+) -> Answers:
+    """Select the ``general`` questions to answer: ``asked`` has their number and token limit.
+
+    By default, as many as take a small part of the run. None for a dry run, a job without samples, or a model
+    of plain text.
+    """
+    settings, tokenizer = preparation.settings, run.base.tokenizer
+    quiet = settings.get("dryRun") or asks_nothing(settings.get("samples"))
+    if quiet or not general or all(row.text is not None for row in preparation.train_rows):
+        return NOBODY
+    plan = run.plan
+    count, longest = asked or answerable(work_of(run, general), plan.steps, plan.evaluate)
+    chosen = {example.where for example in fewer(general, count)}
+    rows = [row for row in questions() if row.where in chosen]
+    try:
+        ends = end_ids(tokenizer, run.base.model)
+        texts = [render(tokenizer, row.messages[:1], cue=True) for row in rows]
+    except JobFailure:  # if the template rejects a question, skip it here, too
+        return NOBODY
+    prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+    def write(
+        model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
+    ) -> list[Answered] | None:
+        watch = Watch(lambda first, each: longest, stopped)
+        found = answers(model, tokenizer, ends, prompts, watch)
+        if watch.interrupted:
+            return None
+        return [
+            Answered(each.text, len(each.ids), each.truncated, repeats_itself(each.ids)) for each in found
+        ]
+
+    return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, kept)
+
+
+def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
+    """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
+    base, dry = run.base, run.settings.get("dryRun")
+    asked = questions(DRY if dry else None)
+    encoding = Encoding(base.context)
+    found = encoded(asked, lambda row: encode(base.tokenizer, row, encoding)[0][0])
+    return found, (len(found),) if dry else COUNTS
+
+
+def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
+    """Select the general questions for the model of ``run``; return them with their full number.
+
+    ``count`` of them, by default as many as the run affords; a few in a dry run.
+    """
+    found, counts = all_questions(run)
+    if not found:
+        return [], 0
+    plan = run.plan
+    count = count or affordable(work_of(run, found), counts, plan.steps, plan.evaluate)
+    return fewer(found, count), len(found)
+
+
+def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
+    """Count the tokens that the training of ``run`` and its comparison read."""
+    plan = run.plan
+    unit = plan.packed_to or tokens_of(run.train) / len(run.train)
+    return Work(
+        step=unit * plan.batch_size * plan.accumulation,
+        held_out=tokens_of(run.held_out),
+        question=tokens_of(general) / max(1, len(general)),
+    )
+
+
 FEW: Final = 64
-"""Rows of the training data that are read where it is not trained on: they show the model's format."""
+"""Training rows read without training: they only show the model's format."""
 
 
-class Judging:
+class FinalEvaluation:
     """Follows the evaluations of a run, and measures what it has made when it is over."""
 
     def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
@@ -55,7 +142,7 @@ class Judging:
         self._stage: Stage | None = None
 
     def follow(self, run: Run) -> None:
-        """Note each evaluation of ``run``, row by row, as it is reported."""
+        """Record the row losses of each evaluation of ``run`` as it is reported."""
         self._run = run
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
@@ -68,7 +155,7 @@ class Judging:
                 self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
 
     def _seconds_left(self) -> float:
-        """Seconds that the comparison still takes."""
+        """Estimate the remaining seconds of the comparison."""
         run = self._run
         if run is None or not run.held_out:
             return 0.0
@@ -81,9 +168,9 @@ class Judging:
         return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
-        """Compare, keep and report; false where the job was cancelled meanwhile.
+        """Compare, store and report; return False if the job was cancelled.
 
-        What was trained is on the disk by now: a fault here is said, and does not take it away.
+        The result is saved by now, so an error here is reported without losing it.
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
@@ -98,7 +185,7 @@ class Judging:
             changed = run.plan.adapter is None or bool(run.begun)
             if changed:
                 run.optimizer.zero_grad(set_to_none=True)
-                run.optimizer.state.clear()  # what the base is loaded into
+                run.optimizer.state.clear()  # memory for the base
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
@@ -115,15 +202,15 @@ class Judging:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """The contract's :class:`Evaluation` of what was ``saved``, ``{folder, step, data}``; it is kept as well.
+    """Evaluate ``saved``, ``{folder, step, data}``; store and return the contract's :class:`Evaluation`.
 
-    ``preparation`` has read its rows, and ``model`` is the base that the backend has found. ``step`` is the
-    checkpoint's, None for the final one; ``data`` is the file that the rows are from, where they are not
-    those that were held out. Raises :class:`JobFailure` where no rows were.
+    ``preparation`` has read its rows, and ``model`` is the base found by the backend. ``step`` is a
+    checkpoint's, None for the final model; ``data`` is the file of the rows, None for the held-out ones.
+    Raises :class:`JobFailure` without held-out rows.
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
     if not preparation.eval_rows:
-        raise JobFailure("No rows of this job were held out of its training: there is nothing to measure on")
+        raise JobFailure("No rows were held out of this job's training, so nothing can be measured")
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()
@@ -133,7 +220,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     else:
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
-    # What is compared later is asked what the run was asked, of whose rows only a few were read.
+    # Ask what the run was asked, though only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
     asked = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
@@ -158,9 +245,9 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
 
 
 def base_losses(run: Run) -> BaseLosses:
-    """What is known of the base of ``run``, which has begun."""
+    """Return the cache for the base of ``run``, which has begun."""
     origin = run.origin()
-    if not origin.get("model"):  # its files could not be read to the end
+    if not origin.get("model"):  # its files could not be read completely
         return BaseLosses(run.data, {})
     told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
     padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
@@ -169,6 +256,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
+            **run.plan.method,
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,
@@ -185,9 +273,9 @@ def _stage(
     *,
     quiet: bool = False,
 ) -> Stage:
-    """All that is measured; ``count`` general questions are asked, and answered are those ``asked``.
+    """Set up all measurements, with ``count`` general questions, of which ``asked`` are answered.
 
-    Where it is only estimated (``quiet``), nothing is said about sets that can't be read.
+    ``quiet``, for estimates, reports no unreadable sets.
     """
 
     def failed(name: str, why: str) -> None:
@@ -216,6 +304,7 @@ def _stage(
         kept=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
+        measure={"label": run.method.measure.label, "unit": run.method.measure.unit},
         remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
@@ -226,7 +315,7 @@ def _stage(
 
 
 def _wearing(run: Run, folder: Path) -> Objective:
-    """The base of ``run``, which has not begun, with the adapter in ``folder``; as in its training."""
+    """Load the base of ``run``, not yet begun, with the adapter in ``folder``, as in its training."""
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
@@ -239,7 +328,7 @@ def _wearing(run: Run, folder: Path) -> Objective:
 
 
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
-    """The model in ``folder`` without an adapter, as it is in the training of ``run``."""
+    """Load the model in ``folder``, without an adapter, as in the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
     if learning:

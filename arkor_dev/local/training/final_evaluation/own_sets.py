@@ -1,4 +1,4 @@
-"""Rows that a job wants to be evaluated on besides: their losses, or answers to them with their scores."""
+"""Custom evaluation sets of a job: losses, or scored answers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.groups import groups_of
-from arkor_dev.local.evaluation.answers.asking import Stopped
-from arkor_dev.local.evaluation.by_length import batches_by_length, measured
-from arkor_dev.local.evaluation.by_row import by_row
-from arkor_dev.local.evaluation.own_sets.scores import score_part, scored
+from arkor_dev.local.evaluation.answers import Stopped
+from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, measured
+from arkor_dev.local.evaluation.own_set_scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
 from arkor_dev.local.evaluation.words import beside_base, part
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.run_shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.objective import Objective
@@ -34,17 +33,17 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 LOSSES: Final = 1000
-"""Rows of a set whose loss is measured, at most."""
+"""Most rows of a set whose loss is measured."""
 ANSWERS: Final = 64
-"""Rows of a set that are answered, at most: one token written takes as long as dozens that are read."""
+"""Most rows of a set that are answered: generating a token takes as long as reading dozens."""
 AT_ONCE: Final = 8
 ASKED: Final = 512
-"""Tokens of questions that are answered at once, with what is padding; one that has more is alone."""
+"""Most prompt tokens answered at once, padding included; a longer one is alone."""
 
 
 @dataclass
 class OwnSet:
-    """One set: ``told`` is what the config says of it, ``rows`` those that are measured of ``of``."""
+    """One set: its config ``told``, and the measured ``rows`` out of ``of``."""
 
     told: Mapping[str, Any]
     rows: list[Row]
@@ -67,7 +66,7 @@ class OwnSet:
         return len(self.rows)
 
     def cost(self) -> Cost:
-        """What measuring it with one model takes; nothing where it can't be measured."""
+        """Return the cost of measuring one model; nothing if that is impossible."""
         with suppress(JobFailure):
             if self.is_loss:
                 return Cost(tokens_of(self.examples()))
@@ -77,9 +76,9 @@ class OwnSet:
     def measure(
         self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
     ) -> list[float]:
-        """The figure of each row by ``model``; ``done`` hears of rows that are.
+        """Return each row's figure by ``model``; ``done`` receives the number of finished rows.
 
-        Raises Stopped, and JobFailure where it cannot be measured.
+        Raises Stopped, and JobFailure if measuring is impossible.
         """
         if self.is_loss:
             examples = self.examples()
@@ -94,12 +93,12 @@ class OwnSet:
         return self._scores(model, stopped, done)
 
     def examples(self) -> list[Example]:
-        """Its rows as tokens, where it is their loss that is measured."""
+        """Return its encoded rows if their loss is measured."""
         tokenizer = self.run.base.tokenizer
         return self.run.method.encode_all(tokenizer, self.rows, self.encoding, lambda _: None)[0]
 
     def questions(self) -> list[list[tuple[int, int]]]:
-        """The batches that are answered: the tokens of each question, and of the answer that is wanted."""
+        """Return the batches to answer: the tokens of each prompt and of the wanted answer."""
         tokenizer = self.run.base.tokenizer
         prompts = [_prompt(tokenizer, row) for row in self.rows]
         wanted = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
@@ -109,7 +108,7 @@ class OwnSet:
         ]
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
-        """The contract's figures of it; ``margin`` is the least difference in loss that matters."""
+        """Return the contract's figures; ``margin`` is the smallest loss difference that matters."""
         groups = groups_of(self.rows).ids
         if not self.is_loss:
             return score_part(self.told, base, adapter, groups, self.of)
@@ -140,7 +139,7 @@ class OwnSet:
 
 
 def _prompt(tokenizer: Any, row: Row) -> list[int]:
-    """What stands before the last answer of a row, with what invites an answer."""
+    """Return a row's text before the last answer, with the generation prompt."""
     last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
     text = render(tokenizer, row.messages[:last], cue=True, tools=row.tools)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -148,7 +147,7 @@ def _prompt(tokenizer: Any, row: Row) -> list[int]:
 
 
 def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None]) -> list[OwnSet]:
-    """The sets of a job's config; ``say(name, why)`` hears of one that cannot be read."""
+    """Return the sets of a job's config; ``say(name, why)`` receives unreadable ones."""
     found = []
     config, settings = preparation.config, preparation.settings
     own = config.get("evalDatasetSource") or config["datasetSource"]
@@ -178,12 +177,12 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
 
 
 def _some(rows: list[Row], told: Mapping[str, Any], run: Run) -> list[Row]:
-    """As many of ``rows`` as may be, from all over; of those to be answered such as leave room for it."""
+    """Select rows from all over the set; for answering, only those that leave room for an answer."""
     most = LOSSES
     if told.get("metric", "loss") != "loss":
         most, room = ANSWERS, run.base.context - MOST_TOKENS
         chats = [row for row in rows if row.text is None]
         rows = [row for row in chats if len(_prompt(run.base.tokenizer, row)) <= room] if chats else []
         if not rows:
-            raise JobFailure("none of its rows is a chat with a question that is short enough to be answered")
+            raise JobFailure("none of its rows is a chat with a short enough question")
     return rows[:: -(-len(rows) // most)]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import TrainingMethod
+
     from .interface import Method
 
 
@@ -22,8 +24,13 @@ def names() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__) if module.name != "interface")
 
 
+def listed() -> list[TrainingMethod]:
+    """Return every method, for the contract's capabilities. It imports them all: some milliseconds."""
+    return [{"name": name, "label": method(name).label} for name in names()]
+
+
 def method(name: str) -> Method:
-    """Return the method of that name; raises :class:`JobFailure` where there is none."""
+    """Return the method of that name. Raises :class:`JobFailure` if it does not exist."""
     if name not in names():
         raise JobFailure(f"There is no training method {name!r} here. Available: {', '.join(names())}")
     found: Method = import_module(f"{__name__}.{name}").METHOD

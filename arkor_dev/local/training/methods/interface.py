@@ -1,4 +1,4 @@
-"""What a training method is: which rows it learns from, its loss, and the figures it reports."""
+"""Interface of a training method: the rows it learns from, its loss, and the figures it reports."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that a method reports beside its loss.
+    """A figure that a method reports beside its loss.
 
-    ``name`` is its field in ``training.log``, in camel case; that of the held-out rows begins with ``eval``:
+    ``name`` is its field in ``training.log``, in camel case; held-out figures begin with ``eval``:
     ``rewardMargin``, ``evalRewardMargin``. ``label`` names it on the chart, ``unit`` follows its values.
     """
 
@@ -35,14 +35,16 @@ class Figure:
 
 
 class Method(ABC):
-    """A way of learning from rows. The module has no torch; :meth:`objective` imports it."""
+    """A way of learning from rows. The module does not import torch; :meth:`objective` does."""
 
     label: ClassVar[str]
-    """The method's name for a person."""
+    """The method's display name."""
     forms: ClassVar[Mapping[str, Form]] = FORMS
-    """The forms of rows that it takes, by name."""
+    """Accepted forms of rows, by name."""
+    measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
+    """How the verdict names the loss by which held-out rows are compared."""
     figures: ClassVar[tuple[Figure, ...]] = ()
-    """What its objective reports besides the loss."""
+    """Figures that its objective reports besides the loss."""
 
     @property
     def name(self) -> str:
@@ -50,7 +52,7 @@ class Method(ABC):
         return type(self).__module__.rpartition(".")[2]
 
     def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods go with every setting
-        """Raise :class:`JobFailure` for settings that the method does not go with; before rows are read."""
+        """Raise :class:`JobFailure` for incompatible settings; called before rows are read."""
 
     @abstractmethod
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
@@ -61,15 +63,17 @@ class Method(ABC):
 
     @abstractmethod
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
-        """Return the row's examples, and whether one of them was cut to ``encoding.longest`` tokens.
+        """Return the row's examples, and whether one was truncated to ``encoding.longest`` tokens.
 
-        Raises :class:`JobFailure` with the row's location where nothing is left to learn from.
+        Raises :class:`JobFailure` with the row's location if nothing is left to learn.
         """
 
     def encode_all(
         self, tokenizer: Any, rows: Sequence[Row], encoding: Encoding, progress: Callable[[int], None]
     ) -> tuple[list[Example], int]:
-        """Return every row's examples, and how many rows were cut; ``progress`` hears of each hundred."""
+        """Return every row's examples, and the number of truncated rows; report ``progress`` every hundred
+        rows.
+        """
         examples: list[Example] = []
         cuts = 0
         for number, row in enumerate(rows, 1):
@@ -84,4 +88,4 @@ class Method(ABC):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return what measures ``model`` on batches of examples; some ``examples`` are given to try it on."""
+        """Return the objective of ``model``; some ``examples`` are given for trial runs."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SupervisedFineTuning(Method):
-    """Learn the answers of conversations, or plain text. Its loss is the mean over all learned tokens."""
+    """Learns the answers of conversations, or plain text. Its loss is the mean over all learned tokens."""
 
     label = "Supervised fine-tuning"
 
@@ -29,13 +29,13 @@ class SupervisedFineTuning(Method):
         return rendered(tokenizer, row, encoding)
 
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
-        """Return one example a rendering; see ``rows.encoding.encode``."""
+        """Return one example per rendering; see ``rows.encoding.encode``."""
         return encode(tokenizer, row, encoding)
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> CrossEntropy:
-        """Return the cross entropy, smoothed while training where the plan says so."""
+        """Return the cross entropy, with label smoothing during training if the plan has it."""
         from arkor_dev.local.training.objective import CrossEntropy
 
         return CrossEntropy(model, device, dtype, examples, plan.smoothing, noisy=plan.noise > 0)

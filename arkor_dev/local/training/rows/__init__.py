@@ -1,4 +1,4 @@
-"""From a data set to what a step learns from: its rows, which are held out, their tokens, and the batches.
+"""From a data set to training batches: reading, holding out, tokenizing, batching.
 
-Only worker processes import this. Start with ``datasets``.
+Imported by worker processes only. Start with ``datasets``.
 """

@@ -1,4 +1,4 @@
-"""Which rows make up a step: batches of rows, or of packs of rows, in an order that comes from the seed."""
+"""Groups rows, or packs of rows, into steps, in an order determined by the seed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 Batch = list["Example"]
 """Rows that are computed together."""
 SORTED_AT_ONCE = 50
-"""Of so many steps' rows those of like length come together, as in transformers."""
+"""Steps whose rows are sorted by length together, as in transformers."""
 
 
 def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
-    """All ``rows`` in packs of at most ``tokens``: the longest first, each where it leaves the least room."""
+    """Pack all ``rows`` into at most ``tokens`` each: longest first, each into the fullest pack that fits
+    (best fit).
+    """
     made: list[Batch] = []
-    room: list[tuple[int, int]] = []  # what is left in a pack, and which pack, in ascending order
+    room: list[tuple[int, int]] = []  # free tokens and index of each pack, in ascending order
     for row in sorted(rows, key=lambda row: -row.tokens):
         size = row.tokens
         place = bisect.bisect_left(room, (size, -1))
@@ -38,14 +40,14 @@ def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
 
 
 def steps_per_epoch(units: int, batch_size: int, accumulation: int) -> int:
-    """Steps in which ``units`` rows or packs are all seen once; the last may be a smaller one."""
+    """Return the steps of an epoch over ``units`` rows or packs; the last one may be smaller."""
     return math.ceil(math.ceil(units / batch_size) / accumulation)
 
 
 def endless(rows: Sequence[Example], plan: Plan, seed: int, done: int = 0) -> Iterator[list[Batch]]:
-    """Steps without end, each the batches whose gradients are added up before the weights move.
+    """Yield steps without end: lists of batches whose gradients are accumulated.
 
-    Each epoch has every row once, in an order of its own. It begins behind the first ``done`` steps.
+    Each epoch visits every row once, in its own order. Starts after the first ``done`` steps.
     """
     units = packs(rows, plan.packed_to) if plan.packed_to else [[row] for row in rows]
     size = plan.batch_size
@@ -66,9 +68,9 @@ def endless(rows: Sequence[Example], plan: Plan, seed: int, done: int = 0) -> It
 
 
 def _by_length(order: list[Batch], step: int) -> list[Batch]:
-    """``order`` with the longest first within each of its windows, and the longest of all at the very front.
+    """Sort each window of ``order`` by length, longest first, and move the longest row to the front.
 
-    A run that memory does not suffice for ends at its first step. Windows are whole steps, at most fifty.
+    A run that exceeds memory then fails in its first step. Windows are whole steps, at most fifty.
     """
 
     def length(unit: Batch) -> int:

@@ -1,7 +1,7 @@
-"""Training rows from a file, the web or the model hub, each checked and told apart by where it stands.
+"""Reads training rows from files, the web or the Hub, validates them and records their locations.
 
-Bad data ends the job with file, line and reason, or is left out where the job says so; never in silence, as
-a person who trains on half of their data should know it.
+Bad data ends the job with file, line and reason, or is skipped if the job says so; never silently, since
+nobody should train on half of their data unawares.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load_rows(
     limit: int | None,
     bad: list[str] | None = None,
 ) -> list[Row]:
-    """Every row of ``source``, of one of ``forms``, or the first ``limit``, as ``read_rows`` reads them."""
+    """Return the rows of ``source``, of one of ``forms``, or the first ``limit``; see ``read_rows``."""
     return read_rows(fetched(source, project, scratch, progress, forms, limit), limit, bad)
 
 
@@ -54,11 +54,9 @@ def fetched(
     forms: Mapping[str, Form],
     limit: int | None = None,
 ) -> list[DataFile]:
-    """The files of a data set, with rows of these ``forms``.
+    """Return the files of a data set with rows of these ``forms``.
 
-    What is elsewhere is put into ``scratch`` first, of a hub ``limit`` rows.
-
-    Raises :class:`JobFailure`.
+    Remote files are downloaded into ``scratch``; from the Hub, ``limit`` rows. Raises :class:`JobFailure`.
     """
     number = 0
 
@@ -84,10 +82,10 @@ def fetched(
 
 
 def read_rows(files: list[DataFile], limit: int | None = None, bad: list[str] | None = None) -> list[Row]:
-    """The rows of ``files``, or the first ``limit``.
+    """Return the rows of ``files``, or the first ``limit``.
 
-    Raises :class:`JobFailure` on the first that is bad; with a list of ``bad`` ones it puts place and reason
-    there and goes on. Without a good row, or where a file cannot be read on, it raises in any case.
+    Raises :class:`JobFailure` for the first bad row; with a list ``bad``, appends location and reason there
+    and continues. Always raises if no row is good or a file is unreadable.
     """
     rows: list[Row] = []
     try:
@@ -106,16 +104,17 @@ def read_rows(files: list[DataFile], limit: int | None = None, bad: list[str] | 
         name = files[0].name if len(files) == 1 else "A file of the data set"
         raise JobFailure(f"{name} cannot be read: {error.strerror or error}") from None
     if not rows:
-        raise JobFailure(f"No row can be trained on. {bad[0]}" if bad else str(no_rows(files[0].name)))
+        none = no_rows(files[0].name, data.exclusions.excluded)
+        raise JobFailure(f"No row can be trained on. {bad[0]}" if bad else str(none))
     return rows
 
 
 class _SameScheme(urllib.request.HTTPRedirectHandler):
-    """Follows redirects over http(s) only; the token is an unredirected header and stays behind."""
+    """Follows redirects over http(s) only; the token is an unredirected header and is not sent along."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not newurl.startswith(("http://", "https://")):
-            raise JobFailure("The data set's address redirects to something that is not http or https")
+            raise JobFailure("The data set's address redirects to a scheme other than http or https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -139,17 +138,17 @@ def _download(url: str, token: str | None, path: Path, progress: Progress) -> No
                 progress("Fetching the data set", done, total, "B")
             if total and done < total:
                 raise JobFailure(
-                    f"The data set at {host} broke off after {done} of {total} bytes: run the job again"
+                    f"The data set at {host} was interrupted after {done} of {total} bytes: run the job again"
                 )
     except urllib.error.HTTPError as error:
         raise JobFailure(f"{host} answered {error.code} for the data set: check its url and token") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise JobFailure(f"The data set could not be fetched from {host}: {reason}") from None
+        raise JobFailure(f"The data set could not be downloaded from {host}: {reason}") from None
 
 
 def _fetch_from_hub(source: DatasetSource, path: Path, progress: Progress, limit: int | None) -> str:
-    """Write the rows to ``path``, one a line; how the data set is called."""
+    """Write the rows to ``path``, one per line; return the data set's name."""
     try:
         import datasets
     except ImportError:

@@ -1,7 +1,7 @@
-"""Conversations as token ids, with the part marked that the model should learn.
+"""Tokenizes conversations and marks the tokens to learn.
 
-A row is one example, or several where the chat template rewrites earlier turns: see ``renderings``. Padding
-is masked by position and never by id, because the pad token often equals the end token.
+A row is one example, or several if the chat template rewrites earlier turns: see ``renderings``. Padding is
+masked by position, never by id, because the pad token often equals the end token.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How rows become examples: of ``longest`` tokens at most.
+    """How rows become examples, of at most ``longest`` tokens.
 
-    With ``responses_only`` the answers alone are learned, with ``last_only`` only the last one of each row.
+    ``responses_only`` learns only the answers, ``last_only`` only the last answer of each row.
     """
 
     longest: int
@@ -34,17 +34,16 @@ class Encoding:
 
     @classmethod
     def of(cls, settings: JobSettings, longest: int) -> Encoding:
-        """Return what a job's settings say."""
+        """Build from a job's settings."""
         return cls(longest, settings.get("trainOnResponsesOnly"), settings.get("completionOnlyLoss"))
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """One example before it is cut: the ``text`` that the chat template made of it, and its tokens.
+    """An example before truncation: the chat template's ``text``, and its tokens.
 
-    ``offsets`` are the characters of ``text`` that each token stands for, and ``spans`` those of the answers;
-    ``labels`` are as an :class:`Example` has them. A tokenizer in Python has no offsets, and gives none where
-    they are not needed.
+    ``offsets`` are each token's characters of ``text``, ``spans`` those of the answers; ``labels`` as in
+    :class:`Example`. A pure-Python tokenizer has no offsets and returns none if they are not needed.
     """
 
     text: str
@@ -55,11 +54,10 @@ class Coded:
 
 
 def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
-    """The texts that a row is learned from, and the places of the answers that none of them teaches.
+    """Return the texts that a row is learned from, and the indices of answers that none of them teaches.
 
-    Of a plain text everything is learned, and the end mark behind it, so that the model knows when to stop.
-    Without ``responses_only`` a conversation is one text. Raises :class:`JobFailure` where the template
-    refuses it.
+    All of a plain text is learned, with an end token, so that the model learns to stop. Without
+    ``responses_only`` a conversation is one text. Raises :class:`JobFailure` if the template rejects it.
     """
     if row.text is not None:
         end = tokenizer.eos_token or ""
@@ -72,10 +70,10 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
 
 
 def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) -> Coded:
-    """One of a row's renderings as tokens, however long."""
+    """Tokenize one of a row's renderings, whatever its length."""
     text, spans = rendering.text, rendering.spans
     wanted = responses_only or bool(getattr(tokenizer, "is_fast", False))
-    # A chat template writes its special tokens itself; to a plain text the tokenizer adds them.
+    # A chat template writes its own special tokens; for plain text the tokenizer adds them.
     special = row.text is not None
     coding = tokenizer(text, add_special_tokens=special, return_offsets_mapping=wanted)
     ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
@@ -89,9 +87,9 @@ def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) 
 
 
 def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
-    """One row as its examples, and whether one of them had to be cut.
+    """Encode a row as examples; also return whether one was truncated.
 
-    Raises :class:`JobFailure` with the row's place when nothing to learn from survives the cut.
+    Raises :class:`JobFailure` with the row's location if truncation leaves nothing to learn.
     """
     try:
         found, _ = rendered(tokenizer, row, encoding)
@@ -101,7 +99,9 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
     max_length, longest, beyond = encoding.longest, 0, math.inf
     for rendering in found:
         start = rendering.spans[0][0] if rendering.spans else 0
-        if start >= beyond:  # as much precedes it as precedes one that the cut has left nothing of
+        if (
+            start >= beyond
+        ):  # as much context precedes it as precedes an example of which truncation left nothing
             continue
         whole = coded(tokenizer, row, rendering, encoding.responses_only)
         longest = max(longest, len(whole.ids))
@@ -113,18 +113,18 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
     if not examples:
         if longest > max_length:
             raise JobFailure(
-                f"{row.where}: {longest} tokens long, and maxLength {max_length} cuts it before the "
-                "answer begins: raise maxLength or shorten the row"
+                f"{row.where}: {longest} tokens long, and maxLength {max_length} truncates it before the "
+                "answer: raise maxLength or shorten the row"
             )
         if any(message.get("tool_calls") for message in row.messages):
             raise JobFailure(
-                f"{row.where}: the model's chat template leaves out its tool calls, and nothing else is left "
-                "to learn: choose a model whose template knows tool calls, or take the row out"
+                f"{row.where}: the model's chat template drops its tool calls, and nothing else is left "
+                "to learn: choose a model whose template supports tool calls, or remove the row"
             )
-        raise JobFailure(f"{row.where}: the model's chat template leaves nothing of the answer to learn from")
+        raise JobFailure(f"{row.where}: the model's chat template drops the whole answer")
     return examples, longest > max_length
 
 
 def teaches(labels: Sequence[int]) -> bool:
-    """Whether something is learned from ``labels``: the first token never is, as nothing stands before it."""
+    """Return whether any of ``labels`` is learned; the first token never is, since nothing precedes it."""
     return any(label != IGNORED for label in labels[1:])

@@ -1,4 +1,4 @@
-"""Which rows are held back from training, to measure what it has come to."""
+"""Holds out rows from training, for evaluation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from arkor_dev.data.groups import Groups, groups_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.contract.run_shapes import EvaluationSplit
+    from arkor_dev.contract.shapes import EvaluationSplit
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
-"""Groups that are held out unasked, at most; a row alone is a group."""
+"""Most groups held out by default; a single row is a group."""
 EVAL_ROWS: Final = 3 * EVAL_MOST
 EVAL_FROM: Final = 10
 HALF: Final = 0.5
@@ -25,9 +25,9 @@ HALF: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The rows that are trained on and those ``held_out``, of which ``groups`` has each one's group.
+    """Training rows, and the rows ``held_out`` with their ``groups``.
 
-    ``facts`` say how they were kept apart.
+    ``facts`` describes how they were separated.
     """
 
     train: list[Row]
@@ -37,10 +37,10 @@ class Split:
 
 
 def split(rows: list[Row], settings: JobSettings) -> Split:
-    """Hold back ``datasetSplit`` of the rows, at least one; none when it is 0, or nothing is evaluated.
+    """Hold out the fraction ``datasetSplit`` of the rows, at least one; none if it is 0 or evaluation is off.
 
-    Unasked it is a tenth and 32 groups at most, none when there are fewer than ten rows. Rows of one group
-    (of one source, or nearly the same) are held back together or not at all.
+    By default a tenth and at most 32 groups, none of fewer than ten rows. Rows of a group (the same source,
+    or near duplicates) are held out together or not at all.
     """
     asked = settings.get("datasetSplit")
     count, most = _wanted(len(rows), asked, settings)
@@ -56,17 +56,16 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
     if count and not held:
         facts["sentence"] = (
             f"No rows are held out: {'all' if groups.count == 1 else 'most'} of them belong together, so "
-            "the training would know them."
+            "the training would include them."
         )
     return Split(train, [rows[n] for n in sorted(held)], of_held, facts)
 
 
 def beside(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
-    """An evaluation set of its own beside the rows that are trained on.
+    """Combine training rows with a separate evaluation set.
 
-    With ``compare``, rows of it are left out that are trained on as well: that share a question, or the
-    column that is named for groups, with a row of ``train``, or are nearly the same as one. Where that would
-    be all of them, all stay.
+    ``compare`` drops evaluation rows that are also trained on: those that share a prompt or the group column
+    with a row of ``train``, or are near duplicates of one. If that would drop all, all are kept.
     """
     kept, known = held_out, 0
     if compare and kept:
@@ -84,7 +83,7 @@ def beside(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
 
 
 def _wanted(rows: int, asked: object, settings: JobSettings) -> tuple[int, int]:
-    """How many rows to hold out, and of how many groups at most."""
+    """Return the number of rows to hold out, and the most groups."""
     if settings.get("evalSteps") == 0 or rows < 2:
         return 0, 0
     if isinstance(asked, int | float) and not isinstance(asked, bool):
@@ -93,7 +92,7 @@ def _wanted(rows: int, asked: object, settings: JobSettings) -> tuple[int, int]:
 
 
 def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
-    """The places of ``count`` rows, or a few less, in whole groups, by chance; ``most`` groups."""
+    """Choose about ``count`` row indices at random, in at most ``most`` whole groups."""
     members: dict[int, list[int]] = {}
     for place, group in enumerate(ids):
         members.setdefault(group, []).append(place)
@@ -104,7 +103,7 @@ def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
         if most and len(held) + len(members[group]) <= count:
             held.update(members[group])
             most -= 1
-    if not held:  # every group is larger: the smallest, where enough is left to train on
+    if not held:  # every group is larger: take the smallest, if enough is left to train on
         smallest = min(members.values(), key=len)
         held.update(smallest if len(smallest) <= HALF * len(ids) else ())
     return held
@@ -129,22 +128,22 @@ def _sentence(facts: EvaluationSplit) -> str:
         )
     elif facts["groups"] < rows:
         said.append(
-            f"Rows that ask the same or are nearly the same were kept together: "
+            f"Rows with the same question and near duplicates were kept together: "
             f"{_count(rows, 'held-out row')} of {_count(facts['groups'], 'group')}."
         )
     if left_out := facts.get("leftOut"):
         are = "is" if left_out == 1 else "are"
         said.append(
-            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the same "
-            "question, or nearly the same row."
+            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the "
+            "same question or a near duplicate."
         )
     if facts.get("trainedOn"):
         said.append(
-            "All rows of the evaluation set are in the training data too, or nearly so: the loss is measured "
-            "on what was learned, and looks better than the model is."
+            "All rows of the evaluation set, or near duplicates, are also in the training data: the loss "
+            "looks better than the model is."
         )
     if facts.get("notCompared"):
-        said.append("There are too many rows to look for ones that are nearly the same.")
+        said.append("There are too many rows to search for near duplicates.")
     return " ".join(said)
 
 

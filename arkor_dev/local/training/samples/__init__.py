@@ -1,1 +1,1 @@
-"""Answers to a few fixed prompts while a model trains (docs/contract.md#samples). Start with ``taking``."""
+"""Answers to a few fixed prompts during training (docs/contract.md#samples). Start with ``sampler``."""

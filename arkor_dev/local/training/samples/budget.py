@@ -1,8 +1,8 @@
-"""The time budget of sample answers: who answers in any case, how long, and at which checkpoints besides.
+"""Time budget of sample answers: rounds, length limit, and which checkpoints answer.
 
-The base model and the final adapter always answer, with at least ``USEFUL_TOKENS``: people start a run to see
-these two side by side. Checkpoints in between answer as far as ``SHARE`` of the run's time, or
-``MINIMUM_SECONDS`` of a short run, has room for them. Pure: all times are arguments.
+The base model and the final adapter always answer, with at least ``USEFUL_TOKENS``: people start a run to
+compare these two. Checkpoints between answer as far as ``SHARE`` of the run's time, or ``MINIMUM_SECONDS`` of
+a short run, allows. Pure: all times are arguments.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import Final
 
 SHARE: Final = 0.05
-"""Fraction of a run's time up to which checkpoints in between answer."""
+"""Largest fraction of a run's time for the answers of checkpoints."""
 MINIMUM_SECONDS: Final = 2.0
 """The same in seconds, for short runs."""
 USEFUL_TOKENS: Final = 64
-"""Length limit of an answer, in tokens. Two or three sentences; what is cut earlier can't be judged."""
+"""Shortest length limit of an answer, in tokens. Two or three sentences; a shorter one can't be judged."""
 MOST_TOKENS: Final = 128
-"""Length limit where there is time for answers of this length in every round."""
+"""Length limit if there is time for it in every round."""
 
 
 @dataclass
 class SampleBudget:
-    """Rounds of answers that are still due, and what they cost.
+    """Remaining rounds of answers, and their cost.
 
-    ``required`` counts the rounds that are answered in any case (base, final adapter), ``optional`` those of
-    the checkpoints in between. ``tokens`` is the length limit: None before the first round, then fixed, since
-    answers of different steps are compared. ``spent`` is in seconds, and ``last`` the part of the last round.
+    ``required`` counts the rounds of base and final adapter, ``optional`` those of checkpoints. ``tokens`` is
+    the length limit: None before the first round, then fixed, since answers of different steps are compared.
+    ``spent`` is in seconds, ``last`` the last round's part of it.
     """
 
     required: int = 0
@@ -40,7 +40,7 @@ class SampleBudget:
         """Return the length limit of this round's answers, in tokens.
 
         ``whole`` is the duration of the run without answers, as far as known, ``first`` the time to read the
-        prompts and ``each`` that of one token of all answers, in seconds.
+        prompts and ``each`` the time of one token of all answers, in seconds.
         """
         tokens = self.tokens or MOST_TOKENS
         if self.tokens is None and self._left(whole) < self._due * (first + MOST_TOKENS * each):
@@ -55,7 +55,7 @@ class SampleBudget:
         return min(self.optional, max(0, int(self._left(whole) / self._cost) - self.required))
 
     def finish(self, seconds: float, tokens: int, *, required: bool) -> None:
-        """Count a round that took ``seconds``, with answers of at most ``tokens``."""
+        """Record a round that took ``seconds``, with answers of at most ``tokens``."""
         self.spent += seconds
         self.last = seconds
         self.tokens = tokens
@@ -65,7 +65,7 @@ class SampleBudget:
             self.skip()
 
     def skip(self) -> None:
-        """Leave out an optional round."""
+        """Skip an optional round."""
         self.optional = max(0, self.optional - 1)
 
     @property
@@ -77,7 +77,7 @@ class SampleBudget:
 
 
 def expected_seconds(optional: int, whole: float, first: float, each: float) -> float:
-    """Return the time of all answers of a run with so many checkpoints in between, if none ends early.
+    """Return the time of all answers of a run with this many checkpoints if every answer has full length.
 
     Times as in :meth:`SampleBudget.limit`.
     """

@@ -1,4 +1,4 @@
-"""Greedy answers of a model that is being trained, several at once. Workers alone import this: torch."""
+"""Greedy answers of a model in training, several at once. Imports torch: for workers only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``truncated``: it was cut for its length. ``ids`` are its tokens, without the end mark."""
+    """An answer; ``truncated`` at the length limit. ``ids`` are its tokens, without the end token."""
 
     text: str
     truncated: bool
@@ -29,14 +29,14 @@ class Answer:
 
 
 SYNCHRONIZED: Final = 4
-"""The first tokens are timed with the GPU synchronized, since the processor runs ahead of it."""
+"""The first tokens are timed with the GPU synchronized, since the CPU runs ahead of it."""
 
 
 class Watch(StoppingCriteria):  # type: ignore[misc]
     """Stops generation at the length limit, or as soon as ``stopped`` returns true.
 
     ``limit`` returns how many tokens an answer may have. It is called at each token from the second on, with
-    the time that reading the prompts took and the time of one token, in seconds by ``clock``. ``made`` counts
+    the time of reading the prompts and the time of one token, in seconds by ``clock``. ``made`` counts
     tokens; ``interrupted`` says that ``stopped`` ended the answers.
     """
 
@@ -69,12 +69,12 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
 def answers(
     loss: Objective, tokenizer: Any, ends: Sequence[int], prompts: Sequence[Sequence[int]], watch: Watch
 ) -> list[Answer]:
-    """What the model of ``loss`` answers to ``prompts``, each its token ids; ``ends`` end an answer."""
+    """Generate answers to ``prompts``, each its token ids; any of ``ends`` ends an answer."""
     pad = tokenizer.pad_token_id or 0
     longest = max(map(len, prompts))
     ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for place, prompt in enumerate(prompts):  # an answer begins where its prompt ends: all at the same place
+    for place, prompt in enumerate(prompts):  # padded on the left: all answers start at the same position
         ids[place, longest - len(prompt) :] = torch.tensor(prompt)
         mask[place, longest - len(prompt) :] = 1
     with loss.answering() as model:
@@ -102,7 +102,9 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
 
 @contextmanager
 def switched_off(model: Any) -> Iterator[None]:
-    """``model`` answers without its adapter, of which the same weights learn afterwards as before."""
+    """Switch the adapter of ``model`` off while the block runs; the same weights require gradients
+    afterwards.
+    """
     learning = [(weight, weight.requires_grad) for weight in model.parameters()]
     try:
         with model.disable_adapter():

@@ -1,4 +1,4 @@
-"""What a job is asked again and again: prompts of its setting, or else some of its held-out rows."""
+"""Sample prompts of a job: those of its setting, or some of its held-out rows."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.preparation import Preparation
 
 COUNT: Final = 3
-"""Held-out rows that are asked unless the setting ``samples`` names prompts."""
+"""Held-out rows used unless the setting ``samples`` has prompts."""
 LONGEST: Final = 512
-"""Tokens of a prompt: what is longer takes the time of many short ones."""
+"""Longest prompt in tokens: a longer one takes the time of many short ones."""
 TEXT: Final = 1000
-"""Characters of a text that are told."""
+"""Longest text in an event, in characters."""
 BEGINNING: Final = 200
-"""Characters at most of a plain text that are given, for the model to go on."""
+"""Most characters of a plain text that the model continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """``ids`` are its tokens, with what invites an answer; ``told`` is what its events say of it."""
+    """``ids`` are its tokens, with the generation prompt; ``told`` has its fields in events."""
 
     ids: list[int]
     told: dict[str, Any]
 
 
 def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
-    """What a job is asked, and the ids of the tokens that end an answer.
+    """Return a job's prompts, and the token ids that end an answer.
 
-    A model that learns plain texts goes on with a text, and its chat template is not run: nobody has looked
-    at it.
+    A model trained on plain text continues a text; its chat template, which nobody has checked, is not run.
     """
     base, asked = preparation.base, preparation.settings.get("samples")
     tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
@@ -78,13 +77,13 @@ def _written(
             say(f"Sample prompt {number} is left out: {failure}")
             continue
         if len(ids) > room:
-            say(f"Sample prompt {number} is left out: it has {len(ids)} tokens, and {room} is the most")
+            say(f"Sample prompt {number} is skipped: it has {len(ids)} tokens, and {room} is the most")
             continue
         yield Prompt(ids, {"prompt": text[:TEXT]})
 
 
 def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Iterator[Prompt]:
-    """The first ``COUNT`` questions that are short enough, looked for all over the rows."""
+    """Yield the first ``COUNT`` short enough questions, spread over the rows."""
     apart = max(1, len(rows) // COUNT)
     spread = [*rows[::apart]][:COUNT]
     seen: set[str] = set()
@@ -93,7 +92,7 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
             return
         try:
             prompt = _of_row(row, tokenizer)
-        except JobFailure:  # the data's own trouble, which the training has said
+        except JobFailure:  # a problem of the data that training has reported
             continue
         if prompt and 0 < len(prompt.ids) <= room and prompt.told["prompt"] not in seen:
             seen.add(prompt.told["prompt"])
@@ -101,7 +100,7 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
 
 
 def _of_row(row: Row, tokenizer: Any) -> Prompt | None:
-    """What stands before the last answer of a row, and that answer; None where nothing stands before it."""
+    """Return the text before a row's last answer, with that answer; None if nothing precedes it."""
     question, wanted = texts_of(row)
     if row.text is not None:
         given = row.text[: min(len(row.text) // 2, BEGINNING)]
@@ -127,6 +126,6 @@ def _conversation(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any])
 
 def _text(tokenizer: Any, text: str) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
-    while ids and ids[-1] == tokenizer.eos_token_id:  # some add their end mark to whatever they get
+    while ids and ids[-1] == tokenizer.eos_token_id:  # some templates add their end token to everything
         ids = ids[:-1]
     return ids

@@ -1,7 +1,7 @@
-"""Answers a run's prompts when they are due, and sends the answers as events.
+"""Answers a run's prompts when due, and sends the answers as events.
 
-The base model answers before the first step, the final adapter after the last one, and checkpoints in between
-as far as the time budget goes (``budget``). A checkpoint's answers are sent before the job counts it as a
+The base model answers before the first step, the final adapter after the last one, and checkpoints between as
+far as the time budget allows (``budget``). A checkpoint's answers are sent before the job records it as a
 resume point, so a killed job repeats the step together with its answers. A job that was paused during a round
 repeats that round when it resumes; the backend knows which rounds were sent.
 """
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 MOST_ROUNDS: Final = 50
-"""Of more checkpoints, every so many are asked."""
+"""Most rounds; of more checkpoints, only every nth answers."""
 SKIPPED: Final = (
     "Sample prompts are answered at some of the checkpoints only, to keep the answers within "
     f"{100 * SHARE:.0f} % of the run's time ({MINIMUM_SECONDS:.0f} s of a short run)"
 )
 LEARNING: Final = 3
-"""A token that is learned from costs about so many times one that is only read."""
+"""Cost of training on a token, as a multiple of reading it."""
 SURE: Final = 0.5
-"""Of the time that a run will take, so much counts before it has made a step: that is an estimate."""
+"""Share of an estimated duration that counts before the first step is measured."""
 ANSWER_TEXT: Final = 4000
-"""Characters of an answer that are sent."""
+"""Longest answer sent, in characters."""
 
 
 class Samples:
-    """Follows a run, and asks its model at the beginning, at checkpoints and at its end.
+    """Follows a run, and lets its model answer at the start, at checkpoints and at the end.
 
-    ``stopped`` is asked between tokens: whether the job is to end or to pause. ``began`` is when the work on
-    the job did, by ``clock``.
+    ``stopped`` is checked between tokens: the job is to end or to pause. ``began`` is the job's start, by
+    ``clock``.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Samples:
         self._from, self._steps_began, self._passed = 0, began, 0
 
     def follow(self, run: Run) -> None:
-        """Take the answers of ``run`` as its events show where it is."""
+        """Sample answers of ``run`` as its events report progress."""
         if self._prompts:
             self._run = run
             run.emit.observers.append(self._note)
             run.phases.later.append(self._seconds_left)
 
     def end(self) -> bool:
-        """Ask what the run has made in the end; false where the job was stopped meanwhile."""
+        """Let the result answer; return False if the job was stopped."""
         run = self._run
         if run:
             self._take(run, run.kept_step, "save")
@@ -102,7 +102,7 @@ class Samples:
             self._take(run, fields["step"], "save")
 
     def _affords(self, run: Run, step: int) -> bool:
-        """Whether a checkpoint is one of those that there is time for, which are spread over the run."""
+        """Return whether a checkpoint fits the budget; those that do are spread over the run."""
         if step == run.plan.steps:
             return True
         left = sum(step <= each < run.plan.steps for each in self._due)
@@ -118,7 +118,7 @@ class Samples:
         return False
 
     def _start(self, run: Run) -> None:
-        """See when answers are due, and give those of the base, or those that a pause has broken off."""
+        """Plan the rounds, and run the base's, or one interrupted by a pause."""
         plan = run.plan
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
         every = max(1, -(-len(checkpoints) // MOST_ROUNDS))
@@ -131,7 +131,7 @@ class Samples:
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:
-        """Ask after ``step``, and the base first if that is still due; a fault costs the answers alone.
+        """Answer after ``step``, and with the base first if that is due; an error only costs the answers.
 
         The time since the last lap was spent on ``before``.
         """
@@ -150,7 +150,7 @@ class Samples:
         run.clock.lap("eval")
 
     def _ask(self, run: Run, step: int) -> None:
-        """Answer all prompts and send the answers, or none of them where the job is stopped meanwhile."""
+        """Answer all prompts and send the answers, or none if the job is stopped."""
         if self._stopped():
             return
         with run.phases.during(SAMPLING, always=True):
@@ -180,19 +180,19 @@ class Samples:
         self._sent.add(step)
 
     def _seconds_left(self) -> float:
-        """Seconds of all rounds that are still to come, each taken to last as long as the one before."""
+        """Estimate the seconds of all remaining rounds, each as long as the last one."""
         if self._run is None:
             return 0.0
         optional = self._budget.affordable(self._whole(self._run)) if self._budget.optional else 0
-        # The base answers first, and quicker.
+        # The base answers first, and faster.
         slower = ADAPTED if self._sent == {0} and self._run.plan.adapter else 1.0
         return (self._budget.required + optional) * self._budget.last * slower
 
     def _whole(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
-        """Seconds of the work on the job without answers: since it began, and what is still to come.
+        """Estimate the job's seconds without answers, from its start to its end.
 
-        ``token`` is the time that one takes which is read; it tells of steps before any is made. The last so
-        many seconds were spent on ``answering``, and do not count yet as such.
+        ``token`` is the time to read one, which predicts steps before any is measured. The last ``answering``
+        seconds were spent on answers and are not yet recorded.
         """
         now, plan = self._clock() - self._budget.spent - answering, run.plan
         done = run.step - self._from
@@ -205,9 +205,9 @@ class Samples:
 
 
 def base_of(run: Run) -> AbstractContextManager[None] | None:
-    """In which the model of ``run`` answers as its base does; None where it cannot any more.
+    """Return a context in which the model of ``run`` answers as its base; None if that is impossible.
 
-    An adapter that began at parts of the base is switched off only together with them.
+    An adapter initialised from parts of the base can only be switched off together with them.
     """
     if run.plan.adapter and not run.begun:
         return switched_off(run.model)

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from arkor_dev.cli.commands.push.faults import clean
+from arkor_dev.cli.commands.push.uploader import clean
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.fake_hub import FakeHub, Repository
 

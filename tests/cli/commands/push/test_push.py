@@ -147,7 +147,7 @@ async def test_the_token_of_a_login_is_found(
     monkeypatch.delenv("HF_TOKEN")
     said = await command.run(2, "push", job, "ann/keeper", "--yes")
     host = hub.url.removeprefix("http://")
-    assert f"There is no token for {host}: sign in with `hf auth login`, or set HF_TOKEN." in said
+    assert f"No token for {host}: sign in with `hf auth login`, or set HF_TOKEN." in said
     (tmp_path / "hf").mkdir(exist_ok=True)
     (tmp_path / "hf" / "token").write_text(TOKEN)
     await command.run(0, "push", job, "ann/keeper", "--yes")

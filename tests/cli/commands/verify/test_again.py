@@ -104,7 +104,7 @@ def test_other_bits_without_a_reason_are_a_fault() -> None:
     assert (outcome["ok"], outcome["same"]) == (False, False)
     assert lines(outcome) == [
         "Not reproduced: the repeated training differs in adapter_model.safetensors.",
-        "Nothing that they are known to depend on differs.",
+        "No known cause: everything that they depend on is the same.",
         "loss: 1.5000, was 1.5000",
         "eval loss: 1.7500, was 1.7500",
     ]

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from arkor_dev.local.exports.llama import ollama
-from arkor_dev.local.exports.sameness import CONVERSATIONS
+from arkor_dev.local.exports.template_checks import CONVERSATIONS
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, render
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.other_models import QWEN_TEMPLATE, STARTED_TEMPLATE, tokenizer

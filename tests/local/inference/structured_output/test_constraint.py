@@ -302,7 +302,7 @@ def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> No
     with pytest.raises(JobFailure, match="toolChoice cannot be obeyed: "):
         vocabulary.constrain('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
     constraint = vocabulary.constrain('{"type": "array"}', "responseFormat")
-    with pytest.raises(JobFailure, match="responseFormat cannot be obeyed any further: "):
+    with pytest.raises(JobFailure, match="responseFormat can no longer be enforced: "):
         constraint.take(tokenizer.convert_tokens_to_ids("1"))
 
 

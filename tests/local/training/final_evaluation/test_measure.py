@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.run_shapes import Evaluation, EvaluationPart
+from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
@@ -48,6 +48,7 @@ def held_out() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def project_with_held_out(shared_project: Path) -> Path:
     write_jsonl(shared_project / "data" / "held-out.jsonl", held_out())
+    write_jsonl(shared_project / "data" / "few-held-out.jsonl", held_out()[:6])
     return shared_project
 
 
@@ -284,8 +285,8 @@ OWN: list[dict[str, Any]] = [
     {"name": "phrases", "path": "data/held-out.jsonl", "metric": "exact_match"},
     {"name": "parrots", "path": "data/held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
     {"name": "losses", "path": "data/held-out.jsonl"},
-    {"name": "lengths", "path": "data/held-out.jsonl", "metric": "checks:length"},
-    {"name": "gone", "path": "data/held-out.jsonl", "metric": "checks:gone"},
+    {"name": "lengths", "path": "data/few-held-out.jsonl", "metric": "checks:length"},
+    {"name": "gone", "path": "data/few-held-out.jsonl", "metric": "checks:gone"},
 ]
 
 
@@ -303,7 +304,7 @@ def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_
         assert part["adapter"] >= 0.75, part
     right = round(HELD_OUT * phrases["adapter"])
     assert phrases["sentence"].startswith(
-        f"phrases: better, {right} of 12 answers the same as wanted vs. 0 for the base"
+        f"phrases: better, {right} of 12 answers equal to the wanted answer vs. 0 for the base"
     )
     for key in ("rows", "base", "adapter", "difference", "verdict"):
         assert losses[key] == pytest.approx(evaluation["heldOut"][key], abs=1e-4), key

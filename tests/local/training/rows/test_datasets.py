@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.extras import install_command
+from arkor_dev.data.exclusions import entry_of, row_hash
 from arkor_dev.data.forms import FORMS
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.rows import MAX_ROW, Row
@@ -42,7 +43,7 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"a": 1, }\n', "d.jsonl, line 2: not JSON (a comma with nothing behind it at column 8)"),
     (GOOD + b'{"a":,}\n', "d.jsonl, line 2: not JSON (Expecting value at column 6)"),
     (GOOD + b"\n" + b'{"prompt": "a",}\n', "d.jsonl, line 3: not JSON"),
-    (GOOD + b"[" * 100_000 + b"\n", "d.jsonl, line 2: not JSON that can be read: nested too deeply"),
+    (GOOD + b"[" * 100_000 + b"\n", "d.jsonl, line 2: not readable JSON: nested too deeply"),
     (b'[{"prompt": "a", "completion": "b"},\n{"prompt": "a"}]\n', "d.jsonl, row 2: has the keys prompt"),
     (GOOD + "é".encode("latin-1"), "d.jsonl, line 2: not UTF-8 (byte 1 is 0xe9)"),
     (GOOD + b"3\n", "d.jsonl, line 2: must be a JSON object"),
@@ -81,6 +82,22 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 holds half a character"),
     (GOOD + b'{"prompt": "' + b"x" * MAX_ROW + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
 ]
+
+
+def test_excluded_rows_are_not_trained_on(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    write_jsonl(project / "d.jsonl", [{"prompt": "a", "completion": answer} for answer in "xyx"])
+    known = [entry_of(row_hash(line), 1) for line in (project / "d.jsonl").read_bytes().splitlines()]
+
+    def answers(*exclude: str) -> list[str]:
+        source: DatasetSource = {"type": "file", "path": "d.jsonl", "exclude": list(exclude)}
+        rows = load_rows(source, project, tmp_path, lambda *_: None, FORMS, None)
+        return [row.messages[-1]["content"] for row in rows]
+
+    assert answers(known[1], f"{known[0]}#2") == ["x"]
+    with pytest.raises(JobFailure, match=r"Every row of d\.jsonl is excluded"):
+        answers(*known, f"{known[0]}#2")
 
 
 @pytest.mark.parametrize(("content", "reason"), BAD)
@@ -238,7 +255,7 @@ def test_a_redirect_does_not_carry_the_token(tmp_path: Path, web: str) -> None:
     ("path", "reason"),
     [
         ("/moved-ftp", "redirects to something that is not http"),
-        ("/short", r"broke off after \d+ of 1000 bytes"),
+        ("/short", r"was interrupted after \d+ of 1000 bytes"),
         ("/secret", "answered 403 for the data set"),
     ],
 )

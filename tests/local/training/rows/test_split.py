@@ -76,7 +76,7 @@ def test_twins_are_never_on_both_sides(config: dict[str, Any]) -> None:
     assert not {*places(found.held_out)} & {*places(found.train)}
     assert len(set(found.groups)) == len(found.held_out) / 2
     assert found.facts["sentence"] == (
-        "Rows that ask the same or are nearly the same were kept together: "
+        "Rows with the same question and near duplicates were kept together: "
         f"{len(found.held_out)} held-out rows of {len(found.held_out) // 2} groups."
     )
 

@@ -127,7 +127,7 @@ def test_prompts_of_the_setting_take_the_place_of_rows(tokenizer: Any) -> None:
     assert told == [{"number": 1, "prompt": "Who?"}, {"number": 2, "prompt": "Where?"}]
     assert read[0] == f"<|im_start|>user\nWho?<|im_end|>\n{CUE}"
     (left_out,) = said
-    assert left_out.startswith("Sample prompt 2 is left out: it has ")
+    assert left_out.startswith("Sample prompt 2 is skipped: it has ")
     assert asked_of(tokenizer, [], "Alone?")[0] == [{"number": 1, "prompt": "Alone?"}]
 
 

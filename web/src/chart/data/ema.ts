@@ -13,7 +13,7 @@ export class Smoothing {
   /** `weight` in [0, 1): the share of the past. */
   constructor(readonly weight: number) {}
 
-  /** Takes the values from where it stopped. A value that is not finite passes through and leaves the average alone. */
+  /** Processes the values since the last call. Non-finite values pass through and don't affect the average. */
   extend(source: Numbers): void {
     for (let i = this.values.length; i < source.length; i++) this.values.push(this.#next(source.at(i)));
   }

@@ -1,8 +1,7 @@
 /**
- * One curve's points in the order of x, taken from a run's rows as they arrive; nothing is taken twice.
- *
- * A run that is resumed does some steps again. What was logged of them before leaves the curve, and stays as `earlier`: both
- * passes in one line would be a comb. TensorBoard does the same (`purge_orphaned_data`), but forgets the earlier ones.
+ * One curve's points in order of x, read incrementally from a run's rows. A resumed run repeats some steps. Their
+ * earlier values leave the curve and remain as `earlier`: drawing both passes as one line would look like a comb.
+ * TensorBoard does the same (`purge_orphaned_data`), but drops the earlier values.
  */
 import { Numbers, whole } from "../../events/number-array";
 import type { Rows } from "../../events/rows";
@@ -13,33 +12,36 @@ export type XMode = "step" | "epoch" | "elapsed" | "wall";
 /** `loss`, `evalLoss`, `lr`, or a figure of the training method by its name in `training.log`. */
 export type Metric = string;
 
-/** A run that goes back more often than this is not resumed: it logs out of order, and its points are sorted. */
+/** A run that goes back more often than this is not resumed but logs out of order, and its points are sorted. */
 const MAX_PASSES = 40;
 
 export class Series {
   readonly xs = new Numbers();
-  /** A value that is no point (null, NaN, out of range) is not finite here: a gap. */
+  /** A value that cannot be drawn (null, NaN, out of range) is not finite here: a gap. */
   readonly ys = new Numbers();
-  /** Which row of the run each point comes from. */
+  /** The run's row of each point. */
   readonly rows = whole();
-  /** What was logged of steps that a later pass did again, a curve for each pass. */
+  /** Values of steps that a later pass repeated, one curve per pass. */
   earlier: Curve[] = [];
   gaps = 0;
-  /** Indices of points that come first after a restart: along time, no line leads to them from before the stop. */
+  /** Indices of the first points after a restart: over time, no line connects them with the previous point. */
   readonly breaks: number[] = [];
-  /** Whether there are values whose row does not tell its x. */
+  /** Whether some values have no known x. */
   placeless = false;
   #smooth: Smoothing | null;
   #taken = 0;
   #sorted = true;
   #step = -Infinity;
   #resumes: boolean;
-  /** Epochs a step, for rows that do not say theirs: many a trainer leaves it out of its evaluations. */
+  /** Epochs per step, for rows without an epoch: many trainers omit it in evaluations. */
   #epochs = NaN;
   #generation: number;
   #restarts = 0;
 
-  /** `origin`: what elapsed time counts from, in milliseconds since 1970. `weight` 0 smooths nothing. `shift`: added to each step. */
+  /**
+   * `origin`: zero of the elapsed time, in Unix milliseconds. `weight` 0 disables smoothing. `shift`: added to each
+   * step.
+   */
   constructor(
     readonly source: Rows,
     readonly metric: Metric,
@@ -54,7 +56,7 @@ export class Series {
     this.#resumes = mode === "step" || mode === "epoch";
   }
 
-  /** Whether the run started over: what was taken is no longer there. */
+  /** Whether the run started over: earlier rows are gone. */
   get outdated(): boolean {
     return this.#generation !== this.source.generation;
   }
@@ -69,7 +71,7 @@ export class Series {
     for (const points of [this.xs, this.ys, this.rows, this.#smooth?.values]) points?.reserve(more);
     for (let row = this.#taken; row < this.source.length; row++) {
       const y = column.at(row);
-      // Every row with an epoch tells where those without one stand.
+      // Rows with an epoch give the position of those without one.
       if (y !== y && mode !== "epoch") continue;
       const x = this.#x(row);
       if (y !== y) continue;
@@ -95,12 +97,12 @@ export class Series {
     this.#smooth?.extend(this.ys);
   }
 
-  /** The points themselves. */
+  /** The raw points. */
   get raw(): Curve {
     return { xs: this.xs.view(), ys: this.ys.view(), length: this.xs.length };
   }
 
-  /** What is drawn strongly: smoothed where that is asked for. */
+  /** The main curve: smoothed if requested. */
   get main(): Curve {
     return this.#smooth ? { ...this.raw, ys: this.#smooth.values.view() } : this.raw;
   }
@@ -109,7 +111,7 @@ export class Series {
     return this.#smooth !== null;
   }
 
-  /** Moves the points from `step` on out of the curve; false when that has happened too often. */
+  /** Moves the points from `step` on out of the curve; false after too many such moves. */
   #goBack(step: number): boolean {
     let from = this.rows.length;
     while (from > 0 && this.source.step.at(this.rows.at(from - 1)) >= step) from--;
@@ -120,7 +122,7 @@ export class Series {
     return this.earlier.length <= MAX_PASSES;
   }
 
-  /** Notes that `row`'s point is the first one after a restart, where it is. */
+  /** Marks `row`'s point, if any, as the first one after a restart. */
   #break(row: number): void {
     const { restarts } = this.source;
     let crossed = false;
@@ -137,7 +139,7 @@ export class Series {
     this.extend();
   }
 
-  /** Bisection needs order, which clocks and rows out of order lack. Rare, so it may cost a full sort. */
+  /** Bisection needs order, which clocks and out-of-order rows lack. Rare, so a full sort is acceptable. */
   #sort(): void {
     const order = Uint32Array.from({ length: this.xs.length }, (_, index) => index);
     const key = this.xs.view().slice();
@@ -157,10 +159,10 @@ export class Series {
     const at = step.at(row);
     if (this.mode === "step") return at + this.shift;
     if (this.mode === "epoch") {
-      const told = epoch.at(row);
-      if (told - told !== 0) return at * this.#epochs;
-      if (at > 0) this.#epochs = told / at;
-      return told;
+      const reported = epoch.at(row);
+      if (reported - reported !== 0) return at * this.#epochs;
+      if (at > 0) this.#epochs = reported / at;
+      return reported;
     }
     return this.mode === "wall" ? time.at(row) : time.at(row) - this.origin;
   }

@@ -1,4 +1,4 @@
-/** Statistics of what is on the screen. */
+/** Statistics of the visible range. */
 
 interface Stats {
   count: number;
@@ -11,7 +11,7 @@ interface Stats {
   p95: number;
 }
 
-/** Of the finite values in [start, end); null when there is none. */
+/** Of the finite values in [start, end); null without any. */
 export function statistics(values: Float64Array, start: number, end: number): Stats | null {
   const kept = new Float64Array(Math.max(0, end - start));
   let count = 0;
@@ -46,9 +46,9 @@ export function quantile(values: Float64Array, part: number): number {
 }
 
 /**
- * The value that sorting would put at `rank`; smaller ones are moved before it, larger ones behind. Linear time, where a sort
- * of 150,000 values would hold up the page (C. A. R. Hoare, "Algorithm 65: find", 1961; the middle as pivot, for runs that
- * are nearly in order already).
+ * The value at `rank` in sorted order; smaller ones are moved before it, larger ones behind. Linear time, where sorting
+ * 150,000 values would delay the page (C. A. R. Hoare, "Algorithm 65: find", 1961; the middle as pivot, for runs that
+ * are nearly sorted already).
  */
 function select(values: Float64Array, rank: number): number {
   let left = 0;

@@ -18,7 +18,7 @@ export interface Palette {
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const HEAD = 26;
 const ROW = 18;
-/** A name beyond this is cut, or a long one would push all others into rows of their own. */
+/** A longer name is cut, or it would push all others into separate rows. */
 const LONGEST = 420;
 const CHARACTER = 6.8;
 const DOT = ' stroke-width="6" stroke-linecap="round"';
@@ -84,7 +84,7 @@ export function sceneToSvg(scene: Scene, title: string, palette: Palette): strin
   ].join("\n");
 }
 
-/** How wide a text is at most, about: emoji and East Asian signs take two places. */
+/** Approximate maximum width of a text: emoji and East Asian characters count twice. */
 function widthOf(text: string): number {
   return [...text].reduce((sum, sign) => sum + (sign > "\u2e80" ? 2 : 1), 0) * CHARACTER;
 }
@@ -96,7 +96,7 @@ function truncated(text: string, room: number): string {
   return `${signs.join("").trim()}…`;
 }
 
-/** Where each curve's name stands above the plot: in rows, none wider than the picture. */
+/** The position of each curve's name above the plot: in rows, none wider than the picture. */
 export function legendLayout(
   tracks: readonly Track[],
   left: number,
@@ -127,7 +127,7 @@ function round(pixel: number): number {
   return Math.round(pixel * 10) / 10;
 }
 
-/** Also drops what XML 1.0 cannot hold, or the file would open nowhere. */
+/** Also drops what XML 1.0 cannot contain, since no program would open the file otherwise. */
 export function escapeXml(text: string): string {
   return text
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "")
@@ -145,7 +145,7 @@ const COLUMNS = [
   "samplesPerSecond",
 ] as const;
 
-/** One row for each logged row; an empty cell is no value, `NaN` one that is no number (RFC 4180). */
+/** One row per logged row; an empty cell is a missing value, `NaN` a non-finite one (RFC 4180). */
 export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows }[]): string {
   const several = runs.length > 1;
   const lines = [[...(several ? ["job", "id"] : []), ...COLUMNS].join(",")];
@@ -162,13 +162,13 @@ export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows 
   return `${lines.join("\r\n")}\r\n`;
 }
 
-/** Quotes a cell that a spreadsheet would take for a formula. */
+/** Quotes a cell that a spreadsheet would interpret as a formula. */
 function cell(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/** A JSON object for each logged row, on a line of its own; of several jobs each says which. */
+/** One JSON object per line and logged row; with several jobs each names its own. */
 export function rowsToJsonLines(runs: readonly { id: string; name: string; rows: Rows }[]): string {
   const lines = runs.flatMap(({ id, name, rows }) =>
     pointsOf(rows).map((point) => JSON.stringify(runs.length > 1 ? { job: name, id, ...point } : point)),
@@ -176,7 +176,7 @@ export function rowsToJsonLines(runs: readonly { id: string; name: string; rows:
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** `{jobs: [{…job, points: [{step, time, …}]}]}`; a value that is no number is null, an absent one is left out. */
+/** `{jobs: [{…job, points: [{step, time, …}]}]}`; a non-finite value is null, a missing one is left out. */
 export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): string {
   const jobs = runs.map(({ job, rows }) => ({
     ...(job as object),

@@ -1,4 +1,4 @@
-/** The export menu: a picture of what is shown, or all the numbers. */
+/** The export menu: a picture of the visible chart, or all the numbers. */
 
 import type { Job } from "../../contract.gen";
 import type { Rows } from "../../events/rows";
@@ -17,7 +17,7 @@ interface ExportRun {
   rows: Rows;
 }
 
-/** A job as an export names it. */
+/** A job as named in an export. */
 export function exportRun(id: string, name: string, job: Job | undefined, rows: Rows): ExportRun {
   return { id, name, job: { id, name: job?.name, config: job && shareable(configOf(job)) }, rows };
 }

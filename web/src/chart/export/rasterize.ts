@@ -26,11 +26,11 @@ export function paletteOf(scene: Scene): Palette {
   return palette;
 }
 
-/** How far the pixels of a canvas filled with one colour may be off, in 255ths, for a PNG to be of use. */
+/** Largest error of the pixels of a canvas filled with one colour, in 255ths, for a PNG to be usable. */
 const MOST_NOISE = 16;
 const SAMPLE = 8;
 
-/** Whether this browser adds noise to canvas pixels, which it does to resist fingerprinting. */
+/** Whether this browser adds noise to canvas pixels, to resist fingerprinting. */
 export function isGarbled(): boolean {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SAMPLE;

@@ -9,15 +9,15 @@ export interface Hit {
   index: number;
   row: number;
   x: number;
-  /** Pixels, on the strong curve. */
+  /** In pixels, on the strong curve. */
   px: number;
   py: number;
   value: number;
-  /** The moving average there; equal to `value` where nothing is smoothed. */
+  /** The moving average there; equal to `value` without smoothing. */
   smooth: number;
 }
 
-/** Pixels to either side in which the point nearest in height wins: so a spike inside a crowd can be pointed at. */
+/** Pixels to either side within which the point nearest in height wins, so that a spike in a crowd can be selected. */
 const REACH = 1.5;
 
 /** Each line's point for a pointer at (px, py), in the order of the legend; lines without a visible point are absent. */
@@ -28,7 +28,7 @@ export function hitsAt(scene: Scene, px: number, py: number): Hit[] {
   });
 }
 
-/** The hit that the crosshair stands on. */
+/** The hit under the crosshair. */
 export function closestHit(hits: readonly Hit[], px: number): Hit | undefined {
   return hits.reduce<Hit | undefined>(
     (best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit),
@@ -36,7 +36,7 @@ export function closestHit(hits: readonly Hit[], px: number): Hit | undefined {
   );
 }
 
-/** All hits in the order of the legend, or where those are more than `most`, the nearest to a height first. */
+/** All hits in legend order, or if there are more than `most`, those nearest to a height. */
 export function nearestHits(
   hits: readonly Hit[],
   py: number,
@@ -82,14 +82,14 @@ function nearest(drawn: DrawnSeries, scene: Scene, px: number, py: number): numb
   return pointNear(drawn.series, scene.x.invert(px), start, end);
 }
 
-/** The point of [start, end) whose x is nearest. */
+/** The point in [start, end) with the nearest x. */
 export function pointNear({ raw }: Series, at: number, start = 0, end = raw.length): number {
   const right = Math.min(end - 1, Math.max(start, lowerBound(raw.xs, raw.length, at)));
   const left = Math.max(start, right - 1);
   return Math.abs(raw.xs[left]! - at) < Math.abs(raw.xs[right]! - at) ? left : right;
 }
 
-/** The point `by` places on from `index`, passing over gaps; stays at the ends. */
+/** The point `by` positions from `index`, skipping gaps; stops at the ends. */
 export function stepAlong({ series }: DrawnSeries, index: number, by: number): number {
   const step = Math.sign(by);
   let at = index;

@@ -1,12 +1,12 @@
 /**
- * A curve as an SVG path with at most two points a pixel column: the lowest and the highest that fall into it, in the order
- * they came. Every extreme is drawn, so no spike is lost at any width, and it is done anew for every zoom. A gap inside a
- * column is narrower than a pixel: the line breaks where the column ends.
+ * A curve as an SVG path with at most two points per pixel column: the lowest and the highest in it, in their order.
+ * Every extreme is drawn, so no spike is lost at any width, and it is recomputed for every zoom. A gap inside a column
+ * is narrower than a pixel: the line breaks at the column's end.
  */
 import { type Curve, lowerBound, upperBound } from "../data/curve";
 import type { Scale } from "./scale";
 
-/** Pixels beyond the edges up to which lines are drawn. */
+/** How far beyond the edges lines are drawn, in pixels. */
 const MARGIN = 8;
 
 export interface Path {
@@ -16,8 +16,8 @@ export interface Path {
 }
 
 /**
- * The part of the curve inside [x.from, x.to], with the points just outside so that lines run on to the edge. A y that is
- * not finite, or that the scale cannot show, ends the line: the next point starts a new one.
+ * The part of the curve inside [x.from, x.to], with the points just outside so that lines reach the edge. A y that is
+ * not finite, or that the scale cannot show, ends the line; the next point starts a new one.
  */
 export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
   const { xs, ys, length } = curve;
@@ -49,7 +49,7 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
     }
     let px = x.map(xs[i]!);
     if (px < left || px > right) {
-      // The neighbour outside may be a million pixels away; renderers lose precision there, so the line is cut on the way.
+      // The neighbour outside may be a million pixels away, where renderers lose precision, so the line is clipped.
       const inner = i + (px < left ? 1 : -1);
       const edge = px < left ? left : right;
       const from = x.map(xs[inner] ?? NaN);
@@ -81,7 +81,7 @@ export function pathOf(curve: Curve, x: Scale, y: Scale): Path {
   return { d: out.d, dots: out.dots };
 }
 
-/** Collects a path; coordinates to a tenth of a pixel, which is finer than anyone sees and half the text. */
+/** Builds a path; coordinates to a tenth of a pixel, finer than visible and half the text. */
 class PathBuilder {
   d = "";
   dots: [number, number][] = [];

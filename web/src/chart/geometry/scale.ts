@@ -1,4 +1,4 @@
-/** Scales from data to pixels, linear or logarithmic; both can be inverted, for the crosshair and for zooming. */
+/** Linear or logarithmic scales from data to pixels; both can be inverted, for the crosshair and for zooming. */
 
 type ScaleKind = "linear" | "log";
 
@@ -6,13 +6,13 @@ export interface Scale {
   readonly kind: ScaleKind;
   readonly from: number;
   readonly to: number;
-  /** Data to pixels; NaN for what the scale cannot show (zero and below on a log scale). */
+  /** Data to pixels; NaN for values that the scale cannot show (zero and below on a log scale). */
   map(value: number): number;
   invert(pixel: number): number;
 }
 
 export function linearScale(from: number, to: number, start: number, end: number): Scale {
-  // Halves, because the span of the largest numbers is beyond them.
+  // Halved, because the span of the largest numbers exceeds them.
   const low = from / 2;
   const half = to / 2 - low || 0.5;
   const size = end - start;
@@ -37,8 +37,8 @@ export function logScale(from: number, to: number, start: number, end: number): 
 }
 
 /**
- * A y domain around [low, high] with room above and below. A flat curve gets a band around its value; nothing at all gets
- * [0, 1], or a decade on a log scale.
+ * A y domain around [low, high] with a margin. A flat curve gets a band around its value; without values [0, 1], or a
+ * decade on a log scale.
  */
 export function padded(low: number, high: number, kind: ScaleKind, part = 0.06): [number, number] {
   if (!(low <= high)) return kind === "log" ? [0.1, 1] : [0, 1];
@@ -50,6 +50,6 @@ export function padded(low: number, high: number, kind: ScaleKind, part = 0.06):
   }
   if (low === high) return [low - (Math.abs(low) || 1) * 0.5, high + (Math.abs(high) || 1) * 0.5];
   const room = high * part - low * part;
-  // A curve that never goes below zero should not get an axis that does.
+  // A non-negative curve should not get an axis that goes below zero.
   return [Math.max(low >= 0 ? 0 : -Number.MAX_VALUE, low - room), Math.min(Number.MAX_VALUE, high + room)];
 }

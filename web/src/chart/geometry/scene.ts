@@ -1,4 +1,4 @@
-/** Everything that a chart draws, computed once: the component and the export use the same scene. */
+/** Everything that a chart draws, computed once for the component and the export. */
 import type { Checkpoint } from "../../events/run";
 import { type Curve, within } from "../data/curve";
 import type { Series } from "../data/series";
@@ -14,17 +14,17 @@ export interface DrawnSeries {
   track: Track;
   series: Series;
   y: Scale;
-  /** The points behind the smoothed curve, and those of steps that were done again; null when there are none. */
+  /** The points behind the smoothed curve, and those of repeated steps; null without any. */
   raw: Path | null;
   main: Path;
-  /** Single points, drawn while there are few of them. */
+  /** Single points, drawn while they are few. */
   points: readonly (readonly [number, number])[];
 }
 
 export interface Scene {
   width: number;
   height: number;
-  /** How large the letters of labels are: 1, or more where the browser makes them larger. */
+  /** Font size of labels: 1, or more if the browser enlarges them. */
   letters: number;
   left: number;
   right: number;
@@ -38,14 +38,14 @@ export interface Scene {
   yTicks: readonly Tick[];
   sideTicks: readonly Tick[];
   drawn: readonly DrawnSeries[];
-  /** Pixel columns that hold a value which is no number, or has no place on a log scale. */
+  /** Pixel columns with a value that is non-finite, or not positive on a log scale. */
   gaps: readonly number[];
   /** How many visible values are zero or below on a log scale. */
   below: number;
   marks: readonly { step: number; x: number }[];
-  /** Why nothing is drawn; empty where nothing was logged, null where something is drawn. */
+  /** Why nothing is drawn; empty if nothing was logged, null if something is drawn. */
   emptyReason: string | null;
-  /** All there is along x, and what is shown of it. */
+  /** The whole range of x, and its visible part. */
   fullRange: Span;
   visibleRange: Span;
 }
@@ -57,7 +57,7 @@ export interface SceneInput {
   height: number;
   letters?: number;
   checkpoints: readonly Checkpoint[];
-  /** The last step expected: the axis extends to it, so that a live curve does not rescale. */
+  /** The last expected step: the axis extends to it, so that a live curve does not rescale. */
   until?: number;
 }
 
@@ -148,7 +148,7 @@ function drawSeries(track: Track, series: Series, x: Scale, y: Scale): DrawnSeri
   };
 }
 
-/** A curve's parts from one restart to the next. */
+/** A curve's parts between restarts. */
 function splitAtRestarts({ xs, ys, length }: Curve, breaks: readonly number[]): Curve[] {
   return [0, ...breaks].map((from, part) => {
     const to = breaks[part] ?? length;
@@ -174,7 +174,7 @@ export function dotsPath(dots: Path["dots"] | DrawnSeries["points"]): string {
   return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 }
 
-/** Marks of the visible checkpoints; of those that would overlap the latest is kept. On an epoch axis there are none. */
+/** Marks of the visible checkpoints; of overlapping ones the latest is kept. None on an epoch axis. */
 function checkpointMarks(
   checkpoints: readonly Checkpoint[],
   x: Scale,
@@ -183,9 +183,9 @@ function checkpointMarks(
 ): { step: number; x: number }[] {
   const marks: { step: number; x: number }[] = [];
   for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
-    const place = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
-    const at = x.map(place);
-    if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
+    const value = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
+    const at = x.map(value);
+    if (value >= x.from && value <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
       marks.push({ step, x: at });
   }
   return marks.reverse();

@@ -1,17 +1,17 @@
-/** Chart settings. They are kept in the page's address, so that a view can be shared and survives a reload. */
+/** Chart settings. They are stored in the page's address, so that a view can be shared and survives a reload. */
 import type { XMode } from "../data/series";
 import type { Span } from "./zoom-range";
 
 export interface Settings {
   x: XMode;
   log: boolean;
-  /** Weight of the moving average, 0 to 0.999; 0 is off, null leaves it to the length of the run (`smoothingWeight`). */
+  /** Weight of the moving average, 0 to 0.999; 0 is off, null depends on the length of the run (`smoothingWeight`). */
   smooth: number | null;
-  /** The learning rate, on an axis of its own. */
+  /** The learning rate, on its own axis. */
   lr: boolean;
-  /** The x range that is shown, in the units of `x`; null shows all, and follows a live run. */
+  /** The visible x range, in the units of `x`; null shows everything, and follows a live run. */
   zoom: Span | null;
-  /** Keys of the curves that are switched off in the legend. */
+  /** Keys of the curves that are hidden in the legend. */
   hidden: readonly string[];
 }
 
@@ -19,7 +19,7 @@ export const DEFAULTS: Settings = { x: "step", log: false, smooth: null, lr: fal
 const MODES: readonly XMode[] = ["step", "epoch", "elapsed", "wall"];
 const MAX_SMOOTH = 0.999;
 
-/** Ignores values that make no sense. */
+/** Ignores invalid values. */
 export function readSettings(query: URLSearchParams, defaults: Settings = DEFAULTS): Settings {
   const x = MODES.find((mode) => mode === query.get("x")) ?? defaults.x;
   const smooth = query.get("smooth") === null ? NaN : Number(query.get("smooth"));
@@ -36,13 +36,13 @@ export function readSettings(query: URLSearchParams, defaults: Settings = DEFAUL
   };
 }
 
-/** Keeps enough digits to tell a thousandth of the range apart. */
+/** Keeps enough digits to distinguish a thousandth of the range. */
 function edgeText(edge: number, [from, to]: Span): string {
   const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
   return String(Number(edge.toPrecision(Math.min(17, Math.max(6, digits)))));
 }
 
-/** The argument for `setQuery`: null for each value that is the default. */
+/** The argument for `setQuery`: null for each default value. */
 export function writeSettings(
   settings: Settings,
   defaults: Settings = DEFAULTS,

@@ -1,4 +1,4 @@
-/** Axis ticks: round numbers, whole powers of ten, and the divisions of time that people read. */
+/** Axis ticks: round numbers, powers of ten, and common divisions of time. */
 import { number } from "../../lib/format";
 import type { Scale } from "./scale";
 
@@ -7,7 +7,7 @@ export interface Tick {
   label: string;
 }
 
-/** 1, 2 or 5 times a power of ten, so that [from, to] holds about `count` steps. */
+/** 1, 2 or 5 times a power of ten, so that [from, to] contains about `count` steps. */
 export function niceStep(span: number, count: number): number {
   const raw = span / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -15,11 +15,11 @@ export function niceStep(span: number, count: number): number {
   return power * (part > Math.sqrt(50) ? 10 : part > Math.sqrt(10) ? 5 : part > Math.sqrt(2) ? 2 : 1);
 }
 
-/** `whole`: the values are counts, so no tick lies between two of them. */
+/** `whole`: the values are integers, so no tick lies between two of them. */
 export function linearTicks(from: number, to: number, count: number, whole = false): Tick[] {
   const span = to - from;
   if (!(span > 0)) return [{ value: from, label: plain(from, 0) }];
-  // In parts, because the span of the largest numbers is beyond them.
+  // In parts, because the span of the largest numbers exceeds them.
   const step = Math.max(niceStep(to / count - from / count, 1), whole ? 1 : 0);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const first = Math.ceil(from / step - 1e-9);
@@ -36,7 +36,7 @@ export function linearTicks(from: number, to: number, count: number, whole = fal
   });
 }
 
-/** Powers of ten; with 2 and 5 between them while that stays readable, and linear ones inside less than a decade. */
+/** Powers of ten; with 2 and 5 between them while readable, and linear ones within less than a decade. */
 export function logTicks(from: number, to: number, count: number): Tick[] {
   const low = Math.log10(from);
   const high = Math.log10(to);
@@ -60,16 +60,16 @@ export function yTicks(scale: Scale, count: number): Tick[] {
     : linearTicks(scale.from, scale.to, count);
 }
 
-/** Pixels that a letter of a label takes at most, where letters have their ordinary size. */
+/** Largest width of a label's character in pixels, at the usual font size. */
 export const CHARACTER = 7;
 
-/** Aligns labels at the ends inwards, so that they stay in the chart. `letters`: the letters' size, 1 by default. */
+/** Aligns the outermost labels inwards, so that they stay in the chart. `letters`: the font size, 1 by default. */
 export function textAnchor(x: number, label: string, width: number, letters = 1): "start" | "middle" | "end" {
   const reach = (label.length * CHARACTER * letters) / 2;
   return x + reach > width ? "end" : x - reach < 0 ? "start" : "middle";
 }
 
-/** Drops ticks whose labels would overlap, from the last one on. */
+/** Drops ticks whose labels would overlap, starting from the last one. */
 export function withoutOverlaps(
   ticks: readonly Tick[],
   map: (value: number) => number,
@@ -166,7 +166,7 @@ export function wallTicks(
   return ticks;
 }
 
-/** `1:30`, `2:05:00`, `0.5 s`, `3 d 04:00`. `unit` is the finest step that has to be told apart, in milliseconds. */
+/** `1:30`, `2:05:00`, `0.5 s`, `3 d 04:00`. `unit` is the finest step to distinguish, in milliseconds. */
 export function elapsed(ms: number, unit = MINUTE): string {
   if (ms < 0) return `−${elapsed(-ms, unit)}`;
   if (unit < SECOND) return `${plain(ms / SECOND, unit < 10 ? 3 : unit < 100 ? 2 : 1)} s`;
@@ -182,7 +182,7 @@ export function elapsed(ms: number, unit = MINUTE): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** `grouped` is for a whole axis: 9,000 beside 10,000, but 900 beside 1000. */
+/** `grouped` is for a whole axis: 9,000 with 10,000, but 900 with 1000. */
 function plain(value: number, decimals: number, grouped = false): string {
   return grouped ? number(value, decimals) : value.toFixed(decimals);
 }
@@ -200,7 +200,7 @@ function exponential(value: number, step: number): string {
     .replace(/^-/, "−");
 }
 
-/** A power of ten, or twice or five times it, as short as it can be read. */
+/** A power of ten, or twice or five times it, as short as possible. */
 function short(value: number): string {
   return value >= 1e-3 && value < 1e5 ? String(value) : exponential(value, value);
 }

@@ -1,16 +1,16 @@
 import type { Rows } from "../../events/rows";
 import type { Metric } from "../data/series";
 
-/** A curve that the page wants. `tone` is a colour token's name, such as `--accent`. */
+/** A requested curve. `tone` is a colour token's name, such as `--accent`. */
 export interface Track {
   key: string;
   label: string;
   rows: Rows;
   metric: Metric;
   origin: number;
-  /** Steps before its first, of the run that it goes on from: a branch begins where it left its parent. */
+  /** Steps before its first, of the run that it resumes from: a branch begins where it left its parent. */
   shift?: number;
   tone: string;
-  /** An SVG dash pattern; none is a solid line. */
+  /** An SVG dash pattern; undefined for a solid line. */
   dash?: string;
 }

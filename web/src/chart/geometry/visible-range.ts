@@ -1,4 +1,4 @@
-/** The visible range: the extent of the axes, the values that cannot be drawn on them, and why a chart is empty. */
+/** The visible range: the extent of the axes, values that cannot be drawn, and why a chart is empty. */
 import { extent, within } from "../data/curve";
 import type { Series } from "../data/series";
 import type { Scale } from "./scale";
@@ -27,14 +27,14 @@ export function xExtent(lines: readonly TrackSeries[], settings: Settings, until
     high = Math.max(high, until);
   }
   if (!(low <= high)) return EMPTY_RANGE;
-  // Elapsed time includes the loading of the model, so it begins at 0.
+  // Elapsed time includes loading the model, so it starts at 0.
   if (settings.x === "elapsed") low = Math.min(low, 0);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
 }
 
 /**
- * The extent along y of the visible points. The faint points behind a smoothed curve count, or a spike would be cut off;
- * so does the curve itself, which lags behind points that are no longer visible.
+ * The y extent of the visible points. The faint points behind a smoothed curve count, or a spike would be cut off; so
+ * does the curve itself, which lags behind points that are no longer visible.
  */
 export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boolean): [number, number] {
   let low = Infinity;
@@ -42,7 +42,7 @@ export function yExtent(lines: readonly TrackSeries[], view: Span, positive: boo
   for (const { series } of lines) {
     for (const curve of [series.raw, ...(series.smoothed ? [series.main] : []), ...series.earlier]) {
       let [start, end] = within(curve, ...view);
-      // Between two points, the line that joins them is visible.
+      // Between two points, the line connecting them is visible.
       if (start >= end && start > 0 && start < curve.length) {
         start -= 1;
         end = start + 2;
@@ -77,7 +77,7 @@ export function findGaps(
   return { gaps: [...columns], below };
 }
 
-/** Why there is nothing to see, in words; empty where nothing was logged, which the page has its own words for; else null. */
+/** Why nothing is visible, in words; empty if nothing was logged, for which the page has its own text; else null. */
 export function emptyReason(
   lines: readonly TrackSeries[],
   { x, log }: Settings,

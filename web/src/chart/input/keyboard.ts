@@ -1,4 +1,4 @@
-/** The keyboard on a chart: a crosshair that goes from point to point and from curve to curve, and the zoom. */
+/** Keyboard control of a chart: a crosshair that moves between points and curves, and the zoom. */
 import type { Signal } from "@preact/signals";
 import { closestHit, hitsAt, pointNear, stepAlong } from "../geometry/hit-test";
 import type { DrawnSeries, Scene } from "../geometry/scene";
@@ -7,7 +7,7 @@ import type { Cursor } from "./cursor";
 
 type Zoom = (zoom: Span | null) => void;
 
-/** True when the chart has used the key. */
+/** True if the chart has used the key. */
 export function handleKey(
   key: string,
   shift: boolean,
@@ -36,12 +36,12 @@ export function handleKey(
   return true;
 }
 
-/** The series that have a point for the cursor. */
+/** The series with a point for the cursor. */
 function seriesWithPoints(scene: Scene): DrawnSeries[] {
   return scene.drawn.filter((drawn) => Number.isFinite(drawn.series.ys.at(stepAlong(drawn, -1, 1))));
 }
 
-/** The series that the cursor is on; at first the first one with points. */
+/** The cursor's series; initially the first one with points. */
 function currentSeries(scene: Scene, cursor: Cursor | null): DrawnSeries | undefined {
   const drawn = seriesWithPoints(scene);
   return (
@@ -49,7 +49,7 @@ function currentSeries(scene: Scene, cursor: Cursor | null): DrawnSeries | undef
   );
 }
 
-/** Moves the cursor by points of its series. */
+/** Moves the cursor along its series. */
 function moveAlong(scene: Scene, old: Cursor | null, by: number): Cursor | undefined {
   const drawn = currentSeries(scene, old);
   if (drawn === undefined) return undefined;

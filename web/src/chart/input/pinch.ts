@@ -1,4 +1,4 @@
-/** Pinch zoom: each finger stays on the point that it was put on, as in a map. */
+/** Pinch zoom: each finger stays on its point, as on a map. */
 
 import { type Span, zoomTo } from "../geometry/zoom-range";
 import type { Latest } from "./cursor";
@@ -10,10 +10,10 @@ interface PinchStart {
   spread: number;
 }
 
-/** Fingers closer than this, in pixels, count as this far apart. */
+/** Smallest distance between the fingers that counts, in pixels. */
 const CLOSEST_PX = 24;
 
-/** Listens until it is stopped. */
+/** Returns a function that stops listening. */
 export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => void {
   let grip: PinchStart | null = null;
   const begin = (event: TouchEvent): void => {
@@ -35,7 +35,7 @@ export function pinchZoom(box: HTMLElement, now: { current: Latest }): () => voi
   const end = (event: TouchEvent): void => {
     if (event.touches.length < 2) grip = null;
   };
-  // Not passive: a pinch here must not zoom or scroll the page as well.
+  // Not passive: a pinch here must not zoom or scroll the page.
   box.addEventListener("touchstart", begin, { passive: false });
   box.addEventListener("touchmove", move, { passive: false });
   box.addEventListener("touchend", end);

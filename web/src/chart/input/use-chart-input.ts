@@ -1,4 +1,4 @@
-/** Pointer, wheel, touch and keyboard input of a chart: they move the cursor, brush a range and zoom. */
+/** Pointer, wheel, touch and keyboard input of a chart: cursor, brushing and zoom. */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Scene } from "../geometry/scene";
@@ -27,7 +27,7 @@ export function useChartInput(
   const brush = useSignal<Span | null>(null);
   const start = useRef<number | null>(null);
   const touching = useRef(new Set<number>());
-  /** The cursor before a touch, restored when the touch becomes a scroll of the page. */
+  /** The cursor before a touch, restored if the touch becomes a scroll of the page. */
   const before = useRef<Cursor | null>(null);
   const now = useRef<Latest>({ scene, onZoom });
   now.current = { scene, onZoom };
@@ -35,7 +35,7 @@ export function useChartInput(
   useEffect(() => wheelZoom(box.current!, now), []);
   useEffect(() => pinchZoom(box.current!, now), []);
   useEffect(() => {
-    // After a tap the crosshair stays, until something else is touched.
+    // After a tap the crosshair stays until something else is touched.
     const elsewhere = (event: Event): void => {
       if (!box.current!.contains(event.target as Node)) cursor.value = null;
     };

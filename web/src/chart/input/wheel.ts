@@ -1,13 +1,13 @@
-/** The wheel on a chart zooms around the pointer; sideways it pans. Turns that began as scrolling stay the page's. */
+/** The wheel zooms a chart around the pointer and pans sideways. Turns that started as scrolling stay with the page. */
 
 import { pan, zoomAround } from "../geometry/zoom-range";
 import type { Latest } from "./cursor";
 
 const WHEEL = 0.0022;
-/** A turn this soon after one outside the chart continues it: the page is being scrolled past the chart. */
+/** A turn this soon after one outside the chart continues it: the user is scrolling past the chart. */
 const CHAIN_MS = 350;
 
-/** Listens until it is stopped. */
+/** Returns a function that stops listening. */
 export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => void {
   let elsewhere = -Infinity;
   const passing = (event: WheelEvent): void => {
@@ -18,7 +18,7 @@ export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => voi
     if (scene === null || (event.timeStamp - elsewhere < CHAIN_MS && !event.ctrlKey)) return;
     const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
     const whole = scene.visibleRange[1] - scene.visibleRange[0] >= scene.fullRange[1] - scene.fullRange[0];
-    // With nothing to zoom out of or to pan to, the page scrolls.
+    // If there is nothing to zoom out of or pan to, the page scrolls.
     if (whole && (sideways || event.deltaY > 0)) return;
     event.preventDefault();
     const pixels =

@@ -1,19 +1,19 @@
-/** Named ways to ask, built in and of one's own, and the bounds of each parameter. */
+/** Named sampling presets, built in and custom, and the bounds of each parameter. */
 import type { Params } from "./types";
 
 export interface Preset {
   name: string;
-  /** What it is for. */
+  /** Its purpose. */
   hint: string;
   params: Params;
-  /** Presets of one's own bring their system prompt; built-in ones leave it alone. */
+  /** Custom presets include a system prompt; built-in ones leave it unchanged. */
   system?: string;
 }
 
 export const BUILT_IN: readonly Preset[] = [
   {
     name: "Steady",
-    hint: "The likeliest token each time: for comparing",
+    hint: "Always the most likely token, for comparisons",
     params: { temperature: 0, topP: 1, maxTokens: 256 },
   },
   { name: "Balanced", hint: "Some variety", params: { temperature: 0.7, topP: 0.9, maxTokens: 512 } },
@@ -34,7 +34,7 @@ export const BOUNDS: Readonly<Record<keyof Params, Bound>> = {
   maxTokens: { min: 1, max: 8192, step: 1 },
 };
 
-/** `value` within its bounds; what is no number is the default. */
+/** `value` within its bounds, or the default if it is not a number. */
 export function bounded(name: keyof Params, value: unknown): number {
   const { min, max, step } = BOUNDS[name];
   if (typeof value !== "number" || !Number.isFinite(value)) return DEFAULT_PARAMS[name];
@@ -42,14 +42,14 @@ export function bounded(name: keyof Params, value: unknown): number {
   return step === 1 ? Math.round(clamped) : Math.round(clamped * 1000) / 1000;
 }
 
-/** The preset that says just this, or null. */
+/** The preset with exactly these values, or null. */
 export function presetOf(presets: readonly Preset[], params: Params, system: string): Preset | null {
   const same = ({ params: own, system: prompt }: Preset): boolean =>
     own.temperature === params.temperature &&
     own.topP === params.topP &&
     own.maxTokens === params.maxTokens &&
     (prompt ?? system) === system;
-  // One's own comes first: it says more.
+  // Custom presets come first: they are more specific.
   return presets.findLast(same) ?? null;
 }
 
@@ -83,6 +83,6 @@ export function ownPreset(
   };
 }
 
-/** The list with `preset` in it, in the place of one with the same name; the oldest goes when there are too many. */
+/** The list with `preset` in it, replacing one of the same name; the oldest is dropped if there are too many. */
 export const withPreset = (list: readonly Preset[], preset: Preset): Preset[] =>
   [...list.filter((each) => each.name !== preset.name), preset].slice(-MAX_OWN);

@@ -1,6 +1,6 @@
 /**
- * The tree of a conversation. Editing a question or asking again makes a sibling of its turn, so that no
- * branch is ever lost; `leaf` says which one is shown. Everything here is pure: old conversation in, new out.
+ * The tree of a conversation. Editing a question or asking again creates a sibling of its turn, so that no branch is
+ * ever lost; `leaf` says which one is shown. Pure functions: old conversation in, new one out.
  */
 import type { Answer, AnswerState, Conversation, Target, Turn } from "./types";
 
@@ -53,7 +53,7 @@ export function setAnswer(
   return { ...conversation, turns: { ...conversation.turns, [turnId]: { ...turn, answers } } };
 }
 
-/** Shows the version that is `by` places from `turn`, down to the newest turn below it. */
+/** Shows the version `by` positions from `turn`, down to its newest descendant. */
 export function showVersion(conversation: Conversation, turn: Turn, by: number): Conversation {
   const all = versions(conversation, turn);
   const at = all.findIndex((other) => other.id === turn.id);
@@ -71,11 +71,11 @@ function newestBelow(conversation: Conversation, id: string): string {
   }
 }
 
-/** Whether the answer holds something that a later turn can build on. */
+/** Whether a later turn can build on the answer. */
 export const hasText = (answer: Answer | null | undefined): answer is Answer =>
   answer !== null && answer !== undefined && answer.text !== "";
 
-/** The answer that a column's later turns build on: its own, else what the other column said. */
+/** The answer that a column's later turns build on: its own, else the other column's. */
 export function answerFor(turn: Turn, column: number): Answer | null {
   const own = turn.answers[column];
   if (hasText(own)) return own;
@@ -91,13 +91,16 @@ const RANK: Readonly<Record<AnswerState, number>> = {
   streaming: 0,
 };
 
-/** Of two records of one answer the one that says more: an end before a part, a good end before a bad one, then the longer text. */
+/**
+ * The more informative of two records of one answer: an end before a part, a success before a failure, then the longer
+ * text.
+ */
 function moreComplete(mine: Answer | null | undefined, other: Answer | null | undefined): Answer | null {
   if (!mine || !other) return mine ?? other ?? null;
   return (RANK[mine.state] - RANK[other.state] || mine.text.length - other.text.length) < 0 ? other : mine;
 }
 
-/** A conversation with the turns and the answers that another tab has stored of it. */
+/** A conversation merged with the turns and answers that another tab has stored of it. */
 export function mergeStored(mine: Conversation, stored: Conversation | undefined): Conversation {
   if (!stored) return mine;
   const turns = { ...stored.turns, ...mine.turns };
@@ -115,14 +118,14 @@ export function mergeStored(mine: Conversation, stored: Conversation | undefined
   return { ...mine, turns };
 }
 
-/** A name for the list: the first question's first line, cut at `limit` characters. */
+/** A name for the list: the first line of the first question, cut at `limit` characters. */
 export function titleOf(conversation: Conversation, limit = 80): string {
   const first = branch(conversation)[0] ?? Object.values(conversation.turns)[0];
   const line = first?.user.trim().split("\n", 1)[0]?.trim() ?? "";
   return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
 }
 
-/** A fresh conversation shows a column for each of its targets; before one is chosen, one for nobody. */
+/** A new conversation has a column for each of its targets; before one is chosen, an empty one. */
 export const columnsOf = (targets: readonly Target[]): number[] => (targets.length > 1 ? [0, 1] : [0]);
 
 /** The targets that are shown, from left to right. */
@@ -135,7 +138,7 @@ export function setTarget(conversation: Conversation, column: number, target: Ta
   return { ...conversation, targets };
 }
 
-/** Shows `targets`, each in the column that it has already or else in one that is free of the others. */
+/** Shows `targets`, each in its existing column or in an unused one. */
 export function showTargets(
   conversation: Conversation,
   targets: readonly Target[],
@@ -144,8 +147,8 @@ export function showTargets(
   const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
   const columns: number[] = [];
   let next = conversation;
-  targets.forEach((target, place) => {
-    const own = taken[place] ?? -1;
+  targets.forEach((target, index) => {
+    const own = taken[index] ?? -1;
     const free = [0, 1].find((column) => !columns.includes(column) && !taken.includes(column)) ?? 0;
     const column = own >= 0 && !columns.includes(own) ? own : free;
     columns.push(column);

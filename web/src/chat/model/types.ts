@@ -1,7 +1,7 @@
 /** The shapes of a conversation: a tree of turns, each answered in one column or two. */
 import type { More } from "../more";
 
-/** Who answers. `strength` is how much of the adapter counts, 1 where it is left out: see `chat/strength.ts`. */
+/** The model that answers. `strength` scales the adapter, 1 by default: see `chat/strength.ts`. */
 export type Target =
   | { kind: "base"; model: string }
   | { kind: "final"; jobId: string; strength?: number }
@@ -10,14 +10,14 @@ export type Target =
 export type AdapterTarget = Exclude<Target, { kind: "base" }>;
 
 /**
- * How an answer ended. `stopped`: by the person. `cut`: the stream broke off. `full`: it grew beyond what
- * the page keeps. `failed`: the backend said so, before or amid the text.
+ * How an answer ended. `stopped`: by the user. `cut`: the stream broke off. `full`: it exceeded the page's limit.
+ * `failed`: the backend reported an error, before or within the text.
  */
 export type AnswerState = "streaming" | "done" | "stopped" | "cut" | "full" | "failed";
 
 export interface Answer {
   by: Target;
-  /** The target's name at that time, so that the heading stays true when its job is gone. */
+  /** The target's name at that time, so that the heading stays correct after its job is deleted. */
   name: string;
   text: string;
   state: AnswerState;
@@ -26,16 +26,16 @@ export interface Answer {
   status?: number;
   finish?: string;
   timing?: Timing;
-  /** What computed it, and in which number format. */
+  /** The engine, and its precision. */
   engine?: string;
   calls?: ToolCall[];
-  /** How it was asked; what the conversation says may have been changed since. */
+  /** The settings it was requested with; those of the conversation may have changed since. */
   asked?: Pick<Conversation, "params" | "system" | "more">;
-  /** What it should have been, where that was added to the project's data. */
+  /** The ideal answer, if it was added to the project's data. */
   corrected?: KeptCorrection;
 }
 
-/** A tool that the model wants to be called; `arguments` is JSON as it wrote it. */
+/** A tool call of the model; `arguments` is JSON as the model wrote it. */
 export interface ToolCall {
   name: string;
   arguments: string;
@@ -44,21 +44,21 @@ export interface ToolCall {
 export interface KeptCorrection {
   text: string;
   line: number;
-  /** Takes it out of the file again. */
+  /** Removes it from the file again. */
   undo: string;
-  /** Lines that answer the same question in another way. */
+  /** Lines with another answer to the same question. */
   sameQuestion?: number[];
 }
 
 export interface Timing {
-  /** Milliseconds from the request to the first text, loading included. */
+  /** Milliseconds from the request to the first text, including loading. */
   firstMs: number;
-  /** Milliseconds of those in which the backend said it was loading the model. */
+  /** Milliseconds of it during which the backend reported loading the model. */
   loadMs: number;
   /** Milliseconds from the first text to the last. */
   textMs: number;
   tokens: number;
-  /** Whether the backend counted the tokens; else they are the pieces of the stream. */
+  /** Whether the backend counted the tokens; otherwise stream chunks are counted. */
   counted: boolean;
 }
 
@@ -66,7 +66,7 @@ export interface Turn {
   id: string;
   parent: string | null;
   user: string;
-  /** By column; null where that column was not asked. */
+  /** By column; null if that column was not asked. */
   answers: (Answer | null)[];
   /** Milliseconds since 1970. */
   at: number;
@@ -80,19 +80,21 @@ export interface Params {
 
 export interface Conversation {
   id: string;
-  /** Where it was begun: projects that are served at the same address share the browser's storage. */
+  /** The project: projects served at the same address share the browser's storage. */
   project?: string | undefined;
   created: number;
   updated: number;
   system: string;
   params: Params;
-  /** Settings of the features `sampling`, `tools` and `formats`; read it by `moreOf`, as it may come from a storage. */
+  /**
+   * Settings of the features `sampling`, `tools` and `formats`; read them with `moreOf`, as they may come from storage.
+   */
   more?: More;
-  /** One target a column: one, or two. A column that is closed keeps its target and its answers. */
+  /** One target per column: one, or two. A closed column keeps its target and its answers. */
   targets: Target[];
-  /** The columns that are shown, from left to right. */
+  /** The visible columns, from left to right. */
   columns: number[];
   turns: Record<string, Turn>;
-  /** The last turn of the branch that is shown. */
+  /** The last turn of the visible branch. */
   leaf: string | null;
 }

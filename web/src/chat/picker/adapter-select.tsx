@@ -1,4 +1,4 @@
-/** Which adapter of a job: its final one, or a checkpoint. A job that still runs offers new ones as it saves them. */
+/** Selects a job's adapter: its final one, or a checkpoint. A running job offers new ones as it saves them. */
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { bestStep } from "../../lib/best-step";
 import { isOver, jobById } from "../../store/jobs";
@@ -20,10 +20,10 @@ const mayBeFinal = (jobId: string): boolean => (jobById(jobId)?.status ?? "compl
 export function targetTrouble(target: Target): string | null {
   if (target.kind === "base") return null;
   const { loaded, steps, error, gone } = checkpointsOf(target.jobId);
-  if (gone) return "This job is not there";
+  if (gone) return "Job not found";
   if (target.kind !== "final" || mayBeFinal(target.jobId)) return null;
   if (error) return error;
-  if (!loaded || steps.length > 0) return "Looking for checkpoints";
+  if (!loaded || steps.length > 0) return "Loading checkpoints";
   const job = jobById(target.jobId);
   return job && isOver(job) ? "This job ended without an adapter" : "This job has saved no checkpoint yet";
 }
@@ -44,9 +44,9 @@ export function AdapterSelect({ target, onPick }: Props) {
   }, [jobId, growing]);
   const newest = steps.at(-1);
   const best = bestStep(job);
-  // Before anybody can choose: an effect that came later would undo the choice.
+  // Before the user can choose: a later effect would undo the choice.
   useLayoutEffect(() => {
-    // There is no final adapter to ask, so the newest checkpoint stands for the job.
+    // There is no final adapter, so the newest checkpoint represents the job.
     if (target.kind === "final" && !final && newest !== undefined)
       onPick(withStrength({ kind: "checkpoint", jobId, step: newest }, strengthOf(target)));
   }, [target.kind, final, newest, jobId]);

@@ -1,4 +1,4 @@
-/** What the target picker offers for what is typed. Pure, so that ten thousand jobs can be counted on. */
+/** The target picker's options for the typed words. Pure, so that it can be tested with ten thousand jobs. */
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import type { Target } from "../model/types";
@@ -8,18 +8,18 @@ export interface Option {
   key: string;
   group: "Base models" | "Trained by jobs";
   label: string;
-  /** Where the label alone does not tell: the model's full name, the job's id. */
+  /** Where the label alone is ambiguous: the model's full name, or the job's id. */
   detail: string;
   target: Target;
   job?: Job;
 }
 
-/** Rows of each group that are shown; typing narrows the rest. */
+/** Visible rows of each group; typing narrows the list. */
 export const MAX_ROWS = 40;
 
 interface Offered {
   options: Option[];
-  /** Jobs that match but are not shown. */
+  /** Matching jobs that are not shown. */
   more: number;
 }
 

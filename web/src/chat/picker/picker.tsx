@@ -1,4 +1,4 @@
-/** Chooses who answers: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
+/** Selects a target: a field that filters a list of base models and jobs (ARIA's combobox pattern). */
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { number } from "../../lib/format";
 import { served } from "../../store/features";
@@ -31,7 +31,7 @@ export function Picker({ onPick, onClose }: Props) {
   );
   const active = Math.min(at, options.length - 1);
 
-  // Before the next key, which may be typed at once.
+  // Before the next key, which may follow immediately.
   useLayoutEffect(() => field.current?.focus(), []);
   useEffect(() => {
     const outside = (event: Event): void => {

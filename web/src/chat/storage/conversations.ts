@@ -1,4 +1,4 @@
-/** The list of conversations and the one that is open, kept in step with the browser's storage. */
+/** The list of conversations and the open one, synchronised with the browser's storage. */
 import { computed, signal } from "@preact/signals";
 import { CHAT_SETTINGS, readStored, writeStored } from "../../lib/storage";
 import { project } from "../../store/credentials";
@@ -14,13 +14,13 @@ const TROUBLES: Readonly<Record<string, string>> = {
   VersionError:
     "A newer Arkor Studio has stored this browser's conversations: new messages will be gone after a reload.",
 };
-const NO_STORAGE = "This browser lets Studio store no conversations: they will be gone after a reload.";
+const NO_STORAGE = "Studio can't store conversations in this browser: they will be gone after a reload.";
 const troubleOf = (error: unknown): string =>
   (error instanceof DOMException && TROUBLES[error.name]) || NO_STORAGE;
 
 const all = signal<readonly Summary[]>([]);
 
-/** The conversations of this project, and those whose project is not known; newest first. */
+/** The conversations of this project, and those of unknown projects; newest first. */
 export const summaries = computed(() => {
   const here = project.value;
   return all.value.filter(
@@ -52,23 +52,23 @@ export function newConversation(targets: readonly Target[], params: Params, syst
   };
 }
 
-/** A new conversation with the targets that are shown and the default settings. */
+/** A new conversation with the current targets and the default settings. */
 export function nextConversation(): Conversation {
   writeStored(CHAT_SETTINGS, null);
   return newConversation(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
-/** Conversations that this page has opened; they are newer than what is stored. */
+/** Conversations that this page has opened; they are newer than the stored ones. */
 const opened = new Map<string, Conversation>();
 
-/** The parameters and the system prompt that were set before the first question. */
+/** The parameters and the system prompt set before the first question. */
 function storedSettings(): [Params, string] {
   const stored = readStored(CHAT_SETTINGS);
   const { params, system } = ownPreset("", stored.params, stored.system);
   return [params, system ?? ""];
 }
 
-/** Changes the open conversation, and stores it once it holds a turn. */
+/** Changes the open conversation, and stores it once it has a turn. */
 export function changeCurrent(next: Conversation): void {
   const { params, system } = current.peek();
   current.value = next;
@@ -76,14 +76,14 @@ export function changeCurrent(next: Conversation): void {
   queueSave(next);
 }
 
-/** Changes a conversation that this page has opened, whether it is still shown or not. */
+/** Changes a conversation opened by this page, whether or not it is still visible. */
 export function changeById(id: string, by: (conversation: Conversation) => Conversation): void {
   if (current.peek().id === id) return changeCurrent(by(current.peek()));
   const known = opened.get(id);
   if (known) queueSave(by(known));
 }
 
-/** Conversations to store. Writes happen one after another; of several changes only the last is written. */
+/** Conversations to store. Writes happen in sequence; of several changes only the last is written. */
 const unsaved = new Map<string, Conversation>();
 let writing: Promise<void> | null = null;
 
@@ -111,7 +111,7 @@ async function saveQueued(): Promise<void> {
   }
 }
 
-/** Resolves when everything is stored, or could not be. */
+/** Resolves when everything is stored, or has failed. */
 export const allSaved = async (): Promise<void> => void (await writing);
 
 const nextQueued = (): Conversation | undefined => unsaved.values().next().value;
@@ -135,11 +135,11 @@ const findConversation = async (id: string): Promise<Conversation | undefined> =
 
 /** Every conversation of the list, newest first. */
 export async function allConversations(): Promise<Conversation[]> {
-  const found = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
-  return found.filter((each) => each !== undefined);
+  const read = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
+  return read.filter((each) => each !== undefined);
 }
 
-/** What was asked last: in the open conversation, else in the newest one; null before the first question. */
+/** The latest question: of the open conversation, else of the newest one; null before the first. */
 export async function lastQuestion(): Promise<string | null> {
   if (current.peek().leaf === null && summaries.peek().length === 0) await readConversations();
   const newest = summaries.peek()[0];
@@ -148,23 +148,23 @@ export async function lastQuestion(): Promise<string | null> {
   return (conversation && branch(conversation).at(-1)?.user) ?? null;
 }
 
-/** Opens a conversation; false when it is gone. */
+/** Opens a conversation; false if it no longer exists. */
 export async function openConversation(id: string): Promise<boolean> {
-  const found = await findConversation(id);
-  if (!found) return false;
+  const read = await findConversation(id);
+  if (!read) return false;
   const elsewhere = !opened.has(id) && (await isBeingAnswered(id));
-  if (!opened.has(id)) opened.set(id, elsewhere ? found : markCutAnswers(found));
-  current.value = opened.get(id) ?? found;
+  if (!opened.has(id)) opened.set(id, elsewhere ? read : markCutAnswers(read));
+  current.value = opened.get(id) ?? read;
   if (elsewhere) void answersEnded(id).then(() => mergeFromStorage(id));
   return true;
 }
 
-/** Takes over what other tabs have stored of a conversation that this page has had open. */
+/** Loads what other tabs have stored of a conversation that this page has opened. */
 async function mergeFromStorage(id: string): Promise<void> {
   const [stored, elsewhere] = await Promise.all([load(id).catch(() => undefined), isBeingAnswered(id)]);
   const known = opened.get(id);
   if (!known || !stored) return;
-  // When the other tab has continued the branch that is shown here, its newest turn is shown.
+  // If the other tab has continued the branch that is shown here, show its newest turn.
   const leaf = branch(stored).some((turn) => turn.id === known.leaf) ? stored.leaf : known.leaf;
   const merged = { ...mergeStored(known, stored), leaf };
   opened.set(id, elsewhere ? merged : markCutAnswers(merged));

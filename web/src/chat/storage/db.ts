@@ -1,6 +1,6 @@
 /**
- * Conversations in this browser (IndexedDB). The list is stored apart from the bodies, so that opening the page reads
- * little. Number and size are bounded; a browser without room or storage is reported to the person.
+ * Conversations in this browser (IndexedDB). The list is stored separately from the bodies, so that opening the page
+ * reads little. Number and size are limited; missing storage or space is reported to the user.
  */
 import { isObject } from "../../lib/json";
 import { mergeStored, titleOf } from "../model/tree";
@@ -11,7 +11,7 @@ export interface Summary {
   id: string;
   title: string;
   updated: number;
-  /** UTF-16 units of its texts. */
+  /** Length of its texts, in UTF-16 units. */
   size: number;
   project?: string | undefined;
 }
@@ -24,8 +24,8 @@ const BODIES = "conversations";
 const LIST = "list";
 
 /**
- * Each upgrades the database by one version; the browser rolls back one that fails. A database of a newer version is not
- * opened (`VersionError`), and so stays as it is.
+ * Each migrates the database by one version; the browser rolls back a failed one. A database of a newer version is not
+ * opened (`VersionError`), and so stays unchanged.
  */
 const UPGRADES: readonly ((db: IDBDatabase) => void)[] = [
   (db) => {
@@ -79,7 +79,7 @@ function database(): Promise<IDBDatabase> {
       for (const upgrade of UPGRADES.slice(oldVersion)) upgrade(request.result);
     };
     const db = await resultOf(request);
-    // A newer page in another tab can upgrade the database only when this one has closed it.
+    // A newer page in another tab can migrate the database only after this one has closed it.
     db.onversionchange = () => {
       db.close();
       opened = undefined;
@@ -115,10 +115,10 @@ function isSummary(value: unknown): value is Summary {
   );
 }
 
-/** A conversation; undefined where it is gone, or is none that this page can read. */
+/** A conversation; undefined if it is missing or unreadable. */
 export async function load(id: string): Promise<Conversation | undefined> {
-  const found: unknown = await resultOf((await database()).transaction(BODIES).objectStore(BODIES).get(id));
-  return isConversation(found) ? found : undefined;
+  const row: unknown = await resultOf((await database()).transaction(BODIES).objectStore(BODIES).get(id));
+  return isConversation(row) ? row : undefined;
 }
 
 export async function remove(ids: readonly string[]): Promise<void> {
@@ -141,7 +141,9 @@ const put = (conversation: Conversation): Promise<void> =>
     };
   });
 
-/** Stores a conversation and deletes the oldest beyond the limits; when the browser has no room, once the older half. */
+/**
+ * Stores a conversation and deletes the oldest beyond the limits; if the browser is out of space, once the older half.
+ */
 export async function store(conversation: Conversation): Promise<void> {
   try {
     await put(conversation);

@@ -1,17 +1,17 @@
-/** Conversations in several tabs of one browser: tells the others what was stored or deleted, and which are being answered. */
+/** Conversations in several tabs of one browser: reports what was stored or deleted, and which are being answered. */
 import { heldLocks, locked } from "../../lib/locks";
 
 const CHANNEL = "arkor.conversations";
 
 interface ConversationChange {
   id: string;
-  /** It was deleted; else something of it was stored. */
+  /** It was deleted; otherwise part of it was stored. */
   gone?: boolean;
 }
 
 const channel = openChannel();
 
-/** null where the browser has none, or refuses it because cookies are blocked: then tabs do not know of each other. */
+/** null if the browser has none, or refuses it because cookies are blocked: then tabs are unaware of each other. */
 function openChannel(): BroadcastChannel | null {
   try {
     return new BroadcastChannel(CHANNEL);
@@ -24,7 +24,7 @@ export const broadcast = (news: ConversationChange): void => channel?.postMessag
 
 const PAUSE_MS = 200;
 
-/** Calls `on` once for each changed conversation, not for every write while a slider is moved. */
+/** Calls `on` once per changed conversation, not for every write while a slider moves. */
 export function onBroadcast(on: (news: ConversationChange) => void): void {
   const heard = new Map<string, ConversationChange>();
   channel?.addEventListener("message", ({ data }: MessageEvent<ConversationChange>) => {
@@ -40,17 +40,17 @@ export function onBroadcast(on: (news: ConversationChange) => void): void {
 
 const lockName = (id: string): string => `arkor.answering.${id}`;
 
-/** Does `work`, an answer, while holding a lock that other tabs can see; the browser releases it with the tab. */
+/** Runs `work`, an answer, while holding a lock that other tabs can see; the browser releases it with the tab. */
 export function whileAnswering<T>(id: string, work: () => Promise<T>): Promise<T> {
   return locked(lockName(id), { mode: "shared" }, work);
 }
 
-/** Whether a tab, this one included, is getting an answer of the conversation. */
+/** Whether any tab, including this one, is receiving an answer of the conversation. */
 export async function isBeingAnswered(id: string): Promise<boolean> {
   return (await heldLocks()).includes(lockName(id));
 }
 
-/** Resolves when no tab is getting an answer of the conversation any more. */
+/** Resolves when no tab is receiving an answer of the conversation. */
 export async function answersEnded(id: string): Promise<void> {
   await locked(lockName(id), {}, () => undefined);
 }

@@ -1,12 +1,12 @@
 /**
- * Conversations that were not in the database yet when the page was closed. IndexedDB is asynchronous, which is too late
- * then; localStorage is not. So an answer that has just arrived is still there after a reload.
+ * Conversations not yet in the database when the page was closed. IndexedDB is asynchronous, which is too late then;
+ * localStorage is not. So an answer that has just arrived survives a reload.
  */
 import { readStored, UNSAVED_CONVERSATIONS, writeStored } from "../../lib/storage";
 import type { Conversation } from "../model/types";
 import { isConversation } from "./check";
 
-/** Keeps them for the next page, beside those of other tabs. */
+/** Keeps them for the next page, together with those of other tabs. */
 export function saveUnsaved(conversations: readonly Conversation[]): void {
   if (conversations.length === 0) return;
   const ids = new Set(conversations.map(({ id }) => id));
@@ -16,7 +16,7 @@ export function saveUnsaved(conversations: readonly Conversation[]): void {
   writeStored(UNSAVED_CONVERSATIONS, [...others, ...conversations]);
 }
 
-/** Takes what the last page has left. What cannot be read stays there. */
+/** Takes the conversations that the last page left behind. Unreadable ones stay there. */
 export function takeUnsaved(): Conversation[] {
   const left = readStored(UNSAVED_CONVERSATIONS);
   const unreadable = left.filter((each) => !isConversation(each));

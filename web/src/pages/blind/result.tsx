@@ -1,4 +1,4 @@
-/** The result of a blind test: how often each was preferred, how sure that is, and by whom. */
+/** The result of a blind test: how often each was preferred, how certain that is, and by whom. */
 import { useEffect, useRef } from "preact/hooks";
 import type { Ballot } from "../../contract.gen";
 import { number } from "../../lib/format";
@@ -92,7 +92,7 @@ interface ShareProps {
   ends: Readonly<Record<Side, string>>;
 }
 
-/** The share as a dot on a line from all for the one to all for the other, its interval as a bar, the middle marked. */
+/** The share as a dot on a line between the two models, its interval as a bar, with the middle marked. */
 function Share({ share, interval: { low, high }, label, ends }: ShareProps) {
   const at = (part: number): string => `${100 * part}%`;
   return (

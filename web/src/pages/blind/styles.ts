@@ -1,4 +1,6 @@
-/** How the page looks, with it and not in the style sheet: that one comes with the first load, which few blind tests follow. */
+/**
+ * The page's styles, separate from the style sheet, which is part of the first load: few visits lead to a blind test.
+ */
 import type { CSSProperties } from "preact";
 
 type Style = CSSProperties;
@@ -16,7 +18,7 @@ const asked: Style = {
   overflowWrap: "anywhere",
   whiteSpace: "pre-wrap",
 };
-/** In reach also beside long answers. */
+/** Within reach next to long answers, too. */
 const judge: Style = {
   ...row,
   position: "sticky",
@@ -34,7 +36,7 @@ const label: Style = {
 const verdict: Style = { maxWidth: "75ch", fontSize: "var(--size-3)", overflowWrap: "anywhere" };
 const share: Style = { width: "min(100%, 40rem)", paddingInline: "6px" };
 const ends: Style = { display: "flex", justifyContent: "space-between", gap: "16px" };
-/** A model's name over its votes: a phone has room for some words of it in a line. */
+/** A model's name above its votes: a phone fits a few words of it on a line. */
 const name: Style = { whiteSpace: "normal", overflowWrap: "break-word" };
 const end: Style = { overflowWrap: "anywhere" };
 

@@ -1,8 +1,8 @@
-/** The keys of a blind test. */
+/** Keyboard control of a blind test. */
 import { useEffect, useRef } from "preact/hooks";
 import { typing } from "../../actions/keys";
 
-/** Calls `on` for the arrow keys that judge, unless something is being typed. */
+/** Calls `on` for the arrow keys that vote, unless the user is typing. */
 export function useArrows(on: (key: "ArrowLeft" | "ArrowRight" | "ArrowDown") => void): void {
   const latest = useRef(on);
   latest.current = on;
@@ -13,7 +13,7 @@ export function useArrows(on: (key: "ArrowLeft" | "ArrowRight" | "ArrowDown") =>
       if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
       if (typing(event) || document.querySelector("dialog[open]")) return;
       event.preventDefault();
-      // A key that is held down judges once.
+      // A key that is held down votes once.
       if (!event.repeat) latest.current(key);
     };
     addEventListener("keydown", onKey);

@@ -1,4 +1,4 @@
-/** The ballots of a blind test: at once in the page, and with the job where the backend keeps them. */
+/** The ballots of a blind test: kept in the page, and with the job if the backend stores them. */
 import { signal } from "@preact/signals";
 import { api, errorText } from "../../api/client";
 import type { Target } from "../../chat/model/types";
@@ -8,18 +8,18 @@ import { isObject } from "../../lib/json";
 import { features } from "../../store/features";
 import { distinct, type Question } from "./pairs";
 
-/** The label by which a person's votes are told from another's, until the page is closed. */
+/** The label that distinguishes a person's votes from another's, until the page is closed. */
 export const voter = signal("");
 
 export const canKeep = (): boolean => features.value.has("votes");
 
-/** The job that the votes are kept with: that of the adapter, of two the second's. */
+/** The job that stores the votes: the adapter's; for two adapters, the second one's. */
 export function jobOf(one: Target, other: Target): string | null {
   if (other.kind !== "base") return other.jobId;
   return one.kind === "base" ? null : one.jobId;
 }
 
-/** The votes that are kept on these two; of an adapter that has been trained further since, those after it. */
+/** The stored votes on these two; for an adapter trained further since, only later ones. */
 export async function keptVotes(
   job: Job | undefined,
   id: string,
@@ -40,14 +40,14 @@ export async function keptVotes(
   );
 }
 
-/** Questions that the adapter has not learned from, where the job was evaluated. */
+/** Questions that the adapter has not been trained on, if the job was evaluated. */
 export async function heldOutQuestions(job: Job | undefined): Promise<Question[]> {
   const evaluation = job?.evaluation as Evaluation | undefined;
   if (!job || !features.peek().has("evaluation") || !isObject(evaluation)) return [];
   const { rows } = await api<EvaluationResult>(`/jobs/${encodeURIComponent(job.id)}/evaluation`);
   return distinct(
     (Array.isArray(rows) ? rows : []).flatMap((row) => {
-      // An empty list: what was said before it is too long to be told, and without that it would be another question.
+      // An empty list: the messages before it are too long to be sent, and without them it would be another question.
       if (typeof row.question !== "string" || row.messages?.length === 0) return [];
       const messages = messagesOf(row.messages);
       return [{ text: row.question, ...(messages ? { messages } : {}) }];
@@ -55,20 +55,20 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
   );
 }
 
-/** What was said up to the question, where the backend tells it. */
-function messagesOf(told: unknown): ChatMessage[] | null {
-  if (!Array.isArray(told)) return null;
-  const messages = told.filter(
+/** The messages up to the question, if the backend sends them. */
+function messagesOf(sent: unknown): ChatMessage[] | null {
+  if (!Array.isArray(sent)) return null;
+  const messages = sent.filter(
     (each): each is ChatMessage =>
       isObject(each) && typeof each.role === "string" && typeof each.content === "string",
   );
-  return messages.length === told.length && messages.at(-1)?.role === "user" ? messages : null;
+  return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
 
-/** Sends ballots one after another; those that could not be kept wait for the next try. */
+/** Sends ballots in sequence; failed ones wait for the next attempt. */
 export class Ballots {
   readonly given = signal<readonly Ballot[]>([]);
-  /** Why some of them are not kept yet. */
+  /** Why some of them are not stored yet. */
   readonly trouble = signal("");
   #unsent: Ballot[] = [];
   #sending: Promise<void> | null = null;

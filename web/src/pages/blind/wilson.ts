@@ -1,4 +1,4 @@
-/** How many of the decided votes went to one of two, and between which shares the true one lies. */
+/** The share of decided votes for one of two models, with its confidence interval. */
 import type { Ballot } from "../../contract.gen";
 
 export type Side = "one" | "other";
@@ -9,14 +9,15 @@ export interface Tally {
   ties: number;
 }
 
-/** Votes before a result is told: fewer say little, and who knows it early stops when it pleases. */
+/** Votes before a result is shown: fewer say little, and an early result tempts to stop. */
 export const LEAST = 10;
 
 const Z = 1.959964;
 
 /**
- * The 95 % score interval of a share of `won` in `of` votes, 0 to 1 each; null without votes. E. B. Wilson (1927), “Probable
- * inference, the law of succession, and statistical inference”, Journal of the American Statistical Association 22, 209–212.
+ * The 95 % score interval of a share of `won` in `of` votes, each 0 to 1; null without votes. E. B. Wilson (1927),
+ * “Probable inference, the law of succession, and statistical inference”, Journal of the American Statistical
+ * Association 22, 209–212.
  */
 export function wilson(won: number, of: number): { low: number; high: number } | null {
   if (of <= 0) return null;

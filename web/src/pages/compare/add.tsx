@@ -1,4 +1,4 @@
-/** Adds a job to the comparison: a select with the jobs that are not in it yet. */
+/** Adds a job to the comparison: a select with the other jobs. */
 
 import { now } from "../../lib/clock";
 import { relative } from "../../lib/format";

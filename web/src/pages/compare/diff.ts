@@ -8,16 +8,16 @@ import { clean } from "../../lib/text";
 
 interface Difference {
   label: string;
-  /** What the setting is for, where the contract knows it. */
+  /** The setting's purpose, if the contract knows it. */
   help?: string | undefined;
-  /** In the order of the jobs; null where a job does not set it, or the job is unknown. */
+  /** In the order of the jobs; null if a job does not set it or is unknown. */
   values: readonly (string | null)[];
   same: boolean;
 }
 
 /**
- * Every setting that any of the jobs has, in reading order. Values are compared as they are: short forms round. Where two short
- * forms are the same and the values are not, the whole values are shown.
+ * Every setting of any of the jobs, in reading order. Exact values are compared, since short forms are rounded; if only
+ * the short forms are equal, the exact values are shown.
  */
 export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
   const lists = jobs.map((job) =>
@@ -28,8 +28,8 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     const values = lists.map((list) => list.get(label) ?? null);
     const all = values.filter((_, index) => jobs[index] !== undefined);
     // A job that does not report its defaults may have run with the same value as one that does.
-    const said = all.filter((value) => value !== null);
-    const known = said.some(({ given }) => given) ? all : said;
+    const present = all.filter((value) => value !== null);
+    const known = present.some(({ given }) => given) ? all : present;
     const kinds = (of: (value: Value) => string): number =>
       new Set(known.map((value) => value && of(value))).size;
     const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
@@ -51,7 +51,7 @@ interface Value {
   given: boolean;
 }
 
-function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
+function valuesOf(config: JobConfig, requested: JobConfig): Map<string, Value> {
   const raw = new Map(
     Object.entries(config).flatMap(([key, value]) =>
       settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const),
@@ -60,7 +60,7 @@ function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
   return new Map(
     settings(config).map(({ field, label, value }) => [
       label,
-      { words: value, raw: raw.get(label) ?? value, help: HELP.get(field), given: field in asked },
+      { words: value, raw: raw.get(label) ?? value, help: HELP.get(field), given: field in requested },
     ]),
   );
 }
@@ -71,14 +71,14 @@ function rawOf(value: unknown): string {
   return clean(JSON.stringify(plain ? Object.fromEntries(Object.entries(value).sort()) : value), 2000);
 }
 
-/** By how much the adapter's loss is above its base's on a part of an evaluation; null where that is not known. */
+/** How much the adapter's loss exceeds its base's on a part of an evaluation; null if unknown. */
 export function changeOf(part: unknown): number | null {
   const difference = isObject(part) && isObject(part.difference) ? part.difference : {};
   const mean = finite(difference.mean);
   return mean === null ? null : -mean || 0;
 }
 
-/** How two adapters have changed on general questions, in a sentence; empty where one was not asked any. */
+/** A sentence on how two adapters have changed on general questions; empty if one was not asked any. */
 export function generalSentence(one: Job | undefined, other: Job | undefined, otherName: string): string {
   const [mine, theirs] = [one, other].map((job) => changeOf(job?.evaluation?.general));
   if (typeof mine !== "number" || typeof theirs !== "number") return "";
@@ -106,13 +106,13 @@ export function idsOf(query: URLSearchParams): string[] {
 const TONES = 7;
 const DASHES = [undefined, "7 4", "2 4"] as const;
 
-/** Colours first, then the same colours dashed, so that no two of the jobs look alike. */
+/** Colours first, then the same colours dashed, so that no two jobs look alike. */
 export function styleOf(index: number): { tone: string; dash?: string } {
   const dash = DASHES[Math.floor(index / TONES) % DASHES.length];
   return { tone: `--series-${(index % TONES) + 1}`, ...(dash ? { dash } : {}) };
 }
 
-/** The index of the smallest (or largest) number; -1 where no one number is better than all others. */
+/** The index of the smallest (or largest) number; -1 if no single number is best. */
 export function bestIndex(values: readonly (number | null)[], largest = false): number {
   const numbers = values.filter((value): value is number => value !== null && Number.isFinite(value));
   const best = largest ? Math.max(...numbers) : Math.min(...numbers);

@@ -1,4 +1,4 @@
-/** Compares several jobs: their curves in one chart, their best values, and the settings that differ. */
+/** Compares several jobs: their curves in one chart, their best values, and their different settings. */
 import { useEffect } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import { ChartControls } from "../../chart/controls";
@@ -53,7 +53,7 @@ export default function ComparePage() {
   );
 }
 
-/** The way to a blind test of two finished adapters. */
+/** Link to a blind test of two finished adapters. */
 function BlindTest({ ids }: { ids: readonly string[] }) {
   const [one, other, more] = ids.map(jobById);
   if (one?.status !== "completed" || other?.status !== "completed" || more !== undefined || ids.length !== 2)

@@ -1,4 +1,4 @@
-/** Distinct names for the compared jobs: runs of one trainer share a name, so a part of the id is added to it. */
+/** Distinct names for the compared jobs: if names are equal, part of the id is added. */
 import { displayName } from "../../lib/text";
 
 const SHORTEST = 6;
@@ -11,7 +11,7 @@ export function distinctNames(jobs: readonly { id: string; name: string | undefi
   });
 }
 
-/** The part of each id after their common prefix (`job_`), just long enough that no two are equal. */
+/** The part of each id after their common prefix (`job_`), just long enough to be unique. */
 function partOf(id: string, ids: readonly string[]): string {
   const head = /^.*?[_-]/.exec(id)?.[0] ?? "";
   const from = ids.every((other) => other.startsWith(head)) ? head.length : 0;

@@ -1,4 +1,4 @@
-/** Which of two is better: their adapters, on the same rows, and their settings, by runs with several seeds. */
+/** Which of two is better: their adapters on the same rows, and their settings over runs with several seeds. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../api/client";
@@ -19,9 +19,9 @@ const SEEDS = 3;
 interface Said {
   id: string;
   text: string;
-  /** Why the two cannot be compared, and no verdict. */
+  /** Why the two cannot be compared. */
   refused: boolean;
-  /** More seeds would do. */
+  /** More seeds would suffice. */
   short?: boolean;
 }
 
@@ -44,15 +44,15 @@ interface Props {
   title: string;
   judged: readonly Compared[];
   query: string;
-  /** Stands under what more seeds would tell. */
+  /** Shown below what more seeds would settle. */
   children?: ComponentChildren;
 }
 
-/** Each of the jobs but the first beside the first. */
+/** Each of the other jobs compared with the first. */
 function Sentences({ title, judged, query, children }: Props) {
-  const [said, setSaid] = useState<readonly Said[]>([]);
+  const [comparisons, setComparisons] = useState<readonly Said[]>([]);
   const [first, ...others] = judged;
-  // Measured again they may differ.
+  // Another measurement may differ.
   const version = judged.map(({ id, job }) => `${id} ${job?.evaluation?.seconds}`).join();
   useEffect(() => {
     const stop = new AbortController();
@@ -71,9 +71,9 @@ function Sentences({ title, judged, query, children }: Props) {
         };
       }
     };
-    setSaid([]);
+    setComparisons([]);
     void Promise.all(others.map(ask)).then((all) => {
-      if (!stop.signal.aborted) setSaid(all);
+      if (!stop.signal.aborted) setComparisons(all);
     });
     return () => stop.abort();
   }, [version]);
@@ -82,7 +82,7 @@ function Sentences({ title, judged, query, children }: Props) {
       <h2>{title}</h2>
       <dl>
         {others.map(({ id, name, job }) => {
-          const told = said.find((each) => each.id === id);
+          const comparison = comparisons.find((each) => each.id === id);
           const general = query === "" ? generalSentence(job, first!.job, first!.name) : "";
           return (
             <div key={id}>
@@ -90,18 +90,19 @@ function Sentences({ title, judged, query, children }: Props) {
                 <bdi>{name}</bdi>
               </dt>
               <dd>
-                <span class={told?.refused ? "dim" : ""}>{told ? told.text : "…"}</span> {general}
+                <span class={comparison?.refused ? "dim" : ""}>{comparison ? comparison.text : "…"}</span>{" "}
+                {general}
               </dd>
             </div>
           );
         })}
       </dl>
-      {said.some(({ short }) => short) && children}
+      {comparisons.some(({ short }) => short) && children}
     </section>
   );
 }
 
-/** Trains both jobs' settings again, with the seeds that follow theirs. */
+/** Trains both jobs' settings again with the next seeds. */
 function Repeat({ jobs }: { jobs: readonly Job[] }) {
   const [state, setState] = useState<"" | "starting" | "started">("");
   const [error, setError] = useState("");

@@ -12,7 +12,7 @@ import { Switch } from "../../ui/controls/switch";
 import { DryMark } from "../../ui/dry";
 import { StatusDot } from "../../ui/status";
 import { VerdictMark } from "../../ui/verdict";
-import { lastFinite, recentMean } from "../job/pace";
+import { lastFinite, recentMean } from "../job/progress/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import { bestIndex, changeOf, differences } from "./diff";
 
@@ -86,7 +86,7 @@ interface Row {
   words: (value: number) => string;
   /** Whether lower or higher is better; absent: neither. */
   better?: "low" | "high";
-  /** Left out where no job has it. */
+  /** Left out if no job has it. */
   optional?: boolean;
 }
 
@@ -169,7 +169,7 @@ function Results({ compared }: { compared: readonly Compared[] }) {
       {ROWS.map(({ label, value, words, better, optional }) => {
         const values = compared.map(value);
         if (optional && values.every((one) => one === null)) return null;
-        // A run that did not finish must not count as the quickest.
+        // An unfinished run must not count as the fastest.
         const ranked =
           label === "Time"
             ? values.map((ms, index) => (statuses[index] === "completed" ? ms : null))

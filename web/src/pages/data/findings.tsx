@@ -1,6 +1,7 @@
-/** What is wrong with the rows, each with the rows in question as links. */
+/** Problems of the rows, each with links to the affected rows. */
 import type { Finding } from "../../contract.gen";
 import { number } from "../../lib/format";
+import { INVALID } from "../../lib/invalid-rows";
 import { clean } from "../../lib/text";
 import { Button } from "../../ui/controls/button";
 
@@ -8,18 +9,18 @@ const WORDS: Readonly<Record<string, string>> = { error: "Error", warning: "Warn
 const MOST_ROWS = 20;
 
 const UNREADABLE = "unreadable";
-/** The worst first. */
+/** Worst first. */
 const ORDER = ["error", "warning", "note"];
 
-/** Both lists as one: what the rows say, and what the tokenizer does; what both have found counts once. */
+/** Merges the findings in the rows and those of the tokenizer; the same finding of both counts once. */
 export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
-  const found = new Map(ofTokens.map((finding) => [finding.code, finding]));
+  const byCode = new Map(ofTokens.map((finding) => [finding.code, finding]));
   // The tokenizer's list only has that a row cannot be read; the rows' own says why, in several findings.
   const faulty = ofRows.filter(({ level }) => level === "error").reduce((sum, { count }) => sum + count, 0);
-  if (faulty >= (found.get(UNREADABLE)?.count ?? 0)) found.delete(UNREADABLE);
+  if (faulty >= (byCode.get(UNREADABLE)?.count ?? 0)) byCode.delete(UNREADABLE);
   for (const finding of ofRows)
-    if (finding.count >= (found.get(finding.code)?.count ?? 0)) found.set(finding.code, finding);
-  return [...found.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
+    if (finding.count >= (byCode.get(finding.code)?.count ?? 0)) byCode.set(finding.code, finding);
+  return [...byCode.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
 }
 
 interface Props {
@@ -27,16 +28,18 @@ interface Props {
   /** Whether every row has been read. */
   all: boolean;
   hrefOf: (row: number) => string;
-  /** Goes on to the next row of a finding, where the backend can. */
+  /** Goes to the next row of a finding, if the backend supports it. */
   next: (code: string) => void;
   canGoOn: (code: string) => boolean;
-  /** What was not looked at, a sentence each. */
+  /** What was not checked, one sentence each. */
   leftOut: readonly string[];
-  /** The one thing that can be done about a finding at once. */
+  /** The immediate remedy for a finding, if there is one. */
   remedyOf: (finding: Finding) => Remedy | null;
+  /** Excludes rows from training, or includes them again; null where the project has no list of them. */
+  exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 
-/** A button, or that it has been pressed. */
+/** A button, or the note that it was pressed. */
 export type Remedy = { label: string; run: () => void } | { done: string };
 
 export function Findings({ findings, all, leftOut, ...rest }: Props) {
@@ -67,10 +70,24 @@ function One({
   next,
   canGoOn,
   remedyOf,
-}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf">) {
+  exclude,
+}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf" | "exclude">) {
   const { level, title, why, fix, rows, count, code } = finding;
-  const named = rows.slice(0, MOST_ROWS);
-  const remedy = remedyOf(finding);
+  const listed = rows.slice(0, MOST_ROWS);
+  const out = code !== "excluded";
+  const remedy =
+    remedyOf(finding) ??
+    // Of questions with several answers, one is to stay.
+    (exclude && level !== "note" && code !== "differing-answers" && count > 1 && count === listed.length
+      ? {
+          label: `Exclude ${number(count)} rows`,
+          run: () =>
+            exclude(
+              listed.map(({ row }) => row),
+              true,
+            ),
+        }
+      : null);
   return (
     <li>
       <details class={`data-finding data-finding-${Object.hasOwn(WORDS, level) ? level : "note"}`}>
@@ -92,16 +109,26 @@ function One({
           </p>
         )}
         <ul class="data-finding-rows">
-          {named.map(({ row, where, excerpt }) => (
+          {listed.map(({ row, where, excerpt }) => (
             <li key={row}>
               <a href={hrefOf(row)} title={clean(where, 200)}>
                 Row {number(row)}
-              </a>{" "}
-              <bdi class="hint">{clean(excerpt, 80)}</bdi>
+              </a>
+              <bdi class="hint ellipsis">{clean(excerpt, 80)}</bdi>
+              {exclude && !INVALID.has(code) && (
+                <Button
+                  small
+                  kind="quiet"
+                  aria-label={`${out ? "Exclude" : "Include"} row ${number(row)}`}
+                  onClick={() => exclude([row], out)}
+                >
+                  {out ? "Exclude" : "Include"}
+                </Button>
+              )}
             </li>
           ))}
         </ul>
-        {count > named.length && canGoOn(code) && (
+        {count > listed.length && canGoOn(code) && (
           <p class="data-finding-more hint num">
             {number(count)} rows in all{" "}
             <Button small kind="quiet" onClick={() => next(code)}>

@@ -1,11 +1,11 @@
-/** How long the rows are, and what a cut would lose: the line of `max_length` can be moved. */
+/** The row lengths, and what truncation would lose: the line of `max_length` can be moved. */
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { DatasetLengths, DatasetView } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { Button } from "../../ui/controls/button";
 import { axisEnd, barsOf, lossesAt } from "./losses";
 
-/** What `max_length` may be at least (docs/settings.md). */
+/** The smallest `max_length` (docs/settings.md). */
 const LEAST = 8;
 const BAR_PX = 5;
 const HEIGHT = 96;
@@ -16,7 +16,7 @@ interface Props {
   lengths: DatasetLengths;
   cut: number;
   onCut: (cut: number) => void;
-  /** Takes it over into the trainer's settings, as the form on Home does. */
+  /** Applies it to the trainer's settings, like the form on Home. */
   onUse: (cut: number) => void;
 }
 
@@ -31,7 +31,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
     return () => observer.disconnect();
   }, []);
   const configured = view.maxLength ?? cut;
-  // The axis stays where it is while the line is moved.
+  // The axis stays fixed while the line moves.
   const end = Math.min(axisEnd(lengths, configured), Math.max(LEAST + 1, view.context ?? Infinity));
   const bars = useMemo(
     () => barsOf(lengths, end, Math.max(1, Math.floor(width / BAR_PX))),
@@ -40,7 +40,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
   const most = Math.max(1, ...bars.map(({ rows }) => rows));
   const x = (length: number): number => (width * Math.min(length, end)) / end;
   const words = lossWords(view, lengths, cut);
-  const shown = Math.min(cut, end);
+  const position = Math.min(cut, end);
   return (
     <section class="data-lengths" aria-labelledby="data-lengths">
       <h2 id="data-lengths">Row length in tokens</h2>
@@ -75,7 +75,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
           min={0}
           max={end}
           step={1}
-          value={shown}
+          value={position}
           aria-label="max_length, in tokens"
           aria-valuetext={`${plural(cut, "token")}: ${words}`}
           onInput={(event) => onCut(Math.max(LEAST, event.currentTarget.valueAsNumber))}
@@ -116,7 +116,7 @@ function lossWords(view: DatasetView, lengths: DatasetLengths, cut: number): str
   return parts.join(" ");
 }
 
-/** Round lengths, as many as there is room for. */
+/** Round lengths, as many as fit. */
 function ticks(end: number, width: number): number[] {
   const room = Math.max(1, Math.floor(width / 90));
   let step = 1;
@@ -126,7 +126,7 @@ function ticks(end: number, width: number): number[] {
       if (end / step <= room) break;
     }
   }
-  const found: number[] = [];
-  for (let tick = 0; tick <= end - step * 0.3; tick += step) found.push(tick);
-  return found;
+  const places: number[] = [];
+  for (let tick = 0; tick <= end - step * 0.3; tick += step) places.push(tick);
+  return places;
 }

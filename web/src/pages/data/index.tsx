@@ -1,4 +1,4 @@
-/** The data of a trainer as its model sees it, row by row and token by token. */
+/** A trainer's data as its model sees it, row by row and token by token. */
 import { useEffect, useMemo } from "preact/hooks";
 import type { DatasetView, JobConfig, Manifest, Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
@@ -16,7 +16,7 @@ import { Progress, Shown } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
 
-const useMapping = late(() => import("../mapping"));
+const useMapping = late(() => import("./mapping"));
 const MANIFEST_MS = 2000;
 
 export default function Data() {
@@ -59,7 +59,7 @@ function body(known: Manifest | null) {
     );
   }
   const trainer = trainerNamed(wanted, known) ?? known.trainers[0];
-  // What a press on Home would send, changes that are not written included.
+  // The config that Home would start, including unwritten changes.
   const config = trainer && drafted(trainer).config;
   if (!trainer || !config) {
     return (
@@ -124,7 +124,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           <mapping.MapColumns key={unmapped.file} {...{ trainer, unmapped, revision }} />
         </div>
       )}
-      {/* Of data that has first to be mapped there is nothing else to be said. */}
+      {/* Data must be mapped before anything else can be shown. */}
       {unmapped && trainer.problem !== undefined ? null : error !== null ? (
         <ErrorNote title="Couldn't show the data" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (

@@ -1,17 +1,17 @@
-/** What a cut at a length loses, and the bars of the histogram. Pure. */
+/** What truncation at a length loses, and the bars of the histogram. Pure. */
 import type { DatasetLengths } from "../../contract.gen";
 
 export interface Losses {
   /** Rows that are longer. */
   rows: number;
-  /** Tokens behind the cut, and those of them that would have been learned. */
+  /** Tokens after the cut, and the learned ones among them. */
   tokens: number;
   learned: number;
-  /** Rows of which nothing is left to learn: a training stops at the first. */
+  /** Rows with nothing left to learn: training stops at the first. */
   empty: number;
 }
 
-/** The longest cut whose losses are known. */
+/** The longest cut with known losses. */
 export const furthest = ({ rows }: DatasetLengths): number => rows.length - 1;
 
 export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
@@ -22,19 +22,19 @@ export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
     losses.rows += count;
     losses.tokens += count * (length - cut);
   }
-  for (let place = cut; place < learned.length; place += 1) losses.learned += learned[place]!;
-  for (let place = cut; place < first.length; place += 1) losses.empty += first[place]!;
+  for (let index = cut; index < learned.length; index += 1) losses.learned += learned[index]!;
+  for (let index = cut; index < first.length; index += 1) losses.empty += first[index]!;
   return losses;
 }
 
 export interface Bar {
-  /** Lengths from here up to, and without, `to`. */
+  /** Lengths from here to `to`, exclusive. */
   from: number;
   to: number;
   rows: number;
 }
 
-/** The lengths up to `top` in bars of equal width, as many as `most` or fewer. */
+/** Lengths up to `top` in at most `most` bars of equal width. */
 export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar[] {
   const width = Math.max(1, Math.ceil((top + 1) / most));
   const bars: Bar[] = [];
@@ -47,10 +47,10 @@ export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar
   return bars;
 }
 
-/** The part of the rows that the axis has to hold; the few that are far longer must not press it together. */
+/** The part of the rows that the axis must include; a few far longer ones must not compress it. */
 const MOST_ROWS = 0.995;
 
-/** Where the axis ends: at the longest row but for a few, with room for the cut where that is not far beyond. */
+/** The axis's end: the longest row except a few, with room for the cut unless it is far beyond. */
 export function axisEnd(lengths: DatasetLengths, cut: number): number {
   const longest = Math.max(16, furthest(lengths));
   let usual = 0;

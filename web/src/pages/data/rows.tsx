@@ -1,4 +1,4 @@
-/** The rows in short, of which one is chosen: any number of them, a hundred thousand at a time. */
+/** The list of rows, of which one is selected: any number of them, a hundred thousand at a time. */
 import { useEffect, useRef } from "preact/hooks";
 import type { DatasetRow } from "../../contract.gen";
 import { number } from "../../lib/format";
@@ -8,9 +8,9 @@ import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import type { OpenedView } from "./view";
 
-/** A row's height in lines of text; the stylesheet says the same. */
+/** A row's height in lines of text; must match the stylesheet. */
 const ROW = 1.6;
-/** Rows of one list: browsers lay out no more than some millions of pixels. */
+/** Rows per list: browsers can lay out only some millions of pixels. */
 const LIST = 100_000;
 
 interface Props {
@@ -23,7 +23,7 @@ interface Props {
 export function Rows({ opened, chosen, cut, choose }: Props) {
   const { count } = opened;
   const base = Math.floor((chosen - 1) / LIST) * LIST;
-  const shown = Math.min(LIST, count - base);
+  const rows = Math.min(LIST, count - base);
   const handle = useRef<VirtualHandle | null>(null);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -40,7 +40,7 @@ export function Rows({ opened, chosen, cut, choose }: Props) {
       <VirtualRows
         class="data-list"
         label="Rows"
-        count={Math.max(0, shown)}
+        count={Math.max(0, rows)}
         rowHeight={ROW * lineHeight.value}
         handle={handle}
         render={(index) => {
@@ -55,8 +55,8 @@ export function Rows({ opened, chosen, cut, choose }: Props) {
           <Button small kind="quiet" disabled={base === 0} onClick={() => choose(base - LIST + 1)}>
             Before
           </Button>
-          {number(base + 1)}–{number(base + shown)} of {number(count)}
-          <Button small kind="quiet" disabled={base + shown >= count} onClick={() => choose(base + LIST + 1)}>
+          {number(base + 1)}–{number(base + rows)} of {number(count)}
+          <Button small kind="quiet" disabled={base + rows >= count} onClick={() => choose(base + LIST + 1)}>
             After
           </Button>
         </p>
@@ -85,11 +85,11 @@ function Row({ number: at, row, on, cut, choose }: RowProps) {
       onClick={() => choose(at)}
     >
       <span class="data-row-number num">{number(at)}</span>
-      <bdi class={row?.error ? "data-row-text data-row-bad" : "data-row-text"}>
+      <bdi class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded ? " data-row-out" : ""}`}>
         {row === undefined ? "" : row.error ? "Invalid" : clean(row.excerpt, 160)}
       </bdi>
       <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
-        {row === undefined || row.error || row.length === 0 ? "–" : number(row.length)}
+        {row?.excluded ? "excluded" : row && !row.error && row.length > 0 ? number(row.length) : "–"}
         {isCut && <span class="visually-hidden"> truncated</span>}
       </span>
     </button>

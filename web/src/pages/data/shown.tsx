@@ -1,4 +1,4 @@
-/** A view with its figures, its lengths, what is wrong, and the row that is looked at. */
+/** A view with its figures, its lengths, its findings, and the selected row. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
@@ -7,10 +7,12 @@ import { number, plural } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
 import { clean } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
+import { manifest } from "../../store/manifest";
 import { applySettings, drafted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
 import { Skeleton } from "../../ui/skeleton";
+import { exclude as setExcluded } from "./exclude";
 import { figuresAt, unreadableIn } from "./figures";
 import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
@@ -21,13 +23,13 @@ import type { OpenedView, Search } from "./view";
 const FALLBACK_CUT = 512;
 
 export function Progress({ view }: { view: DatasetView | null }) {
-  const told = view?.progress;
+  const progress = view?.progress;
   if (!view || view.state === "ready") return null;
   if (view.state === "opening") {
-    const share = told?.total ? ` ${Math.floor((100 * told.done) / told.total)} %` : "";
+    const share = progress?.total ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : "";
     return (
       <p class="hint num" role="status">
-        {told ? `${clean(told.label, 200)}${share}` : "Loading the tokenizer"}
+        {progress ? `${clean(progress.label, 200)}${share}` : "Loading the tokenizer"}
       </p>
     );
   }
@@ -48,8 +50,8 @@ export function Shown({
   view: DatasetView;
   trainer: Trainer;
 }) {
-  const asked = Number(route.value.query.get("row")) || 1;
-  const chosen = Math.min(Math.max(1, asked), view.indexed);
+  const requested = Number(route.value.query.get("row")) || 1;
+  const chosen = Math.min(Math.max(1, requested), view.indexed);
   const [moved, setMoved] = useState<number | null>(null);
   const cut = moved ?? view.maxLength ?? FALLBACK_CUT;
   const lengths = opened.lengths.value;
@@ -77,6 +79,18 @@ export function Shown({
       return { label: `Set max_length to ${number(room)}`, run: () => use(room) };
     return null;
   };
+  // The rows are those of the file, and not of another data set that the next run is to have.
+  const ofFile =
+    JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
+  const exclude =
+    ofFile && manifest.value?.revision !== undefined
+      ? (rows: readonly number[], excluded: boolean): void => {
+          setNote("");
+          setExcluded(trainer, opened, rows, excluded).catch((failure: unknown) =>
+            setNote(errorText(failure)),
+          );
+        }
+      : null;
   const use = (maxLength: number): void => {
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
@@ -105,7 +119,7 @@ export function Shown({
       return null;
     }
   };
-  // Pressed again, it goes on to the next shorter one.
+  // Pressed again, it continues with the next shorter one.
   const findLongest = async (): Promise<void> => {
     const after = last.current === chosen ? chosen : 0;
     last.current = await find({ want: "longest" }, "No row is shorter.", after);
@@ -182,14 +196,15 @@ export function Shown({
             </section>
           )
         )}
-        {/* What the check of the rows leaves to the tokenizer is here. */}
+        {/* What the row check leaves to the tokenizer. */}
         <Findings
           findings={findings}
           remedyOf={remedyOf}
+          exclude={exclude}
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
-          next={(code) => void find({ want: "finding", code }, "No other row has this.")}
+          next={(code) => void find({ want: "finding", code }, "No other row has this finding.")}
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
@@ -224,14 +239,14 @@ export function Shown({
       <div class="data-view">
         <Rows opened={opened} chosen={chosen} cut={cut} choose={choose} />
         <section class="data-one" aria-label="The row">
-          <Row opened={opened} chosen={chosen} cut={cut} />
+          <Row opened={opened} chosen={chosen} cut={cut} exclude={exclude} />
         </section>
       </div>
     </>
   );
 }
 
-/** What is wrong with the rows themselves, once they are shown; without an answer, what the tokenizer finds alone. */
+/** The findings in the rows themselves, once they are shown; without an answer, only the tokenizer's are listed. */
 function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {

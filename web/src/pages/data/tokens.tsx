@@ -1,9 +1,10 @@
-/** One row token by token: what is learned in ink, the rest in grey, what a cut takes away struck out. */
+/** One row token by token: learned ones in ink, the rest in grey, truncated ones struck out. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { clean, cleanBlock } from "../../lib/text";
+import { Button } from "../../ui/controls/button";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { pieces, quoted } from "./token-text";
@@ -13,12 +14,13 @@ interface Props {
   opened: OpenedView;
   chosen: number;
   cut: number;
+  exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 
-export function Row({ opened, chosen, cut }: Props) {
+export function Row({ opened, chosen, cut, exclude }: Props) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [error, setError] = useState<string | null>(null);
-  // A row that was looked at before there was a tokenizer has no tokens yet.
+  // A row that was requested before the tokenizer was ready has no tokens yet.
   const { id, state } = opened.view.value ?? {};
   const opening = state === "opening";
   useEffect(() => {
@@ -49,6 +51,9 @@ export function Row({ opened, chosen, cut }: Props) {
             {plural(total(row.examples), "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
           </p>
         )}
+        {row.exclusion && exclude && (
+          <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
+        )}
         {row.examples.length > 1 && (
           <p class="hint">
             Learned as {number(row.examples.length)} examples: the chat template rewrites earlier turns, so an
@@ -58,6 +63,17 @@ export function Row({ opened, chosen, cut }: Props) {
       </header>
       {row.error ? <Unread row={row} /> : <Tokens key={row.row} row={row} cut={cut} />}
     </>
+  );
+}
+
+function Exclusion({ excluded, set }: { excluded: boolean; set: (excluded: boolean) => void }) {
+  return (
+    <span class="dim">
+      {excluded && "Excluded from training "}
+      <Button small kind="quiet" onClick={() => set(!excluded)}>
+        {excluded ? "Include" : "Exclude"}
+      </Button>
+    </span>
   );
 }
 
@@ -88,7 +104,7 @@ interface Token {
   learned: boolean;
   role: string;
   special: boolean;
-  /** Its place in its example, from 0. */
+  /** Its index in its example, from 0. */
   at: number;
 }
 
@@ -115,7 +131,7 @@ function classOf({ learned, special, at }: Token, cut: number): string {
     .join(" ");
 }
 
-/** How many tokens on a key goes. */
+/** Tokens per key press. */
 const MOVES: Readonly<Record<string, number>> = {
   ArrowRight: 1,
   ArrowLeft: -1,
@@ -178,7 +194,7 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         role="group"
         aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
         tabIndex={0}
-        // Not "over": the browser says so as well when tokens come under a pointer that rests.
+        // Not "over", which also fires when tokens move under a resting pointer.
         onPointerMove={point}
         onPointerDown={point}
         onPointerLeave={() => {

@@ -1,4 +1,4 @@
-/** One opened view of the backend: its state, polled, and its rows, asked for as they are looked at. */
+/** One opened view of the backend: its state, polled, and its rows, requested as they come into view. */
 import { batch, type Signal, signal } from "@preact/signals";
 import { ApiError, api, errorText, isAbort } from "../../api/client";
 import type {
@@ -12,15 +12,15 @@ import type {
 import { type Poll, poll } from "../../store/poll";
 
 const BUSY_MS = 500;
-/** For so long after it was opened, and so often, it is asked whether its first rows are there. */
+/** How long after opening, and how often, the first rows are requested. */
 const SOON_MS = 3000;
 const OFTEN_MS = 80;
 const REST_MS = 20_000;
-/** Rows of one request, and how many requests' worth is kept. */
+/** Rows per request, and the number of requests whose rows are kept. */
 const CHUNK = 50;
 const KEPT = 40;
 const NOT_THERE = 404;
-/** A view that ends again and again is not opened again and again. */
+/** A view that repeatedly ends is not opened again. */
 const AGAIN_MS = 5000;
 
 export interface Search {
@@ -34,15 +34,15 @@ export class OpenedView {
   readonly view: Signal<DatasetView | null> = signal(null);
   readonly error: Signal<string | null> = signal(null);
   readonly lengths: Signal<DatasetLengths | null> = signal(null);
-  /** Changes whenever rows have come. */
+  /** Incremented when rows have arrived. */
   readonly version: Signal<number> = signal(0);
   private readonly chunks = new Map<number, readonly DatasetRow[] | null>();
   private readonly poll: Poll;
   private opened = 0;
-  /** How many rows had been read when the lengths were asked for. */
+  /** The number of rows that had been read when the lengths were requested. */
   private lengthsAt = -1;
 
-  /** Another config is to be asked about. */
+  /** The config has changed since the view was opened. */
   private changed = false;
 
   constructor(private config: JobConfig) {
@@ -64,7 +64,7 @@ export class OpenedView {
     this.poll.stop();
   }
 
-  /** Looks at what another config would train on; what is shown stays where the backend shows the same for it. */
+  /** Shows the rows of another config; the view stays if the backend shows the same for it. */
   use(config: JobConfig): void {
     if (JSON.stringify(config) === JSON.stringify(this.config)) return;
     this.config = config;
@@ -72,19 +72,19 @@ export class OpenedView {
     void this.poll.now();
   }
 
-  /** Opens it anew, as after a fault. */
+  /** Opens it again, for example after an error. */
   async again(): Promise<void> {
     this.forget();
     this.opened = 0;
     await this.poll.now();
   }
 
-  /** How many rows can be looked at. */
+  /** The number of rows that can be shown. */
   get count(): number {
     return this.view.value?.indexed ?? 0;
   }
 
-  /** A row in short, or undefined while it is on its way. */
+  /** A row's summary, or undefined while it is loading. */
   row(number: number): DatasetRow | undefined {
     void this.version.value;
     const at = Math.floor((number - 1) / CHUNK);
@@ -98,7 +98,7 @@ export class OpenedView {
     return (await api<{ row: DatasetTokens }>(this.path(`/rows/${number}`), { signal: abort })).row;
   }
 
-  /** The next row that fits behind `after`, then from the first on; null where none does. */
+  /** The next match after `after`, then from the first row on; null if there is none. */
   async find(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
     const found = await this.searched(search, after, abort);
     if (found !== null || after === 0) return found;
@@ -111,7 +111,7 @@ export class OpenedView {
       const query = new URLSearchParams({ after: String(from) });
       for (const [name, value] of Object.entries(search)) query.set(name, String(value));
       const { found } = await api<{ found: DatasetFound }>(this.path(`/find?${query}`), { signal: abort });
-      // A text is searched for a while at a time; anything else in one go, as far as rows have been read.
+      // A text search runs in slices; anything else in one go, as far as rows have been read.
       if (found.row !== null || search.want !== "text" || found.reached <= from) return found.row;
       from = found.reached;
     }
@@ -146,7 +146,7 @@ export class OpenedView {
         this.forget();
         return;
       }
-      // Rows that came before the tokenizer did have no tokens, and the last chunk may have been short.
+      // Rows from before the tokenizer was ready have no tokens, and the last chunk may have been incomplete.
       if (before?.state === "opening" && dataset.state !== "opening") this.chunks.clear();
       if (before && dataset.indexed > before.indexed) this.chunks.delete(Math.floor(before.indexed / CHUNK));
       batch(() => {
@@ -165,7 +165,7 @@ export class OpenedView {
   private failed(error: unknown): void {
     if (error instanceof ApiError && error.status === 0) return;
     if (error instanceof ApiError && error.status === NOT_THERE && this.view.peek()) {
-      // Nobody has looked for a while, or the backend was started again.
+      // It was not used for a while, or the backend was restarted.
       const now = Date.now();
       if (now - this.opened > AGAIN_MS) {
         this.opened = now;

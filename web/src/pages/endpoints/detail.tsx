@@ -1,4 +1,4 @@
-/** One endpoint: what it serves, who may call it, how to call it, and how to delete it. */
+/** One endpoint: its target, its access, how to call it, and how to delete it. */
 import { useEffect, useState } from "preact/hooks";
 import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
@@ -11,11 +11,11 @@ import { Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { baseUrlOf } from "./address";
-import { Delete } from "./delete";
-import { EditAccess, EditEngine, EditRetention, EditTarget } from "./edit";
+import { Delete } from "./editing/delete";
+import { EditAccess, EditEngine, EditRetention, EditTarget } from "./editing/edit";
 import { Keys } from "./keys";
-import { QuickStart } from "./quickstart-view";
-import { RequestsPlace } from "./requests-place";
+import { QuickStart } from "./quickstart";
+import { LazyRequests } from "./requests/lazy";
 import { Stale } from "./stale";
 import { type EndpointChange, troubleOf, updateEndpoint } from "./store";
 
@@ -27,12 +27,12 @@ export function Detail({ deployment }: { deployment: Deployment }) {
   const trouble = useTrouble(deployment);
   const slug = clean(deployment.slug, 60);
   /** Whether the backend accepted the change. */
-  const change = async (body: EndpointChange, said: string): Promise<boolean> => {
+  const change = async (body: EndpointChange, message: string): Promise<boolean> => {
     setBusy(true);
     setError(null);
     try {
       await updateEndpoint(deployment.id, body);
-      announce(said);
+      announce(message);
       return true;
     } catch (fault) {
       setError(errorText(fault));
@@ -88,14 +88,14 @@ export function Detail({ deployment }: { deployment: Deployment }) {
         </div>
       </dl>
       <Keys deployment={deployment} />
-      <RequestsPlace deployment={deployment} />
+      <LazyRequests deployment={deployment} />
       <QuickStart slug={slug} auth={deployment.authMode} />
       <Delete deployment={deployment} />
     </div>
   );
 }
 
-/** Why the endpoint can't answer, looked at again every now and then: its job's files may be deleted meanwhile. */
+/** Why the endpoint can't answer, checked from time to time: its job's files may be deleted meanwhile. */
 function useTrouble({ id, updatedAt }: Deployment): string | null {
   const [trouble, setTrouble] = useState<string | null>(null);
   useEffect(() => {
@@ -104,7 +104,7 @@ function useTrouble({ id, updatedAt }: Deployment): string | null {
       try {
         setTrouble(await troubleOf(id, stop.signal));
       } catch {
-        // The list is polled too, and says what is wrong.
+        // The list is polled, too, and reports errors.
       }
     };
     const polling = poll(look, () => LOOK_MS);

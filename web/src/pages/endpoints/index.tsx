@@ -9,8 +9,8 @@ import { setTitle } from "../../store/document-title";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { servedHere } from "./address";
-import { Create } from "./create";
 import { Detail } from "./detail";
+import { Create } from "./editing/create";
 import { EndpointList } from "./list";
 import { Stale } from "./stale";
 import { deployments, endpointsState, refresh, watchEndpoints } from "./store";
@@ -62,13 +62,13 @@ export default function Endpoints() {
 }
 
 /** Focuses the heading when another endpoint is opened, as a change of page does. */
-function useNameFocus(shown: string | null): void {
-  const before = useRef(shown);
+function useNameFocus(page: string | null): void {
+  const before = useRef(page);
   useLayoutEffect(() => {
-    if (before.current === shown) return;
-    before.current = shown;
+    if (before.current === page) return;
+    before.current = page;
     document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
-  }, [shown]);
+  }, [page]);
 }
 
 function Page({ action, children }: { action?: boolean; children: ComponentChildren }) {
@@ -98,7 +98,7 @@ function Body() {
     <>
       <Stale />
       {list.length === 0 ? <None scopeMissing={scopeMissing} /> : <EndpointList list={list} />}
-      {/* It is about endpoints with an address of their own. */}
+      {/* Only for endpoints with their own address. */}
       {!servedHere() && (
         <p class="ep-docs hint">
           <a href="https://docs.arkor.ai/studio/endpoints" target="_blank" rel="noopener noreferrer">
@@ -113,7 +113,7 @@ function Body() {
 function None({ scopeMissing }: { scopeMissing: boolean }) {
   return (
     <Empty
-      title="Give a model an address of its own"
+      title="Give a model its own address"
       action={<ActionButton action={NEW_ENDPOINT} kind="primary" />}
     >
       An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.

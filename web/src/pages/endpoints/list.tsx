@@ -42,7 +42,7 @@ function StateWord({ enabled }: { enabled: boolean }) {
   );
 }
 
-/** What an endpoint serves, in words; an unknown kind is shown unchanged. */
+/** An endpoint's target as text; an unknown kind is shown unchanged. */
 export function targetWords(deployment: Deployment): string {
   const target = fromWire(deployment.target);
   return target ? fullName(target, jobs.value) : `An unknown target (${clean(deployment.target?.kind, 40)})`;

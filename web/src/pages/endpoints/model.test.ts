@@ -12,7 +12,7 @@ import {
   slugTrouble,
   toWire,
 } from "./model";
-import { LANGUAGES, quickstart } from "./quickstart";
+import { LANGUAGES, quickstart } from "./quickstart/snippets";
 
 describe("slugs", () => {
   it.each(["ab", "a1", "support-bot", "0-0", "x".repeat(50)])("allows %j", (slug) =>
@@ -76,7 +76,7 @@ it("labels are 1 to 80 characters after trimming", () => {
   expect(labelTrouble(" \n")).not.toBeNull();
 });
 
-/** A module that stands for OpenAI's; the last chunk of its stream says what was used and has no text. */
+/** A stand-in for OpenAI's module; the last chunk of its stream reports the usage and has no text. */
 const OPENAI = `
 import sys, types
 from unittest.mock import MagicMock
@@ -107,7 +107,7 @@ describe("quick start", () => {
     execFileSync("node", ["--check", "--input-type=module", "-"], { input: javascript });
   });
 
-  it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, which is no address", (slug) => {
+  it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, an invalid address", (slug) => {
     for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none", BASE)).toBeNull();
   });
 });

@@ -1,4 +1,4 @@
-/** An endpoint as the page shows it: its target, and which values the backend accepts. Pure. */
+/** An endpoint as shown on the page: its target, and the values that the backend accepts. Pure. */
 
 import type { Target } from "../../chat/model/types";
 import type { AnsweredBy, Deployment, DeploymentTarget } from "../../contract.gen";
@@ -6,7 +6,7 @@ import type { AnsweredBy, Deployment, DeploymentTarget } from "../../contract.ge
 const MIN_SLUG = 2;
 export const MAX_SLUG = 50;
 export const MAX_LABEL = 80;
-/** What the managed backend keeps when nothing is said. */
+/** The managed backend's default retention. */
 export const DEFAULT_DAYS = 7;
 
 export type AuthMode = Deployment["authMode"];
@@ -19,7 +19,7 @@ export interface Retention {
   runRetentionDays?: number;
 }
 
-/** What is wrong with a slug, in words for its field; null when nothing is. */
+/** The error for a slug's field; null if it is valid. */
 export function slugTrouble(slug: string): string | null {
   if (slug.length < MIN_SLUG) return `At least ${MIN_SLUG} characters.`;
   if (slug.length > MAX_SLUG) return `At most ${MAX_SLUG} characters; these are ${slug.length}.`;
@@ -28,7 +28,7 @@ export function slugTrouble(slug: string): string | null {
   return slug.startsWith("-") || slug.endsWith("-") ? "No dash at either end." : null;
 }
 
-/** A slug made from a name; empty when none of its characters is allowed in a slug. */
+/** A slug derived from a name; empty if none of its characters is allowed. */
 export function slugOf(name: string): string {
   const slug = name
     .normalize("NFKD")
@@ -77,7 +77,7 @@ export function retentionBody(mode: RetentionMode, days: number): Retention {
 export const daysTrouble = (days: number): string | null =>
   Number.isInteger(days) && days >= 1 ? null : "A whole number of days, 1 or more.";
 
-/** How long chats are kept, in words; an unknown mode is shown unchanged. */
+/** The retention of chats as text; an unknown mode is shown unchanged. */
 export function retentionWords(mode: string | null | undefined, days: number | null | undefined): string {
   if (mode === "days") return days === 1 ? "1 day" : `${days ?? DEFAULT_DAYS} days`;
   if (mode === "unlimited") return "Forever";
@@ -85,7 +85,7 @@ export function retentionWords(mode: string | null | undefined, days: number | n
   return mode ? mode : `The backend’s default (${DEFAULT_DAYS} days)`;
 }
 
-/** Who computes an endpoint's answers, in words: since its first answer, or from the next one on. */
+/** The engine of an endpoint's answers as text: known since its first answer, or from the next one on. */
 export function engineWords(engine: Engine, by: AnsweredBy | null | undefined): string {
   if (!by)
     return engine === "auto"

@@ -1,4 +1,4 @@
-/** The project's endpoints, polled while they are shown, and the calls that change them. */
+/** The project's endpoints, polled while visible, and the calls that change them. */
 import { signal } from "@preact/signals";
 import { api, errorText } from "../../api/client";
 import type { Deployment, DeploymentKey } from "../../contract.gen";
@@ -26,7 +26,7 @@ export const endpointsState = signal<EndpointsState>({
 
 const path = (id: string, more = ""): string => `/deployments/${encodeURIComponent(id)}${more}`;
 
-/** Counts changes: a list requested before a change is outdated when it arrives. */
+/** Counts changes: a list requested before a change is outdated on arrival. */
 let changes = 0;
 
 export async function refresh(): Promise<void> {
@@ -37,7 +37,7 @@ export async function refresh(): Promise<void> {
     );
     if (before !== changes) return;
     const { loaded, absent } = endpointsState.peek();
-    // The endpoints existed a moment ago and do not all vanish: treat this answer as a failure.
+    // The endpoints existed a moment ago and do not all vanish at once: treat this response as a failure.
     if (answer.unsupported && loaded && !absent)
       throw new Error("The backend answered as if it had no endpoints.");
     deployments.value = [...answer.deployments].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
@@ -83,7 +83,7 @@ export async function updateEndpoint(id: string, body: EndpointChange): Promise<
   return put((await api<{ deployment: Deployment }>(path(id), { method: "PATCH", body })).deployment);
 }
 
-/** Why what the endpoint serves can't answer now; the list does not say. */
+/** Why the endpoint's target can't answer now; the list does not say. */
 export async function troubleOf(id: string, signal: AbortSignal): Promise<string | null> {
   const { deployment } = await api<{ deployment: Deployment }>(path(id), { signal });
   return typeof deployment.trouble === "string" && deployment.trouble !== "" ? deployment.trouble : null;
@@ -99,7 +99,7 @@ export async function listKeys(id: string): Promise<DeploymentKey[]> {
   return (await api<{ keys: DeploymentKey[] }>(path(id, "/keys"))).keys;
 }
 
-/** The only response that contains the key itself. */
+/** The only response with the key itself. */
 export async function createKey(id: string, label: string): Promise<{ label: string; plaintext: string }> {
   const { key } = await api<{ key: DeploymentKey & { plaintext: string } }>(path(id, "/keys"), {
     method: "POST",

@@ -1,4 +1,4 @@
-/** What differs from arkor.toml: it can be run once, written into the file, or reset. */
+/** Differences from arkor.toml: they can be used for one run, written into the file, or reset. */
 import { useState } from "preact/hooks";
 import type { Trainer } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
@@ -24,7 +24,7 @@ const useWrite = late(() => import("./form/write"));
 interface Props {
   trainer: Trainer;
   revision: string | undefined;
-  /** How many of them are not allowed. */
+  /** How many of them are invalid. */
   faults: number;
 }
 
@@ -76,7 +76,7 @@ export function Changes({ trainer, revision, faults }: Props) {
   );
 }
 
-/** Which job they come from, what of it they cannot set, and the checkpoint to begin from. */
+/** Their source job, its settings that cannot be copied, and the checkpoint to start from. */
 function Origin({ trainer }: { trainer: Trainer }) {
   const id = draftedFrom(trainer);
   if (id === undefined) return null;

@@ -1,4 +1,4 @@
-/** Before a start: what is wrong with the rows of the data, and what the person wants to do about it. Loaded at a press. */
+/** Before a start: the findings in the data, and how to continue. Loaded when the button is pressed. */
 import { api } from "../../api/client";
 import type { DataCheck, Finding, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";
@@ -12,7 +12,7 @@ import { confirm } from "../../ui/dialog";
 const SHOWN = 4;
 
 /**
- * The settings with which the start goes on: none, or that unreadable rows are left out. Null when it does not. A check that
+ * The settings with which the start continues: none, or without unreadable rows. Null if it does not. A check that
  * fails asks nothing: the training has the last word.
  */
 export async function askAboutData(trainer: Trainer, changes: Changes): Promise<Changes | null> {
@@ -39,7 +39,7 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
   return unreadable ? { skipBadRows: true } : {};
 }
 
-/** What the start would do: rows with a secret are trained on only where the button says so. */
+/** The button names what it does: rows with secrets are trained on only if it says so. */
 function actionFor(errors: readonly Finding[], unreadable: boolean): { action: string; danger?: boolean } {
   const secret = errors.find(({ code }) => code === "secret");
   if (secret) return { action: `Train on ${plural(secret.count, "row")} with secrets`, danger: true };

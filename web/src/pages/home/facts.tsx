@@ -1,4 +1,4 @@
-/** What a press will do, in four facts: the model, the data, how long it trains, and what that is estimated to take. */
+/** What a start would do, in four facts: the model, the data, the length, and the estimate. */
 import type { ComponentChildren } from "preact";
 import { DEFAULT_EPOCHS, type JobConfig, type Trainer } from "../../contract.gen";
 import { modelName, plural } from "../../lib/format";
@@ -6,10 +6,10 @@ import { datasetName, settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { features } from "../../store/features";
-import { ForecastPlace } from "./forecast-place";
+import { LazyForecast } from "./lazy-forecast";
 
 interface Props {
-  /** As it would run now, changes included. */
+  /** For the current settings, including changes. */
   trainer: Trainer;
   quick: boolean;
   apply: (settings: Readonly<Record<string, unknown>>) => void;
@@ -47,7 +47,7 @@ export function Facts({ trainer, quick, apply }: Props) {
       <Fact name="Training" note={rateOf(config)}>
         {extent(config)}
       </Fact>
-      <ForecastPlace trainer={trainer} quick={quick} apply={apply} />
+      <LazyForecast trainer={trainer} quick={quick} apply={apply} />
     </div>
   );
 }

@@ -20,7 +20,7 @@ const trainer = createTrainer({
 export const arkor = createArkor({ trainer });
 `;
 
-/** Nothing to train yet: a starter, or the person's own data. */
+/** Nothing to train yet: offers the starter, or the user's own data. */
 export function First({ typescript }: { typescript: boolean }) {
   return typescript ? <NoExport /> : <Empty />;
 }
@@ -34,9 +34,9 @@ function Empty() {
     setBusy(what);
     setError(null);
     try {
-      const said = await action();
+      const message = await action();
       await reloadManifest();
-      announce(said);
+      announce(message);
     } catch (fault) {
       setError(errorText(fault));
     }
@@ -92,7 +92,7 @@ function Empty() {
   );
 }
 
-/** Takes a file that is dropped anywhere: beside the zone the browser would show it in the page's place. */
+/** Accepts a file that is dropped anywhere: outside the zone the browser would show it instead of the page. */
 function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined) => void): void {
   const latest = useRef(take);
   latest.current = take;
@@ -116,7 +116,7 @@ function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined
   }, []);
 }
 
-/** A project of the arkor package declares its trainer in code: an arkor.toml beside it would take its place. */
+/** A project of the arkor package declares its trainer in code: an arkor.toml would replace it. */
 function NoExport() {
   return (
     <div class="home-first">

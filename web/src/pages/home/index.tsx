@@ -6,11 +6,11 @@ import { poll } from "../../store/poll";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
-import { ElsewherePlace } from "./elsewhere-place";
+import { LazyElsewhere } from "./lazy-elsewhere";
+import { LazyRun } from "./lazy-run";
 import { Recent } from "./recent";
-import { RunPlace } from "./run-place";
 import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
-// The styles of the parts that are loaded later come with the page: a request each would cost more than they weigh.
+// The styles of lazily loaded parts come with the page: separate requests would cost more than they weigh.
 import "./cluster/cluster.css";
 import "./elsewhere/elsewhere.css";
 import "./form/form.css";
@@ -26,7 +26,7 @@ export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
   useEffect(() => {
-    // The editor is the other window: what it saves shows up here without a reload.
+    // The editor is another window: a saved file shows up here without a reload.
     const project = poll(loadManifest, () => LIVE_MS);
     const back = (): void => void project.now();
     addEventListener("focus", back);
@@ -61,8 +61,8 @@ function Project() {
           <ErrorNote error={error} details={manifestDetails.value} />
           <p class="hint">Reloads automatically when you save.</p>
         </div>
-        <ElsewherePlace />
-        <RunPlace />
+        <LazyElsewhere />
+        <LazyRun />
       </>
     );
   }
@@ -81,14 +81,14 @@ function Project() {
   }
   const live = liveRunOf(trainer, known);
   const card = <TrainerCard key={trainer.name} known={known} trainer={trainer} live={live} />;
-  const panel = <RunPlace key="run" live={live} typescript={known.source === "typescript"} />;
+  const panel = <LazyRun key="run" live={live} typescript={known.source === "typescript"} />;
   return (
     <>
       <TrainerHead known={known} trainer={trainer} />
-      <ElsewherePlace />
-      {/* What runs comes first: until that is known nothing is shown, for it would be seen to move. */}
+      <LazyElsewhere />
+      {/* Running jobs come first: nothing is shown until they are known, since it would visibly move. */}
       {runs.value === null ? <Skeleton lines={4} height={22} /> : live ? [panel, card] : [card, panel]}
-      <ElsewherePlace paused />
+      <LazyElsewhere paused />
     </>
   );
 }

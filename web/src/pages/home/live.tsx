@@ -13,7 +13,7 @@ import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
 import { ErrorNote } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
-import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/pace";
+import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/progress/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 
 const HEIGHT = 260;

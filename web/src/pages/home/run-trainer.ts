@@ -1,4 +1,4 @@
-/** "Run training", from its button and from any page: it runs what was shown, and asks before a second run. */
+/** "Run training", from its button and from any page: runs the displayed trainer, and asks before a second run. */
 import { signal } from "@preact/signals";
 import { errorText } from "../../api/client";
 import type { Trainer } from "../../contract.gen";
@@ -20,7 +20,7 @@ export const starting = signal(false);
 /** Why the last attempt started nothing. */
 export const startError = signal<string | null>(null);
 
-/** The settings had been edited at the last attempt: the new ones are shown now, and another press runs them. */
+/** The settings had been edited before the last attempt: the new ones are shown now, and another press runs them. */
 export const editedMeanwhile = signal(false);
 
 export function clearStartError(): void {
@@ -50,13 +50,13 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
   }
 }
 
-/** As `runTrainer`, but asks first while another training runs. */
+/** Like `runTrainer`, but asks first while another training runs. */
 export async function confirmAndRun(trainer: Trainer, dryRun: boolean): Promise<void> {
   await loadRuns();
   if (await confirmSecond(trainer)) await runTrainer(trainer, dryRun);
 }
 
-/** From a page that shows no trainer: reads the trainer and asks first. */
+/** From a page without a trainer: loads it and asks first. */
 export async function runFromAnyPage(): Promise<void> {
   await Promise.all([loadManifest(), loadRuns()]);
   const known = manifest.peek();
@@ -77,7 +77,7 @@ export async function runFromAnyPage(): Promise<void> {
   await runTrainer(trainer, false);
 }
 
-/** The names of what runs now: commands of this launch, and jobs that others started. */
+/** The names of what runs now: commands of this launch, and other jobs. */
 function runningNames(): string[] {
   const live = (runs.peek() ?? []).filter(isLive);
   const own = new Set(live.map(({ jobId }) => jobId));

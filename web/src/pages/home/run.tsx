@@ -20,15 +20,15 @@ import { Menu } from "../../ui/controls/menu";
 import { confirm } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/empty";
 import { StatusDot } from "../../ui/status";
-import { WatchButton } from "../job/watch-button";
+import { WatchButton } from "../job/progress/watch-button";
 import { foundJob, openRun, pressedRun, shownRun, startedRun } from "./open-run";
 
 const useOutput = late(() => import("./output"));
 
-/** Comes with the first command: Home begins without it. */
+/** Loaded with the first command: Home starts without it. */
 const liveJob = signal<typeof import("./live").LiveJob | null>(null);
 
-/** The command that was started: its job's curve, and what it prints, folded. */
+/** The started command: its job's curve, and its output, folded. */
 export function RunPanel({
   live,
   typescript = false,
@@ -43,7 +43,7 @@ export function RunPanel({
 function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const [output] = useState(() => new RunOutput(run.id));
   const [error, setError] = useState<string | null>(null);
-  // Of a run that ended before this visit only the outcome is shown.
+  // For a run that ended before this visit, only the outcome is shown.
   const [seen] = useState(isLive(run) || shownRun.value === run.id);
   const [picked, setPicked] = useState<boolean | null>(null);
   useEffect(() => {
@@ -58,24 +58,24 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const ended = output.ending.value !== null || run.state === "ended";
   const gone = jobsState.value.loaded && jobId !== null && job === undefined;
   const log = picked ?? (seen && (typescript || (ended && !jobId)));
-  const shown = useOutput(log);
+  const loaded = useOutput(log);
   useEffect(() => {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
   }, [jobId, ended]);
-  // The output ends before the list of runs says so; the next run need not wait for the list.
+  // The output ends before the list of runs is updated; the next run need not wait for it.
   const over = output.ending.value !== null;
   useEffect(() => {
     if (over && isLive(run)) void loadRuns();
   }, [over]);
-  // Watches a training that was started here, unless the person turns that off.
+  // Watches a training that was started here, unless the user turns that off.
   useEffect(() => {
     if (!jobId || ended || startedRun.peek() !== run.id) return;
     startedRun.value = null;
     watch(jobId);
   }, [jobId, ended]);
 
-  // A branch, or a quick test, is asked for once: with its job there, the next press is a run like any other.
+  // A branch or a quick test is requested once: after its job was created, the next press starts an ordinary run.
   useEffect(() => {
     if (!jobId || pressedRun.peek() !== run.id) return;
     pressedRun.value = null;
@@ -84,11 +84,11 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     setQuery({ dry: null });
   }, [jobId]);
 
-  const attempt = async (action: () => Promise<void>, said: string): Promise<void> => {
+  const attempt = async (action: () => Promise<void>, message: string): Promise<void> => {
     setError(null);
     try {
       await action();
-      announce(said);
+      announce(message);
     } catch (problem) {
       setError(errorText(problem));
     }
@@ -167,7 +167,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
           </Button>
         )}
       </div>
-      {shown && <shown.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
+      {loaded && <loaded.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
     </section>
   );
 }
@@ -190,14 +190,14 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const since = time(run.started);
   if (!ending && run.state !== "ended") {
     const queued = job?.status === "queued";
-    const place = ordinal(job?.queue?.position);
+    const position = ordinal(job?.queue?.position);
     const word =
       run.state === "stopping"
         ? "Stopping"
         : output.version.value === 0
           ? "Connecting"
           : queued
-            ? `Queued${place && `, ${place}`}`
+            ? `Queued${position && `, ${position}`}`
             : "Running";
     return (
       <span class="row num home-output-state">
@@ -212,7 +212,7 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
     <span class="row num home-output-state">
       {job ? <StatusDot status={job.status} /> : <StatusDot {...exitStatus(exit, run)} />}
       <span class="hint">
-        {/* How the command ended tells nothing more of a job that is over. */}
+        {/* Once the job has ended, the command's exit adds nothing. */}
         {job && isOver(job) ? "" : ending?.why ? clean(ending.why, 200) : exitWords(exit, run)}
         {took !== null && ` after ${duration(took)}`}
         {exit !== 0 && job && !isOver(job) && job.status !== "paused" && "; the job keeps running"}
@@ -221,11 +221,11 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   );
 }
 
-/** How `arkor-dev start` ends when its job was cancelled, or paused. */
+/** How `arkor-dev start` exits after its job was cancelled, or paused. */
 const CANCELLED = 3;
 const PAUSED = 4;
 
-/** 128 + n is signal n: 2 and 15 are how Studio and people stop a command. */
+/** 128 + n is signal n: 2 and 15 are how Studio and users stop a command. */
 const isStopped = (exit: number | null): boolean => exit === 130 || exit === 143;
 
 function exitStatus(exit: number | null, { jobId }: TrainingRun): { status: string; label?: string } {
@@ -239,7 +239,7 @@ function exitWords(exit: number | null, { jobId }: TrainingRun): string {
   if (exit === null) return "couldn't start";
   if (exit === 0 || exit === PAUSED || (jobId && exit === CANCELLED)) return "command ended";
   if (isStopped(exit)) return "command stopped";
-  // Signal 9 is how the system ends a process that takes too much memory.
+  // The system ends a process that takes too much memory with signal 9.
   if (exit === 137) return "killed, possibly out of memory";
   return `command ended with status ${exit}`;
 }

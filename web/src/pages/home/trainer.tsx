@@ -1,4 +1,4 @@
-/** The trainer that is chosen: what a press will do, the press, and what stands in its way. */
+/** The chosen trainer: what a run will do, the button that starts it, and what prevents it. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
@@ -15,8 +15,8 @@ import { Chips, Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { Changes } from "./changes";
-import { ClusterPlace } from "./cluster-place";
 import { Facts } from "./facts";
+import { LazyCluster } from "./lazy-cluster";
 import {
   clearStartError,
   confirmAndRun,
@@ -28,7 +28,7 @@ import {
 
 const useForm = late(() => import("./form"));
 const useFile = late(() => import("./use-file"));
-const useMapping = late(() => import("../mapping"));
+const useMapping = late(() => import("../data/mapping"));
 const CHIPS_AT_MOST = 6;
 
 /** The one in the address, else the first. */
@@ -36,14 +36,14 @@ export function chosenTrainer(known: Manifest): Trainer | undefined {
   return trainerNamed(route.value.query.get("trainer") ?? undefined, known) ?? known.trainers[0];
 }
 
-/** The choice among several, and the name of the page. */
+/** The selection among several, and the page's name. */
 export function TrainerHead({ known, trainer }: { known: Manifest; trainer: Trainer }) {
   return (
     <header class="home-head">
-      <Choice trainers={known.trainers} chosen={trainer.name} />
       <h1 tabIndex={-1} class="home-name">
         <bdi>{displayName(trainer.name)}</bdi>
       </h1>
+      <Choice trainers={known.trainers} chosen={trainer.name} />
     </header>
   );
 }
@@ -51,14 +51,14 @@ export function TrainerHead({ known, trainer }: { known: Manifest; trainer: Trai
 interface Props {
   known: Manifest;
   trainer: Trainer;
-  /** Its command that runs now: then there is nothing to press, and only settings to look at. */
+  /** Its running command: then nothing can be started, and settings are only shown. */
   live: TrainingRun | undefined;
 }
 
-/** The one card; while the trainer runs it is there only for settings that somebody has opened. */
+/** The one card; while the trainer runs it is there only for opened settings. */
 export function TrainerCard({ known, trainer, live }: Props) {
   const typescript = known.source === "typescript";
-  // A TypeScript trainer says in its own code whether it is a quick test.
+  // A TypeScript trainer declares in its code whether it is a quick test.
   const quick = !typescript && route.value.query.get("dry") === "1";
   const box = useRef<HTMLElement>(null);
   const [open, setOpen] = useState(formWanted.peek());
@@ -72,7 +72,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
   useLayoutEffect(() => {
     const begins = running && !before.current;
     before.current = running;
-    // What somebody types in stays; anything else makes room for the curve.
+    // Fields in use stay; anything else makes room for the curve.
     if (begins && !box.current?.querySelector(".set")?.contains(document.activeElement)) setOpen(false);
   }, [running]);
   useActions([
@@ -85,14 +85,14 @@ export function TrainerCard({ known, trainer, live }: Props) {
   ]);
   const changed = Object.keys(changesFor(trainer)).length > 0;
   const editable = trainer.config !== undefined && known.revision !== undefined;
-  // Whether a changed setting is allowed is known by the form alone.
+  // Only the form knows whether a changed setting is valid.
   const code = useForm(editable && (open || changed));
   const faults = draftFaults.value;
   useLayoutEffect(() => {
     if (faults > 0) setOpen(true);
   }, [faults > 0]);
   const blocked = trainer.problem !== undefined || faults > 0;
-  // A box that stays when the card goes: it knows who has the focus next.
+  // A wrapper that outlives the card, to pass on the focus.
   return (
     <div
       class="home-next"
@@ -140,7 +140,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
               </Button>
             )}
           </div>
-          {!typescript && <ClusterPlace />}
+          {!typescript && <LazyCluster />}
           {faults > 0 && (
             <p id="home-faults" class="home-note home-note-warn">
               Correct the {faults === 1 ? "setting that is" : "settings that are"} marked below first.
@@ -166,7 +166,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
   );
 }
 
-/** What was edited in the file since it was first shown or last run; after an attempt to run it, with what to do. */
+/** Edits of the file since it was first shown or last run; after an attempt to run it, with advice. */
 function Edits({ trainer }: { trainer: Trainer }) {
   const edits = editsOf(trainer);
   if (edits.length === 0 && !editedMeanwhile.value) return null;
@@ -179,7 +179,7 @@ function Edits({ trainer }: { trainer: Trainer }) {
   );
 }
 
-/** What is wrong with the project or its data, once, with what can be done about it. */
+/** A problem of the project or its data, once, with its remedy. */
 function Trouble({ trainer, revision }: { trainer: Trainer; revision: string | undefined }) {
   const { unmapped, problem, needsData = false, flaw, unreadable = 0 } = trainer;
   const mapping = useMapping(unmapped !== undefined);
@@ -237,7 +237,7 @@ function lineWithout(known: Manifest): string {
     : "This trainer lists no settings.";
 }
 
-/** A trainer's name in the choice; it says where the trainer cannot run. */
+/** A trainer's name in the selection, marked if it cannot run. */
 const choiceLabel = ({ name, problem }: Trainer): string =>
   problem === undefined ? displayName(name) : `${displayName(name)} (has a problem)`;
 
@@ -246,26 +246,20 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
   const choose = (name: string): void => setQuery({ trainer: name === trainers[0]?.name ? null : name });
   if (trainers.length <= CHIPS_AT_MOST) {
     const items = trainers.map((trainer) => ({ value: trainer.name, label: choiceLabel(trainer) }));
-    return (
-      <div class="home-choice">
-        <Chips label="Trainer" items={items} value={chosen} onChange={choose} />
-      </div>
-    );
+    return <Chips label="Trainer" items={items} value={chosen} onChange={choose} />;
   }
   return (
-    <div class="home-choice">
-      <select
-        class="ui-input"
-        aria-label={`Trainer, one of ${number(trainers.length)}`}
-        value={chosen}
-        onChange={(event) => choose(event.currentTarget.value)}
-      >
-        {trainers.map((trainer) => (
-          <option key={trainer.name} value={trainer.name}>
-            {choiceLabel(trainer)}
-          </option>
-        ))}
-      </select>
-    </div>
+    <select
+      class="ui-input"
+      aria-label={`Trainer, one of ${number(trainers.length)}`}
+      value={chosen}
+      onChange={(event) => choose(event.currentTarget.value)}
+    >
+      {trainers.map((trainer) => (
+        <option key={trainer.name} value={trainer.name}>
+          {choiceLabel(trainer)}
+        </option>
+      ))}
+    </select>
   );
 }

@@ -1,10 +1,10 @@
-/** Hands a data file to Studio, which keeps it in the project. */
+/** Uploads a data file to Studio, which stores it in the project. */
 import { api } from "../../api/client";
 
-/** What a file picker offers. */
+/** Types that the file picker offers. */
 export const DATA_FILES = ".csv,.tsv,.json,.jsonl,.ndjson,.parquet,.gz";
 
-/** `created` where it became what a first trainer trains on. Throws `ApiError`. */
+/** `created` if a first trainer was created for it. Throws `ApiError`. */
 export function uploadData(file: File): Promise<{ path: string; created: boolean }> {
   return api(`/project/data?${new URLSearchParams({ name: file.name })}`, { method: "POST", file });
 }

@@ -1,4 +1,4 @@
-/** What the job has saved: its final adapter and its checkpoints, each with its losses and what can be done with it. */
+/** The job's final adapter and checkpoints, each with its losses and actions. */
 import { useState } from "preact/hooks";
 import type { Artifact } from "../../contract.gen";
 import type { Rows } from "../../events/rows";
@@ -14,26 +14,26 @@ import { Menu, type MenuItem } from "../../ui/controls/menu";
 import { openCard } from "./card/open";
 import type { JobNow } from "./state";
 
-/** Rows that are shown before somebody asks for all. */
+/** Rows that are shown before all are requested. */
 const AT_REST = 6;
-/** How many rows before the last of a step may hold its eval loss. */
+/** How many rows before a step's last one may hold its eval loss. */
 const NEAR = 4;
 
 interface Props extends JobNow {
-  /** Fills Home's form for a training from a checkpoint. */
+  /** Fills Home's form for training from a checkpoint. */
   branch: (step: number) => void;
 }
 
-/** The same question again, so that checkpoints can be told apart. */
+/** The same question again, so that checkpoints can be compared. */
 export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
 
-/** One saved thing: `step` is null for one whose step nobody told. */
+/** One saved checkpoint or adapter: `step` is null if unknown. */
 interface Saved {
   name: string;
   step: number | null;
   bytes: number | undefined;
   path: unknown;
-  /** As an address of the Playground names it. */
+  /** In the form of a Playground address. */
   target: string | null;
   final: boolean;
 }
@@ -42,7 +42,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const [all, setAll] = useState(false);
   const saved = [...run.artifacts.map((artifact) => finalOf(id, artifact)), ...checkpointsOf(id, run)];
   if (saved.length === 0) return null;
-  const shown = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
+  const visible = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
   const better = bestStep(job);
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
@@ -68,7 +68,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           </tr>
         </thead>
         <tbody>
-          {shown.map((one) => (
+          {visible.map((one) => (
             <tr key={`${one.name} ${one.step}`}>
               <th scope="row">
                 {one.name}
@@ -104,7 +104,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           ))}
         </tbody>
       </table>
-      {saved.length > shown.length && (
+      {saved.length > visible.length && (
         <Button small kind="quiet" onClick={() => setAll(true)}>
           Show all {number(saved.length)}
         </Button>
@@ -158,7 +158,7 @@ function finalOf(id: string, { kind, name, step, bytes: size, path }: Artifact):
   };
 }
 
-/** The newest first. */
+/** Newest first. */
 function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
   return run.checkpoints.toReversed().map(({ step, artifacts }) => ({
     name: `Step ${number(step)}`,
@@ -170,7 +170,7 @@ function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
   }));
 }
 
-/** The last value that was logged of a step; the last of all for what has no step. Steps don't decrease. */
+/** The last value that was logged at a step, or the last of all if it is null. Steps don't decrease. */
 export function valueAt(rows: Rows, field: "loss" | "evalLoss", step: number | null): number {
   let end = rows.length;
   if (step !== null) {

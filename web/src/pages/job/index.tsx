@@ -9,14 +9,14 @@ import { announce } from "../../ui/controls/live";
 import { Empty } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
 import { Checkpoints } from "./checkpoints";
-import { JobCurve, useJobChart } from "./curve";
 import { Details } from "./details";
-import { Figures } from "./figures";
 import { Header } from "./header";
 import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
 import { LazyAnswers, LazyCorrections, LazyExports, LazyVerdict } from "./lazy";
 import { Notices } from "./notices";
+import { JobCurve, useJobChart } from "./progress/curve";
+import { Figures } from "./progress/figures";
 import { isActive, type JobNow, statusOf } from "./state";
 import "./job.css";
 
@@ -33,7 +33,7 @@ function JobView({ id }: { id: string }) {
   const stream = useStream(id);
   const job = jobById(id);
   const { run } = stream;
-  // The run is one object that changes in place; `version` renders the components that read it again.
+  // The run is one object that changes in place; `version` re-renders the components that read it.
   const version = stream.version.value;
   const status = statusOf(job, run);
   const name = displayName(job?.name ?? id);
@@ -70,7 +70,7 @@ function JobView({ id }: { id: string }) {
   );
 }
 
-/** True for a moment while `waiting`: a history that comes soon is drawn at once, without a skeleton before it. */
+/** True for a moment while `waiting`: a history that arrives soon is drawn without a skeleton before it. */
 function useHeldBack(waiting: boolean): boolean {
   const [patient, setPatient] = useState(true);
   useEffect(() => {
@@ -80,7 +80,7 @@ function useHeldBack(waiting: boolean): boolean {
   return patient && waiting;
 }
 
-/** Announces the end once, and refreshes the list, which is slower than the events. */
+/** Announces the end once, and refreshes the list, which lags behind the events. */
 function useEnding(status: string, name: string): void {
   const before = useRef(status);
   useEffect(() => {

@@ -1,11 +1,11 @@
-/** The parts of the page whose code is loaded for a job that has something to show in them. */
+/** The parts of the page whose code is loaded for jobs with content for them. */
 import type { DatasetSource, Job } from "../../contract.gen";
 import { bestStep } from "../../lib/best-step";
 import { isObject } from "../../lib/json";
 import { late } from "../../lib/late";
 import { displayName } from "../../lib/text";
 import { features } from "../../store/features";
-import type { JobChart } from "./curve";
+import type { JobChart } from "./progress/curve";
 import type { JobNow } from "./state";
 
 interface WithChart extends JobNow {
@@ -31,17 +31,11 @@ export function LazyAnswers(props: WithChart) {
 export function LazyExports({ job }: { job: Job | undefined }) {
   const code = useResult(job !== undefined && features.value.has("exports"));
   return job && code ? (
-    <code.Exports
-      key={job.id}
-      id={job.id}
-      name={displayName(job.name)}
-      config={job.config}
-      best={bestStep(job)}
-    />
+    <code.Exports key={job.id} id={job.id} name={displayName(job.name)} best={bestStep(job)} />
   ) : null;
 }
 
-/** Whether a data set has `data/corrections.jsonl`. */
+/** Whether a data set includes `data/corrections.jsonl`. */
 function hasCorrections(source: DatasetSource | undefined): boolean {
   if (!isObject(source)) return false;
   if (Array.isArray(source.sources)) return source.sources.some(hasCorrections);

@@ -1,4 +1,7 @@
-/** What came of a job and how the machine did, as one piece of code: a finished job shows nearly all of it, and each piece costs a request. */
+/**
+ * A job's result and machine metrics, as one chunk: a finished job shows nearly all of it, and each chunk costs a
+ * request.
+ */
 export { Answers } from "./answers";
 export { Machine } from "./details/machine";
 export { Exports } from "./exports";

@@ -1,9 +1,9 @@
-/** The columns of the jobs table, each whole in one record. */
+/** The columns of the jobs table, one record each. */
 import type { ComponentChildren } from "preact";
 import type { Job, JobConfig } from "../../contract.gen";
 import { now } from "../../lib/clock";
-import { duration, loss, number } from "../../lib/format";
-import { settings } from "../../lib/job-config-text";
+import { duration, loss, modelName, number, rate } from "../../lib/format";
+import { configOf, datasetName, settings } from "../../lib/job-config-text";
 import { finite } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
 import { jobHref } from "../../router";
@@ -18,41 +18,52 @@ import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 
 export interface Column {
-  /** Stands in the address and, after `jobs-col-`, in the stylesheet. */
+  /** Used in the address and, after `jobs-col-`, in the stylesheet. */
   name: string;
   header: string;
   cell: (job: Job) => ComponentChildren;
   /** The tooltip of the cell. */
   hint?: (job: Job) => string | undefined;
   sort: Sort;
-  /** In rem; a column without a width takes what the others leave. */
+  /** In rem; a column without a width takes the remaining space. */
   width?: number;
-  /** In rem, in a window that is narrower than 57.5em. */
-  narrowWidth?: number;
   align?: "end";
-  /** The window that the column needs: of 53.75em, or of 68.75em. */
-  from?: "medium" | "wide";
-  /** The column is shown once a job of the list has it. */
-  optional?: (job: Job) => boolean;
+  /** Columns with a high rank are dropped first if there is little room; one without a rank is always shown. */
+  rank?: number;
+  /** Whether these jobs have something to show in the column; it is left out otherwise, unless a person chose it. */
+  useful?: (jobs: readonly Job[]) => boolean;
 }
 
 interface Sort {
-  /** What jobs are ordered by; null has its place at the end. Without a key they are as listed: the newest first. */
+  /** The sort key; null comes last. Without a key, the list's order applies: newest first. */
   key?: (job: Job, now: number) => string | number | null;
-  /** The names of both directions, upwards first. */
+  /** The names of both directions, ascending first. */
   words: readonly [string, string];
-  /** The direction that a first click orders by. */
+  /** The direction of a first click. */
   descendingFirst?: boolean;
   /** A running job's key changes with the clock. */
   live?: boolean;
 }
 
-const evaluated = ({ metrics }: Job): boolean => typeof metrics?.bestEvalLoss === "number";
+const some =
+  (has: (job: Job) => boolean) =>
+  (jobs: readonly Job[]): boolean =>
+    jobs.some(has);
+
+/** Whether the jobs differ in a setting: one that all share distinguishes none. */
+const differs =
+  (read: (job: Job) => unknown) =>
+  (jobs: readonly Job[]): boolean =>
+    jobs.some((job) => read(job) !== read(jobs[0]!));
+
+const modelOf = ({ config }: Job): string => modelName(clean(config?.model, 300));
+const dataOf = ({ config }: Job): string => clean(datasetName(config?.datasetSource), 200);
+const rateOf = (job: Job): number | null => finite(configOf(job).learningRate);
 
 const handSet = ({ config }: Job): readonly unknown[] =>
   Array.isArray(config?.setByHand) ? config.setByHand : [];
 
-/** What was set for this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
+/** Settings of this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
 export function changesOf(job: Job): string {
   const hand = handSet(job);
   if (hand.length === 0) return "";
@@ -70,7 +81,18 @@ export const CREATED: Column = {
   cell: (job) => <RelativeTime at={job.createdAt} />,
   sort: { words: ["oldest first", "newest first"], descendingFirst: true },
   width: 6.5,
-  narrowWidth: 6.25,
+  rank: 1,
+};
+
+export const BEST: Column = {
+  name: "best",
+  header: "Best eval loss",
+  cell: (job) => loss(job.metrics?.bestEvalLoss),
+  sort: { key: (job) => finite(job.metrics?.bestEvalLoss), words: ["lowest first", "highest first"] },
+  width: 8,
+  align: "end",
+  rank: 2,
+  useful: some(({ metrics }) => typeof metrics?.bestEvalLoss === "number"),
 };
 
 export const COLUMNS: readonly Column[] = [
@@ -94,9 +116,39 @@ export const COLUMNS: readonly Column[] = [
     cell: (job) => <span>{changesOf(job)}</span>,
     hint: changesOf,
     sort: { key: (job) => changesOf(job) || null, words: ["A to Z", "Z to A"] },
-    width: 12,
-    from: "wide",
-    optional: (job) => handSet(job).length > 0,
+    width: 11,
+    rank: 6,
+    useful: some((job) => handSet(job).length > 0),
+  },
+  {
+    name: "model",
+    header: "Base model",
+    cell: (job) => <bdi>{modelOf(job)}</bdi>,
+    hint: ({ config }) => clean(config?.model, 300),
+    sort: { key: (job) => modelOf(job) || null, words: ["A to Z", "Z to A"] },
+    width: 10.75,
+    rank: 5,
+    useful: some(({ config }) => Boolean(config?.model)),
+  },
+  {
+    name: "data",
+    header: "Data set",
+    cell: (job) => <bdi>{dataOf(job)}</bdi>,
+    hint: dataOf,
+    sort: { key: dataOf, words: ["A to Z", "Z to A"] },
+    width: 9,
+    rank: 8,
+    useful: differs(dataOf),
+  },
+  {
+    name: "rate",
+    header: "Learning rate",
+    cell: (job) => rate(rateOf(job)),
+    sort: { key: rateOf, words: ["lowest first", "highest first"] },
+    width: 7.25,
+    align: "end",
+    rank: 7,
+    useful: differs(rateOf),
   },
   CREATED,
   {
@@ -106,17 +158,10 @@ export const COLUMNS: readonly Column[] = [
     sort: { key: durationOf, words: ["shortest first", "longest first"], descendingFirst: true, live: true },
     width: 7,
     align: "end",
-    from: "medium",
+    rank: 3,
+    useful: some((job) => durationOf(job, 0) !== null),
   },
-  {
-    name: "best",
-    header: "Best eval loss",
-    cell: (job) => loss(job.metrics?.bestEvalLoss),
-    sort: { key: (job) => finite(job.metrics?.bestEvalLoss), words: ["lowest first", "highest first"] },
-    width: 8,
-    align: "end",
-    optional: evaluated,
-  },
+  BEST,
   {
     name: "verdict",
     header: "Verdict",
@@ -124,8 +169,8 @@ export const COLUMNS: readonly Column[] = [
     hint: ({ evaluation }) => clean(evaluation?.sentence, 300),
     sort: { key: verdictOf, words: ["worse first", "better first"], descendingFirst: true },
     width: 8.5,
-    from: "medium",
-    optional: (job) => verdictOf(job) !== null,
+    rank: 4,
+    useful: some((job) => verdictOf(job) !== null),
   },
 ];
 
@@ -149,7 +194,7 @@ function Status({ job }: { job: Job }) {
   );
 }
 
-/** How far a running job is, or why one failed, in a few words. */
+/** A running job's progress, or a failed one's reason, in a few words. */
 function noteOf({ status, metrics, error }: Job): string {
   if (status === "failed") return clean(error, 160);
   if (status !== "running" || metrics?.step === undefined) return "";
@@ -199,6 +244,6 @@ function Tags({ tags }: { tags: readonly string[] }) {
 }
 
 function Duration({ job }: { job: Job }) {
-  // Only a running job's cell listens to the clock.
+  // Only a running job's cell follows the clock.
   return <>{duration(durationOf(job, job.status === "running" ? now.value : 0))}</>;
 }

@@ -1,4 +1,4 @@
-/** The dialogs of the jobs page, as one piece of code that comes with the first of them. */
+/** The dialogs of the jobs page, as one chunk that is loaded with the first of them. */
 export { askToDelete } from "./deletion/ask-delete";
 export { DiskDialog } from "./disk-dialog";
 export { QueueDialog } from "./queue-dialog";

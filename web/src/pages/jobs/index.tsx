@@ -12,12 +12,14 @@ import { features } from "../../store/features";
 import { actOnJob, cancelJob, isOver, jobs, jobsState, queueHeld, refreshJobs } from "../../store/jobs";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
+import { Menu } from "../../ui/controls/menu";
 import { Chips } from "../../ui/controls/switch";
 import { confirm } from "../../ui/dialog";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { statusWord } from "../../ui/status";
 import { askToDelete } from "./ask-delete";
+import { columnItems, columnsFor, narrow } from "./column-choice";
 import { holdQueue } from "./hold-queue";
 import { countByStatus, countTags, marked, search } from "./list";
 import { openDisk } from "./open-disk";
@@ -27,12 +29,12 @@ import { openQueue, QueueLine } from "./queue";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
-/** As many as the comparison draws. */
+/** As many as the comparison can draw. */
 const COMPARE_AT_MOST = 12;
-/** A running job's duration changes each second, but the order by it need not. */
+/** A running job's duration changes each second, but sorting by it need not. */
 const REORDER_MS = 5000;
 
-/** Outlives the page: who comes back from a comparison may want to change it. */
+/** Outlives the page: the selection is kept for the way back from a comparison. */
 const selected = signal<ReadonlySet<string>>(new Set());
 
 export default function Jobs() {
@@ -47,12 +49,13 @@ export default function Jobs() {
   const starred = query.has("starred");
   const tags = useMemo(() => countTags(all), [all]);
   const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
-  const found = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
-  const counts = useMemo(() => countByStatus(found), [found]);
+  const matches = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
+  const counts = useMemo(() => countByStatus(matches), [matches]);
   const list = useMemo(
-    () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
-    [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
+    () => sorted(status ? matches.filter((job) => job.status === status) : matches, order, Date.now()),
+    [matches, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
+  const columns = columnsFor(all, order.column);
   const problem = useSignal<{ id: string; title: string; text: string } | null>(null);
   const chosen = useMemo(() => all.filter(({ id }) => selected.value.has(id)), [all, selected.value]);
   const field = useRef<HTMLInputElement>(null);
@@ -157,7 +160,7 @@ export default function Jobs() {
   const counted = (value: string, label: string, count: number) =>
     loaded ? { value, label, count } : { value, label };
   const chips = [
-    counted("", "All", found.length),
+    counted("", "All", matches.length),
     ...[...counts].map(([value, count]) => counted(value, statusWord(value), count)),
   ];
   return (
@@ -196,10 +199,15 @@ export default function Jobs() {
             selected.value = new Set();
           }}
         />
-        {features.value.has("delete") && selected.value.size === 0 && all.length > 0 && (
-          <Button small kind="quiet" class="jobs-disk" onClick={() => void openDisk()}>
-            Disk use
-          </Button>
+        {selected.value.size === 0 && all.length > 0 && (features.value.has("delete") || !narrow.value) && (
+          <div class="jobs-view">
+            {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
+            {features.value.has("delete") && (
+              <Button small kind="quiet" onClick={() => void openDisk()}>
+                Disk use
+              </Button>
+            )}
+          </div>
         )}
       </div>
       <QueueLine jobs={all} />
@@ -229,7 +237,7 @@ export default function Jobs() {
           }
         />
       ) : (
-        <JobsTable list={list} order={order} selected={selected} acts={{ cancel, pause, resume }} />
+        <JobsTable {...{ list, columns, order, selected }} acts={{ cancel, pause, resume }} />
       )}
       <p class="visually-hidden" role="status">
         {loaded ? plural(list.length, "job") : ""}
@@ -238,7 +246,7 @@ export default function Jobs() {
   );
 }
 
-/** Why an action failed, visible wherever in the table it was asked for; putting it away leads back there. */
+/** Why an action failed, visible at any scroll position; dismissing it returns the focus to its row. */
 function Problem({ id, title, text, close }: { id: string; title: string; text: string; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
@@ -266,7 +274,7 @@ interface MarksProps {
   starred: boolean;
 }
 
-/** Filters by what a person has said of jobs; each is there once there is something to filter by. */
+/** Filters by tags and stars; each appears once there is something to filter by. */
 function Marks({ tags, tag, anyStar, starred }: MarksProps) {
   if (!anyStar && !starred && tags.length === 0 && !tag) return null;
   return (
@@ -360,7 +368,7 @@ function Nothing({ loaded, error }: { loaded: boolean; error: string | null }) {
   );
 }
 
-/** From the focused row to the next, or, with none visible, to the first that is. */
+/** From the focused row to the next, or to the first visible one. */
 function move(step: number): void {
   const links = [...document.querySelectorAll<HTMLAnchorElement>(".jobs-name")];
   const head = Math.max(

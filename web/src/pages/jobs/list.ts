@@ -1,17 +1,17 @@
-/** What the table shows of all jobs: found, counted, and the part that is drawn. Pure, and quick with ten thousand. */
+/** The table's view of all jobs: filtered, counted, and windowed. Pure, and fast with ten thousand. */
 import type { Job } from "../../contract.gen";
 import { time } from "../../lib/format";
 
-/** Those that every backend knows; `paused` is only listed where a job is. */
+/** Statuses that every backend knows; `paused` appears only if a job is. */
 export const STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
 const ORDER: readonly string[] = ["queued", "running", "paused", "completed", "failed", "cancelled"];
 
-/** A status's place in the order of a job's life. */
+/** A status's position in a job's life cycle. */
 export function lifeOrder(status: string): number {
   return ORDER.indexOf(status);
 }
 
-/** Every word typed has to be in the name, the id, a tag or the notes. */
+/** Every typed word must be in the name, the id, a tag or the notes. */
 export function search(jobs: readonly Job[], typed: string): readonly Job[] {
   const words = typed.trim().toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return jobs;
@@ -21,20 +21,20 @@ export function search(jobs: readonly Job[], typed: string): readonly Job[] {
   });
 }
 
-/** Those with a tag, and those with a star, where that is asked for. */
+/** Those with a tag, and those with a star, if requested. */
 export function marked(jobs: readonly Job[], tag: string, starred: boolean): readonly Job[] {
   if (!tag && !starred) return jobs;
   return jobs.filter((job) => (!tag || job.tags?.includes(tag)) && (!starred || job.starred));
 }
 
-/** Every tag and how many jobs have it, by name. */
+/** Every tag with its number of jobs, by name. */
 export function countTags(jobs: readonly Job[]): readonly (readonly [string, number])[] {
   const counts = new Map<string, number>();
   for (const { tags } of jobs) for (const tag of new Set(tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** How many have each status; a status nobody told us of counts too. */
+/** The number of jobs by status; an unknown status counts too. */
 export function countByStatus(jobs: readonly Job[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>(STATUSES.map((status) => [status, 0]));
   for (const { status } of jobs) counts.set(status, (counts.get(status) ?? 0) + 1);
@@ -42,13 +42,16 @@ export function countByStatus(jobs: readonly Job[]): ReadonlyMap<string, number>
 }
 
 interface Part {
-  /** Rows before it that are not drawn. */
+  /** Skipped rows before it. */
   gap: number;
   from: number;
   to: number;
 }
 
-/** The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one held outside it. */
+/**
+ * The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one kept outside
+ * it.
+ */
 export function parts(start: number, end: number, held: number, count: number): Part[] {
   const drawn = [
     { from: start, to: end },

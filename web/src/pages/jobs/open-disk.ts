@@ -3,7 +3,7 @@ import { errorText } from "../../api/client";
 import { say } from "../../ui/controls/live";
 import { floating } from "../../ui/floating";
 
-/** Opens the dialog of what lies on the disk; its code comes with it. */
+/** Opens the dialog of disk usage; loads its code. */
 export async function openDisk(): Promise<void> {
   try {
     const { DiskDialog } = await import("./dialogs");
@@ -13,6 +13,6 @@ export async function openDisk(): Promise<void> {
     };
     floating.value = () => h(DiskDialog, { onClose: close });
   } catch (error) {
-    say(`Studio could not load what lies on the disk: ${errorText(error)}`);
+    say(`Couldn't load the disk usage: ${errorText(error)}`);
   }
 }

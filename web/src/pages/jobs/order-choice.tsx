@@ -2,7 +2,7 @@ import { setQuery } from "../../router";
 import { COLUMNS } from "./columns";
 import { type Order, orderText } from "./order";
 
-/** On a narrow screen the table has no head to press. */
+/** On a narrow screen the table has no header to press. */
 export function OrderChoice({ order }: { order: Order }) {
   return (
     <select

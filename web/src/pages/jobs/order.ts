@@ -1,4 +1,4 @@
-/** The order of the jobs table: in the address, by a click on a header, and applied to the list. */
+/** The order of the jobs table: stored in the address, set by clicking a header, applied to the list. */
 import type { Job } from "../../contract.gen";
 import { COLUMNS, type Column, CREATED } from "./columns";
 
@@ -9,7 +9,7 @@ export interface Order {
 
 export const NEWEST_FIRST: Order = { column: CREATED, descending: true };
 
-/** `-created` is the newest first; what is not a column is the default. */
+/** `-created` is the newest first; anything but a column is the default. */
 export function parseOrder(text: string | null): Order {
   const descending = text?.startsWith("-") ?? false;
   const column = COLUMNS.find(({ name }) => name === (text ?? "").replace(/^-/, ""));
@@ -20,7 +20,7 @@ export function orderText({ column, descending }: Order): string | null {
   return column === CREATED && descending ? null : `${descending ? "-" : ""}${column.name}`;
 }
 
-/** A first click orders texts upwards and times and numbers from the newest or, for losses, the best. */
+/** A first click sorts texts ascending, and times and numbers from the newest or, for losses, the best. */
 export function nextOrder(order: Order, column: Column): Order {
   if (order.column === column) return { column, descending: !order.descending };
   return { column, descending: column.sort.descendingFirst ?? false };
@@ -28,13 +28,13 @@ export function nextOrder(order: Order, column: Column): Order {
 
 let names: Intl.Collator | undefined;
 
-/** Made when somebody sorts by a text: the first one takes milliseconds that no page has to spare while it opens. */
+/** Created by the first sort by text: it takes milliseconds that an opening page cannot spare. */
 function compareTexts(a: string, b: string): number {
   names ??= new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   return names.compare(a, b);
 }
 
-/** `jobs` come newest first. What has no value stands last in either direction. */
+/** `jobs` come newest first. Those without a value are last in either direction. */
 export function sorted(jobs: readonly Job[], { column, descending }: Order, now: number): readonly Job[] {
   const { key } = column.sort;
   if (!key) return descending ? jobs : jobs.toReversed();

@@ -1,4 +1,4 @@
-/** The jobs that wait, in one line: how many, whether they are held, and the way to their order. */
+/** The queue in one line: its length, whether it is held, and a link to its order. */
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { errorText } from "../../api/client";
@@ -14,7 +14,7 @@ interface DialogProps {
   onClose: () => void;
 }
 
-/** The dialog's code comes when it is opened first. */
+/** The dialog's code is loaded when it is first opened. */
 const dialog = signal<ComponentType<DialogProps> | null>(null);
 const open = signal(false);
 
@@ -23,7 +23,7 @@ export async function openQueue(): Promise<void> {
     dialog.value ??= (await import("./dialogs")).QueueDialog;
     open.value = true;
   } catch (error) {
-    say(`Studio could not load the queue: ${errorText(error)}`);
+    say(`Couldn't load the queue: ${errorText(error)}`);
   }
 }
 

@@ -13,7 +13,7 @@ export async function toggleStar(job: Job): Promise<void> {
   }
 }
 
-/** Marks a job that is worth coming back to. */
+/** Marks a job worth returning to. */
 export function StarButton({ job }: { job: Job }) {
   return (
     <Button

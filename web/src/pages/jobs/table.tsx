@@ -1,4 +1,4 @@
-import { computed, type Signal, signal } from "@preact/signals";
+import { computed, type Signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
@@ -10,22 +10,19 @@ import { Icon } from "../../ui/controls/icon";
 import { Menu, type MenuItem } from "../../ui/controls/menu";
 import { usePageRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
-import { COLUMNS, type Column } from "./columns";
+import { narrow } from "./column-choice";
+import type { Column } from "./columns";
 import { parts } from "./list";
 import { nextOrder, type Order, orderText } from "./order";
 
-/** A row's height in lines of text; below the breakpoint it has two. The stylesheet says the same. */
+/** A row's height in lines of text; two below the breakpoint. Must match the stylesheet. */
 const ROW = 2.2;
 const NARROW_ROW = 3.2;
-const media = matchMedia("(width < 45em)");
-const narrow = signal(media.matches);
-media.addEventListener("change", () => {
-  narrow.value = media.matches;
-});
 const rowHeight = computed(() => (narrow.value ? NARROW_ROW : ROW) * lineHeight.value);
 
 interface Props {
   list: readonly Job[];
+  columns: readonly Column[];
   order: Order;
   selected: Signal<ReadonlySet<string>>;
   acts: Acts;
@@ -39,15 +36,14 @@ interface Acts {
   resume: Act;
 }
 
-/** A real table whose rows outside the window are two spacers, so that ten thousand cost what thirty do. */
-export function JobsTable({ list, order, selected, acts }: Props) {
+/** A real table whose rows outside the window are two spacers, so that ten thousand rows cost as much as thirty. */
+export function JobsTable({ list, columns, order, selected, acts }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
   const height = rowHeight.value;
   const { start, end } = usePageRows(body, list.length, height);
-  // The row that has the focus is drawn even far outside the window: removing it would lose the focus.
+  // The focused row is drawn even far outside the window: removing it would lose the focus.
   const id = document.activeElement?.closest<HTMLElement>(".jobs-row")?.dataset.id;
   const held = id === undefined ? -1 : list.findIndex((job) => job.id === id);
-  const columns = useMemo(() => COLUMNS.filter(({ optional }) => !optional || list.some(optional)), [list]);
   const active = useMemo(() => list.some((job) => !isOver(job)), [list]);
   const toggle = (id: string, on: boolean): void => {
     const next = new Set(selected.value);
@@ -91,7 +87,6 @@ export function JobsTable({ list, order, selected, acts }: Props) {
                 job={job}
                 columns={columns}
                 index={from + index}
-                ordering={order.column}
                 selected={selected.value.has(job.id)}
                 toggle={toggle}
                 acts={acts}
@@ -113,14 +108,12 @@ function Spacer({ height }: { height: number }) {
 
 function Head({ column, order }: { column: Column; order: Order }) {
   const on = order.column === column;
-  const { width, narrowWidth = width } = column;
+  const { width } = column;
   return (
     <th
       role="columnheader"
       class={classOf(column)}
-      style={
-        width === undefined ? undefined : { "--width": `${width}rem`, "--narrow-width": `${narrowWidth}rem` }
-      }
+      style={width === undefined ? undefined : { width: `${width}rem` }}
       aria-sort={on ? (order.descending ? "descending" : "ascending") : undefined}
     >
       <button
@@ -135,22 +128,18 @@ function Head({ column, order }: { column: Column; order: Order }) {
   );
 }
 
-function classOf({ name, align, from }: Column): string {
-  return [`jobs-col-${name}`, align && "jobs-num", from && `jobs-from-${from}`].filter(Boolean).join(" ");
-}
+const classOf = ({ name, align }: Column): string => `jobs-col-${name}${align ? " jobs-num" : ""}`;
 
 interface RowProps {
   job: Job;
   columns: readonly Column[];
   index: number;
-  /** The column by which the list is ordered. */
-  ordering: Column;
   selected: boolean;
   toggle: (id: string, on: boolean) => void;
   acts: Acts;
 }
 
-function Row({ job, columns, index, ordering, selected, toggle, acts }: RowProps) {
+function Row({ job, columns, index, selected, toggle, acts }: RowProps) {
   const name = displayName(job.name);
   return (
     <tr
@@ -172,12 +161,7 @@ function Row({ job, columns, index, ordering, selected, toggle, acts }: RowProps
         </label>
       </td>
       {columns.map((column) => (
-        <td
-          key={column.name}
-          role="cell"
-          class={`${classOf(column)}${column === ordering && column.from ? " jobs-ordering" : ""}`}
-          title={column.hint?.(job)}
-        >
+        <td key={column.name} role="cell" class={classOf(column)} title={column.hint?.(job)}>
           {column.cell(job)}
         </td>
       ))}
@@ -188,7 +172,7 @@ function Row({ job, columns, index, ordering, selected, toggle, acts }: RowProps
   );
 }
 
-/** One button, or a menu where more than one thing can be done. */
+/** One button, or a menu if there are several actions. */
 function Actions({ job, name, acts }: { job: Job; name: string; acts: Acts }) {
   const { id, status } = job;
   const cancel = (): void => void acts.cancel(id, job.name);
@@ -197,7 +181,8 @@ function Actions({ job, name, acts }: { job: Job; name: string; acts: Acts }) {
     more.push({ label: "Pause", run: () => void acts.pause(id, job.name) });
   if (status === "paused" && features.value.has("resume"))
     more.push({ label: "Resume", run: () => void acts.resume(id, job.name) });
-  if (more.length > 0)
+  // As one narrow column on a phone.
+  if (more.length > 0 || narrow.value)
     return (
       <Menu
         small

@@ -1,4 +1,4 @@
-/** Keeps the address and the open conversation in step: a link opens what it names, a reload what was open. */
+/** Synchronises the address and the open conversation: a link opens its targets, a reload the same conversation. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
@@ -47,7 +47,7 @@ function write(): void {
   own.wrote(before, route.peek().query.toString());
 }
 
-/** Opens what the address names; a conversation that is gone or unnamed becomes a new one with its targets. */
+/** Opens the conversation that the address names; without one, a new conversation with its targets. */
 async function read(query: URLSearchParams): Promise<void> {
   const handed = takeHanded();
   if (handed) {
@@ -57,14 +57,14 @@ async function read(query: URLSearchParams): Promise<void> {
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);
   const prompt = query.get("prompt") ?? (query.get("again") ? await lastQuestion() : null);
-  // Does not overwrite a draft with the question of a link.
+  // Does not overwrite a draft with a link's question.
   if (prompt && draft.peek().trim() === "") setDraft(prompt);
   if (chat && chat !== current.peek().id && (await openConversation(chat)) && targets.length === 0)
     return write();
   const { leaf, id } = current.peek();
   const [system, steady] = [query.get("system") ?? "", query.has("steady")];
   if (targets.length > 0 && (system !== "" || steady)) {
-    // The same question in the same way: it begins a conversation of its own.
+    // The same question and settings again: it begins a new conversation.
     current.value = newConversation(targets, steady ? BUILT_IN[0]!.params : DEFAULT_PARAMS, system);
   } else if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
     // A link to a model starts a conversation with it, and does not continue one with another model.
@@ -74,7 +74,7 @@ async function read(query: URLSearchParams): Promise<void> {
   write();
 }
 
-/** Whether all lists of models have been read. */
+/** Whether all lists of models have loaded. */
 export const searched = signal(false);
 
 /** The target of a new playground: an adapter or a checkpoint before a base model. */
@@ -83,7 +83,7 @@ async function somebody(): Promise<Target | null> {
   return checkpoint ?? defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek(), served.peek()));
 }
 
-/** Follows the address while the playground is shown, and picks a target once the lists are there. */
+/** Follows the address while the playground is shown, and picks a target once the lists have arrived. */
 export function useAddress(): void {
   const { query } = route.value;
   const text = query.toString();

@@ -57,7 +57,8 @@ export function Composer({ area, blocked, onSent }: Props) {
         submit();
       }}
       onMouseDown={(event) => {
-        // A press keeps the focus in the message: the button may go before it ends, and keys would be the page's.
+        // A press keeps the focus in the message: the button may disappear before the press ends, and keys would go to
+        // the page.
         if (!(event.target as Element).closest("p, textarea")) event.preventDefault();
       }}
     >

@@ -5,13 +5,13 @@ import { TargetChoice } from "../../chat/picker/choice";
 import { Button } from "../../ui/controls/button";
 
 interface Props {
-  /** `Left ` and `Right ` when two are compared, else empty. */
+  /** `Left ` and `Right ` if two are compared, else empty. */
   place: string;
   target: Target | undefined;
   /** Figures of the last answer. */
   timingText: string;
   onPick: (target: Target) => void;
-  /** Closes this column; absent when it is the only one. */
+  /** Closes this column; absent if it is the only one. */
   onClose?: () => void;
 }
 

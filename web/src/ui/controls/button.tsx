@@ -7,7 +7,7 @@ export type ButtonKind = "primary" | "plain" | "quiet" | "danger";
 interface Props extends Omit<ComponentProps<"button">, "size" | "icon"> {
   kind?: ButtonKind;
   small?: boolean;
-  /** Keeps its place and says so, but does nothing: an action is on its way. */
+  /** Keeps its place and shows that it is busy, but does nothing: its action is under way. */
   busy?: boolean;
   icon?: IconName;
   children?: ComponentChildren;

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Button, type ButtonKind } from "./button";
 import { announce } from "./live";
 
-/** The clipboard API needs a secure context; localhost is one, so its refusal is a person's choice and is said. */
+/** The clipboard API needs a secure context; localhost is one, so a refusal is the user's choice and is reported. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -14,7 +14,7 @@ export async function copyText(text: string): Promise<boolean> {
 
 interface Props {
   text: string | (() => string);
-  /** What is copied, for its name: `Copy id`. With `children` the label is what is read aloud. */
+  /** What is copied, as the button's name: `Copy id`. With `children` only screen readers use it. */
   label: string;
   children?: string;
   small?: boolean;

@@ -1,4 +1,4 @@
-/** The few signs the page needs, drawn on one 16-pixel grid with one line weight. */
+/** The page's icons, drawn on one 16-pixel grid with one line weight. */
 const PATHS = {
   home: "M2.5 7.2 8 2.8l5.5 4.4v6H9.8V9.5H6.2v3.7H2.5z",
   data: "M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6 6.5v6",
@@ -10,7 +10,7 @@ const PATHS = {
   copy: "M5.5 5.5h7v7h-7zM3.5 10.3V3.5h6.8",
   check: "m3.5 8.4 3 3 6-6.8",
   close: "m4 4 8 8M12 4l-8 8",
-  more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
+  more: "M3 8a.5.5 0 1 0 1 0 .5.5 0 1 0-1 0m4.5 0a.5.5 0 1 0 1 0 .5.5 0 1 0-1 0m4.5 0a.5.5 0 1 0 1 0 .5.5 0 1 0-1 0",
   down: "m4 6 4 4 4-4",
   up: "m4 10 4-4 4 4",
   right: "m6 4 4 4-4 4",
@@ -40,7 +40,7 @@ export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
   );
 }
 
-/** The mark: a curve that falls and settles, on a baseline. */
+/** The logo: a falling, flattening curve on a baseline. */
 export function Mark({ size = 20 }: { size?: number }) {
   return (
     <svg class="ui-mark" width={size} height={size} viewBox="0 0 20 20" aria-hidden="true" focusable="false">

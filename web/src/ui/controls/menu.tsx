@@ -11,12 +11,14 @@ export interface MenuItem {
   href?: string;
   danger?: boolean;
   disabled?: boolean;
-  /** Marks the one that holds, in a menu of choices. */
+  /** Marks the current one, in a menu of choices. */
   checked?: boolean;
+  /** Whether it is on, in a menu of switches, which stays open. */
+  ticked?: boolean;
 }
 
 interface Props {
-  /** Names the button; it is also shown unless `icon` is given without `children`. */
+  /** Labels the button; visible unless `icon` is given without `children`. */
   label: string;
   items: readonly MenuItem[];
   icon?: IconName;
@@ -26,7 +28,7 @@ interface Props {
   align?: "start" | "end";
 }
 
-/** A button that opens a short list: arrows move, Enter chooses, Escape and Tab close. */
+/** A button that opens a short menu: arrows move, Enter chooses, Escape and Tab close. */
 export function Menu({ label, items, icon, kind = "quiet", small, children, align = "end" }: Props) {
   const [open, setOpen] = useState(false);
   const id = useId();
@@ -103,8 +105,9 @@ export function Menu({ label, items, icon, kind = "quiet", small, children, alig
 }
 
 function Item({ item, close }: { item: MenuItem; close: () => void }) {
+  const on = item.checked ?? item.ticked;
   const choose = (): void => {
-    close();
+    if (item.ticked === undefined) close();
     item.run?.();
   };
   const shared = {
@@ -129,8 +132,8 @@ function Item({ item, close }: { item: MenuItem; close: () => void }) {
     <button
       {...shared}
       type="button"
-      role={item.checked === undefined ? "menuitem" : "menuitemradio"}
-      aria-checked={item.checked}
+      role={on === undefined ? "menuitem" : item.ticked === undefined ? "menuitemradio" : "menuitemcheckbox"}
+      aria-checked={on}
       onClick={item.disabled ? undefined : choose}
     >
       {inside}

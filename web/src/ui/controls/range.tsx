@@ -8,9 +8,9 @@ interface Props {
   onInput: (value: number) => void;
   /** On a double click. */
   onReset?: () => void;
-  /** Its name, where no label stands around it. */
+  /** Its name, if no label surrounds it. */
   label?: string;
-  /** Its value in words, where the number says too little. */
+  /** Its value as text, if the number alone says too little. */
   valueText?: string;
   class?: string;
 }

@@ -7,7 +7,7 @@ interface SwitchProps {
   onChange: (checked: boolean) => void;
   label: ComponentChildren;
   hint?: string;
-  /** Keeps the focus but cannot be turned: what it turns is on its way. */
+  /** Keeps the focus but cannot be switched: the previous change is still in progress. */
   busy?: boolean;
 }
 
@@ -34,11 +34,11 @@ interface ChipsProps<T extends string> {
   items: readonly { value: T; label: string; count?: number }[];
   value: T;
   onChange: (value: T) => void;
-  /** Names the group for a screen reader. */
+  /** Accessible name of the group. */
   label: string;
 }
 
-/** One of a few, as a row of words: native radio buttons, so that arrows and forms work. */
+/** A few exclusive choices as a row of words: native radio buttons, so that arrows and forms work. */
 export function Chips<T extends string>({ items, value, onChange, label }: ChipsProps<T>) {
   return (
     <fieldset class="ui-chips">
@@ -64,7 +64,7 @@ interface FieldProps {
   label: string;
   hint?: ComponentChildren;
   error?: string | null;
-  /** The control's id, which its label points to. */
+  /** The control's id, for its label. */
   for?: string;
   children: ComponentChildren;
 }

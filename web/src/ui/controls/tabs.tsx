@@ -3,16 +3,16 @@ import { useId, useRef } from "preact/hooks";
 import "./tabs.css";
 
 interface Props<T extends string> {
-  /** Names the list of tabs for a screen reader. */
+  /** Accessible name of the tab list. */
   label: string;
   items: readonly { value: T; label: string; count?: string }[];
   value: T;
   onChange: (value: T) => void;
-  /** The panel of the tab that is chosen. */
+  /** The panel of the selected tab. */
   children: ComponentChildren;
 }
 
-/** A row of tabs over one panel: arrows, Home and End choose, and Tab leads into the panel. */
+/** A row of tabs over one panel: arrows, Home and End select, and Tab moves into the panel. */
 export function Tabs<T extends string>({ label, items, value, onChange, children }: Props<T>) {
   const id = useId();
   const list = useRef<HTMLDivElement>(null);

@@ -1,4 +1,4 @@
-/** Long lists of equal rows: only the visible ones are in the page. */
+/** Long lists of equal rows, of which only the visible ones are in the page. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import "./virtual-list.css";
@@ -22,26 +22,26 @@ export function rangeOf(top: number, height: number, rowHeight: number, count: n
 
 export interface VirtualHandle {
   scrollTo(index: number): void;
-  /** Goes to the last row and follows the tail from there. */
+  /** Scrolls to the last row and follows the tail from there. */
   toEnd(): void;
 }
 
 interface Props {
   count: number;
   rowHeight: number;
-  /** A row; its height has to be `rowHeight`. Give it a key if rows keep state. */
+  /** A row; its height must be `rowHeight`. Give it a key if rows keep state. */
   render: (index: number) => ComponentChildren;
-  /** Names the scrolling region for a screen reader. */
+  /** Accessible name of the scrollable region. */
   label: string;
   class?: string;
-  /** Keeps the last row visible while the reader is at the end. */
+  /** Keeps the last row visible while the user is at the end. */
   follow?: boolean;
-  /** Rows that have gone from the front: what the reader looks at stays where it is. */
+  /** Rows that were removed from the front: the visible rows keep their position. */
   dropped?: number;
-  /** Called with false when the reader leaves the end, with true when they are back. */
+  /** Called with false when the user leaves the end, with true when they return. */
   onFollow?: (atEnd: boolean) => void;
   handle?: { current: VirtualHandle | null };
-  /** `log` for text that grows, else a plain named region. */
+  /** `log` for growing text, else a plain named region. */
   role?: "log" | "region";
 }
 
@@ -79,7 +79,7 @@ export function VirtualRows({
     }
     measure();
   };
-  const place = (): void => {
+  const position = (): void => {
     const node = box.current;
     if (node && follow && atEnd.current) node.scrollTop = node.scrollHeight;
     measure();
@@ -88,17 +88,17 @@ export function VirtualRows({
     const moved = (dropped - gone.current) * rowHeight;
     gone.current = dropped;
     if (moved !== 0 && box.current && !atEnd.current) box.current.scrollTop -= moved;
-    // The first time the observer does it, once all is laid out and before it is painted; asked here, it would be laid out twice.
-    if (view.height > 0) place();
+    // The observer measures first, after layout and before painting; measuring here would cause a second layout.
+    if (view.height > 0) position();
   }, [count, rowHeight, follow, dropped]);
   useLayoutEffect(() => {
     const node = box.current;
     if (!node) return undefined;
-    const observer = new ResizeObserver(place);
+    const observer = new ResizeObserver(position);
     observer.observe(node);
     return () => observer.disconnect();
   }, [follow]);
-  // Before anything that uses it: of the list's owner an effect may be run as soon as that is drawn again.
+  // Set before use: the list's owner may run its effect as soon as the list is rendered again.
   useLayoutEffect(() => {
     if (!handle) return;
     handle.current = {

@@ -1,9 +1,9 @@
-/** A request whose text is kept, as a conversation of the playground. Pure. */
+/** Converts a request with stored text to a playground conversation. Pure. */
 import type { Target, Turn } from "../../../chat/model/types";
 import type { Handed } from "../../../chat/targets";
 import type { EndpointRequest } from "../../../contract.gen";
 
-/** Why a request cannot be a conversation, as a sentence; null where it can. */
+/** Why a request cannot be a conversation, as a sentence; null if it can. */
 export function conversationTrouble({ messages = [], answers = [] }: EndpointRequest): string | null {
   if (messages.some(({ role, tool_calls }) => role === "tool" || (tool_calls?.length ?? 0) > 0))
     return "It calls tools, which the playground cannot show.";
@@ -11,7 +11,7 @@ export function conversationTrouble({ messages = [], answers = [] }: EndpointReq
   return answers.length === 0 ? "It was not answered." : null;
 }
 
-/** The request's turns; each of several answers is a version of the last one. */
+/** The request's turns; several answers become versions of the last one. */
 export function conversationOf(
   request: EndpointRequest,
   target: Target,
@@ -24,8 +24,8 @@ export function conversationOf(
   let at = Date.parse(request.at) || 0;
   const add = (user: string, answer: string | null): string => {
     const id = newId();
-    const said = answer === null ? null : ({ by: target, name, text: answer, state: "done" } as const);
-    turns[id] = { id, parent, user, answers: [said], at };
+    const reply = answer === null ? null : ({ by: target, name, text: answer, state: "done" } as const);
+    turns[id] = { id, parent, user, answers: [reply], at };
     at += 1;
     return id;
   };

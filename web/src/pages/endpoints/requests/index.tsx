@@ -1,4 +1,4 @@
-/** What an endpoint's callers asked: figures of all, one line each, and the text of those that are kept. */
+/** The requests of an endpoint's callers: totals, one line each, and the text of those that are kept. */
 import "./requests.css";
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
@@ -16,7 +16,7 @@ const EVERY_MS = 5_000;
 const LEFT = 499;
 
 const pathOf = (id: string): string => `/deployments/${encodeURIComponent(id)}/requests`;
-/** As exact as one compares: 210 ms, 1.8 s, 31 s. */
+/** With the precision of a comparison: 210 ms, 1.8 s, 31 s. */
 function seconds(value: number | null): string {
   if (value === null) return "–";
   if (value < 1) return `${Math.round(value * 1000)} ms`;
@@ -37,7 +37,7 @@ export function Requests({ deployment }: { deployment: Deployment }) {
       setError(errorText(fault));
     }
   };
-  // What is kept changes with the retention, so that the texts that are gone are not offered.
+  // Stored texts change with the retention, so don't offer deleted ones.
   useEffect(() => poll(read, () => EVERY_MS).stop, [id, runRetentionMode]);
   const known = new Map(
     [...(older?.requests ?? []), ...(newest?.requests ?? [])].map((one) => [one.id, one]),
@@ -49,7 +49,7 @@ export function Requests({ deployment }: { deployment: Deployment }) {
     if (!last) return;
     try {
       const page = await api<EndpointRequests>(`${pathOf(id)}?before=${encodeURIComponent(last.id)}`);
-      // Those that are shown stay, also when newer ones push them out of the newest page.
+      // Visible ones stay, even if newer ones push them out of the newest page.
       setOlder({ requests: [...list, ...page.requests], more: page.more });
     } catch (fault) {
       setError(errorText(fault));
@@ -106,7 +106,7 @@ export function Requests({ deployment }: { deployment: Deployment }) {
   );
 }
 
-/** Figures of the newest requests, as a strip. */
+/** Totals of the newest requests, as a strip. */
 function Totals({ totals }: { totals: EndpointTotals }) {
   const { requests, errors, tokensPerSecond, medianSeconds, slowSeconds } = totals;
   const figures: [string, string][] = [
@@ -184,7 +184,7 @@ function Row({ request, opened, onToggle, deployment }: RowProps) {
   );
 }
 
-/** How a request ended, in words. */
+/** How a request ended, as text. */
 function outcomeOf({ status, stream }: EndpointRequest): string {
   if (status < 400) return stream ? "Streamed" : "Answered";
   if (status === LEFT) return "Caller left";

@@ -1,4 +1,4 @@
-/** The text of one request, and what can be made of it: a conversation of the playground, a row of the data. */
+/** The text of one request, with two uses: a playground conversation, or a row of the data. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import { addCorrection, undoCorrection } from "../../../chat/corrections";
@@ -39,9 +39,9 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
     return <ErrorNote title="The text could not be read" error={error} retry={() => void read()} />;
   if (request === null) return <Skeleton lines={3} />;
   const { messages, answers = [] } = request;
-  if (messages === undefined) return <p class="dim">The text is not kept any more.</p>;
+  if (messages === undefined) return <p class="dim">The text is no longer kept.</p>;
   const target = fromWire(deployment.target);
-  const trouble = conversationTrouble(request) ?? (target ? null : "What it serves is not known here.");
+  const trouble = conversationTrouble(request) ?? (target ? null : "Its target is unknown here.");
   const open = (): void => {
     if (!target) return;
     handOver(conversationOf(request, target, fullName(target, jobs.peek()), () => crypto.randomUUID()));
@@ -100,7 +100,7 @@ interface CorrectProps {
   onClose: () => void;
 }
 
-/** The answer as it should have been, which becomes a row of data/corrections.jsonl. */
+/** The corrected answer, which becomes a row of data/corrections.jsonl. */
 function Correct({ request, answer, by, onClose }: CorrectProps) {
   const [text, setText] = useState(answer);
   const [busy, setBusy] = useState(false);
@@ -147,7 +147,7 @@ function Correct({ request, answer, by, onClose }: CorrectProps) {
     <div class="ep-correct">
       <textarea
         class="ui-input"
-        aria-label="The answer as it should have been"
+        aria-label="The corrected answer"
         rows={4}
         dir="auto"
         value={text}

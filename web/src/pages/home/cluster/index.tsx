@@ -1,16 +1,16 @@
-/** Where a training runs: on the cluster that launch or file name, or on this machine. It is asked nothing unbidden. */
+/** Where a training runs: on the cluster that the launch or the file names, or on this machine. It is contacted only on request. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import type { Cluster, NamedCluster } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { manifest } from "../../../store/manifest";
-import { chosenPlace, namedCluster } from "../../../store/place";
+import { chosenPlacement, configuredCluster } from "../../../store/placement";
 import { Button } from "../../../ui/controls/button";
 import { Chips } from "../../../ui/controls/switch";
 import { clusterWords } from "./words";
 
-const named = signal<NamedCluster | null>(null);
+const configured = signal<NamedCluster | null>(null);
 const seen = signal<readonly string[]>([]);
 const looking = signal(false);
 
@@ -29,20 +29,20 @@ export function ClusterChoice() {
   const { revision } = manifest.value ?? {};
   useEffect(() => {
     void api<NamedCluster>("/cluster").then(
-      (found) => {
-        if (found.address !== named.peek()?.address) seen.value = [];
-        if (found.address === null) chosenPlace.value = undefined;
-        named.value = found;
-        namedCluster.value = found.address;
+      (answer) => {
+        if (answer.address !== configured.peek()?.address) seen.value = [];
+        if (answer.address === null) chosenPlacement.value = undefined;
+        configured.value = answer;
+        configuredCluster.value = answer.address;
       },
       () => {
-        // Without an answer there is nothing to choose; the start says what is wrong.
+        // Without an answer there is no choice; the start reports what is wrong.
       },
     );
   }, [revision]);
-  const { address, insecure } = named.value ?? {};
+  const { address, insecure } = configured.value ?? {};
   if (typeof address !== "string") return null;
-  const here = chosenPlace.value === "here";
+  const here = chosenPlacement.value === "here";
   return (
     <div class="home-cluster">
       <Chips
@@ -53,7 +53,7 @@ export function ClusterChoice() {
         ]}
         value={here ? "here" : "cluster"}
         onChange={(value) => {
-          chosenPlace.value = value === "here" ? "here" : undefined;
+          chosenPlacement.value = value === "here" ? "here" : undefined;
         }}
       />
       {!here && (

@@ -1,4 +1,4 @@
-/** A job that runs or stands although nobody started it here: its curve, and why it goes on or stands. */
+/** A job that runs or is paused without a command of this launch: its curve, and why it continues or is paused. */
 import type { Job } from "../../../contract.gen";
 import { useStream } from "../../../events/use-stream";
 import { displayName } from "../../../lib/text";
@@ -12,7 +12,7 @@ import { LiveJob } from "../live";
 import { foundJob } from "../open-run";
 
 /**
- * The one that runs, or (`paused`) the newest paused one where none runs; nothing while a command of this launch shows its
+ * The running one, or (`paused`) the newest paused one if none runs; nothing while a command of this launch shows its
  * own.
  */
 export function Elsewhere({ paused }: { paused: boolean }) {

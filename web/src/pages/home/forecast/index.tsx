@@ -6,11 +6,11 @@ import { forecastNotes, shortage, timeWords } from "./words";
 
 interface Props {
   config: JobConfig;
-  /** Takes settings over into what a press would run. */
+  /** Applies settings to the next run. */
   apply: (settings: Readonly<Record<string, unknown>>) => void;
 }
 
-/** What a run with `config` is estimated to take, and what would fit where it does not. */
+/** The estimate of a run with `config`, and settings that fit if it does not. */
 export function ForecastFact({ config, apply }: Props) {
   const { forecast, cancelled, cancel, again } = useForecast(config);
   const known = !cancelled && forecast?.state === "measured";

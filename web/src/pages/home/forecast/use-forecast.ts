@@ -1,19 +1,19 @@
-/** Asks the backend what a job would take, again and again until it knows. */
+/** Requests a job's forecast, and polls until it is known. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Forecast, JobConfig } from "../../../contract.gen";
 import { poll } from "../../../store/poll";
 
-/** While a person types, every letter would be another question. */
+/** While the user types, every letter would be another request. */
 const TYPING_MS = 700;
 const MEASURING_MS = 500;
 const WAITING_MS = 3000;
-/** What is free changes with every program. */
+/** Free memory changes with every program. */
 const KNOWN_MS = 15_000;
 
 interface Asked {
   forecast: Forecast | null;
-  /** Stops the measurement; nothing is asked until the settings change, or `again`. */
+  /** Stops the measurement; no other is requested until the settings change, or `again`. */
   cancel: () => void;
   cancelled: boolean;
   again: () => void;
@@ -28,7 +28,7 @@ export function useForecast(config: JobConfig): Asked {
   useEffect(() => {
     if (over) return undefined;
     let stopped = false;
-    const told = (next: Forecast): void => {
+    const take = (next: Forecast): void => {
       if (stopped) return;
       current.current = next;
       setForecast(next);
@@ -36,11 +36,11 @@ export function useForecast(config: JobConfig): Asked {
     const ask = async (): Promise<void> => {
       try {
         const body = { config: JSON.parse(key) as JobConfig };
-        told((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
+        take((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
       } catch (problem) {
-        // A daemon that is away is shown elsewhere, and what was known stays.
+        // The state of the daemon is shown elsewhere; a known forecast stays.
         if (!(problem instanceof ApiError) || problem.status !== 0)
-          told({ state: "failed", error: errorText(problem) });
+          take({ state: "failed", error: errorText(problem) });
       }
     };
     const every = (): number => {
@@ -67,7 +67,7 @@ export function useForecast(config: JobConfig): Asked {
   };
 }
 
-/** A measurement that nobody looks at any more is not worth the processor. */
+/** A measurement without a reader is not worth the processor time. */
 function forget(forecast: Forecast | null): void {
   if (forecast?.id === undefined || (forecast.state !== "measuring" && forecast.state !== "waiting")) return;
   void api(`/forecast/${encodeURIComponent(forecast.id)}`, { method: "DELETE" }).catch(() => undefined);

@@ -1,8 +1,8 @@
-/** A forecast in words. Pure. */
+/** Describes an estimate. Pure. */
 import type { Forecast, ForecastMemory } from "../../../contract.gen";
 import { bytes, duration, plural } from "../../../lib/format";
 
-/** `About 1 min 50 s`: no more exact than a forecast is. */
+/** `About 1 min 50 s`: with no more precision than an estimate has. */
 export function timeWords(seconds: number): string {
   const step = seconds < 60 ? 1 : seconds < 600 ? 5 : 60;
   return `About ${duration(Math.max(step, Math.round(seconds / step) * step) * 1000)}`;
@@ -14,25 +14,25 @@ export function memoryWords({ peakBytes, freeBytes }: ForecastMemory): string {
   return typeof freeBytes === "number" ? `${peak} of ${bytes(freeBytes)} free` : peak;
 }
 
-/** What is short where the job would be computed: a GPU's memory, or the machine's. */
+/** The limiting memory: a GPU's, or the machine's. */
 export const tight = (forecast: Forecast): ForecastMemory | undefined => forecast.device ?? forecast.memory;
 
-/** `peak 1.7 GB of 20.1 GB free`, `48.9 MB on disk`; and what else a reader would not expect, such as rows cut. */
+/** `peak 1.7 GB of 20.1 GB free`, `48.9 MB on disk`; and anything unexpected, such as truncated rows. */
 export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
   const { steps, rows, lookedAtRows, cutRows, diskBytes } = forecast;
   const memory = tight(forecast);
   const notes: string[] = [];
-  // Who trains by epochs has not said how many steps that is.
+  // Training by epochs leaves the number of steps open.
   if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
   if (memory) notes.push(memoryWords(memory));
   if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);
-  // Of a large data set only a sample was looked at.
+  // Of a large data set only a sample was read.
   const about = (lookedAtRows ?? 0) < (rows ?? 0) ? "about " : "";
   if (typeof cutRows === "number" && cutRows > 0) notes.push(`${about}${plural(cutRows, "row")} truncated`);
   return notes;
 }
 
-/** Why it does not fit; null where it does, or where nobody can say. */
+/** Why it does not fit; null if it does, or if that is unknown. */
 export function shortage(forecast: Forecast): string | null {
   if (forecast.fits !== false) return null;
   const memory = tight(forecast);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FORM } from "../../../form.gen";
-import { conflictsIn, fits, problemOf } from "./check";
+import { conflictsIn, fits, problemOf, settingsFor } from "./check";
 import { textOf, valueIn } from "./text";
 
 /** Values and configs with what Python says of them: `scripts/generate.py` writes it. */
@@ -32,11 +32,41 @@ describe("the rules of the table", () => {
   });
 });
 
+describe("the settings in a form", () => {
+  const methods = ["sft", "dpo"].map((name) => ({ name, label: name.toUpperCase() }));
+  const own = { ...FORM.find(({ field }) => field === "adamBeta1")!, methods: ["dpo"] };
+  const shown = (config: object, announced = methods) =>
+    settingsFor(config as Record<string, unknown>, announced, [
+      ...FORM.filter((each) => each.field !== own.field),
+      own,
+    ]);
+  const fields = (...given: Parameters<typeof shown>) => shown(...given).map(({ field }) => field);
+
+  it("are those of its training method, and what is set", () => {
+    expect(fields({})).not.toContain(own.field);
+    expect(fields({ method: "dpo" })).toContain(own.field);
+    expect(fields({ method: "sft", adamBeta1: 0.5 })).toContain(own.field);
+  });
+
+  it("have a choice of methods where the backend announces several", () => {
+    expect(fields({}, methods.slice(1))).not.toContain("method");
+    expect(shown({}).find(({ field }) => field === "method")).toMatchObject({
+      kind: "choice",
+      choices: ["sft", "dpo"],
+    });
+    // What the file says is shown whatever is announced.
+    expect(fields({ method: "kto" }, [])).toContain("method");
+  });
+});
+
 const setting = (field: string) => FORM.find((each) => each.field === field)!;
 
 it("says what a value must be, and that one may be left out unless it is required", () => {
   expect(problemOf(setting("loraR"), 0)).toBe("Must be a whole number from 1 to 1,024.");
   expect(problemOf(setting("loraR"), null)).toBeNull();
+  expect(problemOf(setting("learningRate"), 0)).toBe("Must be a number above 0, 1 at most.");
+  expect(problemOf(setting("packing"), 0)).toBe("Must be true or false.");
+  expect(problemOf(setting("optim"), 0)).toContain('Must be one of "adamw", "adamw_torch"');
   expect(problemOf(setting("model"), null)).toContain("Must be a model's name or folder");
 });
 

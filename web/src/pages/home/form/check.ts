@@ -1,19 +1,54 @@
 /**
- * Whether the table of settings allows a value, and what does not go together, as `arkor_dev/contract` says it; both are held
- * to one fixture.
+ * Validates a value by the table of settings, and detects conflicts, like `arkor_dev/contract`; both share one fixture.
  */
+import type { TrainingMethod } from "../../../contract.gen";
 import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
+import { number } from "../../../lib/format";
 import type { Changes } from "../../../store/trainer-draft";
 
-/** What Python calls not printable, and so no part of one line of text. */
+/** Characters that Python considers non-printable, which a line of text must not contain. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 
 const BY_FIELD = new Map<string, FormSetting>(FORM.map((setting) => [setting.field, setting]));
 
-/** What a value must be, where it is something else; null where it is allowed. */
+/** The settings of the config's training method, and those that are set although it does not have them. */
+export function settingsFor(
+  config: Changes,
+  methods: readonly TrainingMethod[],
+  all: readonly FormSetting[] = FORM,
+): FormSetting[] {
+  const isSet = (field: string): boolean => field in config;
+  const method = config.method ?? BY_FIELD.get("method")?.default;
+  return all
+    .filter((setting) => {
+      const { field } = setting;
+      if (isSet(field)) return true;
+      // A dry run has its own switch next to the button, and a single method is no choice.
+      if (field === "dryRun" || (field === "method" && methods.length < 2)) return false;
+      return setting.methods?.includes(String(method)) ?? true;
+    })
+    .map((setting) =>
+      setting.field === "method" && methods.length > 1
+        ? { ...setting, kind: "choice", choices: methods.map(({ name }) => name) }
+        : setting,
+    );
+}
+
+/** What a value must be, in words, as `Rule.words` of the contract. */
+export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [] }: FormSetting): string {
+  if (allowed) return allowed;
+  if (kind === "flag") return "true or false";
+  if (kind === "choice") return `one of ${choices.map((choice) => `"${choice}"`).join(", ")}`;
+  const what = `a ${kind === "whole" ? "whole " : ""}number`;
+  return above
+    ? `${what} above ${number(low)}, ${number(high)} at most`
+    : `${what} from ${number(low)} to ${number(high)}`;
+}
+
+/** What a value must be, if it is invalid; null if it is allowed. */
 export function problemOf(setting: FormSetting, value: unknown): string | null {
   if (value === null && !setting.required) return null;
-  return fits(setting, value) ? null : `Must be ${setting.allowed}.`;
+  return fits(setting, value) ? null : `Must be ${allowedBy(setting)}.`;
 }
 
 export function fits(rule: Rule, value: unknown): boolean {
@@ -47,7 +82,7 @@ function within({ low = 0, high = Number.POSITIVE_INFINITY, above }: Rule, size:
   return size <= high && (above ? size > low : size >= low);
 }
 
-/** What does not go together in a config, by the field that is to go. */
+/** The conflicts in a config, by the field to remove. */
 export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
   return new Map(
     CONFLICTS.filter((conflict) => arises(conflict, config)).map(({ field, text }) => [
@@ -58,9 +93,9 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 }
 
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
-  const [said, row] = [config[field], BY_FIELD.get(other)!];
+  const [own, row] = [config[field], BY_FIELD.get(other)!];
   // No, zero and nothing say nothing.
-  if (!said || same(said, []) || same(said, BY_FIELD.get(field)!.default)) return false;
+  if (!own || same(own, []) || same(own, BY_FIELD.get(field)!.default)) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;

@@ -1,4 +1,4 @@
-/** The data set among the settings: where its rows come from, and another file in its place. */
+/** The data set among the settings: the source of its rows, and a replacement file. */
 import type { Trainer } from "../../../contract.gen";
 import { datasetName } from "../../../lib/job-config-text";
 import { clean } from "../../../lib/text";

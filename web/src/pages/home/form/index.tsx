@@ -1,24 +1,25 @@
-/** A trainer's settings, edited in place: the five that people change, and behind one more press all of them. */
+/** Edits a trainer's settings in place: the five most common, and all of them on request. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
-import { FORM, type FormSetting, GROUPS } from "../../../form.gen";
+import { type FormSetting, GROUPS } from "../../../form.gen";
 import { plural } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
+import { methods } from "../../../store/features";
 import { type Changes, changesFor, draftFaults } from "../../../store/trainer-draft";
 import { Button } from "../../../ui/controls/button";
-import { conflictsIn, problemOf } from "./check";
+import { conflictsIn, problemOf, settingsFor } from "./check";
 import { DataSetRow } from "./data-set";
 import { Row, type RowState } from "./row";
 
 /** Besides the data set. */
-const FEW = new Set<string>(["model", "numTrainEpochs", "maxSteps", "learningRate", "loraR"]);
+const FEW = new Set<string>(["model", "method", "numTrainEpochs", "maxSteps", "learningRate", "loraR"]);
 
 interface Props {
   trainer: Trainer;
-  /** Stands for the file as it was read. */
+  /** The revision of the file that was read. */
   revision: string;
-  /** Closed, it only checks what was changed. */
+  /** Closed, it only checks the changed settings. */
   open: boolean;
   /** Whether all settings are shown. */
   all: boolean;
@@ -91,10 +92,9 @@ function All({ trainer, rows }: { trainer: Trainer; rows: RowState[] }) {
 
 function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
   const said = trainer.config as unknown as Changes;
-  // A dry run has its own switch beside the button.
-  const shown = FORM.filter(({ field }) => field !== "dryRun" || field in said || field in changes);
-  const conflicts = conflictsIn({ ...said, ...changes });
-  return shown.map((setting) => {
+  const config = { ...said, ...changes };
+  const conflicts = conflictsIn(config);
+  return settingsFor(config, methods.value).map((setting) => {
     const { field } = setting;
     const inFile = said[field] ?? null;
     const changed = field in changes;
@@ -104,7 +104,7 @@ function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
   });
 }
 
-/** A group that few need, with what is set in it. */
+/** A rarely needed group, with its set values in one line. */
 function Folded({ title, rows, children }: { title: string; rows: RowState[]; children: ComponentChildren }) {
   const changed = rows.filter((row) => row.changed).length;
   const faulty = rows.some(({ problem }) => problem !== null);

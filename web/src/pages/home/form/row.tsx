@@ -1,9 +1,10 @@
-/** One setting: its name, its field, what the file says or what is wrong; what it is for shows while it is used. */
+/** One setting: its name, its field, the file's value or the error; its help is shown while it is used. */
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
 import type { FormSetting } from "../../../form.gen";
 import { number } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
+import { methods } from "../../../store/features";
 import { applySettings, undoSetting } from "../../../store/trainer-draft";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
@@ -11,16 +12,16 @@ import { textOf, valueIn } from "./text";
 
 export interface RowState {
   setting: FormSetting;
-  /** Null where it is not set. */
+  /** Null if unset. */
   value: unknown;
   inFile: unknown;
   changed: boolean;
-  /** What is wrong with the value. */
+  /** The error of the value. */
   problem: string | null;
 }
 
 const HUGE = 1_000_000;
-/** Characters that a field shows of what happens without it. */
+/** Most characters of a placeholder that describes the default. */
 const ROOM = 22;
 
 export function Row({ trainer, setting, value, inFile, changed, problem }: RowState & { trainer: Trainer }) {
@@ -90,7 +91,7 @@ function Control(props: ControlProps) {
 function Text({ id, setting, value, faulty, onChange }: ControlProps) {
   const field = useRef<HTMLInputElement>(null);
   const text = textOf(value);
-  // What a hand is typing stays as it is typed: `2e-4` is the value 0.0002.
+  // The typed text stays as typed: `2e-4` is the value 0.0002.
   useLayoutEffect(() => {
     const input = field.current!;
     const typed = textOf(valueIn(setting, input.value));
@@ -133,7 +134,9 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
       {!required && <option value="">Default: {defaultOf(setting)}</option>}
       {items.map((item) => (
         <option key={item} value={item}>
-          {kind === "flag" ? shown(field, item === "true") : item}
+          {kind === "flag"
+            ? shown(field, item === "true")
+            : (field === "method" && methods.value.find(({ name }) => name === item)?.label) || item}
         </option>
       ))}
       {text !== "" && !items.includes(text) && <option value={text}>{text.slice(0, 80)}</option>}
@@ -141,18 +144,18 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
   );
 }
 
-/** A value in the words that a job's page has for it. */
+/** A value in the wording of a job's page. */
 function shown(field: string, value: unknown): string {
   return settings({ [field]: value } as unknown as JobConfig)[0]?.value ?? "";
 }
 
-/** What happens where nothing is set, in as many words as a field has room for. */
+/** The default, as short as the field requires. */
 function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetting): string {
   if (fixed === undefined) return defaultWords.length <= ROOM ? defaultWords : "automatic";
   return kind === "flag" ? shown(field, fixed) : textOf(fixed);
 }
 
-/** What it is for, what it may be, and where that is not everywhere, who obeys it. */
+/** Its purpose, its range, and who obeys it, if not every backend does. */
 function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
   const bounds = boundsOf(rule);
   return [
@@ -167,7 +170,7 @@ function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
 
 function boundsOf({ kind, low, high, above }: Pick<FormSetting, "kind" | "low" | "high" | "above">): string {
   if ((kind !== "whole" && kind !== "number") || low === undefined || high === undefined) return "";
-  // That a count cannot be negative tells nobody anything.
+  // It is obvious that a count is not negative.
   if (high >= HUGE) return low > 1 ? `${number(low)} or more` : "";
   return above ? `Above ${number(low)}, up to ${number(high)}` : `${number(low)} to ${number(high)}`;
 }

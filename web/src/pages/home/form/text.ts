@@ -1,12 +1,12 @@
-/** A setting's value as the text of its field, and back. */
+/** Converts a setting's value to a field's text, and back. */
 import type { Rule } from "../../../form.gen";
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const SMALL = 1e-3;
-/** A member of a list, which is in quotes where it has a comma. */
+/** A list member, quoted if it contains a comma. */
 const MEMBER = /\s*"(?:[^"\\]|\\.)*"\s*(?=,|$)|[^,]+/g;
 
-/** Empty where nothing is set, which is how a person takes a setting away. */
+/** Empty if the setting is not set; emptying the field removes it. */
 export function textOf(value: unknown): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL) return value.toExponential();
@@ -14,7 +14,7 @@ export function textOf(value: unknown): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** What a text says; one that says nothing of the setting's kind stays text, for the rules to refuse. */
+/** The value of a text; if it is not of the setting's kind it stays text, for validation to reject. */
 export function valueIn({ kind, of, alone }: Rule, text: string): unknown {
   const written = text.trim();
   if (written === "") return null;
@@ -37,8 +37,8 @@ function memberText(value: unknown): string {
 
 function unquoted(member: string): string {
   try {
-    const said: unknown = JSON.parse(member);
-    return typeof said === "string" ? said : member;
+    const parsed: unknown = JSON.parse(member);
+    return typeof parsed === "string" ? parsed : member;
   } catch {
     return member;
   }

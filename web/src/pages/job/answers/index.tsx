@@ -1,4 +1,4 @@
-/** A run's answers to its prompts: of the base, of the adapter at a step, and the wanted one, side by side. */
+/** A run's answers to its prompts side by side: the base's, the adapter's at a step, and the wanted one. */
 import { useMemo, useState } from "preact/hooks";
 import { upperBound } from "../../../chart/data/curve";
 import type { Scene } from "../../../chart/geometry/scene";
@@ -9,7 +9,7 @@ import { number } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
 import { href } from "../../../router";
 import { Range } from "../../../ui/controls/range";
-import type { JobChart } from "../curve";
+import type { JobChart } from "../progress/curve";
 import type { JobNow } from "../state";
 import { type Answer, answerAt, newestAt, type Prompt, samplesOf, systemOf } from "./samples";
 import { differences, type Piece } from "./words";
@@ -19,16 +19,16 @@ const TEXT = 4000;
 
 export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
-  // The base has a column of its own; without an adapter's answer yet it has the only one.
+  // The base has its own column; before the first adapter's answer it is the only one.
   const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
-  // Null follows the newest; a step that is chosen stays while others come.
+  // Null follows the newest step; a selected step stays while others arrive.
   const [chosen, choose] = useState<number | null>(null);
   const [compares, setCompares] = useState(false);
   const pointed = stepAt(chart.scene.value, chart.cursor.value, run);
   const wanted = pointed ?? chosen;
   const step = wanted === null ? steps.at(-1) : newestAt(steps, wanted);
   if (step === undefined) return null;
-  const place = steps.indexOf(step);
+  const index = steps.indexOf(step);
   const target = targetOf(id, job, run, step);
   return (
     <section class="answers" aria-label="Answers">
@@ -46,7 +46,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
             min={0}
             max={steps.length - 1}
             step={1}
-            value={place}
+            value={index}
             label="Step of the answers"
             valueText={nameOf(step)}
             onInput={(next) => {
@@ -91,7 +91,7 @@ function stepAt(scene: Scene | null, cursor: Cursor | null, run: Run): number | 
   return Number.isFinite(step) ? step : null;
 }
 
-/** Who answered at `step`, as an address names it; null for what was not kept. */
+/** The model that answered at `step`, as an address names it; null if it was not kept. */
 function targetOf(id: string, job: Job | undefined, run: Run, step: number): string | null {
   if (step === 0) return job?.config?.model ? `base:${job.config.model}` : null;
   if (run.checkpoints.some((saved) => saved.step === step)) return `checkpoint:${id}:${step}`;
@@ -103,7 +103,7 @@ interface AskedProps {
   steps: readonly number[];
   step: number;
   target: string | null;
-  /** Whether it is marked how the answer differs from the step before: for who looks at one step after another. */
+  /** Whether differences from the step before are marked: useful when stepping through them. */
   marked: boolean;
 }
 
@@ -117,8 +117,8 @@ function Asked({ prompt, steps, step, target, marked }: AskedProps) {
         <details class="answers-before">
           <summary>Earlier messages</summary>
           <dl>
-            {prompt.before.map((turn, place) => (
-              <div key={place}>
+            {prompt.before.map((turn, index) => (
+              <div key={index}>
                 <dt>{turn.role}</dt>
                 <dd dir="auto">{cleanBlock(turn.content, TEXT)}</dd>
               </div>
@@ -199,7 +199,7 @@ function Column({ name, answer, before, marked = false }: ColumnProps) {
   );
 }
 
-function pieceOf({ text, kind }: Piece, place: number) {
-  if (kind === "new") return <ins key={place}>{text}</ins>;
-  return kind === "gone" ? <del key={place}>{text}</del> : <span key={place}>{text}</span>;
+function pieceOf({ text, kind }: Piece, index: number) {
+  if (kind === "new") return <ins key={index}>{text}</ins>;
+  return kind === "gone" ? <del key={index}>{text}</del> : <span key={index}>{text}</span>;
 }

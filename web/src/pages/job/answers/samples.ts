@@ -1,4 +1,4 @@
-/** A run's answers by step and prompt, checked: whoever sent them may have sent anything. Pure. */
+/** A run's answers by step and prompt, checked, since their sender is not trusted. Pure. */
 import type { ChatMessage } from "../../../contract.gen";
 import { finite, isObject, type JsonObject } from "../../../lib/json";
 
@@ -10,16 +10,16 @@ export interface Answer {
 export interface Prompt {
   number: number;
   text: string;
-  /** The messages before it, roles and texts alone; empty where it is the first, null where that is not known. */
+  /** The messages before it, with roles and texts only; empty if it is the first, null if unknown. */
   before: readonly ChatMessage[] | null;
   wanted: string;
-  /** The number of the held-out row that it is. */
+  /** The number of its held-out row. */
   row: number | null;
   answers: ReadonlyMap<number, Answer>;
 }
 
 export interface Samples {
-  /** Every step that has an answer, ascending; 0 is the base model. */
+  /** Every step with an answer, ascending; 0 is the base model. */
   steps: readonly number[];
   prompts: readonly Prompt[];
 }
@@ -29,21 +29,21 @@ const MOST_PROMPTS = 50;
 export function samplesOf(events: readonly JsonObject[]): Samples {
   const steps = new Set<number>();
   const prompts = new Map<number, Prompt & { answers: Map<number, Answer> }>();
-  for (const told of events) {
-    const [step, number] = [finite(told.step), finite(told.number)];
-    if (step === null || step < 0 || number === null || typeof told.answer !== "string") continue;
+  for (const event of events) {
+    const [step, number] = [finite(event.step), finite(event.number)];
+    if (step === null || step < 0 || number === null || typeof event.answer !== "string") continue;
     if (!prompts.has(number) && prompts.size >= MOST_PROMPTS) continue;
     steps.add(step);
     const prompt = prompts.get(number) ?? {
       number,
-      text: text(told.prompt),
-      before: beforeOf(told.messages),
-      wanted: text(told.wanted),
-      row: finite(told.row),
+      text: text(event.prompt),
+      before: beforeOf(event.messages),
+      wanted: text(event.wanted),
+      row: finite(event.row),
       answers: new Map<number, Answer>(),
     };
     prompts.set(number, prompt);
-    prompt.answers.set(step, { text: told.answer, truncated: told.truncated === true });
+    prompt.answers.set(step, { text: event.answer, truncated: event.truncated === true });
   }
   return {
     steps: [...steps].sort((a, b) => a - b),
@@ -53,7 +53,7 @@ export function samplesOf(events: readonly JsonObject[]): Samples {
 
 const ROLES: readonly unknown[] = ["system", "user", "assistant", "tool"];
 
-/** What comes before the last of some messages that were sent. */
+/** The messages before the last user message. */
 export function beforeOf(sent: unknown): ChatMessage[] | null {
   if (sent === undefined || sent === null) return [];
   if (!Array.isArray(sent) || sent.length === 0) return null;
@@ -68,12 +68,12 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** The step of `steps` that was the newest at `at`; the first one before that. */
+/** The newest of `steps` at `at`; the first one before that. */
 export function newestAt(steps: readonly number[], at: number): number | undefined {
   return steps.findLast((step) => step <= at) ?? steps[0];
 }
 
-/** The answer of a prompt at `step` with the one before it, where there are any. */
+/** The answer to a prompt at `step` and the one before it, if they exist. */
 export function answerAt(
   prompt: Prompt,
   steps: readonly number[],
@@ -83,7 +83,7 @@ export function answerAt(
   return [prompt.answers.get(step), before === undefined ? undefined : prompt.answers.get(before)];
 }
 
-/** The system prompt of a question that nothing else comes before; null where something does, or may. */
+/** The system prompt of a question that nothing else precedes; null if something does, or may. */
 export function systemOf(before: readonly ChatMessage[] | null): string | null {
   if (before === null) return null;
   const [first, more] = before;

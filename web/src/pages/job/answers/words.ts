@@ -1,21 +1,21 @@
-/** What differs between two texts, word by word. Pure. */
+/** Differences between two texts, word by word. Pure. */
 
 export interface Piece {
   text: string;
-  /** Whether it is new, gone, or as it was. */
+  /** Whether it is new, removed or unchanged. */
   kind: "same" | "new" | "gone";
 }
 
 const MOST_WORDS = 1500;
-/** Texts that share less of their words have nothing in common worth marking. */
+/** Below this share of common words, texts are too different to mark. */
 const ALIKE = 0.25;
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
 const wordsOf = (text: string): string[] => [...segmenter.segment(text)].map(({ segment }) => segment);
 
 /**
- * The pieces of `after`, with what of `before` is gone, in reading order; null where the two are not alike. `cut` says
- * which of them were cut for their length: what follows the end of the one is no difference then.
+ * The parts of `after`, with the removed parts of `before`, in reading order; null if the texts are too different.
+ * `cut` says which were truncated: what follows the end of a truncated one is not a difference.
  */
 export function differences(
   before: string,
@@ -41,7 +41,7 @@ export function differences(
 /** By the longest common subsequence. */
 function middle(old: readonly string[], now: readonly string[]): Piece[] {
   const width = now.length + 1;
-  // How many words the rests from each pair of places on have in common.
+  // The number of common words of the rests from each pair of positions.
   const common = new Uint16Array((old.length + 1) * width);
   for (let i = old.length - 1; i >= 0; i--)
     for (let j = now.length - 1; j >= 0; j--)
@@ -65,21 +65,21 @@ function middle(old: readonly string[], now: readonly string[]): Piece[] {
   return pieces;
 }
 
-/** Without what only the cut of one of them has made. */
+/** Without differences that only truncation has caused. */
 function tidied(pieces: readonly Piece[], cut: { before: boolean; after: boolean }): Piece[] {
   const last = pieces.findLastIndex(({ kind }) => kind === "same");
-  return pieces.flatMap((piece, place) => {
-    if (place > last && piece.kind === "new" && cut.before) return [{ ...piece, kind: "same" as const }];
-    return place > last && piece.kind === "gone" && cut.after ? [] : [piece];
+  return pieces.flatMap((piece, index) => {
+    if (index > last && piece.kind === "new" && cut.before) return [{ ...piece, kind: "same" as const }];
+    return index > last && piece.kind === "gone" && cut.after ? [] : [piece];
   });
 }
 
 function joined(pieces: readonly Piece[]): Piece[] {
-  const found: Piece[] = [];
+  const merged: Piece[] = [];
   for (const piece of pieces) {
-    const before = found.at(-1);
+    const before = merged.at(-1);
     if (before?.kind === piece.kind) before.text += piece.text;
-    else found.push({ ...piece });
+    else merged.push({ ...piece });
   }
-  return found;
+  return merged;
 }

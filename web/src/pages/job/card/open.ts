@@ -3,7 +3,7 @@ import { errorText } from "../../../api/client";
 import { say } from "../../../ui/controls/live";
 import { floating } from "../../../ui/floating";
 
-/** Opens the model card of a job's final adapter, or of the checkpoint of `step`; its code comes with it. */
+/** Opens the model card of a job's final adapter, or of the checkpoint of `step`; loads its code. */
 export async function openCard(id: string, step: number | undefined): Promise<void> {
   try {
     const { CardDialog } = await import("../dialogs");
@@ -13,6 +13,6 @@ export async function openCard(id: string, step: number | undefined): Promise<vo
     };
     floating.value = () => h(CardDialog, { id, step, onClose: close });
   } catch (error) {
-    say(`Studio could not load the model card: ${errorText(error)}`);
+    say(`Couldn't load the model card: ${errorText(error)}`);
   }
 }

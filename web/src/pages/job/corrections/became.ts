@@ -1,4 +1,4 @@
-/** What became of a correction, by the answer that the trained model gives now. */
+/** Whether corrections were learned, judging by the trained model's current answers. */
 import { rowWith, wantedOf } from "../../../chat/corrections";
 import type { Correction, Job } from "../../../contract.gen";
 
@@ -11,10 +11,10 @@ export function became(row: Correction, answer: string): Became {
   return row.instead !== undefined && words(answer) === words(row.instead) ? "as before" : "another answer";
 }
 
-/** The rows that were there when the job was made, each wanted answer to a question once. */
+/** The rows that existed when the job was created, each wanted answer to a question once. */
 export function learnedBy(job: Job, rows: readonly Correction[]): Correction[] {
   const made = Date.parse(job.createdAt);
-  // A row that does not say when it was added may have been there.
+  // A row without a time may have existed.
   const there = rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > made));
   return there.filter(
     (row) =>

@@ -1,4 +1,4 @@
-/** How the part looks, with it and not in the style sheet, which comes with the first load. */
+/** The part's styles, separate from the style sheet, which is part of the first load. */
 import type { CSSProperties } from "preact";
 
 type Style = CSSProperties;

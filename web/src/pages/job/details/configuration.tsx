@@ -1,4 +1,4 @@
-/** The job's configuration, hardware, forecast and ids, and what its result depends on, as definition lists. */
+/** The job's configuration, hardware, estimate, ids and reproducibility, as definition lists. */
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
@@ -10,7 +10,7 @@ import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
-import { jobTimeLeft } from "../pace";
+import { jobTimeLeft } from "../progress/pace";
 import { type JobNow, ranFor, stepsOf } from "../state";
 
 const MOST = 12;
@@ -43,18 +43,18 @@ export function Configuration({ id, job, run, version }: JobNow) {
 }
 
 /**
- * What nobody asked for is a default, and is written more quietly; one that few jobs set is put away. What was
+ * Defaults are written more quietly, and rarely used ones are folded. What was
  * set for this job alone is marked.
  */
 function Settings({ job }: { job: Job }) {
-  const asked = job.config as unknown as Readonly<Record<string, unknown>>;
-  const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
-  const shown: ComponentChildren[] = [];
+  const requested = job.config as unknown as Readonly<Record<string, unknown>>;
+  const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];
+  const rows: ComponentChildren[] = [];
   const away: ComponentChildren[] = [];
   for (const { field, label, value } of settings(configOf(job))) {
-    const given = asked[field] !== undefined && asked[field] !== null;
+    const given = requested[field] !== undefined && requested[field] !== null;
     const byHand = hand.includes(field);
-    (given || !SELDOM.has(field) ? shown : away).push(
+    (given || !SELDOM.has(field) ? rows : away).push(
       <Fact
         key={field}
         name={label}
@@ -68,7 +68,7 @@ function Settings({ job }: { job: Job }) {
   }
   return (
     <Group title="Configuration" more={away}>
-      {shown}
+      {rows}
     </Group>
   );
 }
@@ -76,7 +76,7 @@ function Settings({ job }: { job: Job }) {
 interface GroupProps {
   title: string;
   children: ComponentChildren;
-  /** Facts that are seen when they are asked for. */
+  /** Facts that are shown on request. */
   more?: readonly ComponentChildren[];
 }
 
@@ -101,7 +101,7 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
-  /** What is special about the value, in a word or two. */
+  /** Special facts about the value, in a word or two. */
   mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
@@ -154,7 +154,7 @@ const HASHES: readonly (readonly [string, string])[] = [
 ];
 const HASH_SHOWN = 12;
 
-/** Whether the backend has said anything that the result depends on. */
+/** Whether the backend has reported anything about reproducibility. */
 export function isReproducible({ run: { metadata } }: JobNow): boolean {
   return (
     HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||
@@ -163,7 +163,7 @@ export function isReproducible({ run: { metadata } }: JobNow): boolean {
   );
 }
 
-/** What has to be the same for the same bits to come out, as far as the backend says it. */
+/** Everything that must be the same for bit-identical results, as far as the backend says. */
 export function Reproducibility({ job, run: { metadata } }: JobNow) {
   const hashes = HASHES.filter(([key]) => typeof metadata[key] === "string" && metadata[key]);
   const { versions, threads, processor } = metadata;
@@ -205,7 +205,7 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
-/** What was forecast when the job was made, beside what came, or is to come at the present pace. */
+/** The forecast made with the job, next to the result, or to what the present pace predicts. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;
@@ -218,7 +218,7 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
       {typeof peak === "number" && (
         <Fact
           name="Peak memory"
-          help="The most that the training process held, since its model was loaded"
+          help="Peak memory of the training process since its model was loaded"
           value={`${bytes(peak)}${typeof came === "number" ? `, took ${bytes(came)}` : ""}`}
         />
       )}

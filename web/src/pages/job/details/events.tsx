@@ -1,4 +1,4 @@
-/** The event log: the last fifty at rest, all of them on demand; one line each, the whole of one in a dialog. */
+/** The event log: the last fifty, or all on demand; one line each, with the whole event in a dialog. */
 import { useState } from "preact/hooks";
 import { TRAINING_FAILED } from "../../../contract.gen";
 import type { Records } from "../../../events/records";
@@ -23,12 +23,12 @@ export function Events({ records, name }: { records: Records; version: number; n
   const [open, setOpen] = useState<number | null>(null);
   const indices = kind === "" ? null : records.only(new Set([kind]));
   const count = indices?.length ?? records.rows;
-  const shown = all ? count : Math.min(REST, count);
+  const limit = all ? count : Math.min(REST, count);
   const indexAt = (row: number): number =>
-    indices ? indices.at(count - shown + row) : records.indexInRow(count - shown + row);
+    indices ? indices.at(count - limit + row) : records.indexInRow(count - limit + row);
   const text = (): string => {
-    const last = Math.min(shown, COPY_MOST);
-    return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
+    const last = Math.min(limit, COPY_MOST);
+    return Array.from({ length: last }, (_, row) => line(records, indexAt(limit - last + row))).join("\n");
   };
   return (
     <div class="job-events">
@@ -53,7 +53,7 @@ export function Events({ records, name }: { records: Records; version: number; n
           <CopyButton
             text={text}
             label={
-              shown > COPY_MOST
+              limit > COPY_MOST
                 ? `Copy the last ${number(COPY_MOST)} of the shown events`
                 : "Copy the shown events"
             }
@@ -79,7 +79,7 @@ export function Events({ records, name }: { records: Records; version: number; n
             label="Event log, arrow keys go from event to event"
             role="log"
             follow
-            count={shown}
+            count={limit}
             rowHeight={ROW * lineHeight.value}
             render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
           />
@@ -105,7 +105,7 @@ function Row({ records, index, open }: { records: Records; index: number; open: 
   );
 }
 
-/** Fifty rows would be fifty tab stops: the log is one, and arrows move inside it. */
+/** Fifty rows would be fifty tab stops: the log is one, and arrows move within it. */
 function walk(event: KeyboardEvent): void {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by === undefined) return;
@@ -153,7 +153,7 @@ function line(records: Records, index: number): string {
   return `${when(entry.time)}  ${clean(entry.name, 60)}  ${eventText(entry)}`;
 }
 
-/** One JSON object a line, the data as they came. */
+/** One JSON object per line, the data unchanged. */
 function save(records: Records, name: string): void {
   const parts: string[] = [];
   for (let index = 0; index < records.length; index++) {

@@ -1,10 +1,10 @@
-/** What one looks up about a job: its events, its configuration, how the machine did, what its result depends on. */
+/** Details of a job: its events, configuration, machine metrics and reproducibility. */
 import { useState } from "preact/hooks";
 import { number } from "../../../lib/format";
 import { late } from "../../../lib/late";
 import { displayName } from "../../../lib/text";
 import { Tabs } from "../../../ui/controls/tabs";
-import type { JobChart } from "../curve";
+import type { JobChart } from "../progress/curve";
 import { type JobNow, originOf } from "../state";
 import { Configuration, isReproducible, Reproducibility } from "./configuration";
 import { Events } from "./events";
@@ -14,7 +14,7 @@ const useMachine = late(() => import("../result"));
 
 type Tab = "events" | "configuration" | "machine" | "reproducibility";
 
-/** Outlives the page: who reads one job's configuration and goes to the next wants that of the next. */
+/** Outlives the page: the chosen tab stays open for the next job. */
 let lastTab: Tab = "events";
 
 export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {

@@ -1,4 +1,4 @@
-/** The files of an export, to be saved from the page: all of them as one archive, or each by itself. */
+/** Downloads of an export: all files as one archive, or each on its own. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText, isAbort, request } from "../../../api/client";
 import type { Export, ExportFile } from "../../../contract.gen";
@@ -11,11 +11,11 @@ import { ErrorNote } from "../../../ui/empty";
 import { crc32, ZIP_LIMIT, type ZipEntry, zipOf } from "./zip";
 
 const LIMIT = 200;
-/** Bytes that are asked for at once, so that a cut costs no more than that. */
+/** Bytes of one request, so that an interruption costs no more than that. */
 const PART = 16 * 2 ** 20;
 const TRIES = 3;
 
-/** The files that can be named. */
+/** The files with valid names. */
 export function filesOf(one: Export): ExportFile[] {
   const list = Array.isArray(one.files) ? one.files : [];
   return list
@@ -32,7 +32,7 @@ export function filesOf(one: Export): ExportFile[] {
 const plain = (name: string): string => clean(name, 120).replace(/[/\\]/g, "-");
 
 interface Saving {
-  /** The file that is being fetched; null for all of them. */
+  /** The file being downloaded; null for all of them. */
   name: string | null;
   done: number;
 }
@@ -40,7 +40,7 @@ interface Saving {
 interface Saver {
   saving: Saving | null;
   error: string;
-  /** Fetches a file, or all of them as an archive of this name, and saves it. */
+  /** Downloads a file, or all of them as an archive of this name, and saves it. */
   save: (file: ExportFile | null, archive: string) => Promise<void>;
   stop: () => void;
 }
@@ -55,8 +55,8 @@ export function useSaver(job: string, one: Export): Saver {
     abort.current = new AbortController();
     const { signal } = abort.current;
     let before = 0;
-    const told = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
-    told(0);
+    const report = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
+    report(0);
     try {
       const entries: ZipEntry[] = [];
       for (const { name, bytes: size } of file ? [file] : filesOf(one)) {
@@ -65,7 +65,7 @@ export function useSaver(job: string, one: Export): Saver {
         const read = async (part: Blob): Promise<void> => {
           if (!file) crc = crc32(new Uint8Array(await part.arrayBuffer()), crc);
         };
-        const body = await fetched(path, size, signal, told, read);
+        const body = await fetched(path, size, signal, report, read);
         before += size;
         entries.push({ name: plain(name), body, crc });
       }
@@ -79,7 +79,7 @@ export function useSaver(job: string, one: Export): Saver {
   return { saving, error, save, stop: () => abort.current.abort() };
 }
 
-/** Saves all there is with one press, where an archive of it can be made. */
+/** Saves all files with one press, if an archive of them can be made. */
 export function SaveAll({ one, archive, saver }: { one: Export; archive: string; saver: Saver }) {
   const files = filesOf(one);
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
@@ -146,12 +146,12 @@ export function Files({ one, saver }: { one: Export; saver: Saver }) {
   );
 }
 
-/** A file in parts, each tried again after a cut; `read` is given each part as it came. */
+/** A file in parts, each retried after an interruption; `read` gets each part when it arrives. */
 export async function fetched(
   path: string,
   size: number,
   signal: AbortSignal,
-  told: (done: number) => void,
+  report: (done: number) => void,
   read: (part: Blob) => Promise<void> = async () => undefined,
 ): Promise<Blob> {
   const parts: Blob[] = [];
@@ -162,7 +162,7 @@ export async function fetched(
       const answer = await request(path, { signal, headers: { Range: `bytes=${done}-${end}` } });
       const part = await answer.blob();
       if (answer.status === 200) {
-        // A backend without ranges gives all of it.
+        // A backend without range support sends all of it.
         await read(part);
         return part;
       }
@@ -171,7 +171,7 @@ export async function fetched(
       parts.push(part);
       done += part.size;
       tries = 0;
-      told(done);
+      report(done);
     } catch (fault) {
       tries += 1;
       if (isAbort(fault) || tries >= TRIES) throw fault;

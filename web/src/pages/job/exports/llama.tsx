@@ -1,4 +1,4 @@
-/** Exports for llama.cpp, LM Studio and Ollama: which file, its quantization, and the strength of the adapter. */
+/** Exports for llama.cpp, LM Studio and Ollama: file type, quantization, and adapter strength. */
 import { useState } from "preact/hooks";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";
@@ -16,7 +16,7 @@ const FORMATS = [
   ["gguf-lora", "GGUF of the adapter alone, for llama.cpp"],
 ] as const;
 
-/** The most exact first; the share of 16 bits that a file takes. */
+/** Most exact first; with the size relative to 16 bits. */
 const QUANTIZATIONS = [
   ["q8_0", "8-bit: near-lossless, half the size"],
   ["q6_k", "6-bit: 41 % of the size"],
@@ -28,10 +28,10 @@ const QUANTIZATIONS = [
 
 const STRENGTHS = [25, 50, 75, 100, 125, 150];
 
-/** Why a format cannot be made here. */
+/** Why a format is unavailable here. */
 export interface Problem {
   text: string;
-  /** A command to copy into a terminal, which helps; empty where there is none. */
+  /** A helpful command to copy into a terminal, or empty. */
   install: string;
 }
 
@@ -47,7 +47,7 @@ export function Llama({ busy, begin, problems }: Props) {
   const [strength, setStrength] = useState(100);
   const whole = format !== "gguf-lora";
   const problem = problems.get(format);
-  // A missing llama.cpp concerns all of them; else another one may be possible.
+  // A missing llama.cpp affects all of them; otherwise another may be available.
   const none = FORMATS.every(([name]) => problems.has(name));
   return (
     <form
@@ -124,7 +124,7 @@ export function Llama({ busy, begin, problems }: Props) {
   );
 }
 
-/** Says why a format cannot be made, with the command that helps; nothing where it can. */
+/** Says why a format is unavailable, with a helpful command; nothing if it is available. */
 export function Unavailable({ id, problem }: { id: string; problem: Problem | undefined }) {
   if (problem === undefined) return null;
   return (

@@ -1,4 +1,4 @@
-/** A ZIP archive of files as they are, without compression: weights don't get smaller. Layout: PKWARE's APPNOTE.TXT 6.3.3. */
+/** An uncompressed ZIP archive: weights don't compress. Layout: PKWARE's APPNOTE.TXT 6.3.3. */
 
 export interface ZipEntry {
   name: string;
@@ -6,7 +6,7 @@ export interface ZipEntry {
   crc: number;
 }
 
-/** Without ZIP64 all of an archive, and each file in it, has less than this many bytes. */
+/** Without ZIP64 an archive, and each file in it, is smaller than this many bytes. */
 export const ZIP_LIMIT = 2 ** 32 - 2 ** 20;
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -15,7 +15,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** CRC-32 of what follows bytes whose CRC-32 is `crc`; 0 begins. */
+/** The CRC-32 of a continuation of bytes with the CRC-32 `crc`; starts at 0. */
 export function crc32(bytes: Uint8Array, crc = 0): number {
   let now = ~crc;
   for (const byte of bytes) now = TABLE[(now ^ byte) & 0xff]! ^ (now >>> 8);
@@ -24,10 +24,10 @@ export function crc32(bytes: Uint8Array, crc = 0): number {
 
 const VERSION = 20;
 const UTF8_NAMES = 1 << 11;
-/** 1 January 1980: the earliest date there is, as nobody told us one. */
+/** 1 January 1980: the earliest possible date, since the real one is unknown. */
 const DATE = 0x21;
 
-/** The archive; its parts stay where the browser keeps them. */
+/** The archive; its parts stay in the browser's storage. */
 export function zipOf(entries: readonly ZipEntry[]): Blob {
   const parts: BlobPart[] = [];
   const directory: BlobPart[] = [];

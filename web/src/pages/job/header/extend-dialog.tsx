@@ -1,4 +1,4 @@
-/** A later end for a finished job: to which step or for how many epochs, and at which learning rate. */
+/** Extends a finished job: to which step or for how many epochs, and at which learning rate. */
 import { useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import type { Job } from "../../../contract.gen";
@@ -117,11 +117,11 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
   );
 }
 
-/** The epochs that it was to be trained for; null where its steps decided. */
+/** The job's epochs; null if steps were set. */
 function epochsOf({ config, settings }: Job): number | null {
-  const asked = config as unknown as Readonly<Record<string, unknown>>;
-  if (typeof asked.maxSteps === "number" && asked.maxSteps > 0) return null;
-  const epochs = asked.numTrainEpochs ?? settings?.numTrainEpochs;
+  const requested = config as unknown as Readonly<Record<string, unknown>>;
+  if (typeof requested.maxSteps === "number" && requested.maxSteps > 0) return null;
+  const epochs = requested.numTrainEpochs ?? settings?.numTrainEpochs;
   return typeof epochs === "number" && Number.isFinite(epochs) ? epochs : null;
 }
 

@@ -1,4 +1,4 @@
-/** What job this is, its status, and what can be done with it: one primary action, one beside it, the rest in a menu. */
+/** The job's name, status and actions: one primary action, one secondary, the rest in a menu. */
 import { useEffect, useState } from "preact/hooks";
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, canRun, useActions } from "../../../actions/actions";
@@ -21,8 +21,8 @@ import { StatusDot } from "../../../ui/status";
 import { RelativeTime } from "../../../ui/time";
 import { askToDelete } from "../../jobs/ask-delete";
 import { StarButton, toggleStar } from "../../jobs/star";
+import { notifies, toggleNotify } from "../progress/watch-button";
 import { isActive, type JobNow, ranFor } from "../state";
-import { notifies, toggleNotify } from "../watch-button";
 import { useLifecycle } from "./lifecycle-actions";
 import { canEdit, editing, hasDraft, NameEdit, type Part, Tags } from "./notes";
 import type { useRunAgain } from "./run-again";
@@ -32,13 +32,13 @@ interface Props extends JobNow {
 }
 
 interface JobAction extends Action {
-  /** Where it leads, for one that is a link. */
+  /** The target of a link. */
   href?: string | null;
-  /** The words on its button, where the label says more. */
+  /** The button's text, if the label is longer. */
   short?: string;
   busy?: boolean;
   danger?: boolean;
-  /** Is no entry of the menu: something else on the page does it. */
+  /** Not in the menu: another control on the page does it. */
   elsewhere?: boolean;
 }
 
@@ -116,7 +116,7 @@ export function Header({ id, job, run, status, again }: Props) {
   );
 }
 
-/** A link's action goes where the link leads. */
+/** A link's action follows the link. */
 function linked(action: JobAction): Action {
   return action.href ? { ...action, run: () => go(action.href!) } : action;
 }
@@ -134,7 +134,7 @@ function Featured({ action, kind }: { action: JobAction; kind: "primary" | "plai
   );
 }
 
-/** The actions that a person looks for first, by status; the first two that are possible have buttons. */
+/** The most likely actions by status; the first two available ones have buttons. */
 function featuredFor(status: string): readonly string[] {
   switch (status) {
     case "completed":
@@ -154,7 +154,7 @@ interface Sources extends Omit<Props, "version"> {
   lifecycle: ReturnType<typeof useLifecycle>;
 }
 
-/** All that can be done with a job, in the order of the menu. */
+/** All actions of a job, in menu order. */
 function actionsOf({ id, job, run, status, again, cancelling, lifecycle }: Sources): JobAction[] {
   const active = isActive(status);
   const playground = playgroundHref(id, job, run, status);
@@ -242,7 +242,7 @@ function actionsOf({ id, job, run, status, again, cancelling, lifecycle }: Sourc
   return list.map((action) => ({ ...action, section: "Job" }));
 }
 
-/** The checkpoint that the job began from. */
+/** The checkpoint from which the job started. */
 function From({ parent: { jobId, step, name } }: { parent: JobParent }) {
   return (
     <span class="dim">
@@ -262,7 +262,7 @@ function Ran({ job, run, active }: { job: Job | undefined; run: Run; active: boo
   );
 }
 
-/** The final adapter or a better one, else the last checkpoint: a run that is still going can already be talked to. */
+/** The final adapter or a better one, else the last checkpoint: even a running job can be chatted with. */
 function playgroundHref(id: string, job: Job | undefined, run: Run, status: string): string | null {
   const best = bestStep(job);
   if (status === "completed")

@@ -1,4 +1,4 @@
-/** A job's name, tags and notes, each edited in its place. */
+/** A job's name, tags and notes, each edited in place. */
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -13,15 +13,15 @@ import { Button } from "../../../ui/controls/button";
 
 export type Part = "name" | "tags" | "notes";
 
-/** Which part is being edited. */
+/** The part being edited. */
 export const editing = signal<Part | null>(null);
 
 export const canEdit = (): boolean => features.value.has("edit");
 
-/** As the contract has them: whoever types more is told, and does not lose it. */
+/** The contract's limits: a longer text is reported, and not lost. */
 const LIMITS = { name: 200, notes: 10_000, tag: 50, tags: 50 };
 const SHOWN_TAGS = 20;
-/** Notes that were left before they were saved, by job: another look at the job brings them back. */
+/** Notes that were left before they were saved, by job: the job's page shows them again. */
 const drafts = new Map<string, string>();
 
 export const hasDraft = (id: string): boolean => drafts.has(id);
@@ -32,7 +32,7 @@ interface EditProps {
   value: string;
   long?: boolean;
   hint?: string;
-  /** What is wrong with a text, or null. */
+  /** The error in a text, or null. */
   trouble: (text: string) => string | null;
   changes: (text: string) => JobChanges;
 }
@@ -169,7 +169,7 @@ export function Tags({ job }: { job: Job }) {
 }
 
 type MarkdownView = ComponentType<{ text: string }>;
-/** Loaded with the first notes: no other part of this page needs it. */
+/** Loaded with the first notes: nothing else on this page needs it. */
 const markdown = signal<MarkdownView | null>(null);
 
 export function Notes({ job }: { job: Job }) {

@@ -4,7 +4,7 @@ import type { Job } from "../../../contract.gen";
 import { say } from "../../../ui/controls/live";
 import { floating } from "../../../ui/floating";
 
-/** Opens the dialog of a job's later end; its code comes with it. */
+/** Opens the dialog that extends a job; loads its code. */
 export async function openExtend(job: Job): Promise<void> {
   try {
     const { ExtendDialog } = await import("../dialogs");
@@ -14,6 +14,6 @@ export async function openExtend(job: Job): Promise<void> {
     };
     floating.value = () => h(ExtendDialog, { job, onClose: close });
   } catch (error) {
-    say(`Studio could not load what extends a job: ${errorText(error)}`);
+    say(`Couldn't load the extension: ${errorText(error)}`);
   }
 }

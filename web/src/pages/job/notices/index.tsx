@@ -1,4 +1,4 @@
-/** Notices above the chart: an error in full, a connection that is being retried, the progress of fetching a model. */
+/** Notices above the chart: an error in full, a reconnecting stream, the progress of downloading a model. */
 import type { Job } from "../../../contract.gen";
 import type { Progress, Run } from "../../../events/run";
 import type { JobStream } from "../../../events/stream";

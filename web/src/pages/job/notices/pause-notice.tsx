@@ -1,4 +1,4 @@
-/** Where a job stands and why, and where it went on. */
+/** Where and why a job is paused, and where it resumed. */
 import type { Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
@@ -7,7 +7,7 @@ import { features } from "../../../store/features";
 import { isActive } from "../state";
 import "./notices.css";
 
-/** What a reason of the contract means for the person, where the backend says no more. */
+/** The meaning of a contract's reason, if the backend says no more. */
 const WHY: Readonly<Record<string, string>> = {
   disk: "Not enough disk space to save a checkpoint. Resumes automatically once there is space.",
   battery: "The machine runs on battery. Resumes automatically on mains power.",

@@ -1,6 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
-import { answerFigures, finalStep, ordered, ownSentences, partsOf, rowsOf, saidOf, scaleOf } from "./figures";
+import {
+  answerFigures,
+  finalStep,
+  measureOf,
+  ordered,
+  ownSentences,
+  partsOf,
+  rowsOf,
+  saidOf,
+  scaleOf,
+} from "./figures";
 
 const difference = (low: number, mean: number, high: number) => ({ low, mean, high });
 const part = (low: number, mean: number, high: number) => ({
@@ -41,7 +51,7 @@ describe("the parts of an evaluation", () => {
     [{ heldOut: { difference: { mean: 1, low: "1", high: 2 } } }],
     [{ heldOut: { difference: { mean: 1, low: 2, high: 1 } } }],
     [{ heldOut: { difference: { mean: Number.NaN, low: 0, high: 1 } } }],
-  ])("leave out what is none: %j", (told) => {
+  ])("leave out invalid ones: %j", (told) => {
     expect(partsOf(told as unknown as Evaluation)).toEqual([]);
   });
 });
@@ -84,7 +94,7 @@ describe("the answers to general questions", () => {
     expect(answerFigures({ verdict: "", sentence: "" })).toBeNull();
   });
 
-  it("leave out what is no number, and answers that are not whole", () => {
+  it("leave out non-numbers, and incomplete answers", () => {
     const odd = { ...answers, base: { tokens: "many", refusing: 1 }, adapter: null };
     expect(answerFigures(told(odd))?.rows).toEqual([]);
     const whole = { question: "q", base: "", adapter: "a" };
@@ -94,7 +104,8 @@ describe("the answers to general questions", () => {
 });
 
 describe("the bar's scale", () => {
-  const shown = { name: "", verdict: "", confidence: 95, base: "", adapter: "", count: "" };
+  const measure = measureOf({});
+  const shown = { name: "", verdict: "", confidence: 95, measure, base: "", adapter: "", count: "" };
   it("has zero and both intervals inside", () => {
     const at = scaleOf([
       { ...shown, ...difference(1, 1.5, 2) },
@@ -120,6 +131,12 @@ describe("the bar's scale", () => {
   it("stands where nothing differs", () => {
     expect(scaleOf([{ ...shown, ...difference(0, 0, 0) }])(0)).toBe(50);
   });
+});
+
+it("calls the losses what the training method calls them", () => {
+  expect(measureOf({ measure: { label: "Preference loss", unit: "nats" } }).label).toBe("Preference loss");
+  for (const odd of [undefined, {}, { measure: 1 }, { measure: { label: 1, unit: "nats" } }])
+    expect(measureOf(odd)).toEqual({ label: "Loss", unit: "nats per token" });
 });
 
 describe("rows", () => {

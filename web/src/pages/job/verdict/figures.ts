@@ -1,5 +1,5 @@
-/** What a backend says of an evaluation, checked; and where it stands on a bar. Pure. */
-import type { Evaluation, EvaluationRow } from "../../../contract.gen";
+/** A backend's evaluation, checked; and its position on a scale. Pure. */
+import type { Evaluation, EvaluationMeasure, EvaluationRow } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
@@ -15,16 +15,19 @@ export interface Part {
   high: number;
   /** In percent. */
   confidence: number;
-  /** Mean losses per token, as they are shown. */
+  /** What the losses are called, and in what they are measured. */
+  measure: EvaluationMeasure;
+  /** Mean losses, as they are shown. */
   base: string;
   adapter: string;
-  /** How many rows or questions there were. */
+  /** The number of rows or questions. */
   count: string;
 }
 
 export const GENERAL = "General ability";
+export const USUAL = "Loss";
 
-/** The parts that have a whole interval, the task first. */
+/** The parts with a complete interval, the task first. */
 export function partsOf(evaluation: Evaluation): Part[] {
   const sets: readonly [string, string, unknown][] = [
     ["Your task", "held-out row", evaluation.heldOut],
@@ -45,6 +48,7 @@ export function partsOf(evaluation: Evaluation): Part[] {
         low,
         high,
         confidence: finite(part.confidence) ?? 95,
+        measure: measureOf(part),
         base,
         adapter,
         count: rows === null ? "" : `${number(rows)} ${kind}${rows === 1 ? "" : "s"}`,
@@ -53,7 +57,15 @@ export function partsOf(evaluation: Evaluation): Part[] {
   });
 }
 
-/** Two losses with the decimals that tell them apart, two to four. */
+/** What the figures of a part are: the training method's own measure, or else the usual loss. */
+export function measureOf(part: unknown): EvaluationMeasure {
+  const { label, unit } = isObject(part) && isObject(part.measure) ? part.measure : {};
+  return typeof label === "string" && typeof unit === "string"
+    ? { label: clean(label, 40), unit: clean(unit, 40) }
+    : { label: USUAL, unit: "nats per token" };
+}
+
+/** Two losses with as many decimals as they need to differ, two to four. */
 function losses(...values: [number | null, number | null]): [string, string] {
   const [one, other] = values.map((value) => value ?? NaN);
   const digits = [2, 3].find((count) => one!.toFixed(count) !== other!.toFixed(count)) ?? 4;
@@ -61,7 +73,7 @@ function losses(...values: [number | null, number | null]): [string, string] {
   return [words(one), words(other)];
 }
 
-/** What is said of the job's own sets. */
+/** The result of the job's own sets. */
 export function ownSentences(evaluation: Evaluation): string[] {
   const sets: unknown = evaluation.sets;
   if (!Array.isArray(sets)) return [];
@@ -73,16 +85,16 @@ export function ownSentences(evaluation: Evaluation): string[] {
 
 export interface AnswerFigures {
   sentence: string;
-  /** What is counted, of the base and of the adapter. */
+  /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
 }
 
-/** How base and adapter answer general questions; null where some of it is missing. */
+/** How base and adapter answer general questions; null if incomplete. */
 export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
-  const told: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
-  if (!isObject(told) || typeof told.sentence !== "string") return null;
-  const [base, adapter] = [told.base, told.adapter].map((rates) => (isObject(rates) ? rates : {}));
-  const [count, longest] = [finite(told.count), finite(told.longest)];
+  const answers: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
+  if (!isObject(answers) || typeof answers.sentence !== "string") return null;
+  const [base, adapter] = [answers.base, answers.adapter].map((each) => (isObject(each) ? each : {}));
+  const [count, longest] = [finite(answers.count), finite(answers.longest)];
   const rows = [
     ["Tokens on average", "tokens", ""],
     [`Cut after ${number(longest ?? 0)} tokens`, "truncated", ` of ${number(count ?? 0)}`],
@@ -92,7 +104,7 @@ export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
     return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
   });
-  return { sentence: clean(told.sentence, 600), rows };
+  return { sentence: clean(answers.sentence, 600), rows };
 }
 
 export interface Said {
@@ -110,10 +122,10 @@ export function saidOf(sent: unknown): Said[] {
   });
 }
 
-/** The least part of the scale, in percent, on either side of zero: what stands under it is half as wide. */
+/** The minimum part of the scale, in percent, on either side of zero: the label under it is half as wide. */
 const SIDE = 20;
 
-/** The scale that all parts share, in percent: zero and every interval are in it, zero away from both ends. */
+/** The common scale of all parts, in percent: includes zero and every interval, with zero away from both ends. */
 export function scaleOf(parts: readonly Part[]): (value: number) => number {
   const low = Math.min(0, ...parts.map((part) => part.low));
   const high = Math.max(0, ...parts.map((part) => part.high));
@@ -135,20 +147,20 @@ export interface Row {
   gain: number;
   question: string;
   wanted: string;
-  /** The system prompt of its question; null where more was said before, or that is not known. */
+  /** The system prompt of its question; null if more preceded it, or if unknown. */
   system: string | null;
 }
 
 export type Order = "improved" | "worse" | "data";
 
-/** Every row that has both losses. */
+/** Every row with both losses. */
 export function rowsOf(sent: unknown): Row[] {
   if (!Array.isArray(sent)) return [];
-  return sent.filter(isObject).flatMap((told: Partial<Record<keyof EvaluationRow, unknown>>) => {
-    const [base, adapter] = [finite(told.base), finite(told.adapter)];
+  return sent.filter(isObject).flatMap((each: Partial<Record<keyof EvaluationRow, unknown>>) => {
+    const [base, adapter] = [finite(each.base), finite(each.adapter)];
     if (base === null || adapter === null) return [];
     const text = (value: unknown) => (typeof value === "string" ? value : "");
-    const { row, where, question, wanted, messages } = told;
+    const { row, where, question, wanted, messages } = each;
     return [
       {
         row: finite(row) ?? 0,
@@ -164,7 +176,7 @@ export function rowsOf(sent: unknown): Row[] {
   });
 }
 
-/** The step whose answers are those of the final adapter: with patience it is that of the best evaluation. */
+/** The step with the final adapter's answers: with early stopping, that of the best evaluation. */
 export function finalStep(steps: readonly number[], best: unknown, patience: unknown): number | undefined {
   if (patience && typeof best === "number" && steps.includes(best)) return best;
   return steps.findLast((step) => step > 0);

@@ -1,4 +1,4 @@
-/** What base and adapter answer to general questions: how long, repeating or refusing, and the answers. */
+/** Base and adapter on general questions: lengths, repetition and refusals, and the answers. */
 import { cleanBlock } from "../../../lib/text";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
@@ -16,7 +16,7 @@ interface Props {
   version: string;
 }
 
-/** Asked for when it is opened. */
+/** Requested when opened. */
 export function General({ id, figures, version }: Props) {
   const { result, error, retry } = useResult(id, version);
   return (

@@ -34,9 +34,11 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   const parts = partsOf(evaluation);
   const version = `${evaluation.sentence} ${evaluation.seconds}`;
   const { bestSentence, split } = evaluation;
-  // Where a checkpoint is the better adapter, that is part of the verdict; else it is a detail.
+  // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
   const better = evaluation.bestVerdict === "better";
-  const sentences = [better ? "" : bestSentence, split?.sentence, answers?.sentence].filter(Boolean);
+  const sentences = [evaluation.heldOut?.sentence, evaluation.general?.sentence, answers?.sentence]
+    .concat(better ? [] : bestSentence, split?.sentence)
+    .filter((sentence) => typeof sentence === "string" && sentence !== "");
   return (
     <section aria-label="Verdict" class="job-verdict">
       <div class="job-verdict-head">
@@ -61,12 +63,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       <div class="job-verdict-more">
         <Opened title="Details">
           <Intervals parts={parts} margin={finite(evaluation.margin) ?? 0} />
-          {sentences.map((sentence) => (
-            <p key={sentence} class="job-verdict-text">
-              {clean(sentence, 600)}
-            </p>
-          ))}
-          <Reading evaluation={evaluation} />
+          <Reading evaluation={evaluation} sentences={sentences} />
         </Opened>
         {features.value.has("evaluation") && (
           <>
@@ -85,8 +82,8 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   );
 }
 
-/** One part of the verdict: its word, both losses, and how many rows they are of. */
-function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job; part: Part }) {
+/** One part of the verdict: its word, both losses, and the number of rows. */
+function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: { job: Job; part: Part }) {
   const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
   return (
     <div class="job-tile">
@@ -97,7 +94,8 @@ function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job
         {base} <span aria-label="to">→</span> {adapter}
       </p>
       <p class="job-tile-note num">
-        {count === "" ? "Loss" : `Loss on ${count}`}, lower is better
+        {measure.label}
+        {count && ` on ${count}`}, lower is better
         {forgets && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
@@ -106,7 +104,7 @@ function Tile({ job, part: { name, verdict, base, adapter, count } }: { job: Job
   );
 }
 
-/** What is behind a line that opens it, and made only then. */
+/** Content behind a disclosure, created when opened. */
 function Opened({ title, children }: { title: string; children: ComponentChildren }) {
   const [open, setOpen] = useState(false);
   return (
@@ -118,17 +116,17 @@ function Opened({ title, children }: { title: string; children: ComponentChildre
 }
 
 interface Asking {
-  told: JobEvaluating | null;
+  evaluating: JobEvaluating | null;
   error: string;
-  /** Whether it was refused as the data have changed since. */
+  /** Whether it was refused because the data have changed. */
   changed: boolean;
   ask: (force: boolean) => Promise<void>;
 }
 
-/** Asks for an evaluation, and looks how far it has come until it is done. */
+/** Requests an evaluation, and polls its progress until it is done. */
 function useEvaluating(id: string): Asking {
   const path = `/jobs/${encodeURIComponent(id)}`;
-  const [told, setTold] = useState<JobEvaluating | null>(null);
+  const [evaluating, setEvaluating] = useState<JobEvaluating | null>(null);
   const [error, setError] = useState("");
   const [changed, setChanged] = useState(false);
   const [watched, watch] = useState(0);
@@ -139,7 +137,7 @@ function useEvaluating(id: string): Asking {
       try {
         const { job } = await api<{ job?: Partial<Job> }>(path, { signal: stop.signal });
         const now = isObject(job?.evaluating) ? (job.evaluating as JobEvaluating) : null;
-        setTold(now?.state === "failed" ? null : now);
+        setEvaluating(now?.state === "failed" ? null : now);
         if (now?.state === "failed") setError(clean(now.error, 1000) || "The comparison failed.");
         else if (now) timer = setTimeout(look, LOOK_MS);
         else if (watched > 0) {
@@ -163,21 +161,21 @@ function useEvaluating(id: string): Asking {
     try {
       const body = force ? { force } : {};
       const { job } = await api<{ job: Job }>(`${path}/evaluate`, { method: "POST", body });
-      setTold(job.evaluating ?? null);
+      setEvaluating(job.evaluating ?? null);
       watch(watched + 1);
     } catch (fault) {
       setError(errorText(fault));
       setChanged(fault instanceof ApiError && fault.extra.changed === true);
     }
   };
-  return { told, error, changed, ask };
+  return { evaluating, error, changed, ask };
 }
 
 function Ask({ id }: { id: string }) {
-  const { told, error, changed, ask } = useEvaluating(id);
-  const progress = told?.progress;
+  const { evaluating, error, changed, ask } = useEvaluating(id);
+  const progress = evaluating?.progress;
   const words =
-    told?.state === "waiting"
+    evaluating?.state === "waiting"
       ? "Waiting for the current training to finish"
       : progress
         ? `${clean(progress.label, 60)}: ${number(progress.done)}${progress.total ? ` of ${number(progress.total)}` : ""} ${clean(progress.unit, 20)}`
@@ -185,7 +183,7 @@ function Ask({ id }: { id: string }) {
   return (
     <>
       {error && <ErrorNote error={error} />}
-      {told ? (
+      {evaluating ? (
         <p class="job-verdict-text num">{words}</p>
       ) : (
         <Button small onClick={() => ask(changed)}>

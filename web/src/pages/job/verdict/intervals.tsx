@@ -1,11 +1,11 @@
-/** The intervals of task and general ability beside each other, on one scale. */
+/** The intervals of task and general ability, on one scale. */
 import { toneOf } from "../../../ui/verdict";
 import { type Part, scaleOf } from "./figures";
 
-/** The part of the scale, in percent, that an end's word and half of the middle's take on a phone. */
+/** The part of the scale, in percent, that an end's label and half of the middle one take on a phone. */
 const ROOM = 38;
 
-/** Each part in a row: right of zero the adapter is better. `margin` is the difference that does not matter. */
+/** One part per row: right of zero the adapter is better. `margin` is the largest difference that does not matter. */
 export function Intervals({ parts, margin }: { parts: readonly Part[]; margin: number }) {
   if (parts.length === 0) return null;
   const at = scaleOf(parts);
@@ -70,7 +70,7 @@ function Interval({ part, at, margin }: IntervalProps) {
   );
 }
 
-/** The words under the scale: "no difference" at the zero line, those of the ends where there is room beside it. */
+/** The labels under the scale: "no difference" at zero, and those of the ends where there is room. */
 function Axis({ zero }: { zero: number }) {
   return (
     <div class="job-interval-axis" aria-hidden="true">

@@ -1,35 +1,42 @@
-/** What the figures of a verdict mean, and what to change: docs/reading-your-result.md in short. */
+/** How to read a verdict, and what to change: docs/reading-your-result.md in short. */
 import type { Evaluation } from "../../../contract.gen";
-import { finite, isObject } from "../../../lib/json";
+import { finite } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { measureOf, USUAL } from "./figures";
 
-export function Reading({ evaluation }: { evaluation: Evaluation }) {
-  const { heldOut, general, verdict } = evaluation;
+interface Props {
+  evaluation: Evaluation;
+  /** What the backend says of it. */
+  sentences: readonly unknown[];
+}
+
+export function Reading({ evaluation, sentences }: Props) {
+  const { heldOut, verdict } = evaluation;
+  const { label, unit } = measureOf(heldOut);
   const [margin, noise] = [finite(evaluation.margin), finite(evaluation.noiseFloor)];
   const measured =
     noise === null ? "" : ` Measuring the base again moves its mean by up to ${noise.toFixed(3)}.`;
   return (
     <>
-      {[heldOut, general].map(
-        (part) =>
-          isObject(part) && (
-            <p key={part.name} class="job-verdict-text num">
-              {clean(part.sentence, 600)}
-            </p>
-          ),
-      )}
-      <p class="job-verdict-text">
-        Loss is how surprised a model is by each token of the wanted answer: less is better. Held-out rows are
-        rows of your data that the adapter was not trained on; general questions have nothing to do with them.
+      {sentences.map((sentence) => (
+        <p key={sentence} class="job-verdict-text num">
+          {clean(sentence, 600)}
+        </p>
+      ))}
+      <p class="job-verdict-text hint">
+        {label === USUAL
+          ? "Loss is how surprised a model is by each token of the wanted answer: lower is better."
+          : `${label} is what this training method lowers, in ${unit}.`}{" "}
+        Held-out rows are rows of your data that the adapter was not trained on; general questions have
+        nothing to do with them.
       </p>
       {margin !== null && (
-        <p class="job-verdict-text">
-          “Better” and “worse” mean that the whole interval lies beyond {margin.toFixed(3)} nats per token.
-          {measured}
+        <p class="job-verdict-text hint">
+          “Better” and “worse” mean that the whole interval lies beyond {margin.toFixed(3)} {unit}.{measured}
         </p>
       )}
       {(verdict === "mixed" || verdict === "worse") && (
-        <p class="job-verdict-text">
+        <p class="job-verdict-text hint">
           An adapter that answers nothing but your task may well be worse in general. Where it has to answer
           other questions too, train for fewer steps, lower the learning rate, or mix general chats into the
           data.

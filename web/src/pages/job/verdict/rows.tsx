@@ -1,4 +1,4 @@
-/** The held-out rows side by side: what they ask, what is wanted, and both losses. */
+/** The held-out rows side by side: their prompts, the wanted answers, and both losses. */
 import { useMemo, useState } from "preact/hooks";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
@@ -10,7 +10,7 @@ import { Chips } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
 import { type Answer, type Prompt, samplesOf } from "../answers/samples";
-import { finalStep, type Order, ordered, type Row, rowsOf } from "./figures";
+import { finalStep, measureOf, type Order, ordered, type Row, rowsOf } from "./figures";
 import { useResult } from "./use-result";
 
 const PAGE = 20;
@@ -25,16 +25,16 @@ interface Props {
   job: Job;
   best: unknown;
   answers: readonly JsonObject[];
-  /** Changes when there are other rows. */
+  /** Changes with the rows. */
   version: string;
 }
 
-/** Asked for when they are opened. */
+/** Requested when opened. */
 export function Rows({ job, best, answers, version }: Props) {
   const { result, error, retry } = useResult(job.id, version);
   const rows = useMemo(() => rowsOf(result?.rows), [result]);
   const [order, setOrder] = useState<Order>("improved");
-  const [shown, setShown] = useState(PAGE);
+  const [limit, setLimit] = useState(PAGE);
   const { steps, prompts } = useMemo(() => samplesOf(answers), [answers]);
   const last = finalStep(steps, best, job.config?.earlyStoppingPatience);
   if (error) return <ErrorNote error={error} retry={retry} />;
@@ -45,7 +45,7 @@ export function Rows({ job, best, answers, version }: Props) {
       <Chips items={ORDERS} value={order} onChange={setOrder} label="Order of the rows" />
       <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
         {ordered(rows, order)
-          .slice(0, shown)
+          .slice(0, limit)
           .map((row) => (
             <li key={row.row} style={{ overflowWrap: "anywhere" }}>
               <RowText
@@ -57,8 +57,8 @@ export function Rows({ job, best, answers, version }: Props) {
             </li>
           ))}
       </ol>
-      {rows.length > shown && (
-        <Button small onClick={() => setShown(shown + 2 * PAGE)}>
+      {rows.length > limit && (
+        <Button small onClick={() => setLimit(limit + 2 * PAGE)}>
           Show more of {number(rows.length)} rows
         </Button>
       )}
@@ -78,11 +78,12 @@ interface RowProps {
   row: Row;
   job: Job;
   prompt: Prompt | undefined;
-  /** The step whose answers are the adapter's. */
+  /** The step with the adapter's answers. */
   last: number | undefined;
 }
 
 function RowText({ row, job, prompt, last }: RowProps) {
+  const { label } = measureOf(job.evaluation?.heldOut);
   const { gain } = row;
   const size = Math.abs(gain).toFixed(2);
   const change = size === "0.00" ? "no change" : gain > 0 ? `${size} better` : `${size} worse`;
@@ -91,7 +92,7 @@ function RowText({ row, job, prompt, last }: RowProps) {
   return (
     <>
       <div class="num" style={QUIET}>
-        <b style={{ color: "var(--ink)", fontWeight: "var(--medium)" }}>{change}</b>: loss{" "}
+        <b style={{ color: "var(--ink)", fontWeight: "var(--medium)" }}>{change}</b>: {label.toLowerCase()}{" "}
         {row.base.toFixed(2)} → {row.adapter.toFixed(2)}
         {row.where && <> · {clean(row.where, 120)}</>}
       </div>
@@ -130,7 +131,7 @@ export function Column({ name, answer }: { name: string; answer: Answer }) {
   );
 }
 
-/** The same question for the base and the adapter; not of a question that is there in part. */
+/** The same question for the base and the adapter; not for a shortened question. */
 function Try({ row, job }: { row: Row; job: Job }) {
   const { system } = row;
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")

@@ -1,4 +1,4 @@
-/** What was kept of a job's evaluation, row by row. */
+/** The stored rows of a job's evaluation. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import type { EvaluationResult } from "../../../contract.gen";
@@ -9,7 +9,7 @@ interface Asked {
   retry: () => void;
 }
 
-/** Asks anew when `version` changes. */
+/** Requests them again when `version` changes. */
 export function useResult(id: string, version: string): Asked {
   const [result, setResult] = useState<EvaluationResult | null>(null);
   const [error, setError] = useState("");

@@ -1,4 +1,4 @@
-/** Asks before jobs are deleted, and says first what that gives back. */
+/** Asks before jobs are deleted, with the space that this frees. */
 import { api } from "../../../api/client";
 import type { Disk, Job } from "../../../contract.gen";
 import { bytes } from "../../../lib/format";
@@ -8,7 +8,7 @@ import { floating } from "../../../ui/floating";
 import { deleteSoon, namesOf } from "./deletion";
 import { Undo } from "./undo";
 
-/** True when the answer was yes: they are deleted in a moment. */
+/** True if confirmed: they are deleted in a moment. */
 export async function askToDelete(list: readonly Job[]): Promise<boolean> {
   const size = await sizeOf(list);
   const what = namesOf(list);
@@ -23,7 +23,7 @@ export async function askToDelete(list: readonly Job[]): Promise<boolean> {
   return true;
 }
 
-/** Null where it is not known: that need not keep anybody from deleting. */
+/** Null if unknown, which does not prevent the deletion. */
 async function sizeOf(list: readonly Job[]): Promise<number | null> {
   try {
     if (list.length === 1)

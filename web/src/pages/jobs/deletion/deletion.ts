@@ -1,5 +1,5 @@
 /**
- * Jobs that are deleted in ten seconds, unless that is taken back. Until then nothing is asked of the backend: a tab that is
+ * Jobs that are deleted in ten seconds, unless that is undone. Until then the backend is not called: a tab that is
  * closed meanwhile, or loses the daemon, has deleted nothing.
  */
 import { signal } from "@preact/signals";
@@ -17,9 +17,9 @@ interface Deletion {
   list: readonly Job[];
 }
 
-/** What is deleted in a moment, and can be taken back. */
+/** What will be deleted in a moment, and can be undone. */
 export const deletion = signal<Deletion | null>(null);
-/** Why the last deletion failed, until it is put away. */
+/** Why the last deletion failed, until dismissed. */
 export const deletionFault = signal<string | null>(null);
 
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -27,7 +27,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export const namesOf = (list: readonly Job[]): string =>
   list.length === 1 ? `“${displayName(list[0]?.name)}”` : plural(list.length, "job");
 
-/** Deletes jobs in ten seconds; what waited for its deletion before is deleted at once. */
+/** Deletes jobs in ten seconds; those already waiting are deleted immediately. */
 export function deleteSoon(list: readonly Job[]): void {
   carryOut();
   deletionFault.value = null;

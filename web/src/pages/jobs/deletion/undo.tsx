@@ -1,4 +1,4 @@
-/** What is deleted in a moment, with the way back; and why a deletion failed. */
+/** A pending deletion with its undo, and why a deletion failed. */
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, useActions } from "../../../actions/actions";
 import { Button } from "../../../ui/controls/button";

@@ -1,5 +1,5 @@
 /**
- * The form of an answer: free text, JSON, or JSON that fits a schema. It is given what it shows and changes, so that its
+ * The required form of an answer: free text, JSON, or JSON that fits a schema. Receives its state as props, so that its
  * code shares none with the page's.
  */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -9,7 +9,7 @@ import { clean } from "../../../lib/text";
 import { Chips } from "../../../ui/controls/switch";
 import { readSchema } from "./read-schema";
 
-/** A schema to begin with: few know the way of writing one by heart. */
+/** A schema to start from: few know the syntax by heart. */
 const FIRST = {
   type: "object",
   properties: { answer: { type: "string" } },
@@ -23,7 +23,7 @@ interface Props {
   form: AnswerForm | undefined;
   onChange: (form: AnswerForm | undefined) => void;
   conversation: Conversation;
-  /** Whether there are tools, which are not offered while an answer has a form. */
+  /** Whether tools are set, which are not sent with a structured answer. */
   tools: boolean;
 }
 
@@ -59,7 +59,9 @@ export function AnswerFormField({ form, onChange, conversation, tools }: Props) 
       )}
       {form && (
         <p class="hint">
-          {"The model is held to it, not told of it: say in your message what you want."}
+          {
+            "The answer is constrained to it, but the model doesn't see it: describe in your message what you want."
+          }
           {tools && " No tools are offered meanwhile."}
         </p>
       )}
@@ -72,7 +74,7 @@ const formOf = (schema: object): AnswerForm => ({
   json_schema: { name: "answer", schema },
 });
 
-/** Why the backend did not answer the last question in this form, in its own words; null where that is not known. */
+/** Why the backend did not answer the last question in this form; null if unknown. */
 function refusalOf({ turns, leaf }: Conversation, form: AnswerForm): string | null {
   const wanted = JSON.stringify(form);
   const refused = turns[leaf ?? ""]?.answers.find(
@@ -96,7 +98,7 @@ function Schema({
   const area = useRef<HTMLTextAreaElement>(null);
   const [fault, setFault] = useState<string | null>(null);
   const text = JSON.stringify(schema, null, 2);
-  // Another conversation's schema; the one that is being typed stays as it is typed.
+  // Another conversation's schema; one that is being typed stays as typed.
   useLayoutEffect(() => {
     if (document.activeElement === area.current) return;
     area.current!.value = text;

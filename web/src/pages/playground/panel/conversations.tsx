@@ -1,4 +1,4 @@
-/** The conversations kept in this browser: open, export, delete. */
+/** The conversations stored in this browser: open, export, delete. */
 
 import type { Conversation } from "../../../chat/model/types";
 import { stop } from "../../../chat/session";
@@ -20,7 +20,7 @@ import { Menu } from "../../../ui/controls/menu";
 import { confirm } from "../../../ui/dialog";
 import { RelativeTime } from "../../../ui/time";
 
-/** Hands `lines` to the browser as a file; says so when there is nothing to export. */
+/** Saves `lines` as a file; reports if there is nothing to export. */
 async function download(
   conversations: readonly Conversation[] | Promise<readonly Conversation[]>,
   name: string,

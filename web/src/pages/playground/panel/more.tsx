@@ -1,4 +1,4 @@
-/** Top-k, min-p, penalties, seed, stop texts, tools and the form of an answer; loaded when they are opened. */
+/** Top-k, min-p, penalties, seed, stop sequences, tools and the form of an answer; loaded when opened. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import {
   type AnswerForm,
@@ -29,13 +29,13 @@ const setForm = (form: AnswerForm | undefined): void => {
 
 export function MoreFields() {
   const more = moreOf(current.value.more);
-  const named = features.value;
-  const tools = named.has(FEATURE) && named.has(TOOLS);
+  const offered = features.value;
+  const tools = offered.has(FEATURE) && offered.has(TOOLS);
   return (
     <>
-      {named.has(FEATURE) && <Sampling more={more} />}
+      {offered.has(FEATURE) && <Sampling more={more} />}
       {tools && <Tools tools={more.tools} />}
-      {named.has(FORMATS) && (
+      {offered.has(FORMATS) && (
         <AnswerFormField
           form={more.responseFormat}
           onChange={setForm}

@@ -1,4 +1,4 @@
-/** A number with its bounds, as a field and, where it is given a slider, as that too. */
+/** A bounded number as a field, and optionally as a slider. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { number } from "../../../lib/format";
 import { Range } from "../../../ui/controls/range";
@@ -10,13 +10,13 @@ interface Props {
   min: number;
   max: number;
   step: number;
-  /** Behind the field, such as `%`. */
+  /** Shown after the field, such as `%`. */
   unit?: string;
   slider: boolean;
-  /** A number that is allowed, nearest to a given one. */
+  /** The allowed number nearest to a given one. */
   bounded: (value: number) => number;
   onChange: (value: number) => void;
-  /** Puts the usual value back, on a double click of the slider. */
+  /** Restores the default, on a double click of the slider. */
   onReset?: () => void;
 }
 
@@ -26,7 +26,7 @@ export function NumberField(props: Props) {
   /** Whether the field's text is not a valid value. */
   const [wrong, setWrong] = useState(false);
   const [note, setNote] = useState("");
-  // Does not rewrite the field while one types: in Firefox that would remove the point of `9.5`.
+  // Does not rewrite the field during typing: in Firefox that would remove the point of `9.5`.
   useLayoutEffect(() => {
     if (document.activeElement !== field.current) field.current!.value = String(value);
   }, [value]);
@@ -86,7 +86,7 @@ export function NumberField(props: Props) {
 
 /** Says how an invalid text was corrected. */
 function corrected(given: number, taken: number, { min, max, step }: Props): string {
-  if (Number.isNaN(given)) return `That was no number, so it stays ${number(taken)}.`;
+  if (Number.isNaN(given)) return `Not a number; ${number(taken)} is kept.`;
   if (given > max) return `${number(given)} is too high, so it is ${number(taken)} now.`;
   if (given < min) return `${number(given)} is too low, so it is ${number(taken)} now.`;
   return step >= 1

@@ -2,7 +2,7 @@
 import { BOUNDS, bounded } from "../../../chat/model/presets";
 import type { Params } from "../../../chat/model/types";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
-import { MorePlace } from "./more-place";
+import { LazyMore } from "./lazy-more";
 import { NumberField } from "./number-field";
 import { Presets } from "./presets";
 
@@ -34,7 +34,7 @@ export function ParamFields() {
           onChange={(value) => set({ ...current.peek().params, [name]: bounded(name, value) })}
         />
       ))}
-      <MorePlace />
+      <LazyMore />
     </section>
   );
 }

@@ -6,7 +6,7 @@ import { Button } from "../../../ui/controls/button";
 import { say } from "../../../ui/controls/live";
 
 interface Props {
-  /** Changes the stored list; false when it cannot be stored. */
+  /** Changes the stored list; false if it cannot be stored. */
   keep: (change: (list: readonly Preset[]) => Preset[]) => boolean;
   onDone: () => void;
 }

@@ -12,7 +12,7 @@ import { Chips } from "../../../ui/controls/switch";
 const useForm = late(() => import("./preset-form"));
 const own = signal<readonly Preset[]>(readOwn(readStored(PRESETS)));
 
-/** Changes the stored list, which another tab may have changed; false when it cannot be stored. */
+/** Changes the stored list, which another tab may have changed; false if it cannot be stored. */
 function keep(change: (list: readonly Preset[]) => Preset[]): boolean {
   own.value = change(readOwn(readStored(PRESETS, own.peek())));
   return writeStored(PRESETS, own.peek());
@@ -53,7 +53,7 @@ export function Presets() {
             Delete preset
           </Button>
         )}
-        {/* Until the form has come it keeps the focus: keys would be the page's. */}
+        {/* Keeps the focus until the form has loaded: keys would go to the page. */}
         {!mine && !form && (
           <Button kind="quiet" small onClick={() => setNaming(true)}>
             Save as preset

@@ -1,13 +1,13 @@
-/** A JSON Schema as somebody types it. */
+/** Reads a JSON Schema while it is typed. */
 
 import { number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { jsonFault } from "../../../lib/json-fault";
 
-/** As much as the contract takes. */
+/** The contract's limit. */
 const MOST_CHARACTERS = 64_000;
 
-/** The schema, or why it is none yet, as a sentence. */
+/** The schema, or what is missing, as a sentence. */
 export function readSchema(text: string): { schema: object } | { fault: string } {
   if (text.trim() === "") return { fault: "There is no schema." };
   if (text.length > MOST_CHARACTERS)
@@ -18,15 +18,15 @@ export function readSchema(text: string): { schema: object } | { fault: string }
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const found = jsonFault(text);
+    const fault = jsonFault(text);
     return {
-      fault: found
-        ? `Line ${found.line}, column ${found.column}: expected ${found.expected}.`
-        : `This is no JSON: ${error instanceof Error ? error.message : String(error)}`,
+      fault: fault
+        ? `Line ${fault.line}, column ${fault.column}: expected ${fault.expected}.`
+        : `Not valid JSON: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
   if (!isObject(value)) return { fault: 'A schema is an object, such as {"type": "object"}.' };
-  // As it stands in a request of OpenAI's API: taken for a schema, it would allow everything.
+  // Copied from a request of OpenAI's API: taken as a schema, it would allow everything.
   const around = isObject(value.json_schema) ? value.json_schema : value;
   return { schema: isObject(around.schema) ? around.schema : value };
 }

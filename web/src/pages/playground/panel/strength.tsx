@@ -1,4 +1,4 @@
-/** The strength of each shown adapter: in two columns the same adapter can be heard at two strengths. */
+/** The strength of each displayed adapter: two columns can compare the same adapter at two strengths. */
 import { setTarget } from "../../../chat/model/tree";
 import type { AdapterTarget } from "../../../chat/model/types";
 import { changeCurrent, current } from "../../../chat/storage/conversations";
@@ -38,7 +38,7 @@ export function StrengthFields() {
 
 interface DialProps {
   column: number;
-  /** `Left` or `Right` when two are compared, else empty. */
+  /** `Left` or `Right` if two are compared, else empty. */
   place: string;
   target: AdapterTarget;
 }

@@ -1,4 +1,4 @@
-/** One answer: as it streams, and as it ended. */
+/** One answer, streaming or complete. */
 
 import { useState } from "preact/hooks";
 import type { LiveAnswer } from "../../../chat/live-answer";
@@ -13,8 +13,8 @@ import { features } from "../../../store/features";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
-import { CorrectPlace } from "./correct-place";
 import { AnswerFoot } from "./foot";
+import { LazyCorrect } from "./lazy-correct";
 import { Loading } from "./loading";
 
 const useStructured = late(() => import("./structured"));
@@ -55,7 +55,7 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
   );
 }
 
-/** What the answer says: Markdown, or JSON where it was asked to be that. */
+/** The answer's content: Markdown, or JSON if that was requested. */
 function Text({ answer, text }: { answer: Answer; text: string }) {
   const json = answer.asked?.more?.responseFormat !== undefined;
   const code = useStructured(json);
@@ -97,7 +97,7 @@ function NotAsked({ turn, column, target, last }: Omit<Props, "compared">) {
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  404: "This model is not there",
+  404: "Model not found",
   409: "This model cannot answer yet",
   504: "The answer took too long",
 };
@@ -108,7 +108,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
-    // The text itself already says that the daemon is gone.
+    // The text itself already reports that the daemon is unreachable.
     const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
     return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
   }
@@ -135,7 +135,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
         regenerate={again}
         correct={() => setEditing(!editing)}
       />
-      <CorrectPlace
+      <LazyCorrect
         turn={turn}
         column={column}
         answer={answer}
@@ -148,6 +148,6 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
 
 function emptyNote(answer: Answer): string {
   if (answer.state === "stopped") return "Stopped before the first token.";
-  if (answer.state === "cut") return "Nothing came before the stream ended.";
-  return "The model answered with nothing: it ended its turn at once. Other words may help.";
+  if (answer.state === "cut") return "The stream ended without an answer.";
+  return "The model returned an empty answer. Rephrasing may help.";
 }

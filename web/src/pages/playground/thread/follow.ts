@@ -1,10 +1,10 @@
-/** Keeps the end of a growing page in view, until the reader scrolls away from it. */
+/** Keeps the end of a growing page in view, until the user scrolls away from it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 
 /** Pixels from the end that still count as the end. */
 const NEAR = 48;
 
-/** Input events that scroll, and for how many milliseconds after one a scroll counts as the reader's. */
+/** Input events that scroll, and for how many milliseconds after one a scroll counts as the user's. */
 const MEANT = ["wheel", "touchmove", "keydown"] as const;
 const UP_KEYS: ReadonlySet<string> = new Set(["ArrowUp", "PageUp", "Home", " "]);
 const MEANT_MS = 600;
@@ -15,18 +15,18 @@ function fromEnd(): number {
 }
 
 interface Follow {
-  /** Whether the end is not visible because the reader scrolled away from it. */
+  /** Whether the end is invisible because the user scrolled away from it. */
   away: boolean;
-  /** Goes to the end and stays with it. */
+  /** Scrolls to the end and follows it. */
   toEnd: () => void;
 }
 
 /**
- * Follows the end of a conversation (`talking`) while it grows. Only the reader's own scrolling changes whether it follows:
- * a page that grows or shrinks moves its end, and the browser its place, but that is not the reader's decision.
+ * Follows the end of a conversation (`talking`) while it grows. Only the user's own scrolling changes that: a page that
+ * changes its height also moves its end and the scroll position.
  */
 export function useFollow(talking: boolean): Follow {
-  // Before the first question the reader wants the beginning, however short the window is.
+  // Before the first question the beginning is shown, however short the window is.
   const on = useRef(talking);
   on.current = talking;
   const following = useRef(true);
@@ -53,7 +53,7 @@ export function useFollow(talking: boolean): Follow {
       const up = window.scrollY < last;
       const own = performance.now() - touched < MEANT_MS || document.documentElement.scrollHeight === height;
       last = window.scrollY;
-      // The slightest way up is a wish to stay; a page that changed its height was moved by the browser.
+      // Any user scroll upwards stops following; a page that changed its height was scrolled by the browser.
       if (!up) following.current ||= fromEnd() <= NEAR;
       else if (own) following.current = fromEnd() <= 1;
       setAway(on.current && !following.current);

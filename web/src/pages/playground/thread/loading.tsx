@@ -1,4 +1,4 @@
-/** Says that the model is being loaded, with the progress where the backend reports it. */
+/** Shows that the model is loading, with the backend's progress. */
 import type { Progress } from "../../../chat/deltas";
 import { clean } from "../../../lib/text";
 

@@ -63,6 +63,7 @@ class RankingLoss(Objective):
 class Ranking(Method):
     label = "Ranking"
     forms: ClassVar = {"ranking": Form("ranking", ("question", "good", "bad"), read)}
+    measure = Figure("loss", "Ranking loss", "nats")
     figures = (Figure("margin", "Margin", "nats"), Figure("accuracy", "Accuracy"))
 
     def _both(self, row: Any) -> Any:

@@ -1,4 +1,4 @@
-/** How the machine did while it trained: small charts under the loss, with its x axis and its cursor. */
+/** Machine metrics during training: small charts below the loss, with its x axis and cursor. */
 import type { Signal } from "@preact/signals";
 import { useId, useMemo } from "preact/hooks";
 import { type Curve, extent, lowerBound } from "../../../../chart/data/curve";
@@ -25,7 +25,7 @@ interface Panel {
   title: string;
   lines: readonly Line[];
   words: (value: number) => string;
-  /** The top of the scale, where it does not follow from what is drawn. */
+  /** The top of the scale, if it does not follow from the values. */
   top?: number;
 }
 
@@ -55,7 +55,7 @@ interface Props {
   run: Run;
   version: number;
   origin: number;
-  /** As the curve's track has it. */
+  /** In the curve's own terms. */
   shift: number;
   settings: Settings;
   scene: Scene;
@@ -156,7 +156,7 @@ function Plot({
   );
 }
 
-/** Where the loss chart's cursor stands, in pixels; null where its point is gone. */
+/** The position of the loss chart's cursor, in pixels; null if its point is gone. */
 function pixelOf(cursor: Cursor, scene: Scene): number | null {
   if (!("key" in cursor)) return cursor.px;
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);

@@ -1,0 +1,551 @@
+"""Every command of ``arkor-dev`` as one record: its name, help, arguments, and what runs it.
+
+A record's functions import what only its command needs when they are called: the parser of one command is
+built, and the modules of one command are loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError
+
+from .command_line import CommandLine
+from .options import (
+    add_export_options,
+    add_insecure,
+    add_job,
+    add_launch,
+    add_placement,
+    add_port,
+    add_project,
+    add_yes,
+    fraction,
+    one_of,
+    step,
+    whole,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Coroutine
+
+    from arkor_dev.core.settings import Settings
+
+    Run = Callable[[Settings, argparse.Namespace], int | Coroutine[Any, Any, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command. ``help`` is its line in the program's help, ``text`` and ``usage`` begin its own.
+
+    ``add`` adds its arguments; ``run`` returns the exit code, perhaps as a coroutine. ``on_backend``: it
+    calls the backend that the launch chooses.
+    """
+
+    name: str
+    help: str
+    text: str
+    usage: str
+    add: Callable[[CommandLine], None]
+    run: Run
+    on_backend: bool = False
+
+    def parser(self) -> CommandLine:
+        """Build its parser."""
+        parser = CommandLine(f"arkor-dev {self.name}", self.text, f"[options] {self.usage}".rstrip())
+        self.add(parser)
+        return parser
+
+
+def _init_arguments(init: CommandLine) -> None:
+    from arkor_dev.project.starter_typescript import TEMPLATES
+
+    init.add_argument(
+        "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
+        help="the folder (default: the current one)",
+    )  # fmt: skip
+    init.add_argument(
+        "--template", metavar="NAME", type=one_of("template", TEMPLATES),
+        help="a TypeScript project for the managed backend instead: triage, translate or redaction",
+    )  # fmt: skip
+
+
+def _init(_: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.init import run_init
+
+    return run_init(arguments.folder, template=arguments.template)
+
+
+def _start_arguments(start: CommandLine) -> None:
+    from arkor_dev.contract.bodies import MOST_SEEDS
+
+    start.add_argument(
+        "file", metavar="NAME", nargs="?",
+        help="a trainer of arkor.toml (default: the first one), or an entry of a TypeScript project "
+            "(default: src/arkor/index.ts)",
+    )  # fmt: skip
+    add_launch(start)
+    add_placement(start)
+    start.add_argument("--trainer", metavar="NAME", help="the same as NAME")
+    start.add_argument("--dry-run", action="store_true", help="test every stage with a few rows and steps")
+    start.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
+        help="override a setting of arkor.toml, such as lora.r=16; may be repeated, and KEY= drops the "
+            "file's setting",
+    )  # fmt: skip
+    start.add_argument(
+        "--like", metavar="JOB",
+        help="use the settings and the data of a job, named as for jobs; --set overrides them",
+    )  # fmt: skip
+    start.add_argument(
+        "--seeds", metavar="N", default=1, type=whole(f"number of seeds: 1 to {MOST_SEEDS}", MOST_SEEDS, 2),
+        help="train N times (up to 10), with the settings' seed and those after it; a job named by --like "
+            "counts as the first",
+    )  # fmt: skip
+    start.add_argument(
+        "--from", metavar="JOB[:STEP]", dest="parent",
+        help="start from a job's adapter, or from one of its checkpoints",
+    )  # fmt: skip
+    start.add_argument(
+        "--revision", metavar="R", help="run nothing if arkor.toml has changed since Studio showed it"
+    )
+    add_yes(start, "at Ctrl-C, stop a job that can't continue without this command, without asking")
+
+
+def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.start import run_start
+    from .set_option import parse_settings
+
+    return run_start(
+        settings, file=arguments.file, trainer=arguments.trainer, dry_run=arguments.dry_run,
+        like=arguments.like, parent=arguments.parent, changes=parse_settings(arguments.changes),
+        revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
+    )  # fmt: skip
+
+
+def _import_config_arguments(command: CommandLine) -> None:
+    command.add_argument("file", metavar="FILE", nargs="?", type=Path, help="the configuration")
+    add_project(command)
+    command.add_argument("--name", metavar="NAME", help="the trainer's name (default: the file's)")
+    command.add_argument("--dry-run", action="store_true", help="write nothing")
+    command.add_argument("--json", action="store_true", help="print {tool, trainer, toml, notes, unneeded}")
+
+
+def _import_config(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.import_config import run_import_config
+
+    how = {"name": arguments.name, "dry_run": arguments.dry_run, "as_json": arguments.json}
+    return run_import_config(settings, arguments.file, **how)
+
+
+def _data_arguments(data: CommandLine) -> None:
+    data.add_argument("action", metavar="check", nargs="?", help="what to do")
+    data.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path,
+        help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
+    )  # fmt: skip
+    add_project(data)
+    data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
+    data.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    data.add_argument(
+        "--seconds", metavar="N", type=whole("number of seconds (whole, up to 99999)", 99_999, 5),
+        help="stop reading after this time, and say where",
+    )  # fmt: skip
+    data.add_argument("--json", action="store_true", help="print {rows, files, findings, leftOut}")
+
+
+def _data(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.data import run_data
+
+    return run_data(
+        settings, arguments.action, arguments.file, trainer=arguments.trainer, as_json=arguments.json,
+        strict=arguments.strict, seconds=arguments.seconds,
+    )  # fmt: skip
+
+
+def _jobs_arguments(jobs: CommandLine) -> None:
+    from arkor_dev.contract.placement import WORKERS
+
+    jobs.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
+            "resume: continue a paused, failed or cancelled one. extend: give a completed one "
+            "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
+            "metrics",
+    )  # fmt: skip
+    add_job(jobs)
+    add_launch(jobs)
+    jobs.add_argument(
+        "--steps", metavar="N", type=step, help="extend: train to this step, counted from the first"
+    )
+    jobs.add_argument(
+        "--epochs", metavar="N",
+        type=fraction(10_000, "isn't a valid number of epochs (above 0, up to 10,000)."),
+        help="extend: train for this many epochs in all",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--schedule", metavar="HOW", type=one_of("schedule", ("continue", "restart")),
+        help="extend: continue the learning rate schedule as if the job had been this long from the start "
+            "(the default), or restart it",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--force", action="store_true",
+        help="resume and extend: even if the job's data or model has changed since",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--at", metavar="ADDRESS", type=str.strip, help="resume: on this Ray cluster, or here, from now on"
+    )
+    jobs.add_argument(
+        "--workers", metavar="N",
+        type=whole(f"number of workers ({WORKERS.words})", int(WORKERS.high), 9),
+        help="resume: with this many workers of its cluster from now on",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--format", metavar="HOW", type=one_of("format", ("csv", "jsonl", "tensorboard")),
+        help="figures: csv (the default), jsonl or tensorboard",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
+    )
+    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of one")
+
+
+def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.jobs import run_jobs
+
+    given = {
+        "maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs, "schedule": arguments.schedule,
+        "force": arguments.force or None, "on": arguments.at, "format": arguments.format,
+        "out": arguments.out, "workers": arguments.workers,
+    }  # fmt: skip
+    options = {name: value for name, value in given.items() if value is not None}
+    return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
+
+
+def _evaluate_arguments(evaluate: CommandLine) -> None:
+    add_job(evaluate)
+    add_launch(evaluate)
+    evaluate.add_argument(
+        "--checkpoint", metavar="STEP", type=step,
+        help="evaluate the checkpoint of this step, not the final adapter",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--data", metavar="FILE", help="use the rows of this file of the project, not the held-out ones"
+    )
+    evaluate.add_argument(
+        "--against", metavar="JOB",
+        help="compare with this job's final adapter on the same rows, not with the base",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--settings", action="store_true",
+        help="with --against: compare the settings of both jobs, by all their runs with different seeds",
+    )  # fmt: skip
+    evaluate.add_argument("--force", action="store_true", help="even if the job's data have changed since")
+    evaluate.add_argument(
+        "--json", action="store_true", help="print {evaluation, rows}, or {comparison} with --against"
+    )
+
+
+def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.evaluate import run_evaluate
+
+    return run_evaluate(settings, arguments)
+
+
+def _export_arguments(export: CommandLine) -> None:
+    add_job(export)
+    add_launch(export)
+    export.add_argument("--out", metavar="FOLDER", help="where to write it; a folder that does not exist yet")
+    add_export_options(export)
+    export.add_argument("--replace", action="store_true", help="replace an existing folder")
+    export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
+
+
+def _export(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.export.run import run_export
+
+    return run_export(settings, arguments)
+
+
+def _push_arguments(push: CommandLine) -> None:
+    add_job(push)
+    push.add_argument(
+        "repo", metavar="NAME/REPOSITORY", nargs="?", help="a user or an organisation, and the repository"
+    )
+    add_launch(push)
+    push.add_argument("--private", action="store_true", help="visible only to you and those you invite")
+    add_export_options(push)
+    push.add_argument(
+        "--replace", action="store_true",
+        help="remove weights of another format from the repository: programs would load both",
+    )  # fmt: skip
+    push.add_argument(
+        "--force", action="store_true", help="publish even if the export is not the trained model"
+    )
+    push.add_argument("--json", action="store_true", help="print {export, repository}; needs --yes")
+    add_yes(push, "publish without asking")
+
+
+def _push(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.push.run import run_push
+
+    return run_push(settings, arguments)
+
+
+def _serve_arguments(serve: CommandLine) -> None:
+    serve.add_argument("name", metavar="NAME", nargs="?", help="an endpoint's name, or a job")
+    add_launch(serve)
+    add_port(serve)
+    serve.add_argument(
+        "--open", action="store_true", dest="open_to_all",
+        help="create an endpoint without an API key: every program on this machine can call it",
+    )  # fmt: skip
+
+
+def _serve(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.serve import run_serve
+
+    return run_serve(settings, arguments.name, open_to_all=arguments.open_to_all)
+
+
+def _verify_arguments(verify: CommandLine) -> None:
+    verify.add_argument(
+        "target", metavar="FOLDER", nargs="?", help="a folder, a file in one, a job's id, or latest"
+    )
+    add_project(verify)
+    verify.add_argument(
+        "--repeat", action="store_true",
+        help="train it again on this machine, on the project's data with the same hash, and compare bit "
+            "for bit",
+    )  # fmt: skip
+    verify.add_argument("--json", action="store_true", help="print {ok, folder, job, files, repeat?}")
+
+
+def _verify(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.verify.check import run_verify
+
+    if arguments.target is None:
+        raise BadRequestError("Name what to verify: an adapter's folder, a file in it, or a job's id.")
+    return run_verify(settings, arguments.target, repeat=arguments.repeat, as_json=arguments.json)
+
+
+def _cluster_arguments(cluster: CommandLine) -> None:
+    cluster.add_argument("action", metavar="status", nargs="?", help="what to do")
+    cluster.add_argument(
+        "address", metavar="ADDRESS", nargs="?", type=str.strip, help="ray://HOST:PORT, HOST:PORT, or auto"
+    )
+    add_project(cluster)
+    add_insecure(cluster)
+    cluster.add_argument("--json", action="store_true", help="print {cluster}")
+
+
+def _cluster(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.cluster import run_cluster
+
+    return run_cluster(settings, arguments.action, arguments.address, as_json=arguments.json)
+
+
+def _ssh_arguments(ssh: CommandLine) -> None:
+    ssh.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
+    ssh.add_argument("host", metavar="HOST", nargs="?", help="a host of your ssh configuration")
+    add_project(ssh)
+    ssh.add_argument("--out", metavar="FOLDER", help="fetch: where to (default: fetched in the project)")
+    ssh.add_argument("--json", action="store_true", help="print status as {projects, bytes, root}")
+    add_yes(ssh, "remove: delete without asking")
+
+
+def _ssh(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.ssh import run_ssh
+
+    return run_ssh(
+        settings, arguments.action, arguments.host, out=arguments.out, as_json=arguments.json,
+        yes=arguments.yes,
+    )  # fmt: skip
+
+
+def _local_arguments(local: CommandLine) -> None:
+    local.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
+    local.add_argument("first", metavar="JOB", nargs="?", help="export: an id, a prefix of one, or latest")
+    local.add_argument("second", metavar="FILE", nargs="?", help="export and import: the file")
+    add_project(local)
+    local.add_argument("--json", action="store_true", help="print status as {disk, data, cache}")
+    add_yes(local, "gc: delete without asking")
+
+
+def _local(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.local import run_local
+
+    names = [name for name in (arguments.first, arguments.second) if name is not None]
+    return run_local(settings, arguments.action, names, as_json=arguments.json, yes=arguments.yes)
+
+
+def _login_arguments(login: CommandLine) -> None:
+    login.add_argument("--anonymous", action="store_true", help="a new anonymous identity: no account")
+    login.add_argument("--no-browser", action="store_true", help="open no browser; print the address")
+    add_yes(login, "replace existing credentials without asking")
+
+
+def _login(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .account.login import run_login
+
+    browser = not arguments.no_browser
+    return run_login(settings, anonymous=arguments.anonymous, browser=browser, yes=arguments.yes)
+
+
+def _logout(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .account.login import run_logout
+
+    return run_logout(settings, os.environ, yes=arguments.yes)
+
+
+def _whoami_arguments(whoami: CommandLine) -> None:
+    add_project(whoami)
+    whoami.add_argument(
+        "--json", action="store_true", help="print {signedIn, mode, user, orgs, orgSlug, projectSlug, …}"
+    )
+
+
+def _whoami(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .account.whoami import run_whoami
+
+    return run_whoami(settings, as_json=arguments.json)
+
+
+def _doctor_arguments(doctor: CommandLine) -> None:
+    add_launch(doctor)
+    add_port(doctor, "the port to check")
+    doctor.add_argument(
+        "--train", action="store_true", help="train a few steps on this machine as well: 1 to 3 minutes"
+    )
+    doctor.add_argument(
+        "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
+    )
+
+
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if arguments.train:
+        from .commands.train_check import run_train_check
+
+        return run_train_check(settings, as_json=arguments.json)
+    from .commands.doctor import run_doctor
+
+    return run_doctor(settings, as_json=arguments.json)
+
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command(
+            "init", "write a commented arkor.toml and a small data set",
+            "Write a commented arkor.toml and a small data set, or a TypeScript project.",
+            "[FOLDER]", _init_arguments, _init,
+        ),
+        Command(
+            "import-config", "import a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
+            "Add a trainer to arkor.toml from another tool's configuration: YAML of Axolotl or "
+            "LLaMA-Factory, arguments of TRL, transformers or Unsloth in JSON, YAML, a script or a notebook "
+            "(never run), or a fine-tuning job or file of OpenAI. Says line by line what could not be "
+            "carried over.",
+            "FILE", _import_config_arguments, _import_config,
+        ),
+        Command(
+            "start", "run a trainer and follow it in this terminal",
+            "Run a trainer of arkor.toml and follow its job.",
+            "[NAME]", _start_arguments, _start, on_backend=True,
+        ),
+        Command(
+            "data", "check a data set for errors and oddities",
+            "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
+            "each finding matters and what to do. Exits with 1 if there is an error.",
+            "check [FILE]", _data_arguments, _data,
+        ),
+        Command(
+            "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
+            "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
+            "metrics. JOB is an id, a prefix of one, or latest.",
+            "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
+        ),
+        Command(
+            "evaluate", "compare a job's adapter with its base",
+            "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
+            "JOB is an id, a prefix of one, or latest.",
+            "JOB", _evaluate_arguments, _evaluate, on_backend=True,
+        ),
+        Command(
+            "export", "export a job's result for other programs, such as Ollama and llama.cpp",
+            "Export a job's result for other programs. Formats: adapter (PEFT), merged (base and adapter as "
+            "one model in safetensors), gguf (the same for llama.cpp and LM Studio), gguf-lora (the adapter "
+            "alone for llama.cpp), ollama (a model with its Modelfile). The files are written first, then "
+            "verified: loaded by those programs' own libraries, they have to predict what the trained model "
+            "does; else the exit code is 1. JOB is an id, a prefix of one, or latest.",
+            "JOB --out FOLDER", _export_arguments, _export, on_backend=True,
+        ),
+        Command(
+            "push", "publish a job's result on the Hugging Face Hub, after asking",
+            "Publish a job's result on the Hugging Face Hub, with its model card and provenance: an "
+            "existing export, or a new, verified one. It shows what will be published and asks first. The "
+            "token comes from `hf auth login` or HF_TOKEN. JOB is an id, a prefix of one, or latest.",
+            "JOB NAME/REPOSITORY", _push_arguments, _push, on_backend=True,
+        ),
+        Command(
+            "serve", "serve an endpoint of this machine to other programs, without the page",
+            "Serve an endpoint of this machine to other programs through OpenAI's API, without the page or "
+            "training. NAME is an endpoint's name, or a job: its id, a prefix of it, or latest. For a job "
+            "without an endpoint, one is created, with an API key that is shown once.",
+            "NAME --local", _serve_arguments, _serve, on_backend=True,
+        ),
+        Command(
+            "verify", "check an adapter's files against its provenance, or train it again",
+            "Check an adapter's folder, or one file of it, against the hashes in its provenance.json. Name "
+            "a job of this machine by its id, or JOB:STEP for a checkpoint.",
+            "FOLDER|FILE|JOB", _verify_arguments, _verify,
+        ),
+        Command(
+            "cluster", "show a Ray cluster: what is free, and what is missing",
+            "Show a Ray cluster: its machines, what is free, and what is missing. ADDRESS defaults to "
+            "ARKOR_CLUSTER, then to arkor.toml.",
+            "status [ADDRESS]", _cluster_arguments, _cluster,
+        ),
+        Command(
+            "ssh", "show, stop or remove what runs on another machine for --ssh",
+            "Look after the machine that --ssh uses. status: which projects it has, what runs, and disk "
+            "usage. fetch: download the adapter of every completed job of the project. stop: end all "
+            "backends there; running jobs pause, and resume when you connect again. remove: stop, and delete "
+            "everything that was put or made there, jobs and adapters too. HOST defaults to [compute] in "
+            "arkor.toml.",
+            "status|fetch|stop|remove [HOST]", _ssh_arguments, _ssh,
+        ),
+        Command(
+            "local", "show and clean up what this machine stores of a project's jobs",
+            "Show what this machine stores of the project's jobs. status: disk usage by job. gc: delete what "
+            "belongs to no job, and unused models. path: print the folder. export: write a job with all its "
+            "files to one file. import: read such a file. rebuild: restore the list of jobs if its file is "
+            "damaged.",
+            "status|gc|path|export JOB FILE|import FILE|rebuild", _local_arguments, _local,
+        ),
+        Command(
+            "login", "sign in to the managed backend",
+            "Sign in to the managed backend with an account, in the browser. The credentials are kept in "
+            "~/.arkor/credentials.json, which the arkor command reads too.",
+            "", _login_arguments, _login,
+        ),
+        Command(
+            "logout", "sign out: remove this machine's credentials",
+            "Remove this machine's credentials: ~/.arkor/credentials.json.",
+            "", lambda parser: add_yes(parser, "do not ask, even if the identity can't be recovered"), _logout
+        ),
+        Command(
+            "whoami", "show who is signed in where",
+            "Show who is signed in where. Nothing is changed.", "", _whoami_arguments, _whoami,
+        ),
+        Command(
+            "doctor", "check what Studio needs, with a next step for each problem",
+            "Check what Studio needs, one line each. Nothing is changed.",
+            "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,110 @@
+"""``arkor-dev cluster status``, and on which cluster a command's job runs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.connection.connect import joined
+from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.extras import install_command
+from arkor_dev.contract.placement import ADDRESS, CLUSTER, INSECURE, STORAGE
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.project.toml.compute import cluster_of, load_storage, question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+FEATURE: Final = "placement"
+AMOUNTS: Final = {"cpus": "processor", "gpus": "GPU"}
+
+
+async def run_cluster(settings: Settings, action: str | None, address: str | None, *, as_json: bool) -> int:
+    """Show the cluster at ``address``, by default the project's; return 1 if it is unusable."""
+    if action not in (None, "status"):
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. The only one is status.")
+    wanted = address or cluster_of(settings)
+    if wanted is None:
+        raise BadRequestError("Name a cluster: arkor-dev cluster status ADDRESS.")
+    if not ADDRESS.fits(wanted):
+        raise BadRequestError(f"{one_line(wanted, 100)} is not {ADDRESS.words}.")
+    async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
+        if FEATURE not in await features_of(backend):
+            raise BadRequestError(
+                f"A cluster needs Ray, which is not installed. Install it with: {install_command('ray')}"
+            )
+        answer = await backend.get_cluster(question(settings, wanted))
+    try:
+        cluster = json.loads(answer.body)["cluster"]
+        lines = [*lines_of(cluster)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BackendError("The backend's response about the cluster is unreadable.") from None
+    print(json.dumps({"cluster": cluster}, indent=2) if as_json else "\n".join(lines))  # noqa: T201
+    return 1 if "problem" in cluster else 0
+
+
+def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
+    """Format a cluster for a terminal: a summary, then a line for each machine."""
+    if "problem" in cluster:
+        yield one_line(str(cluster["problem"]), 2000)
+        return
+    free = cluster["free"]
+    asks = f", asks for {'a' if cluster['token'] else 'no'} token" if "token" in cluster else ""
+    yield f"{cluster['address']}: Ray {cluster['ray']}, Python {cluster['python']}{asks}"
+    yield f"free now: {_amounts(free)}"
+    for node in cluster["nodes"]:
+        if "problem" in node:
+            said = f"has not answered: {one_line(node['problem'], 300)}"
+        elif node["missing"]:
+            lacks = ", ".join(node["missing"])
+            said = f"lacks {lacks}: pip install 'arkor-dev[local]' in the Python that Ray runs with"
+        else:
+            said = ", ".join(f"{name} {version}" for name, version in node["versions"].items())
+        yield "  " + one_line(f"{node['name']}: {_amounts(node)}; {said}", 1000)
+
+
+def _amounts(has: Mapping[str, Any]) -> str:
+    counts = (f"{has[key]:g} {one}{'' if has[key] == 1 else 's'}" for key, one in AMOUNTS.items())
+    return f"{', '.join(counts)}, {has['memory'] / 2**30:.1f} GiB"
+
+
+async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
+    """Write into ``config`` where the job runs; return a warning to show in red, or None.
+
+    The command's option comes before the environment, and that before the file.
+    """
+    for field in (CLUSTER, INSECURE, STORAGE):
+        config.pop(field, None)
+    address = await asyncio.to_thread(cluster_of, settings)
+    if address is None:
+        return None
+    config[CLUSTER] = address
+    if storage := await asyncio.to_thread(load_storage, settings.project):
+        config[STORAGE] = storage
+    if not settings.insecure_cluster:
+        return None
+    config[INSECURE] = True
+    return (
+        f"--insecure-cluster: the cluster {address} is used even if it requires no token. Anyone who can "
+        f"reach it can run programs there, and read the data and the model sent to it."
+    )
+
+
+async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
+    """Raise BadRequestError if a job is to run on a cluster and the backend does not support clusters."""
+    if CLUSTER not in config or FEATURE in await features_of(backend):
+        return
+    if settings.local:
+        raise BadRequestError(
+            f"The cluster {config[CLUSTER]} needs Ray, which is not installed. Install it with: "
+            f"{install_command('ray')}\nOr train on this machine: --on here"
+        )
+    raise BadRequestError(
+        f"This backend can't run jobs on the cluster {config[CLUSTER]}. Add --local, or use --on here"
+    )

@@ -1,1 +1,0 @@
-"""``arkor-dev serve``: one endpoint without the page."""

@@ -1,0 +1,169 @@
+"""Deployments: request bodies, errors, and the log of served requests (docs/contract.md#deployments)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
+
+from .bodies import ADAPTER, ENGINES
+from .rules import FILLED, FLAG, TEXT, Rule
+from .schema import Field, Schema
+
+if TYPE_CHECKING:
+    from .shapes import ChatMessage
+
+
+ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
+"""Carries the caller's API key from Studio to the backend."""
+WRONG_KEY: Final = "invalid_api_key"
+"""The error ``code`` for a missing or wrong key. The status is 403, since 401 refers to Studio's own
+token.
+"""
+UNAVAILABLE_TARGET: Final = "target_unavailable"
+"""The error ``code``, with status 409, for a target that cannot answer, such as a missing adapter."""
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")
+_KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
+"""The kinds of target, each with the field that identifies it."""
+_LABEL_LIMIT: Final = 80
+
+
+def _served(target: dict[str, Any]) -> str | None:
+    field = _KINDS[target["kind"]]
+    return None if target.get(field) else f"{field} is missing: it names what to serve"
+
+
+def _retention(body: dict[str, Any]) -> str | None:
+    by_days, days = body.get("runRetentionMode") == "days", body.get("runRetentionDays")
+    if by_days and days is None:
+        return "runRetentionDays is missing: retention by days needs a number of days, 1 or more"
+    if not by_days and days is not None:
+        return 'runRetentionDays applies only to the retention mode "days"'
+    return None
+
+
+def _change(body: dict[str, Any]) -> str | None:
+    if not body:
+        return "Nothing to change: set target, authMode, enabled, engine or the retention"
+    if "slug" in body:
+        return "slug cannot be changed: delete the endpoint and create another"
+    return _retention(body)
+
+
+_TARGET: Final = Schema(
+    (
+        Field("kind", Rule("choice", choices=tuple(_KINDS)), needed=True),
+        Field("baseModel", FILLED),
+        Field("adapter", Rule("object"), inner=ADAPTER),
+    ),
+    _served,
+)
+_AUTH_MODE: Final = Rule("choice", choices=("none", "fixed_api_key"))
+_REST: Final = (
+    Field("enabled", FLAG),
+    Field("engine", Rule("choice", choices=ENGINES)),
+    Field("runRetentionMode", TEXT, null=True),
+    Field("runRetentionDays", Rule("whole", 1), null=True),
+)
+
+CREATE: Final = Schema(
+    (
+        Field(
+            "slug",
+            Rule(
+                "other",
+                noun="2 to 50 characters of a-z, 0-9 and dashes, with no dash at either end",
+                test=lambda value: isinstance(value, str) and _SLUG.fullmatch(value) is not None,
+            ),
+            needed=True,
+        ),
+        Field("target", Rule("object"), needed=True, inner=_TARGET),
+        Field("authMode", _AUTH_MODE, needed=True),
+        *_REST,
+    ),
+    _retention,
+)
+"""``{slug, target, authMode, …retention}``."""
+UPDATE: Final = Schema(
+    (Field("target", Rule("object"), inner=_TARGET), Field("authMode", _AUTH_MODE), *_REST), _change
+)
+"""Any of ``{target, authMode, enabled, engine, …retention}``."""
+KEY: Final = Schema(
+    (
+        Field(
+            "label",
+            Rule(
+                "other",
+                noun=f"text of 1 to {_LABEL_LIMIT} characters",
+                test=lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= _LABEL_LIMIT,
+            ),
+            needed=True,
+        ),
+    )
+)
+"""``{label}``, whose length counts after stripping."""
+
+
+UNAUTHORIZED: Final = 401
+RATE_LIMITED: Final = 429
+FAILED: Final = 500
+
+
+def error_body(status: int, text: str, code: object = None, param: object = None) -> dict[str, object]:
+    """Build ``{"error": {message, type, param, code}}`` for a response with this status."""
+    kind = "invalid_request_error"
+    if status >= FAILED:
+        kind = "server_error"
+    elif status == RATE_LIMITED:
+        kind = "rate_limit_error"
+    elif status == UNAUTHORIZED:
+        kind = "authentication_error"
+    return {"error": {"message": text, "type": kind, "param": param, "code": code}}
+
+
+class EndpointRequest(TypedDict):
+    """One request to a deployment. Times are seconds since its arrival; ``at`` is ISO 8601 in UTC.
+
+    ``status`` is the HTTP status, 499 if the caller disconnected first. ``key`` is the key's prefix.
+    ``error`` is for the owner only and may contain more than the caller saw. ``messages`` and ``answers`` are
+    included if ``kept``, in the response about this single request.
+    """
+
+    id: str
+    at: str
+    call: str
+    status: int
+    key: str | None
+    stream: bool
+    promptTokens: int
+    completionTokens: int
+    firstTokenSeconds: float | None
+    seconds: float
+    kept: bool
+    error: NotRequired[str]
+    messages: NotRequired[list[ChatMessage]]
+    answers: NotRequired[list[str]]
+
+
+class EndpointTotals(TypedDict):
+    """Totals over a deployment's newest requests (at most 1,000); null if none was answered.
+
+    ``errors`` counts statuses from 400 on. Times cover answered requests; tokens per second are their tokens
+    divided by their total time.
+    """
+
+    requests: int
+    errors: int
+    promptTokens: int
+    completionTokens: int
+    tokensPerSecond: float | None
+    medianSeconds: float | None
+    slowSeconds: float | None
+    """The 95th percentile."""
+
+
+class EndpointRequests(TypedDict):
+    """``GET /v1/endpoints/:id/requests``: the newest, at most 50; ``more`` if there are older ones."""
+
+    requests: list[EndpointRequest]
+    totals: EndpointTotals
+    more: bool

@@ -1,0 +1,215 @@
+"""Statistics of sampled answers: length, repetition and refusals. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from .paired import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswers
+
+    from .base_losses import BaseLosses
+
+
+RUN: Final = 4
+REPEATING: Final = 1 / 3
+"""Share of repeated ``RUN``-grams from which an answer counts as repetitive."""
+NOTABLE: Final = 1.2
+"""Length ratio from which a significant difference is reported."""
+BEGINNING: Final = 200
+"""Characters in which a refusal must begin: models refuse at once."""
+_REFUSAL: Final = re.compile(
+    r"\b(?:i'?m (?:very |so )?sorry|i am (?:very |so )?sorry|i apologi[sz]e|as an ai\b"
+    r"|i'?m (?:just |only )?an ai\b"
+    r"|i (?:can'?t|can ?not|won'?t|will not|(?:'m|am) (?:not able|unable) to) "
+    r"(?:\w+ )?(?:help|assist|answer|provide|do that|comply|discuss|fulfil|share|tell|give|respond)"
+    r"|i'?m (?:not able|unable) to\b|unable to (?:help|assist|answer|provide))",
+    re.IGNORECASE,
+)
+
+
+class Answered(NamedTuple):
+    """An answer: its text, its number of ``tokens``, and whether it was truncated or repeats itself."""
+
+    text: str
+    tokens: int
+    truncated: bool
+    repeats: bool
+
+    @property
+    def refuses(self) -> bool:
+        """Return whether it begins like a refusal in English."""
+        return _REFUSAL.search(self.text[:BEGINNING].replace("\u2019", "'")) is not None
+
+
+def repeats_itself(ids: Sequence[int]) -> bool:
+    """Return whether an answer of these tokens repeats itself.
+
+    Measures the share of repeated 4-grams (seq-rep-4 of Welleck et al., Neural Text Generation with
+    Unlikelihood Training, 2020), over tokens, since not every language has spaces.
+    """
+    runs = [tuple(ids[start : start + RUN]) for start in range(len(ids) - RUN + 1)]
+    return len(runs) > RUN and 1 - len(set(runs)) / len(runs) >= REPEATING
+
+
+def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -> EvaluationAnswers:
+    """Return the figures of both models' answers to the same questions, of at most ``longest`` tokens."""
+    before, after = _rates(base), _rates(adapter)
+    return {
+        "count": len(base),
+        "longest": longest,
+        "base": before,
+        "adapter": after,
+        "sentence": _sentence(len(base), before, after, longest),
+    }
+
+
+def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
+    """Return how many times longer or shorter the adapter's answers are; None if that is small or chance.
+
+    A truncated answer counts with its truncated length, so a longer one is at least this much longer.
+    """
+    compared = compare([each.tokens for each in base], [each.tokens for each in adapter])
+    longer = compared.verdict == "worse"
+    if compared.verdict not in ("better", "worse"):
+        return None
+    long, short = max(compared.base, compared.adapter), min(compared.base, compared.adapter)
+    times = long / max(short, 1.0)
+    if times < NOTABLE:
+        return None
+    least = "at least " if any(each.truncated for each in (adapter if longer else base)) else ""
+    number = f"{times:.1f}".removesuffix(".0") if times < 10 else f"{times:.0f}"
+    return f"{least}{number} times {'longer' if longer else 'shorter'}"
+
+
+def _rates(answers: Sequence[Answered]) -> AnswerRates:
+    return {
+        "tokens": round(sum(each.tokens for each in answers) / len(answers), 1),
+        "truncated": sum(each.truncated for each in answers),
+        "repeating": sum(each.repeats for each in answers),
+        "refusing": sum(each.refuses for each in answers),
+    }
+
+
+def _sentence(count: int, before: AnswerRates, after: AnswerRates, longest: int) -> str:
+    cut = ""
+    if before["truncated"] or after["truncated"]:
+        cut = f" (cut after {longest}: {after['truncated']}, instead of {before['truncated']})"
+    return (
+        f"Its {count} sampled answers have {after['tokens']:.0f} tokens on average, instead of "
+        f"{before['tokens']:.0f}{cut}; {after['repeating']} repeat themselves, instead of "
+        f"{before['repeating']}, and {after['refusing']} refuse, instead of {before['refusing']}."
+    )
+
+
+TEXT: Final = 1000
+"""Longest stored answer, in characters."""
+
+
+class Stopped(Exception):  # noqa: N818 - somebody asked for it
+    """The job was cancelled in the meantime."""
+
+
+class Model(Protocol):
+    """Measures rows: returns each one's summed loss and weight.
+
+    ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
+    """
+
+    def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+    def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+
+class Answers:
+    """Answers to ``questions``, tokenized as ``prompts``, of at most ``longest`` tokens.
+
+    ``write(model, prompts, longest, stopped)`` answers all, or returns None if stopped. ``kept`` caches the
+    base's answers by ``key``; ``longest_prompt`` is in tokens.
+    """
+
+    def __init__(
+        self,
+        questions: Sequence[str],
+        prompts: Sequence[Sequence[int]],
+        longest: int,
+        write: Callable[[Any, Sequence[Sequence[int]], int, Callable[[], bool]], list[Answered] | None],
+        kept: BaseLosses | None = None,
+    ) -> None:
+        self._questions, self._prompts, self._longest = questions, prompts, longest
+        self._write, self._kept = write, kept
+        self.key = kept.answers_key(prompts, longest) if kept and prompts else ""
+        self.longest_prompt = max(map(len, prompts), default=0)
+        self._base = _known(kept.entry(self.key), len(prompts)) if kept and self.key else None
+        self._adapter: list[Answered] = []
+        self.needs_base = bool(prompts) and self._base is None
+        self.total = len(prompts) * (1 + self.needs_base)
+        """Answers that are made."""
+        models = (True, False) if self.needs_base else (True,)
+        self.batches = [(len(prompts), longest, adapted) for adapted in models if prompts]
+        """How many answers are written together, in how many tokens at most, and whether by the adapter."""
+
+    def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
+        """Generate the adapter's answers; return their number. Raises :class:`Stopped`."""
+        self._adapter = self._all(model, stopped)
+        return len(self._adapter)
+
+    def of_base(self, model: Model, stopped: Callable[[], bool]) -> int:
+        """Generate and cache the base's answers unless known; return their number. Raises
+        :class:`Stopped`.
+        """
+        if not self.needs_base:
+            return 0
+        self._base = self._all(model, stopped)
+        if self._kept:
+            self._kept.put(self.key, [list(each) for each in self._base])
+        return len(self._base)
+
+    @property
+    def length(self) -> str | None:
+        """Describe how much longer or shorter the adapter answers; None if the difference is small or
+        unknown.
+        """
+        return length_words(self._base, self._adapter) if self._base and self._adapter else None
+
+    def figures(self) -> EvaluationAnswers | None:
+        """Return the contract's ``answers`` on general questions; None if none were generated."""
+        if not self._base or not self._adapter:
+            return None
+        return rates(self._base, self._adapter, self._longest)
+
+    def beside(self) -> list[dict[str, str]]:
+        """Return the answers of both, for the contract."""
+        both = zip(self._questions, self._base or (), self._adapter, strict=False)
+        return [
+            {"question": question, "base": base.text, "adapter": adapter.text}
+            for question, base, adapter in both
+        ]
+
+    def _all(self, model: Model, stopped: Callable[[], bool]) -> list[Answered]:
+        if not self._prompts:
+            return []
+        found = self._write(model, self._prompts, self._longest, stopped)
+        if found is None:
+            raise Stopped
+        return [each._replace(text=each.text[:TEXT]) for each in found]
+
+
+NOBODY: Final = Answers((), (), 0, lambda *_: [])
+"""No questions."""
+
+
+def _known(told: Any, count: int) -> list[Answered] | None:
+    """Parse cached answers; None if they are missing or were edited."""
+    if not isinstance(told, list) or len(told) != count:
+        return None
+    kinds = (str, int, bool, bool)
+    for each in told:
+        sound = isinstance(each, list) and len(each) == len(kinds)
+        if not sound or any(type(value) is not kind for value, kind in zip(each, kinds, strict=True)):
+            return None
+    return [Answered(*each) for each in told]

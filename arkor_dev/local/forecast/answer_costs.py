@@ -1,0 +1,144 @@
+"""What answers and comparisons cost: samples, own sets of rows, and comparing an adapter with its base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.local.evaluation.general import Work, affordable, answerable
+from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from arkor_dev.local.training.plan import Plan
+
+
+SAMPLES: Final = 3
+"""Held-out rows that are asked unless a job says otherwise."""
+SCORING: Final = 0.3
+"""Seconds in which a process that scores answers starts and ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Seconds: ``read`` a token of a question, padding included; ``step`` and ``row`` a token of each answer.
+
+    A token of all of some answers takes ``step`` and so many times ``row``. ``prompt`` is the length of the
+    longest question that samples are likely to ask, in tokens.
+    """
+
+    read: float
+    step: float
+    row: float
+    prompt: int
+
+    @classmethod
+    def of(cls, few: tuple[int, float, float], many: tuple[int, float, float], prompt: int) -> Writing:
+        """By two measurements: how many answers, seconds for their questions, and for a token of all."""
+        row = max(0.0, (many[2] - few[2]) / (many[0] - few[0]))
+        return cls(many[1] / (many[0] * prompt), max(0.0, few[2] - few[0] * row), row, prompt)
+
+    def first(self, rows: int, longest: int) -> float:
+        """Seconds for reading so many questions."""
+        return self.read * rows * longest
+
+    def token(self, rows: int) -> float:
+        """Seconds for a token of so many answers."""
+        return self.step + self.row * rows
+
+    def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
+        """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
+        asked = config.get("samples")
+        if asks_nothing(asked):
+            return 0.0
+        count = min(SAMPLES, held_out) if asked is None else 1 if isinstance(asked, str) else len(asked)
+        if not count:
+            return 0.0
+        saves = plan.steps // plan.save if plan.save else 0
+        between = saves - (saves > 0 and plan.steps % plan.save == 0)
+        return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
+
+    def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
+        """Seconds in which base and adapter answer ``batches`` of questions, of ``(tokens, tokens wanted)``.
+
+        The base is taken to go on to the most that an answer may have, the adapter to what is wanted.
+        """
+        taken = 2 * SCORING if batches else 0.0
+        for batch in batches:
+            reading = self.first(len(batch), max(asked for asked, _ in batch))
+            longest = min(MOST_TOKENS, max(wanted for _, wanted in batch))
+            taken += 2 * reading + (MOST_TOKENS + longest) * self.token(len(batch))
+        return taken
+
+
+AGAIN: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """``work`` is in tokens; ``held_out`` and ``question`` are the seconds of all held-out rows and of one
+    question.
+
+    ``keys`` are cache keys of the base's losses: of the held-out rows under 0, of their repeated measurement
+    under ``AGAIN`` (which takes ``again`` seconds), of general questions under their number. Nothing
+    ``known`` is measured again. ``own`` is the time of the job's own sets with both models. ``asked`` is the
+    length of the longest answered question in tokens, 0 for none; ``answers`` are cache keys of the base's
+    answers by number and length.
+    """
+
+    work: Work
+    held_out: float
+    again: float
+    question: float
+    keys: Mapping[int, str]
+    known: frozenset[str] = frozenset()
+    own: float = 0.0
+    asked: int = 0
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    def answering(self, steps: int, every: int, writing: Writing | None) -> float:
+        """Return the most seconds that a run of ``steps`` spends answering general questions, with both
+        models.
+        """
+        if not self.asked or writing is None:
+            return 0.0
+        count, longest = answerable(self.work, steps, every)
+        models = 1 + (self.answers.get(f"{count}/{longest}") not in self.known)
+        return models * (writing.first(count, self.asked) + longest * writing.token(count))
+
+    def seconds(self, steps: int, every: int) -> float:
+        """Return the seconds of a run of ``steps`` evaluated every ``every`` steps, without answers."""
+        counts = sorted((count for count in self.keys if count > 0), reverse=True)
+        count = affordable(self.work, counts, steps, every) if counts else 0
+        base = self.held_out * (self.keys[0] not in self.known)
+        base += self.again * (self.keys[AGAIN] not in self.known)
+        return base + count * self.question * (1 + (self.keys.get(count) not in self.known)) + self.own
+
+    def knowing(self, known: Collection[str]) -> Comparing:
+        """Return a copy with the keys that are cached."""
+        keys = {*self.keys.values(), *self.answers.values()}
+        return replace(self, known=frozenset(known) & keys)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "work": list(self.work),
+            "held_out": self.held_out,
+            "again": self.again,
+            "question": self.question,
+            "keys": {str(count): key for count, key in self.keys.items()},
+            "own": self.own,
+            "asked": self.asked,
+            "answers": dict(self.answers),
+        }
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Comparing:
+        """Parse stored JSON. Raises TypeError, KeyError or ValueError for another version's data."""
+        keys = {int(count): str(key) for count, key in told["keys"].items()}
+        names = ("held_out", "again", "question", "own")
+        held_out, again, question, own = (float(told[name]) for name in names)
+        answers = {str(asked): str(key) for asked, key in told["answers"].items()}
+        work = Work(*map(float, told["work"]))
+        return cls(work, held_out, again, question, keys, own=own, asked=int(told["asked"]), answers=answers)

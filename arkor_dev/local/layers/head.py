@@ -1,0 +1,88 @@
+"""The output layer and its cross entropy in one: the logits of all tokens are never in memory at once.
+
+A model with 128,256 words gives 1 GB of logits for 4,096 tokens in 16 bit, their gradient as much again. Here
+they are made for some tokens at a time, and only the gradient of the layer's input is kept (as in Liger
+Kernel, Hsu et al. 2024). The layer itself does not learn, and nothing comes after it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch.nn.functional import linear
+
+from .cross_entropy import cross_entropies, loss_and_gradient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AT_ONCE: Final = 2**26
+"""Logits that are made at once: 128 MiB of them in 16 bit, and twice that in float32."""
+LIFTED: Final = 1024.0
+"""Gradients in float16 are held so many times as large: what is small would be lost in its range."""
+
+
+def can_be_fused(head: Any) -> bool:
+    """Return whether ``head`` is a frozen linear layer without anything besides."""
+    return type(head) is torch.nn.Linear and not any(weight.requires_grad for weight in head.parameters())
+
+
+@contextmanager
+def headless(model: Any) -> Iterator[Any]:
+    """Let ``model`` give what its output layer reads in place of logits; yield that layer."""
+    head = model.get_output_embeddings()
+    head.forward = lambda hidden: hidden
+    try:
+        yield head
+    finally:
+        del head.forward
+
+
+def fused_cross_entropy(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Return the cross entropy of ``head(hidden)`` to ``targets``, summed: a float32 scalar.
+
+    ``hidden`` is ``[tokens, size]``, ``targets`` ``[tokens]``; ``smoothing`` as in ``summed_cross_entropy``.
+    """
+    return _Fused.apply(hidden, head.weight, head.bias, targets, smoothing)
+
+
+def fused_cross_entropies(hidden: Any, head: Any, targets: Any) -> Any:
+    """Return the same of each token, ``[tokens]``; nothing learns from it."""
+    step = _step(head.weight)
+    parts = [
+        cross_entropies(linear(part.to(head.weight.dtype), head.weight, head.bias), wanted)
+        for part, wanted in zip(hidden.split(step), targets.split(step), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+def _step(weight: Any) -> int:
+    return max(1, AT_ONCE // int(weight.shape[0]))
+
+
+class _Fused(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, smoothing: float) -> Any:
+        learns = ctx.needs_input_grad[0]
+        lifted = LIFTED if weight.dtype == torch.float16 else 1.0
+        grad = torch.empty_like(hidden, dtype=weight.dtype) if learns else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        step = _step(weight)
+        for start in range(0, len(targets), step):
+            part = linear(hidden[start : start + step].to(weight.dtype), weight, bias)
+            loss, slope = loss_and_gradient(part.float(), targets[start : start + step], smoothing, learns)
+            del part
+            total += loss
+            if grad is not None:
+                torch.mm(slope.mul_(lifted).to(weight.dtype), weight, out=grad[start : start + step])
+        if learns:
+            ctx.save_for_backward(grad)
+            ctx.lifted = lifted
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
+        (made,) = ctx.saved_tensors
+        return made.mul_(grad / ctx.lifted), None, None, None, None  # in place: it is needed only once

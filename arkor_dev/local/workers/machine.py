@@ -1,0 +1,150 @@
+"""This machine's free memory and disk, and what determines its speed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from arkor_dev.contract.gpus import nvidia_gpus
+
+from .process import CHOOSES_GPUS
+from .resources import available_cores
+
+MEMINFO: Final = Path("/proc/meminfo")
+GROUPS: Final = Path("/proc/self/cgroup")
+CONTROL: Final = Path("/sys/fs/cgroup")
+UNLIMITED: Final = 2**60
+"""A control group's limit from this value on means unlimited."""
+LIBRARIES: Final = ("torch", "transformers", "peft", "arkor-dev")
+
+
+class Memory(NamedTuple):
+    """Memory available to a new process, and the total, in bytes; None if unknown."""
+
+    free: int | None
+    total: int | None
+
+
+def gpu_memory(name: str) -> Memory:
+    """What a process may take of the GPU called ``name`` in ``CUDA_VISIBLE_DEVICES``."""
+    found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
+    return Memory(found.free, found.total) if found else Memory(None, None)
+
+
+def memory() -> Memory:
+    """Return the tightest of the system's, the control groups' and the process's own limits."""
+    found = [_system(), *_groups(), *_limits()]
+    free = [each.free for each in found if each.free is not None]
+    total = [each.total for each in found if each.total is not None]
+    return Memory(min(free, default=None), min(total, default=None))
+
+
+def _system() -> Memory:
+    try:
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        return Memory(*(int(lines[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal")))
+    except (OSError, ValueError, KeyError, IndexError):
+        pass
+    with contextlib.suppress(ImportError):
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        found = psutil.virtual_memory()
+        return Memory(found.available, found.total)
+    return Memory(None, _pages())
+
+
+def _pages() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _groups() -> list[Memory]:
+    """Return the limits of this process's control groups and their parents."""
+    try:
+        lines = GROUPS.read_text().splitlines()
+    except OSError:
+        return []
+    found: list[Memory] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, names = CONTROL, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root = CONTROL / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        folder = root / path.lstrip("/")
+        while folder.is_relative_to(root):
+            group = _group(folder, *names)
+            if group is not None:
+                found.append(group)
+            folder = folder.parent
+    return found
+
+
+def _group(folder: Path, limit: str, used: str, cache: str) -> Memory | None:
+    """Return what one group leaves; page cache counts as free, since it is reclaimed on demand."""
+    try:
+        most = int((folder / limit).read_text())
+        now = int((folder / used).read_text())
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # also for "max": no limit
+        return None
+    if most >= UNLIMITED:
+        return None
+    return Memory(max(0, most - now + int(stat.get(cache, 0))), most)
+
+
+def _limits() -> list[Memory]:
+    """Return the process's own limits (``ulimit -d`` and ``-v``)."""
+    try:
+        import resource
+    except ImportError:
+        return []
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+    return [Memory(each, each) for each in limits if each not in (resource.RLIM_INFINITY, -1)]
+
+
+def free_disk(folder: Path) -> int | None:
+    """Return the free bytes on the disk of ``folder``."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+@functools.cache
+def makers_of_speed() -> tuple[str, ...]:
+    """Return what a measurement depends on: processor, cores, GPUs and the settings that hide some,
+    libraries.
+    """
+    threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
+    gpus = [gpu.name for gpu in nvidia_gpus()]
+    versions = [f"{name} {_version(name)}" for name in LIBRARIES]
+    return (_processor(), f"{available_cores()} cores", *threads, *gpus, *versions)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

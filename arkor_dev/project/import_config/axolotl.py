@@ -1,0 +1,211 @@
+"""Axolotl: a YAML file with ``base_model``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .conversion import COMMON, flag, held_out, unsupported
+
+if TYPE_CHECKING:
+    from .conversion import Conversion
+    from .entries import Entry
+
+NAME: Final = "Axolotl"
+FORMS: Final = {"alpaca": "alpaca", "sharegpt": "sharegpt", "completion": "text"}
+"""Our form of rows by the first part of ``type``."""
+ROLES: Final = ("user", "human", "assistant", "gpt", "model", "system", "tool")
+
+
+def _model(conversion: Conversion, entry: Entry) -> None:
+    conversion.model = str(entry.value)
+
+
+def _adapter(conversion: Conversion, entry: Entry) -> None:
+    if entry.value == "qlora":
+        conversion.set("load_in_4bit", entry, True)
+    elif entry.value != "lora":
+        conversion.note(entry, "only LoRA adapters are supported: it becomes one")
+
+
+def _datasets(conversion: Conversion, entry: Entry) -> None:
+    for part in entry.value if isinstance(entry.value, list) else [entry.value]:
+        source = _source(conversion, entry, part)
+        if source is not None:
+            conversion.datasets.append(source)
+
+
+def _test_datasets(conversion: Conversion, entry: Entry) -> None:
+    parts = entry.value if isinstance(entry.value, list) else [entry.value]
+    conversion.held_out = _source(conversion, entry, parts[0]) if parts else None
+    if len(parts) > 1:
+        conversion.note(entry, "only the first set of evaluation rows is used")
+
+
+def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] | None:
+    """Return one of the data sets, with the form and the columns of its rows."""
+    if not isinstance(part, dict) or not isinstance(part.get("path"), str):
+        conversion.note(entry, "a data set without a path")
+        return None
+    more: dict[str, Any] = {}
+    name, files = part["path"], part.get("data_files")
+    if part.get("ds_type") in ("json", "csv", "parquet") and isinstance(files, list | str):
+        listed = [files] if isinstance(files, str) else files
+        name = str(listed[0])
+        if len(listed) > 1:
+            conversion.note(entry, f"only {name} of {len(listed)} data_files: list the others by hand")
+    if part.get("split") not in (None, "train"):
+        more["split"] = str(part["split"])
+    if part.get("name"):
+        more["subset"] = str(part["name"])
+    kind = part.get("type")
+    if isinstance(kind, dict):
+        more.update(_columns(kind))
+        if kind.get("format") or kind.get("no_input_format") or kind.get("system_prompt"):
+            conversion.note(entry, f"{name}: the prompt format of its type is not carried over")
+    elif isinstance(kind, str):
+        first, _, style = kind.partition(".")
+        if first == "chat_template":
+            more.update(_chat(part))
+        elif first in FORMS:
+            more["form"] = FORMS[first]
+            if first == "completion" and part.get("field") not in (None, "text"):
+                more["columns"] = {"text": str(part["field"])}
+        else:
+            style = ""
+            conversion.note(entry, f"{name}: rows of type {kind} are recognised by their keys, if at all")
+        if style and style != "load_conversations":
+            conversion.note(entry, f"{name}: the style {style} is not carried over")
+    if part.get("shards"):
+        conversion.note(entry, f"{name}: all rows are used, not one of {part['shards']} shards")
+    return conversion.data(entry, name, **more)
+
+
+def _chat(part: dict[str, Any]) -> dict[str, Any]:
+    """Return the form of conversations: those with ``from`` and ``value`` are ShareGPT's."""
+    names = part.get("message_property_mappings") or {}
+    role = names.get("role") or part.get("message_field_role") or "role"
+    sharegpt = role == "from"
+    ours, theirs = "conversations" if sharegpt else "messages", part.get("field_messages") or "messages"
+    more: dict[str, Any] = {"form": "sharegpt"} if sharegpt else {}
+    return {**more, "columns": {ours: theirs}} if theirs != ours else more
+
+
+def _columns(kind: dict[str, Any]) -> dict[str, Any]:
+    names = {
+        "instruction": kind.get("field_instruction"),
+        "input": kind.get("field_input"),
+        "output": kind.get("field_output"),
+        "system": kind.get("field_system"),
+    }
+    columns = {ours: str(theirs) for ours, theirs in names.items() if theirs}
+    return {"form": "alpaca", "columns": columns} if columns else {}
+
+
+def _per_epoch(conversion: Conversion, entry: Entry) -> None:
+    conversion.note(entry, "intervals count steps here: the automatic one is used")
+
+
+def _learns_from(conversion: Conversion, entry: Entry) -> None:
+    conversion.set("train_on_responses_only", entry, not entry.value)
+
+
+def _template(conversion: Conversion, entry: Entry) -> None:
+    if entry.value != "tokenizer_default":
+        conversion.note(entry, "the model's own chat template is used")
+
+
+def _wandb(conversion: Conversion, entry: Entry) -> None:
+    if entry.key == "wandb_project":
+        conversion.set("report_to", entry, ["wandb"])
+    if entry.key in ("wandb_project", "wandb_entity"):
+        conversion.note(entry, f"set the environment variable {entry.key.upper()}={entry.value} instead")
+
+
+def _packing(conversion: Conversion, entry: Entry) -> None:
+    conversion.set("packing", entry)
+
+
+RULES: Final[dict[str, Any]] = {
+    **COMMON,
+    "base_model": _model,
+    "adapter": _adapter,
+    "datasets": _datasets,
+    "test_datasets": _test_datasets,
+    "val_set_size": held_out,
+    "sequence_len": "max_length",
+    "sample_packing": _packing,
+    "micro_batch_size": "batch_size",
+    "num_epochs": "epochs",
+    "cosine_min_lr_ratio": unsupported("the cosine schedule ends at 0 here"),
+    "lora_r": "lora.r",
+    "lora_alpha": "lora.alpha",
+    "lora_dropout": "lora.dropout",
+    "lora_target_linear": flag("lora.target_modules", value="all-linear"),
+    "lora_modules_to_save": "lora.modules_to_save",
+    "peft_layers_to_transform": "lora.layers_to_transform",
+    "peft_use_dora": "lora.use_dora",
+    "peft_use_rslora": "lora.use_rslora",
+    "peft_init_lora_weights": "lora.init_lora_weights",
+    "train_on_inputs": _learns_from,
+    "chat_template": _template,
+    "evals_per_epoch": _per_epoch,
+    "saves_per_epoch": _per_epoch,
+    "wandb_project": _wandb,
+    "wandb_entity": _wandb,
+    "wandb_watch": None,
+    "wandb_name": None,
+    "wandb_run_id": None,
+    "wandb_log_model": None,
+    "use_wandb": flag("report_to", value=["wandb"]),
+    "use_mlflow": flag("report_to", value=["mlflow"]),
+    "use_tensorboard": flag("report_to", value=["tensorboard"]),
+    "deepspeed": unsupported("DeepSpeed is not used here"),
+    "fsdp": unsupported("FSDP is not used here"),
+    "fsdp_config": unsupported("FSDP is not used here"),
+    "lora_model_dir": unsupported("to start from an adapter trained here: arkor-dev start --from JOB"),
+    "model_type": None,
+    "tokenizer_type": None,
+    "tokenizer_config": None,
+    "base_model_config": None,
+    "special_tokens": None,
+    "tokens": unsupported("new tokens are not supported"),
+    "strict": None,
+    "dataset_prepared_path": None,
+    "dataset_processes": None,
+    "eval_sample_packing": None,
+    "pad_to_sequence_len": None,
+    "flash_attention": None,
+    "sdp_attention": None,
+    "xformers_attention": None,
+    "s2_attention": None,
+    "lora_mlp_kernel": None,
+    "lora_qkv_kernel": None,
+    "lora_o_kernel": None,
+    "lora_fan_in_fan_out": None,
+    "plugins": None,
+    "liger_rope": None,
+    "liger_rms_norm": None,
+    "liger_glu_activation": None,
+    "liger_fused_linear_cross_entropy": None,
+    "loss_watchdog_threshold": None,
+    "loss_watchdog_patience": None,
+    "eval_table_size": None,
+    "eval_max_new_tokens": None,
+    "save_first_step": None,
+    "debug": None,
+    "float16": None,
+    "bfloat16": None,
+}
+
+
+def convert(conversion: Conversion, entries: list[Entry]) -> None:
+    """Carry a file over; without an adapter Axolotl trains all weights."""
+    given = {entry.key: entry for entry in entries}
+    if given.get("adapter") is None or not given["adapter"].value:
+        conversion.set("full_fine_tuning", given["base_model"], True)
+    conversion.apply(entries, RULES)
+
+
+def method(entries: list[Entry]) -> str:
+    """Return the training method: that of ``rl``, else "sft"."""
+    return next((str(entry.value) for entry in entries if entry.key == "rl" and entry.value), "sft")

@@ -1,0 +1,352 @@
+"""The result of a conversion while it is made: settings, data, and what could not be carried over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.rules import quoted
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings.conflicts import conflicts
+from arkor_dev.data.detect import SUFFIXES
+
+from .entries import Computed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.settings.setting import Setting
+
+    from .entries import Entry
+
+OPTIMIZERS: Final = {
+    "adamw_hf": "adamw",
+    "adamw_apex_fused": "adamw",
+    "adamw_bnb_8bit": "adamw",
+    "adamw_8bit": "adamw",
+    "adamw_torch_8bit": "adamw",
+    "adamw_torch_4bit": "adamw",
+    "paged_adamw": "adamw",
+    "paged_adamw_32bit": "adamw",
+    "paged_adamw_8bit": "adamw",
+    "lion_32bit": "lion",
+    "lion_8bit": "lion",
+    "lion_pytorch": "lion",
+    "paged_lion_8bit": "lion",
+    "paged_lion_32bit": "lion",
+}
+"""Optimizers that make the same updates with less memory for their state."""
+SCHEDULERS: Final = {"warmup_stable_decay": "wsd"}
+REPORTERS: Final = ("tensorboard", "trackio", "wandb", "mlflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was not carried over, or not exactly; ``line`` is the key's in the file."""
+
+    line: int
+    key: str
+    text: str
+
+
+@dataclass(slots=True)
+class Conversion:
+    """A trainer in the making. ``settings`` are by the keys of ``arkor.toml``, such as ``lora.r``."""
+
+    tool: str
+    folders: tuple[Path, ...]
+    """Where the file's relative paths may start: the project first, then the file's own folder."""
+    model: str | None = None
+    datasets: list[dict[str, Any]] = field(default_factory=list)
+    held_out: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    unneeded: list[str] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def note(self, entry: Entry, text: str) -> None:
+        """Note that an entry was not carried over unchanged."""
+        self.notes.append(Note(entry.line, entry.key, text))
+
+    def set(self, key: str, entry: Entry, value: Any = None) -> None:
+        """Set a setting to ``value``, or to the entry's, if it is allowed here; else add a note.
+
+        A flag with its default value is left out.
+        """
+        row = ROWS[key]
+        value = _as(row.rule.kind, entry.value if value is None else value)
+        if isinstance(value, bool) and value is row.default:
+            return
+        if row.rule.fits(value):
+            self.settings[key], self.lines[key] = value, entry.line
+        else:
+            self.note(entry, f"{quoted(value)} is not allowed here: {key} must be {row.rule.words}")
+
+    def apply(self, entries: Iterable[Entry], rules: Mapping[str, Any]) -> None:
+        """Carry over every entry that has an effect.
+
+        ``rules`` has, by key, one of our keys, a function that converts it, or None for what has no effect on
+        training here. Any other key counts if it is one of ours, or an alias in transformers, PEFT or TRL.
+        """
+        for entry in entries:
+            if entry.value is None or entry.value == "":
+                continue
+            rule = rules.get(entry.key, BY_NAME.get(entry.key, entry))
+            if isinstance(entry.value, Computed):
+                if rule is not None and rule is not entry:
+                    self.note(entry, f"is computed by the script: {entry.value.source}")
+            elif rule is None:
+                self.unneeded.append(entry.key)
+            elif isinstance(rule, str):
+                self.set(rule, entry)
+            elif rule is not entry:
+                rule(self, entry)
+            elif entry.value not in (False, [], {}):
+                self.note(entry, "has no counterpart here")
+
+    def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
+        """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
+
+        A file elsewhere is expected in ``data/``, with a note that it must be copied.
+        """
+        if name.startswith(("https://", "http://")):
+            return {"url": name, **more}
+        if name.startswith(("s3://", "gs://", "gcs://", "az://", "abfs://", "oci://")):
+            self.note(entry, f"{name} is not read from here: download it into data/")
+            name = name.rpartition("/")[2] or "train.jsonl"
+        elif not _is_file(name):
+            return {"huggingface": name, **more}
+        for key in ("split", "subset"):
+            more.pop(key, None)
+        project = self.folders[0].resolve()
+        for folder in self.folders:
+            path = (folder / name).resolve()
+            if path.exists() and path.is_relative_to(project) and path != project:
+                return {"path": path.relative_to(project).as_posix(), **more}
+        inside = f"data/{name.rstrip('/').rpartition('/')[2]}"
+        self.note(entry, f"copy the data to {inside} of the project")
+        return {"path": inside, **more}
+
+    def finish(self) -> None:
+        """Remove settings that have no effect or exclude each other, with a note for each."""
+        for one, other in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
+            if one in self.settings and other in self.settings:
+                self._drop(other, f"{one} decides, as it does in {self.tool}")
+        if self.held_out is not None and self.settings.pop("eval_split", None):
+            self.notes.append(
+                Note(self.lines["eval_split"], "eval_split", "the evaluation data of their own are used")
+            )
+        for _ in SETTINGS:
+            config = {ROWS[key].field: value for key, value in self.settings.items()}
+            found = next(conflicts(config, lambda name: FIELDS[name].key), None)
+            if found is None:
+                break
+            self._drop(FIELDS[found[0]].key, found[1].partition(". ")[0])
+        self.notes.sort(key=lambda note: note.line)
+
+    def _drop(self, key: str, text: str) -> None:
+        del self.settings[key]
+        self.notes.append(Note(self.lines[key], key, text))
+
+
+def _is_file(name: str) -> bool:
+    """Return whether a data set's name is a path, rather than ``owner/name`` of Hugging Face."""
+    packed = name.removesuffix(".gz").removesuffix(".zst")
+    return packed.endswith(SUFFIXES) or name.startswith((".", "/", "~"))
+
+
+def _as(kind: str, value: Any) -> Any:
+    """Return a number that was written as text, or as ``3.0``, as the number that it is.
+
+    YAML 1.1 reads ``1e-4`` as text.
+    """
+    if kind in ("whole", "number") and isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    if kind == "whole" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+ROWS: Final[dict[str, Setting]] = {row.key: row for row in SETTINGS}
+FIELDS: Final[dict[str, Setting]] = {row.field: row for row in SETTINGS}
+BY_NAME: Final = {name: row.key for row in SETTINGS for name in row.names}
+"""Our keys by every name that they have, without their table."""
+
+
+# --- conversions that several tools share -----------------------------------------------------------------
+
+
+def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
+    """Return a rule that sets ``key`` where the entry is ``when``."""
+
+    def carry(conversion: Conversion, entry: Entry) -> None:
+        if entry.value is when:
+            conversion.set(key, entry, value)
+
+    return carry
+
+
+def unsupported(text: str) -> Any:
+    """Return a rule for an unsupported feature, noted where it is switched on."""
+
+    def carry(conversion: Conversion, entry: Entry) -> None:
+        if entry.value not in (False, 0, [], {}, "no", "none"):
+            conversion.note(entry, text)
+
+    return carry
+
+
+def optimizer(conversion: Conversion, entry: Entry) -> None:
+    """Carry over an optimizer by its name in transformers."""
+    name = str(entry.value)
+    if name in OPTIMIZERS:
+        conversion.set("optimizer", entry, OPTIMIZERS[name])
+        if "bit" in name and "32bit" not in name:
+            conversion.note(entry, f"its state is kept in float32 here: {OPTIMIZERS[name]}")
+    else:
+        conversion.set("optimizer", entry)
+
+
+def scheduler(conversion: Conversion, entry: Entry) -> None:
+    """Carry over a learning rate schedule."""
+    conversion.set("scheduler", entry, SCHEDULERS.get(str(entry.value), entry.value))
+
+
+def scheduler_options(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the schedule's own options, a mapping."""
+    options = entry.value if isinstance(entry.value, dict) else {}
+    for name, value in options.items():
+        key = f"lr_scheduler_kwargs.{name}"
+        if key in ROWS:
+            conversion.set(key, entry, value)
+        else:
+            conversion.note(entry, f"{name} has no counterpart here")
+
+
+def steps(conversion: Conversion, entry: Entry) -> None:
+    """Carry over a number of steps, where -1 and 0 mean that the epochs decide."""
+    if not isinstance(entry.value, int | float) or entry.value > 0:
+        conversion.set("steps", entry)
+
+
+def warmup(conversion: Conversion, entry: Entry) -> None:
+    """Carry over warm-up steps; a fraction below 1 is a ratio."""
+    value = _as("number", entry.value)
+    conversion.set("warmup_ratio" if isinstance(value, float) and 0 < value < 1 else "warmup_steps", entry)
+
+
+def held_out(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the part of the rows that is held out, a fraction; a number of rows is not known here."""
+    value = _as("number", entry.value)
+    if isinstance(value, int | float) and value >= 1:
+        conversion.note(entry, "is a number of rows; here it is a fraction, and the automatic one is used")
+    else:
+        conversion.set("eval_split", entry, float(value) if isinstance(value, int) else value)
+
+
+def half_precision(key: str) -> Any:
+    """Return a rule for ``bf16`` and ``fp16``, which may be "auto" or "full"."""
+
+    def carry(conversion: Conversion, entry: Entry) -> None:
+        if entry.value in (True, "true", "full"):
+            conversion.set(key, entry, True)
+
+    return carry
+
+
+def reporters(conversion: Conversion, entry: Entry) -> None:
+    """Carry over where metrics go; "none" and "all" are the default here."""
+    wanted = entry.value if isinstance(entry.value, list) else [entry.value]
+    known = [name for name in wanted if name in REPORTERS]
+    for name in wanted:
+        if name not in (*REPORTERS, "none", "all"):
+            conversion.note(entry, f"{quoted(name)} is not among {', '.join(REPORTERS)}")
+    if known:
+        conversion.set("report_to", entry, known)
+
+
+def target_modules(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the adapted layers: a list, one with commas, or all of them."""
+    value = entry.value
+    if isinstance(value, str) and "," in value:
+        value = [name.strip() for name in value.split(",")]
+    conversion.set("lora.target_modules", entry, "all-linear" if value in ("all", ["all"]) else value)
+
+
+def interval(key: str) -> Any:
+    """Return a rule for a strategy: "no" disables, "epoch" leaves the interval to the automatic default."""
+
+    def carry(conversion: Conversion, entry: Entry) -> None:
+        if entry.value == "no":
+            conversion.set(key, entry, 0)
+        elif entry.value == "epoch":
+            conversion.note(entry, f"{key} counts steps here: the automatic interval is used")
+
+    return carry
+
+
+def remote_code(conversion: Conversion, entry: Entry) -> None:
+    """Say that code of a model's repository is never run."""
+    if entry.value is True:
+        conversion.note(
+            entry, "code from a model's repository is never run; models of transformers need none"
+        )
+
+
+COMMON: Final[dict[str, Any]] = {
+    "optim": optimizer,
+    "optimizer": optimizer,
+    "lr_scheduler": scheduler,
+    "lr_scheduler_type": scheduler,
+    "lr_scheduler_kwargs": scheduler_options,
+    "max_steps": steps,
+    "warmup_steps": warmup,
+    "bf16": half_precision("bf16"),
+    "fp16": half_precision("fp16"),
+    "report_to": reporters,
+    "target_modules": target_modules,
+    "lora_target_modules": target_modules,
+    "evaluation_strategy": interval("eval_every"),
+    "eval_strategy": interval("eval_every"),
+    "save_strategy": interval("save_every"),
+    "load_in_8bit": unsupported("8-bit base models are not supported: load_in_4bit = true needs less memory"),
+    "trust_remote_code": remote_code,
+    "gradient_checkpointing_kwargs": None,
+    "logging_strategy": None,
+    "logging_first_step": None,
+    "logging_dir": None,
+    "run_name": None,
+    "output_dir": None,
+    "overwrite_output_dir": None,
+    "do_train": None,
+    "do_eval": None,
+    "save_only_model": None,
+    "save_safetensors": None,
+    "per_device_eval_batch_size": None,
+    "eval_batch_size": None,
+    "eval_accumulation_steps": None,
+    "dataloader_num_workers": None,
+    "dataloader_pin_memory": None,
+    "dataloader_prefetch_factor": None,
+    "dataset_num_proc": None,
+    "remove_unused_columns": None,
+    "ddp_timeout": None,
+    "ddp_find_unused_parameters": None,
+    "local_rank": None,
+    "tf32": None,
+    "push_to_hub": None,
+    "hub_model_id": None,
+    "hub_strategy": None,
+    "resume_from_checkpoint": None,
+    "disable_tqdm": None,
+    "use_cache": None,
+    "attn_implementation": None,
+    "device_map": None,
+    "torch_dtype": None,
+    "dtype": None,
+    "token": None,
+}

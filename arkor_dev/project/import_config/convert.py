@@ -1,0 +1,112 @@
+"""Recognises the tool that a configuration is for, converts it, and writes it as TOML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.regular_files import MIB, read_small
+from arkor_dev.contract.rules import quoted
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.core.plain_text import slug_of
+from arkor_dev.project.toml.edit import written
+
+from . import axolotl, hugging_face, llama_factory, openai
+from .conversion import Conversion
+from .entries import Entry, from_json, from_notebook, from_script, from_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STARTER: Final = "smollm2-135m-instruct"
+LIMIT: Final = 4 * MIB
+TOOLS: Final = "Axolotl, LLaMA-Factory, TRL, transformers, Unsloth or OpenAI"
+METHODS: Final = ("sft",)
+
+
+def convert(path: Path, project: Path) -> Conversion:
+    """Return the training configuration in ``path`` for a project's ``arkor.toml``.
+
+    Raises BadRequestError if the file cannot be read, is of no known tool, or uses a training method that is
+    not supported here.
+    """
+    folders = (project, path.parent)
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        conversion = Conversion(openai.NAME, folders)
+        conversion.datasets.append(conversion.data(Entry(path.name, None, 1), str(path.resolve())))
+        return conversion
+    try:
+        text = read_small(path, LIMIT).decode()
+    except FileNotFoundError:
+        raise BadRequestError(f"{path} does not exist.") from None
+    except OSError as fault:
+        raise BadRequestError(f"{path} cannot be read: {fault.strerror or fault}.") from None
+    except ValueError:
+        raise BadRequestError(f"{path} is not a text file.") from None
+    read = {".py": from_script, ".ipynb": from_notebook, ".json": from_json}.get(suffix, from_yaml)
+    entries = read(text)
+    tool: Any = _tool(entries, script=suffix in (".py", ".ipynb"))
+    if tool is None:
+        raise BadRequestError(f"{path} is not a training configuration of {TOOLS}: no known key is in it.")
+    wanted = tool.method(entries)
+    if wanted not in METHODS:
+        raise BadRequestError(
+            f"{path} trains by {quoted(wanted)}; only supervised fine-tuning can be imported. "
+            "Nothing was written."
+        )
+    conversion = Conversion(tool.NAME, folders)
+    if suffix in (".py", ".ipynb"):
+        hugging_face.convert_script(conversion, entries)
+    else:
+        tool.convert(conversion, entries)
+    conversion.finish()
+    return conversion
+
+
+def _tool(entries: list[Entry], *, script: bool) -> Any:
+    """Return the module of the tool, by keys that only its files have."""
+    keys = {entry.key for entry in entries}
+    groups = {entry.group for entry in entries}
+    if script:
+        known = [group for group in groups if hugging_face.ARGUMENTS.fullmatch(group)]
+        return hugging_face if known or {"LoraConfig", "get_peft_model"} & groups else None
+    if "base_model" in keys:
+        return axolotl
+    if {"model", "training_file"} <= keys:
+        return openai
+    if "model_name_or_path" in keys and {"stage", "finetuning_type", "template", "cutoff_len"} & keys:
+        return llama_factory
+    if {"per_device_train_batch_size", "model_name_or_path", "lora_alpha", "num_train_epochs"} & keys:
+        return hugging_face
+    return None
+
+
+def name_of(path: Path) -> str:
+    """Return a trainer's name after its file."""
+    return slug_of(path.stem)
+
+
+def as_toml(conversion: Conversion, name: str) -> str:
+    """Return the ``[[trainer]]`` as TOML, its settings in the order of the reference."""
+    datasets = [_short(source) for source in conversion.datasets] or ["data/train.jsonl"]
+    lines = [
+        "[[trainer]]",
+        f"name = {written(name)}",
+        f"model = {written(conversion.model or STARTER)}",
+        f"dataset = {written(datasets[0] if len(datasets) == 1 else datasets)}",
+    ]
+    if conversion.held_out is not None:
+        lines.append(f"eval_dataset = {written(_short(conversion.held_out))}")
+    tables: dict[str, list[str]] = {}
+    for row in SETTINGS:
+        if row.key in conversion.settings:
+            tables.setdefault(row.table, []).append(f"{row.name} = {written(conversion.settings[row.key])}")
+    lines += tables.pop("", [])
+    for table, settings in tables.items():
+        lines += ["", f"[trainer.{table}]", *settings]
+    return "\n".join([*lines, ""])
+
+
+def _short(source: dict[str, Any]) -> Any:
+    return source["path"] if set(source) == {"path"} else source

@@ -1,0 +1,161 @@
+"""LLaMA-Factory: a YAML or JSON file with ``stage``, and ``dataset_info.json`` beside the data."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
+
+from .conversion import COMMON, flag, held_out, unsupported
+
+if TYPE_CHECKING:
+    from .conversion import Conversion
+    from .entries import Entry
+
+NAME: Final = "LLaMA-Factory"
+INFO: Final = "dataset_info.json"
+INFO_LIMIT: Final = 4 * 1024 * 1024
+COLUMNS: Final = {
+    "prompt": "instruction",
+    "query": "input",
+    "response": "output",
+    "system": "system",
+    "messages": "messages",
+    "tools": "tools",
+}
+"""Our column by the name that theirs has in ``dataset_info.json``."""
+
+
+def _model(conversion: Conversion, entry: Entry) -> None:
+    conversion.model = str(entry.value)
+
+
+def _tuning(conversion: Conversion, entry: Entry) -> None:
+    if entry.value == "full":
+        conversion.set("full_fine_tuning", entry, True)
+    elif entry.value != "lora":
+        conversion.note(entry, "only LoRA and full fine-tuning are supported: it becomes LoRA")
+
+
+def _bits(conversion: Conversion, entry: Entry) -> None:
+    if entry.value == 4:
+        conversion.set("load_in_4bit", entry, True)
+    else:
+        conversion.note(entry, "only 4-bit base models are supported: load_in_4bit = true")
+
+
+def _rows(conversion: Conversion, entry: Entry) -> None:
+    conversion.note(entry, "all rows are used: cut the file to use fewer")
+
+
+def _template(conversion: Conversion, entry: Entry) -> None:
+    conversion.note(entry, "the model's own chat template is used")
+
+
+def _prompts_too(conversion: Conversion, entry: Entry) -> None:
+    conversion.set("train_on_responses_only", entry, not entry.value)
+
+
+RULES: Final[dict[str, Any]] = {
+    **COMMON,
+    "model_name_or_path": _model,
+    "finetuning_type": _tuning,
+    "quantization_bit": _bits,
+    "quantization_method": None,
+    "lora_rank": "lora.r",
+    "lora_alpha": "lora.alpha",
+    "lora_dropout": "lora.dropout",
+    "lora_target": COMMON["target_modules"],
+    "additional_target": "lora.modules_to_save",
+    "use_rslora": "lora.use_rslora",
+    "use_dora": "lora.use_dora",
+    "pissa_init": flag("lora.init_lora_weights", value="pissa"),
+    "cutoff_len": "max_length",
+    "neftune_noise_alpha": "neftune_noise_alpha",
+    "train_on_prompt": _prompts_too,
+    "mask_history": "completion_only_loss",
+    "val_size": held_out,
+    "max_samples": _rows,
+    "template": _template,
+    "adapter_name_or_path": unsupported("to start from an adapter trained here: arkor-dev start --from JOB"),
+    "deepspeed": unsupported("DeepSpeed is not used here"),
+    "stage": None,
+    "dataset": None,
+    "dataset_dir": None,
+    "eval_dataset": None,
+    "preprocessing_num_workers": None,
+    "overwrite_cache": None,
+    "plot_loss": None,
+    "flash_attn": None,
+    "use_unsloth": None,
+    "enable_liger_kernel": None,
+}
+
+
+def convert(conversion: Conversion, entries: list[Entry]) -> None:
+    """Carry a file over, with the data sets that it names."""
+    conversion.apply(entries, RULES)
+    given = {entry.key: entry for entry in entries}
+    info = _info(conversion, str(given["dataset_dir"].value) if "dataset_dir" in given else "data")
+    for name in _names(given.get("dataset")):
+        conversion.datasets.append(_source(conversion, given["dataset"], name, info))
+    for name in _names(given.get("eval_dataset"))[:1]:
+        conversion.held_out = _source(conversion, given["eval_dataset"], name, info)
+
+
+def method(entries: list[Entry]) -> str:
+    """Return the training method; pretraining is supervised training on plain text."""
+    stage = next((str(entry.value) for entry in entries if entry.key == "stage"), "sft")
+    return "sft" if stage == "pt" else stage
+
+
+def _names(entry: Entry | None) -> list[str]:
+    if entry is None or not entry.value:
+        return []
+    listed = entry.value if isinstance(entry.value, list) else str(entry.value).split(",")
+    return [str(name).strip() for name in listed]
+
+
+def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
+    """Return ``dataset_info.json`` with ``""`` for the folder in which it is; empty if there is none."""
+    for start in conversion.folders:
+        try:
+            content = json.loads(read_small(start / folder / INFO, INFO_LIMIT))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict):
+            return {**content, "": folder}
+    return {}
+
+
+def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, Any]) -> dict[str, Any]:
+    """Return one of the data sets that ``dataset_info.json`` describes."""
+    known = info.get(name)
+    if not isinstance(known, dict):
+        conversion.note(entry, f"{name} is described in {INFO}, which is not here: put its path in its place")
+        return {"path": f"data/{name}.json"}
+    more: dict[str, Any] = {}
+    sharegpt = known.get("formatting") == "sharegpt"
+    tags, given = (part if isinstance(part := known.get(key), dict) else {} for key in ("tags", "columns"))
+    by_role = tags.get("role_tag") == "role" and tags.get("content_tag") == "content"
+    columns: dict[str, str] = {}
+    for theirs, column in given.items():
+        if theirs not in COLUMNS:
+            conversion.note(entry, f"{name}: the column {theirs} has no counterpart here")
+            continue
+        ours = "conversations" if theirs == "messages" and not by_role else COLUMNS[theirs]
+        if ours != column:
+            columns[ours] = str(column)
+    if sharegpt and not by_role:
+        more["form"] = "sharegpt"
+    if set(columns) == {"instruction"}:
+        columns = {"text": columns["instruction"]}
+    if columns:
+        more["columns"] = columns
+    for key, ours in (("split", "split"), ("subset", "subset")):
+        if known.get(key) not in (None, "train"):
+            more[ours] = str(known[key])
+    if isinstance(known.get("file_name"), str):
+        return conversion.data(entry, f"./{info['']}/{known['file_name']}", **more)
+    return conversion.data(entry, str(known.get("hf_hub_url") or name), **more)

@@ -1,0 +1,62 @@
+"""OpenAI fine-tuning: a job as its API returns it, or the training file itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .conversion import Conversion
+    from .entries import Entry
+
+NAME: Final = "OpenAI"
+MULTIPLIER: Final = 1.0
+"""``learning_rate_multiplier`` that leaves the default unchanged."""
+
+
+def convert(conversion: Conversion, entries: list[Entry]) -> None:
+    """Carry over a job's hyperparameters; its model stays with OpenAI."""
+    given = {entry.key: entry for entry in entries}
+    model = given["model"]
+    conversion.note(model, f"{model.value} can't be trained here: a small open model stands in its place")
+    file = given.get("training_file")
+    if file is not None:
+        inside = f"data/{file.value}.jsonl"
+        conversion.note(file, f"download it with OpenAI's API into {inside}")
+        conversion.datasets.append({"path": inside})
+    held_out = given.get("validation_file")
+    if held_out is not None and held_out.value:
+        inside = f"data/{held_out.value}.jsonl"
+        conversion.note(held_out, f"download it with OpenAI's API into {inside}")
+        conversion.held_out = {"path": inside}
+    if given.get("seed") is not None and given["seed"].value is not None:
+        conversion.set("seed", given["seed"])
+    entry, values = _hyperparameters(given)
+    for name, value in values.items():
+        if entry is None or value in (None, "auto"):
+            continue
+        if name == "n_epochs":
+            conversion.set("epochs", entry, value)
+        elif name == "batch_size":
+            conversion.set("batch_size", entry, value)
+        elif name != "learning_rate_multiplier" or value != MULTIPLIER:
+            conversion.note(entry, f"{name} = {value} has no counterpart here")
+
+
+def _hyperparameters(given: dict[str, Entry]) -> tuple[Entry | None, dict[str, Any]]:
+    """Return the hyperparameters, which newer jobs have under ``method``, with the entry that has them."""
+    entry = given.get("method")
+    if entry is not None and isinstance(entry.value, dict):
+        kind = entry.value.get(str(entry.value.get("type")))
+        if isinstance(kind, dict) and isinstance(kind.get("hyperparameters"), dict):
+            return entry, kind["hyperparameters"]
+    entry = given.get("hyperparameters")
+    return entry, entry.value if entry is not None and isinstance(entry.value, dict) else {}
+
+
+def method(entries: list[Entry]) -> str:
+    """Return the training method: "supervised" is ours "sft"."""
+    for entry in entries:
+        if entry.key == "method" and isinstance(entry.value, dict):
+            kind = str(entry.value.get("type"))
+            return "sft" if kind == "supervised" else kind
+    return "sft"

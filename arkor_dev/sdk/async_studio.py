@@ -1,0 +1,403 @@
+"""A project's runs from Python, as coroutines: the client of the backend's contract.
+
+It joins the backend of an open Studio or starts one, as the commands do. A local backend that was started
+here ends with it: its jobs are paused, and resume when the project is opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from arkor_dev.cli.commands.evaluate import evaluated
+from arkor_dev.cli.commands.export.asking import fetch, finished, order
+from arkor_dev.cli.commands.export.run import arriving_in, put_in_place, target_of
+from arkor_dev.cli.commands.jobs import choose_job, jobs_of
+from arkor_dev.cli.commands.repeat import parent_of
+from arkor_dev.cli.commands.start import create
+from arkor_dev.cli.which_backend import where
+from arkor_dev.connection.connect import joined
+from arkor_dev.contract import events
+from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
+from arkor_dev.contract.run_names import free_name
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.core.plain_text import slug_of
+from arkor_dev.core.settings import Settings
+from arkor_dev.jobs.figures import history, rows_of
+from arkor_dev.jobs.follow import JobEvent, follow, job_of, read_event
+from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
+from arkor_dev.project.arkor_toml import choose, load_trainers
+from arkor_dev.project.data_check import check_path, check_trainer
+
+from .chart import html_of
+from .metrics import Metrics, Point, point_of
+from .requests import config_of, messages_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.dataset_shapes import DataCheck
+
+WHOLE: Final = 32 * 2**20
+"""Most bytes of one model answer."""
+
+
+class RunFailedError(ArkorError):
+    """A run has failed; its text is the reason."""
+
+    status = 409
+    code = "run_failed"
+
+
+class AsyncStudio:
+    """A project, by its folder; use it as ``async with AsyncStudio() as studio:``.
+
+    ``local`` says whether to use this machine or the managed backend; without it, whichever the project was
+    last opened with. Raises ArkorError if the backend cannot be reached.
+    """
+
+    def __init__(self, project: str | Path = ".", *, local: bool | None = None) -> None:
+        folder = Path(project)
+        if not folder.is_dir():
+            raise BadRequestError(f"{folder} is not a folder. Name the project's folder.")
+        settings = Settings.from_environment(os.environ, folder, local=bool(local))
+        self._settings = settings if local is not None else where(settings, [], anywhere=False)[0]
+        self._stack = AsyncExitStack()
+        self._backend: Backend | None = None
+        self.data = AsyncData(self)
+
+    @property
+    def project(self) -> Path:
+        """The project's folder."""
+        return self._settings.project
+
+    @property
+    def backend(self) -> Backend:
+        """The backend's client. Raises BadRequestError if this is not open."""
+        if self._backend is None:
+            raise BadRequestError("This Studio is closed. Use it inside `with Studio() as studio:`.")
+        return self._backend
+
+    async def open(self) -> Self:
+        """Join the project's backend, or start one."""
+        self._backend = await self._stack.enter_async_context(joined(self._settings, lambda _: None))
+        return self
+
+    async def close(self) -> None:
+        """Leave the backend; one that was started here pauses its jobs and ends."""
+        self._backend = None
+        await self._stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def train(
+        self,
+        trainer: str | None = None,
+        *,
+        model: str | None = None,
+        dataset: Any = None,
+        eval_dataset: Any = None,
+        parent: str | None = None,
+        name: str | None = None,
+        dry_run: bool = False,
+        **settings: Any,
+    ) -> AsyncRun:
+        """Start a run, and return it as soon as it is in the queue.
+
+        ``trainer`` names one of arkor.toml (with neither it nor a ``model``: the first). ``model``,
+        ``dataset`` and ``settings`` override it, or stand alone; a ``dataset`` is a list of rows, or what
+        arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
+        Raises BadRequestError for settings that are not allowed.
+        """
+        chosen = None
+        if trainer is not None or model is None:
+            chosen = choose(await asyncio.to_thread(load_trainers, self.project), trainer)
+        config = await asyncio.to_thread(
+            config_of, self.project, chosen, model=model, dataset=dataset, eval_dataset=eval_dataset,
+            settings=settings, dry_run=dry_run,
+        )  # fmt: skip
+        wanted = name or (chosen["name"] if chosen else slug_of(str(model).rpartition("/")[2]))
+        taken = [job.get("name") for job in await jobs_of(self.backend)]
+        begin = None if parent is None else await parent_of(self.backend, parent)
+        made, job_id, _ = await create(self.backend, self._settings, free_name(wanted, taken), config, begin)
+        return AsyncRun(self, job_id, made)
+
+    async def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[AsyncRun]:
+        """Return the project's runs, newest first, those of a ``status`` or with a ``tag`` if given."""
+        return [
+            AsyncRun(self, job["id"], str(job.get("name") or ""))
+            for job in await jobs_of(self.backend)
+            if (status is None or job.get("status") == status)
+            and (tag is None or tag in (job.get("tags") or []))
+        ]
+
+    async def job(self, name: str = "latest") -> AsyncRun:
+        """Return a run by its id, a prefix of it, its name, or ``latest``. Raises BadRequestError."""
+        job = choose_job(await jobs_of(self.backend), name)
+        return AsyncRun(self, job["id"], str(job.get("name") or ""))
+
+    async def compare(self, run: AsyncRun, other: AsyncRun) -> dict[str, Any]:
+        """Compare two runs' adapters on the same held-out rows; evaluate them first if need be.
+
+        Returns ``{sentence, verdict, …}``. Raises ArkorError if they cannot be compared.
+        """
+        for each in (run, other):
+            if (await each.details()).get("evaluation") is None:
+                await each.evaluate()
+        answer = await self.backend.get_evaluation(run.id, {"against": other.id})
+        found: dict[str, Any] = json.loads(answer.body)["comparison"]
+        return found
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.project)!r})"
+
+
+class AsyncData:
+    """The project's data sets."""
+
+    def __init__(self, studio: AsyncStudio) -> None:
+        self._studio = studio
+
+    async def check(self, source: str | None = None, *, trainer: str | None = None) -> DataCheck:
+        """Check a file, or the data of a trainer of arkor.toml (None: the first), for errors and oddities.
+
+        Returns ``{rows, files, findings, leftOut}``. Raises BadRequestError for no such file or trainer.
+        """
+        if source is not None:
+            return await asyncio.to_thread(check_path, self._studio.project / source, lambda *_: None)
+        return await asyncio.to_thread(check_trainer, self._studio.project, trainer, lambda *_: None)
+
+
+class AsyncRun:
+    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they come."""
+
+    def __init__(self, studio: AsyncStudio, job_id: str, name: str) -> None:
+        self._studio = studio
+        self.id = job_id
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r}, {self.name!r})"
+
+    @property
+    def adapter(self) -> AsyncAdapter:
+        """The final adapter; ``run.checkpoint(step)`` is that of a checkpoint."""
+        return AsyncAdapter(self._studio, self)
+
+    def checkpoint(self, step: int) -> AsyncAdapter:
+        """Return the adapter as it was after ``step``."""
+        return AsyncAdapter(self._studio, self, step)
+
+    async def details(self) -> dict[str, Any]:
+        """Return the job as the backend describes it. Raises NotFoundError if it was deleted."""
+        return await job_of(self._studio.backend, self.id)
+
+    async def status(self) -> str:
+        """Return ``queued``, ``running``, ``paused``, ``completed``, ``failed`` or ``cancelled``."""
+        return str((await self.details()).get("status"))
+
+    async def __aiter__(self) -> AsyncIterator[Point]:
+        async with aclosing(follow(self._studio.backend, self.id)) as items:
+            async for item in items:
+                if not isinstance(item, JobEvent):
+                    continue
+                if (point := point_of(item.name, item.data)) is not None:
+                    yield point
+                elif item.name == events.TRAINING_PAUSED and _is_lasting(item.data):
+                    return
+
+    async def wait(self) -> Self:
+        """Wait until the run has ended or was paused by a person. Raises RunFailedError with the reason."""
+        async for _ in self:
+            pass
+        # The stream may end a moment before the record is updated.
+        for pause in (0.0, 0.2, 0.8, 2.0):
+            await asyncio.sleep(pause)
+            job = await self.details()
+            if job.get("status") in (*TERMINAL, "paused"):
+                break
+        if job.get("status") == "failed":
+            raise RunFailedError(
+                f"{self.name or self.id} failed: {job.get('error') or 'no reason was given'}"
+            )
+        return self
+
+    async def metrics(self) -> Metrics:
+        """Return the figures so far."""
+        over = await self.status() in TERMINAL
+        return Metrics(await rows_of(self._studio.backend, self.id, over=over))
+
+    async def samples(self) -> list[dict[str, Any]]:
+        """Return the answers to the sample prompts so far: ``{step, number, prompt, answer, …}``."""
+        over = await self.status() in TERMINAL
+        async with aclosing(history(self._studio.backend, self.id, over=over)) as items:
+            return [dict(data) async for name, data in items if name == events.SAMPLE_CREATED]
+
+    async def verdict(self) -> dict[str, Any] | None:
+        """Return how the adapter compares with its base, ``{verdict, sentence, heldOut, general, …}``.
+
+        None if it has not been evaluated.
+        """
+        found = (await self.details()).get("evaluation")
+        return found if isinstance(found, dict) else None
+
+    async def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
+        """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
+        job = await self.details()
+        return await evaluated(self._studio.backend, job, step=step, data=data)
+
+    async def pause(self) -> Self:
+        """Pause after the current step."""
+        await self._studio.backend.pause_job(self.id)
+        return self
+
+    async def resume(self) -> Self:
+        """Resume after the step at which it was paused."""
+        await self._studio.backend.resume_job(self.id, {})
+        return self
+
+    async def extend(self, *, steps: int | None = None, epochs: float | None = None) -> Self:
+        """Continue a finished run until ``steps`` or ``epochs`` in all."""
+        body = {"maxSteps": steps} if steps is not None else {"numTrainEpochs": epochs}
+        await self._studio.backend.extend_job(self.id, body)
+        return self
+
+    async def cancel(self) -> Self:
+        """End the run without its result."""
+        await self._studio.backend.cancel_job(self.id)
+        return self
+
+    async def html(self) -> str:
+        """Return a picture of the run for a notebook."""
+        job, metrics = await self.details(), await self.metrics()
+        verdict = job.get("evaluation")
+        sentence = verdict.get("sentence") if isinstance(verdict, dict) else None
+        return html_of(self.name or self.id, str(job.get("status")), sentence, metrics)
+
+
+class AsyncAdapter:
+    """A run's result: its final adapter, or that of a checkpoint."""
+
+    def __init__(self, studio: AsyncStudio, run: AsyncRun, step: int | None = None) -> None:
+        self._studio = studio
+        self._run = run
+        self._step = step
+
+    async def stream(
+        self, said: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
+    ) -> AsyncIterator[str]:
+        """Yield the answer as it comes; see `chat`."""
+        adapter = {"kind": "final", "jobId": self._run.id}
+        if self._step is not None:
+            adapter = {"kind": "checkpoint", "jobId": self._run.id, "step": self._step}  # type: ignore[dict-item]
+        wire = {
+            "temperature": "temperature",
+            "top_p": "topP",
+            "max_tokens": "maxTokens",
+            "strength": "adapterStrength",
+        }
+        for name in options:
+            if name not in wire:
+                raise BadRequestError(f"{name} is not an option of a chat. Known are {', '.join(wire)}.")
+        body = {
+            "messages": messages_of(said, system),
+            "adapter": adapter,
+            **{wire[name]: value for name, value in options.items() if value is not None},
+        }
+        async with self._studio.backend.chat(body) as answer:
+            splitter, size = FrameSplitter(), 0
+            while data := await answer.content.readany():
+                size += len(data)
+                if size > WHOLE:
+                    raise BackendError("The answer is too long.")
+                for frame in frames_in(splitter.feed(data)):
+                    text = _delta(frame)
+                    if text is None:
+                        return
+                    if text:
+                        yield text
+
+    async def chat(
+        self, said: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
+    ) -> str:
+        """Return the answer to a question or a conversation (``[{"role": …, "content": …}, …]``).
+
+        ``options`` are ``temperature``, ``top_p``, ``max_tokens`` and ``strength``, the adapter's, from 0.
+        """
+        return "".join([part async for part in self.stream(said, system=system, **options)])
+
+    async def export(
+        self,
+        form: str = "adapter",
+        out: str | Path | None = None,
+        *,
+        quantization: str | None = None,
+        strength: float = 1.0,
+        replace: bool = False,
+    ) -> Path:
+        """Write the result for other programs, and wait for the proof that they answer as the trained model.
+
+        ``form`` is ``adapter``, ``merged``, ``gguf``, ``gguf-lora`` or ``ollama``. ``out`` is a new folder,
+        in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.
+        """
+        target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
+        backend = self._studio.backend
+        wanted: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
+        wanted["strength"] = None if strength == 1 else strength
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        export = await order(backend, self._run.id, wanted, attended=True)
+
+        async def take(export: dict[str, Any]) -> None:
+            with arriving_in(target) as folder:
+                await fetch(backend, self._run.id, export, folder)
+                put_in_place(folder, target)
+
+        try:
+            export = await finished(backend, self._run.id, str(export["id"]), take, quiet=True)
+        finally:
+            with contextlib.suppress(ArkorError):
+                await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
+        proof = export.get("proof")
+        if not isinstance(proof, dict) or proof.get("verdict") != "same":
+            why = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
+            raise RunFailedError(f"Do not use the files in {target}. {why}")
+        return target
+
+
+def _is_lasting(data: object) -> bool:
+    """Return whether a pause is one that only a person ends."""
+    return not (isinstance(data, dict) and data.get("reason") in ("disk", "battery"))
+
+
+def _delta(frame: bytes) -> str | None:
+    """Return the text in one frame of an answer; None for its end. Raises BackendError for a broken one."""
+    event = read_event(frame)
+    if event.name == events.CHAT_ERROR:
+        reason = event.data.get("error") if isinstance(event.data, dict) else event.data
+        raise BackendError(f"The answer broke off: {reason}")
+    if event.name == events.END or event.data == events.CHAT_DONE:
+        return None
+    if event.name != "message":
+        return ""
+    if isinstance(event.data, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(event.data)
+            return value if isinstance(value, str) else ""
+        return event.data
+    choices = event.data.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        delta = choices[0].get("delta")
+        text = delta.get("content") if isinstance(delta, dict) else None
+    else:
+        text = event.data.get("content", event.data.get("text"))
+    return text if isinstance(text, str) else ""

@@ -1,0 +1,148 @@
+"""Python values as the contract takes them: a trainer's settings, rows as a file, messages of a chat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.changes import applied, conflict, problem
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.core.atomic_write import write_private
+from arkor_dev.data.sources import SourceError
+from arkor_dev.project.dataset_source import read_source
+from arkor_dev.project.toml.problems import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import Trainer
+
+FOLDER: Final = "data"
+HASH_DIGITS: Final = 12
+
+
+def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
+    """Return settings by their fields of a job's config; ``lora={"r": 16}`` and ``lora_r=16`` are the same.
+
+    Raises BadRequestError for a name that is not a setting.
+    """
+    found: dict[str, object] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict) and any(row.table == name for row in SETTINGS):
+            found.update({_field(f"{name}.{key}"): inner for key, inner in value.items()})
+        else:
+            found[_field(name)] = value
+    return found
+
+
+def _field(name: str) -> str:
+    try:
+        return KNOWN[name]
+    except KeyError:
+        raise BadRequestError(
+            f"{name} is not a setting of a trainer.{suggest(name, list(KNOWN), 'Known are')}"
+        ) from None
+
+
+def _snake(field: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", field).lower()
+
+
+KNOWN: Final[dict[str, str]] = {
+    name: row.field
+    for row in SETTINGS
+    for name in (row.key, *row.aliases, *row.names, _snake(row.field), row.field)
+}
+"""Every name of a setting in Python, and its field; a row's own key wins over another's alias."""
+KNOWN.update({row.key: row.field for row in SETTINGS})
+
+
+def config_of(
+    project: Path,
+    trainer: Trainer | None,
+    *,
+    model: str | None,
+    dataset: Any,
+    eval_dataset: Any,
+    settings: Mapping[str, Any],
+    dry_run: bool,
+) -> dict[str, object]:
+    """Return a job's config: the trainer's, or a new one, with everything else that is given.
+
+    Rows are written to a file of the project first. Raises BadRequestError.
+    """
+    config: dict[str, object] = dict(trainer["config"]) if trainer is not None else {}
+    changes = fields_of(settings)
+    if model is not None:
+        changes["model"] = model
+    if wrong := problem(changes, ""):
+        raise BadRequestError(wrong)
+    for field, given in (("datasetSource", dataset), ("evalDatasetSource", eval_dataset)):
+        if given is not None:
+            config[field] = source_of(project, given)
+    if "datasetSource" not in config:
+        raise BadRequestError(
+            "Nothing can be trained on. Give dataset=, or the name of a trainer of arkor.toml."
+        )
+    if "model" not in config and model is None:
+        raise BadRequestError(
+            "There is no model to train. Give model=, or the name of a trainer of arkor.toml."
+        )
+    config = applied(config, changes)
+    if wrong := conflict(config):
+        raise BadRequestError(wrong)
+    if trainer is not None and changes:
+        config["setByHand"] = list(changes)
+    if dry_run:
+        config["dryRun"] = True
+    return config
+
+
+def source_of(project: Path, given: Any) -> dict[str, object]:
+    """Return the source of a data set: rows, or what ``dataset`` of arkor.toml takes.
+
+    Raises BadRequestError.
+    """
+    if (
+        isinstance(given, list)
+        and given
+        and all(isinstance(row, dict) and not _is_source(row) for row in given)
+    ):
+        given = write_rows(project, given)
+    try:
+        return dict(read_source(project, given))
+    except SourceError as fault:
+        raise BadRequestError(
+            f"dataset {fault}" if fault.key is None else f"dataset.{fault.key} {fault}"
+        ) from None
+
+
+def _is_source(row: dict[str, Any]) -> bool:
+    return any(key in row for key in ("path", "huggingface", "url"))
+
+
+def write_rows(project: Path, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write rows to a file named by their content; return its path in the project. Raises BadRequestError."""
+    try:
+        text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise BadRequestError(f"A row cannot be written as JSON: {fault}.") from None
+    data = text.encode("utf-8", "surrogatepass")
+    name = f"{FOLDER}/rows-{hashlib.sha256(data).hexdigest()[:HASH_DIGITS]}.jsonl"
+    path = project / name
+    try:
+        if not path.exists():
+            write_private(path, data, folder_mode=0o755)
+    except OSError as fault:
+        raise BadRequestError(f"{name} cannot be written: {fault.strerror}.") from None
+    return name
+
+
+def messages_of(said: str | Iterable[Mapping[str, Any]], system: str | None) -> list[dict[str, Any]]:
+    """Return the messages of a chat: a question, or a whole conversation."""
+    messages = [{"role": "user", "content": said}] if isinstance(said, str) else [dict(each) for each in said]
+    return messages if system is None else [{"role": "system", "content": system}, *messages]

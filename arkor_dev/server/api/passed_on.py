@@ -1,0 +1,110 @@
+"""Routes whose calls go to the backend as they are, once their body is checked: one line each."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from arkor_dev.backend.client import Backend
+from arkor_dev.contract.bodies import (
+    EVALUATE,
+    EXPORT,
+    EXTENSION,
+    QUEUE_CHANGES,
+    RESUMPTION,
+    VOTE,
+)
+from arkor_dev.contract.deployments import CREATE, UPDATE
+from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
+
+from .envelope import answered, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from arkor_dev.backend.client import Answer
+
+CONFIG = Schema((Field("config", Rule("object"), needed=True),))
+"""The backend that would run the job checks the config."""
+
+
+def passed(
+    method: str,
+    path: str,
+    call: Callable[..., Coroutine[Any, Any, Answer]],
+    schema: Schema | None = None,
+    *,
+    optional: bool = False,
+    query: tuple[str, ...] = (),
+    then: Callable[[web.Request], None] | None = None,
+) -> web.RouteDef:
+    """Return a route to a method of `Backend`, called with the names in the path, then the body or query.
+
+    Only these names of a query leave Studio; the page's token, for example, does not. ``then`` runs after a
+    successful call. A response without a body becomes ``{}``.
+    """
+    names = re.findall(r"{(\w+)}", path)
+
+    async def handler(request: web.Request) -> web.Response:
+        given: list[object] = [request.match_info[name] for name in names]
+        if schema is not None:
+            given.append(await read_object(request, schema, optional=optional))
+        elif query:
+            given.append({name: request.query[name] for name in query if name in request.query})
+        answer = await call(request.app[BACKEND], *given)
+        if then is not None:
+            then(request)
+        return web.json_response({}, headers=answer.headers) if answer.status == 204 else answered(answer)
+
+    return web.route(method, path, handler)
+
+
+def refresh(request: web.Request) -> None:
+    """Refresh the list of jobs."""
+    request.app[JOBS].refresh()
+
+
+def reopen(request: web.Request) -> None:
+    """Continue a job's ended stream."""
+    request.app[EVENTS].reopen(request.match_info["id"])
+    refresh(request)
+
+
+JOB, DEPLOYMENT = "/api/jobs/{id}", "/api/deployments/{id}"
+COMPARED = ("step", "data", "against", "againstStep", "seeds")
+ROUTES = [
+    passed("PATCH", "/api/queue", Backend.arrange_queue, QUEUE_CHANGES, then=refresh),
+    passed("POST", f"{JOB}/cancel", Backend.cancel_job, then=refresh),
+    passed("POST", f"{JOB}/pause", Backend.pause_job, then=refresh),
+    passed("POST", f"{JOB}/resume", Backend.resume_job, RESUMPTION, optional=True, then=reopen),
+    passed("POST", f"{JOB}/extend", Backend.extend_job, EXTENSION, then=reopen),
+    passed("GET", "/api/disk", Backend.disk),
+    passed("POST", "/api/disk/clean", Backend.clean_disk),
+    passed("POST", "/api/forecast", Backend.create_forecast, CONFIG),
+    passed("GET", "/api/forecast/{id}", Backend.get_forecast),
+    passed("DELETE", "/api/forecast/{id}", Backend.cancel_forecast),
+    passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
+    passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
+    passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),
+    passed("GET", f"{JOB}/votes", Backend.get_votes),
+    passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
+    passed("POST", f"{JOB}/exports", Backend.create_export, EXPORT),
+    passed("GET", f"{JOB}/exports", Backend.list_exports),
+    passed("GET", f"{JOB}/exports/{{export}}", Backend.get_export),
+    passed("DELETE", f"{JOB}/exports/{{export}}", Backend.delete_export),
+    passed("POST", "/api/deployments", Backend.create_deployment, CREATE),
+    passed("GET", DEPLOYMENT, Backend.get_deployment),
+    passed("PATCH", DEPLOYMENT, Backend.update_deployment, UPDATE),
+    passed("DELETE", DEPLOYMENT, Backend.delete_deployment),
+    passed("GET", f"{DEPLOYMENT}/keys", Backend.list_keys),
+    passed("DELETE", f"{DEPLOYMENT}/keys/{{key}}", Backend.delete_key),
+    passed("GET", f"{DEPLOYMENT}/requests", Backend.list_requests, query=("before",)),
+    passed("GET", f"{DEPLOYMENT}/requests/{{request}}", Backend.get_request),
+    passed("POST", "/api/datasets", Backend.open_dataset, CONFIG),
+    passed("DELETE", "/api/datasets/{id}", Backend.drop_dataset),
+]

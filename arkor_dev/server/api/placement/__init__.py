@@ -1,1 +1,0 @@
-"""Where a job may run besides this machine (docs/contract.md#placement)."""

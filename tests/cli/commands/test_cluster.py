@@ -1,0 +1,25 @@
+"""``arkor-dev cluster status``: what a person reads of a cluster."""
+
+from __future__ import annotations
+
+from arkor_dev.cli.commands.cluster import lines_of
+from tests.support.fake_placement import ADDRESS_OF_IT, FREE, NODES
+
+LACKS = "lacks torch: pip install 'arkor-dev[local]' in the Python that Ray runs with"
+
+
+def test_a_cluster_is_a_line_and_each_of_its_machines_another() -> None:
+    cluster = {"address": ADDRESS_OF_IT, "ray": "2.60.0", "python": "3.11.9", "nodes": NODES, "free": FREE}
+    silent = {"name": "10.0.0.7", "cpus": 1.0, "gpus": 0.0, "memory": 0, "problem": "it\x1b[31m broke"}
+    assert list(lines_of({**cluster, "token": True, "nodes": [*NODES, silent]})) == [
+        "ray://head:10001: Ray 2.60.0, Python 3.11.9, asks for a token",
+        "free now: 6 processors, 1 GPU, 24.0 GiB",
+        "  10.0.0.5: 4 processors, 1 GPU, 16.0 GiB; torch 2.13.0, transformers 5.24.0, peft 0.21.2",
+        f"  10.0.0.6: 4 processors, 0 GPUs, 16.0 GiB; {LACKS}",
+        "  10.0.0.7: 1 processor, 0 GPUs, 0.0 GiB; has not answered: it broke",
+    ]
+    assert next(lines_of(cluster)) == "ray://head:10001: Ray 2.60.0, Python 3.11.9"
+
+
+def test_one_that_cannot_be_used_says_why() -> None:
+    assert list(lines_of({"address": ADDRESS_OF_IT, "problem": "Nobody\nanswers"})) == ["Nobody answers"]

@@ -1,0 +1,63 @@
+"""Models that are refused before they are loaded, and those of which a part is trained."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from arkor_dev.local.modeling.gate import check_trainable
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_run import losses_of, set_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("quantized", "named"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "GPTQ"),
+        ({"quant_method": "mxfp4"}, "MXFP4"),
+        ({"quant_method": "fp8"}, "FP8"),
+        ({"load_in_4bit": True}, "bitsandbytes"),
+        ({"quant_method": ["\x1b[2J"]}, r'["\u001b[2J"]'),
+    ],
+)
+def test_quantized_weights_are_not_trained(tmp_path: Path, quantized: dict[str, Any], named: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": quantized}))
+    with pytest.raises(JobFailure) as raised:
+        check_trainable(tmp_path)
+    said = str(raised.value)
+    assert f"are quantized ({named})" in said
+    assert "load_in_4bit = true" in said
+    assert said.isprintable()
+
+
+def test_of_a_model_that_sees_the_language_part_is_trained(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"vision_config": {}, "audio_config": {}}))
+    assert (check_trainable(tmp_path) or "").startswith("This model also takes pictures and sound.")
+    assert check_trainable(tiny) is None
+    (tmp_path / "config.json").write_text("{")
+    assert check_trainable(tmp_path) is None, "whoever loads it says what is wrong"
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore")
+def test_a_hybrid_of_attention_and_mamba_is_trained(tiny: Path, tmp_path: Path) -> None:
+    """But for the layers whose weights its kernels read."""
+    from transformers import FalconH1Config, FalconH1ForCausalLM
+
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
+
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes |= {"num_key_value_heads": 2, "mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16}
+    sizes |= {"mamba_d_state": 8, "mamba_chunk_size": 16, "vocab_size": 1024}
+    FalconH1ForCausalLM(FalconH1Config(**sizes)).save_pretrained(tmp_path / "hybrid")
+    save_tokenizer(load_tokenizer(tiny), tmp_path / "hybrid")
+    config = {"maxSteps": 4, "batchSize": 12, "loraTargetModules": "all-linear", "learningRate": 3e-2}
+    losses = losses_of(set_up(tmp_path / "hybrid", tmp_path, config))
+    assert losses[-1] < losses[0]

@@ -1,0 +1,322 @@
+"""The engine on devices that this machine does not have: an NVIDIA GPU and a Mac's, both emulated."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.tiny_run import events_of, losses_of, set_up
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.support.devices import Device
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(300),
+    # Of the libraries, about each other.
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+pytest.importorskip("torch")
+KINDS = ("cuda", "mps")
+CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that the processor has trained."""
+    from tests.local.exports.test_making import trained
+
+    return trained(tiny, tmp_path_factory.mktemp("trained"))
+
+
+def emulated(kind: str, **facts: Any) -> AbstractContextManager[Device]:
+    from tests.support import devices
+
+    made: AbstractContextManager[Device] = getattr(devices, kind)(**facts)
+    return made
+
+
+def run_on_device(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 3, **more: Any) -> Any:
+    """A run that was not begun, in the number format of the device that is found."""
+    from arkor_dev.local.modeling.base_model import pick_device
+    from arkor_dev.local.modeling.number_format import Choice
+
+    return set_up(tiny, data, config, held_out, choice=Choice(pick_device()[1], "of the device"), **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_with_held_out_rows(kind: str, tiny: Path, tmp_path: Path) -> None:
+    """Its losses are the processor's, but for rounding; and everything that learned was on the device."""
+    known = set_up(tiny, tmp_path / "processor", CONFIG, 3)
+    losses = losses_of(known)
+    with emulated(kind) as device:
+        run = run_on_device(tiny, tmp_path / kind, CONFIG)
+        assert losses_of(run) == pytest.approx(losses, rel=0.05)
+        assert {weight.device.type for weight in run.model.parameters()} == {kind}
+        assert device.peak > device.allocated > 0
+        assert run.loss.fused
+    evaluated = [events_of(each).figures("evalLoss") for each in (run, known)]
+    assert len(evaluated[0]) == 2
+    assert evaluated[0] == pytest.approx(evaluated[1], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "name"),
+    [
+        ("cuda", {"capability": (8, 6)}, "bfloat16"),
+        ("cuda", {"capability": (7, 5)}, "float16"),  # a T4, which only emulates bfloat16
+        ("mps", {}, "bfloat16"),
+        ("mps", {"bfloat16": False}, "float32"),
+    ],
+)
+def test_the_number_format_is_one_that_the_device_has(kind: str, facts: dict[str, Any], name: str) -> None:
+    import torch
+
+    from arkor_dev.local.modeling.base_model import pick_device
+
+    with emulated(kind, **facts):
+        assert pick_device() == (kind, getattr(torch, name))
+
+
+def test_a_t4_trains_in_float16_with_its_gradients_scaled(tiny: Path, tmp_path: Path) -> None:
+    losses = losses_of(set_up(tiny, tmp_path / "processor", CONFIG))
+    with emulated("cuda", capability=(7, 5)):
+        run = run_on_device(tiny, tmp_path / "t4", CONFIG, 0)
+        assert losses_of(run) == pytest.approx(losses, rel=0.02)
+        assert run.scaler.is_enabled()
+        assert run.scaler.get_scale() > 1
+
+
+LONG, SHORT = 120, 6
+
+
+def pack() -> list[Any]:
+    """A pack of a long row and many short ones, all of whose tokens are learned."""
+    from arkor_dev.local.modeling.example import Example
+
+    lengths = [LONG, *[SHORT] * 20]
+    ids = [[(7 * place + length) % 1000 + 3 for place in range(length)] for length in lengths]
+    return [Example(each, each) for each in ids]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_pack_is_computed_without_padding(
+    padded: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padded to its longest row it would be ten times as large; also where a model cannot take a line."""
+    from arkor_dev.local.training import objective
+
+    rows = pack()
+    known = set_up(tiny, tmp_path / "processor", {**CONFIG, "packing": True}, train=rows)
+    known.begin()
+    loss = float(known.loss(rows)[0])
+    if padded:
+        monkeypatch.setattr(objective, "lines_up", lambda _: "of the test")
+    with emulated("cuda"):
+        run = run_on_device(tiny, tmp_path / "cuda", {**CONFIG, "packing": True}, 0, train=rows)
+        run.begin()
+        assert bool(run.loss.padded) is padded
+        read: list[int] = []
+        embedding = run.base.model.get_input_embeddings()
+        embedding.register_forward_pre_hook(lambda _, given: read.append(given[0].numel()))
+        value, count = run.loss(rows)
+        assert count == sum(len(row.ids) - 1 for row in rows)
+        assert float(value) == pytest.approx(loss, rel=0.02)
+        value.backward()
+        assert run.trainable[0].grad is not None
+    assert sum(read) <= (1.5 if padded else 1) * sum(len(row.ids) for row in rows)
+
+
+def test_a_step_waits_for_the_gpu_once(tiny: Path, tmp_path: Path) -> None:
+    """However many batches it adds up: a wait between them leaves the GPU without work."""
+    with emulated("cuda") as device:
+        run = run_on_device(tiny, tmp_path, {**CONFIG, "gradientAccumulationSteps": 3, "evalSteps": 0}, 0)
+        run.begin()
+        batches = [list(run.train[place : place + 4]) for place in (0, 4, 8)]
+        run.learn(*batches)
+        device.waits.clear()
+        run.learn(*batches)
+        assert sum(device.waits.values()) == 1, device.waits
+
+
+def test_a_model_too_large_for_the_gpu_names_what_would_fit(tiny: Path) -> None:
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.workers.errors import OutOfMemory
+
+    with emulated("cuda", total=200_000) as device, pytest.raises(OutOfMemory) as raised:
+        load_base(tiny)
+    said = str(raised.value)
+    assert "does not fit into the GPU's memory" in said
+    for relief in ("load_in_4bit", "a smaller model", "on the processor"):
+        assert relief in said
+    assert device.allocated < 200_000
+
+
+def test_a_merge_is_computed_in_float32(
+    tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU as on the processor: in bfloat16 the sum would be rounded twice."""
+    import torch
+
+    from arkor_dev.local.exports import making, writing
+    from tests.local.exports.test_making import export
+
+    merged: list[tuple[Any, str]] = []
+    merge = writing.merge
+
+    def noted(worn: Any) -> Any:
+        merged.extend((weight.dtype, weight.device.type) for weight in worn.parameters())
+        return merge(worn)
+
+    monkeypatch.setattr(making, "merge", noted)
+    for total, place in ((2**34, "cuda"), (2_000_000, "cpu")):
+        merged.clear()
+        with emulated("cuda", total=total):
+            proof = export(adapter, tiny, tmp_path / place)["proof"]
+        assert set(merged) == {(torch.float32, place)}
+        assert proof["verdict"] == "same", proof
+
+
+def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Path, tmp_path: Path) -> None:
+    """On its quantized weights, on the GPU and on the processor; and merged with them, multiplied out."""
+    pytest.importorskip("bitsandbytes")
+    from arkor_dev.local.exports.making import Making
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base, load_dequantized
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer
+    from arkor_dev.local.training.rows.encoding import Encoding, encode
+    from tests.local.exports.test_making import ROWS, nothing
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import PHRASE
+
+    rows = [encode(load_tokenizer(tiny), row, Encoding(128))[0][0] for row in ROWS]
+    config = {**CONFIG, "maxSteps": 20, "evalSteps": 0, "loadIn4bit": True}
+    with emulated("cuda") as device:
+        base = load_base(tiny, four_bit=True)
+        run = run_on_device(tiny, tmp_path, config, 0, train=rows, base=base, four_bit=True)
+        losses = losses_of(run)
+        assert losses[-1] < 0.3 * losses[0]
+        learned = run.loss.each(rows)
+        # Nothing besides the adapter is held in float32.
+        frozen = {weight.dtype for weight in run.model.parameters() if not weight.requires_grad}
+        assert not [dtype for dtype in frozen if dtype.itemsize > 2]
+        final = tmp_path / "jobs" / run.job_id / "final"
+        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        assert said == PHRASE
+        assert "why" not in done
+        device.others = device.total - 100_000  # nothing of it is free
+        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        assert said == PHRASE
+        assert "the processor answers" in done["why"]
+    made = Making("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
+    assert made.make(ROWS)["proof"]["verdict"] == "same"
+    whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
+    whole.begin()
+    assert [loss for loss, _ in whole.loss.each(rows)] == pytest.approx(
+        [loss for loss, _ in learned], rel=0.1
+    )
+    quantized = load_dequantized(tiny).model.state_dict()
+    full = load_base(tiny).model.state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert 0.02 < float((quantized[name] - full[name]).norm() / full[name].norm()) < 0.2, "it is quantized"
+
+
+class Said:
+    """A backend's link of the test's own, which has said ``messages``."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self._messages = list(messages)
+
+    def receive(self) -> dict[str, Any]:
+        return self._messages.pop(0)
+
+    def progress(self, *_: Any) -> None:
+        """Nobody hears it."""
+
+
+def measure(tiny: Path, root: Path, seconds: float) -> Any:
+    """What a forecast's worker measures of a short job with long rows."""
+    from arkor_dev.local.forecast import worker
+    from arkor_dev.local.forecast.measurement import Measurement
+    from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+
+    rows = [{"prompt": QUESTIONS[n % 20], "completion": f"{PHRASE} " * 8} for n in range(40)]
+    write_jsonl(root / "long.jsonl", rows)
+    source = {"type": "file", "path": "long.jsonl"}
+    config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
+    job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
+    job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
+    link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})
+    return Measurement.of_json(worker.measure(job, link)["measured"])
+
+
+def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:
+    """A step lasts until the GPU has done it, and takes what is allocated; what is free has to hold that."""
+    from arkor_dev.local.forecast.lines import shape_of
+
+    with emulated("cuda", delay=1e-4) as device:
+        found = measure(tiny, tmp_path, 2)
+        assert found.gpu.startswith("GPU-")
+        assert found.device_total == device.total
+        assert found.mean > 300 * device.delay, "forward, backward and optimizer have more operations"
+    assert found.recomputed is None, "there is room"
+    with emulated("cuda", total=round(1.1 * found.worst)):
+        tight = measure(tiny, tmp_path, 2)
+    assert tight.worst == pytest.approx(found.worst, rel=0.1), "however much there is"
+    assert tight.recomputed is not None
+    batch, sizes = shape_of(tight.longest, tight.padded, tight.shared), tight.sizes
+    cheaper = tight.recomputed.at(replace(sizes, recomputed=True).held(batch))
+    assert cheaper < tight.memory.at(sizes.held(batch))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_answers(kind: str, tiny: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the GPU; beside a job where that leaves too little of it, on the processor; or it says why not."""
+    from arkor_dev.local.inference import transformers_engine as module
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.workers.errors import JobFailure
+    from arkor_dev.local.workers.machine import Memory
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import PHRASE
+
+    with emulated(kind) as device:
+        engine = TransformersEngine()
+        said, done = answer(engine, ask(tiny, adapter))
+        assert said == PHRASE
+        assert (done["precision"], done.get("why")) == ("bfloat16", None)
+        assert engine.base.model.device.type == kind
+        if kind == "mps":
+            return  # it has the processor's memory
+        device.others = round(0.8 * device.total)
+        said, done = answer(engine, ask(tiny, adapter, training=True))
+        assert said == PHRASE
+        assert "while a job trains on it" in done["why"]
+        assert engine.base.model.device.type == "cpu"
+        assert answer(engine, ask(tiny, adapter))[1].get("why") is None, "the job is over"
+        monkeypatch.setattr(module, "memory", lambda: Memory(1000, 2000))
+        with pytest.raises(JobFailure, match="This model cannot answer now"):
+            answer(TransformersEngine(), ask(tiny, adapter, training=True))
+
+
+def test_a_gpu_that_stays_idle_is_said_in_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    from arkor_dev.contract.gpus import Gpu
+    from arkor_dev.local.modeling import base_model
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(base_model, "pick_device", lambda: ("cpu", None))
+    monkeypatch.setattr(base_model, "nvidia_gpus", list)
+    assert base_model.why_processor() is None
+    monkeypatch.setattr(base_model, "idle_gpu", lambda _: ("Tesla T4", "the build for it"))
+    assert "a GPU (Tesla T4), but the installed PyTorch" in (base_model.why_processor() or "")
+    monkeypatch.setattr(base_model, "idle_gpu", lambda _: None)
+    monkeypatch.setattr(base_model, "torch_build", lambda: "cuda")
+    monkeypatch.setattr(base_model, "nvidia_gpus", lambda: [Gpu("Tesla T4", "GPU-1")])
+    assert "update NVIDIA's driver" in (base_model.why_processor() or "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert base_model.why_processor() is None, "somebody wants it so"

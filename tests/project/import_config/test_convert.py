@@ -1,0 +1,386 @@
+"""Configurations as other tools' own examples write them, and what becomes of each key."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.project.import_config.convert import as_toml, convert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AXOLOTL = """\
+base_model: NousResearch/Llama-3.2-1B
+load_in_8bit: true
+load_in_4bit: false
+chat_template: llama3
+datasets:
+  - path: owner/chats
+    type: chat_template
+    field_messages: talk
+    message_property_mappings: {role: from, content: value}
+  - path: data/faq.csv
+    type: {field_instruction: question, field_output: answer}
+  - path: s3://bucket/more.jsonl
+    type: completion
+dataset_prepared_path:
+val_set_size: 0.05
+output_dir: ./outputs/lora-out
+adapter: lora
+sequence_len: 4096
+sample_packing: true
+lora_r: 32
+lora_alpha: 16
+lora_dropout: 0.05
+lora_target_linear: true
+peft_use_dora: true
+wandb_project: keeper
+gradient_accumulation_steps: 4
+micro_batch_size: 2
+num_epochs: 4
+optimizer: paged_adamw_8bit
+lr_scheduler: cosine
+learning_rate: 2e-4
+train_on_inputs: false
+bf16: auto
+fp16:
+tf32: false
+warmup_steps: 10
+evals_per_epoch: 4
+weight_decay: 0.0
+deepspeed:
+special_tokens:
+  pad_token: <|end_of_text|>
+made_up: 3
+"""
+
+LLAMA_FACTORY = """\
+### model
+model_name_or_path: Qwen/Qwen3-4B-Instruct-2507
+trust_remote_code: true
+quantization_bit: 4
+stage: sft
+do_train: true
+finetuning_type: lora
+lora_rank: 16
+lora_target: q_proj,v_proj
+pissa_init: true
+dataset: identity,hosted,unknown
+template: qwen3_nothink
+cutoff_len: 2048
+max_samples: 1000
+output_dir: saves/qwen3-4b/lora/sft
+save_steps: 500
+report_to: none
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+num_train_epochs: 3.0
+lr_scheduler_type: cosine_with_restarts
+lr_scheduler_kwargs: {num_cycles: 3}
+warmup_ratio: 0.1
+bf16: true
+resume_from_checkpoint: null
+val_size: 200
+eval_strategy: steps
+eval_steps: 500
+"""
+
+UNSLOTH = """\
+from unsloth import FastLanguageModel, is_bfloat16_supported
+import os
+os.remove("witness")
+max_seq_length = 2048
+model, tokenizer = FastLanguageModel.from_pretrained(
+    model_name="unsloth/Llama-3.2-3B-Instruct-bnb-4bit", max_seq_length=max_seq_length, dtype=None)
+model = FastLanguageModel.get_peft_model(
+    model, r=16, target_modules=["q_proj", "v_proj"], lora_alpha=16, lora_dropout=0, bias="none",
+    use_gradient_checkpointing="unsloth", random_state=3407, use_rslora=True, loftq_config=None)
+dataset = load_dataset("owner/chats", split="train[:500]")
+trainer = SFTTrainer(
+    model=model, train_dataset=dataset, dataset_text_field="text", packing=True,
+    args=TrainingArguments(
+        per_device_train_batch_size=2, gradient_accumulation_steps=4, warmup_steps=5, max_steps=60,
+        learning_rate=2e-4, fp16=not is_bfloat16_supported(), logging_steps=1, optim="adamw_8bit",
+        weight_decay=0.01, lr_scheduler_type="linear", seed=3407, output_dir="outputs", report_to="none"))
+trainer.train()
+"""
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefgh")
+)
+"""Nine to the eighth values by aliases."""
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    """Return the path of a new file; YAML is read by a package that comes with the training libraries."""
+    if name.endswith((".yml", ".yaml")):
+        pytest.importorskip("yaml")
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def trainer_of(folder: Path, name: str, text: str) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the trainer as TOML is read, and the notes by key."""
+    conversion = convert(written(folder, name, text), folder)
+    notes: dict[str, list[str]] = {}
+    for note in conversion.notes:
+        assert text.splitlines()[note.line - 1], note
+        notes.setdefault(note.key, []).append(note.text)
+    return tomllib.loads(as_toml(conversion, "imported"))["trainer"][0], notes
+
+
+def test_axolotl(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "faq.csv").touch()
+    trainer, notes = trainer_of(tmp_path, "lora.yml", AXOLOTL)
+    assert trainer == {
+        "name": "imported",
+        "model": "NousResearch/Llama-3.2-1B",
+        "dataset": [
+            {"huggingface": "owner/chats", "form": "sharegpt", "columns": {"conversations": "talk"}},
+            {
+                "path": "data/faq.csv",
+                "form": "alpaca",
+                "columns": {"instruction": "question", "output": "answer"},
+            },
+            {"path": "data/more.jsonl", "form": "text"},
+        ],
+        "epochs": 4,
+        "batch_size": 2,
+        "gradient_accumulation_steps": 4,
+        "learning_rate": 2e-4,
+        "scheduler": "cosine",
+        "warmup_steps": 10,
+        "max_length": 4096,
+        "eval_split": 0.05,
+        "optimizer": "adamw",
+        "weight_decay": 0.0,
+        "packing": True,
+        "report_to": ["wandb"],
+        "lora": {
+            "r": 32,
+            "alpha": 16,
+            "dropout": 0.05,
+            "target_modules": "all-linear",
+            "use_dora": True,
+        },
+    }
+    assert sorted(notes) == [
+        "chat_template", "datasets", "evals_per_epoch", "load_in_8bit", "made_up", "optimizer",
+        "wandb_project",
+    ]  # fmt: skip
+
+
+def test_axolotl_without_an_adapter_trains_all_weights(tmp_path: Path) -> None:
+    trainer, _ = trainer_of(
+        tmp_path, "full.yaml", "base_model: a/b\ndatasets: [{path: c/d}]\nmicro_batch_size: 1\n"
+    )
+    assert trainer["full_fine_tuning"] is True
+    assert "lora" not in trainer
+
+
+def test_llama_factory_reads_its_list_of_data_sets(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "identity.json").touch()
+    tags = {"role_tag": "role", "content_tag": "content"}
+    info = {
+        "identity": {"file_name": "identity.json", "columns": {"prompt": "question", "response": "answer"}},
+        "hosted": {
+            "hf_hub_url": "owner/name",
+            "split": "train_sft",
+            "formatting": "sharegpt",
+            "columns": {"messages": "talk"},
+            "tags": tags,
+        },
+    }
+    (data / "dataset_info.json").write_text(json.dumps(info))
+    trainer, notes = trainer_of(tmp_path, "sft.yaml", LLAMA_FACTORY)
+    assert trainer == {
+        "name": "imported",
+        "model": "Qwen/Qwen3-4B-Instruct-2507",
+        "dataset": [
+            {"path": "data/identity.json", "columns": {"instruction": "question", "output": "answer"}},
+            {"huggingface": "owner/name", "columns": {"messages": "talk"}, "split": "train_sft"},
+            "data/unknown.json",
+        ],
+        "epochs": 3.0,
+        "batch_size": 1,
+        "gradient_accumulation_steps": 8,
+        "learning_rate": 1e-4,
+        "scheduler": "cosine_with_restarts",
+        "max_length": 2048,
+        "eval_every": 500,
+        "save_every": 500,
+        "warmup_ratio": 0.1,
+        "lr_scheduler_kwargs": {"num_cycles": 3},
+        "bf16": True,
+        "lora": {"r": 16, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": "pissa"},
+    }
+    # PiSSA cannot factorize 4-bit weights.
+    assert set(notes) == {
+        "trust_remote_code",
+        "load_in_4bit",
+        "template",
+        "max_samples",
+        "val_size",
+        "dataset",
+    }
+
+
+@pytest.mark.parametrize("notebook", [False, True])
+def test_a_script_of_unsloth_is_read_and_never_run(tmp_path: Path, notebook: bool) -> None:
+    (tmp_path / "witness").touch()
+    text, name = UNSLOTH, "train.py"
+    if notebook:
+        cells = [
+            {"cell_type": "markdown", "source": ["# Title"]},
+            {"cell_type": "code", "source": ["%%capture\n", "!pip install unsloth\n"]},
+            {"cell_type": "code", "source": UNSLOTH.splitlines(keepends=True)},
+        ]
+        text, name = json.dumps({"cells": cells}, indent=1), "train.ipynb"
+    path = tmp_path / name
+    path.write_text(text)
+    conversion = convert(path, tmp_path)
+    trainer = tomllib.loads(as_toml(conversion, "imported"))["trainer"][0]
+    assert (tmp_path / "witness").exists()
+    assert trainer == {
+        "name": "imported",
+        "model": "unsloth/Llama-3.2-3B-Instruct",
+        "dataset": {"huggingface": "owner/chats"},
+        "steps": 60,
+        "batch_size": 2,
+        "gradient_accumulation_steps": 4,
+        "learning_rate": 2e-4,
+        "scheduler": "linear",
+        "warmup_steps": 5,
+        "max_length": 2048,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "packing": True,
+        "log_every": 1,
+        "load_in_4bit": True,
+        "gradient_checkpointing": True,
+        "seed": 3407,
+        "lora": {
+            "r": 16,
+            "alpha": 16,
+            "target_modules": ["q_proj", "v_proj"],
+            "dropout": 0,
+            "use_rslora": True,
+        },
+    }
+    notes = {note.key: note.text for note in conversion.notes}
+    assert set(notes) == {"model_name", "split", "fp16", "optim"}
+    assert "is_bfloat16_supported" in notes["fp16"]
+
+
+def test_a_script_that_trains_all_weights_on_files_of_its_own(tmp_path: Path) -> None:
+    text = """\
+rows = load_dataset("json", data_files={"train": ["a.jsonl"], "test": "b.jsonl"}, split="train")
+other = load_dataset("owner/unrelated")
+SFTTrainer(model="owner/model", args=SFTConfig(max_length=64, epochs_of_mine=1), train_dataset=rows)
+"""
+    trainer, notes = trainer_of(tmp_path, "own.py", text)
+    assert trainer == {
+        "name": "imported",
+        "model": "owner/model",
+        "dataset": "data/a.jsonl",
+        "max_length": 64,
+        "full_fine_tuning": True,
+    }
+    assert set(notes) == {"data_files", "epochs_of_mine"}
+
+
+def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
+    arguments = {
+        "model_name_or_path": "a/b",
+        "dataset_name": "c/d",
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 2,
+        "max_steps": -1,
+        "learning_rate": 1e-5,
+        "eval_strategy": "no",
+        "optim": "adamw_torch",
+        "neftune_noise_alpha": None,
+        "fsdp": "",
+        "use_peft": True,
+        "lora_r": 4,
+    }
+    trainer, notes = trainer_of(tmp_path, "args.json", json.dumps(arguments, indent=1))
+    assert trainer["dataset"] == {"huggingface": "c/d"}
+    assert (trainer["epochs"], trainer["eval_every"], trainer["optimizer"]) == (2, 0, "adamw_torch")
+    assert trainer["lora"] == {"r": 4}
+    assert not notes
+
+
+def test_a_fine_tuning_job_of_openai(tmp_path: Path) -> None:
+    job = {
+        "object": "fine_tuning.job",
+        "model": "gpt-4o-mini-2024-07-18",
+        "training_file": "file-abc",
+        "validation_file": None,
+        "seed": 7,
+        "method": {
+            "type": "supervised",
+            "supervised": {
+                "hyperparameters": {"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 1.8}
+            },
+        },
+    }
+    trainer, notes = trainer_of(tmp_path, "job.json", json.dumps(job, indent=1))
+    assert trainer == {
+        "name": "imported",
+        "model": "smollm2-135m-instruct",
+        "dataset": "data/file-abc.jsonl",
+        "epochs": 3,
+        "seed": 7,
+    }
+    assert set(notes) == {"model", "training_file", "method"}
+    rows = tmp_path / "data"
+    rows.mkdir()
+    trainer, _ = trainer_of(tmp_path, "data/chats.jsonl", '{"messages": []}\n')
+    assert trainer["dataset"] == "data/chats.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.yml", "base_model: a/b\nrl: dpo\n", "dpo"),
+        ("a.py", "DPOTrainer(args=DPOConfig(beta=0.1))", "dpo"),
+        ("a.yml", "colour: red\n", "no known key"),
+        ("a.yml", "- 1\n", "no keys"),
+        ("a.yml", "a: [\n", "Line 2"),
+        ("a.yml", "a: !!python/name:os.system\nbase_model: x/y\n", "not valid YAML"),
+        ("a.json", "{", "Not valid JSON"),
+        ("a.json", "[" * 100_000, "Not valid JSON"),
+        ("a.py", "def (", "Line 1"),
+        ("a.ipynb", "{}", "Not a valid notebook"),
+        ("a.yml", BOMB, "20,000 values"),
+        ("a.yml", "a: " + "[" * 60 + "]" * 60, "nests too deeply"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_configuration_is_refused_with_a_reason(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    path = written(tmp_path, name, text)
+    with pytest.raises(BadRequestError, match=says):
+        convert(path, tmp_path)
+
+
+def test_a_value_that_is_not_allowed_here_is_left_out_with_what_is(tmp_path: Path) -> None:
+    trainer, notes = trainer_of(
+        tmp_path, "a.yml", "base_model: a/b\nadapter: lora\nlora_r: 0\nmax_steps: 9\nnum_epochs: 2\n"
+    )
+    assert "lora" not in trainer
+    assert "from 1 to 1,024" in notes["lora_r"][0]
+    assert trainer["steps"] == 9  # Axolotl's, too, takes the steps
+    assert "epochs" not in trainer

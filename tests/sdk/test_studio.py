@@ -1,0 +1,103 @@
+"""The Python API on a true local backend: a run from rows to an export, without a file of settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import arkor_dev
+from arkor_dev.contract.errors import BadRequestError
+
+pytest.importorskip("torch")
+from tests.local.conftest import made_once, make_project
+from tests.local.forking_backend import fork_workers, worker_template
+from tests.local.tiny_model import chats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from arkor_dev import Studio
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+SHORT: dict[str, Any] = {"steps": 4, "log_every": 1, "learning_rate": 1e-2, "samples": "off", "save_every": 2}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    home = tmp_path_factory.mktemp("home")
+    project = make_project(tmp_path_factory.mktemp("sdk") / "own", made_once(tmp_path_factory))
+    templates = worker_template()
+    with pytest.MonkeyPatch.context() as patch:
+        fork_workers(next(templates), patch)
+        patch.setenv("HOME", str(home))
+        for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "ARKOR_CLOUD_API_URL"):
+            patch.delenv(name, raising=False)
+        with arkor_dev.Studio(project, local=True) as studio:
+            yield studio
+    next(templates, None)
+
+
+def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) -> None:
+    assert studio.jobs() == []
+    run = studio.train(model="./models/tiny", dataset=chats(), name="parrot", lora={"r": 4}, **SHORT)
+    points = list(run)
+    assert [point.step for point in points if point.loss is not None] == [1, 2, 3, 4]
+    assert run.wait().status == "completed"
+    assert run.details["config"]["loraR"] == 4
+    metrics = run.metrics
+    assert metrics["loss"][:1] == run.loss[:1] == [points[0].loss]
+    assert run.loss[-1] < run.loss[0]
+    assert metrics.curve("eval_loss")[0][-1] == 4
+    verdict = run.verdict
+    assert verdict is not None
+    assert verdict["sentence"] in run._repr_html_()
+    assert "<polyline" in run._repr_html_()
+    answer = run.adapter.chat("Hello", max_tokens=4, temperature=0)
+    assert answer == "".join(run.adapter.chat("Hello", max_tokens=4, temperature=0, stream=True))
+    assert run.checkpoint(2).chat([{"role": "user", "content": "Hello"}], max_tokens=2) is not None
+    folder = run.adapter.export("adapter", tmp_path / "out")
+    assert (folder / "adapter_model.safetensors").exists()
+    assert [job.id for job in studio.jobs(status="completed")] == [run.id]
+    assert studio.job("parrot").id == studio.job().id == run.id
+
+
+def test_an_interrupt_pauses_a_run_that_was_started_here(studio: Studio) -> None:
+    run = studio.train(
+        model="./models/tiny", dataset="data/chats.jsonl", steps=100_000, log_every=1, samples="off"
+    )
+    for point in run:
+        if point.step >= 2:
+            break
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run.wait()
+    assert run.status == "paused"
+    run.cancel()
+    assert run.status == "cancelled"
+
+
+def test_what_cannot_be_trained_is_refused_with_a_reason(studio: Studio) -> None:
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"model": "m"}, "nothing to train on"),
+        ({"model": "m", "dataset": "data/none.jsonl"}, "none.jsonl"),
+        ({"model": "m", "dataset": "data/chats.jsonl", "learning_rat": 1}, "Did you mean learning_rate"),
+        ({"model": "m", "dataset": "data/chats.jsonl", "lora_r": 0}, "1 to 1,024"),
+        ({"model": "m", "dataset": [{"text": float("nan")}]}, "cannot be written as JSON"),
+        ({}, "arkor.toml"),
+    )
+    for settings, says in cases:
+        with pytest.raises(BadRequestError, match=says):
+            studio.train(**settings)
+    with pytest.raises(BadRequestError, match="no job"):
+        studio.job("nobody")
+
+
+def test_a_run_that_fails_raises_its_reason(studio: Studio) -> None:
+    run = studio.train(model="./models/none", dataset="data/chats.jsonl", steps=1)
+    with pytest.raises(arkor_dev.RunFailedError, match="none"):
+        run.wait()

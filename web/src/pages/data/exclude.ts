@@ -1,0 +1,30 @@
+/** Rows that are not to be trained on: written into arkor.toml, or taken out of it again. */
+import { api } from "../../api/client";
+import type { SettingsWritten, Trainer } from "../../contract.gen";
+import { plural } from "../../lib/format";
+import { forgetEdits, manifest, reloadManifest } from "../../store/manifest";
+import { say } from "../../ui/controls/live";
+import type { OpenedView } from "./view";
+
+/** Excludes rows from training, or includes them again. Each source of the data set has its own list. */
+export async function exclude(
+  { name }: Trainer,
+  opened: OpenedView,
+  rows: readonly number[],
+  excluded: boolean,
+): Promise<void> {
+  const { signal } = new AbortController();
+  const entries = new Map<number, string[]>();
+  for (const row of rows) {
+    const { exclusion } = await opened.tokens(row, signal);
+    if (exclusion) entries.set(exclusion.source, [...(entries.get(exclusion.source) ?? []), exclusion.entry]);
+  }
+  let revision = manifest.peek()?.revision;
+  for (const [part, list] of entries) {
+    const body = { trainer: name, revision, part, [excluded ? "exclude" : "include"]: list };
+    ({ revision } = await api<SettingsWritten>("/manifest/dataset", { method: "POST", body }));
+  }
+  await reloadManifest();
+  forgetEdits();
+  say(`${plural(rows.length, "row")} ${excluded ? "excluded" : "included again"} in arkor.toml`);
+}

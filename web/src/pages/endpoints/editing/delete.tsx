@@ -1,0 +1,80 @@
+/** Deletes an endpoint once its name has been typed. */
+import { useState } from "preact/hooks";
+import { errorText } from "../../../api/client";
+import type { Deployment } from "../../../contract.gen";
+import { clean } from "../../../lib/text";
+import { go, href } from "../../../router";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { Field } from "../../../ui/controls/switch";
+import { Dialog } from "../../../ui/dialog";
+import { ErrorNote } from "../../../ui/empty";
+import { placeOf } from "../address";
+import { deleteEndpoint } from "../store";
+
+export function Delete({ deployment }: { deployment: Deployment }) {
+  const [asking, setAsking] = useState(false);
+  return (
+    <section class="ep-section">
+      <h2>Delete</h2>
+      <p class="dim">
+        Callers get 404 from then on, and its keys no longer work. The job and its adapters stay.
+      </p>
+      <p>
+        <Button kind="danger" onClick={() => setAsking(true)}>
+          Delete endpoint
+        </Button>
+      </p>
+      {asking && <Question deployment={deployment} onClose={() => setAsking(false)} />}
+    </section>
+  );
+}
+
+function Question({ deployment, onClose }: { deployment: Deployment; onClose: () => void }) {
+  const [typed, setTyped] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const slug = clean(deployment.slug, 60);
+  const sure = typed.trim() === deployment.slug;
+  const remove = async (): Promise<void> => {
+    if (!sure || busy) return;
+    setBusy(true);
+    try {
+      await deleteEndpoint(deployment.id);
+      announce(`Endpoint ${slug} deleted`);
+      go(href("/endpoints"));
+    } catch (fault) {
+      setError(errorText(fault));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title={`Delete ${slug}?`} onClose={onClose}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void remove();
+        }}
+      >
+        <p class="ui-dialog-text">{placeOf(slug)} stops answering at once. This cannot be undone.</p>
+        <Field label={`Type ${slug} to delete it`} for="ep-sure">
+          <input
+            id="ep-sure"
+            class="ui-input mono"
+            value={typed}
+            autoComplete="off"
+            spellcheck={false}
+            onInput={(event) => setTyped(event.currentTarget.value)}
+          />
+        </Field>
+        {error && <ErrorNote title="The endpoint was not deleted" error={error} />}
+        <div class="ui-dialog-actions">
+          <Button onClick={onClose}>Back</Button>
+          <Button type="submit" kind="danger" busy={busy} disabled={!sure}>
+            Delete endpoint
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,30 @@
+/** How to call the endpoint, in the selected programming language. */
+import { useState } from "preact/hooks";
+import { CopyButton } from "../../../ui/controls/copy";
+import { Chips } from "../../../ui/controls/switch";
+import { baseUrlOf } from "../address";
+import type { AuthMode } from "../model";
+import { LANGUAGES, type Language, quickstart } from "./snippets";
+
+export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
+  const [language, setLanguage] = useState<Language>("curl");
+  const code = quickstart(language, slug, auth, baseUrlOf(slug));
+  return (
+    <section class="ep-section" aria-labelledby="ep-quickstart">
+      <h2 id="ep-quickstart">Quick start</h2>
+      {code === null ? (
+        <p class="dim">No endpoint can have this address, so there is no code to copy.</p>
+      ) : (
+        <>
+          <div class="ep-languages">
+            <Chips label="Language" items={LANGUAGES} value={language} onChange={setLanguage} />
+            <CopyButton small text={code} label="Copy code" />
+          </div>
+          <pre class="ep-code" dir="ltr" tabIndex={0} role="region" aria-label="Code">
+            <code>{code}</code>
+          </pre>
+        </>
+      )}
+    </section>
+  );
+}

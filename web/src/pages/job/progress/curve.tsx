@@ -1,0 +1,121 @@
+/** The job's chart with legend, controls, exports and statistics. */
+import { type Signal, useSignal } from "@preact/signals";
+import { Chart } from "../../../chart/chart";
+import { ChartControls } from "../../../chart/controls";
+import { exportItems, exportRun } from "../../../chart/export/menu";
+import type { Scene } from "../../../chart/geometry/scene";
+import type { Settings } from "../../../chart/geometry/settings";
+import type { Track } from "../../../chart/geometry/track";
+import type { Cursor } from "../../../chart/input/cursor";
+import { Legend } from "../../../chart/legend";
+import { ChartStatistics } from "../../../chart/statistics-table";
+import { useScene } from "../../../chart/use-scene";
+import { useSettings } from "../../../chart/use-settings";
+import { evalName, type Figure, type Run } from "../../../events/run";
+import { useStreams } from "../../../events/use-stream";
+import { displayName } from "../../../lib/text";
+import { route, setQuery } from "../../../router";
+import { Chips } from "../../../ui/controls/switch";
+import { tryHref } from "../checkpoints";
+import { isActive, type JobNow, originOf, stepsOf } from "../state";
+
+/** State that the curve shares with the answers and the machine's charts. */
+export interface JobChart {
+  settings: Settings;
+  change: (change: Partial<Settings>) => void;
+  scene: Signal<Scene | null>;
+  latest: ReturnType<typeof useScene>["latest"];
+  onScene: (scene: Scene) => void;
+  cursor: Signal<Cursor | null>;
+}
+
+export function useJobChart(): JobChart {
+  const [settings, change] = useSettings();
+  const cursor = useSignal<Cursor | null>(null);
+  return { settings, change, cursor, ...useScene() };
+}
+
+export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobChart }) {
+  const { settings, change, scene, latest, onScene, cursor } = chart;
+  const origin = originOf(job, run);
+  const parent = job?.parent;
+  const shift = parent?.step ?? 0;
+  const track = (key: Track["metric"], label: string, tone: string): Track => ({
+    key,
+    label,
+    rows: run.rows,
+    metric: key,
+    origin,
+    shift,
+    tone,
+  });
+  const figure = run.figures.find(({ name }) => name === route.value.query.get("metric"));
+  const tracks: Track[] = figure
+    ? [
+        track(figure.name, nameOf(figure), "--accent"),
+        track(evalName(figure.name), `eval ${nameOf(figure)}`, "--second"),
+      ].filter(({ metric }) => run.rows.column(metric).known)
+    : [
+        track("loss", "training loss", "--accent"),
+        ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+      ];
+  const [before] = useStreams(parent ? [parent.jobId] : []);
+  if (parent && before && before.version.value > 0 && before.run.rows.length > 0)
+    tracks.push({
+      key: "parent",
+      label: `${displayName(parent.name ?? parent.jobId)}, its parent`,
+      rows: before.run.rows,
+      metric: figure?.name ?? "loss",
+      origin: originOf(undefined, before.run),
+      tone: "--ink-3",
+      dash: "5 3",
+    });
+  const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
+  const name = displayName(job?.name ?? id);
+  const { total } = stepsOf(job, run);
+  return (
+    <div class="job-curve">
+      <div class="job-chart-head">
+        <Legend tracks={all} settings={settings} onChange={change} />
+        {run.figures.length > 0 && (
+          <Chips
+            label="Value"
+            items={[
+              { value: "", label: "Loss" },
+              ...run.figures.map(({ name, label }) => ({ value: name, label })),
+            ]}
+            value={figure?.name ?? ""}
+            onChange={(metric) => setQuery({ metric: metric || null })}
+          />
+        )}
+      </div>
+      <Chart
+        label={`${figure?.label ?? "Loss"} of ${name}`}
+        tracks={all}
+        settings={settings}
+        onZoom={(zoom) => change({ zoom })}
+        checkpoints={run.checkpoints}
+        checkpointHref={(step) => tryHref(`checkpoint:${id}:${step}`)}
+        until={isActive(status) && total !== null ? shift + total : undefined}
+        onScene={onScene}
+        cursor={cursor}
+        empty={emptyText(status, run)}
+      />
+      <ChartControls
+        settings={settings}
+        onChange={change}
+        rates
+        scene={scene}
+        exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
+      />
+      <ChartStatistics scene={scene} />
+    </div>
+  );
+}
+
+const nameOf = ({ label, unit }: Figure): string => (unit ? `${label} (${unit})` : label);
+
+function emptyText(status: string, run: Run): string {
+  if (run.rows.length > 0) return "No loss was logged so far.";
+  return isActive(status) ? "The curve begins with the first logged step." : "No step was logged.";
+}

@@ -1,0 +1,54 @@
+/** The pages, each in one record. A page's name is how its address begins; `home` has the empty one. */
+import type { ComponentType } from "preact";
+// Two of the lazy pages share it: as a chunk of its own it would weigh less than its request.
+import "../events/sse";
+import type { IconName } from "../ui/controls/icon";
+import Home from "./home";
+import Jobs from "./jobs";
+import { Missing } from "./missing";
+
+export interface PageModule {
+  default: ComponentType;
+  /** Resolves when the page's first data have arrived. */
+  ready?: () => Promise<void>;
+}
+
+interface Page {
+  /** Its link in the bar; its icon has the page's name. */
+  label?: string;
+  /** The backend's optional feature that the link needs. */
+  needs?: string;
+  /** The page whose link is marked while this one is shown. */
+  within?: string;
+  /** Its code, if it is part of the first load. */
+  view?: ComponentType;
+  /** Loads its code. */
+  load?: () => Promise<PageModule>;
+}
+
+const RECORDS = {
+  home: { label: "Home", view: Home },
+  data: { label: "Data", needs: "datasets", load: () => import("./data") },
+  jobs: { label: "Jobs", view: Jobs },
+  playground: { label: "Playground", load: () => import("./playground") },
+  endpoints: { label: "Endpoints", needs: "endpoints", load: () => import("./endpoints") },
+  "jobs/": {
+    within: "jobs",
+    load: async () => {
+      const { Job, ready } = await import("./curves");
+      return { default: Job, ready };
+    },
+  },
+  compare: { within: "jobs", load: async () => ({ default: (await import("./curves")).Compare }) },
+  blind: { within: "jobs", load: () => import("./blind") },
+  missing: { view: Missing },
+} satisfies Record<string, Page>;
+
+export const PAGES: ReadonlyMap<string, Page> = new Map(Object.entries(RECORDS));
+
+export const MISSING: Page = RECORDS.missing;
+
+/** The links in the bar. */
+export const LINKS = Object.entries<Page>(RECORDS).flatMap(([name, { label, needs }]) =>
+  label === undefined ? [] : [{ name, label, needs, icon: name as IconName }],
+);
