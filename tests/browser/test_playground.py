@@ -475,7 +475,7 @@ async def test_a_number_field_says_what_was_wrong(
         await page.keyboard.type("warm")
         await page.keyboard.press("Tab")
         await expect(field).to_have_value("2")
-        await expect(note).to_have_text("That was no number, so it stays 2.")
+        await expect(note).to_have_text("That was not a number, so it stays 2.")
         tokens = page.get_by_role("spinbutton", name="Max tokens")
         await put(tokens, "99.5")
         await page.keyboard.press("Tab")

@@ -524,7 +524,7 @@ def _deep(times: int) -> Any:
     [
         ({"uniqueItems": True}, "response_format", "uniqueItems in #"),
         ({"$ref": "http://127.0.0.1:1/schema"}, "response_format", "nothing is fetched"),
-        ({"$ref": "#"}, "response_format", "comes back to itself"),
+        ({"$ref": "#"}, "response_format", "refers only to itself"),
         (_deep(40), "response_format", "32 deep"),
         ({"properties": {f"p{n}": {} for n in range(5000)}}, "response_format", "1,000 schemas"),
         ({"type": "string", "pattern": "(?=a)b"}, "response_format", "look-around"),

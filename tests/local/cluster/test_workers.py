@@ -80,7 +80,7 @@ def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
     assert len(losses) >= 22
     assert losses == pytest.approx([row[2] for row in one if row[2] is not None], abs=1e-4)
     assert sorted(nodes_of(beside, job)) == ["127.0.0.3", "127.0.0.4"]
-    assert any(text.startswith("workers is for a cluster") for text in messages(others))
+    assert any(text.startswith("workers applies to clusters") for text in messages(others))
     assert files(data, job) == files(shared_data, here)
     assert found["settings"]["workers"] == 2
 
@@ -209,7 +209,7 @@ def test_it_goes_on_with_another_number_of_workers_and_says_that_bits_may_differ
     assert over(beside, job)["status"] == "completed"
     [resumed] = [frame.json for frame in beside.events(job) if frame.event == "training.resumed"]
     assert resumed["message"].endswith(
-        "may differ from a run without interruption: its workers are 1 and were 2."
+        "may differ from an uninterrupted run: its workers are 1 and were 2."
     )
 
 

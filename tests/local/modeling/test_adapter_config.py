@@ -70,7 +70,7 @@ def test_what_is_adapted_is_read_from_the_weights(tmp_path: Path) -> None:
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a rank of its own": ({"r": 500_000}, "rank 4, and its adapter_config.json says 500000"),
     "an alpha without end": ({"lora_alpha": 1e308}, "lora_alpha"),
-    "an alpha that is none": ({"lora_alpha": True}, "lora_alpha"),
+    "an invalid alpha": ({"lora_alpha": True}, "lora_alpha"),
     "an expression": ({"alpha_pattern": {CATASTROPHE: 3}}, "too complex"),
     "half an expression": ({"alpha_pattern": {"[": 3}}, "no expression"),
     "many expressions": ({"alpha_pattern": {f"{n}": 3 for n in range(300)}}, "more than 256"),

@@ -304,7 +304,7 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
     (
         {"baseModel": "m", "responseFormat": {"type": "xml"}},
         400,
-        "responseFormat cannot be obeyed: its type must",
+        "responseFormat cannot be enforced: its type must",
     ),
     ({"baseModel": "m", "structuredOutputs": {}, "responseFormat": NO_NOT}, 400, "not in # is not supported"),
     ({"baseModel": "m", "structuredOutputs": {"regex": "a"}}, 400, "structuredOutputs is not known"),

@@ -164,7 +164,7 @@ function text(name: string, reach: Reach): StoredValue<string> {
 function list<T>(name: string, isItem: (item: unknown) => item is T): StoredValue<readonly T[]> {
   const parse = (stored: string, damaged: () => void): readonly T[] => {
     const items: unknown = JSON.parse(stored);
-    if (!Array.isArray(items)) throw new TypeError(`${name} is no list`);
+    if (!Array.isArray(items)) throw new TypeError(`${name} is not a list`);
     if (!items.every(isItem)) damaged();
     return items.filter(isItem);
   };

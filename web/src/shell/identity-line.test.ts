@@ -23,7 +23,7 @@ test("a backend of this machine that has no port is called so", () => {
   expect(identityLine({ ...VIEW, baseUrl: "http://localhost" }).host).toBe("this machine");
 });
 
-test("hostile text is cleaned and bounded, and an address that is none is shown as it came", () => {
+test("hostile text is cleaned and bounded, and an invalid address is shown unchanged", () => {
   const view = { ...VIEW, mode: "x".repeat(100), orgSlug: null, projectSlug: null, baseUrl: "nowhere" };
   const line = identityLine(view);
   expect(line.mode.length).toBeLessThanOrEqual(21);

@@ -307,5 +307,5 @@ def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> No
 
 
 def test_a_tokenizer_of_no_known_bytes_is_refused() -> None:
-    with pytest.raises(JobFailure, match="responseFormat cannot be obeyed: this model's tokenizer"):
+    with pytest.raises(JobFailure, match="responseFormat cannot be enforced: this model's tokenizer"):
         Vocabulary.of(object(), [1])

@@ -78,7 +78,7 @@ BAD: list[tuple[bytes, str]] = [
         GOOD + b'{"prompt": "a", "completion": "b", "n": ' + b"1" * 5000 + b"}\n",
         "line 2: not JSON that can be",
     ),
-    (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 holds half a character"),
+    (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 contains a lone surrogate"),
     (GOOD + b'{"prompt": "' + b"x" * MAX_ROW + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
 ]
 

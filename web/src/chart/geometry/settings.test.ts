@@ -30,7 +30,7 @@ test("what is as by default is not in the address", () => {
   expect(Object.values(writeSettings(DEFAULTS)).every((value) => value === null)).toBe(true);
 });
 
-test("nonsense in the address is as if it were not there", () => {
+test("ignores nonsense in the address", () => {
   for (const query of [
     "x=up&y=cubic&smooth=2&zoom=5..1&lr=yes",
     "smooth=-1&zoom=a..b",

@@ -16,7 +16,7 @@ test.each([
   ["nothing", undefined],
   ["a list", []],
   ["no turns", { turns: undefined }],
-  ["a turn that is none", { turns: { a: null } }],
+  ["an invalid turn", { turns: { a: null } }],
   ["a turn without answers", { turns: { a: { id: "a", parent: null, user: "Hi", at: 1 } } }],
   [
     "an answer without text",

@@ -107,7 +107,7 @@ describe("quick start", () => {
     execFileSync("node", ["--check", "--input-type=module", "-"], { input: javascript });
   });
 
-  it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, which is no address", (slug) => {
+  it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, an invalid address", (slug) => {
     for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none", BASE)).toBeNull();
   });
 });

@@ -88,7 +88,7 @@ test("rows without times or at one instant say nothing of speed", () => {
   expect(recentSpeed(runOf(5, () => 0).rows)).toBeNull();
 });
 
-test("the last and the mean pass over what is no number", () => {
+test("the last and the mean skip non-numbers", () => {
   const run = runOf(20, () => 1);
   feed(run, "training.log", { step: 21, loss: null, tokensPerSecond: null });
   expect([lastFinite(run.rows.loss), lastFinite(run.rows.evalLoss)]).toEqual([1, NaN]);

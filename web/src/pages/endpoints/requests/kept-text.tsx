@@ -39,7 +39,7 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
     return <ErrorNote title="The text could not be read" error={error} retry={() => void read()} />;
   if (request === null) return <Skeleton lines={3} />;
   const { messages, answers = [] } = request;
-  if (messages === undefined) return <p class="dim">The text is not kept any more.</p>;
+  if (messages === undefined) return <p class="dim">The text is no longer stored.</p>;
   const target = fromWire(deployment.target);
   const trouble = conversationTrouble(request) ?? (target ? null : "What it serves is not known here.");
   const open = (): void => {

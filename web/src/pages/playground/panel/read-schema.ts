@@ -22,7 +22,7 @@ export function readSchema(text: string): { schema: object } | { fault: string }
     return {
       fault: found
         ? `Line ${found.line}, column ${found.column}: expected ${found.expected}.`
-        : `This is no JSON: ${error instanceof Error ? error.message : String(error)}`,
+        : `This is not JSON: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
   if (!isObject(value)) return { fault: 'A schema is an object, such as {"type": "object"}.' };
