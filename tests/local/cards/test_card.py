@@ -85,7 +85,7 @@ def test_its_limits_are_those_of_this_one() -> None:
     limits = section(whole(made), "Limits")
     assert "dry run" in limits
     assert "4 bits" in limits
-    assert "not known here" in limits
+    assert "unknown here" in limits
 
 
 def test_a_base_that_is_a_folder_is_no_model_of_the_hub() -> None:

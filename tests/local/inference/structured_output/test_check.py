@@ -109,7 +109,7 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
 
     async def both() -> None:
         await checks.check(ME, as_json(USUAL), "responseFormat")
-        with pytest.raises(BadRequestError, match="toolChoice cannot be obeyed: "):
+        with pytest.raises(BadRequestError, match="toolChoice cannot be enforced: "):
             await checks.check(ME, wrong, "toolChoice")
 
     await both()
