@@ -171,6 +171,9 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
+        "cli/commands/ssh",
+        # On the other machine: their output is a protocol, and a log.
+        "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 
@@ -223,7 +226,7 @@ def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
         "arkor_dev.cli.commands.doctor",
         "arkor_dev.cli.commands.start",
         "arkor_dev.contract.settings",
-        "arkor_dev.project.toml.values",
+        "arkor_dev.project.toml.edit",
         "webbrowser",
     }
 

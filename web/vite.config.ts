@@ -112,6 +112,8 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: "first", tags: ["$initial"] },
+            { name: "late", test: /pages\/home\/(forecast|cluster)\// },
+            { name: "running", test: /watch-button|pause-notice|home\/(live|elsewhere)/ },
             { name: "setup", test: /pages\/(home\/(first|use-file|upload|data-question)|data\/mapping\/)/ },
           ],
         },

@@ -16,13 +16,15 @@ class Credentials:
     """A snapshot of who calls which backend.
 
     ``mode`` is ``anon`` or an account's ``oauth``/``auth0``; ``org_slug`` is known only for an anonymous
-    identity; ``base_url`` has no trailing slash. The token is excluded from every ``repr``.
+    identity; ``base_url`` has no trailing slash. ``machine`` names the one behind a socket; None for this
+    one. The token is excluded from every ``repr``.
     """
 
     mode: str
     token: str = field(repr=False)
     org_slug: str | None
     base_url: str
+    machine: str | None = None
 
 
 def refused(credentials: Credentials) -> ArkorError:

@@ -25,6 +25,8 @@ BOLD, DIM, YELLOW, UNDERLINED, END = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[1;4
 def banner(settings: Settings, port: int) -> None:
     """Write the lines to standard error, in colour if it is a terminal (see https://no-color.org)."""
     backend = "this machine (local training)" if settings.local else "the managed backend"
+    if settings.ssh is not None:
+        backend = f"{settings.ssh} (over ssh)"
     lines = []
     if settings.port is None and port != DEFAULT_PORT:
         lines.append(styled(f"Port {DEFAULT_PORT} is taken; using {port}, the next free one.", YELLOW))

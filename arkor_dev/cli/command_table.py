@@ -349,6 +349,24 @@ def _cluster(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any
     return run_cluster(settings, arguments.action, arguments.address, as_json=arguments.json)
 
 
+def _ssh_arguments(ssh: CommandLine) -> None:
+    ssh.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
+    ssh.add_argument("host", metavar="HOST", nargs="?", help="a host of your ssh configuration")
+    add_project(ssh)
+    ssh.add_argument("--out", metavar="FOLDER", help="fetch: where to (default: fetched in the project)")
+    ssh.add_argument("--json", action="store_true", help="print status as {projects, bytes, root}")
+    add_yes(ssh, "remove: delete without asking")
+
+
+def _ssh(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.ssh import run_ssh
+
+    return run_ssh(
+        settings, arguments.action, arguments.host, out=arguments.out, as_json=arguments.json,
+        yes=arguments.yes,
+    )  # fmt: skip
+
+
 def _local_arguments(local: CommandLine) -> None:
     local.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: status)")
     local.add_argument("first", metavar="JOB", nargs="?", help="export: an id, a prefix of one, or latest")
@@ -401,11 +419,18 @@ def _doctor_arguments(doctor: CommandLine) -> None:
     add_launch(doctor)
     add_port(doctor, "the port to check")
     doctor.add_argument(
+        "--train", action="store_true", help="train a few steps on this machine as well: 1 to 3 minutes"
+    )
+    doctor.add_argument(
         "--json", action="store_true", help="print {ok, checks: [{name, status, text, next}]}"
     )
 
 
 def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if arguments.train:
+        from .commands.train_check import run_train_check
+
+        return run_train_check(settings, as_json=arguments.json)
     from .commands.doctor import run_doctor
 
     return run_doctor(settings, as_json=arguments.json)
@@ -484,6 +509,15 @@ COMMANDS: Final = {
             "Show a Ray cluster: its machines, what is free, and what is missing. ADDRESS defaults to "
             "ARKOR_CLUSTER, then to arkor.toml.",
             "status [ADDRESS]", _cluster_arguments, _cluster,
+        ),
+        Command(
+            "ssh", "show, stop or remove what runs on another machine for --ssh",
+            "Look after the machine that --ssh uses. status: which projects it has, what runs, and disk "
+            "usage. fetch: download the adapter of every completed job of the project. stop: end all "
+            "backends there; running jobs pause, and resume when you connect again. remove: stop, and delete "
+            "everything that was put or made there, jobs and adapters too. HOST defaults to [compute] in "
+            "arkor.toml.",
+            "status|fetch|stop|remove [HOST]", _ssh_arguments, _ssh,
         ),
         Command(
             "local", "show and clean up what this machine stores of a project's jobs",

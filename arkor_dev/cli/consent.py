@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
+
+SEND: Final = "Send it?"
+"""What to ask before much is sent to another machine."""
 
 
 def can_ask() -> bool:

@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,10 @@ def parser() -> CommandLine:
         "--allow-other-users", action="store_true",
         help="serve other accounts of this machine, too (the page holds the launch's token)",
     )  # fmt: skip
-    add_yes(program, "at Ctrl-C, stop running jobs of this machine without asking")
+    add_yes(
+        program,
+        "at Ctrl-C, stop running jobs of this machine without asking; with --ssh, send much without asking",
+    )
     return program
 
 
@@ -106,6 +110,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         log_level=arguments.log_level,
         cluster=arguments.cluster,
         insecure_cluster=arguments.insecure_cluster,
+        ssh=arguments.ssh,
     )
     command = arguments.command
     return _with_backend(settings, arguments) if not command or COMMANDS[command].on_backend else settings
@@ -115,8 +120,10 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
     """Return the settings with the backend that the command uses."""
     from arkor_dev.cli.which_backend import remember, where
 
-    if arguments.managed and settings.local:
-        raise BadRequestError("--local and --managed exclude each other. Give one of them.")
+    if arguments.managed + settings.local + bool(settings.ssh) > 1:
+        raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
+    if settings.ssh:
+        settings = replace(settings, local=True)
     if not (arguments.managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
         # Training belongs to the current project, whichever job is named.
@@ -132,7 +139,7 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
 def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command is None:
-        if settings.local:
+        if settings.local and not settings.ssh:
             from arkor_dev.identity.local_backend import require_extra
 
             require_extra()

@@ -82,6 +82,14 @@ def add_project(parser: CommandLine) -> None:
     )
 
 
+def _ssh_host(text: str) -> str:
+    from arkor_dev.contract.placement import SSH_HOST  # not on the way to --help
+
+    if not SSH_HOST.fits(text):
+        raise argparse.ArgumentTypeError(f"{text} is not {SSH_HOST.noun}.")
+    return text
+
+
 def add_launch(parser: CommandLine) -> None:
     """Options that select the project and the backend."""
     add_project(parser)
@@ -89,6 +97,10 @@ def add_launch(parser: CommandLine) -> None:
         "--local", action="store_true",
         help="train and chat on this machine, without an account or network; remembered for the project "
             "until --managed is given",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ssh", metavar="HOST", type=_ssh_host,
+        help="train and chat on another machine, reached by ssh; overrides [compute] in arkor.toml",
     )  # fmt: skip
     parser.add_argument(
         "--managed", action="store_true",

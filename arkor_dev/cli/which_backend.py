@@ -1,7 +1,8 @@
 """Selects the backend for a command that names none: this machine's or the managed one.
 
-A job of this machine is found from any folder. A project last opened with ``--local`` opens locally again
-unless ``ARKOR_CLOUD_API_URL`` is set. Every other command uses the managed backend.
+A job of this machine is found from any folder. A project whose ``arkor.toml`` names a host for ssh uses that
+one, and a project last opened with ``--local`` opens locally again, both unless ``ARKOR_CLOUD_API_URL`` is
+set. Every other command uses the managed backend.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ def where(
             if _has(other, name):
                 text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
                 return replace(other, local=True), text
+    from arkor_dev.project.toml.compute import load_ssh  # a launch that names its backend does not need it
+
+    if settings.cloud_url is None and (host := load_ssh(settings.project)):
+        return replace(settings, local=True, ssh=host), (
+            f"arkor.toml names {host} below [compute], so that machine is used, over ssh. "
+            "For another backend: --local or --managed"
+        )
     if settings.cloud_url is None and (settings.local_data / MARK).exists():
         return replace(settings, local=True), (
             "This project was last opened with --local, so this machine is used. "
@@ -56,6 +64,8 @@ def where(
 
 def remember(settings: Settings) -> None:
     """Record the backend that the project is opened with; ignore a disk that cannot be written."""
+    if settings.ssh is not None:  # arkor.toml is where that is recorded
+        return
     mark = settings.local_data / MARK
     with contextlib.suppress(OSError):
         if settings.local:

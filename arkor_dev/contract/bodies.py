@@ -164,11 +164,12 @@ EXPORT_FORMATS: Final = ("adapter", "merged", *LLAMA_FORMATS)
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 """Quantization types of a GGUF file, most exact first."""
 USUAL_QUANTIZATION: Final = "q8_0"
+QUANTIZED_FORMATS: Final = ("gguf", "ollama")
 
 
 def _export(body: dict[str, Any]) -> str | None:
-    if body.get("quantization") is not None and body["format"] not in ("gguf", "ollama"):
-        return f"quantization applies only to gguf and ollama, not to {body['format']}"
+    if body.get("quantization") is not None and body["format"] not in QUANTIZED_FORMATS:
+        return f"quantization goes with gguf and ollama alone, and not with {body['format']}"
     if body.get("strength", 1) != 1 and body["format"] == "adapter":
         return "An adapter is exported unchanged: strength applies to the other formats"
     return None

@@ -83,7 +83,7 @@ def _nvidia(library: Any) -> Iterator[Gpu]:
 
 def amd_gpus(nodes: Path = AMD) -> list[Gpu]:
     """Return the GPUs that AMD's compute driver has, numbered; empty without the driver."""
-    found = []
+    found: list[Gpu] = []
     with contextlib.suppress(OSError):
         for node in sorted(nodes.iterdir(), key=lambda path: (len(path.name), path.name)):
             with contextlib.suppress(OSError, ValueError):

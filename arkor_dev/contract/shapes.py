@@ -547,8 +547,8 @@ class EvaluationComparison(TypedDict):
     comparison: EvaluationPart
 
 
-class EvaluationProgress(TypedDict):
-    """Progress of an evaluation; ``total`` is null while unknown."""
+class Progress(TypedDict):
+    """How far a piece of work has come; ``total`` is null while unknown."""
 
     label: str
     done: float
@@ -562,7 +562,7 @@ class JobEvaluating(TypedDict):
     state: Literal["waiting", "running", "failed"]
     step: NotRequired[int]
     data: NotRequired[str]
-    progress: NotRequired[EvaluationProgress]
+    progress: NotRequired[Progress]
     error: NotRequired[str]
 
 
@@ -612,15 +612,6 @@ class ForecastFix(TypedDict):
     peakBytes: NotRequired[int]
 
 
-class ForecastProgress(TypedDict):
-    """Progress of a measurement; ``total`` is null while unknown."""
-
-    label: str
-    done: float
-    total: float | None
-    unit: str
-
-
 class Forecast(TypedDict):
     """Estimated time and memory of a job: docs/contract.md#forecasts.
 
@@ -629,7 +620,7 @@ class Forecast(TypedDict):
 
     id: NotRequired[str]
     state: NotRequired[Literal["measured", "measuring", "waiting", "failed"]]
-    progress: NotRequired[ForecastProgress]
+    progress: NotRequired[Progress]
     error: NotRequired[str]
     seconds: NotRequired[float]
     loadingSeconds: NotRequired[float]
@@ -806,16 +797,9 @@ class ExportProof(TypedDict):
     allowed: dict[str, float]
 
 
-class ExportProgress(TypedDict):
-    """Progress of an export; ``total`` is null while unknown.
+class ExportProgress(Progress):
+    """How far an export has come; ``secondsLeft`` is how long its ``label`` will go on, once known."""
 
-    ``secondsLeft`` estimates the rest of the step ``label``, if known.
-    """
-
-    label: str
-    done: float
-    total: float | None
-    unit: str
     secondsLeft: NotRequired[float]
 
 
@@ -836,9 +820,10 @@ class Export(TypedDict):
     ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
     ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
 
-    An export waits for training to end. ``files`` and ``bytes`` are present from ``verifying`` on, ``proof``
-    once it is ``completed``, and ``error`` if it ``failed``. ``step`` is a checkpoint's, absent for the final
-    adapter.
+    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
+    ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
+    and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
+    FOLDER and NAME where a person puts theirs.
     """
 
     id: str
@@ -853,3 +838,4 @@ class Export(TypedDict):
     bytes: NotRequired[int]
     files: NotRequired[list[ExportFile]]
     proof: NotRequired[ExportProof]
+    usage: NotRequired[list[list[str]]]

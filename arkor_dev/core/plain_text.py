@@ -1,8 +1,4 @@
-"""Makes foreign text safe to print on a terminal.
-
-A backend's error, an event or a project's output could otherwise move the cursor, set the window's title,
-fill the clipboard, or make one line look like another.
-"""
+"""Text from elsewhere: safe to print on a terminal, and as a name of a project or folder."""
 
 from __future__ import annotations
 
@@ -33,3 +29,27 @@ def one_line(value: object, limit: int = 500) -> str:
     """Return ``value`` as one plain line of at most ``limit`` characters."""
     line = " ".join(plain(str(value)[: 4 * limit]).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+LONGEST = 40
+
+
+def slug_of(name: str) -> str:
+    """Return the slug as the ``arkor`` CLI makes it, so that each finds the other's projects.
+
+    Lower case, a dash for each UTF-16 unit that is not in ``[a-z0-9-]``, dashes trimmed, cut to 40; else
+    ``project``. The CLI treats a backslash as a separator of folders on every system.
+    """
+    pieces = [piece for piece in name.split("\\") if piece]
+    units = (pieces[-1] if pieces else "").lower().encode("utf-16-le", "surrogatepass")
+    text = "".join(chr(int.from_bytes(units[at : at + 2], "little")) for at in range(0, len(units), 2))
+    return re.sub(r"[^a-z0-9-]", "-", text).strip("-")[:LONGEST] or "project"
+
+
+def tidy_name(name: str) -> str:
+    """Return ``name`` in lower case, a dash for each run of other than ``[a-z0-9-]``, trimmed, at most 40;
+    else ``project``.
+
+    It names the local backend's folders, which must not change.
+    """
+    return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:LONGEST].strip("-") or "project"

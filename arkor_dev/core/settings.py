@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from .slug import tidy_name
+from .plain_text import tidy_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,8 @@ class Settings:
     (``ARKOR_NO_RESUME``) interrupted jobs of this machine do not resume by themselves. ``cluster``
     (``ARKOR_CLUSTER``) overrides that of ``arkor.toml``; ``here`` means none. ``at_once`` (``ARKOR_AT_ONCE``)
     jobs may train at the same time; None for one per device. ``engine`` (``ARKOR_ENGINE``) answers chats of
-    this machine; None for the most suitable one.
+    this machine; None for the most suitable one. With ``ssh`` the ``local`` backend is
+    that of another machine.
     """
 
     project: Path
@@ -51,6 +52,7 @@ class Settings:
     insecure_cluster: bool = False
     at_once: int | None = None
     engine: str | None = None
+    ssh: str | None = None
     studio_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod
@@ -79,8 +81,12 @@ class Settings:
 
     @property
     def local_data(self) -> Path:
-        """The local backend's own folder for this project: a readable name and a hash of its path."""
-        digest = hashlib.sha256(str(self.project).encode()).hexdigest()[:10]
+        """The local backend's own folder for this project: a readable name and a hash of its path.
+
+        A project whose backend is on another machine has another one here, for what is known of its files.
+        """
+        name = str(self.project) if self.ssh is None else f"{self.project}\0{self.ssh}"
+        digest = hashlib.sha256(name.encode()).hexdigest()[:10]
         return self.data / "projects" / f"{tidy_name(self.project.name)}-{digest}"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ENTRY: Final = re.compile(r"[0-9a-f]{16}(#[1-9][0-9]{0,8})?")
+SPACE: Final = b" \t\n\r\f\v"
 MAX_ENTRIES: Final = 1000
 """Entries of one source."""
 
@@ -29,7 +30,7 @@ def row_hash(raw: Any) -> int:
         raw = raw[0]
     if isinstance(raw, list):  # of a table: its cells
         raw = "\0".join(raw).encode(errors="surrogatepass")
-    return int.from_bytes(blake2b(b"".join(raw.split()), digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(raw.translate(None, SPACE), digest_size=8).digest(), "big")
 
 
 def entry_of(digest: int, occurrence: int) -> str:

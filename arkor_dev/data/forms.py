@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
-    "tools",
+    "tools", "chosen", "rejected",
 )  # fmt: skip
 """The keys that a column can be mapped to."""
 _WORDS: Final = re.compile(r"[a-z]+")
@@ -194,7 +194,7 @@ def _listed(record: Mapping[str, Any]) -> str:
 def _hint(record: Mapping[str, Any]) -> str:
     """Return a hint on how to provide the keys, if the existing ones suggest it."""
     if "chosen" in record and "rejected" in record:
-        return ". Chosen and rejected are for preference tuning, which is not supported: keep the chosen one"
+        return '. Chosen and rejected are for preference training: set method = "dpo"'
     for key, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             near = get_close_matches(key[:SHOWN_NAME].lower(), ("messages", "conversations"), 1, 0.8)

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.contract.rules import text_line
 
 from .detect import SUFFIXES
+from .forms import FORMS
 from .reader import DataFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from arkor_dev.contract.shapes import DatasetSource
+
+    from .forms import Form
 
 FILES: Final = 1000
 SHOWN_CHARACTERS: Final = 80
@@ -35,10 +38,12 @@ def parts_of(source: DatasetSource) -> list[DatasetSource]:
     return source["sources"] if source["type"] == "list" else [source]
 
 
-def files_of(source: DatasetSource, project: Path, number: int = 0) -> list[DataFile]:
+def files_of(
+    source: DatasetSource, project: Path, number: int = 0, forms: Mapping[str, Form] = FORMS
+) -> list[DataFile]:
     """Return every file of a source of type ``file``, sorted by name. Raises SourceError.
 
-    ``number`` is that of the source in its data set, from 0.
+    ``number`` is that of the source in its data set, from 0; ``forms`` are those that its rows may have.
     """
     root = project.resolve()
     return [
@@ -48,6 +53,7 @@ def files_of(source: DatasetSource, project: Path, number: int = 0) -> list[Data
             source.get("form"),
             source.get("columns") or {},
             source.get("group"),
+            forms=forms,
             exclude=frozenset(source.get("exclude") or ()),
             source=number,
         )

@@ -1,5 +1,4 @@
-"""Identity of this Studio: credentials, sign-in, token refresh, the project's scope, and which backend it
-uses.
+"""Identity of this Studio: credentials, sign-in, token refresh, the project's scope, and the local backend.
 
-It may import ``backend`` and the layers below. Start with ``connect``, which puts everything together.
+It may import ``backend`` and the layers below. ``arkor_dev.connection`` puts everything together.
 """

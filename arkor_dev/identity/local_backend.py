@@ -22,7 +22,7 @@ from arkor_dev.backend.unix_address import address_of
 from arkor_dev.contract.errors import ArkorError, BadRequestError, UnauthorizedError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.slug import tidy_name
+from arkor_dev.core.plain_text import tidy_name
 from arkor_dev.core.torch_build import install_advice
 
 from .local_backend_log import BackendLog

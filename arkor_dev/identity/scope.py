@@ -15,7 +15,7 @@ from arkor_dev.backend.interfaces import Scope
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import check_writable, write_private
-from arkor_dev.core.slug import slug_of, tidy_name
+from arkor_dev.core.plain_text import slug_of, tidy_name
 
 if TYPE_CHECKING:
     from pathlib import Path

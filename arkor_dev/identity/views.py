@@ -64,8 +64,15 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
         line += f" / {scope.project_slug}"
     if credentials.base_url != PRODUCTION_URL:
         url = URL(credentials.base_url)
-        line += f" · {'this machine' if socket_of(url) else place(url)}"
+        line += f" · {(credentials.machine or 'this machine') if socket_of(url) else place(url)}"
     return line
+
+
+def _shown_url(credentials: Credentials) -> str:
+    if socket_of(URL(credentials.base_url)) is None:
+        return credentials.base_url
+    # A socket's address would tell a person nothing.
+    return f"ssh://{credentials.machine}" if credentials.machine else "http://localhost"
 
 
 def credentials_view(
@@ -76,8 +83,7 @@ def credentials_view(
         "mode": credentials.mode,
         "orgSlug": credentials.org_slug or (scope.org_slug if scope else None),
         "projectSlug": scope.project_slug if scope else None,
-        # A socket's address would tell a person nothing.
-        "baseUrl": "http://localhost" if socket_of(URL(credentials.base_url)) else credentials.base_url,
+        "baseUrl": _shown_url(credentials),
         "token": f"{credentials.token[:4]}…" if len(credentials.token) >= 20 else "…",
     }
     if sign_in is not None and credentials.mode == "anon":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.findings.check import check_data
+from arkor_dev.data.preferences import forms_of
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of
 from arkor_dev.processes.run_child import run_child
@@ -17,9 +18,12 @@ from arkor_dev.processes.run_child import run_child
 from .arkor_toml import load_trainers, place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.findings.check import Progress
+    from arkor_dev.data.forms import Form
 
 SECONDS: Final = 4
 """Limit for reading before a start; ``arkor-dev data check`` checks the rest without a limit."""
@@ -41,8 +45,9 @@ def check_trainer(
     left_out: list[str] = []
     held_out = config.get("evalDatasetSource")
     try:
-        files = _files(config["datasetSource"], project, left_out)
-        others = _files(held_out, project, left_out) if held_out else []
+        forms = forms_of(config.get("method"))
+        files = _files(config["datasetSource"], project, left_out, forms)
+        others = _files(held_out, project, left_out, forms) if held_out else []
     except SourceError as fault:
         raise BadRequestError(f"The data set of {chosen['name']}: {fault}") from None
     if not files:
@@ -82,11 +87,13 @@ async def check_in_child(project: Path, trainer: str) -> DataCheck:
     return report
 
 
-def _files(source: DatasetSource, project: Path, left_out: list[str]) -> list[DataFile]:
+def _files(
+    source: DatasetSource, project: Path, left_out: list[str], forms: Mapping[str, Form]
+) -> list[DataFile]:
     files: list[DataFile] = []
     for number, part in enumerate(parts_of(source)):
         if part["type"] == "file":
-            files += files_of(part, project, number)
+            files += files_of(part, project, number, forms)
         else:
             left_out.append(
                 f"{part.get('name') or part.get('url')}: it is remote, and only files are checked."

@@ -20,6 +20,7 @@ from arkor_dev.data.containers import SlowError, TooLargeError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, FORMS, suggested_columns
+from arkor_dev.data.preferences import PAIRS, forms_of
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
@@ -97,8 +98,8 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         else:
             raise SourceError("must begin with https://", "url")
     if "form" in text:
-        if text["form"] not in FORMS:
-            raise SourceError(f"must be one of {', '.join(FORMS)}", "form")
+        if text["form"] not in {**FORMS, **PAIRS}:
+            raise SourceError(f"must be one of {', '.join((*FORMS, *PAIRS))}", "form")
         source["form"] = text["form"]
     if "group" in text:
         source["group"] = text["group"]
@@ -161,11 +162,12 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         if "problem" in trainer or time.monotonic() > until:
             continue
         config = trainer["config"]
-        look = look_at(project, config["datasetSource"])
+        method = config.get("method")
+        look = look_at(project, config["datasetSource"], method)
         if look.rows is not None:
             trainer["rows"] = look.rows
         held_out = config.get("evalDatasetSource")
-        other = look_at(project, held_out) if held_out else DataLook()
+        other = look_at(project, held_out, method) if held_out else DataLook()
         problem, flaw = look.problem or other.problem, look.flaw or other.flaw
         if look.unreadable:
             trainer["unreadable"] = look.unreadable
@@ -179,8 +181,8 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             trainer["flaw"] = flaw
 
 
-def look_at(project: Path, source: DatasetSource) -> DataLook:
-    """Count the rows of a source's files, and read them to find invalid ones.
+def look_at(project: Path, source: DatasetSource, method: object = None) -> DataLook:
+    """Count the rows of a source's files, and read them as a training method does to find invalid ones.
 
     Limited: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s, so
     finding no error does not mean that there is none. Unchanged files are not read again. Rows of a source
@@ -202,7 +204,7 @@ def look_at(project: Path, source: DatasetSource) -> DataLook:
         return DataLook(problem=f"{fault.filename} cannot be read: {fault.strerror}")
     if not files:
         return DataLook()
-    look = _looked_at(tuple(_Key.of(file) for file in files), seen)
+    look = _looked_at(tuple(_Key.of(file, method) for file in files), seen)
     if look.unmapped is not None:
         name = look.unmapped["file"]
         part = next(number for number, file in numbered if file.name == name)
@@ -227,15 +229,17 @@ class _Key(NamedTuple):
     group: str | None
     exclude: frozenset[str]
     source: int
+    method: object
 
     @classmethod
-    def of(cls, file: DataFile) -> _Key:
+    def of(cls, file: DataFile, method: object) -> _Key:
         columns = tuple(file.columns.items())
-        return cls(file.path, file.name, file.form, columns, file.group, file.exclude, file.source)
+        return cls(file.path, file.name, file.form, columns, file.group, file.exclude, file.source, method)
 
     def file(self) -> DataFile:
         how = (self.form, dict(self.columns), self.group)
-        return DataFile(self.path, self.name, *how, exclude=self.exclude, source=self.source)
+        forms = forms_of(self.method)
+        return DataFile(self.path, self.name, *how, forms=forms, exclude=self.exclude, source=self.source)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, InternalError
-from arkor_dev.core.slug import slug_of
+from arkor_dev.core.plain_text import slug_of
 from arkor_dev.data.detect import SUFFIXES
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.core.slug import slug_of
+from arkor_dev.core.plain_text import slug_of
 
 from .node_tools import typescript_sign
 from .starter_toml import starter_toml

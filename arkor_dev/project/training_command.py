@@ -77,9 +77,9 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # Imported here: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
     from arkor_dev.contract.settings import by_field
+    from arkor_dev.project.toml.edit import written
 
-    from .arkor_toml import choose, load_trainers  # parsed again: the file may have changed
-    from .toml.values import written
+    from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
 
     revision, dry_run = request.get("revision"), request.get("dryRun", False)
     trainer = choose(load_trainers(settings.project), request.get("trainer"))
@@ -89,7 +89,8 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
-    argv.append("--local" if settings.local else "--managed")
+    where = "--local" if settings.local else "--managed"
+    argv.append(where if settings.ssh is None else f"--ssh={settings.ssh}")
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.core.atomic_write import ChangedError, replace_regular
+from arkor_dev.project.toml.edit import written
 
 from .arkor_toml import parse, place, read, revision_of
 from .toml import edit
 from .toml.edit import EditError
 from .toml.problems import FILE
-from .toml.values import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import SettingsWritten
+    from arkor_dev.contract.shapes import SettingsWritten, Trainer
 
 CHANGED = (
     f"{FILE} has changed on disk since this page showed it, so nothing was written. Check its "
@@ -52,12 +52,12 @@ def add_to_dataset(
 ) -> SettingsWritten:
     """Add a file of the project to a trainer's ``dataset``, as `write_settings` writes settings."""
     by_hand = f'Add "{path}" to the list by hand: dataset = [ what is there now, "{path}" ]'
-    return _write(
+    return _write_dataset(
         project,
+        trainer,
         revision,
-        lambda text: _with_dataset(
-            project, text, trainer, lambda index: edit.add_to_dataset(text, index, path), by_hand
-        ),
+        lambda text, index: edit.add_to_dataset(text, index, path),
+        by_hand,
         preview=preview,
     )
 
@@ -65,12 +65,12 @@ def add_to_dataset(
 def set_dataset(project: Path, trainer: str, revision: str, path: str, *, preview: bool) -> SettingsWritten:
     """Make a file of the project a trainer's ``dataset``, as `write_settings` writes settings."""
     by_hand = f'Write it by hand: dataset = "{path}"'
-    return _write(
+    return _write_dataset(
         project,
+        trainer,
         revision,
-        lambda text: _with_dataset(
-            project, text, trainer, lambda index: edit.set_dataset(text, index, path), by_hand
-        ),
+        lambda text, index: edit.set_dataset(text, index, path),
+        by_hand,
         preview=preview,
     )
 
@@ -83,12 +83,12 @@ def set_columns(
     ``part`` is the number of the source in its ``dataset``, from 0.
     """
     by_hand = f"Write it by hand, into the table of the data set: columns = {written(dict(columns))}"
-    return _write(
+    return _write_dataset(
         project,
+        trainer,
         revision,
-        lambda text: _with_dataset(
-            project, text, trainer, lambda index: edit.set_columns(text, index, part, columns), by_hand
-        ),
+        lambda text, index: edit.set_columns(text, index, part, columns),
+        by_hand,
         preview=preview,
     )
 
@@ -108,18 +108,11 @@ def set_excluded(
     ``entries`` are those of `arkor_dev.data.exclusions`; ``part`` is the number of the source, from 0.
     """
     by_hand = f"Edit exclude by hand, in the table of the data set: {', '.join(map(written, entries))}"
-    return _write(
-        project,
-        revision,
-        lambda text: _with_dataset(
-            project,
-            text,
-            trainer,
-            lambda index: edit.set_excluded(text, index, part, entries, excluded=excluded),
-            by_hand,
-        ),
-        preview=preview,
-    )
+
+    def change(text: str, index: int) -> str:
+        return edit.set_excluded(text, index, part, entries, excluded=excluded)
+
+    return _write_dataset(project, trainer, revision, change, by_hand, preview=preview)
 
 
 def _write(project: Path, revision: str, edited: Callable[[str], str], *, preview: bool) -> SettingsWritten:
@@ -141,42 +134,58 @@ def _write(project: Path, revision: str, edited: Callable[[str], str], *, previe
     return {"diff": diff, "revision": revision if preview else revision_of(after)}
 
 
+def _write_dataset(
+    project: Path,
+    trainer: str,
+    revision: str,
+    change: Callable[[str, int], str],
+    by_hand: str,
+    *,
+    preview: bool,
+) -> SettingsWritten:
+    """Write another ``dataset``: ``change`` gets the file's text and the trainer's number."""
+
+    def edited(text: str) -> str:
+        _, index = _trainer_in(project, text, trainer)
+        try:
+            after = change(text, index)
+        except (EditError, KeyError):
+            what = f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}."
+            raise BadRequestError(f"{what} {by_hand}") from None
+        _config_in(project, after, index)
+        return after
+
+    return _write(project, revision, edited, preview=preview)
+
+
 def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object]) -> str:
-    trainers = parse(project, text)
-    index = place(trainers, trainer)
-    if text.count("\n") > MANY_LINES:
-        raise BadRequestError(TOO_LONG)
-    config = trainers[index].get("config")
+    known, index = _trainer_in(project, text, trainer)
+    config = known.get("config")
     if config is None:
-        raise BadRequestError(trainers[index].get("problem", NOT_EDITABLE))
+        raise BadRequestError(known.get("problem", NOT_EDITABLE))
     try:
         after = edit.edit(text, index, complete(config, changes))
     except EditError:
         raise BadRequestError(NOT_EDITABLE) from None
-    now = parse(project, after)[index]
-    if "config" not in now:  # conflicting settings
-        raise BadRequestError(now["problem"])
-    if now["config"] != applied(config, changes):
+    if _config_in(project, after, index) != applied(config, changes):
         raise BadRequestError(NOT_EDITABLE)
     return after
 
 
-def _with_dataset(project: Path, text: str, trainer: str, edited: Callable[[int], str], by_hand: str) -> str:
-    """Return ``text`` with another ``dataset``, made by ``edited`` from the trainer's number."""
+def _trainer_in(project: Path, text: str, trainer: str) -> tuple[Trainer, int]:
     trainers = parse(project, text)
     index = place(trainers, trainer)
     if text.count("\n") > MANY_LINES:
         raise BadRequestError(TOO_LONG)
-    try:
-        after = edited(index)
-    except (EditError, KeyError):
-        raise BadRequestError(
-            f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}. {by_hand}"
-        ) from None
-    now = parse(project, after)[index]
-    if "config" not in now:  # for example, it cannot be read
+    return trainers[index], index
+
+
+def _config_in(project: Path, text: str, index: int) -> object:
+    """Return the trainer's config after a change. Raises BadRequestError if its settings conflict."""
+    now = parse(project, text)[index]
+    if "config" not in now:
         raise BadRequestError(now["problem"])
-    return after
+    return now["config"]
 
 
 def _lines(text: str) -> list[str]:

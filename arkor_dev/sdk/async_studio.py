@@ -21,13 +21,13 @@ from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.commands.repeat import parent_of
 from arkor_dev.cli.commands.start import create
 from arkor_dev.cli.which_backend import where
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.core.plain_text import slug_of
 from arkor_dev.core.settings import Settings
-from arkor_dev.core.slug import slug_of
-from arkor_dev.identity.connect import joined
 from arkor_dev.jobs.figures import history, rows_of
 from arkor_dev.jobs.follow import JobEvent, follow, job_of, read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in

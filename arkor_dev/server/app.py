@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from arkor_dev.identity.connect import connected
+from arkor_dev.connection.connect import connected
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
 from arkor_dev.processes.training_runs import TrainingRuns
@@ -24,6 +24,7 @@ from .static_page import bundle_handler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from aiohttp.typedefs import Middleware
 
@@ -35,8 +36,15 @@ NOTICES_AFTER: Final = 2.0
 """Seconds after the start until jobs are watched for ``[notify]``."""
 
 
-def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> web.Application:
-    """Create the application of one launch; ``on_notice`` receives the backend's notices."""
+def create_app(
+    settings: Settings,
+    on_notice: Callable[[Notice], None] = lambda _: None,
+    connect: Callable[[Settings, Callable[[Notice], None]], AbstractAsyncContextManager[Backend]] = connected,
+) -> web.Application:
+    """Create the application of one launch; ``on_notice`` receives the backend's notices.
+
+    ``connect`` opens the backend.
+    """
     guards: list[Middleware] = [error_envelope, host_guard]
     if not settings.allow_other_users:
         guards.append(same_user_guard)
@@ -54,7 +62,7 @@ def create_app(settings: Settings, on_notice: Callable[[Notice], None] = lambda 
         if (warning := app[keys.MANIFEST].warning()) is not None:
             on_notice({"notice": "message", "level": "warning", "text": warning})
         async with AsyncExitStack() as stack:
-            backend = await stack.enter_async_context(connected(settings, on_notice))
+            backend = await stack.enter_async_context(connect(settings, on_notice))
             jobs = JobsCache(backend.list_jobs)
             hub = EventHub(backend.events, jobs.refresh)
             runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")

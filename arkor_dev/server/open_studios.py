@@ -101,7 +101,7 @@ def project_on(settings: Settings, port: int) -> str | None:
 
 def _key(settings: Settings) -> str:
     """Return a key for the project and backend: another account, or the local backend, has its own Studio."""
-    parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url]
+    parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url, settings.ssh]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 

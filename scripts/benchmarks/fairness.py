@@ -41,7 +41,7 @@ SLUG = "bench"
 def measure(model: Path, *, quick: bool) -> Iterator[Figure]:
     """Milliseconds to a first token beside the others, and with nobody else."""
     with tempfile.TemporaryDirectory() as folder, _serving(Path(folder), model) as (base, keys):
-        quiet, beside, refused = asyncio.run(_measured(base, keys, 3 if quick else 15))
+        quiet, beside, refused = asyncio.run(_measured(base, keys, 1 if quick else 15))
     yield Figure(
         f"first token beside {OTHERS} callers with 1 MiB prompts, quiet beside",
         1000 * beside,

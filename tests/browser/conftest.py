@@ -24,7 +24,7 @@ from tests.support.fake_backend import running_fake_backend
 from tests.support.studio import running_studio
 
 from .contexts import ONE_PROCESS, Contexts
-from .looking import look_often
+from .looking import look_often, overlook_announcements
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 # Milliseconds. On a quiet machine all comes at once; on a busy one nothing is wrong before this.
 expect.set_options(timeout=30_000)
 look_often()
+overlook_announcements()
 
 SHARED_OPTIONS = {"reduced_motion"}
 HERE = Path(__file__).parent

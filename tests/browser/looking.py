@@ -1,4 +1,4 @@
-"""How often a test looks at the page until it shows what is expected.
+"""How a test looks at the page: how often, until it shows what is expected, and for which text.
 
 Playwright looks again after 20, 50, 100 and 100 ms and then every 500, so that what a page shows after 0.4 s
 is seen at 0.8. With a time-out below 2.5 s it goes on every 100 ms: a longer one is waited out in such parts.
@@ -6,9 +6,11 @@ is seen at 0.8. With a time-out below 2.5 s it goes on every 100 ms: a longer on
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from playwright._impl import _frame, _locator
 from playwright._impl._assertions import LocatorAssertions, PageAssertions
 
 if TYPE_CHECKING:
@@ -22,6 +24,22 @@ def look_often() -> None:
     """Let each ``expect`` of this process look every 100 ms; its time-out and words stay what they were."""
     for kind in (LocatorAssertions, PageAssertions):
         setattr(kind, "_call_expect", _in_parts(kind._call_expect))  # noqa: B010
+
+
+ANNOUNCED = ".visually-hidden[role='status'], .ui-said"
+"""Where the page tells in passing what it shows elsewhere too (``web/src/ui/controls/live.tsx``)."""
+
+
+def overlook_announcements() -> None:
+    """Let no ``get_by_text`` of this process find what is announced: for a moment the text is there twice."""
+    selector_of = _locator.get_by_text_selector
+    shown = f" >> internal:and={json.dumps(f':not({ANNOUNCED})')}"
+
+    def of_shown(*args: Any, **more: Any) -> str:
+        return selector_of(*args, **more) + shown
+
+    for module in (_frame, _locator):
+        setattr(module, "get_by_text_selector", of_shown)  # noqa: B010
 
 
 def _in_parts(look: Any) -> Any:

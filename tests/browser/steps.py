@@ -73,9 +73,9 @@ async def open_job(page: Page, job_id: str) -> None:
     await expect(page.locator(".job")).to_be_visible()
 
 
-async def first_loss(page: Page) -> None:
-    """Wait on the job's page for the first step that was trained."""
-    await _job_says(page, r"[1-9]\d*\s*/\s*40", 4 * MINUTE)
+async def first_loss(page: Page, steps: int = 40) -> None:
+    """Wait on the job's page for the first step that was trained of ``steps``."""
+    await _job_says(page, rf"[1-9]\d*\s*/\s*{steps}", 4 * MINUTE)
 
 
 async def completed(page: Page) -> None:

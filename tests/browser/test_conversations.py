@@ -152,7 +152,7 @@ async def test_a_job_that_is_not_there_is_said(
     fake_backend.add_job("completed")
     async with open_page(studio.url, "/#/playground?job=nope") as page:
         await page.get_by_label("Message").fill("Hello?")
-        await expect(page.locator(".pg-composer")).to_contain_text("This job is not there")
+        await expect(page.locator(".pg-composer")).to_contain_text("Job not found")
         await expect(page.get_by_role("button", name="Send")).to_be_disabled()
 
 

@@ -43,7 +43,7 @@ async def test_a_corrected_answer_becomes_data_and_can_be_taken_back(
         await page.get_by_label("System prompt").fill("Be brief.")
         await ask(page, "Where is it?")
         await page.get_by_role("button", name="Correct the answer").click()
-        field = page.get_by_label("The answer as it should have been")
+        field = page.get_by_label("The corrected answer")
         await expect(field).to_be_focused()
         await expect(field).to_have_value("Hello, world")
         await expect(page.get_by_role("button", name="Add to the data")).to_be_disabled()
@@ -51,7 +51,7 @@ async def test_a_corrected_answer_becomes_data_and_can_be_taken_back(
         await page.keyboard.press("Control+Enter")
         correction = page.get_by_role("region", name="Correction")
         await expect(correction).to_contain_text("Line 1 of data/corrections.jsonl")
-        await expect(correction).to_contain_text("No trainer learns from it yet")
+        await expect(correction).to_contain_text("No trainer uses it yet")
         (row,) = [json.loads(line) for line in file.read_text().splitlines()]
         assert row["messages"] == [
             {"role": "system", "content": "Be brief."},
@@ -83,7 +83,7 @@ async def test_what_cannot_be_added_or_undone_says_why(
     async with open_page(studio.url, "/#/playground", faulty=True) as page:
         await ask(page, "Where is it?")
         await page.get_by_role("button", name="Correct the answer").click()
-        field = page.get_by_label("The answer as it should have been")
+        field = page.get_by_label("The corrected answer")
         await field.fill("In the ledger.")
         await page.keyboard.press("Escape")
         await expect(field).to_have_count(0)

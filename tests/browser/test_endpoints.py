@@ -159,7 +159,7 @@ async def test_each_fact_can_be_changed(
         await page.get_by_role("radio", name="Not at all").check()
         await save(page)
         assert held["runRetentionMode"] == "disabled"
-        await expect(page.get_by_text("keys are not asked for")).to_be_visible()
+        await expect(page.get_by_text("keys are not checked")).to_be_visible()
 
 
 async def test_a_refused_change_stays_open_and_says_why(
@@ -227,7 +227,7 @@ async def test_deleting_asks_for_the_name(
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(re.compile(r"#/endpoints$"))
         await expect(page.get_by_role("heading", name="Endpoints", level=1)).to_be_focused()
-        await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
+        await expect(page.get_by_text("Give a model its own address")).to_be_visible()
     assert fake_backend.deployments == {}
 
 
@@ -235,7 +235,7 @@ async def test_the_list_follows_the_backend(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, "/#/endpoints", faulty=True, clock=True) as page:
-        await expect(page.get_by_text("Give a model an address of its own")).to_be_visible()
+        await expect(page.get_by_text("Give a model its own address")).to_be_visible()
         async with hurried(page, studio):
             add_endpoint(fake_backend, "made-elsewhere")
             await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
@@ -520,7 +520,7 @@ async def test_a_kept_answer_is_corrected_and_becomes_a_row(
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         await page.get_by_role("button", name="Show the text").click()
         await page.get_by_role("button", name="Correct and add to the data").click()
-        field = page.get_by_role("textbox", name="The answer as it should have been")
+        field = page.get_by_role("textbox", name="The corrected answer")
         await expect(field).to_have_value("In the attic.")
         add = page.get_by_role("button", name="Add to the data", exact=True)
         await expect(add).to_be_disabled()

@@ -40,6 +40,7 @@ async def test_an_export_is_made_saved_and_removed(
         await expect(one).to_contain_text(str(PROOF["sentence"]))
         await one.get_by_text("2 files and commands").click()
         await expect(one).to_contain_text(f"arkor-dev export {job} --out FOLDER")
+        await expect(one).to_contain_text("vllm serve BASE --enable-lora --lora-modules NAME=FOLDER")
         async with page.expect_download() as saved:
             await one.get_by_role("button", name="Save adapter_model.safetensors").click()
         download = await saved.value

@@ -13,11 +13,13 @@ import pytest
 from playwright.async_api import expect
 
 from tests.local.conftest import made_once
+from tests.local.forking_backend import of_a_studio, worker_template
 from tests.support.daemon import free_port, running_daemon
 
 from .steps import MINUTE, completed, open_job, press_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .conftest import OpenPage
@@ -27,13 +29,22 @@ CSV = "id;Frage;Antwort\n" + "".join(
 )
 
 
+@pytest.fixture(scope="module")
+def template() -> Iterator[dict[str, str]]:
+    """As the local backend's own tests have it."""
+    yield from worker_template()
+
+
 @pytest.mark.slow
 @pytest.mark.beside
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(300)
 async def test_from_an_empty_folder_to_an_export(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, open_page: OpenPage
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    template: dict[str, str],
+    open_page: OpenPage,
 ) -> None:
     project = tmp_path / "shop"
     # As a person has it who has fetched a model before.
@@ -41,7 +52,7 @@ async def test_from_an_empty_folder_to_an_export(
     (tmp_path / "faq.csv").write_text(CSV)
     local = ("--local", "--project", str(project))
     async with (
-        running_daemon(tmp_path / "home", free_port(), *local) as daemon,
+        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(template)) as daemon,
         open_page(daemon.origin) as page,
     ):
         await page.get_by_label("Data file").set_input_files(tmp_path / "faq.csv")

@@ -343,29 +343,6 @@ async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, op
 
 
 @pytest.mark.tabs
-async def test_seven_tabs_at_once_all_work(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    async with open_page(studio.url) as first:
-        await first.get_by_role("button", name="Run training").click()
-        await expect(first.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
-        (job,) = fake_backend.jobs
-        tabs = [first]
-        for address in ("/", f"/#/jobs/{job}", "/", f"/#/jobs/{job}", "/", f"/#/jobs/{job}"):
-            tab = await first.context.new_page()
-            await tab.goto(studio.url + address)
-            tabs.append(tab)
-        # More streams than a browser gives one host would leave the last tabs waiting for ever.
-        fake_backend.log(job, step=7, loss=1.25)
-        for tab in tabs:
-            await expect(tab.locator("main")).to_contain_text("1.25", timeout=START)
-        fake_backend.finish(job)
-        for tab in tabs:
-            await expect(tab.locator("main")).to_contain_text("Completed", timeout=START)
-
-
-@pytest.mark.tabs
 async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(
         studio.settings.project,

@@ -55,3 +55,14 @@ async def test_what_never_comes_fails_at_its_time_out_and_says_what_is_there(
         with pytest.raises(AssertionError, match="strict mode violation"):
             await expect(page.locator("p")).to_have_text("no", timeout=PART * 100)
         assert len(asked) == 3
+
+
+async def test_text_that_is_announced_as_well_is_found_once(open_page: OpenPage) -> None:
+    async with open_page("about:blank", "") as page:
+        await page.set_content(
+            "<main><p>Paused</p></main><div class='visually-hidden' role='status'>Paused</div>"
+            "<p class='ui-said'>Paused</p>"
+        )
+        await expect(page.get_by_text("Paused")).to_have_count(1)
+        await expect(page.locator("body").get_by_text("Paused", exact=True)).to_have_count(1)
+        await expect(page.locator(".ui-said")).to_have_text("Paused")

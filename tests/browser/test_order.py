@@ -233,22 +233,22 @@ async def test_what_no_job_needs_is_removed_after_a_question(
     async with open_page(studio.url, "/#/jobs", faulty=True) as page:
         await page.get_by_role("button", name="Disk use").click()
         dialog = page.get_by_role("dialog")
-        await dialog.get_by_role("button", name="Remove what no job needs (1.1 GB)").click()
-        asked = dialog.get_by_role("region", name="What no job needs")
+        await dialog.get_by_role("button", name="Remove unused files (1.1 GB)").click()
+        asked = dialog.get_by_role("region", name="Unused by any job")
         await expect(asked.get_by_role("listitem")).to_have_text(
             [
                 "Files of no job (48.0 MB)",
-                "The model spare, which no job uses. It can be fetched again. (1.0 GB)",
+                "The model spare, which no job uses. It can be downloaded again. (1.0 GB)",
                 "Records and events of jobs that were deleted (2.0 MB)",
             ]
         )
         await asked.get_by_role("button", name="Keep").click()
         assert fake_backend.count("POST /v1/disk/clean") == 0
-        await dialog.get_by_role("button", name="Remove what no job needs").click()
+        await dialog.get_by_role("button", name="Remove unused files").click()
         fake_backend.fault("POST /v1/disk/clean", times=1, status=500, body=b'{"error": "A file stays."}')
         await asked.get_by_role("button", name="Remove 1.1 GB").click()
         await expect(dialog).to_contain_text("A file stays.")
         await asked.get_by_role("button", name="Remove 1.1 GB").click()
         await expect(asked.get_by_role("status")).to_have_text("1.1 GB removed.")
-        await expect(dialog.get_by_role("button", name="Remove what no job needs")).to_have_count(0)
+        await expect(dialog.get_by_role("button", name="Remove unused files")).to_have_count(0)
         await expect(dialog).not_to_contain_text("spare")

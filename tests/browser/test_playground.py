@@ -199,7 +199,7 @@ async def test_an_answer_of_nothing_is_said(
     fake_backend.chat.chunks = []
     async with open_page(studio.url, "/#/playground") as page:
         await ask(page, "Hello?")
-        await expect(answers(page)).to_contain_text("answered with nothing")
+        await expect(answers(page)).to_contain_text("returned an empty answer")
 
 
 async def test_a_running_job_is_asked_at_its_newest_checkpoint(
@@ -475,7 +475,7 @@ async def test_a_number_field_says_what_was_wrong(
         await page.keyboard.type("warm")
         await page.keyboard.press("Tab")
         await expect(field).to_have_value("2")
-        await expect(note).to_have_text("That was not a number, so it stays 2.")
+        await expect(note).to_have_text("Not a number; 2 is kept.")
         tokens = page.get_by_role("spinbutton", name="Max tokens")
         await put(tokens, "99.5")
         await page.keyboard.press("Tab")
@@ -498,7 +498,8 @@ async def test_a_short_window_opens_at_its_top(
         assert await page.evaluate("scrollY") == 0
 
 
-WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
+WIDTHS = (360, 480, 720, 960, 1280)
+"""The narrowest of each layout that the styles have, and a usual one."""
 # What lies, with its end, outside of the window or of the panel that it belongs to.
 OUTSIDE = """() => [...document.querySelectorAll('.pg *, dialog *')].flatMap((node) => {
     const box = node.getBoundingClientRect();

@@ -82,7 +82,7 @@ async def test_calls_of_tools_and_who_answered_are_shown(
         calls = page.get_by_role("region", name="Calls of tools")
         await expect(calls).to_contain_text("Calls find_order")
         await expect(calls).to_contain_text(call["arguments"])
-        await expect(page.get_by_text("the model answered with nothing")).to_have_count(0)
+        await expect(page.get_by_text("the model returned an empty answer")).to_have_count(0)
 
 
 async def test_who_answered_is_shown_and_one_press_asks_the_exact_engine(

@@ -57,6 +57,23 @@ async def put(page: Page, label: str, text: str) -> None:
     await page.get_by_label(label, exact=True).fill(text)
 
 
+async def test_a_method_is_chosen_where_the_backend_has_several(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project, TOML)
+    fake_backend.features = []
+    fake_backend.methods = [
+        {"name": "sft", "label": "Supervised fine-tuning"},
+        {"name": "dpo", "label": "Direct preference optimization"},
+    ]
+    async with open_page(studio.url) as page:
+        card = await opened(page)
+        choice = page.get_by_label("Training method", exact=True)
+        await choice.select_option(label="Direct preference optimization")
+        await expect(card).to_contain_text("training method not set → dpo")
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()
+
+
 async def test_changed_marked_undone_and_written(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
     from .conftest import OpenPage
 
+STEPS = 24
+BRIEFER = {
+    "steps = 40\n": f"steps = {STEPS}\n",
+    "batch_size = 4\n": "batch_size = 2\n",
+    "learning_rate = 1e-3 ": "learning_rate = 2e-3 ",
+    "eval_split = 0.1 ": "eval_split = 0.04 ",
+    "eval_every = 10\n": f'eval_every = {STEPS}\nsamples = "off"\n',
+    "save_every = 20\n": f"save_every = {STEPS}\n",
+}
+"""What the first trainer of the example says, and what it says here: enough to hear a difference."""
+
 
 @pytest.mark.slow
 @pytest.mark.beside
@@ -34,8 +45,10 @@ async def test_run_training_and_talk_to_the_result(
     project = copy_example(tmp_path)
     declared = project / "arkor.toml"
     text = declared.read_text()
-    assert "eval_every = 10\n" in text
-    declared.write_text(text.replace("eval_every = 10\n", 'eval_every = 40\nsamples = "off"\n', 1))
+    for said, briefer in BRIEFER.items():
+        assert said in text
+        text = text.replace(said, briefer, 1)
+    declared.write_text(text)
     async with (
         running_daemon(tmp_path / "home", free_port(), "--local", "--project", str(project)) as daemon,
         open_page(daemon.origin) as page,
@@ -43,15 +56,15 @@ async def test_run_training_and_talk_to_the_result(
         clicked = time.monotonic()
         job_id = await press_run(page)
         await open_job(page, job_id)
-        await first_loss(page)
+        await first_loss(page, STEPS)
         record_property("click_to_first_loss_s", round(time.monotonic() - clicked, 1))
         await completed(page)
         record_property("click_to_completed_s", round(time.monotonic() - clicked, 1))
 
         history = await daemon.text(f"/api/jobs/{job_id}/history")
         losses = daemon.losses(history)
-        assert len(losses) == 40
-        assert sum(losses[-5:]) / 5 < 0.5 * sum(losses[:3]) / 3, losses
+        assert len(losses) == STEPS
+        assert sum(losses[-5:]) / 5 < 0.6 * sum(losses[:3]) / 3, losses
 
         base, adapter = await ask_both(page, QUESTION)
         record_property("click_to_answer_s", round(time.monotonic() - clicked, 1))

@@ -55,7 +55,7 @@ async def test_an_error_of_the_sdk_is_a_sentence_with_its_stack_on_demand(
         await expect(alert).to_contain_text('Unknown model "smollm2-135m-instrukt"', timeout=START)
         stack = alert.locator("pre")
         await expect(stack).to_be_hidden()
-        await alert.get_by_text("Show all that was printed").click()
+        await alert.get_by_text("Show the whole output").click()
         await expect(stack).to_contain_text("at createTrainer")
 
 

@@ -1,10 +1,13 @@
 """What is wrong with a page at each width: it scrolls sideways, text is cut or covered, a target too small.
 
 To the layout zoom is a narrower window: 1,280 px at 200 % are 640 CSS pixels at twice the density.
+Of each layout that the styles have the narrowest window is looked at, where the least room is: from 320, 360,
+480, 720 and 960 CSS pixels on, and a usual one. ``ARKOR_TEST_WIDTHS=all`` looks at twice as many.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,9 +15,10 @@ if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Page
 
 FINDER = Path(__file__).with_name("widths.js")
-WIDTHS = (360, 390, 640, 768, 1024, 1280, 1920)
+ALL = "ARKOR_TEST_WIDTHS" in os.environ
+WIDTHS = (360, 390, 480, 640, 720, 768, 1024, 1280, 1920) if ALL else (360, 480, 720, 1280)
 ZOOM = 2
-ZOOMED = (640, 768, 1024, 1280, 1920)
+ZOOMED = (640, 768, 1024, 1280, 1920) if ALL else (640, 1920)
 HEIGHT = 900
 DRAWN = "(drawn) => { document.documentElement.style.opacity = drawn ? '' : '0'; }"
 """Laid out all the same, but not painted where nobody looks."""

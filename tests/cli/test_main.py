@@ -125,8 +125,8 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
             (
                 "unknown option --json. arkor-dev import-config, arkor-dev data, arkor-dev jobs, "
                 "arkor-dev evaluate, "
-                "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev local, "
-                "arkor-dev whoami and arkor-dev doctor have it."
+                "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev ssh, "
+                "arkor-dev local, arkor-dev whoami and arkor-dev doctor have it."
             ),
         ),
         (["start", "--set"], "--set needs a value: --set KEY=VALUE. See arkor-dev start --help."),
@@ -205,7 +205,11 @@ async def test_an_explicit_port_that_is_taken(home: Path, tmp_path: Path, signed
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("", "CLOUD_API_URL is set but empty"), ("http://example.org", "clear text"), ("x", "is not a web address")],
+    [
+        ("", "CLOUD_API_URL is set but empty"),
+        ("http://example.org", "clear text"),
+        ("x", "is not a web address"),
+    ],
 )
 async def test_a_backend_that_can_never_work(url: str, said: str, home: Path, tmp_path: Path) -> None:
     code, out, err = await arkor_dev(home, "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url)

@@ -7,7 +7,7 @@ import pytest
 from arkor_dev.cli.set_option import parse_settings
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.project.toml.values import written
+from arkor_dev.project.toml.edit import written
 
 
 @pytest.mark.parametrize(

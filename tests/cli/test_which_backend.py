@@ -12,6 +12,7 @@ from arkor_dev.cli.main import main
 from arkor_dev.cli.which_backend import remember, where
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.project.toml.compute import load_ssh_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +86,22 @@ def test_the_command_line_says_which_backend_it_takes(
     assert main(["jobs", "--managed", *project]) == 2
     assert main(["jobs", "--managed", "--local", *project]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_host_in_arkor_toml(here: Settings) -> None:
+    remember(replace(here, local=True))
+    (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
+    found, why = where(here, [])
+    assert (found.local, found.ssh) == (True, "gpu-box")
+    assert why is not None
+    assert why.startswith("arkor.toml names gpu-box below [compute]")
+    assert found.local_data != here.local_data
+    remember(found)
+    assert where(replace(here, cloud_url="http://localhost:1"), [])[0].ssh is None
+    (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\npython = "~/p"\n')
+    assert [load_ssh_python(here.project, host) for host in ("gpu-box", "other")] == ["~/p", None]
+    (here.project / "arkor.toml").write_text('[compute]\nssh = "-oProxyCommand=x"\n')
+    assert where(here, [])[0].ssh is None, "and its trainers say why"
 
 
 def test_no_token_leaves_because_of_it(

@@ -23,6 +23,7 @@ from tests.local.conftest import made_once, make_project
 from tests.local.forking_backend import worker_template
 from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
+from tests.local.tiny_model import chats, write_jsonl
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 from tests.support.fake_samples import answer_prompts
 
@@ -164,7 +165,9 @@ async def train(fake: FakeBackend, job_id: str) -> None:
 @contextmanager
 def local_target(root: Path, model: Path, env: dict[str, str]) -> Iterator[Target]:
     """The local backend in a process of its own, with the tiny ``model``."""
-    backend = Backend.start(root / "data", make_project(root / "tests", model), root / "cache", **env)
+    project = make_project(root / "tests", model)
+    write_jsonl(project / "data" / "few.jsonl", chats(6))  # each is answered twice
+    backend = Backend.start(root / "data", project, root / "cache", **env)
     quick = {
         "model": "./models/tiny",
         "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
@@ -421,8 +424,8 @@ def own_sets(target: Target) -> dict[str, Any] | None:
     if "evaluation" not in features or not target.ours:
         return None
     sets = [
-        {"name": "answers", "path": "data/chats.jsonl", "metric": "exact_match"},
-        {"name": "losses", "path": "data/chats.jsonl"},
+        {"name": "answers", "path": "data/few.jsonl", "metric": "exact_match"},
+        {"name": "losses", "path": "data/few.jsonl"},
     ]
     job_id = target.submit({**target.quick, "evaluations": sets})
     assert target.ended(job_id)["status"] == "completed"

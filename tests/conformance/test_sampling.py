@@ -1,4 +1,6 @@
-"""Tests sampling and what an answer reports (docs/contract.md#sampling, #tools), for backends with the features."""
+"""Tests sampling and what an answer reports (docs/contract.md#sampling, #tools), for backends with the
+features.
+"""
 
 from __future__ import annotations
 

@@ -97,6 +97,6 @@ def test_a_gpu_that_the_build_of_torch_cannot_use_is_named(
 ) -> None:
     monkeypatch.setattr(gpus, "nvidia_gpus", lambda: [Gpu("T4", "GPU-1")] * nvidia)
     monkeypatch.setattr(gpus, "amd_gpus", lambda: [Gpu("AMD GPU", "0")] * amd)
-    monkeypatch.setattr(gpus.sys, "platform", "linux")
+    monkeypatch.setattr("sys.platform", "linux")
     found = idle_gpu(build)
     assert found[1].endswith(needed) if found else not needed

@@ -35,6 +35,7 @@ BESIDE: dict[str, dict[str, object]] = {
     "lrPower": {"lrSchedulerType": "polynomial"},
     "lrNumDecaySteps": {"lrSchedulerType": "wsd"},
     "earlyStoppingThreshold": {"earlyStoppingPatience": 3},
+    **{row.field: {"method": row.methods[0]} for row in SETTINGS if row.methods},
 }
 """What some settings need beside them to have a meaning, by field."""
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
@@ -58,7 +59,7 @@ def problem(tmp_path: Path) -> Callable[[str], str | None]:
 def test_a_setting_of_some_methods_is_refused_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(PRETEND, methods=("dpo", "kto"))
     monkeypatch.setattr(settings, "SETTINGS", (*SETTINGS, own))
-    (conflict,) = of_methods([*SETTINGS, own])
+    *_, conflict = of_methods([*SETTINGS, own])
     assert 'applies only when {method} is "dpo" or "kto"' in conflict.text
     assert [conflict.arises({"pretendLora": 3, **more}) for more in ({}, {"method": "kto"})] == [True, False]
     assert 'methods: ["dpo", "kto"] }' in form()
@@ -115,8 +116,8 @@ def test_a_new_setting_is_typed_and_in_the_form() -> None:
     assert f"  /** {PRETEND.help} */\n  pretendLora?: number;\n}}" in text
     label = '{ field: "pretendLora", label: "Noise", style: "count" }'
     rule = (
-        '{ group: "adapter", key: "lora.pretend", kind: "number", low: 0, high: 100, unit: "parts", '
-        'defaultWords: "none", example: 5, where: "nobody" }'
+        '{ group: "adapter", kind: "number", low: 0, high: 100, unit: "parts", '
+        'defaultWords: "none", where: "nobody" }'
     )
     assert f"  {label},\n];" in text
     assert f"  pretendLora: {rule},\n}};" in form()
@@ -194,6 +195,11 @@ OTHERWISE = {
     "useDora": True,
     "initLoraWeights": "gaussian",
 }
+TOGETHER += [
+    ({row.field: row.rule.choices[1] if row.rule.choices else 2.0}, f"{row.field} applies only when method")
+    for row in SETTINGS
+    if row.methods
+]
 TOGETHER += [
     (
         {"fullFineTuning": True, row.field: OTHERWISE.get(row.field, row.example)},

@@ -107,7 +107,7 @@ def test_columns_are_mapped() -> None:
             'columns = { prompt = "Nachricht", completion = "Text" }',
         ),
         ({"Frage": "a", "Antwort": "b", "n": 3}, 'columns = { prompt = "Frage", completion = "Antwort" }'),
-        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference tuning"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, 'method = "dpo"'),
     ],
 )
 def test_what_the_keys_may_mean_is_suggested(record: dict[str, Any], hint: str) -> None:

@@ -15,7 +15,7 @@ from arkor_dev.backend.http_client import HttpClient, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.atomic_write import write_private
-from arkor_dev.core.slug import slug_of
+from arkor_dev.core.plain_text import slug_of
 from arkor_dev.identity.scope import FileScopes, FixedScope, read_state, state_path, write_state
 from arkor_dev.identity.views import FixedIdentity
 from tests.support.fake_backend import ORG, TOKEN, FakeBackend

@@ -18,6 +18,7 @@ import pytest
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.interfaces import Credentials, Scope
+from arkor_dev.backend.unix_address import address_of
 from arkor_dev.contract.errors import ArkorError, TooOldError, UnavailableError, status_of
 from arkor_dev.core.settings import PRODUCTION_URL, Settings
 from arkor_dev.core.upgrade import upgrade_command
@@ -657,7 +658,7 @@ async def test_a_401_is_answered_by_one_refresh_for_all(
     assert fake_backend.count(REFRESH) == 1
     job = fake_backend.add_job("completed")
     fake_backend.tokens = {"none-at-all": set()}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(ArkorError, match="arkor-dev login"):
             async with backend.events(job):
                 pass
@@ -766,6 +767,16 @@ def test_the_view_shows_too_little_of_the_token_to_be_of_use() -> None:
     }  # fmt: skip
     short = credentials_view(Credentials("anon", "short", "o", "https://h"), None)
     assert (short["token"], short["orgSlug"], short["projectSlug"]) == ("…", "o", None)
+
+
+def test_the_machine_behind_a_socket_is_named() -> None:
+    here = Credentials("anon", "token", "local", address_of("/tmp/a.sock"))
+    there = replace(here, machine="gpu-box")
+    assert [header_line(each, None) for each in (here, there)] == [
+        "anonymous · local · this machine", "anonymous · local · gpu-box"
+    ]  # fmt: skip
+    shown = [credentials_view(each, None)["baseUrl"] for each in (here, there)]
+    assert shown == ["http://localhost", "ssh://gpu-box"]
 
 
 def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:

@@ -30,7 +30,7 @@ COMMON: dict[str, Any] = {
     "dataset": "data/chats.jsonl",
     "learning_rate": 1e-2,
     "log_every": 1,
-    "eval_split": 0.4,
+    "eval_split": 0.1,
     "eval_every": 10,
     "number_format": "float32",
     "samples": "off",

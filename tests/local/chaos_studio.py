@@ -53,8 +53,8 @@ class Studio:
     Everything lies below ``root``, but for the folder of the socket, whose path has to be short.
     """
 
-    def __init__(self, root: Path, tiny: Path, toml: str) -> None:
-        self.root = root
+    def __init__(self, root: Path, tiny: Path, toml: str, **env: str) -> None:
+        self.root, self.env = root, env
         self.project = make_project(root / "tests", tiny)
         (self.project / "arkor.toml").write_text(toml)
         self.sockets = Path(tempfile.mkdtemp(prefix="ark-", dir="/tmp"))
@@ -83,6 +83,7 @@ class Studio:
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
             "ARKOR_LEAST_FREE_BYTES": "0",
+            **self.env,
         }
         argv = [sys.executable, "-m", "arkor_dev", "--port", str(self.port), "--local"]
         with (self.root / "studio.log").open("ab") as said:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import runpy
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import BUFFERED, DEFAULTS, QUIET
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+ROOT: Final = Path(__file__).parents[2]
 FORKED: Final = tuple(
     f"arkor_dev.local.{name}.worker" for name in ("training", "inference", "forecast", "exports")
 )
@@ -55,6 +57,12 @@ def fork_workers(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
         patch.setenv(name, value)
     if template:
         patch.setattr(asyncio, "create_subprocess_exec", start)
+
+
+def of_a_studio(template: dict[str, str]) -> dict[str, str]:
+    """What the environment of a whole Studio, or of a command, has besides, so that its backend forks."""
+    path = (ROOT / "tests" / "support" / "forking", ROOT)
+    return {**template, "PYTHONPATH": os.pathsep.join(map(str, path))} if template else {}
 
 
 class ForkedProcess:
@@ -113,6 +121,11 @@ async def start(*argv: str, **how: Any) -> Any:
     return await TRUE_START(*argv, **how)
 
 
-if __name__ == "__main__":
+def patch() -> None:
+    """Let this process, which is a backend, fork its workers."""
     asyncio.create_subprocess_exec = start  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    patch()
     runpy.run_module("arkor_dev.local", run_name="__main__", alter_sys=True)

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(300)]
 SECONDS = 100
-LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0}
+LONG: dict[str, Any] = {**CONFIG, "maxSteps": 60, "saveSteps": 0, "evalSteps": 0, "datasetSplit": 0}
 
 
 def final(data: Path, job: str) -> bytes:
     return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
 
 
-def test_two_jobs_train_beside_each_other_to_the_same_bits(tmp_path: Path, tiny: Path) -> None:
+def test_two_jobs_train_beside_each_other_to_the_same_bits(
+    tmp_path: Path, tiny: Path, template: dict[str, str]
+) -> None:
     project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
-    backend = Backend.start(data, project, tmp_path / "cache", "--at-once", "2")
+    backend = Backend.start(data, project, tmp_path / "cache", "--at-once", "2", **template)
     try:
         forecast = backend.call("POST", "/v1/forecast", {"config": LONG}).json["forecast"]
         path = f"/v1/forecast/{forecast['id']}"

@@ -20,6 +20,7 @@ from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from tests.local.chaos import FEW, OVER, TRAINERS, Outcome, Story, blows, toml
 from tests.local.chaos_studio import SLOW, Studio
 from tests.local.conftest import make_project
+from tests.local.forking_backend import of_a_studio
 from tests.local.harness import Backend, until
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.beside, pytest.mark.timeout(1800)]
 
-KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "5"))
+KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("ARKOR_CHAOS_SEED", "20"))
 WHOLE = KILLS >= 30
 NAMES = tuple(TRAINERS) if WHOLE else FEW  # each start of a process takes seconds
@@ -36,9 +37,12 @@ STEPS = 60 if WHOLE else 40
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[dict[str, Outcome]]:
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[str, str]
+) -> Iterator[dict[str, Outcome]]:
     """What comes of each job without any trouble."""
-    studio = Studio(tmp_path_factory.mktemp("undisturbed"), tiny, toml(NAMES, STEPS))
+    root = tmp_path_factory.mktemp("undisturbed")
+    studio = Studio(root, tiny, toml(NAMES, STEPS), **of_a_studio(template))
     try:
         story = Story(studio, NAMES, STEPS, random.Random(0))
         story.run()
@@ -99,12 +103,12 @@ def ended(backend: Backend, job: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(max(1, KILLS // 6)))
 def test_files_that_lost_power_cut_are_passed_over(
-    tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], seed: int
+    tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], template: dict[str, str], seed: int
 ) -> None:
     """A job's newest files are cut as a disk may leave them, and so is the data base's log."""
     chance = random.Random(seed)
     data, project = tmp_path / "data", make_project(tmp_path / "tests", tiny)
-    backend = Backend.start(data, project, tmp_path / "cache")
+    backend = Backend.start(data, project, tmp_path / "cache", **template)
     job = backend.submit(undisturbed["packs"].config, "packs")
     try:
         arrive(backend, job, 24)
@@ -123,7 +127,7 @@ def test_files_that_lost_power_cut_are_passed_over(
         # Of a young data base even the tables may have been in its log alone.
         with closing(sqlite3.connect(data / "backend.sqlite")) as db, suppress(sqlite3.OperationalError):
             known = db.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone()
-        backend = Backend.start(data, project, tmp_path / "cache")
+        backend = Backend.start(data, project, tmp_path / "cache", **template)
         if known is None:  # all that was known of the job was in what was lost
             assert backend.call("GET", "/v1/jobs").json["jobs"] == []
             return

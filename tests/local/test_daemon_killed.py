@@ -14,20 +14,12 @@ import pytest
 from tests.support.daemon import Daemon, free_port, running_daemon
 from tests.support.processes import gone
 
-from .tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
+from .tiny_model import QUESTIONS, chats, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 TOML = """
-[[trainer]]
-name = "short"
-model = "./models/tiny"
-dataset = "data/chats.jsonl"
-steps = 30
-learning_rate = 1e-2
-samples = "off"
-
 [[trainer]]
 name = "endless"
 model = "./models/tiny"
@@ -54,7 +46,7 @@ def marked(mark: str) -> list[int]:
 
 @pytest.fixture
 def project(tmp_path: Path, tiny: Path) -> Path:
-    """A project with two trainers of the tiny model."""
+    """A project with a trainer of the tiny model."""
     folder = tmp_path / "tests"
     write_jsonl(folder / "data" / "chats.jsonl", chats())
     shutil.copytree(tiny, folder / "models" / "tiny")
@@ -81,9 +73,6 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
     arguments = ("--local", "--project", str(project))
     env = {"ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     async with running_daemon(home, free_port(), *arguments, **env) as daemon:
-        text = [text async for text in train(daemon, "short")][-1]
-        assert "finished with status=completed" in text
-        assert text.endswith("exit=0\n")
         async for text in train(daemon, "endless"):
             if "step 12/" in text:
                 break
@@ -97,7 +86,6 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
 
     async with running_daemon(home, free_port(), *arguments, **env) as daemon:
         jobs = {job["name"]: job for job in (await daemon.api("GET", "/api/jobs"))["jobs"]}
-        assert jobs["short"]["status"] == "completed"
         # It goes on by itself, from its newest checkpoint.
         assert jobs["endless"]["status"] in ("queued", "running")
         async with asyncio.timeout(120):
@@ -107,22 +95,17 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
                 await asyncio.sleep(0.1)
         assert "event: training.failed" not in history
         assert history.count("event: checkpoint.saved") >= 2
-        for adapter in (
-            {"kind": "final", "jobId": jobs["short"]["id"]},
-            {"kind": "checkpoint", "jobId": endless, "step": 10},
-        ):
-            answer = await daemon.api(
-                "POST",
-                "/api/inference/chat",
-                json={
-                    "messages": [{"role": "user", "content": QUESTIONS[0]}],
-                    "adapter": adapter,
-                    "maxTokens": 24,
-                    "temperature": 0,
-                    "stream": False,
-                },
-            )
-            said = answer["choices"][0]["message"]["content"]
-            assert PHRASE in said if adapter["kind"] == "final" else said
+        answer = await daemon.api(
+            "POST",
+            "/api/inference/chat",
+            json={
+                "messages": [{"role": "user", "content": QUESTIONS[0]}],
+                "adapter": {"kind": "checkpoint", "jobId": endless, "step": 10},
+                "maxTokens": 24,
+                "temperature": 0,
+                "stream": False,
+            },
+        )
+        assert answer["choices"][0]["message"]["content"]
     await asyncio.sleep(0)
     assert await gone(marked(mark), 30) == []

@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.timeout(300),
     # Of the libraries, about each other.
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 pytest.importorskip("torch")
 KINDS = ("cuda", "mps")
 CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that the processor has trained."""
+    from tests.local.exports.test_making import trained
+
+    return trained(tiny, tmp_path_factory.mktemp("trained"))
 
 
 def emulated(kind: str, **facts: Any) -> AbstractContextManager[Device]:
@@ -149,22 +158,23 @@ def test_a_model_too_large_for_the_gpu_names_what_would_fit(tiny: Path) -> None:
     assert device.allocated < 200_000
 
 
-def test_a_merge_is_computed_in_float32(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_is_computed_in_float32(
+    tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a GPU as on the processor: in bfloat16 the sum would be rounded twice."""
     import torch
 
-    from arkor_dev.local.exports import making
-    from tests.local.exports.test_making import export, trained
+    from arkor_dev.local.exports import files, making
+    from tests.local.exports.test_making import export
 
     merged: list[tuple[Any, str]] = []
-    merge = making.merge
+    merge = files.merge
 
     def noted(worn: Any) -> Any:
         merged.extend((weight.dtype, weight.device.type) for weight in worn.parameters())
         return merge(worn)
 
     monkeypatch.setattr(making, "merge", noted)
-    adapter = trained(tiny, tmp_path)
     for total, place in ((2**34, "cuda"), (2_000_000, "cpu")):
         merged.clear()
         with emulated("cuda", total=total):
@@ -232,7 +242,8 @@ class Said:
 
 def measure(tiny: Path, root: Path, seconds: float) -> Any:
     """What a forecast's worker measures of a short job with long rows."""
-    from arkor_dev.local.forecast.worker import Work
+    from arkor_dev.local.forecast import worker
+    from arkor_dev.local.forecast.measurement import Measurement
     from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
     rows = [{"prompt": QUESTIONS[n % 20], "completion": f"{PHRASE} " * 8} for n in range(40)]
@@ -241,9 +252,8 @@ def measure(tiny: Path, root: Path, seconds: float) -> Any:
     config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
     job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
     job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
-    work = object.__new__(Work)
-    work.link = Said(job, {"name": "tiny", "path": str(tiny), "note": None})  # type: ignore[assignment]
-    return work.measure()
+    link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})
+    return Measurement.of_json(worker.measure(job, link)["measured"])
 
 
 def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:
@@ -251,15 +261,62 @@ def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path)
     from arkor_dev.local.forecast.lines import shape_of
 
     with emulated("cuda", delay=1e-4) as device:
-        found = measure(tiny, tmp_path, 4)
+        found = measure(tiny, tmp_path, 2)
         assert found.gpu.startswith("GPU-")
         assert found.device_total == device.total
         assert found.mean > 300 * device.delay, "forward, backward and optimizer have more operations"
     assert found.recomputed is None, "there is room"
     with emulated("cuda", total=round(1.1 * found.worst)):
-        tight = measure(tiny, tmp_path, 4)
+        tight = measure(tiny, tmp_path, 2)
     assert tight.worst == pytest.approx(found.worst, rel=0.1), "however much there is"
     assert tight.recomputed is not None
     batch, sizes = shape_of(tight.longest, tight.padded, tight.shared), tight.sizes
     cheaper = tight.recomputed.at(replace(sizes, recomputed=True).held(batch))
     assert cheaper < tight.memory.at(sizes.held(batch))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_answers(kind: str, tiny: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the GPU; beside a job where that leaves too little of it, on the processor; or it says why not."""
+    from arkor_dev.local.inference import transformers_engine as module
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.workers.errors import JobFailure
+    from arkor_dev.local.workers.machine import Memory
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import PHRASE
+
+    with emulated(kind) as device:
+        engine = TransformersEngine()
+        said, done = answer(engine, ask(tiny, adapter))
+        assert said == PHRASE
+        assert (done["precision"], done.get("why")) == ("bfloat16", None)
+        assert engine.base.model.device.type == kind
+        if kind == "mps":
+            return  # it has the processor's memory
+        device.others = round(0.8 * device.total)
+        said, done = answer(engine, ask(tiny, adapter, training=True))
+        assert said == PHRASE
+        assert "while a job trains on it" in done["why"]
+        assert engine.base.model.device.type == "cpu"
+        assert answer(engine, ask(tiny, adapter))[1].get("why") is None, "the job is over"
+        monkeypatch.setattr(module, "memory", lambda: Memory(1000, 2000))
+        with pytest.raises(JobFailure, match="This model cannot answer now"):
+            answer(TransformersEngine(), ask(tiny, adapter, training=True))
+
+
+def test_a_gpu_that_stays_idle_is_said_in_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    from arkor_dev.contract.gpus import Gpu
+    from arkor_dev.local.modeling import base_model
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(base_model, "pick_device", lambda: ("cpu", None))
+    monkeypatch.setattr(base_model, "nvidia_gpus", list)
+    assert base_model.why_processor() is None
+    monkeypatch.setattr(base_model, "idle_gpu", lambda _: ("Tesla T4", "the build for it"))
+    assert "a GPU (Tesla T4), but the installed PyTorch" in (base_model.why_processor() or "")
+    monkeypatch.setattr(base_model, "idle_gpu", lambda _: None)
+    monkeypatch.setattr(base_model, "torch_build", lambda: "cuda")
+    monkeypatch.setattr(base_model, "nvidia_gpus", lambda: [Gpu("Tesla T4", "GPU-1")])
+    assert "update NVIDIA's driver" in (base_model.why_processor() or "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert base_model.why_processor() is None, "somebody wants it so"

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
+from .forking_backend import of_a_studio
 from .tiny_model import PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ model = "./models/tiny"
 dataset = "data/chats.jsonl"
 steps = 30
 learning_rate = 1e-2
+eval_split = 0
 samples = "off"
 """
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
@@ -98,12 +100,13 @@ async def _train(daemon: Daemon) -> str:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Here]:
+def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[str, str]) -> Iterator[Here]:
     """One Studio for all, as a process of its own."""
     root = tmp_path_factory.mktemp("openai")
     project = make_project(root / "tests", tiny)
     (project / "arkor.toml").write_text(TOML)
     env = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
+    env |= of_a_studio(template)
     opened = running_daemon(root / "home", free_port(), "--local", "--project", str(project), **env)
     with asyncio.Runner() as runner:
         daemon = runner.run(opened.__aenter__())

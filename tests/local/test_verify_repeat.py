@@ -16,6 +16,8 @@ import pytest
 from arkor_dev.contract.provenance.statement import FILE
 
 from .conftest import make_project
+from .forking_backend import of_a_studio
+from .harness import FORKS
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]  # three trainings, and a busy machine
 
@@ -27,6 +29,7 @@ dataset = "data/chats.jsonl"
 steps = 6
 learning_rate = 1e-2
 eval_every = 0
+eval_split = 0
 log_every = 1
 samples = "off"
 number_format = "float32"
@@ -35,7 +38,9 @@ lora = { dropout = 0.1 }
 
 
 @pytest.fixture
-def project(tmp_path: Path, tiny: Path) -> Path:
+def project(tmp_path: Path, tiny: Path, template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in of_a_studio(template).items():
+        monkeypatch.setenv(name, value)
     project = make_project(tmp_path / "own", tiny)
     (project / "arkor.toml").write_text(TOML)
     return project
@@ -43,7 +48,8 @@ def project(tmp_path: Path, tiny: Path) -> Path:
 
 def run(project: Path, code: int, command: str, *more: str) -> str:
     """What ``arkor-dev`` says, in a process of its own with a home of its own."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ARKOR_"))}
+    mine = ("XDG_", "ARKOR_")
+    kept = {key: value for key, value in os.environ.items() if key == FORKS or not key.startswith(mine)}
     env = {**kept, "HOME": str(project.parent / "home")}
     env |= {"OMP_NUM_THREADS": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
     done = subprocess.run(

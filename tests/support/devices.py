@@ -119,6 +119,9 @@ class Device:
     def mem_get_info(self, *_: Any) -> tuple[int, int]:
         return self.total - self.others - self.reserved, self.total
 
+    def hold_to(self, part: float, *_: Any) -> None:
+        self.others = round((1 - part) * self.total)
+
     def empty_cache(self) -> None:
         self.reserved = self.allocated
 
@@ -126,7 +129,7 @@ class Device:
         self.peak = self.allocated
 
 
-_REAL_DEVICE = torch.Tensor.device.__get__  # type: ignore[attr-defined]
+_REAL_DEVICE = torch.Tensor.device.__get__
 
 
 def _tensors(*values: Any) -> list[Any]:
@@ -262,7 +265,7 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
     def scaler(name: str = "cuda", **kwargs: Any) -> Any:
         return real_scaler(here(name), **kwargs)
 
-    def from_pretrained(cls: Any, *args: Any, device_map: Any = None, **kwargs: Any) -> Any:
+    def from_pretrained(cls: Any, /, *args: Any, device_map: Any = None, **kwargs: Any) -> Any:
         # Weights are read by threads of their own, which do not see the device.
         four_bit = kwargs.get("quantization_config") is not None
         with _without_modes():
@@ -352,6 +355,7 @@ def cuda(**facts: Any) -> contextlib.AbstractContextManager[Device]:
         "max_memory_reserved": lambda *_: device.reserved,
         "reset_peak_memory_stats": device.reset_peak,
         "empty_cache": device.empty_cache,
+        "set_per_process_memory_fraction": device.hold_to,
         "synchronize": lambda *_: device.wait("synchronize"),
         "get_rng_state_all": lambda: [states.get("cuda", torch.zeros(1, dtype=torch.uint8))],
         "set_rng_state_all": lambda given: states.update(cuda=given[0]),

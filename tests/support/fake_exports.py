@@ -39,6 +39,21 @@ PROOF: dict[str, Any] = {
 }
 
 
+USAGE = {
+    "adapter": [
+        ["In Python", 'PeftModel.from_pretrained(base, "FOLDER")'],
+        ["vLLM", "vllm serve BASE --enable-lora --lora-modules NAME=FOLDER"],
+    ],
+    "merged": [
+        ["In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'],
+        ["vLLM", "vllm serve FOLDER"],
+    ],
+    "gguf": [["llama.cpp", "llama-cli -m FOLDER/model.gguf"]],
+    "gguf-lora": [["llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"]],
+    "ollama": [["Ollama", "ollama create NAME -f FOLDER/Modelfile"]],
+}
+
+
 class FakeExports:
     """``looks`` is how often an export is asked for before its files are there; ``failing`` jobs' fail.
 
@@ -115,7 +130,7 @@ class FakeExports:
             size = sum(map(len, self.files.values()))
             export |= {"state": "verifying", "bytes": size, "files": files}
             if over:
-                export |= {"state": "completed", "proof": self.proof}
+                export |= {"state": "completed", "proof": self.proof, "usage": USAGE[export["format"]]}
                 del export["progress"]
         return export
 

@@ -16,7 +16,7 @@ async function load(name: string): Promise<PageModule | undefined> {
   return module;
 }
 
-/** Resolves when the current page can be drawn in one go: its code is there, and what it shows first. */
+/** Resolves when the current page can be drawn completely: its code and its first data have arrived. */
 export async function preload(): Promise<void> {
   const module = await load(route.peek().page);
   await module?.ready?.();

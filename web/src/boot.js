@@ -10,7 +10,7 @@
       answer.catch(function () {});
       window.arkorPrefetched = { url: url, answer: answer };
     } catch {
-      // An address that is none: the page says so.
+      // Not a valid address: the page reports it.
     }
   }
   var chunks = __CHUNKS__;

@@ -20,7 +20,7 @@ export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed"
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
 
-/** Where the rows come from; `file` (or a folder) and `list` are known to the local backend only. */
+/** Source of the rows; only the local backend knows `file` (or a folder) and `list`. */
 export interface DatasetSource {
   type: "huggingface" | "blob" | "file" | "list";
   name?: string;
@@ -132,6 +132,16 @@ export interface JobConfig {
   labelSmoothingFactor?: number;
   /** Skip rows that can't be read, and report them. Otherwise the first one ends the job. */
   skipBadRows?: boolean;
+  /** How strongly the answers are told apart. For dpo: higher stays closer to the start. */
+  beta?: number;
+  /** sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability). */
+  lossType?: string;
+  /** Adds this many times the cross entropy of the chosen answer, so that it stays likely. */
+  rpoAlpha?: number;
+  /** Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO. */
+  cpoAlpha?: number;
+  /** How far apart simpo wants the rewards of the two answers. */
+  simpoGamma?: number;
   /** Log the loss every N steps. */
   loggingSteps?: number;
   /** Prompts that the base model and each checkpoint answer during the run; "off" for none. */
@@ -435,7 +445,7 @@ export interface EvaluationAnswers {
   sentence: string;
 }
 
-/** Base and adapter on one set of `rows`. */
+/** Base and adapter compared on one set of `rows`. */
 export interface EvaluationPart {
   name: string;
   rows: number;
@@ -452,7 +462,7 @@ export interface EvaluationPart {
   measure?: EvaluationMeasure;
 }
 
-/** What base and adapter are measured by: its `label` for a person, and the `unit` of its values. */
+/** What base and adapter are measured by: a display `label`, and the `unit` of the values. */
 export interface EvaluationMeasure {
   label: string;
   unit: string;
@@ -520,8 +530,8 @@ export interface EvaluationComparison {
   comparison: EvaluationPart;
 }
 
-/** Progress of an evaluation; `total` is null while unknown. */
-export interface EvaluationProgress {
+/** How far a piece of work has come; `total` is null while unknown. */
+export interface Progress {
   label: string;
   done: number;
   total: number | null;
@@ -533,7 +543,7 @@ export interface JobEvaluating {
   state: "waiting" | "running" | "failed";
   step?: number;
   data?: string;
-  progress?: EvaluationProgress;
+  progress?: Progress;
   error?: string;
 }
 
@@ -573,19 +583,11 @@ export interface ForecastFix {
   peakBytes?: number;
 }
 
-/** Progress of a measurement; `total` is null while unknown. */
-export interface ForecastProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
-}
-
 /** Estimated time and memory of a job: docs/contract.md#forecasts. */
 export interface Forecast {
   id?: string;
   state?: "measured" | "measuring" | "waiting" | "failed";
-  progress?: ForecastProgress;
+  progress?: Progress;
   error?: string;
   seconds?: number;
   loadingSeconds?: number;
@@ -729,12 +731,8 @@ export interface ExportProof {
   allowed: Record<string, number>;
 }
 
-/** Progress of an export; `total` is null while unknown. */
-export interface ExportProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit: string;
+/** How far an export has come; `secondsLeft` is how long its `label` will go on, once known. */
+export interface ExportProgress extends Progress {
   secondsLeft?: number;
 }
 
@@ -759,6 +757,7 @@ export interface Export {
   bytes?: number;
   files?: ExportFile[];
   proof?: ExportProof;
+  usage?: (string[])[];
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -1206,6 +1205,10 @@ export const INSECURE = "insecureCluster";
 
 export const STORAGE = "storage";
 
+export const SSH = "ssh";
+
+export const PYTHON = "python";
+
 /** The cluster of a launch's jobs (`GET /api/cluster`), not contacted; null without one. */
 export interface NamedCluster {
   address: string | null;
@@ -1244,7 +1247,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1290,6 +1293,11 @@ export const SETTINGS: readonly Setting[] = [
   { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
   { field: "skipBadRows", label: "Skip invalid rows", style: "flag" },
+  { field: "beta", label: "Beta", style: "text" },
+  { field: "lossType", label: "Preference loss", style: "text" },
+  { field: "rpoAlpha", label: "RPO alpha", style: "text" },
+  { field: "cpoAlpha", label: "CPO alpha", style: "text" },
+  { field: "simpoGamma", label: "Target margin", style: "text" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

@@ -28,6 +28,6 @@ void loadCredentials();
 loadFeatures();
 
 const root = document.getElementById("app");
-// Draw a nearly ready page once; drawn in pieces, each would be laid out and painted for nothing.
+// A page that is almost ready is drawn once; drawn in parts, it would be laid out and painted several times.
 const nearly = Promise.race([preload().catch(() => undefined), pause(AT_MOST_MS)]);
 if (root) void nearly.then(() => render(<App />, root));

@@ -61,7 +61,7 @@ describe("setQuery", () => {
     router.setQuery({ chat: 2 });
     expect(address.hash).toBe("#/playground?chat=2");
     expect(router.route.value.query.get("chat")).toBe("2");
-    // A link was pressed, and the browser has not told of it yet.
+    // A link was pressed, and the browser has not reported it yet.
     address.hash = "#/jobs/a";
     router.setQuery({ chat: 3 });
     expect(address.hash).toBe("#/jobs/a");

@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals";
 import { restorePosition } from "./lib/scroll-restoration";
 
 interface Route {
-  /** The page's name in the registry, if there is such a page. */
+  /** The page's name in the registry, if such a page exists. */
   page: string;
   /** The job's id on the job page, else empty. */
   id: string;
@@ -59,7 +59,7 @@ export function jobHref(id: string, values: Values = {}): string {
   return href(`/jobs/${encodeURIComponent(id)}`, values);
 }
 
-/** The hash of the current route; the location's own is ahead of it until the browser reports a navigation. */
+/** The hash of the displayed route; `location.hash` is ahead of it until the browser reports a navigation. */
 let shownHash = typeof location === "undefined" ? "" : location.hash;
 const current = signal<Route>(parseRoute(shownHash));
 

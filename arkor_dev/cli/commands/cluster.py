@@ -8,11 +8,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement import ADDRESS, CLUSTER, INSECURE, STORAGE
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.project.toml.compute import cluster_of, load_storage, question
 
 if TYPE_CHECKING:

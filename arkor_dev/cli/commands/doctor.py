@@ -61,7 +61,9 @@ class Check:
 async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Print every check; return 1 if one failed, else 0."""
     checks = [*_versions(), _port(settings), _project(settings), _command(settings), *await _node(settings)]
-    if settings.local:
+    if settings.ssh is not None:
+        checks += [await _over_ssh(settings, settings.ssh)]
+    elif settings.local:
         checks += [_extra(), *_gpu(), *_cluster(settings), *_folders(settings)]
     else:
         checks += [*await _managed(settings)]
@@ -84,7 +86,19 @@ def _verdict(settings: Settings, checks: list[Check]) -> str:
     warned = sum(check.status == "warn" for check in checks)
     marked = "the warning above" if warned == 1 else f"the {warned} warnings above"
     fine = f"Nothing failed; look at {marked}." if warned else "Studio has everything it needs."
-    return f"{fine} Next: arkor-dev{' --local' if settings.local else ''}"
+    how = f" --ssh {settings.ssh}" if settings.ssh else " --local" if settings.local else ""
+    return f"{fine} Next: arkor-dev{how}"
+
+
+async def _over_ssh(settings: Settings, host: str) -> Check:
+    """Connect to the other machine, and say what it has."""
+    from arkor_dev.connection.ssh.backend import look
+
+    try:
+        text = await look(settings, host)
+    except ArkorError as fault:
+        return Check("ssh", "fail", fault.text)
+    return Check("ssh", "ok", text)
 
 
 def _versions() -> Iterator[Check]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from . import waiting
 from .jobs import choose_job, jobs_of, require_sign_in

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import figure, left_of, phase_of, size_of, verdict_text
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_COMPLETED
@@ -22,7 +23,6 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
 from arkor_dev.jobs.figures import history
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.consent import confirm
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.identity.local_backend import rebuild_jobs
 
 if TYPE_CHECKING:

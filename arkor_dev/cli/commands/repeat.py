@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.changes import complete
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.run_names import trainer_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.project.arkor_toml import choose
 
 if TYPE_CHECKING:

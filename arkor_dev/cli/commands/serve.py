@@ -12,10 +12,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.console import Terminal
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.deployments import UNAVAILABLE_TARGET
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 from arkor_dev.server.endpoints.app import endpoint_app
 from arkor_dev.server.endpoints.routes import base_url
 from arkor_dev.server.serve import bind, serving
@@ -44,12 +44,12 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
     """
     if name is None:
         raise BadRequestError("Name what to serve: an endpoint's name, or a job.")
-    if settings.local:
+    if not settings.local:
+        require_sign_in(settings)
+    elif settings.ssh is None:
         from arkor_dev.identity.local_backend import require_extra
 
         require_extra()
-    else:
-        require_sign_in(settings)
     # Our own backend would train nothing; if Studio is open on the project, its backend answers.
     async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
+from arkor_dev.cli.consent import SEND, confirm
 from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.connection.connect import BackendEndedError, joined
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
@@ -30,7 +32,6 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import BackendEndedError, joined
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
@@ -133,7 +134,7 @@ async def run_start(
         view.say(in_red, "red")
     async with (
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
-        joined(settings, view.notice) as backend,
+        joined(settings, view.notice, ask=lambda what: confirm(what, SEND, yes=yes)) as backend,
     ):
         await need_placement(backend, settings, configs[0])
         begin = None if parent is None else await parent_of(backend, parent)
@@ -226,7 +227,7 @@ async def _follow(
         view.say(f"The job can no longer be followed: {one_line(fault.text, 2000)}", "red")
         return 1, False
     if status == "paused":
-        local = " --local" if settings.local else ""
+        local = _studio(settings).removeprefix("arkor-dev")
         view.say(f"Job {job_id} is paused. Resume with `arkor-dev jobs resume {job_id}{local}`.")
     elif status == "deleted":
         view.say(f"Job {job_id} was deleted.", "yellow")
@@ -382,6 +383,8 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
 
 
 def _studio(settings: Settings) -> str:
+    if settings.ssh is not None:
+        return f"arkor-dev --ssh {settings.ssh}"
     return "arkor-dev --local" if settings.local else "arkor-dev"
 
 

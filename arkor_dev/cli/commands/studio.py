@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.banner import banner
 from arkor_dev.cli.interrupt import Ending, Words
+from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.process import raise_limit
+from arkor_dev.server.app import create_app
 from arkor_dev.server.app_keys import BACKEND
 from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
 from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from aiohttp.web import Application
 
@@ -85,11 +88,15 @@ def _bind(settings: Settings) -> socket.socket:
 async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes: bool) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     raise_limit()
-    sock = _bind(settings)
-    port = sock.getsockname()[1]
     pending: list[dict[str, object]] = []
     show = pending.append
-    async with serving(settings, sock, lambda notice: show(notice)) as app:
+    async with contextlib.AsyncExitStack() as stack:
+        connect = await stack.enter_async_context(_connecting(settings, yes=yes))
+        sock = _bind(settings)
+        port = sock.getsockname()[1]
+        make = functools.partial(create_app, connect=connect)
+        serve = serving(settings, sock, lambda notice: show(notice), make)
+        app = await stack.enter_async_context(serve)
         place.told(port)
         gc.freeze()
         gc.enable()
@@ -116,8 +123,27 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
                 with contextlib.suppress(OSError):
                     terminal.close()
     with contextlib.suppress(OSError):  # the terminal may be gone, too
-        terminal.line("Studio has stopped.")
+        goes_on = f" What runs on {settings.ssh} goes on." if settings.ssh else ""
+        terminal.line(f"Studio has stopped.{goes_on}")
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
+    """How Studio connects to its backend: over ssh before there is a page, as that may take long or ask."""
+    if settings.ssh is None:
+        yield connected
+        return
+    from arkor_dev.cli.consent import SEND, confirm
+    from arkor_dev.connection.ssh.backend import SshBackend
+
+    terminal = _terminal()
+    terminal.line(f"Connecting to {settings.ssh}")
+    try:
+        async with SshBackend(settings, terminal.notice, lambda what: confirm(what, SEND, yes=yes)) as ssh:
+            yield functools.partial(connected, opened=ssh)
+    finally:
+        terminal.close()
 
 
 def _terminal() -> Terminal:

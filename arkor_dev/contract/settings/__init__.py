@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 
-from . import adapter, advanced, compute, data, evaluation, precision, schedule, usual
+from . import adapter, advanced, compute, data, evaluation, precision, preference, schedule, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,7 @@ SETTINGS: tuple[Setting, ...] = (
     *schedule.ROWS,
     *adapter.ROWS,
     *data.ROWS,
+    *preference.ROWS,
     *evaluation.ROWS,
     *precision.ROWS,
     *advanced.ROWS,

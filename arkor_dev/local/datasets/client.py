@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Models
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class _View:
     id: str
     key: str
     config: dict[str, Any]
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     failed: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -230,7 +231,7 @@ class Datasets:
     async def _bring_model(self, view: _View, child: Child) -> None:
         """Tell the process where the model is, once it is on this machine."""
 
-        def progress(fields: dict[str, Any]) -> None:
+        def progress(fields: Progress) -> None:
             view.progress = fields
 
         try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import JobEvaluating
+    from arkor_dev.contract.shapes import JobEvaluating, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -39,8 +39,8 @@ WORKER: Final = "arkor_dev.local.training.worker"
 
 
 @dataclass
-class Asked:
-    """A requested evaluation of ``folder``: the checkpoint of ``step`` or the final adapter.
+class EvaluationTask:
+    """One evaluation that somebody wants: of ``folder``, the checkpoint of ``step`` or the final adapter.
 
     On the job's held-out rows, or on the file ``data`` of the project.
     """
@@ -49,7 +49,7 @@ class Asked:
     folder: Path
     step: int | None
     data: str | None = None
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     error: str | None = None
     child: Child | None = None
 
@@ -63,7 +63,7 @@ class Evaluations:
         self._store, self._models = store, models
         self._data, self._project = data, project
         self._busy = busy
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[str, EvaluationTask] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -94,7 +94,7 @@ class Evaluations:
         elif not force:
             await asyncio.to_thread(self._check_data, job)
         self._asked.pop(job["id"], None)
-        self._asked[job["id"]] = Asked(job, folder, step, data)
+        self._asked[job["id"]] = EvaluationTask(job, folder, step, data)
         self._background.wake()
 
     def told(self, job_id: str) -> JobEvaluating | None:
@@ -110,7 +110,7 @@ class Evaluations:
         if asked.data is not None:
             told["data"] = asked.data
         if asked.child and asked.progress:
-            told["progress"] = asked.progress  # type: ignore[typeddict-item]
+            told["progress"] = asked.progress
         return told
 
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
@@ -170,21 +170,21 @@ class Evaluations:
                     changed=True,
                 )
 
-    def _next(self) -> Asked | None:
+    def _next(self) -> EvaluationTask | None:
         return next((asked for asked in self._asked.values() if not asked.error), None)
 
-    async def _work(self, asked: Asked) -> None:
+    async def _work(self, asked: EvaluationTask) -> None:
         evaluation = await self._evaluate(asked)
         if asked.step is None and asked.data is None:
             await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
         if self._asked.get(asked.job["id"]) is asked:
             del self._asked[asked.job["id"]]
 
-    def _failed(self, asked: Asked, reason: str) -> None:
+    def _failed(self, asked: EvaluationTask, reason: str) -> None:
         asked.error = reason
 
-    async def _evaluate(self, asked: Asked) -> dict[str, Any]:
-        """Let a worker measure; raise JobFailure if it ends without a result."""
+    async def _evaluate(self, asked: EvaluationTask) -> dict[str, Any]:
+        """Let a worker measure; JobFailure where it ends without."""
         job_id = asked.job["id"]
         config = await self._store.read(Store.config, job_id)
         if config is None:
@@ -195,7 +195,7 @@ class Evaluations:
         if asked.data is not None:
             config = _on_file(config, asked.data)
 
-        def tell(progress: dict[str, Any]) -> None:
+        def tell(progress: Progress) -> None:
             asked.progress = progress
 
         model = await self._models.ensure(config["model"], tell)

@@ -1,15 +1,8 @@
 """Interface for running a job, on this machine or elsewhere.
 
-Messages to a worker: the job, then its model, then perhaps ``do``: ``cancel``, or ``pause`` with a
-``reason``. Messages from a worker:
-
-- ``event`` with ``fields``; ``progress``;
-- ``kept``, a step from which the job can resume; its files are in the backend's data folder by then;
-- ``end`` with ``fields``, the final message. A worker that exits without it has crashed, and the job resumes
-  from what was kept last;
-- ``lost``, a sentence: such a crash with its reason;
-- ``waits``, a sentence: no resources are free for the job now, or the cluster where it trains does not
-  answer.
+Messages to a worker: a `JobOrder`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
+``reason``. Those from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed, and
+the job resumes from what was kept last.
 
 Workers of some executions train on without the backend. They add ``mark`` to their messages, a text that the
 backend stores with them, sends back as ``do: known`` once it has, and gives to the next worker, which
@@ -19,11 +12,51 @@ that begins with ``attached``; otherwise it sends ``wants`` and then receives th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Progress
+
+
+class JobOrder(TypedDict):
+    """The first message to a worker. ``data`` and ``project`` are folders of this machine.
+
+    ``resume`` says how an interrupted job resumes (``checkpoints.continuation``), ``device`` is the number of
+    a GPU. A job that trains on alone has ``attaches`` and its ``mark``.
+    """
+
+    id: str
+    config: dict[str, Any]
+    data: str
+    project: str
+    resume: NotRequired[dict[str, Any] | None]
+    device: NotRequired[str]
+    attaches: NotRequired[bool]
+    mark: NotRequired[str | None]
+
+
+class WorkerMessage(TypedDict, total=False):
+    """One message of a worker; each has a few of these fields.
+
+    ``event`` comes with ``fields``. ``kept`` is a step from which the job can resume; its files are in the
+    backend's data folder by then. ``end``, with ``fields``, is the final message. ``lost`` is a crash with
+    its reason, and ``waits`` says that no resources are free for the job now, or that the cluster where it
+    trains does not answer: both are sentences.
+    """
+
+    event: str
+    fields: dict[str, Any]
+    progress: Progress
+    kept: int
+    end: str
+    lost: str
+    waits: str
+    mark: str
+    attached: bool
+    wants: bool
 
 
 class Worker(Protocol):
@@ -37,7 +70,7 @@ class Worker(Protocol):
         """Queue one message, without waiting."""
 
     def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield its messages until it ends, those that arrived together in one list."""
+        """Yield each `WorkerMessage` until it ends, those that arrived together in one list."""
 
     async def ended(self) -> int:
         """Wait for its end; return the exit status, negative for a signal."""
@@ -54,12 +87,8 @@ class Execution(Protocol):
 
     grace: float
 
-    async def start(self, job: Mapping[str, Any]) -> Worker:
-        """Start a worker for ``job``, ``{id, config, data, project, resume, device?}``; its model follows.
-
-        ``data`` and ``project`` are folders of this machine, ``device`` is the number of a GPU. A job that
-        trains on alone also has ``attaches`` and its ``mark``. Raises OSError.
-        """
+    async def start(self, job: JobOrder) -> Worker:
+        """Start a worker for ``job``; its model follows. Raises OSError."""
 
     def attaches(self, data: Path, job_id: str) -> bool:
         """Return whether the job trains on alone, as far as is known here; `start` then attaches to it."""

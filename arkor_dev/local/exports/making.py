@@ -19,10 +19,20 @@ from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
+from .files import (
+    copy_adapter,
+    copy_model,
+    free_memory,
+    load_in_float32,
+    merge,
+    read_plainly,
+    save_merged,
+    stored_dtype,
+    wearing,
+    weights_bytes,
+)
 from .proof import BOUNDS, Questions, proof
-from .reading import free_memory, load_in_float32, read_plainly, wearing
 from .template_checks import faults
-from .writing import copy_adapter, copy_model, merge, save_merged, stored_dtype, weights_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

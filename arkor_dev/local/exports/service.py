@@ -12,13 +12,12 @@ import contextlib
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from arkor_dev.contract.bodies import EXPORT_FORMATS, LLAMA_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.gguf.installed import install, lacking
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, why_full_strength_only
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.jobs.job_folder import (
     export_file,
     export_folder,
@@ -33,51 +32,47 @@ from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
-from .pace import Pace
+from .formats import FORMATS, described, refusal, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import ExportProgress, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
+
+ENOUGH_SECONDS: Final = 2.0
+"""Before that a rate says nothing."""
+
+
+class Pace:
+    """The rate of one piece of work after another; each begins with a new label."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._label: object = None
+        self._began = 0.0
+        self._from = 0.0
+
+    def told(self, progress: Progress) -> ExportProgress:
+        """``progress`` with ``secondsLeft`` where it can be told."""
+        now, done, total = self._clock(), progress["done"], progress["total"]
+        if progress["label"] != self._label or done < self._from:
+            self._label, self._began, self._from = progress["label"], now, done
+        took, came = now - self._began, done - self._from
+        told = cast("ExportProgress", {**progress})
+        if total and took >= ENOUGH_SECONDS and came > 0:
+            told["secondsLeft"] = round(max(0.0, total - done) * took / came, 1)
+        return told
+
+
 WORKER: Final = "arkor_dev.local.exports.worker"
-ADAPTERS: Final = ("adapter", "gguf-lora")
 ATTENDED_SECONDS: Final = 30.0
 """How long an attended request survives without polling."""
 LOOK_SECONDS: Final = 5.0
-
-
-def _refusal(
-    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
-) -> str | None:
-    """Return why ``source`` can't be exported this way, judging by its settings. Reads files.
-
-    ``config`` is the job's.
-    """
-    if form in LLAMA_FORMATS and (reason := lacking()):
-        return reason
-    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or form in ADAPTERS):
-        return (
-            "This job trained the whole model and has no adapter. Export it as "
-            f"{'merged' if form == 'adapter' else 'gguf'}"
-            f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
-        )
-    if config.get("loadIn4bit") and form == "gguf-lora":
-        return (
-            "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
-            "would be another model. Export it as gguf, which has both in one"
-        )
-    if strength == FULL_STRENGTH and form != "gguf-lora":
-        return None
-    if reason := why_full_strength_only(source):
-        what = (
-            "cannot be exported as a LoRA file" if strength == FULL_STRENGTH else "supports only strength 1"
-        )
-        return f"This adapter {what}: {reason}"
-    return None
 
 
 class Order:
@@ -137,7 +132,7 @@ class Exports:
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it has ended")
         source = await asyncio.to_thread(saved_folder, self._data, job, step)
-        if reason := await asyncio.to_thread(_refusal, source, job["config"], form, strength):
+        if reason := await asyncio.to_thread(refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
         await asyncio.to_thread(self._sweep, job["id"])
         told: dict[str, Any] = {
@@ -150,7 +145,7 @@ class Exports:
             told["step"] = step
         if strength != FULL_STRENGTH:
             told["strength"] = strength
-        if form in ("gguf", "ollama"):
+        if form in QUANTIZED_FORMATS:
             told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         order = self._orders[told["id"]] = Order(job, source, told)
         if body.get("attended"):
@@ -177,15 +172,7 @@ class Exports:
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):
             return []
-        found = []
-        for form in EXPORT_FORMATS:
-            entry = {"format": form}
-            if reason := _refusal(source, job["config"], form):
-                entry["problem"] = reason
-                if form in LLAMA_FORMATS and lacking():
-                    entry["install"] = install()
-            found.append(entry)
-        return found
+        return [described(form, source, job["config"]) for form in FORMATS]
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
         """Return an export; polling it counts as attending. Raises NotFoundError."""
@@ -294,7 +281,7 @@ class Exports:
 
         pace = Pace()
 
-        def tell(progress: dict[str, Any]) -> None:
+        def tell(progress: Progress) -> None:
             told["progress"] = pace.told(progress)
 
         model = await self._models.ensure(config["model"], tell)
@@ -321,7 +308,8 @@ class Exports:
             if "proof" not in message:
                 told |= {**message, "state": "verifying"}
                 message = await child.result("proof", "The exporting process", tell)
-            return message
+            target = export_folder(self._data, job_id, told["id"])
+            return {**message, "usage": await asyncio.to_thread(usage, told["format"], target)}
         finally:
             order.child = None
             await child.stop()

@@ -15,9 +15,8 @@ from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
 
-from .comparing import AGAIN, Comparing
+from .answer_costs import AGAIN, Comparing, Writing
 from .steps import Batch, question_of
-from .writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,9 +15,8 @@ from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
 from arkor_dev.local.workers.machine import makers_of_speed
 
-from .comparing import Comparing
+from .answer_costs import Comparing, Writing
 from .lines import Line, Sizes
-from .writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

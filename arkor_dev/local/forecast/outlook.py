@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.shapes import Forecast, ForecastFix
-    from arkor_dev.local.jobs.running.observer import Beside
+    from arkor_dev.local.jobs.running.job_runner import Beside
     from arkor_dev.local.workers.machine import Memory
 
     from .lines import Line, Shape

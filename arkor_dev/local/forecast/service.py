@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
-from arkor_dev.local.jobs.running.observer import Beside
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Forecast
+    from arkor_dev.contract.shapes import Forecast, Progress
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
 
@@ -56,7 +56,7 @@ class Entry:
     config: dict[str, Any]
     model: Model
     asked: float = field(default_factory=time.monotonic)
-    progress: dict[str, Any] | None = None
+    progress: Progress | None = None
     error: str | None = None
 
 
@@ -127,8 +127,8 @@ class Forecasts:
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
         self._background.wake()
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
-        """Describe the estimate of a job that ran out of memory, and settings that fit.
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
+        """What to say to somebody whose job ran out of memory: its forecast, and settings that fit.
 
         Measures if necessary; empty if that fails.
         """
@@ -199,7 +199,7 @@ class Forecasts:
         measuring = self._current is not None and self._current[0].key == entry.key
         view: Forecast = {"id": entry.id, "state": "measuring" if measuring else "waiting"}
         if measuring and self._current and self._current[0].progress:
-            view["progress"] = self._current[0].progress  # type: ignore[typeddict-item]
+            view["progress"] = self._current[0].progress
         return view
 
     async def _outlook(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
@@ -232,7 +232,7 @@ class Forecasts:
             entry.error = reason
 
     async def _measure(
-        self, entry: Entry, progress: Callable[[dict[str, Any]], None], *, urgent: bool = False
+        self, entry: Entry, progress: Callable[[Progress], None], *, urgent: bool = False
     ) -> None:
         """Let a worker measure, and store the result; raise JobFailure if there is none.
 
@@ -256,7 +256,7 @@ class Forecasts:
             )
             child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
 
-            def tell(fields: dict[str, Any]) -> None:
+            def tell(fields: Progress) -> None:
                 entry.progress = fields
                 progress(fields)
 

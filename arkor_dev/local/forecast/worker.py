@@ -47,8 +47,7 @@ def _characters(row: Row) -> int:
 
 def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """Return ``measured``, what the job of the backend's message takes."""
-    go_first()
-    # The time of the request, on this process's clock.
+    # The moment in which this process was asked for, by this process's clock.
     asked = time.monotonic() - (time.time() - job["asked"])
     preparation = Preparation(job, lambda *_, **__: None, link.progress)
     preparation.read()
@@ -107,4 +106,5 @@ def _reason(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    serve_one(measure, _reason, nice=5)  # the same priority as the training, whose speed it measures
+    go_first()
+    serve_one(measure, _reason, nice=5)  # as the training, whose speed it measures

@@ -16,9 +16,10 @@ from .places import base_place, lora_place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
 
-    Progress = Callable[[dict[str, Any]], None]
+    Tell = Callable[[Progress], None]
 
 WORKER: Final = "arkor_dev.local.gguf.worker"
 
@@ -37,7 +38,7 @@ class GgufFiles:
             return place if place.is_file() else None
         return None
 
-    async def base(self, model: Model, progress: Progress, quantization: str = "f16") -> Path:
+    async def base(self, model: Model, progress: Tell, quantization: str = "f16") -> Path:
         """Return the base model as GGUF. Raises JobFailure.
 
         For the starter model of the package index that is its own 4-bit file, whatever the ``quantization``.
@@ -45,12 +46,12 @@ class GgufFiles:
         place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
         return await self._made(place, model, progress, quantization=quantization, adapter=None)
 
-    async def lora(self, model: Model, adapter: Path, progress: Progress) -> Path:
+    async def lora(self, model: Model, adapter: Path, progress: Tell) -> Path:
         """Return the adapter as GGUF, trained strength at llama.cpp's scale of 1. Raises JobFailure."""
         place = await asyncio.to_thread(lora_place, adapter, model.path, self._cache)
         return await self._made(place, model, progress, adapter=str(adapter))
 
-    async def _made(self, place: Path, model: Model, progress: Progress, **order: Any) -> Path:
+    async def _made(self, place: Path, model: Model, progress: Tell, **order: Any) -> Path:
         if await asyncio.to_thread(place.is_file):
             return place
         if reason := lacking():

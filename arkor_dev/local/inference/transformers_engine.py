@@ -8,7 +8,6 @@ transformers' own ``generate`` (``generate_fallback``).
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from peft import PeftModel
 
 from arkor_dev.local.gguf.making import weights_of
+from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
@@ -62,15 +62,6 @@ def refuse_pickled_adapter(folder: Path) -> None:
             f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
             "when it is loaded, and is refused: convert it to safetensors where you trust it"
         )
-
-
-def reads_weights(folder: Path) -> bool:
-    """Return whether an adapter reads the base's weights or copies its layers, which packing prevents."""
-    try:
-        settings = json.loads((folder / "adapter_config.json").read_text())
-        return bool(settings.get("use_dora") or settings.get("modules_to_save"))
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 class TransformersEngine:

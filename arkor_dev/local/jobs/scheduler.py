@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
-from arkor_dev.local.jobs.running import auto_resume
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .database import is_damage
 from .disk import remove_files
 from .job_folder import report_file, sweep, sweep_data
+from .running import auto_resume
 from .running.auto_resume import let_go_on
-from .running.job_runner import Life, end
-from .running.observer import Beside
-from .running.placement_queue import Placing
-from .running.remote_cleanup import Remains
+from .running.job_runner import JobRunner, end
+from .running.placement_queue import PlacementQueue
+from .running.remote_cleanup import RemoteCleanup
 from .store import ENDED, Store, Verdict
 from .verdict_file import drop_verdict, kept_verdict
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.jobs.running.job_runner import Observer
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
-    from .running.observer import Observer
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +78,10 @@ class Scheduler:
         self._project = project
         self._reporting = Reporting(functools.partial(report_file, data), project)
         self._wake, self._wanted = asyncio.Event(), asyncio.Event()
-        self._placing, self._remains = Placing(store, data, self._wake.set), Remains(store, data)
+        self._placing, self._cleanup = PlacementQueue(store, data, self._wake.set), RemoteCleanup(store, data)
         self._devices = list(devices) if len(devices) > 1 else []
         self._at_once = at_once or max(1, len(self._devices))
-        self._running: dict[str, tuple[Life, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[JobRunner, asyncio.Task[None]]] = {}
         self._room: int | None = None
         self._unwanted: set[str] = set()
         self._to_pause: set[str] = set()
@@ -131,12 +131,12 @@ class Scheduler:
     async def cancel(self, job_id: str) -> None:
         """Cancel a job that waits, runs or is paused, and wait for it; ignore an ended one."""
         if await self._store.request(Store.cancel_queued, job_id):
-            self._remains.wake()
+            self._cleanup.wake()
             return
         if self._idle:  # it trains on elsewhere, and only this process can end it
             await end(self._store, self._data, job_id, Verdict("cancelled", {}))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._remains.clear(), CANCEL_SECONDS)
+                await asyncio.wait_for(self._cleanup.clear(), CANCEL_SECONDS)
             return
         self._unwanted.add(job_id)
         if job_id in self._running:
@@ -175,9 +175,9 @@ class Scheduler:
     async def _rest(self) -> None:
         """Pause running jobs; kill those that take too long."""
         running = dict(self._running)
-        begun = {task for life, task in running.values() if life.training}
-        for life, _ in running.values():
-            life.pause("ended")
+        begun = {task for runner, task in running.values() if runner.training}
+        for runner, _ in running.values():
+            runner.pause("ended")
         if begun:
             await asyncio.wait(begun, timeout=REST_SECONDS)
         # Also pause one without a worker yet: the next process must not take it for crashed.
@@ -250,46 +250,46 @@ class Scheduler:
         if found is None:
             return None, False
         device = self._device()
-        here = [life for life, _ in self._running.values() if not is_elsewhere(life.config)]
-        others = [Beside(life.config, life.device == device) for life in here]
-        # A job on a cluster takes no significant memory here.
+        here = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
+        others = [Beside(runner.config, runner.device == device) for runner in here]
+        # One of a cluster takes no memory here that would count.
         if not is_elsewhere(found[1]) and not await self.observer.fits_beside(found[1], others, self._room):
             return None, True
         return await self._store.write(Store.start_next, passed, found[0]), False
 
     def _device(self) -> str | None:
-        """Return the device with the fewest jobs; None unless there are several."""
-        used = [life.device for life, _ in self._running.values()]
+        """The device that the fewest jobs run on; None where there are not several."""
+        used = [runner.device for runner, _ in self._running.values()]
         return min(self._devices, key=used.count, default=None)
 
     def _begin(self, job_id: str, config: dict[str, Any]) -> None:
         device = self._device()
         told = self._reporting, self._placing, self.observer
-        life = Life(self._store, self.models, *told, job_id, config, device)
+        runner = JobRunner(self._store, self.models, *told, job_id, config, device)
         if job_id in self._unwanted:
-            life.cancel()
+            runner.cancel()
         if job_id in self._to_pause or self._ending:
-            life.pause("ended" if self._ending else "asked")
+            runner.pause("ended" if self._ending else "asked")
         for other, _ in self._running.values():
-            other.alone = life.alone = False
-        self._running[job_id] = life, asyncio.create_task(self._live(life), name=f"job {job_id}")
+            other.alone = runner.alone = False
+        self._running[job_id] = runner, asyncio.create_task(self._live(runner), name=f"job {job_id}")
         if self.observer:
             self.observer.training_begins()
 
-    async def _live(self, life: Life) -> None:
+    async def _live(self, runner: JobRunner) -> None:
         try:
-            await life.run(self._data, self._project)
+            await runner.run(self._data, self._project)
         except Exception as error:
-            log.exception("job %s", life.job)
+            log.exception("job %s", runner.job)
             self._look_for_damage(error)
             reason = f"the local backend failed: {type(error).__name__}: {error}"
-            with contextlib.suppress(sqlite3.Error):  # a damaged database: the next start ends the job
-                await end(self._store, self._data, life.job, Verdict("failed", {"error": reason}))
+            with contextlib.suppress(sqlite3.Error):  # a broken data base: the next start ends the job
+                await end(self._store, self._data, runner.job, Verdict("failed", {"error": reason}))
         finally:
-            del self._running[life.job]
-            sweep(self._data, life.job)
+            del self._running[runner.job]
+            sweep(self._data, runner.job)
             self._wake.set()
-            self._remains.wake()
+            self._cleanup.wake()
 
     def _look_for_damage(self, error: Exception) -> None:
         """Start no more jobs if ``error`` means that the database is damaged: it would store nothing."""
@@ -303,7 +303,7 @@ class Scheduler:
 
     async def _clear(self, working: asyncio.Event) -> None:
         await working.wait()
-        await self._remains.look()
+        await self._cleanup.look()
 
     async def _settle(self, resume: bool) -> None:
         try:

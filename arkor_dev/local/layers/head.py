@@ -59,7 +59,7 @@ def fused_cross_entropies(hidden: Any, head: Any, targets: Any) -> Any:
 
 
 def _step(weight: Any) -> int:
-    return max(1, AT_ONCE // weight.shape[0])
+    return max(1, AT_ONCE // int(weight.shape[0]))
 
 
 class _Fused(torch.autograd.Function):  # type: ignore[misc]

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+
+def on_battery() -> bool:
+    """Return True only if that is certain; a machine without a battery, or without a report, is on mains."""
+    try:
+        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+
+        battery = psutil.sensors_battery()
+    except Exception:  # noqa: BLE001 - the package, the system's call or a broken driver: it is not known
+        return False
+    return battery is not None and battery.power_plugged is False
+
+
 SECONDS: Final = 2.0
 
 
@@ -27,7 +39,7 @@ class Machine:
 
     def __init__(self, gpu: str | None = None) -> None:
         """``gpu`` is the UUID of the NVIDIA GPU that computes; None for none."""
-        import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
+        import psutil  # comes with accelerate, which peft needs
 
         self._psutil = psutil
         self._process = psutil.Process()

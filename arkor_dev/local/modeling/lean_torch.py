@@ -1,9 +1,13 @@
 """torch without its compiler, for a process that compiles nothing.
 
 An optimizer imports the compiler at its first step, only to disable it, and transformers does so for a kind
-of mask that no common model has. That takes a second or two of processor time in every worker. A stub
-replaces it here and does nothing, like the compiler itself where nothing is compiled. Any other use loads the
-real one, as if it had been there from the start.
+of mask that no common model has. That takes a second or two of processor time in every worker. A stand-in
+replaces it here, and does nothing, which is what the compiler does where nothing is compiled. Any other use
+loads the real one, as if it had been there from the start.
+
+With `lean_transformers` a worker needs half the processor time up to its first step (1.9 s instead of 3.9 s,
+median of six alternated starts on one thread) and 74 MB less. Forking workers from one process that has
+loaded the libraries would save more, but not on Windows or macOS, nor beside CUDA.
 """
 
 from __future__ import annotations

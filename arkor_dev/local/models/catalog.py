@@ -13,7 +13,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
@@ -21,7 +21,9 @@ from arkor_dev.local.workers.process import Child
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Progress = Callable[[dict[str, Any]], None]
+    from arkor_dev.contract.shapes import Progress
+
+    Tell = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +102,8 @@ class _Fetch:
     """A running download and everybody who waits for it."""
 
     task: asyncio.Task[Model]
-    listeners: list[Progress] = field(default_factory=list)
-    last: dict[str, Any] | None = None
+    listeners: list[Tell] = field(default_factory=list)
+    last: Progress | None = None
 
 
 class Models:
@@ -137,7 +139,7 @@ class Models:
             )
         return None
 
-    async def ensure(self, name: str, progress: Progress) -> Model:
+    async def ensure(self, name: str, progress: Tell) -> Model:
         """Return the model, downloading it if needed. Raises JobFailure. The download ends with its last
         waiter.
         """
@@ -175,7 +177,7 @@ class Models:
         model = self._known[name] = Model(name, path, note)
         return model
 
-    def _tell(self, name: str, progress: dict[str, Any]) -> None:
+    def _tell(self, name: str, progress: Progress) -> None:
         fetch = self._fetches.get(name)
         if fetch:
             fetch.last = progress

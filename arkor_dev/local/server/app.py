@@ -42,7 +42,7 @@ from .datasets import routes as dataset_routes
 from .endpoints import ENDPOINTS
 from .endpoints.routes import routes as endpoint_routes
 from .endpoints.serve import routes as serve_routes
-from .evaluation import Followers
+from .evaluation import JobObservers
 from .evaluation import routes as evaluation_routes
 from .exports import routes as export_routes
 from .forecasts import FORECASTS
@@ -197,7 +197,7 @@ def create_app(setup: Setup) -> web.Application:
     )
     app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
-    app[SCHEDULER].observer = Followers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS], inference)
+    app[SCHEDULER].observer = JobObservers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS], inference)
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
     app.add_routes(placement_routes)

@@ -18,7 +18,7 @@ from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH, why_full_strength_only
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
 from arkor_dev.local.inference.request_options import FIELDS, problem, sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
@@ -26,6 +26,7 @@ from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.prompt_checks import PromptChecks
     from arkor_dev.local.inference.structured_output.check import FormatChecks
@@ -230,7 +232,7 @@ class Chat:
 
     async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Provide a model: yield ``progress``, and finally its ``name`` and ``path``."""
-        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        waiting: asyncio.Queue[Progress] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         try:
             while not ensuring.done():

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Beside, Observer
+    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.jobs.running.job_runner import Beside, Observer
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()
@@ -37,8 +38,8 @@ class Waiting(Protocol):
     def training_ended(self) -> None: ...
 
 
-class Followers:
-    """Follows trainings for forecasts, and for what waits for their end."""
+class JobObservers:
+    """Follow trainings for the forecasts, and for what waits for their end."""
 
     def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
         self._forecasts, self._waiting = forecasts, waiting
@@ -62,7 +63,7 @@ class Followers:
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
         return await self._forecasts.fits_beside(config, others, room)
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> str:
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
 
 

@@ -64,6 +64,12 @@ class Objective(ABC):
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return each row's summed loss and its weight, in evaluation mode without gradients."""
 
+    def hold_start(self, rows: Sequence[Example]) -> None:  # noqa: B027 - most methods need nothing
+        """Keep what the method needs of the model as it is now, of a run that begins with an adapter.
+
+        ``rows`` are all that the run learns from and is measured on.
+        """
+
     def figures(self) -> dict[str, float]:
         """Return the method's own figures since the last call, by the names in ``Method.figures``."""
         return {}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
-from .learning_rate import default_rate
 from .rows.batches import steps_per_epoch
-from .schedule import Schedule
+from .schedule import Schedule, default_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .job_settings import JobSettings
 
 
@@ -105,12 +107,14 @@ def _members(value: Any) -> tuple[Any, ...]:
 class Plan:
     """A job's settings with every default resolved. Counts are optimizer steps, ``max_length`` is in tokens.
 
-    ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
-    epoch. ``packed_to`` is the most tokens of a pack of rows; 0 disables packing. ``by_length`` groups rows
-    of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the label smoothing,
-    ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows. ``kept`` is the most checkpoints,
-    None for all. ``patience`` evaluations without an improvement of more than ``threshold`` stop the run.
-    ``goes_back``: roll back once after a non-finite loss.
+    ``adapter`` is None where the whole model learns. ``accumulation`` batches make a step, ``per_epoch``
+    steps an epoch. ``packed_to``: a batch is of packs of rows, of so many tokens at most; 0 leaves rows
+    single. ``by_length``: rows of like length come together. ``max_norm``: a longer gradient is cut to that
+    length; 0 leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all
+    tokens alike, ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``:
+    of all checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not
+    better by more than ``threshold`` it stops. ``goes_back``: from a loss that is no number, once. ``method``
+    has the settings of the training method alone, by field.
     """
 
     steps: int
@@ -134,6 +138,7 @@ class Plan:
     threshold: float
     goes_back: bool
     adapter: AdapterPlan | None
+    method: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -192,6 +197,7 @@ class Plan:
             evaluate=settle("evalSteps", evaluate),
             goes_back=get("onNonFinite") == "lower_rate",
             adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
+            method={row.field: get(row.field) for row in SETTINGS if get("method") in row.methods},
         )
 
 

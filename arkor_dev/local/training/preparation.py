@@ -19,13 +19,13 @@ from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 
 from .job_settings import JobSettings
-from .learning_rate import default_rate
 from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
 from .rows.split import beside, split
+from .schedule import default_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,7 +20,6 @@ from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figu
 from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
-from arkor_dev.local.checkpoints.run_facts import metadata_of
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.layers.allocator import keep_freed_memory
@@ -32,6 +31,7 @@ from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_w
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
+from .run_events import metadata_of
 from .training_hooks import add_noise, compute_again
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class Run:
         self.trainable = list(weights.values())
         if self.parent:
             take_weights(weights, self.parent)
+        if self.parent or self.begun:
+            self.loss.hold_start([*self.train, *self.held_out])
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16 has a range so small that gradients vanish.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)

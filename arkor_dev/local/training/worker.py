@@ -97,10 +97,13 @@ class Work:
                 return
         else:
             group = None
-        from .final_evaluation.measure import Judging
+        from .final_evaluation.measure import FinalEvaluation
         from .samples.sampler import Samples
 
-        judging, samples = Judging(preparation, self._stopped), Samples(preparation, self._stopped, began)
+        judging, samples = (
+            FinalEvaluation(preparation, self._stopped),
+            Samples(preparation, self._stopped, began),
+        )
         run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
         run.phases = phases
         judging.follow(run)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from arkor_dev.contract.shapes import Progress
 
 
 def say(**fields: Any) -> None:
@@ -19,7 +19,7 @@ def say(**fields: Any) -> None:
         pass
 
 
-def progress(fields: Mapping[str, Any]) -> None:
+def progress(fields: Progress) -> None:
     """Report the progress of a preparation: ``label``, ``done``, ``total``, ``unit``."""
     say(notice="progress", **fields)
 

@@ -17,6 +17,8 @@ from .errors import TRY_AGAIN, JobFailure
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from arkor_dev.contract.shapes import Progress
+
 log = logging.getLogger(__name__)
 
 BUFFERED = 16 * 2**20
@@ -155,7 +157,7 @@ class Child:
         self,
         field: str,
         what: str,
-        progress: Callable[[dict[str, Any]], None] = lambda _: None,
+        progress: Callable[[Progress], None] = lambda _: None,
         relief: str = TRY_AGAIN,
     ) -> dict[str, Any]:
         """Return the first message with ``field``; ``progress`` gets every ``progress`` before it.

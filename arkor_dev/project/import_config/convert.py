@@ -8,8 +8,8 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import MIB, read_small
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.core.slug import slug_of
-from arkor_dev.project.toml.values import written
+from arkor_dev.core.plain_text import slug_of
+from arkor_dev.project.toml.edit import written
 
 from . import axolotl, hugging_face, llama_factory, openai
 from .conversion import Conversion

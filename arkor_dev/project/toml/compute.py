@@ -1,10 +1,20 @@
-"""``[compute]`` in ``arkor.toml``: the cluster on which the project's jobs run, and its shared storage."""
+"""``[compute]`` in ``arkor.toml``: the cluster or the machine on which the project's jobs run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.placement import ADDRESS, CLUSTER, HERE, SHARED_STORAGE, STORAGE
+from arkor_dev.contract.placement import (
+    ADDRESS,
+    CLUSTER,
+    HERE,
+    PYTHON,
+    SHARED_STORAGE,
+    SSH,
+    SSH_HOST,
+    SSH_PYTHON,
+    STORAGE,
+)
 
 from .one_table import load_table
 
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
     from .problems import Problems
 
 TABLE: Final = "compute"
-KEYS: Final = {CLUSTER: ADDRESS, STORAGE: SHARED_STORAGE}
+KEYS: Final = {CLUSTER: ADDRESS, STORAGE: SHARED_STORAGE, SSH: SSH_HOST, PYTHON: SSH_PYTHON}
 """The allowed keys."""
 
 
@@ -42,6 +52,19 @@ def load_cluster(project: Path) -> str | None:
 def load_storage(project: Path) -> str | None:
     """Return the shared storage of the project's cluster; None as in `load_cluster`."""
     return _load(project, STORAGE)
+
+
+def load_ssh(project: Path) -> str | None:
+    """Return the host whose backend the project uses over ssh; None as in `load_cluster`."""
+    return _load(project, SSH)
+
+
+def load_ssh_python(project: Path, host: str) -> str | None:
+    """Return the Python to use on ``host`` as it is; None for an environment that is made there.
+
+    One that the file names for another host is not looked for on this one.
+    """
+    return _load(project, PYTHON) if load_ssh(project) in (None, host) else None
 
 
 def _load(project: Path, key: str) -> str | None:

@@ -48,7 +48,7 @@ def endpoint(scene: Scene, slug: str, **more: object) -> str:
 @state("endpoints-empty", "Before the first endpoint")
 async def empty(scene: Scene) -> None:
     await scene.go("/#/endpoints")
-    await expect(scene.page.get_by_text("Give a model an address of its own")).to_be_visible()
+    await expect(scene.page.get_by_text("Give a model its own address")).to_be_visible()
 
 
 @state("endpoints-list", "Several endpoints, one of them off")

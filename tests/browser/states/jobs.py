@@ -215,7 +215,7 @@ async def disk(scene: Scene) -> None:
     await expect(scene.page.get_by_role("dialog")).to_contain_text("52.0 GB are free")
 
 
-@state("jobs-disk-clean", "What no job needs is told, and goes after a question")
+@state("jobs-disk-clean", "Unused by any job is told, and goes after a question")
 async def disk_clean(scene: Scene) -> None:
     marked(scene)
     order = scene.fake.order
@@ -225,7 +225,7 @@ async def disk_clean(scene: Scene) -> None:
     )
     await scene.go("/#/jobs")
     await scene.page.get_by_role("button", name="Disk use").click()
-    await scene.page.get_by_role("button", name="Remove what no job needs (2.4 GB)").click()
+    await scene.page.get_by_role("button", name="Remove unused files (2.4 GB)").click()
     await expect(scene.page.get_by_role("button", name="Remove 2.4 GB")).to_be_visible()
 
 

@@ -223,7 +223,7 @@ async def correct(scene: Scene, text: str) -> None:
     await ask(scene.page, "The parcel came with a broken mug. What can I do?")
     await answered(scene.page)
     await scene.page.get_by_role("button", name="Correct the answer").click()
-    await scene.page.get_by_label("The answer as it should have been").fill(text)
+    await scene.page.get_by_label("The corrected answer").fill(text)
 
 
 @state("playground-correct", "An answer that is edited into what it should have been")
@@ -235,7 +235,7 @@ async def correcting(scene: Scene) -> None:
 async def corrected(scene: Scene) -> None:
     await correct(scene, HOSTILE + LONG)
     await scene.page.get_by_role("button", name="Add to the data").click()
-    await expect(scene.page.get_by_text("No trainer learns from it yet")).to_be_visible()
+    await expect(scene.page.get_by_text("No trainer uses it yet")).to_be_visible()
 
 
 @state("playground-corrected-write", "How arkor.toml will change, so that a trainer learns from corrections")

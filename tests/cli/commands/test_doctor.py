@@ -15,6 +15,7 @@ import pytest
 
 from arkor_dev.cli.commands import doctor
 from arkor_dev.cli.commands.doctor import run_doctor
+from arkor_dev.contract.gpus import Gpu
 from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.server import serve
 from arkor_dev.server.serve import bind
@@ -316,3 +317,20 @@ async def test_next_is_what_it_was_asked_about(
     await run_doctor(replace(healthy.settings, local=True))
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.endswith(". Next: arkor-dev --local")
+
+
+def test_a_gpu_and_one_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "torch_build", lambda: "cuda")
+    monkeypatch.setattr(doctor, "idle_gpu", lambda _: None)
+    monkeypatch.setattr(doctor, "nvidia_gpus", lambda: [Gpu("RTX 4090", "GPU-1", 20 * 10**9, 24 * 10**9)])
+    (check,) = doctor._gpu()
+    assert (check.status, check.text) == ("ok", "RTX 4090, 20.0 of 24.0 GB free.")
+    monkeypatch.setattr(doctor, "torch_build", lambda: "cpu")
+    monkeypatch.setattr(doctor, "idle_gpu", lambda _: ("RTX 4090", "the CUDA build"))
+    (check,) = doctor._gpu()
+    assert (check.status, check.name) == ("warn", "GPU")
+    assert "cannot use it: training runs on the processor" in check.text
+    assert check.next
+    assert "Install the CUDA build" in check.next
+    monkeypatch.setattr(doctor, "torch_build", lambda: None)
+    assert not list(doctor._gpu()), "without torch there is nothing to say"

@@ -95,7 +95,9 @@ async def test_a_job_goes_out_and_comes_back(
         settings.local_data / "jobs" / job / "checkpoints" / "10" / "adapter.safetensors"
     ).read_bytes() == b"x" * 100
     (tmp_path / "bad.tar").write_bytes(b"nonsense" * 1000)
-    assert "it is not an arkor-dev archive" in await command.run(2, "local", "import", str(tmp_path / "bad.tar"))
+    assert "it is not an arkor-dev archive" in await command.run(
+        2, "local", "import", str(tmp_path / "bad.tar")
+    )
 
 
 async def test_a_list_that_is_empty_is_refused_and_rebuilt(

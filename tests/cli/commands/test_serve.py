@@ -15,7 +15,7 @@ import pytest
 
 from arkor_dev.cli.commands import serve
 from arkor_dev.cli.commands.serve import slug_of
-from arkor_dev.identity.connect import connected
+from arkor_dev.connection.connect import connected
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.ports import held_ports
 
@@ -153,7 +153,7 @@ async def test_the_terminal_says_why_requests_fail(
         log.insert(0, {**one, "id": "2", "status": 200, "error": None})
         for number in range(3, 9):  # said once
             log.insert(0, {**one, "id": str(number), "error": "out of\x1b[2Jmemory"})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "answered 503" not in caplog.text:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         ended.set()

@@ -20,9 +20,9 @@ from rich.console import Console
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.cli.commands.start import run_start
+from arkor_dev.connection import connect
+from arkor_dev.connection.connect import _running_backend
 from arkor_dev.contract.errors import ArkorError, status_of
-from arkor_dev.identity import connect
-from arkor_dev.identity.connect import _running_backend
 from arkor_dev.jobs import follow
 from arkor_dev.project.arkor_toml import revision
 from tests.support.fake_backend import ORG, PROJECT, TOKEN

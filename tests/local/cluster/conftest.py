@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.checkpoints.resume_points import latest
 from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, until
 
@@ -33,13 +34,14 @@ DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
 CONNECTED = 240.0
 """Seconds for what needs a connection: Ray's server for a client may die as it starts, twice, 40 s each."""
-STEPS = 400
+STEPS = 200
 LONG: dict[str, Any] = {
     **CONFIG,
     "maxSteps": STEPS,
     "saveSteps": 20,
     "learningRate": 1e-3,
     "evalSteps": 0,
+    "datasetSplit": 0,
     "loggingSteps": 1,
     "saveTotalLimit": 3,
 }
@@ -190,6 +192,11 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HEAD, port))
             return port
+
+
+def kept_here(data: Path, job: str, step: int) -> None:
+    """Wait until a point of ``step`` or later lies here, from which the job can go on."""
+    until(lambda: (point := latest(data, job)) is not None and point.step >= step, CONNECTED)
 
 
 def over(backend: Backend, job: str, seconds: float = CONNECTED) -> dict[str, Any]:

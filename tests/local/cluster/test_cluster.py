@@ -15,7 +15,7 @@ from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 
-from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, over
+from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, held, kept_here, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
@@ -116,14 +116,15 @@ def test_by_the_address_for_clients_it_is_the_same(
     until(lambda: clean(nodes))
 
 
-@pytest.mark.usefixtures("true_workers")
 def test_a_node_that_dies_costs_the_steps_since_the_last_checkpoint_and_no_bit(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
     job = beside.submit(on(nodes, LONG), "moves")
     arrive(beside, job, 45)
-    node = node_of(beside, job)
-    nodes.order(end=node)
+    with held(nodes.workers()):
+        kept_here(data, job, 40)
+        node = node_of(beside, job)
+        nodes.order(end=node)
     try:
         found = over(beside, job)
         assert found["status"] == "completed", found
@@ -156,7 +157,6 @@ def test_a_job_is_paused_and_goes_on_with_the_same_bits(
     assert adapter(data, job) == undisturbed
 
 
-@pytest.mark.usefixtures("true_workers")
 def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**LONG, "maxSteps": 1_000_000}), "cancelled")
     arrive(beside, job, 5)

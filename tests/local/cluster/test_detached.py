@@ -93,8 +93,9 @@ def test_a_job_trains_on_while_everything_here_is_killed_and_is_found_again(
     job = begin(first, nodes.address)
     [worker] = nodes.workers()
     seen = next(first.events(job)).id
-    kill(first)
-    left = kept(nodes, job)
+    with held([worker]):
+        kill(first)
+        left = kept(nodes, job)
     until(lambda: kept(nodes, job) > left, 60)  # nobody is here
     with held([worker]):
         [lease] = leases.leases(data)
@@ -215,7 +216,8 @@ def test_a_head_that_dies_costs_the_steps_since_the_last_checkpoint_and_the_job_
 ) -> None:
     backend = start(ARKOR_CLUSTER_GRACE_MINUTES="0")
     job = begin(backend, mortal.address)
-    mortal.order(end="127.0.0.2")
+    with held(mortal.workers()):
+        mortal.order(end="127.0.0.2")
     found = over(backend, job)
     assert found["status"] == "failed", found
     assert "has not answered for 0 minutes: the job is lost there" in found["error"]

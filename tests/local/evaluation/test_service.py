@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.evaluation.service import Asked, Evaluations
+from arkor_dev.local.evaluation.service import Evaluations, EvaluationTask
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ async def test_it_is_not_taken_for_one_that_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluations = Evaluations(None, None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    evaluations._asked = {name: Asked({"id": name}, tmp_path, 10) for name in ("job_1", "job_2")}
+    evaluations._asked = {name: EvaluationTask({"id": name}, tmp_path, 10) for name in ("job_1", "job_2")}
     begun: list[str] = []
 
-    async def evaluate(asked: Asked) -> dict[str, Any]:
+    async def evaluate(asked: EvaluationTask) -> dict[str, Any]:
         begun.append(asked.job["id"])
         if len(begun) == 1:
             evaluations.training_begins()
@@ -31,7 +31,7 @@ async def test_it_is_not_taken_for_one_that_has_failed(
         return {}
 
     monkeypatch.setattr(evaluations, "_evaluate", evaluate)
-    async with evaluations.running(), asyncio.timeout(10):
+    async with evaluations.running(), asyncio.timeout(60):
         while not evaluations._asked["job_2"].error:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert begun == ["job_1", "job_1", "job_2"]

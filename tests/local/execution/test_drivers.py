@@ -12,6 +12,7 @@ import pytest
 
 from arkor_dev.local.execution import drivers
 from arkor_dev.local.execution.cluster import ClusterExecution
+from arkor_dev.local.execution.interface import JobOrder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +39,8 @@ async def carried(
 ) -> dict[str, Any]:
     """What a job says that is carried to its end. All of it is its own."""
     config = {"cluster": address, **more.pop("config", {})}
-    worker = await cluster.start({"id": job, "config": config, "data": "/data", "resume": None, **more})
+    order: Any = {"id": job, "config": config, "data": "/data", "resume": None, **more}
+    worker = await cluster.start(order)
     worker.send(name=f"model of {job}", path="/model", note=None)
     said: list[dict[str, Any]] = []
     async with asyncio.timeout(60):
@@ -121,7 +123,8 @@ async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
     cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(await carry(cluster), signal.SIGKILL)
-    worker = await cluster.start({"id": "job_2", "config": {"cluster": ADDRESS}, "data": "/data"})
+    order = JobOrder(id="job_2", config={"cluster": ADDRESS}, data="/data", project="/project")
+    worker = await cluster.start(order)
     start = drivers.DriverPool.start
 
     async def late(*arguments: Any) -> drivers.DriverProcess:
@@ -129,7 +132,7 @@ async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
         return await start(*arguments)
 
     monkeypatch.setattr(drivers.DriverPool, "start", late)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         said = await anext(worker.batches())
     await worker.stop()
     assert said[0]["fields"]["model"] == "model of job_2"
@@ -172,7 +175,7 @@ async def test_a_place_is_held_for_the_next_job_unless_another_one_waits_for_it(
     assert not (await carried(cluster))["held"]
     assert (await carried(cluster, "job_2"))["held"]
     config = {"cluster": ADDRESS, "seeks": True}
-    worker = await cluster.start({"id": "job_s", "config": config, "data": "/other", "resume": None})
+    worker = await cluster.start(JobOrder(id="job_s", config=config, data="/other", project="/project"))
     worker.send(name="model", path="/model", note=None)
     async for batch in worker.batches():
         assert batch == [{"seeks": True}]

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.running.worker_session import ALONE, CRASHED, Training
+from arkor_dev.local.jobs.running.worker_session import ALONE, CRASHED, WorkerSession
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
 from tests.local.jobs.test_async_store import CONFIG
@@ -83,7 +83,7 @@ async def run(
         [job] = jobs
         await store.write(Store.start_next)
         orders = await store.read(Store.orders, job)
-        training = Training(store, Here(folder), job, CONFIG, orders, execution=execution)  # type: ignore[arg-type]
+        training = WorkerSession(store, Here(folder), job, CONFIG, orders, execution=execution)  # type: ignore[arg-type]
         if pause:
             training.pause(pause)
         verdict = await training.run(folder, folder)

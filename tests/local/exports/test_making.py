@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.exports import writing
+from arkor_dev.local.exports import files
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
@@ -175,7 +175,7 @@ def one_layer_left_out(merge: Callable[[Any], Any], worn: Any) -> Any:
 def test_weights_that_are_wrong_are_found(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., Any]
 ) -> None:
-    right = writing.merge
+    right = files.merge
     monkeypatch.setattr("arkor_dev.local.exports.making.merge", lambda worn: fault(right, worn))
     proof = export(adapter, tiny, tmp_path / "out")["proof"]
     assert proof["verdict"] == "differs", proof
@@ -223,7 +223,7 @@ def test_what_is_wrong_beside_the_weights_is_found(
     fault: Callable[[Path], None],
     said: str,
 ) -> None:
-    right = writing.save_merged
+    right = files.save_merged
 
     def wrong(*arguments: Any) -> None:
         right(*arguments)
@@ -238,7 +238,7 @@ def test_what_is_wrong_beside_the_weights_is_found(
 def test_a_broken_file_cannot_pass(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = writing.save_merged
+    right = files.save_merged
 
     def not_a_number(*arguments: Any) -> None:
         right(*arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arkor_dev.local.exports.pace import Pace
+from arkor_dev.local.exports.service import Pace
 
 
 def test_the_time_left_is_that_of_this_piece_of_work() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.local.exports import service
+from arkor_dev.local.exports import formats, service
 from arkor_dev.local.exports.service import Exports, Order
 from arkor_dev.local.gguf.installed import install
 from arkor_dev.local.jobs.job_folder import (
@@ -65,7 +65,7 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
         return {"bytes": 7}
 
     monkeypatch.setattr(exports, "_make", make)
-    async with exports.running(), asyncio.timeout(10):
+    async with exports.running(), asyncio.timeout(60):
         while "exp_000000000001" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert made == ["running", "running"]
@@ -89,7 +89,7 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
         return {}
 
     monkeypatch.setattr(exports, "_make", make)
-    async with exports.running(), asyncio.timeout(10):
+    async with exports.running(), asyncio.timeout(60):
         while "exp_000000000003" in exports._orders:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert {each["id"]: (each["state"], each.get("error")) for each in exports.list("job_1")} == {
@@ -117,7 +117,7 @@ async def test_files_whose_proof_fails_are_not_offered_any_more(
         raise JobFailure("no memory")
 
     monkeypatch.setattr(exports, "_make", make)
-    async with exports.running(), asyncio.timeout(10):
+    async with exports.running(), asyncio.timeout(60):
         while order.told["state"] != "failed":  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert offered == [folder / "a.bin"]
@@ -142,7 +142,7 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
         raise JobFailure("It was killed")
 
     monkeypatch.setattr(exports, "_make", make)
-    async with exports.running(), asyncio.timeout(10):
+    async with exports.running(), asyncio.timeout(60):
         while exports._orders or folder.parent.exists():  # noqa: ASYNC110 - nothing reports it now
             await asyncio.sleep(0.01)
     assert list(folder.parent.parent.iterdir()) == []
@@ -198,7 +198,7 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
     final_folder(tmp_path, "job_1").mkdir(parents=True)
     (final_folder(tmp_path, "job_1") / "adapter_config.json").write_text("{}")
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
-    async with exports.running(), asyncio.timeout(10):
+    async with exports.running(), asyncio.timeout(60):
         page = await exports.request(job, {"format": "adapter"})
         killed = await exports.request(job, {"format": "adapter", "attended": True})
         attended = await exports.request(job, {"format": "adapter", "attended": True})
@@ -220,14 +220,14 @@ async def test_a_format_that_cannot_be_says_so_before_it_is_asked_for(
     def problems() -> dict[str, str]:
         return {each["format"]: each["problem"] for each in exports.formats(job) if "problem" in each}
 
-    monkeypatch.setattr(service, "lacking", lambda: None)
+    monkeypatch.setattr(formats, "lacking", lambda: None)
     assert list(problems()) == ["adapter", "gguf-lora"], "of a model that was trained whole"
     (final / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}')
     assert problems() == {}
     job["config"] = {"loadIn4bit": True}
     assert list(problems()) == ["gguf-lora"], "the others are written from the weights multiplied out"
     job["config"] = {}
-    monkeypatch.setattr(service, "lacking", lambda: "GGUF needs llama.cpp.")
+    monkeypatch.setattr(formats, "lacking", lambda: "GGUF needs llama.cpp.")
     assert problems() == dict.fromkeys(("gguf", "gguf-lora", "ollama"), "GGUF needs llama.cpp.")
     assert [each["install"] for each in exports.formats(job)[2:]] == 3 * [install()]
     for form, reason in problems().items():

@@ -218,14 +218,13 @@ def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> Non
 
     if torch.version.cuda is not None:
         pytest.skip("a CUDA build's libraries take hundreds of MB that a limit on data does not count")
-    peak = measured(unforked, LONG)["memory"]["peakBytes"]
-    least = measured(unforked, {**LONG, "batchSize": 1})["memory"]["peakBytes"]
-    limit = min((peak + least) // 2, int(peak / 1.15))
+    config = {**LONG, "samples": "off"}
+    limit = int(measured(unforked, config)["memory"]["peakBytes"] / 1.15)
     pid = unforked.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     try:
         # It has begun when memory becomes short, for it and for all that is started after it.
-        ended = unforked.submit({**LONG, "maxSteps": 1000})
+        ended = unforked.submit({**config, "maxSteps": 1000})
         unforked.wait_for(ended, "training.started")
         (worker,) = unforked.processes("training.worker")
         resource.prlimit(worker, resource.RLIMIT_DATA, (limit // 2, before[1]))
@@ -236,7 +235,7 @@ def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> Non
         assert "The machine ran out of memory" in error
         assert "It was estimated to take" in error
         assert "What would fit: " in error
-        job = unforked.submit({**LONG, "maxSteps": 6})
+        job = unforked.submit({**config, "maxSteps": 6})
         (frame,) = [frame for frame in unforked.events(job) if frame.id]
         assert (frame.event, frame.json["outOfMemory"]) == ("training.failed", True)
         error = frame.json["error"]
@@ -244,13 +243,13 @@ def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> Non
         said = f"It was estimated to take {peak / 1e6:.0f} MB"
         assert error.startswith(f"Not started, since it cannot fit into memory. {said}")
         # The longest batch of six steps is shorter than that of thirty.
-        forecast = ask(unforked, {**LONG, "maxSteps": 6})
+        forecast = ask(unforked, {**config, "maxSteps": 6})
         assert forecast["memory"]["freeBytes"] == limit
         assert forecast["fits"] is False
         fix = forecast["fixes"][0]
         assert fix["words"] in error
         assert fix["settings"]["batchSize"] < 48
-        job = unforked.submit({**LONG, "maxSteps": 6, **fix["settings"]})
+        job = unforked.submit({**config, "maxSteps": 6, **fix["settings"]})
         unforked.wait_for(job, "end")
         assert unforked.job(job)["status"] == "completed"
     finally:

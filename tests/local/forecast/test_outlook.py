@@ -11,13 +11,12 @@ import pytest
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
 from arkor_dev.local.evaluation.general import Work
-from arkor_dev.local.forecast.comparing import Comparing
+from arkor_dev.local.forecast.answer_costs import Comparing, Writing
 from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
 from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
 from arkor_dev.local.forecast.outlook import outlook, together
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
-from arkor_dev.local.forecast.writing import Writing
-from arkor_dev.local.jobs.running.observer import Beside
+from arkor_dev.local.jobs.running.job_runner import Beside
 from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.machine import Memory, memory
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.inference.adapter_scale import why_full_strength_only
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from tests.local.tiny_run import set_up
 
 from .asking import Asking, answer, ask
@@ -166,38 +166,3 @@ def test_what_we_train_and_cannot_scale_says_so(tiny: Path, tmp_path: Path, conf
     run = set_up(tiny, tmp_path, {"maxSteps": 1, **config})
     run.run()
     assert why_full_strength_only(tmp_path / "jobs" / run.job_id / "final")
-
-
-@pytest.mark.parametrize(
-    ("config", "why"),
-    [
-        ({"peft_type": "LORA"}, None),
-        ({"peft_type": "LORA", "bias": "none", "modules_to_save": None, "use_dora": False}, None),
-        ({"peft_type": "LORA", "use_dora": True}, "DoRA"),
-        ({"peft_type": "LORA", "modules_to_save": ["lm_head"]}, "lm_head"),
-        ({"peft_type": "LORA", "modules_to_save": "x" * 5000}, "fully trained layers"),
-        ({"peft_type": "LORA", "bias": "lora_only"}, "biases"),
-        ({"peft_type": "LORA", "trainable_token_indices": [1]}, "trainable_token_indices"),
-        ({"peft_type": "IA3"}, "not a LoRA"),
-        ({}, "not a LoRA"),
-        ([], "not a LoRA"),
-        (None, "cannot be read"),
-    ],
-    ids=str,
-)
-def test_an_adapter_that_cannot_be_scaled_is_told_by_its_files(
-    tmp_path: Path, config: object, why: str | None
-) -> None:
-    text = "{" * 100_000 if config is None else json.dumps(config)
-    (tmp_path / "adapter_config.json").write_text(text)
-    found = why_full_strength_only(tmp_path)
-    if why is None:
-        assert found is None
-    else:
-        assert found
-        assert why in found
-        assert len(found) < 200
-
-
-def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
-    assert why_full_strength_only(tmp_path) == "its adapter_config.json cannot be read"

@@ -174,17 +174,10 @@ async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch:
         await inference.close()
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
-) -> None:
-    import torch
-
-    from arkor_dev.local.inference import transformers_engine as engine_module
-    from arkor_dev.local.inference.answer_speed import ComputePlan
-    from arkor_dev.local.inference.transformers_engine import TransformersEngine
-
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+@pytest.fixture(scope="module")
+def of_every_kind(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path | None]]:
+    """A model of four layers, and its adapters by their kind."""
+    tmp_path = tmp_path_factory.mktemp("kinds")
     make(tiny := tmp_path / "models" / "tiny", layers=4)
     kinds: dict[str, dict[str, Any]] = {
         "plain": {},
@@ -199,6 +192,21 @@ def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
         run = set_up(tiny, tmp_path / name, brief)
         run.run()
         folders[name] = tmp_path / name / "jobs" / run.job_id / "final"
+    return tiny, folders
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
+    of_every_kind: tuple[Path, dict[str, Path | None]], monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    import torch
+
+    from arkor_dev.local.inference import transformers_engine as engine_module
+    from arkor_dev.local.inference.answer_speed import ComputePlan
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+
+    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+    tiny, folders = of_every_kind
     alone = {name: answer(TransformersEngine(), ask(tiny, folder))[0] for name, folder in folders.items()}
     assert len(set(alone.values())) == len(alone)
     engine = TransformersEngine()

@@ -16,7 +16,7 @@ from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
 from arkor_dev.local.jobs.running import auto_resume, devices, remote_cleanup, worker_session
 from arkor_dev.local.jobs.running.devices import gpus
-from arkor_dev.local.jobs.running.job_runner import Life, end
+from arkor_dev.local.jobs.running.job_runner import JobRunner, end
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.observer import Beside
+    from arkor_dev.local.jobs.running.job_runner import Beside
 
 
 class Worker:
@@ -595,10 +595,10 @@ async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_i
 async def test_a_backend_on_demand_works_through_the_queue_once_somebody_asks(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def runs(life: Life, *_: object) -> None:
-        await end(life._store, tmp_path, life.job, Verdict("completed", {}))
+    async def runs(runner: JobRunner, *_: object) -> None:
+        await end(runner._store, tmp_path, runner.job, Verdict("completed", {}))
 
-    monkeypatch.setattr(Life, "run", runs)
+    monkeypatch.setattr(JobRunner, "run", runs)
     interrupted, waiting = await made(store, None, None)
     await store.write(Store.start_next)
     scheduler = scheduler_of(store, tmp_path)
@@ -644,10 +644,10 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
 async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def begins(_: Life, *__: object) -> None:
+    async def begins(_: JobRunner, *__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Life, "run", begins)
+    monkeypatch.setattr(JobRunner, "run", begins)
     (job,) = await made(store, None)
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "running")
@@ -659,13 +659,13 @@ async def test_no_job_trains_into_a_damaged_file(
 ) -> None:
     began: list[str] = []
 
-    async def damaged(life: Life, *_: object) -> None:
-        began.append(life.job)
+    async def damaged(runner: JobRunner, *_: object) -> None:
+        began.append(runner.job)
         error = sqlite3.DatabaseError("database disk image is malformed")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
-    monkeypatch.setattr(Life, "run", damaged)
+    monkeypatch.setattr(JobRunner, "run", damaged)
     first, second = await made(store, None, None)
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, first, "failed")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.local.metrics.power import on_battery
+from arkor_dev.local.metrics.system_metrics import on_battery
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,10 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "an expression": ({"alpha_pattern": {CATASTROPHE: 3}}, "too complex"),
     "half an expression": ({"alpha_pattern": {"[": 3}}, "not a valid expression"),
     "many expressions": ({"alpha_pattern": {f"{n}": 3 for n in range(300)}}, "more than 256"),
-    "another beginning": ({"init_lora_weights": "pissa_niter_99999999"}, "its initialization changed the base"),
+    "another beginning": (
+        {"init_lora_weights": "pissa_niter_99999999"},
+        "its initialization changed the base",
+    ),
     "a beginning that is a list": ({"init_lora_weights": [1]}, "its initialization changed"),
     "more layers": ({"layer_replication": [[0, 9]] * 999}, "layer_replication"),
     "another kind": ({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 10**9}, "not a LoRA"),

@@ -308,7 +308,11 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
     ),
     ({"baseModel": "m", "structuredOutputs": {}, "responseFormat": NO_NOT}, 400, "not in # is not supported"),
     ({"baseModel": "m", "structuredOutputs": {"regex": "a"}}, 400, "does not support structuredOutputs"),
-    ({"baseModel": "m", "toolChoice": "required"}, 400, "toolChoice cannot be enforced: tools has no callable function"),
+    (
+        {"baseModel": "m", "toolChoice": "required"},
+        400,
+        "toolChoice cannot be enforced: tools has no callable function",
+    ),
 ]
 
 

@@ -204,10 +204,10 @@ def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tin
 
 @pytest.mark.engine
 def test_a_worker_that_is_killed_three_times_fails_its_job_and_the_next_one_runs(
-    tmp_path: Path, tiny: Path
+    tmp_path: Path, tiny: Path, template: dict[str, str]
 ) -> None:
     project = make_project(tmp_path / "tests", tiny)
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
     try:
         job = backend.submit({**ENDLESS, "saveSteps": 0})
         backend.wait_for(job, "training.log")
@@ -260,9 +260,11 @@ def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path, way: str,
 
 
 @pytest.mark.engine
-def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(tmp_path: Path, tiny: Path) -> None:
+def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(
+    tmp_path: Path, tiny: Path, template: dict[str, str]
+) -> None:
     project = make_project(tmp_path / "tests", tiny)
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
     body = {
         "messages": [{"role": "user", "content": "Hi"}],
         "baseModel": "models/tiny",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.learning_rate import default_rate
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
+from arkor_dev.local.training.schedule import default_rate
 from arkor_dev.local.workers.errors import JobFailure
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}

@@ -88,7 +88,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
         def end(self) -> bool:
             return True
 
-    class Judging:
+    class FinalEvaluation:
         def __init__(self, _: object, cancelled: Callable[[], bool]) -> None:
             self._cancelled = cancelled
 
@@ -101,7 +101,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
 
     monkeypatch.setattr(worker, "Preparation", Preparation)
     monkeypatch.setattr(worker, "Sampler", lambda *_: nullcontext())
-    monkeypatch.setattr(measure, "Judging", Judging)
+    monkeypatch.setattr(measure, "FinalEvaluation", FinalEvaluation)
     monkeypatch.setattr(sampler, "Samples", Samples)
     work = Work.__new__(Work)
     link = Link({"id": "job", "data": str(tmp_path), "resume": None})

@@ -13,8 +13,7 @@ import pytest
 from arkor_dev.contract.settings import SETTINGS, tables
 from arkor_dev.project.starter_toml import starter_toml
 from arkor_dev.project.toml import edit as editor
-from arkor_dev.project.toml.edit import EditError
-from arkor_dev.project.toml.values import written
+from arkor_dev.project.toml.edit import EditError, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ interface Props extends ComponentProps<typeof Button> {
   action: Action;
 }
 
-/** A button for an action, labelled by its children or the action's name; the tooltip shows its key. */
+/** An action's button, named by its children or by the action; its tooltip shows the key. */
 export function ActionButton({ action, icon, children, ...rest }: Props) {
   const { label, keys, run } = action;
   const text = children ?? (icon ? undefined : label);

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   /** Other fields of the error, such as `run` on a 409 of `POST /api/train`. */
   readonly extra: Readonly<Record<string, unknown>>;
 
-  /** The response's ETag, for conditional requests. */
+  /** The answer's ETag, for a later conditional request. */
   readonly etag: string;
 
   constructor(status: number, text: string, extra: Readonly<Record<string, unknown>> = {}, etag = "") {

@@ -1,4 +1,4 @@
-/** Whether the daemon and its backend respond, and what the page does if they don't. */
+/** Whether the daemon and the backend behind it answer, and how the page reacts if they do not. */
 import { computed, signal } from "@preact/signals";
 
 type Connection = "connecting" | "live" | "stale" | "gone";
@@ -8,7 +8,7 @@ const daemon = signal<"unknown" | "here" | "gone">("unknown");
 /** Seconds since the backend last responded, according to the daemon; null while it does. */
 export const staleSeconds = signal<number | null>(null);
 
-/** The last error of the backend, or of the connection to it, when a list could not be loaded. */
+/** The latest message of the backend, or of the connection to it, when a list could not be read. */
 export const backendTrouble = signal<string | null>(null);
 
 /** The backend's status for that error; null if it did not respond. */
@@ -33,8 +33,8 @@ export function daemonAnswered(): void {
 }
 
 /**
- * A request got no response. The page polls until the daemon responds: after a restart it reloads, otherwise it
- * continues, since only the connection was cut for a moment.
+ * A request got no response. The page is requested until the daemon responds: after a restart it is loaded again, else it
+ * continues, since only the connection was interrupted.
  */
 export function daemonGone(): void {
   if (waiting) return;

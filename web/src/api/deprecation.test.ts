@@ -6,19 +6,24 @@ afterEach(() => vi.unstubAllGlobals());
 describe("a backend's words on its future", () => {
   it.each([
     [null, null, null, ""],
-    ["true", null, null, "What Studio asks for is deprecated."],
-    ["@1767268800", null, null, "What Studio asks for is deprecated since 1 Jan 2026."],
+    ["true", null, null, "A backend API that Studio uses is deprecated."],
+    ["@1767268800", null, null, "A backend API that Studio uses has been deprecated since 1 Jan 2026."],
     [null, "Sun, 01 Mar 2026 12:00:00 GMT", null, "It ends on 1 Mar 2026."],
     [null, "soon", null, "It ends on soon."],
     [null, null, '299 - "Use v2"', "Use v2."],
     [null, null, '299 - "Say \\"v2\\"!"', 'Say "v2"!'],
     [null, null, "no quotes", "no quotes."],
-    ["@99999999999999999", null, null, "What Studio asks for is deprecated since @99999999999999999."],
+    [
+      "@99999999999999999",
+      null,
+      null,
+      "A backend API that Studio uses has been deprecated since @99999999999999999.",
+    ],
     [
       "@1767268800",
       "soon",
       '299 - "Old."',
-      "Old. What Studio asks for is deprecated since 1 Jan 2026. It ends on soon.",
+      "Old. A backend API that Studio uses has been deprecated since 1 Jan 2026. It ends on soon.",
     ],
   ])("%s, %s, %s", (deprecation, sunset, warning, words) =>
     expect(deprecationText(deprecation, sunset, warning)).toBe(words),

@@ -26,8 +26,8 @@ export function putAway(): void {
 }
 
 /**
- * `Deprecation` is `@1767225600` (RFC 9745) or, from older servers, `true` or a date; `Sunset` a date (RFC 8594);
- * `Warning` a code, an agent and a quoted text (RFC 7234). Other forms are shown unchanged.
+ * `Deprecation` is `@1767225600` (RFC 9745) or, as older servers have it, `true` or a date; `Sunset` a date (RFC 8594);
+ * `Warning` a code, an agent and a quoted text (RFC 7234). Anything else is shown as received.
  */
 export function deprecationText(
   deprecation: string | null,
@@ -39,8 +39,8 @@ export function deprecationText(
   if (deprecation)
     words.push(
       deprecation === "true"
-        ? "What Studio asks for is deprecated."
-        : `What Studio asks for is deprecated since ${dayOf(deprecation)}.`,
+        ? "A backend API that Studio uses is deprecated."
+        : `A backend API that Studio uses has been deprecated since ${dayOf(deprecation)}.`,
     );
   if (sunset) words.push(`It ends on ${dayOf(sunset)}.`);
   return words.join(" ");

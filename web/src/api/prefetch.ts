@@ -3,7 +3,7 @@ declare global {
   var arkorPrefetched: { url: string; answer: Promise<Response> } | undefined;
 }
 
-/** The early response to `url`, else null. */
+/** The answer to `url` if it was requested early, else null. */
 export function takePrefetched(url: string): Promise<Response> | null {
   const early = globalThis.arkorPrefetched;
   if (early?.url !== url) return null;

@@ -8,8 +8,8 @@ import { locked } from "../lib/locks";
 const SLOTS = 3;
 
 /**
- * Runs `use` while holding a slot, waiting for a free one. The signal passed to `use` ends with `signal`. With `wait:
- * false` it returns null at once if no slot is free: the caller then polls instead.
+ * Runs `use` while holding a slot, or waits until one is free. `use` gets a signal that ends with `signal`.
+ * With `wait: false` it returns null immediately if no slot is free: the caller then polls.
  */
 export async function withStream<T>(
   signal: AbortSignal,
@@ -43,7 +43,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Ends when the tab is hidden: a hidden tab releases its stream and catches up when it is shown. */
+/** Ends when the tab is hidden: a hidden tab gives its stream back and catches up when it is shown. */
 export function hiddenSignal(): AbortSignal {
   const hidden = new AbortController();
   const look = (): void => {
@@ -56,7 +56,7 @@ export function hiddenSignal(): AbortSignal {
   return hidden.signal;
 }
 
-/** Resolves as soon as the tab is visible: a hidden one leaves the connections to visible ones. */
+/** Resolves when the tab is visible: hidden tabs leave the connections to visible ones. */
 export async function shown(signal: AbortSignal): Promise<void> {
   if (!document.hidden) return;
   await new Promise<void>((resolve, reject) => {

@@ -29,7 +29,7 @@ interface Props {
   onScene?: (scene: Scene) => void;
   /** The crosshair's position, if other charts share it. */
   cursor?: Signal<Cursor | null>;
-  /** Text shown without points. */
+  /** What to show before the first point. */
   empty: string;
 }
 
@@ -68,7 +68,7 @@ export function Chart({
           checkpoints,
           ...(until === undefined ? {} : { until }),
         });
-  // Without points or an expected number of steps there are no axes to draw.
+  // Without points and an expected number of steps there are no axes.
   const bare = scene?.emptyReason === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom, cursor);
   useLayoutEffect(() => {

@@ -25,7 +25,7 @@ interface Props {
   onChange: (change: Partial<Settings>) => void;
   exports: readonly MenuItem[];
   scene: Signal<Scene | null>;
-  /** Whether the learning rate can be drawn with the loss. */
+  /** Whether the learning rate can be shown. */
   rates?: boolean;
 }
 
@@ -79,7 +79,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
   );
 }
 
-/** A separate component: the default depends on the run's length, known once the chart is computed. */
+/** Its own component: the default depends on the run's length, which is known once the chart is computed. */
 function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" | "onChange" | "scene">) {
   const weight =
     settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.series.weight ?? 0;

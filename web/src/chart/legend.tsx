@@ -15,16 +15,16 @@ export function Legend({ tracks, settings: { hidden }, onChange }: Props) {
   return (
     <div class="chart-legend" role="group" aria-label="Curves">
       {tracks.map(({ key, label, tone, dash }) => {
-        const shown = !hidden.includes(key);
+        const visible = !hidden.includes(key);
         const flip = (): void =>
-          onChange({ hidden: shown ? [...hidden, key] : hidden.filter((other) => other !== key) });
+          onChange({ hidden: visible ? [...hidden, key] : hidden.filter((other) => other !== key) });
         return (
           <button
             key={key}
             type="button"
             class="chart-legend-item"
             title={clean(label, 200)}
-            aria-pressed={shown}
+            aria-pressed={visible}
             onClick={flip}
           >
             <Swatch tone={tone} dash={dash} />

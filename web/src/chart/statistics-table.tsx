@@ -72,9 +72,7 @@ function StatisticsTable({ scene, rows }: { scene: Scene; rows: Scene["drawn"] }
   );
 }
 
-/**
- * The cells of a curve's row, from its values in [start, end); null if there are none. The last cell may span the rest.
- */
+/** The cells of a curve's row, for its values in [start, end); null without any. The last one may span the rest. */
 export function statisticsCells(
   values: Float64Array,
   start: number,

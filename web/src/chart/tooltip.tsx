@@ -86,7 +86,7 @@ function Dot({ hit }: { hit: Hit }) {
   );
 }
 
-/** Placed beside the crosshair, on the side with more room, so that it never covers its point. */
+/** Placed next to the crosshair, on the side with more room, so that it never covers its point. */
 function TooltipBox({
   scene,
   hits,
@@ -103,7 +103,7 @@ function TooltipBox({
   const onLeft = here.px > (scene.left + scene.right) / 2;
   const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
   const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
-  // A row may take two lines if it is narrow; the head and the remainder take three more.
+  // A row may take two lines if it is narrow; the head and the omitted rows take three more.
   const narrow = room < ROW_WIDTH * scene.letters;
   const most =
     Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);

@@ -1,6 +1,6 @@
 /**
- * The last drawn scene: exports read it at once; statistics get it a moment later, so that the curve is painted first.
- * It is a signal, so that the component which draws the chart is not rendered again by its own scene.
+ * The scene that was drawn last: exports read it directly; statistics get it a moment later, so that the curve is painted
+ * first. It is a signal, so that the component which draws the chart is not rendered again by its own scene.
  */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";

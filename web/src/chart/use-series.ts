@@ -1,4 +1,4 @@
-/** The series behind a chart, kept between drawings so that a live update only reads new rows. */
+/** The series behind a chart, kept between drawings so that a live update only adds new points. */
 import { useRef } from "preact/hooks";
 import { Series } from "./data/series";
 import type { Settings } from "./geometry/settings";
@@ -20,7 +20,7 @@ export function useSeries(tracks: readonly Track[], settings: Settings, until?: 
   const kept = useRef(new Map<string, Series>());
   const used = new Map<string, Series>();
   const lines = tracks.map((track) => {
-    // Evaluations and learning rates are never smoothed, which would show values that were never measured.
+    // Evaluations and learning rates are never smoothed: that would show values that were not measured.
     const weight = track.metric === "loss" ? smooth : 0;
     const { origin, shift = 0 } = track;
     const key = [track.key, track.metric, settings.x, origin, shift, weight].join(" ");

@@ -1,4 +1,4 @@
-/** Chart settings: they apply at once, and are written to the address after a moment without changes. */
+/** Chart settings: they apply immediately, and are written to the address after a pause. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { route, setQuery } from "../router";
 import { DEFAULTS, readSettings, type Settings, writeSettings } from "./geometry/settings";

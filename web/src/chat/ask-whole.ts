@@ -13,16 +13,16 @@ export async function askWhole(
   target: Target,
   signal: AbortSignal,
 ): Promise<string> {
-  let said = "";
+  let text = "";
   const sink = {
     text: (piece: string): void => {
-      said += piece;
+      text += piece;
     },
     progress: (): void => undefined,
   };
   const body = chatRequest([...messages], target, GREEDY);
   const response = await request("/inference/chat", { method: "POST", body, signal });
   const { state, error } = await readAnswer(response, performance.now(), sink);
-  if (state === "done" || state === "full") return said;
+  if (state === "done" || state === "full") return text;
   throw new Error(error ?? "The answer was stopped.");
 }

@@ -8,24 +8,24 @@ const utf8 = new TextDecoder();
 
 /** Collects the steps of saved, not yet removed checkpoints from the bytes of a history. */
 export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): number[] } {
-  const found = new Set<number>();
+  const saved = new Set<number>();
   const parser = new SseParser({
     event(name, bytes, start, end) {
       if (name !== CHECKPOINT_SAVED && name !== CHECKPOINT_REMOVED) return;
       try {
         const { step } = JSON.parse(utf8.decode(bytes.subarray(start, end))) as { step?: unknown };
         if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) return;
-        if (name === CHECKPOINT_SAVED) found.add(step);
-        else found.delete(step);
+        if (name === CHECKPOINT_SAVED) saved.add(step);
+        else saved.delete(step);
       } catch {
         // A frame that is not JSON has no step.
       }
     },
   });
-  return { push: (chunk) => parser.push(chunk), steps: () => [...found].sort((a, b) => a - b) };
+  return { push: (chunk) => parser.push(chunk), steps: () => [...saved].sort((a, b) => a - b) };
 }
 
-/** Steps whose checkpoints still exist, in order; null if the backend does not know the job. */
+/** Steps at which the job has saved a checkpoint that still exists, in order; null if the backend does not know the job. */
 export async function checkpointSteps(jobId: string): Promise<number[] | null> {
   const response = await request(`/jobs/${encodeURIComponent(jobId)}/history`);
   if (response.status === 204) return null;

@@ -1,4 +1,4 @@
-/** The checkpoints of viewed jobs, refreshed while a job still saves new ones. */
+/** The checkpoints of the displayed jobs, polled while a job still saves new ones. */
 import { signal } from "@preact/signals";
 import { errorText } from "../api/client";
 import type { Job } from "../contract.gen";
@@ -7,7 +7,7 @@ import type { Target } from "./model/types";
 import { adapterJobs } from "./targets";
 
 export interface Checkpoints {
-  /** In order; keeps the known ones during a refresh. */
+  /** In order; the known ones stay while they are requested again. */
   steps: readonly number[];
   loaded: boolean;
   error: string | null;

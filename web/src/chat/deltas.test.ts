@@ -62,7 +62,7 @@ const cases: [string, string, string, Delta][] = [
     '{"done":-1,"total":null}',
     { progress: { label: "Loading the model", done: 0, total: null } },
   ],
-  ["broken progress adds no text", "progress", "oops", {}],
+  ["broken progress is not text", "progress", "oops", {}],
   ["an error", "", '{"error":"No adapter for step 7"}', { error: "No adapter for step 7" }],
   ["an OpenAI error", "", '{"error":{"message":"too long","code":400}}', { error: "too long" }],
   ["an error event of bare text", "error", "out of memory", { error: "out of memory" }],

@@ -1,6 +1,6 @@
 /**
- * Parses one frame of a chat stream. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at the top, or
- * bare text. All forms are handled here, so that other code need not know them.
+ * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
+ * the top, or bare text. All forms are read here, so that no other code has to know them.
  */
 
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
@@ -39,14 +39,14 @@ function errorText(error: unknown): string {
   return `The backend reported an error: ${JSON.stringify(error) ?? "no text"}`;
 }
 
-/** Content is a string, or OpenAI's list of parts, of which only the text ones are shown. */
+/** Content is a string, or OpenAI's list of parts, of which only the text is shown. */
 function contentText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : "")).join("");
 }
 
-/** Complete tool calls: no known backend sends them in parts. */
+/** Complete tool calls only: no known backend sends them in pieces. */
 function callsOf(value: unknown): ToolCall[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((each) => {

@@ -39,7 +39,7 @@ export class LiveAnswer implements AnswerSink {
     this.#schedule(progress === null ? 0 : MIN_INTERVAL_MS);
   }
 
-  /** The complete text; rendering stops. */
+  /** The whole text; drawing has ended. */
   finish(): string {
     clearTimeout(this.#timer);
     return this.#text;

@@ -1,4 +1,4 @@
-/** Answer settings beyond temperature, top-p and length; only non-default values are stored and sent. */
+/** The settings of an answer beyond temperature, top-p and length; only changed ones are kept and sent. */
 import type { ChatRequest } from "../contract.gen";
 import { isObject } from "../lib/json";
 
@@ -6,7 +6,7 @@ export const FEATURE = "sampling";
 export const TOOLS = "tools";
 export const FORMATS = "formats";
 
-/** The required form of an answer: any JSON object, or JSON that fits a schema. Absent for free text. */
+/** What an answer must be: any JSON object, or one that fits a JSON Schema. Without it, any text. */
 export type AnswerForm =
   | { type: "json_object" }
   | { type: "json_schema"; json_schema: { name: string; schema: object } };
@@ -44,7 +44,7 @@ const MOST_CHARACTERS = 200;
 const MOST_TOOLS = 64;
 const MOST_JSON = 100_000;
 
-/** `value` within its bounds, or the default for anything but a number. */
+/** `value` within its bounds, or the default if it is not a number. */
 export function boundedFigure(name: FigureName, value: unknown): number {
   const { min, max, step, usual } = FIGURES[name];
   if (typeof value !== "number" || !Number.isFinite(value)) return usual;
@@ -63,14 +63,14 @@ export const stopsOf = (lines: string): string[] =>
     .map((line) => line.slice(0, MOST_CHARACTERS))
     .slice(0, MOST_STOPS);
 
-/** OpenAI's tools, or null if invalid: a list of objects, each with the name of a function. */
+/** OpenAI's tools, or null for anything but a list of objects that each name a function. */
 export function toolsOf(value: unknown): object[] | null {
-  const named = (tool: unknown): tool is object =>
+  const hasName = (tool: unknown): tool is object =>
     isObject(tool) && isObject(tool.function) && typeof tool.function.name === "string";
   return Array.isArray(value) &&
     value.length > 0 &&
     value.length <= MOST_TOOLS &&
-    value.every(named) &&
+    value.every(hasName) &&
     JSON.stringify(value).length <= MOST_JSON
     ? value
     : null;

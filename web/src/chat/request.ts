@@ -6,8 +6,8 @@ import { type More, moreOf } from "./more";
 import { strengthOf } from "./strength";
 
 /**
- * The messages up to and including the question of `turnId`. Chat templates expect alternating roles, so an unanswered
- * question is joined with the next one.
+ * The messages up to and including the question of `turnId`. Chat templates expect roles to alternate, so a
+ * question that got no answer is joined with the one after it.
  */
 export function messagesFor(conversation: Conversation, turnId: string, column: number): ChatMessage[] {
   const messages: ChatMessage[] = [];
@@ -22,7 +22,7 @@ export function messagesFor(conversation: Conversation, turnId: string, column: 
   return messages;
 }
 
-/** `more` is sent unchanged: the caller knows whether the backend has the feature. */
+/** `more` is sent as set: the caller knows whether the backend has the feature. */
 export function chatRequest(
   messages: ChatMessage[],
   target: Target,

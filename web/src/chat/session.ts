@@ -58,7 +58,7 @@ export function send(user: string): void {
   ask(current.peek(), { id: newId(), parent: current.peek().leaf, user, answers: [], at: Date.now() });
 }
 
-/** The same question in other words, as a parallel branch. */
+/** Asks the question with other words, as a new branch. */
 export function resend(turn: Turn, user: string): void {
   ask(current.peek(), { id: newId(), parent: turn.parent, user, answers: [], at: Date.now() });
 }
@@ -71,7 +71,7 @@ export function regenerate(turn: Turn, column: number, exact?: boolean): void {
   void answer(again.id, column, exact);
 }
 
-/** Asks a column without an answer to keep: it did not exist when the question was asked, or it failed. */
+/** Asks a column that has no answer to keep: it was added after the question, or its answer failed. */
 export function askColumn(turn: Turn, column: number): void {
   void answer(turn.id, column);
 }
@@ -95,10 +95,10 @@ function ask(conversation: Conversation, turn: Turn): void {
 
 async function answer(turnId: string, column: number, exact = false): Promise<void> {
   const { id, targets, params, system, more: set } = current.peek();
-  const asked = targets[column];
+  const wanted = targets[column];
   const key = keyOf(id, turnId, column);
-  if (!asked || running.peek().has(key)) return;
-  const target = answerable(asked, features.peek(), jobs.peek());
+  if (!wanted || running.peek().has(key)) return;
+  const target = answerable(wanted, features.peek(), jobs.peek());
   const more = sentOf(set, features.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
   if (exact) body.engine = "exact";
@@ -113,7 +113,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
   let savedAt = Date.now();
   const live = new LiveAnswer((text) => {
-    // The partial answer survives a reload; storing every update would cost more than rendering it.
+    // The text so far survives a reload; writing it at each token would cost more than drawing it.
     if (Date.now() - savedAt < 3000 || !running.peek().has(key)) return;
     savedAt = Date.now();
     record({ ...begun, text });

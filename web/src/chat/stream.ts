@@ -1,10 +1,10 @@
-/** Reads one streaming answer: its text, how it ended, and its timing. */
+/** One answer, read while it streams: its text, its outcome and its timing. */
 import { isAbort } from "../api/client";
 import { SseParser } from "../events/sse";
 import { type Delta, type Progress, readDelta } from "./deltas";
 import type { AnswerState, Timing, ToolCall } from "./model/types";
 
-/** Longest answer kept, in UTF-16 units; a model that exceeds it is stopped. */
+/** Longest answer that is kept, in UTF-16 units; a model that continues beyond it is stopped. */
 export const MAX_ANSWER = 1_000_000;
 
 const MAX_CALLS = 100;
@@ -108,8 +108,8 @@ class Reading {
 }
 
 /**
- * Reads the backend's answer to its end. Never throws: a broken or aborted stream is an outcome, and the text so far is
- * kept.
+ * Reads the backend's answer to a chat request to its end. Never throws: a stream that breaks or is aborted
+ * is an outcome, and the text before it is kept.
  */
 export async function readAnswer(
   response: Response,
@@ -144,7 +144,7 @@ export async function readAnswer(
       ? reading.end("stopped")
       : reading.end("cut", "The connection was lost before the answer was complete.");
   } finally {
-    // The rest is not wanted; cancelling also tells the server to stop.
+    // The rest is not wanted; cancelling also makes the server stop.
     if (body.locked) reader.cancel().catch(() => undefined);
   }
 }
@@ -152,7 +152,7 @@ export async function readAnswer(
 /** Below this, the chunks arrived at once, and their pace is the network's. */
 const LEAST_MS = 50;
 
-/** Tokens per second between the first and the last chunk; null if there are too few. */
+/** Tokens per second between the first and the last piece; null if there are too few to tell. */
 export function tokensPerSecond({ tokens, textMs }: Timing): number | null {
   return tokens > 1 && textMs >= LEAST_MS ? ((tokens - 1) * 1000) / textMs : null;
 }

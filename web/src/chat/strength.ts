@@ -22,13 +22,13 @@ export function withStrength(target: AdapterTarget, strength: number): AdapterTa
 /** `50 %` */
 export const percent = (strength: number): string => `${Math.round(100 * strength)} %`;
 
-/** Why the target's adapter works only at full strength, as far as its job tells; null if its strength can be set. */
+/** Why the target's adapter applies fully or not at all, according to its job; null if its strength can be set. */
 export function noStrength(target: AdapterTarget, jobs: readonly Job[]): string | null {
   const config = jobs.find(({ id }) => id === target.jobId)?.config as Record<string, unknown> | undefined;
-  if (config?.fullFineTuning === true) return "The whole model was trained: there is no adapter to weaken.";
-  if (config?.useDora === true) return "This is a DoRA adapter: no part of it could be taken.";
+  if (config?.fullFineTuning === true) return "The whole model was trained, so there is no adapter strength.";
+  if (config?.useDora === true) return "The strength of a DoRA adapter can't be set.";
   if (Array.isArray(config?.loraModulesToSave) && config.loraModulesToSave.length > 0)
-    return "Some layers learned in full with this adapter: they have no strength.";
+    return "This adapter trained some layers in full, so its strength can't be set.";
   return null;
 }
 

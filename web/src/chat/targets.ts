@@ -35,7 +35,7 @@ function parseCheckpoint(text: string): AdapterTarget | null {
 
 export const sameTarget = (a: Target, b: Target): boolean => targetKey(a) === targetKey(b);
 
-/** The targets in a link: `target` and `against` or, easier to write by hand, `job` and `step`. */
+/** The targets that a link names: `target` and `against`, or the short forms `job` and `step`. */
 export function targetsOfQuery(query: URLSearchParams): Target[] {
   const job = query.get("job");
   const step = query.get("step") ?? "";
@@ -121,13 +121,11 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
   return newestAdapter(jobs) ?? (models[0] === undefined ? null : { kind: "base", model: models[0] });
 }
 
-/** Two targets from left to right: base before adapter. */
+/** Two targets from left to right: the model before the training, then its result. */
 export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 
-/**
- * The two sides of a new comparison: base on the left, adapter on the right; `checkpoint` replaces a missing adapter.
- */
+/** The two sides of a new comparison: base on the left, adapter on the right, or `checkpoint` if there is no adapter. */
 export function comparePair(
   target: Target,
   jobs: readonly Job[],

@@ -11,8 +11,8 @@ export const HIGH_DIGITS = 8;
 export const LOW_DIGITS = 11;
 
 /**
- * (`high` · 10^`count` + `low`) · 10^`exponent`, where `low` has `count` ≤ 11 digits and `high` at most 8. NaN if the
- * nearest double is uncertain: the caller then uses `Number`.
+ * (`high` · 10^`count` + `low`) · 10^`exponent`, where `low` has `count` ≤ 11 digits and `high` at most 8. NaN when the
+ * nearest double cannot be determined for certain: the caller then uses `Number`.
  */
 export function toDouble(high: number, low: number, count: number, exponent: number): number {
   if (exponent > 22 || exponent < -22) return high === 0 && low === 0 ? 0 : NaN;

@@ -1,4 +1,4 @@
-/** Growable arrays of numbers in typed arrays: 8 bytes per number, or 4 for integers of 31 bits. */
+/** Growing arrays of numbers that never drop a value: typed arrays with 8 bytes per number, or 4 for 31-bit integers. */
 
 type Values = Float64Array | Int32Array;
 
@@ -15,7 +15,7 @@ export class Numbers<T extends Values = Float64Array> {
     this.#buffer[this.length++] = value;
   }
 
-  /** Reserves space for `more` values, so that many values arriving at once are not copied as the array grows. */
+  /** Makes room for `more` values, so that a batch is not copied while the array grows. */
   reserve(more: number): void {
     if (this.length + more <= this.#buffer.length) return;
     const grown = new this.kind(this.length + Math.max(more, this.length >> 1));

@@ -1,7 +1,8 @@
 /**
- * Every event of a job as received, for the event log: stored as bytes, decoded only for visible rows. Logged steps
- * begin alike (type, job, date), so about half of their bytes is stored. A single event is kept up to
- * `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; `size` reveals truncation.
+ * Every event of a job as received, for the event log: kept as bytes, decoded only for the rows on the screen. Logged steps begin
+ * alike (type, job, date), so about half of their bytes is kept.
+ *
+ * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; a longer one shows it by its `size`.
  */
 import { Numbers, whole } from "./number-array";
 
@@ -11,7 +12,7 @@ const MAX_TOTAL_BYTES = 1 << 28;
 const BLOCK = 17;
 /** An event is stored without the prefix that it shares with the previous one. Every nth is stored in full. */
 const WHOLE_EVERY = 64;
-/** The most kinds of progress at a time; beyond that, each event has its own row. */
+/** The maximum number of kinds of progress; beyond that, each event is its own row. */
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
@@ -47,7 +48,7 @@ export class Records {
   #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
   #rows = whole();
-  /** The rows of current progress at the end of the log, by subject. */
+  /** The rows of unfinished progress at the end of the log, by kind. */
   #going = new Map<string, number>();
 
   /** The number of events. */
@@ -66,8 +67,8 @@ export class Records {
   }
 
   /**
-   * `step`: the event is dropped when the run resumes from an earlier one; NaN: dropped with its predecessors.
-   * `progress`: the subject of a progress event, which replaces the last one with the same subject in the log.
+   * `step`: the event is dropped when the run resumes from an earlier one; NaN: with those before it. `progress`: what the event reports
+   * the progress of; it replaces the last event with the same value in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
     let kind = this.names.indexOf(name);

@@ -52,7 +52,7 @@ export class Column {
  */
 export class Rows {
   length = 0;
-  /** Counts removals of rows: what was read from them is invalid. */
+  /** Counts how often rows were removed: values that were derived from them are stale. */
   generation = 0;
   /** When the run last resumed, in Unix milliseconds; 0 if it never stopped. */
   resumedAt = 0;

@@ -14,7 +14,7 @@ function feed(run: Run, name: string, data: unknown): void {
   run.add(name, bytes, 0, bytes.length);
 }
 
-test("rows keep every point; a non-number is a gap, an absent value adds nothing", () => {
+test("rows keep every point; a non-number is a gap, an absent value is nothing", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1, loss: 2.5, learningRate: 1e-3, epoch: 0.1 });
   feed(run, "training.log", { step: 2, loss: null });
@@ -338,7 +338,7 @@ test("what is said again at the end, or from the start, is in the log once", () 
   expect([run.rows.length, run.startedAt]).toEqual([0, NaN]);
 });
 
-test("an invalid step takes nothing back", () => {
+test("an invalid step drops nothing", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1, loss: 1 });
   feed(run, "training.completed", {});

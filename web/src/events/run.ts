@@ -50,7 +50,7 @@ export interface Best {
   step: number;
 }
 
-/** Where the run paused, or resumed, and why. */
+/** Where the run paused or resumed, and why. */
 export interface Stop {
   step: number;
   reason: string;
@@ -75,7 +75,7 @@ export interface Progress {
   total: number | null;
 }
 
-/** A figure that the training method reports beside its loss. */
+/** A number that the training method reports besides its loss. */
 export interface Figure {
   name: string;
   label: string;
@@ -117,15 +117,13 @@ export class Run {
   /** While it runs, if the backend reports it. */
   phase: Phase | null = null;
   timeLeft: TimeLeft | null = null;
-  /** Whether any row has an eval loss, finite or not. */
+  /** Whether any row has an eval loss, even a non-finite one. */
   evaluated = false;
   bestLoss: Best | null = null;
   bestEvalLoss: Best | null = null;
   /** Whether the stream has ended. */
   over = false;
-  /**
-   * How far the backend's clock is behind this one, in milliseconds, estimated from the fastest row received; 0 before.
-   */
+  /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
   behind = 0;
   #heard = false;
   #fields = new Float64Array(FIELDS);
@@ -175,7 +173,7 @@ export class Run {
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
     if (name === TRAINING_LOG) {
       this.#log(fields);
-      // Only methods with their own figures need their rows parsed as well.
+      // Methods with their own figures pay for them: their rows are parsed as well.
       if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
     } else if (data !== null) this.#other(name, data, fields);
   }
@@ -193,7 +191,7 @@ export class Run {
     const evalLoss = fields[EVAL_LOSS]!;
     let loss = fields[LOSS]!;
     if (evalLoss === evalLoss) this.evaluated = true;
-    // Null is a gap if nothing else was measured; beside an eval loss it means "not in this row".
+    // Null is a gap if nothing else was measured; next to an eval loss it means "not in this row".
     if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
     this.rows.add(
       step,
@@ -316,7 +314,7 @@ const ENDS: ReadonlySet<string> = new Set([
 
 const NO_PHASE = { phase: null, timeLeft: null } as const;
 
-/** What is unknown again after a resume. */
+/** What is not known yet about an unfinished run. */
 const OPEN = {
   ...NO_PHASE,
   outcome: null,

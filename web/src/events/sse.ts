@@ -78,9 +78,7 @@ export class SseParser {
     this.#keep(bytes, frame, line, i);
   }
 
-  /**
-   * Joins the remaining and the new bytes in one buffer; grows by doubling, so a 10 MB line costs no quadratic copying.
-   */
+  /** Joins the rest of the last chunk with the new one; grows by doubling, so a 10 MB line costs no quadratic copying. */
   #append(chunk: Uint8Array): Uint8Array {
     let bytes = chunk;
     if (!this.#begun && chunk.length > 0) {

@@ -7,7 +7,7 @@ ArrayBuffer.prototype.transfer ??= function (this: ArrayBuffer): ArrayBuffer {
   return structuredClone(this, { transfer: [this] });
 };
 
-/** A daemon in memory: a log of frames, and what it was asked for. */
+/** A daemon in memory: a log of frames, and the requests that it received. */
 class Daemon {
   frames: string[] = [];
   feed = "f1";

@@ -17,7 +17,7 @@ type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
-/** Bytes that mean that more is waiting: live events during a pause are fewer. */
+/** Bytes that show that more is waiting: live events in a pause are fewer. */
 const FULL_READ = 1 << 14;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
@@ -33,18 +33,18 @@ export class JobStream {
   /** Incremented when the run has changed, at most every 400 ms. */
   readonly version = signal(0);
   readonly state = signal<StreamState>("loading");
-  /** Why the state is `reconnecting` or `missing`, if known. */
+  /** Why the state is `reconnecting` or `missing`, if a text says so. */
   readonly trouble = signal<string | null>(null);
   #parser = new SseParser({
     event: (name, bytes, start, end) => this.run.add(name, bytes, start, end),
     comment: (text) => this.#comment(text),
   });
   #stop = new AbortController();
-  /** The first position of the current stream; the parser counts from there. */
+  /** Where the last stream began; the parser knows its progress from there. */
   #cursor: string | null = null;
   #painted = 0;
   #failures = 0;
-  /** Whether to request the history although it had ended. */
+  /** Whether the history is requested although it had an end. */
   #again = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -57,7 +57,7 @@ export class JobStream {
     clearTimeout(this.#timer);
   }
 
-  /** Continues reading after the job's end, which was revoked; false if there was no end. */
+  /** Continues behind the job's end, which was withdrawn; false if there was none. */
   reopen(): boolean {
     if (this.state.peek() !== "over") return false;
     this.#cursor = null;
@@ -118,19 +118,19 @@ export class JobStream {
     this.#paint();
   }
 
-  /** Reads from the cursor on until the stream ends, or only briefly (`short`). */
+  /** Reads from the cursor on until the stream ends, or for a short time only (`short`). */
   async #follow(signal: AbortSignal, short: boolean): Promise<void> {
     const cut = new AbortController();
     const away = whenHidden(() => cut.abort());
     const inner = AbortSignal.any([signal, cut.signal]);
     try {
-      const place = this.#place(this.#cursor ?? "");
-      const query = new URLSearchParams({ after: place });
+      const cursor = this.#place(this.#cursor ?? "");
+      const query = new URLSearchParams({ after: cursor });
       const response = await request(`/jobs/${encodeURIComponent(this.id)}/events?${query}`, {
         signal: inner,
       });
-      if (response.headers.get(FROM_HEADER) !== place) throw new HistoryChanged();
-      this.#cursor = place;
+      if (response.headers.get(FROM_HEADER) !== cursor) throw new HistoryChanged();
+      this.#cursor = cursor;
       this.#live();
       await this.#read(response, READ_INTERVAL_MS, short ? () => cut.abort() : undefined);
       if (!this.run.over && !cut.signal.aborted) throw new Error("cut");

@@ -37,7 +37,7 @@ function retain(id: string): () => void {
   };
 }
 
-/** Continues the streams of ended jobs that have resumed. */
+/** Reopens the streams of jobs that were over and have been resumed. */
 export function reopenStreams(isOver: (id: string) => boolean): void {
   for (const [id, known] of openStreams) {
     const active = !isOver(id);

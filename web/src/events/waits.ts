@@ -5,7 +5,7 @@ const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
 export const LAST_RETRY_MS = 15_000;
 
-/** Whether the promise is settled already. Browsers never merge the server's writes: each is a separate chunk. */
+/** Whether the promise is settled already. Browsers never join the server's writes: each is its own chunk. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let done = false;
   const mark = (): void => {

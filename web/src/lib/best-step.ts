@@ -1,10 +1,11 @@
 /** Which checkpoint of a job is significantly better than its final adapter. Pure. */
 import type { Job } from "../contract.gen";
 
-/** The step of the job's best checkpoint; null if the final adapter is as good, or if unknown. */
+/** The step of the job's best checkpoint; null if the final adapter is as good, or that is unknown. */
 export function bestStep(job: Job | undefined): number | null {
-  const told = job?.evaluation;
-  const step = told?.bestVerdict === "better" && told.bestKept === true ? told.bestStep : null;
+  const evaluation = job?.evaluation;
+  const step =
+    evaluation?.bestVerdict === "better" && evaluation.bestKept === true ? evaluation.bestStep : null;
   return typeof step === "number" && Number.isSafeInteger(step) && step > 0 ? step : null;
 }
 

@@ -1,4 +1,4 @@
-/** Downloads generated content as a file. */
+/** Saves content of the page as a file. */
 
 export function saveFile(name: string, content: Blob | string, type = "text/plain"): void {
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;

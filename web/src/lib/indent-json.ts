@@ -1,13 +1,13 @@
 /**
- * Pretty-prints JSON token by token: numbers, escapes and duplicate keys stay as written, and truncated or invalid text
- * stays complete.
+ * JSON on separate lines, token by token: numbers, escapes and repeated keys stay as written, and a text that is
+ * cut, or is none, stays whole.
  */
 
-/** Longer texts stay as they are: pretty-printed, one of brackets alone would be many times as long. */
+/** A longer text is left as it is: indented, brackets alone would make it many times as long. */
 const LONGEST = 100_000;
 const DEEPEST = 32;
 
-/** Strings, the last of which may be unterminated; punctuation; and anything else between spaces. */
+/** Strings, the last of which may be unfinished; punctuation; and any other run of characters between spaces. */
 const TOKEN = /"(?:[^"\\]+|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/gsu;
 
 interface Piece {
@@ -16,7 +16,7 @@ interface Piece {
   key: boolean;
 }
 
-/** `text` in pieces that, joined, are the pretty-printed text. Anything but an object or a list is one piece. */
+/** `text` in pieces which, joined, are the indented text. Anything but an object or a list is one piece. */
 export function indentJson(text: string): Piece[] {
   if (text.length > LONGEST || !/^\s*[{[]/u.test(text)) return [{ text, key: false }];
   const tokens = text.match(TOKEN) ?? [];
@@ -24,9 +24,9 @@ export function indentJson(text: string): Piece[] {
   let plain = "";
   let depth = 0;
   const line = (): string => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
-  tokens.forEach((token, place) => {
-    const before = tokens[place - 1] ?? ",";
-    const next = tokens[place + 1];
+  tokens.forEach((token, index) => {
+    const before = tokens[index - 1] ?? ",";
+    const next = tokens[index + 1];
     if (token === "{" || token === "[") {
       depth += 1;
       plain += token;
@@ -37,7 +37,7 @@ export function indentJson(text: string): Piece[] {
     } else if (token === ",") plain += token + line();
     else if (token === ":") plain += ": ";
     else {
-      // Two adjacent words are not valid JSON: keep what separates them.
+      // Two adjacent words are not valid JSON: the space between them is kept.
       if (!/^[{}[\],:]$/u.test(before)) plain += " ";
       if (next !== ":") plain += token;
       else {

@@ -61,7 +61,7 @@ function closed(given: DatasetSource): DatasetSource {
   return typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source;
 }
 
-/** The effective settings, if the backend reports them, else the requested ones. */
+/** What a job runs with, if its backend says so, else what was requested. */
 export function configOf(job: Pick<Job, "config" | "settings">): JobConfig {
   return { ...job.config, ...job.settings };
 }

@@ -1,9 +1,9 @@
-/** Locates a JSON syntax error and says what is missing: browsers' messages differ, and many lack a position. */
+/** Where a text stops being JSON, and what was expected there: browsers' own messages often name no position. */
 
 const TOKEN =
   /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|((?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])))/uy;
 
-/** What may come next, for the message. */
+/** What may come next, for display. */
 const WANTED = {
   value: "a value",
   item: "a value or ]",
@@ -31,29 +31,29 @@ export function jsonFault(text: string): JsonFault | null {
     open.length === 0 ? "nothing" : open.at(-1) === "{" ? "more" : "further";
   while (true) {
     TOKEN.lastIndex = at;
-    const found = TOKEN.exec(text);
-    const [, mark, string] = found ?? [];
-    if (!found) break;
-    const place = wanted;
-    if (place === "value" || place === "item") {
+    const match = TOKEN.exec(text);
+    const [, mark, string] = match ?? [];
+    if (!match) break;
+    const expected = wanted;
+    if (expected === "value" || expected === "item") {
       if (mark === "{" || mark === "[") {
         open.push(mark);
         wanted = mark === "{" ? "first" : "item";
       } else if (mark === undefined) wanted = after();
-      else if (mark === "]" && place === "item") {
+      else if (mark === "]" && expected === "item") {
         open.pop();
         wanted = after();
       } else break;
-    } else if ((place === "key" || place === "first") && string !== undefined) wanted = "colon";
-    else if (place === "colon" && mark === ":") wanted = "value";
-    else if ((place === "more" || place === "first") && mark === "}") {
+    } else if ((expected === "key" || expected === "first") && string !== undefined) wanted = "colon";
+    else if (expected === "colon" && mark === ":") wanted = "value";
+    else if ((expected === "more" || expected === "first") && mark === "}") {
       open.pop();
       wanted = after();
-    } else if (place === "further" && mark === "]") {
+    } else if (expected === "further" && mark === "]") {
       open.pop();
       wanted = after();
-    } else if (place === "more" && mark === ",") wanted = "key";
-    else if (place === "further" && mark === ",") wanted = "value";
+    } else if (expected === "more" && mark === ",") wanted = "key";
+    else if (expected === "further" && mark === ",") wanted = "value";
     else break;
     at = TOKEN.lastIndex;
   }

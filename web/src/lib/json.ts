@@ -1,4 +1,4 @@
-/** Reads foreign JSON: a backend's, a model's, or an older page's. */
+/** Reading JSON from untrusted sources: a backend, a model, an older page. */
 
 export type JsonObject = Record<string, unknown>;
 

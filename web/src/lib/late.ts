@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-/** A hook that returns the module once it is `wanted` and loaded, else null. */
+/** A hook that returns the module once it is `wanted` and loaded, and null otherwise. */
 export function late<Module>(load: () => Promise<Module>): (wanted: boolean) => Module | null {
   const code = signal<Module | null>(null);
   return (wanted) => {

@@ -7,7 +7,7 @@
 const queues = new Map<string, Promise<void>>();
 
 interface Options {
-  /** Don't wait: `use` learns whether the lock was free. */
+  /** Do not wait: `use` learns whether the lock was free. */
   ifAvailable?: boolean;
   /** Ends the waiting. */
   signal?: AbortSignal;
@@ -47,7 +47,7 @@ async function lockedInThisTab<T>(
   { ifAvailable, signal, mode }: Options,
   use: (held: boolean) => Promise<T> | T,
 ): Promise<T> {
-  // Nothing holds a shared lock exclusively, so there is nothing to wait for.
+  // A shared lock is never held exclusively, so nothing has to wait.
   if (mode === "shared") return use(true);
   const before = queues.get(name);
   if (ifAvailable && before) return use(false);

@@ -1,6 +1,6 @@
 /**
- * Scroll restoration: Back, Forward and a reload restore the scroll position, and a new page starts at its top. The
- * position is stored in the history entry's state; browsers restore it only if the page has its full height at once.
+ * Scroll restoration: Back, Forward and a reload restore the scroll position, and a new page begins at its top. The
+ * position is kept in the history entry's state; browsers restore it only if the page has its full height immediately.
  */
 
 const REST_MS = 150;
@@ -52,7 +52,7 @@ export function restorePosition(fresh = false): void {
   frame = requestAnimationFrame(go);
 }
 
-/** The position in a history entry's state, whoever wrote it. */
+/** The position in a history entry's state, which any script may have written. */
 function positionOf(state: unknown): number | null {
   const y = (state as { y?: unknown } | null)?.y;
   return typeof y === "number" && y >= 0 ? y : null;

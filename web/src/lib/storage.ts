@@ -1,9 +1,12 @@
 /**
- * Every value that the page stores in `localStorage` and `sessionStorage`, with its version. Conversations have their
- * own database (`chat/storage/db.ts`). The version is part of the key: `arkor.watched` is version 1, `arkor.watched.2`
- * would be version 2. An older page does not know a newer key, so it can neither misread nor overwrite it. To change a
- * value's form, add a migration to its entry below and a fixture of the new form to `web/fixtures`. If a browser
- * forbids storage, values last only as long as the page.
+ * Every value that the page stores in `localStorage` and `sessionStorage`, with its version. Conversations have a database
+ * their own (`chat/storage/db.ts`).
+ *
+ * The version is part of the key: `arkor.watched` is version 1, `arkor.watched.2` would be version 2. An older page does
+ * not know a newer key, so it can neither misread nor overwrite it. To change a value's form, add a migration to its entry
+ * below and a fixture of the new form to `web/fixtures`.
+ *
+ * A browser may forbid storage: then a choice applies to this page only.
  */
 import type { JobParent } from "../contract.gen";
 import { isObject } from "./json";
@@ -30,7 +33,7 @@ const versionOf = ({ migrations }: Versioned): number => migrations.length + 1;
 export const keyOf = (value: Versioned, version = versionOf(value)): string =>
   version === 1 ? value.name : `${value.name}.${version}`;
 
-/** The stored value; an older form is migrated, and an unreadable one is moved to a separate key. */
+/** The stored value; an older form is migrated, and an unreadable one is kept under another key. */
 export function readStored<T>(value: StoredValue<T>, fallback: T = value.fallback): T {
   const { reach, migrations, parse } = value;
   const newest = versionOf(value);
@@ -38,7 +41,7 @@ export function readStored<T>(value: StoredValue<T>, fallback: T = value.fallbac
     const key = keyOf(value, version);
     const text = recall(key, reach);
     if (text === null) continue;
-    // The next write overwrites the text, which may be the only copy of somebody's work.
+    // The next write overwrites the text, which may be the only copy of a person's work.
     const putAside = (): void => void remember(`${key}.unreadable`, text, reach);
     try {
       const migrated = migrations.slice(version - 1).reduce((old, migrate) => migrate(old), text);

@@ -1,7 +1,7 @@
 /** Sanitises untrusted text from models, children and backends: bounded, and unable to reorder its neighbours. */
 
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
-// Directional overrides and isolates let a name reorder the text beside it; marks (200e, 200f, 061c) cannot.
+// Directional overrides and isolates change how neighbouring words read; marks (200e, 200f, 061c) cannot.
 const BIDI = /[\u202a-\u202e\u2066-\u2069]/g;
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[ -/]*[0-~])/g;
 
@@ -16,7 +16,7 @@ export function bounded(text: string, max: number): string {
 /** One line of untrusted text: without escape sequences, controls and direction overrides, at most `max` long. */
 export function clean(text: unknown, max = 300): string {
   const raw = typeof text === "string" ? text : text === null || text === undefined ? "" : String(text);
-  // Only the beginning is examined, so that ten megabytes cost no more than a line.
+  // Only the beginning is read, so that ten megabytes cost no more than a line.
   const head = raw.length > max * 4 ? raw.slice(0, max * 4) : raw;
   const plain = head
     .replace(ESCAPES, "")

@@ -10,7 +10,7 @@ import { UNWANTED } from "./safe";
 /** Plain text is laid out in chunks of this many characters, so that those outside the window cost nothing. */
 const PIECE = 20_000;
 
-/** A finished block is the same object at the next token of text, and is not rendered again. */
+/** A finished block is the same object at the next token, and is not drawn again. */
 class Block extends Component<{ token: Token }> {
   override shouldComponentUpdate(next: { token: Token }): boolean {
     return next.token !== this.props.token;

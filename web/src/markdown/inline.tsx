@@ -4,7 +4,7 @@ import type { Token, Tokens } from "marked";
 import type { ComponentChildren } from "preact";
 import { decodeEntities, safeHref } from "./safe";
 
-/** Deeper nesting than a person would write is shown as text. */
+/** Deeper nesting than people write is shown as source text. */
 export const MAX_DEPTH = 16;
 
 export function inlineNodes(tokens: readonly Token[] | undefined, depth: number): ComponentChildren {

@@ -131,7 +131,7 @@ describe("decodeEntities", () => {
         "gnp.exe",
       );
     }
-    // Words of right-to-left languages and joined emoji need these; they turn nothing that stands beside them.
+    // Words of right-to-left languages and joined emoji need these; they do not affect the text around them.
     expect(decodeEntities("\u202egnp.exe a\u200bb")).toBe("gnp.exe ab");
     expect(decodeEntities("&#x200F;&#x200D;&#x200C;")).toBe("\u200f\u200d\u200c");
     expect(decodeEntities("&rlm;&ZeroWidthSpace;")).toBe("&rlm;&ZeroWidthSpace;");

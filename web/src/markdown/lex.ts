@@ -1,8 +1,10 @@
 /**
- * A model's answer as markdown tokens, cheap while it grows and safe whatever it contains. `marked` parses the blocks.
- * Every block but the last is final once another has started, so a streaming answer is lexed from its last block on:
- * the work per token of text is that of one block, not of all. Models intend line breaks, so a single one is kept. Link
- * definitions apply only within what is lexed together; models hardly write them.
+ * A model's answer as markdown tokens, cheaply while it grows and safely whatever it holds.
+ *
+ * `marked` reads the blocks. Every block but the last is final once another has begun, so an answer that
+ * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
+ * Models write lines and mean lines, so a single line break stays one.
+ * Link definitions reach only as far as the text that is lexed together; models rarely write them.
  */
 import { Lexer, type Token } from "marked";
 import { UNWANTED } from "./safe";
@@ -13,10 +15,7 @@ const MAX_INLINE = 16_000;
 /** Everything after this many characters is plain text. */
 export const MAX_MARKDOWN = 200_000;
 
-/**
- * Thirty containers opened on one line, or a list item that deep, is not a list or quotation but an attack on the
- * stack.
- */
+/** Thirty containers opened on one line, or a list item that far in, is not a real list or quotation but an attack on the stack. */
 const NESTED =
   /^(?:[ \t]{60,}(?:[*+-]|\d{1,9}[.)])[ \t]|[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}).*\n?/gmu;
 
@@ -66,8 +65,8 @@ export class MarkdownStream {
   #last: Read = { blocks: [], rest: "" };
 
   /**
-   * The blocks of `text`, which must extend the previous call's; otherwise it is parsed anew. Finished blocks are the
-   * same objects from call to call.
+   * The blocks of `text`, which must begin with the text of the last call; otherwise it is read anew.
+   * Finished blocks are the same objects from call to call.
    */
   read(text: string): Read {
     if (text.length === this.#seen) return this.#last;

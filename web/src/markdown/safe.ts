@@ -1,6 +1,6 @@
 /** Sanitises markdown tokens for the page: checks addresses, decodes entities. */
 
-/** Control characters, marks that reorder neighbouring text, and invisible characters. */
+/** Control characters, marks that change how neighbouring text reads, and invisible characters of no width. */
 export const UNWANTED =
   /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/gu;
 
@@ -47,8 +47,8 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Decodes character references; unknown ones stay as written. Unwanted characters are removed in any case, since marked
- * decodes the numeric ones itself.
+ * Character references as the characters they denote; unknown ones stay as written. Unwanted characters are removed whoever has
+ * read them: marked reads the numeric ones by itself.
  */
 export function decodeEntities(text: string): string {
   const read = text.replace(

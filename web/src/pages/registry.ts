@@ -1,6 +1,6 @@
 /** The pages, each in one record. A page's name is how its address begins; `home` has the empty one. */
 import type { ComponentType } from "preact";
-// Two lazy pages share it: as a separate chunk it would be smaller than its request.
+// Two of the lazy pages share it: as a chunk of its own it would weigh less than its request.
 import "../events/sse";
 import type { IconName } from "../ui/controls/icon";
 import Home from "./home";
@@ -9,7 +9,7 @@ import { Missing } from "./missing";
 
 export interface PageModule {
   default: ComponentType;
-  /** Resolves when the page's first content has arrived. */
+  /** Resolves when the page's first data have arrived. */
   ready?: () => Promise<void>;
 }
 

@@ -39,7 +39,7 @@ export function ConnectionDot() {
   );
 }
 
-/** Warns above the page's data that they may be outdated, why, and what is being tried. */
+/** A line above stale data: how old they may be, why, and what is being tried. */
 export function ConnectionNote() {
   const state = connection.value;
   if (state === "gone") {
@@ -63,7 +63,7 @@ export function ConnectionNote() {
           {outdated
             ? "This Studio has to be upgraded."
             : seconds === null
-              ? "What you see may be old."
+              ? "This data may be out of date."
               : status === null
                 ? "The backend is not answering."
                 : "The backend answers with an error."}

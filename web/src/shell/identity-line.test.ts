@@ -21,9 +21,10 @@ test("an account's mode is as the file names it, and another host is named with 
 
 test("a backend of this machine that has no port is called so", () => {
   expect(identityLine({ ...VIEW, baseUrl: "http://localhost" }).host).toBe("this machine");
+  expect(identityLine({ ...VIEW, baseUrl: "ssh://me@gpu-box" }).host).toBe("gpu-box");
 });
 
-test("hostile text is cleaned and bounded, and an invalid address is shown unchanged", () => {
+test("hostile text is cleaned and bounded, and an invalid address is shown as received", () => {
   const view = { ...VIEW, mode: "x".repeat(100), orgSlug: null, projectSlug: null, baseUrl: "nowhere" };
   const line = identityLine(view);
   expect(line.mode.length).toBeLessThanOrEqual(21);

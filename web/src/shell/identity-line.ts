@@ -21,7 +21,7 @@ export function identityLine(view: CredentialsView): IdentityLine {
 function hostOf(url: string): string {
   try {
     const { host } = new URL(url);
-    // A local backend without a port is unreachable for others, so a host name would be meaningless.
+    // A local backend without a port is reachable from this machine only, so a host name would say nothing.
     return host === "localhost" ? "this machine" : host;
   } catch {
     return clean(url, 80);

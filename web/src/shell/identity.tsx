@@ -8,7 +8,7 @@ export function Identity() {
   const view = credentials.value;
   const error = credentialsError.value;
   if (view) return <Line view={view} />;
-  // Only the backend can tell that nobody is signed in; a failed connection cannot.
+  // Only the backend knows that no user is signed in; a failed connection says nothing about it.
   const words = error && (error.status === 401 ? "Not signed in" : "Sign-in unknown");
   return (
     <span class="shell-identity" title={error?.message}>

@@ -14,7 +14,7 @@ const MOST = 8;
 
 type Entry = { kind: "action"; action: Action } | { kind: "job"; job: Job };
 
-/** The command palette (Ctrl/Cmd-K): searches pages, actions and jobs. */
+/** The command palette (Ctrl/Cmd-K): finds pages, actions and jobs by the typed words. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
@@ -29,7 +29,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     if (!entry) return;
     onClose();
     if (entry.kind === "job") go(jobHref(entry.job.id));
-    // The dialog returns the focus when it closes; an action that moves it has to come after.
+    // The dialog returns the focus when it closes; an action that moves it must run afterwards.
     else setTimeout(entry.action.run);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -83,16 +83,16 @@ export function Palette({ onClose }: { onClose: () => void }) {
 /** Headings of the `?` sheet whose actions exist on every page. */
 const EVERYWHERE: readonly (string | undefined)[] = ["Everywhere", "Pages"];
 
-/** The current page's actions come before global ones. */
+/** Actions of the current page come before those of every page. */
 function find(typed: string): Entry[] {
-  const shown = availableActions().filter((action) => !action.hidden);
+  const actions = availableActions().filter((action) => !action.hidden);
   const rank = ({ first, section }: Action): number => (first ? 0 : EVERYWHERE.includes(section) ? 2 : 1);
-  const offered = shown.toSorted((a, b) => rank(a) - rank(b));
+  const offered = actions.toSorted((a, b) => rank(a) - rank(b));
   const open = typed.trim() === "";
   const acts = best(offered, (action) => [action.label], typed, open ? offered.length : MOST);
-  const found = best(jobs.value, (job) => [job.name, job.id], typed, open ? 5 : MOST);
+  const matches = best(jobs.value, (job) => [job.name, job.id], typed, open ? 5 : MOST);
   const entries: Entry[] = acts.map((action) => ({ kind: "action", action }));
-  const asJobs: Entry[] = found.map((job) => ({ kind: "job", job }));
+  const asJobs: Entry[] = matches.map((job) => ({ kind: "job", job }));
   return open ? [...entries, ...asJobs] : [...asJobs, ...entries];
 }
 

@@ -15,7 +15,7 @@ describe("rank", () => {
 });
 
 describe("best", () => {
-  it("keeps the order among equals and stops at the maximum", () => {
+  it("keeps the order among equals and stops at the limit", () => {
     expect(best(["c", "a", "b"], (item) => [item], "", 2)).toEqual(["c", "a"]);
     expect(best(["xa", "a", "ya"], (item) => [item], " A ", 5)).toEqual(["a", "xa", "ya"]);
   });

@@ -1,4 +1,4 @@
-/** Ranks how well a text matches the palette's input. */
+/** How well a text matches the typed words, for the palette. */
 
 /** Higher is better, null is no match: a prefix, then a word's start, then anywhere, then letters in order. */
 export function rank(text: string, typed: string): number | null {
@@ -11,10 +11,10 @@ export function rank(text: string, typed: string): number | null {
   let gaps = 0;
   for (const letter of typed) {
     if (letter === " ") continue;
-    const found = low.indexOf(letter, from);
-    if (found < 0) return null;
-    gaps += found - from;
-    from = found + 1;
+    const position = low.indexOf(letter, from);
+    if (position < 0) return null;
+    gaps += position - from;
+    from = position + 1;
   }
   return gaps <= typed.length * 3 ? 300 - gaps : null;
 }
@@ -32,17 +32,17 @@ export function best<T>(
   most: number,
 ): T[] {
   const query = typed.trim().toLowerCase();
-  const found: Ranked<T>[] = [];
+  const ranked: Ranked<T>[] = [];
   for (const item of items) {
     let score: number | null = null;
     for (const text of texts(item)) {
       const one = rank(text, query);
       if (one !== null && (score === null || one > score)) score = one;
     }
-    if (score !== null) found.push({ item, score });
-    if (!query && found.length >= most) break;
+    if (score !== null) ranked.push({ item, score });
+    if (!query && ranked.length >= most) break;
   }
-  return found
+  return ranked
     .sort((a, b) => b.score - a.score)
     .slice(0, most)
     .map(({ item }) => item);

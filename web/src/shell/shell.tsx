@@ -73,7 +73,7 @@ const ACTIONS: readonly Action[] = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const Floating = floating.value;
-  // Runs before any key can open something.
+  // Before keys that open something exist.
   useLayoutEffect(close, []);
   useActions(ACTIONS);
   useEffect(startFocusRecovery, []);

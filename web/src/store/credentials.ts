@@ -7,13 +7,13 @@ import type { CredentialsView } from "../contract.gen";
 export const credentials = signal<CredentialsView | null>(null);
 export const credentialsError = signal<ApiError | null>(null);
 
-/** The project as one word; undefined until known, and if none exists yet. */
+/** The project as one word; undefined until it is known, and if none exists yet. */
 export const project = computed(() => {
   const { orgSlug, projectSlug } = credentials.value ?? {};
   return projectSlug ? `${orgSlug}/${projectSlug}` : undefined;
 });
 
-/** Requests them at once and, until they are known, whenever the connection to the backend changes. */
+/** Requests them now and, until they are known, whenever the connection to the backend changes. */
 export function loadCredentials(): void {
   let asking = false;
   effect(() => {

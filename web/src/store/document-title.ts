@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<string, string>> = {
   cancelled: "Cancelled",
 };
 
-/** Fixed colours: the tab strip has its own theme, and a mid tone is readable on both. */
+/** Colours are fixed: the tab strip has its own theme, and a mid tone is legible on both. */
 const TONES = {
   rest: "",
   running: "#e8743b",
@@ -28,11 +28,11 @@ const TONES = {
 export function startTitle(): void {
   effect(() => {
     const end = unseenEnd.value;
-    const shown = page.value;
+    const title = page.value;
     document.title = end
       ? `${WORDS[end.status] ?? clean(end.status, 20)}: ${clean(end.name, 60)}`
-      : shown
-        ? `${shown} · Arkor Studio`
+      : title
+        ? `${title} · Arkor Studio`
         : "Arkor Studio";
   });
   effect(() => {

@@ -34,10 +34,10 @@ export function loadFeatures(): void {
 
 async function ask(): Promise<void> {
   try {
-    const said = await api<Capabilities>("/capabilities");
-    const known = new Set(texts(said.features));
-    served.value = texts(said.baseModels);
-    methods.value = listed(said.methods);
+    const capabilities = await api<Capabilities>("/capabilities");
+    const known = new Set(texts(capabilities.features));
+    served.value = texts(capabilities.baseModels);
+    methods.value = listed(capabilities.methods);
     settled = known.has("endpoints") || (await asksForEndpoints(known));
     features.value = known;
     writeStored(FEATURES, [...known]);

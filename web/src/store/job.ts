@@ -1,30 +1,34 @@
-/**
- * Converts a backend's untrusted value to a job of the contract's shape, so that no other code has to check its fields.
- */
+/** Makes a job of the contract's shape from whatever a backend has sent, so that no other code checks its fields. */
 import type { Job } from "../contract.gen";
 import { isObject } from "../lib/json";
 
 const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 
-/** Null for an invalid value, such as one without an id. A complete job is returned unchanged, not copied. */
+/** Null for a value that is not a job, such as one without an id. A complete job is returned itself, not a copy. */
 export function asJob(sent: unknown): Job | null {
   if (!isObject(sent) || typeof sent.id !== "string" || sent.id === "") return null;
   const { config, settings, error, notes, tags, starred } = sent;
-  const told = typeof error === "string" || error === undefined || error === null;
-  const known = settings === undefined || isObject(settings);
-  const said =
+  const hasError = typeof error === "string" || error === undefined || error === null;
+  const hasSettings = settings === undefined || isObject(settings);
+  const hasName =
     (notes === undefined || typeof notes === "string") &&
     (tags === undefined || (Array.isArray(tags) && tags.every((tag) => typeof tag === "string"))) &&
     (starred === undefined || typeof starred === "boolean");
-  if (told && known && said && isObject(config) && TEXTS.every((key) => typeof sent[key] === "string"))
+  if (
+    hasError &&
+    hasSettings &&
+    hasName &&
+    isObject(config) &&
+    TEXTS.every((key) => typeof sent[key] === "string")
+  )
     return sent as unknown as Job;
   const job: Record<string, unknown> = {
     ...sent,
     config: isObject(config) ? config : {},
-    error: told ? error : JSON.stringify(error),
+    error: hasError ? error : JSON.stringify(error),
   };
-  if (!known) job.settings = undefined;
-  if (!said) {
+  if (!hasSettings) job.settings = undefined;
+  if (!hasName) {
     job.notes = typeof notes === "string" ? notes : undefined;
     job.tags = Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : undefined;
     job.starred = starred === true;

@@ -1,4 +1,4 @@
-/** The list of jobs, polled every 5 s once for the whole page. */
+/** The list of jobs, requested every 5 s by one poll for the whole page. */
 import { computed, signal } from "@preact/signals";
 import { ApiError, api, errorText, type Options, request } from "../api/client";
 import { backendStatus, backendTrouble, OUTDATED, staleSeconds } from "../api/connection";
@@ -13,7 +13,7 @@ const EVERY_MS = 5000;
 const HIDDEN_MS = 15_000;
 
 const listed = signal<readonly Job[]>([]);
-/** Jobs pending deletion: hidden from all lists. */
+/** Jobs that are about to be deleted: no list includes them. */
 export const leaving = signal<ReadonlySet<string>>(new Set());
 /** Newest first. */
 export const jobs = computed(() =>
@@ -95,7 +95,7 @@ export async function cancelJob(id: string): Promise<void> {
   await actOnJob(id, "cancel");
 }
 
-/** Pauses, resumes or extends a job; returns the backend's record. Throws `ApiError`. */
+/** Pauses, resumes or cancels a job; returns the job as the backend answers. Throws `ApiError`. */
 export async function actOnJob(
   id: string,
   action: "cancel" | "pause" | "resume" | "extend",
@@ -106,7 +106,7 @@ export async function actOnJob(
   return job;
 }
 
-/** Edits a job's details; throws `ApiError`. */
+/** Changes a job's name, notes, tags or star; throws `ApiError`. */
 export async function editJob(id: string, changes: JobChanges): Promise<void> {
   await change(id, "", { method: "PATCH", body: changes });
   void refreshJobs();

@@ -15,7 +15,7 @@ export const manifestDetails = signal<string | null>(null);
 /** The trainers as first shown or last run; edits are compared with them. */
 const known = signal<Manifest | null>(null);
 
-/** The revision of what is shown: the manifest or an error. */
+/** The revision of the displayed manifest or error. */
 let etag = "";
 let asking: Promise<void> | null = null;
 
@@ -50,7 +50,7 @@ export function editsOf(trainer: Trainer): Change[] {
   return changesOf(trainerNamed(trainer.name, known.value), trainer);
 }
 
-/** Edits are compared with what is shown now. */
+/** Compares later edits with the displayed manifest. */
 export function forgetEdits(): void {
   known.value = manifest.peek();
 }

@@ -17,7 +17,7 @@ const SAVE_IDLE_MS = 2000;
 const MAX_LINE = 1_000_000;
 
 export class RunOutput {
-  /** Incremented, at most a few times a second, when there is more to show. */
+  /** Counts up, at most a few times a second, when there is more to show. */
   readonly version = signal(0);
   readonly jobId = signal<string | null>(null);
   readonly ending = signal<Ending | null>(null);
@@ -111,8 +111,8 @@ export class RunOutput {
 }
 
 /**
- * Reads an output from its start until `take` is satisfied, or nothing arrives for `idle` ms. Returns how the command
- * ended if the stream itself has ended: before that, the same words can only be the command's output.
+ * Reads an output from its start until `take` has enough, or nothing has arrived for `idle` ms. Returns how the command
+ * ended if the stream came to its own end: before that the same words can only be the command's.
  */
 async function readOutput(
   path: string,

@@ -1,10 +1,10 @@
 /** The target of the next training. */
 import { signal } from "@preact/signals";
 
-/** `here` if the user has chosen this machine, else the launch's or the file's. */
+/** `here` if a person chose this machine, else undefined: as the launch or the file says. */
 export const chosenPlacement = signal<"here" | undefined>(undefined);
 
-/** The launch's or the file's cluster, once known. */
+/** The cluster that the launch or the file names, once known. */
 export const configuredCluster = signal<string | null>(null);
 
 /** The placement fields of a job's config. */

@@ -32,7 +32,7 @@ test("once the daemon is found again, a poll runs at once and not at its next ti
   await vi.advanceTimersByTimeAsync(0);
   expect([asked, connection.value]).toEqual([1, "live"]);
   answers = false;
-  // The request fails before it is known that the daemon is gone: its next time is a whole period away.
+  // The request fails before the daemon is known to be gone: the next one is a whole period away.
   await vi.advanceTimersByTimeAsync(EVERY_MS);
   expect([asked, connection.value]).toEqual([2, "gone"]);
   await vi.advanceTimersByTimeAsync(3 * EVERY_MS);

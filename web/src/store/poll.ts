@@ -6,7 +6,7 @@ import { effect, untracked } from "@preact/signals";
 import { connection } from "../api/connection";
 
 export interface Poll {
-  /** Polls again at once; a response to an earlier request is ignored. */
+  /** Polls now; the response to an earlier request does not count. */
   now(): Promise<void>;
   stop(): void;
 }
@@ -27,7 +27,7 @@ export function poll(
     if (wait !== null) timer = setTimeout(() => void run(), wait);
   };
   const run = (): Promise<void> => {
-    // While the daemon is unreachable, only connection.ts polls; once it responds, every poll runs at once.
+    // While the daemon is gone, connection.ts alone looks for it; once it is back, every poll runs immediately.
     if (connection.peek() === "gone") return Promise.resolve();
     running ??= ask().finally(() => {
       running = null;
@@ -36,7 +36,7 @@ export function poll(
     return running;
   };
   const now = (): Promise<void> => (running ? running.then(run) : run());
-  const shown = (): void => {
+  const onVisible = (): void => {
     if (document.hidden) plan();
     else void run();
   };
@@ -46,7 +46,7 @@ export function poll(
     gone = connection.value === "gone";
     if (back) void untracked(document.hidden ? plan : now);
   });
-  document.addEventListener("visibilitychange", shown);
+  document.addEventListener("visibilitychange", onVisible);
   void run();
   return {
     now,
@@ -54,7 +54,7 @@ export function poll(
       stopped = true;
       unfollow();
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", shown);
+      document.removeEventListener("visibilitychange", onVisible);
     },
   };
 }

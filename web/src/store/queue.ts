@@ -5,10 +5,12 @@ import { displayName } from "../lib/text";
 
 /** `Queued, next after support-bot`, `Queued, 3rd, behind support-bot`; unknown parts are left out. */
 export function queueWords({ queue }: Pick<Job, "queue">): string {
-  const place = ordinal(queue?.position);
-  if (!queue?.behind) return place ? `Queued, ${place}` : "Queued";
+  const position = ordinal(queue?.position);
+  if (!queue?.behind) return position ? `Queued, ${position}` : "Queued";
   const name = displayName(queue.behind.name);
-  return place === "next" ? `Queued, next after ${name}` : `Queued, ${place && `${place}, `}behind ${name}`;
+  return position === "next"
+    ? `Queued, next after ${name}`
+    : `Queued, ${position && `${position}, `}behind ${name}`;
 }
 
 /** A position in the queue: `next`, `2nd`, `3rd`; empty for an invalid one. */

@@ -24,8 +24,8 @@ export function liveRunOf(trainer: Trainer, known: Manifest | null): TrainingRun
 }
 
 /**
- * Starts the command and returns its run's id. The response streams the output; it is closed at once, because the
- * output is read by the run's id, as after a reload.
+ * Starts the command and returns its run's id. The response streams the output; it is closed immediately, because the output
+ * is read by the run's id, in the same way as after a reload.
  */
 export async function startRun(body: TrainRequest): Promise<string> {
   try {

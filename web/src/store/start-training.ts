@@ -6,23 +6,22 @@ import { startRun } from "./runs";
 import { changesOf } from "./trainer-changes";
 
 /**
- * `more` overrides the file: settings, a job to repeat, a checkpoint to start from. The run's id, or null if nothing
- * was started because the project has changed. Throws `ApiError`. A project without a revision is built by its command,
- * so there is nothing to compare before.
+ * `more` goes before the file: settings, a job to repeat, a checkpoint to begin from. Returns the run's id, or null when nothing was started because the project has changed since it was shown. Throws `ApiError`.
+ * A project without a revision is built by its command, so nothing can be compared before.
  */
 export async function startTraining(
-  shown: Trainer,
+  trainer: Trainer,
   dryRun: boolean,
   more: Pick<TrainRequest, "settings" | "like" | "seeds" | "parent" | "on">,
 ): Promise<string | null> {
   if (manifest.peek()?.revision !== undefined) {
     await reloadManifest();
-    if (manifestError.peek() !== null || differs(shown)) return null;
+    if (manifestError.peek() !== null || differs(trainer)) return null;
   }
   const { revision } = manifest.peek() ?? {};
   try {
     const run = await startRun({
-      trainer: shown.name,
+      trainer: trainer.name,
       ...(revision === undefined ? {} : { revision }),
       dryRun,
       ...more,
@@ -38,7 +37,7 @@ export async function startTraining(
   }
 }
 
-function differs(shown: Trainer): boolean {
-  const now = trainerNamed(shown.name, manifest.peek());
-  return now === undefined || now.problem !== shown.problem || changesOf(shown, now).length > 0;
+function differs(trainer: Trainer): boolean {
+  const now = trainerNamed(trainer.name, manifest.peek());
+  return now === undefined || now.problem !== trainer.problem || changesOf(trainer, now).length > 0;
 }

@@ -21,7 +21,7 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
   for (const key of new Set([...old.keys(), ...now.keys()])) {
     const [was, is] = [old.get(key), now.get(key)];
     if (was?.json === is?.json) continue;
-    // Short forms are rounded: if they are equal, show exact values.
+    // Short forms are rounded: if they are equal, the whole values are shown.
     const whole = was?.words === is?.words;
     const say = (value: Value | undefined): string =>
       value === undefined ? NOTHING : whole ? value.raw : value.words;
@@ -47,13 +47,13 @@ interface Value {
 
 function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   const values = new Map<string, Value>();
-  // Secrets in a data set's address are never shown.
-  const shown = config && (shareable(config) as unknown as Record<string, unknown>);
+  // Secrets that open a data set's address are never shown.
+  const shared = config && (shareable(config) as unknown as Record<string, unknown>);
   for (const [key, value] of Object.entries(config ?? {})) {
     const [setting] = settings({ [key]: value } as unknown as JobConfig);
     if (setting) {
-      const said = shown?.[key];
-      const raw = typeof said === "object" && said !== null ? wholeOf(said) : JSON.stringify(said);
+      const part = shared?.[key];
+      const raw = typeof part === "object" && part !== null ? wholeOf(part) : JSON.stringify(part);
       const json = JSON.stringify(value);
       values.set(key, { label: setting.label, words: setting.value, raw: clean(raw, 200), json });
     }
@@ -64,8 +64,8 @@ function valuesOf(config: JobConfig | undefined): Map<string, Value> {
 /** A list or table in arkor.toml's terms: `path data/faq.csv, columns (prompt question)`. */
 function wholeOf(value: object): string {
   if (Array.isArray(value)) return value.map(partOf).join(", ");
-  const named = Object.entries(value).filter(([key]) => key !== "type");
-  return named.map(([key, part]) => `${key} ${partOf(part)}`).join(", ");
+  const entries = Object.entries(value).filter(([key]) => key !== "type");
+  return entries.map(([key, part]) => `${key} ${partOf(part)}`).join(", ");
 }
 
 const partOf = (part: unknown): string =>

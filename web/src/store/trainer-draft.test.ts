@@ -31,7 +31,7 @@ it("keeps what differs from the file over a reload, and nothing else", async () 
   expect(changesFor(FILE)).toEqual({ loraR: 16 });
   expect(drafted(FILE).config).toEqual({ ...FILE.config, loraR: 16 });
   expect(changesFor({ ...FILE, name: "b" })).toEqual({});
-  // The file was edited by hand meanwhile, to the same.
+  // The file was edited meanwhile, to the same value.
   expect(changesFor(trainer({ maxSteps: 40, loraR: 16 }))).toEqual({});
 });
 

@@ -1,6 +1,6 @@
 /**
- * Settings changed on the page but not in the file: they apply to the next run and survive a reload, until they are
- * written or undone. Invalid values are kept, too, for a user who is still typing.
+ * Settings that were changed on the page and are not in the file: the next run takes them, and they outlive a reload, until
+ * they are written or undone. An invalid value is kept too, since it may still be being typed.
  */
 import { signal } from "@preact/signals";
 import { type JobConfig, type JobParent, ONE_OF, type Trainer, type TrainRequest } from "../contract.gen";
@@ -8,15 +8,15 @@ import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../l
 import { project } from "./credentials";
 import { chosenPlacement } from "./placement";
 
-/** Values by field; null removes a setting, as if the file did not mention it. */
+/** Values by field; null removes a setting, as if the file did not have it. */
 export type Changes = Readonly<Record<string, unknown>>;
 
 const drafts = signal(readStored(TRAINER_DRAFTS));
 
-/** How many of the drafted values are invalid, as far as the form has checked. */
+/** The number of invalid values in the draft, as far as the form has checked. */
 export const draftFaults = signal(0);
 
-/** The form was filled from a job and should be visible, whatever runs. */
+/** The form was filled from a job and should be shown even while a run is live. */
 export const formWanted = signal(false);
 
 /** A trainer's draft; a draft from another project at the same address is not this trainer's. */
@@ -78,14 +78,14 @@ export function applySettings(trainer: Trainer, values: Changes): void {
   store(trainer, changes, draftOf(trainer));
 }
 
-/** Restores the file's value, with the settings that were removed by the change. */
+/** Resets a setting to the file's value, and restores the one that it replaced. */
 export function undoSetting(trainer: Trainer, field: string): void {
   const gone = [field, ...partners(field)];
   const kept = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
   store(trainer, Object.fromEntries(kept), draftOf(trainer));
 }
 
-/** Restores all of the file's values. */
+/** Resets all settings to the file's values. */
 export function dropDraft(trainer: Trainer): void {
   store(trainer, {});
 }

@@ -42,7 +42,7 @@ export function unwatch(id: string): boolean {
   return was;
 }
 
-/** Whether permission can still be requested; a refusal is final. */
+/** Whether the browser's permission may still be requested; a refusal is final. */
 export function canAsk(): boolean {
   return typeof Notification !== "undefined" && Notification.permission === "default";
 }

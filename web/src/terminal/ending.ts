@@ -10,18 +10,18 @@ export interface Ending {
 
 /** The daemon's complete final message, or null for other text. */
 export function endingOf(text: string): Ending | null {
-  const found = /^\n---\n(?:exit=(-?\d+)|failed to start: (.*))\n$/.exec(text);
-  if (!found) return null;
-  return { exit: found[1] === undefined ? null : Number(found[1]), why: found[2] ?? null };
+  const match = /^\n---\n(?:exit=(-?\d+)|failed to start: (.*))\n$/.exec(text);
+  if (!match) return null;
+  return { exit: match[1] === undefined ? null : Number(match[1]), why: match[2] ?? null };
 }
 
 const LONGEST = 2000;
 const MAY_END = /\n(?:-{0,3}|---\n(?:[a-z ]{0,16}|exit=-?\d*|failed to start: .*)\n?)$/;
 
-/** Where the daemon's final message may start, possibly truncated at a chunk's end. Only the stream's end decides. */
+/** Where the daemon's last words may begin, perhaps cut by the end of a chunk. Only the end of the stream decides. */
 export function endsAt(text: string): number {
-  const found = MAY_END.exec(text.slice(-LONGEST));
-  return found ? text.length - found[0].length : text.length;
+  const match = MAY_END.exec(text.slice(-LONGEST));
+  return match ? text.length - match[0].length : text.length;
 }
 
 const LOOK_AT = 2000;
@@ -29,8 +29,8 @@ const LOOK_AT = 2000;
 /** The id in `Started job <id>`, which the command prints once the job exists. */
 export function startedJob(terminal: Terminal): string | null {
   for (let index = 0; index < Math.min(LOOK_AT, terminal.count); index += 1) {
-    const found = /^Started job (\S{1,200})$/.exec(terminal.text(index).trim());
-    if (found) return found[1] ?? null;
+    const match = /^Started job (\S{1,200})$/.exec(terminal.text(index).trim());
+    if (match) return match[1] ?? null;
   }
   return null;
 }

@@ -72,7 +72,7 @@ describe("bounds", () => {
     expect(terminal.text(99)).toBe("line 49");
   });
 
-  it("keeps text that a cursor far up cannot reach", () => {
+  it("keeps what a cursor far up can no longer reach", () => {
     const lines = Array.from({ length: 300 }, (_, index) => `line ${index}`);
     const terminal = new Terminal();
     terminal.write(`${lines.join("\n")}\u001b[999A\rX`);

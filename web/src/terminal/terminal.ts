@@ -66,9 +66,7 @@ export class Terminal {
     this.#trim(0);
   }
 
-  /**
-   * Returns and removes all lines but the last `keep`, each with its end: by default those that can no longer change.
-   */
+  /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any longer. */
   take(keep = SCREEN): string {
     this.#lines[this.#at] = this.line(this.#at);
     const taken = this.#lines.splice(0, Math.min(this.count, this.#lines.length - keep));
@@ -76,7 +74,7 @@ export class Terminal {
     return taken.map((line) => `${textOf(line)}\n`).join("");
   }
 
-  /** Drops excess lines in blocks, since each removal moves the whole array. */
+  /** Drops lines beyond the limit; in blocks, since each drop moves the whole array. */
   #trim(slack: number): void {
     const over = Math.min(this.#at, this.count - this.#limits.lines);
     if (over <= slack) return;

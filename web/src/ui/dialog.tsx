@@ -17,7 +17,7 @@ interface Props {
 export function Dialog({ title, onClose, children, wide, bare }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Not a passive effect: the focus has to be back before the next key.
+  // Not a passive effect: the focus must be back before the next key.
   useLayoutEffect(() => {
     const node = box.current;
     const before = document.activeElement;
@@ -28,7 +28,7 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
       node?.close();
       if (before instanceof HTMLElement && before !== document.body) {
         before.focus({ preventScroll: true });
-        // It was removed, or can no longer take the focus.
+        // It is gone, or can no longer take the focus.
         if (document.activeElement !== before)
           document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
       }
@@ -75,28 +75,28 @@ interface Question {
   answer: (yes: boolean) => void;
 }
 
-const asked = signal<Question | null>(null);
+const current = signal<Question | null>(null);
 
-/** Withdraws the current question, as if answered with no. */
+/** Withdraws the open question, as if it had been answered with no. */
 export function unask(): void {
-  asked.peek()?.answer(false);
-  asked.value = null;
+  current.peek()?.answer(false);
+  current.value = null;
 }
 
 /** Asks before an irreversible action; true if its button was pressed. */
 export function confirm(question: Omit<Question, "answer">): Promise<boolean> {
   unask();
   return new Promise((answer) => {
-    asked.value = { ...question, answer };
+    current.value = { ...question, answer };
   });
 }
 
 /** Renders `confirm`; once, in the shell. */
 export function Confirmation() {
-  const question = asked.value;
+  const question = current.value;
   if (!question) return null;
   const close = (yes: boolean): void => {
-    asked.value = null;
+    current.value = null;
     question.answer(yes);
   };
   const kind: ButtonKind = question.danger ? "danger" : "primary";

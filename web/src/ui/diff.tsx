@@ -10,7 +10,7 @@ import "./diff.css";
 const MOST_LINES = 400;
 const LONGEST = 500;
 
-/** The removed and added lines of a unified diff, with context; marked by a sign and a word besides the colour. */
+/** The removed and added lines of a unified diff, with their context; a mark and a word distinguish them besides the colour. */
 export function Diff({ text }: { text: string }) {
   const lines = text.split("\n").filter((line) => line !== "" && !/^(---|\+\+\+) /.test(line));
   if (lines.length === 0) return <p class="dim">arkor.toml says this already.</p>;
@@ -39,7 +39,7 @@ export function Diff({ text }: { text: string }) {
 const wordsOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
 interface WriteProps {
-  /** Returns the change as a preview or (with false) writes it; called with the props of the first render. */
+  /** Returns the change as it would be written, or (with false) writes it; called with the first props. */
   post: (preview: boolean) => Promise<{ diff: string }>;
   /** Called after writing. */
   written: () => unknown;
@@ -51,10 +51,10 @@ export function WriteDialog({ post, written, onClose }: WriteProps) {
   const [diff, setDiff] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  // Writes what was shown when the dialog was opened, whatever the page has read since.
-  const [asked] = useState(() => post);
+  // The written change is the one that the dialog was opened with, even if the page reads a newer file meanwhile.
+  const [send] = useState(() => post);
   useEffect(() => {
-    asked(true).then(
+    send(true).then(
       (answer) => setDiff(answer.diff),
       (fault: unknown) => setError(wordsOf(fault)),
     );
@@ -62,7 +62,7 @@ export function WriteDialog({ post, written, onClose }: WriteProps) {
   const write = async (): Promise<void> => {
     setBusy(true);
     try {
-      await asked(false);
+      await send(false);
       await written();
       say("Written to arkor.toml");
       onClose();

@@ -23,7 +23,7 @@ export function Empty({
 }
 
 const MOST = 20_000;
-/** Above this length a text may exceed its box, and must be reachable by keyboard. */
+/** A longer text may be taller than its box, so the box must be reachable by keyboard. */
 const LONG = 600;
 
 interface ErrorProps {
@@ -31,7 +31,7 @@ interface ErrorProps {
   title?: string;
   /** Why and what next, from the daemon. */
   error: string;
-  /** Details for experts, such as a stack trace. */
+  /** Details for the few readers who need them, such as a stack trace. */
   details?: string | null | undefined;
   retry?: () => void;
   children?: ComponentChildren;
@@ -47,7 +47,7 @@ export function ErrorNote({ title, error, details, retry, children }: ErrorProps
       </p>
       {details && (
         <details class="ui-error-details">
-          <summary>Show all that was printed</summary>
+          <summary>Show the whole output</summary>
           <pre tabIndex={0}>{cleanBlock(details, MOST)}</pre>
         </details>
       )}

@@ -1,6 +1,6 @@
 import "./skeleton.css";
 
-/** The outline of loading content; it appears after 150 ms (in CSS), so that fast responses never flash. */
+/** The outline of the expected content; it appears after 150 ms (in CSS), so that quick answers never flash. */
 export function Skeleton({ lines = 3, height = 14 }: { lines?: number; height?: number }) {
   return (
     <div class="ui-skeleton" aria-hidden="true">

@@ -12,12 +12,12 @@ const WORDS: Readonly<Record<JobStatus | "ended", string>> = {
   ended: "Ended",
 };
 
-/** The status as text; an unknown status is shown unchanged. */
+/** The status in words; an unknown status is shown as received. */
 export function statusWord(status: string): string {
   return Object.hasOwn(WORDS, status) ? WORDS[status as keyof typeof WORDS] : clean(status, 40) || "Unknown";
 }
 
-/** Each status has its own shape, so that no one depends on the colour. */
+/** Each status has its own shape, so that the meaning does not depend on colour. */
 export function StatusDot({ status, label }: { status: string; label?: string | undefined }) {
   const known = Object.hasOwn(WORDS, status) ? status : "unknown";
   return (

@@ -1,4 +1,4 @@
-/** The browser's text size, for what is laid out by code. */
+/** The browser's text size, for layouts that are computed in code. */
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
 
 const height = signal(20);

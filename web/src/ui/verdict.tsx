@@ -17,7 +17,7 @@ type Known = keyof typeof WORDS;
 const isKnown = (verdict: unknown): verdict is Known =>
   typeof verdict === "string" && Object.hasOwn(WORDS, verdict);
 
-/** Each verdict has its own shape, so that no one depends on the colour. */
+/** Each verdict has its own shape, so that the meaning does not depend on colour. */
 export function VerdictMark({ verdict, label }: { verdict: unknown; label?: string }) {
   const known = isKnown(verdict) ? verdict : null;
   return (
@@ -38,15 +38,15 @@ const SHAPES: Readonly<Record<Known, string>> = {
   unclear: "M1 5h1M4.5 5h1M8 5h1",
 };
 
-/** The colour token of a verdict. */
+/** The colour of a verdict, as a token's name. */
 export function toneOf(verdict: unknown): string {
   return { better: "--ok", worse: "--bad", mixed: "--warn" }[String(verdict)] ?? "--ink-2";
 }
 
-/** Ranks evaluations: by verdict, then by the gain minus the loss of general ability. */
+/** Ranks evaluations: by verdict, then by the gain, less what was lost in general. */
 export function goodness(evaluation: Partial<Evaluation> | undefined): number | null {
-  const place = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
+  const rank = Object.keys(WORDS).indexOf(String(evaluation?.verdict));
   const gain = finite(evaluation?.heldOut?.difference?.mean) ?? 0;
   const lost = Math.min(0, finite(evaluation?.general?.difference?.mean) ?? 0);
-  return place < 0 ? null : place + Math.atan(gain + lost) / 4;
+  return rank < 0 ? null : rank + Math.atan(gain + lost) / 4;
 }

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from .asking import fetch, finished, order, wanted_of
 from .usage import create_in_ollama, lines_for, model_name
@@ -83,7 +83,7 @@ async def run_export(settings: Settings, given: Namespace) -> int:
         if in_ollama is not None:
             lines += ["", one_line(in_ollama, LINE)]
         elif same:
-            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(given.format, target, name))]
+            lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(export, target, name))]
         print("\n".join(lines))  # noqa: T201
     return 0 if same else 1
 

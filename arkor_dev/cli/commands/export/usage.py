@@ -9,16 +9,13 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.regular_files import read_small
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 OLLAMA: Final = "ollama"
 CREATE_SECONDS: Final = 3600
-RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
-"""The ranks that vLLM accepts (0.32); the first is its default limit."""
-BEGUN_IN_THE_BASE: Final = ("pissa", "olora")
+PLACE: Final = re.compile(r'("?)FOLDER(/[\w.-]+)?"?')
 
 
 def model_name(name: object) -> str:
@@ -27,58 +24,22 @@ def model_name(name: object) -> str:
     return plain[:40].strip("-") or "arkor-model"
 
 
-def lines_for(form: object, folder: Path, name: str) -> list[str]:
-    """Return a command for each program that reads ``form``, for the files in ``folder``."""
-    place, model, adapter = (
-        shlex.quote(str(path)) for path in (folder, folder / "model.gguf", folder / "adapter.gguf")
-    )
-    python = json.dumps(str(folder))
-    match form:
-        case "adapter":
-            return [f"In Python: PeftModel.from_pretrained(base, {python})", _vllm(folder, f"{name}={place}")]
-        case "merged":
-            return [
-                f"In Python: AutoModelForCausalLM.from_pretrained({python})",
-                f"vLLM: vllm serve {place}",
-            ]
-        case "gguf":
-            return [
-                f"llama.cpp: llama-cli -m {model}",
-                f"LM Studio: lms import {model}",
-                f"In Python: llama_cpp.Llama(model_path={json.dumps(str(folder / 'model.gguf'))})",
-            ]
-        case "gguf-lora":
-            return [
-                f"llama.cpp: llama-cli -m BASE.gguf --lora {adapter}",
-                f"In Python: llama_cpp.Llama(BASE, lora_path={json.dumps(str(folder / 'adapter.gguf'))})",
-            ]
-        case "ollama":
-            create = f"ollama create {name} -f {shlex.quote(str(folder / 'Modelfile'))}"
-            return [f"Ollama: {create}", f"Then: ollama run {name}"]
-    return []
+def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
+    """Return the export's line for each program, with the ``folder`` and the ``name`` in it."""
 
+    def path(found: re.Match[str]) -> str:
+        text = f"{folder}{found[2] or ''}"
+        return json.dumps(text) if found[1] else shlex.quote(text)
 
-def _vllm(folder: Path, named: str) -> str:
-    """Return vLLM's command for the adapter in ``folder``, or advice if vLLM rejects the adapter."""
-    try:
-        told: Any = json.loads(read_small(folder / "adapter_config.json"))
-    except (OSError, ValueError):
-        told = None
-    adapter: dict[str, Any] = told if isinstance(told, dict) else {}
-    patterns = adapter.get("rank_pattern")
-    ranks = [adapter.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
-    rank = max((each for each in ranks if isinstance(each, int)), default=0)
-    begun = adapter.get("init_lora_weights")
-    if (
-        adapter.get("use_dora")
-        or adapter.get("modules_to_save")
-        or (isinstance(begun, str) and begun.startswith(BEGUN_IN_THE_BASE))
-        or rank > RANKS[-1]
-    ):
-        return "vLLM: not possible with this kind of adapter; export the job with --format merged"
-    most = next(each for each in RANKS if each >= rank)
-    wide = "" if most == RANKS[0] else f" --max-lora-rank {most}"
-    return f"vLLM: vllm serve BASE --enable-lora{wide} --lora-modules {named}"
+    usage = export.get("usage")
+    lines = [each for each in usage if isinstance(each, list)] if isinstance(usage, list) else []
+    told = [
+        f"{program}: {PLACE.sub(path, str(line).replace('NAME', name))}"
+        for program, line in (each for each in lines if len(each) == 2)
+    ]
+    if told and export.get("format") == "adapter" and not any(line.startswith("vLLM") for line in told):
+        told.append("vLLM: not possible with this kind of adapter; export the job with --format merged")
+    return told
 
 
 def create_in_ollama(folder: Path, name: str) -> str | None:

@@ -18,10 +18,10 @@ from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
 from arkor_dev.cli.commands.waiting import progress_words, shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
-from arkor_dev.contract.bodies import USUAL_QUANTIZATION
+from arkor_dev.connection.connect import joined
+from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.identity.connect import joined
 
 from . import hub
 
@@ -147,7 +147,7 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
 
 def _asked_for(export: dict[str, Any]) -> tuple[object, ...]:
     form = export.get("format")
-    usual = USUAL_QUANTIZATION if form in ("gguf", "ollama") else None
+    usual = USUAL_QUANTIZATION if form in QUANTIZED_FORMATS else None
     bits = export.get("quantization", usual)
     return form, export.get("step"), export.get("strength", 1), bits
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from arkor_dev.cli.commands.start import create, watch
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import TRAINING_COMPLETED
 from arkor_dev.contract.provenance.statement import (
@@ -37,7 +38,6 @@ from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError, files_of, parts_of
-from arkor_dev.identity.connect import joined
 from arkor_dev.project.arkor_toml import load_trainers
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cards.writer import describe_lora, describe_merged
+from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.template_checks import CONVERSATIONS
-from arkor_dev.local.exports.writing import merge, save_merged
 from arkor_dev.local.gguf.making import (
     FULL,
     cached_base,

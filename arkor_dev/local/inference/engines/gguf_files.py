@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
 
-    Progress = Callable[[dict[str, Any]], None]
+    Tell = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,11 @@ class LlamaFiles:
             self._making = asyncio.create_task(self._make(model))
             self._making.add_done_callback(self._made)
 
-    async def base(self, model: Model, progress: Progress) -> Path:
+    async def base(self, model: Model, progress: Tell) -> Path:
         """Return the base model's file, creating it if needed. Raises JobFailure."""
         return await self._noted(str(model.path), self._bases.base(model, progress, QUANTIZATION))
 
-    async def adapter(self, model: Model, folder: Path, progress: Progress) -> Path:
+    async def adapter(self, model: Model, folder: Path, progress: Tell) -> Path:
         """Return the adapter's file, creating it if needed. Raises JobFailure."""
         return await self._noted(str(folder), self._adapters.lora(model, folder, progress))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import why_full_strength_only
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -19,6 +19,8 @@ from .weights_names import WeightsNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+    from arkor_dev.contract.shapes import Progress
 
     Messages = AsyncIterator[dict[str, Any]]
 
@@ -144,7 +146,7 @@ class EngineRouter:
         model, adapter = _model(ask), ask["adapter"]
         found: dict[str, Any] = {"gguf": None, "lora": None}
 
-        async def prepare(progress: Callable[[dict[str, Any]], None]) -> None:
+        async def prepare(progress: Callable[[Progress], None]) -> None:
             found["gguf"] = str(await self._files.base(model, progress))
             if adapter is not None and ask.get("strength", 1) > 0:
                 found["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
@@ -184,10 +186,10 @@ def _model(ask: dict[str, Any]) -> Model:
 
 
 async def _progress_of(
-    work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]],
+    work: Callable[[Callable[[Progress], None]], Awaitable[None]],
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run ``work`` and yield the ``progress`` messages that it reports."""
-    updates: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    updates: asyncio.Queue[Progress | None] = asyncio.Queue()
 
     async def working() -> None:
         try:

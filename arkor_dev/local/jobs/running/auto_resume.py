@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.jobs.disk import short_of_room
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.metrics.power import on_battery
+from arkor_dev.local.metrics.system_metrics import on_battery
 
 if TYPE_CHECKING:
     from collections.abc import Callable

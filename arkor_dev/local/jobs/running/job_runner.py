@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
@@ -13,19 +13,48 @@ from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .auto_resume import watch_power
-from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, Preparing, Training
+from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
     from arkor_dev.local.reporting.service import Reporting
 
-    from .observer import Observer
-    from .placement_queue import Placing
+    from .placement_queue import PlacementQueue
+
+
+class Beside(NamedTuple):
+    """A job that runs: its config, and whether it is on the device that another one would get."""
+
+    config: dict[str, Any]
+    same_device: bool
+
+
+class Observer(Protocol):
+    """Who follows trainings from outside: forecasts, which are not to be in their way."""
+
+    def training_begins(self) -> None:
+        """A job is about to start."""
+
+    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
+        """A job is over that took so long; 0 where another one ran beside it, so that this says nothing."""
+
+    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Why a job cannot fit on this machine, as the fields of its ``training.failed``; else empty."""
+
+    async def room(self) -> int | None:
+        """Bytes of memory that a new process may take now; None where the system does not say."""
+
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+        """Whether a job fits into ``room`` bytes with ``others``, which run; false where not known."""
+
+    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
+        """Sentences to help with a job that ran out of memory, or nothing."""
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
@@ -33,8 +62,8 @@ def _tell(name: str, fields: Mapping[str, Any]) -> None:
     notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
-class Life:
-    """A running job. It can be cancelled or paused even before its worker exists.
+class JobRunner:
+    """One job that runs. It may be asked to end or to pause from before its worker is there.
 
     ``alone`` stays true while no other job runs at the same time. ``device`` is the number of its own GPU.
     """
@@ -44,7 +73,7 @@ class Life:
         store: AsyncStore,
         models: Models,
         reporting: Reporting,
-        placing: Placing,
+        placing: PlacementQueue,
         observer: Observer | None,
         job_id: str,
         config: dict[str, Any],
@@ -54,7 +83,7 @@ class Life:
         self._placing, self._observer = placing, observer
         self.job, self.config, self.device = job_id, config, device
         self.alone = True
-        self.training: Training | None = None
+        self.training: WorkerSession | None = None
         self._unwanted = False
         self._pause: str | None = None
 
@@ -93,7 +122,7 @@ class Life:
                 if event == TRAINING_RESUMED and orders.get("auto"):
                     _tell(name, fields)
 
-        training = self.training = Training(
+        training = self.training = WorkerSession(
             self._store, self._models, job_id, config, orders, heard, device=self.device
         )
         if self._unwanted:
@@ -135,9 +164,11 @@ class Life:
             notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
         return verdict
 
-    async def _advised(self, observer: Observer, training: Training, verdict: Verdict) -> Verdict:
-        """Add advice to the verdict of a job that ran out of memory. Cancelling does not wait for it."""
-        advising = asyncio.create_task(observer.what_fits(self.config, Preparing(self._store, self.job)))
+    async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
+        """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
+        advising = asyncio.create_task(
+            observer.what_fits(self.config, PreparationProgress(self._store, self.job))
+        )
         cancelling = asyncio.create_task(training.cancelled())
         await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
         said = advising.result() if advising.done() and not advising.exception() else ""

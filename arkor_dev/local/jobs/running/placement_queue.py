@@ -21,8 +21,8 @@ LOOK_SECONDS: Final = 15.0
 """How often to check for room."""
 
 
-class Placing:
-    """The jobs that wait for room; ``wake`` is called when one can start."""
+class PlacementQueue:
+    """The jobs that wait for a place; ``wake`` is called when one has found it."""
 
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
         self._store, self._data, self._wake = store, data, wake

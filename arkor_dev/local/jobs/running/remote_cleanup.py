@@ -22,8 +22,8 @@ AGAIN_SECONDS: Final = 600.0
 """Longest pause: a cluster may be unreachable for days."""
 
 
-class Remains:
-    """Cleans up; call ``wake`` when a job has ended or was deleted."""
+class RemoteCleanup:
+    """Looks for what is left; ``wake`` when a job is over, or gone."""
 
     def __init__(self, store: AsyncStore, data: Path) -> None:
         self._store, self._data = store, data

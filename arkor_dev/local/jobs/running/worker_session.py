@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
+from arkor_dev.local.execution.interface import JobOrder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.execution.interface import Execution, Worker
+    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.execution.interface import Execution, Worker, WorkerMessage
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
@@ -46,17 +48,17 @@ class Log:
 PROGRESS_SECONDS: Final = 0.5
 
 
-class Preparing:
-    """Converts a preparation's progress to events and notices, at most two per second and label."""
+class PreparationProgress:
+    """Turns a preparation's progress into events and notices, two a second at most for each label."""
 
     def __init__(self, store: AsyncStore, job_id: str) -> None:
         self._store = store
         self._job = job_id
         self._label = ""
         self._told = 0.0
-        self._last: dict[str, Any] | None = None
+        self._last: Progress | None = None
 
-    def __call__(self, progress: dict[str, Any]) -> None:
+    def __call__(self, progress: Progress) -> None:
         label, moment = progress["label"], time.monotonic()
         over = progress["total"] is not None and progress["done"] >= progress["total"]
         if progress == self._last:
@@ -64,7 +66,7 @@ class Preparing:
         if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
             return
         self._label, self._told, self._last = label, moment, progress
-        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, progress)])
+        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
         notices.progress(progress)
 
 
@@ -79,8 +81,8 @@ ENDED: Final = "ended"
 """Reason of a pause when this process ends."""
 
 
-class Training:
-    """The training of the job ``job_id``; its ``orders`` say how it resumes, if it does.
+class WorkerSession:
+    """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
 
     ``heard`` receives events after they are logged; ``execution`` overrides the target in the config.
     ``device`` is the number of its GPU if there are several.
@@ -127,14 +129,14 @@ class Training:
 
         ``attached`` then says whether the worker was found already training.
         """
-        job: dict[str, Any] = {"id": self._job, "config": self._config}
-        job |= {"data": str(data), "project": str(project)}
-        job |= {} if self._device is None else {"device": self._device}
+        job = JobOrder(id=self._job, config=self._config, data=str(data), project=str(project))
+        if self._device is not None:
+            job["device"] = self._device
         orders = {key: value for key, value in self._orders.items() if key != "mark"}
         job["resume"] = orders if orders.get("why") else None
         self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)
         if self.attached:
-            job |= {"attaches": True, "mark": self._orders.get("mark")}
+            job["attaches"], job["mark"] = True, self._orders.get("mark")
         else:
             self._wanted.set()
         worker = await self._execution.start(job)
@@ -182,13 +184,13 @@ class Training:
 
     async def _provide(self, worker: Worker) -> None:
         await self._wanted.wait()
-        model = await self._models.ensure(self._config["model"], Preparing(self._store, self._job))
+        model = await self._models.ensure(self._config["model"], PreparationProgress(self._store, self._job))
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
     async def _follow(self, worker: Worker) -> Verdict:
-        """Store the worker's events as they arrive; return the verdict."""
-        preparing = Preparing(self._store, self._job)
-        async for batch in worker.batches():
+        """Write the worker's events as they come; how it ended."""
+        preparing = PreparationProgress(self._store, self._job)
+        async for batch in cast("AsyncIterator[list[WorkerMessage]]", worker.batches()):
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
             kept, mark = (_last(batch, key) for key in ("kept", "mark"))
             if events or kept is not None or mark is not None:

@@ -130,8 +130,8 @@ FEW: Final = 64
 """Training rows read without training: they only show the model's format."""
 
 
-class Judging:
-    """Collects a run's evaluations, and measures its result at the end."""
+class FinalEvaluation:
+    """Follows the evaluations of a run, and measures what it has made when it is over."""
 
     def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
         self._preparation, self._cancelled = preparation, cancelled
@@ -256,6 +256,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
+            **run.plan.method,
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,3 +229,22 @@ async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None
         assert asked.answers.answers_from(tmp_path / "job")
         assert not asked.answers.answers_from(tmp_path / "other")
     assert not asked.answers.answers_from(tmp_path / "job")
+
+
+async def test_an_adapter_of_4_bit_weights_has_no_other_engine(asked: Asked) -> None:
+    assert await asked(fourBit=True) == ("exact", module.FOUR_BIT)
+    with pytest.raises(JobFailure, match="trained on 4-bit weights"):
+        await asked(LLAMA, fourBit=True)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_job_gets_the_memory_of_models_where_it_is_shared(asked: Asked, shared: bool) -> None:
+    answers = EngineRouter(asked.cache, AUTO, gpu=shared, shared=shared)
+    unloaded: list[str] = []
+    engines = {
+        name: SimpleNamespace(make_room=functools.partial(unloaded.append, name)) for name in ("a", "b")
+    }
+    answers._engines = engines  # type: ignore[assignment]
+    answers.training_begins()
+    answers.training_ended()
+    assert unloaded == (["a", "b"] if shared else [])

@@ -77,7 +77,11 @@ def test_a_forced_call_is_of_one_of_the_tools() -> None:
         ({"responseFormat": wanted(True)}, "responseFormat", "json_schema.schema must be"),
         ({"responseFormat": wanted({}, strict="yes")}, "responseFormat", "strict must be"),
         ({"responseFormat": wanted({"not": {}})}, "responseFormat", "not in # is not supported"),
-        ({"responseFormat": {"type": "json_object"}, "tools": TOOLS}, "responseFormat", "together with tools"),
+        (
+            {"responseFormat": {"type": "json_object"}, "tools": TOOLS},
+            "responseFormat",
+            "together with tools",
+        ),
         (
             {"responseFormat": {"type": "json_object"}, "tools": TOOLS, "toolChoice": "required"},
             "responseFormat",

@@ -48,6 +48,7 @@ def held_out() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def project_with_held_out(shared_project: Path) -> Path:
     write_jsonl(shared_project / "data" / "held-out.jsonl", held_out())
+    write_jsonl(shared_project / "data" / "few-held-out.jsonl", held_out()[:6])
     return shared_project
 
 
@@ -284,8 +285,8 @@ OWN: list[dict[str, Any]] = [
     {"name": "phrases", "path": "data/held-out.jsonl", "metric": "exact_match"},
     {"name": "parrots", "path": "data/held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
     {"name": "losses", "path": "data/held-out.jsonl"},
-    {"name": "lengths", "path": "data/held-out.jsonl", "metric": "checks:length"},
-    {"name": "gone", "path": "data/held-out.jsonl", "metric": "checks:gone"},
+    {"name": "lengths", "path": "data/few-held-out.jsonl", "metric": "checks:length"},
+    {"name": "gone", "path": "data/few-held-out.jsonl", "metric": "checks:gone"},
 ]
 
 

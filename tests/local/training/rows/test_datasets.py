@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.extras import install_command
+from arkor_dev.data.exclusions import entry_of, row_hash
 from arkor_dev.data.forms import FORMS
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.rows import MAX_ROW, Row
@@ -81,6 +82,22 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 contains a lone surrogate"),
     (GOOD + b'{"prompt": "' + b"x" * MAX_ROW + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
 ]
+
+
+def test_excluded_rows_are_not_trained_on(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    write_jsonl(project / "d.jsonl", [{"prompt": "a", "completion": answer} for answer in "xyx"])
+    known = [entry_of(row_hash(line), 1) for line in (project / "d.jsonl").read_bytes().splitlines()]
+
+    def answers(*exclude: str) -> list[str]:
+        source: DatasetSource = {"type": "file", "path": "d.jsonl", "exclude": list(exclude)}
+        rows = load_rows(source, project, tmp_path, lambda *_: None, FORMS, None)
+        return [row.messages[-1]["content"] for row in rows]
+
+    assert answers(known[1], f"{known[0]}#2") == ["x"]
+    with pytest.raises(JobFailure, match=r"Every row of d\.jsonl is excluded"):
+        answers(*known, f"{known[0]}#2")
 
 
 @pytest.mark.parametrize(("content", "reason"), BAD)

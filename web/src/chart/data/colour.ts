@@ -3,7 +3,7 @@
  * answers with noise.
  */
 
-/** `text` is what `getComputedStyle` gives for a colour: `rgb()`, `oklch()` or `oklab()`; anything else stays as it is. */
+/** `text` is a colour as `getComputedStyle` returns it: `rgb()`, `oklch()` or `oklab()`; anything else is returned unchanged. */
 export function rgbOf(text: string): string {
   const [, space, inside = ""] = /^(\w+)\((.*)\)$/.exec(text) ?? [];
   const [a = 0, b = 0, c = 0] = inside

@@ -34,7 +34,7 @@ export function upperBound(xs: Float64Array, length: number, x: number): number 
   return low;
 }
 
-/** The lowest and highest finite y in [start, end) that `positive` allows; [Infinity, -Infinity] when there is none. */
+/** The lowest and highest finite y in [start, end) that `positive` allows; [Infinity, -Infinity] without any. */
 export function extent(ys: Float64Array, start: number, end: number, positive: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;

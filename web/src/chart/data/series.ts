@@ -26,7 +26,7 @@ export class Series {
   gaps = 0;
   /** Indices of the first points after a restart: over time, no line connects them with the previous point. */
   readonly breaks: number[] = [];
-  /** Whether some values' rows have no x. */
+  /** Whether some values have no known x. */
   placeless = false;
   #smooth: Smoothing | null;
   #taken = 0;
@@ -56,7 +56,7 @@ export class Series {
     this.#resumes = mode === "step" || mode === "epoch";
   }
 
-  /** Whether the run started over: earlier points no longer exist. */
+  /** Whether the run started over: earlier rows are gone. */
   get outdated(): boolean {
     return this.#generation !== this.source.generation;
   }
@@ -71,7 +71,7 @@ export class Series {
     for (const points of [this.xs, this.ys, this.rows, this.#smooth?.values]) points?.reserve(more);
     for (let row = this.#taken; row < this.source.length; row++) {
       const y = column.at(row);
-      // Rows with an epoch date those without one.
+      // Rows with an epoch give the position of those without one.
       if (y !== y && mode !== "epoch") continue;
       const x = this.#x(row);
       if (y !== y) continue;
@@ -102,7 +102,7 @@ export class Series {
     return { xs: this.xs.view(), ys: this.ys.view(), length: this.xs.length };
   }
 
-  /** What is drawn strongly: smoothed if requested. */
+  /** The main curve: smoothed if requested. */
   get main(): Curve {
     return this.#smooth ? { ...this.raw, ys: this.#smooth.values.view() } : this.raw;
   }
@@ -159,10 +159,10 @@ export class Series {
     const at = step.at(row);
     if (this.mode === "step") return at + this.shift;
     if (this.mode === "epoch") {
-      const told = epoch.at(row);
-      if (told - told !== 0) return at * this.#epochs;
-      if (at > 0) this.#epochs = told / at;
-      return told;
+      const reported = epoch.at(row);
+      if (reported - reported !== 0) return at * this.#epochs;
+      if (at > 0) this.#epochs = reported / at;
+      return reported;
     }
     return this.mode === "wall" ? time.at(row) : time.at(row) - this.origin;
   }

@@ -1,4 +1,4 @@
-/** Statistics of the visible points. */
+/** Statistics of the visible range. */
 
 interface Stats {
   count: number;
@@ -11,7 +11,7 @@ interface Stats {
   p95: number;
 }
 
-/** Of the finite values in [start, end); null if there are none. */
+/** Of the finite values in [start, end); null without any. */
 export function statistics(values: Float64Array, start: number, end: number): Stats | null {
   const kept = new Float64Array(Math.max(0, end - start));
   let count = 0;

@@ -18,7 +18,7 @@ export interface Palette {
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const HEAD = 26;
 const ROW = 18;
-/** Longest name: a longer one would push all others onto rows of their own. */
+/** A longer name is cut, or it would push all others into separate rows. */
 const LONGEST = 420;
 const CHARACTER = 6.8;
 const DOT = ' stroke-width="6" stroke-linecap="round"';
@@ -96,7 +96,7 @@ function truncated(text: string, room: number): string {
   return `${signs.join("").trim()}…`;
 }
 
-/** Positions of the curves' names above the plot: in rows no wider than the picture. */
+/** The position of each curve's name above the plot: in rows, none wider than the picture. */
 export function legendLayout(
   tracks: readonly Track[],
   left: number,
@@ -145,7 +145,7 @@ const COLUMNS = [
   "samplesPerSecond",
 ] as const;
 
-/** One line per logged row; an empty cell is a missing value, `NaN` a non-finite one (RFC 4180). */
+/** One row per logged row; an empty cell is a missing value, `NaN` a non-finite one (RFC 4180). */
 export function rowsToCsv(runs: readonly { id: string; name: string; rows: Rows }[]): string {
   const several = runs.length > 1;
   const lines = [[...(several ? ["job", "id"] : []), ...COLUMNS].join(",")];
@@ -168,7 +168,7 @@ function cell(text: string): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/** One JSON object per logged row and line; with several jobs, each names its job. */
+/** One JSON object per line and logged row; with several jobs each names its own. */
 export function rowsToJsonLines(runs: readonly { id: string; name: string; rows: Rows }[]): string {
   const lines = runs.flatMap(({ id, name, rows }) =>
     pointsOf(rows).map((point) => JSON.stringify(runs.length > 1 ? { job: name, id, ...point } : point)),
@@ -176,7 +176,7 @@ export function rowsToJsonLines(runs: readonly { id: string; name: string; rows:
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** `{jobs: [{…job, points: [{step, time, …}]}]}`; non-finite values are null, missing ones are left out. */
+/** `{jobs: [{…job, points: [{step, time, …}]}]}`; a non-finite value is null, a missing one is left out. */
 export function rowsToJson(runs: readonly { job: unknown; rows: Rows }[]): string {
   const jobs = runs.map(({ job, rows }) => ({
     ...(job as object),

@@ -1,4 +1,4 @@
-/** The export menu: a picture of the visible chart, or all numbers. */
+/** The export menu: a picture of the visible chart, or all the numbers. */
 
 import type { Job } from "../../contract.gen";
 import type { Rows } from "../../events/rows";

@@ -28,7 +28,7 @@ export function hitsAt(scene: Scene, px: number, py: number): Hit[] {
   });
 }
 
-/** The hit at the crosshair. */
+/** The hit under the crosshair. */
 export function closestHit(hits: readonly Hit[], px: number): Hit | undefined {
   return hits.reduce<Hit | undefined>(
     (best, hit) => (best && Math.abs(best.px - px) <= Math.abs(hit.px - px) ? best : hit),

@@ -342,7 +342,7 @@ test("a legend of many long names stays in the picture", () => {
   }
 });
 
-test("CSV and JSON hold every row, and tell nothing from not a number", () => {
+test("CSV and JSON have every row, and distinguish missing from non-finite values", () => {
   const run = runOf(3, (step) => (step === 2 ? null : 1.5));
   const csv = rowsToCsv([{ id: "j", name: "x", rows: run.rows }]);
   expect(csv.split("\r\n")).toEqual([

@@ -14,10 +14,10 @@ export interface DrawnSeries {
   track: Track;
   series: Series;
   y: Scale;
-  /** The points behind the smoothed curve, and those of repeated steps; null if there are none. */
+  /** The points behind the smoothed curve, and those of repeated steps; null without any. */
   raw: Path | null;
   main: Path;
-  /** Individual points, drawn while there are few of them. */
+  /** Single points, drawn while they are few. */
   points: readonly (readonly [number, number])[];
 }
 
@@ -38,14 +38,14 @@ export interface Scene {
   yTicks: readonly Tick[];
   sideTicks: readonly Tick[];
   drawn: readonly DrawnSeries[];
-  /** Pixel columns with a value that is not finite, or cannot be shown on a log scale. */
+  /** Pixel columns with a value that is non-finite, or not positive on a log scale. */
   gaps: readonly number[];
   /** How many visible values are zero or below on a log scale. */
   below: number;
   marks: readonly { step: number; x: number }[];
   /** Why nothing is drawn; empty if nothing was logged, null if something is drawn. */
   emptyReason: string | null;
-  /** The full range of x, and the visible part of it. */
+  /** The whole range of x, and its visible part. */
   fullRange: Span;
   visibleRange: Span;
 }
@@ -174,7 +174,7 @@ export function dotsPath(dots: Path["dots"] | DrawnSeries["points"]): string {
   return dots.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 }
 
-/** Marks of the visible checkpoints; of overlapping ones the latest is kept. An epoch axis has none. */
+/** Marks of the visible checkpoints; of overlapping ones the latest is kept. None on an epoch axis. */
 function checkpointMarks(
   checkpoints: readonly Checkpoint[],
   x: Scale,
@@ -183,9 +183,9 @@ function checkpointMarks(
 ): { step: number; x: number }[] {
   const marks: { step: number; x: number }[] = [];
   for (const { step, time } of checkpoints.toSorted((a, b) => b.step - a.step)) {
-    const place = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
-    const at = x.map(place);
-    if (place >= x.from && place <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
+    const value = { step: step + shift, epoch: NaN, elapsed: time - origin, wall: time }[mode];
+    const at = x.map(value);
+    if (value >= x.from && value <= x.to && (marks.at(-1)?.x ?? Infinity) - at >= MARK_GAP)
       marks.push({ step, x: at });
   }
   return marks.reverse();

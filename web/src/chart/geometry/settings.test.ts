@@ -30,7 +30,7 @@ test("what is as by default is not in the address", () => {
   expect(Object.values(writeSettings(DEFAULTS)).every((value) => value === null)).toBe(true);
 });
 
-test("ignores nonsense in the address", () => {
+test("nonsense in the address is ignored", () => {
   for (const query of [
     "x=up&y=cubic&smooth=2&zoom=5..1&lr=yes",
     "smooth=-1&zoom=a..b",

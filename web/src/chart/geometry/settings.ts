@@ -36,7 +36,7 @@ export function readSettings(query: URLSearchParams, defaults: Settings = DEFAUL
   };
 }
 
-/** Enough digits to distinguish a thousandth of the range. */
+/** Keeps enough digits to distinguish a thousandth of the range. */
 function edgeText(edge: number, [from, to]: Span): string {
   const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
   return String(Number(edge.toPrecision(Math.min(17, Math.max(6, digits)))));

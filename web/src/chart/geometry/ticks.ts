@@ -182,7 +182,7 @@ export function elapsed(ms: number, unit = MINUTE): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** `grouped` applies to a whole axis: 9,000 beside 10,000, but 900 beside 1000. */
+/** `grouped` is for a whole axis: 9,000 with 10,000, but 900 with 1000. */
 function plain(value: number, decimals: number, grouped = false): string {
   return grouped ? number(value, decimals) : value.toFixed(decimals);
 }

@@ -77,7 +77,7 @@ export function findGaps(
   return { gaps: [...columns], below };
 }
 
-/** Why nothing is visible, as text; empty if nothing was logged, for which the page has its own text; else null. */
+/** Why nothing is visible, in words; empty if nothing was logged, for which the page has its own text; else null. */
 export function emptyReason(
   lines: readonly TrackSeries[],
   { x, log }: Settings,

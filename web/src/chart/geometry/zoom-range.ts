@@ -2,7 +2,7 @@
 
 export type Span = readonly [from: number, to: number];
 
-/** The shortest range, as a fraction of the whole: a hundred thousandth still separates neighbours of any run. */
+/** The shortest range, as a part of the whole: a hundred thousandth still separates neighbours of any run. */
 const CLOSEST = 1e-5;
 
 /** Zooms by `factor` (below 1 is closer) around `center`, which stays in place. Null: everything is visible again. */
@@ -18,7 +18,7 @@ export function zoomTo(view: Span, all: Span, center: number, part: number, fact
   return clampTo([center - part * size, center + (1 - part) * size], all);
 }
 
-/** Moves by a fraction of the visible range; stops at the ends. */
+/** Moves by a part of the visible range; stops at the ends. */
 export function pan(view: Span, all: Span, part: number): Span {
   const by = (view[1] - view[0]) * part;
   return clampTo([view[0] + by, view[1] + by], all);

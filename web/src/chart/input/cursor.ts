@@ -1,7 +1,7 @@
 import type { Scene } from "../geometry/scene";
 import type { Span } from "../geometry/zoom-range";
 
-/** The crosshair's position: under the pointer, or on a point chosen by keys. */
+/** The crosshair's position: under the pointer, or on a point chosen by key. */
 export type Cursor = { px: number; py: number } | { key: string; index: number };
 
 /** What listeners that outlive a drawing need from the latest one. */

@@ -1,4 +1,4 @@
-/** Named sampling settings, built in and custom, and the bounds of each parameter. */
+/** Named sampling presets, built in and custom, and the bounds of each parameter. */
 import type { Params } from "./types";
 
 export interface Preset {
@@ -6,14 +6,14 @@ export interface Preset {
   /** Its purpose. */
   hint: string;
   params: Params;
-  /** Custom presets have a system prompt; built-in ones leave it unchanged. */
+  /** Custom presets include a system prompt; built-in ones leave it unchanged. */
   system?: string;
 }
 
 export const BUILT_IN: readonly Preset[] = [
   {
     name: "Steady",
-    hint: "The likeliest token each time: for comparing",
+    hint: "Always the most likely token, for comparisons",
     params: { temperature: 0, topP: 1, maxTokens: 256 },
   },
   { name: "Balanced", hint: "Some variety", params: { temperature: 0.7, topP: 0.9, maxTokens: 512 } },
@@ -34,7 +34,7 @@ export const BOUNDS: Readonly<Record<keyof Params, Bound>> = {
   maxTokens: { min: 1, max: 8192, step: 1 },
 };
 
-/** `value` within its bounds; the default for anything but a number. */
+/** `value` within its bounds, or the default if it is not a number. */
 export function bounded(name: keyof Params, value: unknown): number {
   const { min, max, step } = BOUNDS[name];
   if (typeof value !== "number" || !Number.isFinite(value)) return DEFAULT_PARAMS[name];
@@ -83,6 +83,6 @@ export function ownPreset(
   };
 }
 
-/** The list with `preset` in it, replacing one with the same name; the oldest is dropped if there are too many. */
+/** The list with `preset` in it, replacing one of the same name; the oldest is dropped if there are too many. */
 export const withPreset = (list: readonly Preset[], preset: Preset): Preset[] =>
   [...list.filter((each) => each.name !== preset.name), preset].slice(-MAX_OWN);

@@ -125,7 +125,7 @@ export function titleOf(conversation: Conversation, limit = 80): string {
   return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
 }
 
-/** A new conversation shows a column for each of its targets; one empty column without any. */
+/** A new conversation has a column for each of its targets; before one is chosen, an empty one. */
 export const columnsOf = (targets: readonly Target[]): number[] => (targets.length > 1 ? [0, 1] : [0]);
 
 /** The targets that are shown, from left to right. */
@@ -147,8 +147,8 @@ export function showTargets(
   const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
   const columns: number[] = [];
   let next = conversation;
-  targets.forEach((target, place) => {
-    const own = taken[place] ?? -1;
+  targets.forEach((target, index) => {
+    const own = taken[index] ?? -1;
     const free = [0, 1].find((column) => !columns.includes(column) && !taken.includes(column)) ?? 0;
     const column = own >= 0 && !columns.includes(own) ? own : free;
     columns.push(column);

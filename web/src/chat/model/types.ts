@@ -29,13 +29,13 @@ export interface Answer {
   /** The engine, and its precision. */
   engine?: string;
   calls?: ToolCall[];
-  /** The settings used; the conversation's may have changed since. */
+  /** The settings it was requested with; those of the conversation may have changed since. */
   asked?: Pick<Conversation, "params" | "system" | "more">;
   /** The ideal answer, if it was added to the project's data. */
   corrected?: KeptCorrection;
 }
 
-/** A tool that the model wants to call; `arguments` is JSON as the model wrote it. */
+/** A tool call of the model; `arguments` is JSON as the model wrote it. */
 export interface ToolCall {
   name: string;
   arguments: string;

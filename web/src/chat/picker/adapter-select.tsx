@@ -20,10 +20,10 @@ const mayBeFinal = (jobId: string): boolean => (jobById(jobId)?.status ?? "compl
 export function targetTrouble(target: Target): string | null {
   if (target.kind === "base") return null;
   const { loaded, steps, error, gone } = checkpointsOf(target.jobId);
-  if (gone) return "This job is not there";
+  if (gone) return "Job not found";
   if (target.kind !== "final" || mayBeFinal(target.jobId)) return null;
   if (error) return error;
-  if (!loaded || steps.length > 0) return "Looking for checkpoints";
+  if (!loaded || steps.length > 0) return "Loading checkpoints";
   const job = jobById(target.jobId);
   return job && isOver(job) ? "This job ended without an adapter" : "This job has saved no checkpoint yet";
 }

@@ -1,4 +1,4 @@
-/** The current target, to be changed in place: a name that opens the list, and the adapter selection beside it. */
+/** The answering model, changeable in place: a name that opens the list, and the adapter's part next to it. */
 import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
@@ -29,7 +29,7 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
     button.current?.focus();
   };
   const heard = target && answerable(target, features.value, jobs.value);
-  const named = heard && nameTarget(heard, jobs.value);
+  const names = heard && nameTarget(heard, jobs.value);
   const strength = heard ? strengthOf(heard) : 1;
   return (
     <div class="chat-choice">
@@ -41,14 +41,14 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
           class="chat-target"
           aria-haspopup="listbox"
           aria-expanded={open}
-          aria-label={`${label}: ${named ? `${named.name}, ${named.part}` : "Choose a model"}. Change`}
-          title={target?.kind === "base" ? target.model : (named?.name ?? "Choose a model")}
-          // A press outside closes the list, and this button is outside; the press must not reopen it.
+          aria-label={`${label}: ${names ? `${names.name}, ${names.part}` : "Choose a model"}. Change`}
+          title={target?.kind === "base" ? target.model : (names?.name ?? "Choose a model")}
+          // The list closes on a press outside of it, which this button is; the press may not reopen it.
           onPointerDown={(event) => open && event.stopPropagation()}
           onClick={() => setOpen(!open)}
         >
           <span class="ellipsis" dir="auto">
-            {named?.name ?? "Choose a model"}
+            {names?.name ?? "Choose a model"}
           </span>
           <Icon name="down" />
         </button>

@@ -1,4 +1,4 @@
-/** The target picker's options for a search text. Pure, and fast enough for ten thousand jobs. */
+/** The target picker's options for the typed words. Pure, so that it can be tested with ten thousand jobs. */
 import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import type { Target } from "../model/types";
@@ -8,7 +8,7 @@ export interface Option {
   key: string;
   group: "Base models" | "Trained by jobs";
   label: string;
-  /** Details beyond the label: the model's full name, the job's id. */
+  /** Where the label alone is ambiguous: the model's full name, or the job's id. */
   detail: string;
   target: Target;
   job?: Job;

@@ -1,4 +1,4 @@
-/** Whether a stored value is a valid conversation: other code may have written to the storage. */
+/** Checks that a stored value is a conversation that the page can show: other programs may have written to the storage. */
 import { isObject } from "../../lib/json";
 import type { Conversation } from "../model/types";
 

@@ -14,7 +14,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   VersionError:
     "A newer Arkor Studio has stored this browser's conversations: new messages will be gone after a reload.",
 };
-const NO_STORAGE = "This browser lets Studio store no conversations: they will be gone after a reload.";
+const NO_STORAGE = "Studio can't store conversations in this browser: they will be gone after a reload.";
 const troubleOf = (error: unknown): string =>
   (error instanceof DOMException && TROUBLES[error.name]) || NO_STORAGE;
 
@@ -58,7 +58,7 @@ export function nextConversation(): Conversation {
   return newConversation(shownTargets(current.peek()), DEFAULT_PARAMS, "");
 }
 
-/** Conversations opened by this page; they are newer than the stored ones. */
+/** Conversations that this page has opened; they are newer than the stored ones. */
 const opened = new Map<string, Conversation>();
 
 /** The parameters and the system prompt set before the first question. */
@@ -135,11 +135,11 @@ const findConversation = async (id: string): Promise<Conversation | undefined> =
 
 /** Every conversation of the list, newest first. */
 export async function allConversations(): Promise<Conversation[]> {
-  const found = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
-  return found.filter((each) => each !== undefined);
+  const read = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
+  return read.filter((each) => each !== undefined);
 }
 
-/** The last question of the open conversation, else of the newest one; null before the first question. */
+/** The latest question: of the open conversation, else of the newest one; null before the first. */
 export async function lastQuestion(): Promise<string | null> {
   if (current.peek().leaf === null && summaries.peek().length === 0) await readConversations();
   const newest = summaries.peek()[0];
@@ -150,11 +150,11 @@ export async function lastQuestion(): Promise<string | null> {
 
 /** Opens a conversation; false if it no longer exists. */
 export async function openConversation(id: string): Promise<boolean> {
-  const found = await findConversation(id);
-  if (!found) return false;
+  const read = await findConversation(id);
+  if (!read) return false;
   const elsewhere = !opened.has(id) && (await isBeingAnswered(id));
-  if (!opened.has(id)) opened.set(id, elsewhere ? found : markCutAnswers(found));
-  current.value = opened.get(id) ?? found;
+  if (!opened.has(id)) opened.set(id, elsewhere ? read : markCutAnswers(read));
+  current.value = opened.get(id) ?? read;
   if (elsewhere) void answersEnded(id).then(() => mergeFromStorage(id));
   return true;
 }

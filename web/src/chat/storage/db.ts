@@ -117,8 +117,8 @@ function isSummary(value: unknown): value is Summary {
 
 /** A conversation; undefined if it is missing or unreadable. */
 export async function load(id: string): Promise<Conversation | undefined> {
-  const found: unknown = await resultOf((await database()).transaction(BODIES).objectStore(BODIES).get(id));
-  return isConversation(found) ? found : undefined;
+  const row: unknown = await resultOf((await database()).transaction(BODIES).objectStore(BODIES).get(id));
+  return isConversation(row) ? row : undefined;
 }
 
 export async function remove(ids: readonly string[]): Promise<void> {

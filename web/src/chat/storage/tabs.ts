@@ -1,7 +1,4 @@
-/**
- * Conversations in several tabs of one browser: tells the others what was stored or deleted, and which are being
- * answered.
- */
+/** Conversations in several tabs of one browser: reports what was stored or deleted, and which are being answered. */
 import { heldLocks, locked } from "../../lib/locks";
 
 const CHANNEL = "arkor.conversations";

@@ -6,7 +6,7 @@ import { readStored, UNSAVED_CONVERSATIONS, writeStored } from "../../lib/storag
 import type { Conversation } from "../model/types";
 import { isConversation } from "./check";
 
-/** Stores them for the next page, beside those of other tabs. */
+/** Keeps them for the next page, together with those of other tabs. */
 export function saveUnsaved(conversations: readonly Conversation[]): void {
   if (conversations.length === 0) return;
   const ids = new Set(conversations.map(({ id }) => id));
@@ -16,7 +16,7 @@ export function saveUnsaved(conversations: readonly Conversation[]): void {
   writeStored(UNSAVED_CONVERSATIONS, [...others, ...conversations]);
 }
 
-/** Takes what the last page has left. Unreadable entries stay. */
+/** Takes the conversations that the last page left behind. Unreadable ones stay there. */
 export function takeUnsaved(): Conversation[] {
   const left = readStored(UNSAVED_CONVERSATIONS);
   const unreadable = left.filter((each) => !isConversation(each));

@@ -55,7 +55,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
   const [phase, setPhase] = useState<Phase>("start");
   const [kept, setKept] = useState<readonly Vote[]>([]);
   const [pairs, setPairs] = useState<Pairs | null>(null);
-  const [place, setPlace] = useState(0);
+  const [index, setIndex] = useState(0);
   const ballots = useMemo(() => new Ballots(id), [id]);
   const given = ballots.given.value;
   useEffect(() => {
@@ -67,7 +67,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
   const begin = (questions: readonly Question[]): void => {
     const targets = { one, other };
     setPairs(new Pairs(questions, (question, signal) => pairFor(question, targets, signal)));
-    setPlace(0);
+    setIndex(0);
     setPhase("voting");
   };
   const next = (pair: Pair, choice: "left" | "right" | "tie" | "skip"): void => {
@@ -85,9 +85,9 @@ function Test({ one, other }: { one: Target; other: Target }) {
   };
   const advance = (): void => {
     const count = pairs?.questions.length ?? 0;
-    if (place + 1 < count) {
-      setPlace(place + 1);
-      announce(`Question ${place + 2} of ${count}`);
+    if (index + 1 < count) {
+      setIndex(index + 1);
+      announce(`Question ${index + 2} of ${count}`);
     } else setPhase(votesOf(voter.peek(), [...kept, ...ballots.given.peek()]) >= LEAST ? "result" : "start");
   };
 
@@ -110,7 +110,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
         />
       )}
       {phase === "start" && <Start job={job} given={given.length} mine={mine} begin={begin} />}
-      {phase === "voting" && pairs && <Voting pairs={pairs} place={place} next={next} skip={advance} />}
+      {phase === "voting" && pairs && <Voting pairs={pairs} index={index} next={next} skip={advance} />}
       {phase === "result" && (
         <Result
           keys={{ one: targetKey(one), other: targetKey(other) }}

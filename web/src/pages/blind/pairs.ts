@@ -1,4 +1,4 @@
-/** Pairs of answers to a question: requested in any order, shown in any order, and only when both are complete. */
+/** Two answers to a question without names: requested in random order, shown in random order, and only together. */
 import { askWhole } from "../../chat/ask-whole";
 import type { Target } from "../../chat/model/types";
 import type { ChatMessage } from "../../contract.gen";
@@ -14,7 +14,7 @@ export interface Pair {
   question: string;
   left: string;
   right: string;
-  /** The model whose answer is on the left. */
+  /** Whose answer is on the left. */
   leftIs: Side;
 }
 
@@ -34,13 +34,13 @@ export async function pairFor(
 ): Promise<Pair> {
   const order: readonly Side[] = toss() ? ["one", "other"] : ["other", "one"];
   const leftIs: Side = toss() ? "one" : "other";
-  // Both at once: otherwise the second would be late by the length of the first.
-  const said = await Promise.all(order.map((side) => ask(question, targets[side], signal)));
-  const [left, right] = order[0] === leftIs ? said : said.toReversed();
+  // Both at the same time: asked one after the other, the second would wait for the first.
+  const texts = await Promise.all(order.map((side) => ask(question, targets[side], signal)));
+  const [left, right] = order[0] === leftIs ? texts : texts.toReversed();
   return { question: question.text, left: left ?? "", right: right ?? "", leftIs };
 }
 
-/** Pairs in the order of their questions; the next one is prefetched while one is read. */
+/** Pairs in the order of their questions; the next one is requested while one is read. */
 export class Pairs {
   readonly #made = new Map<number, Promise<Pair>>();
   readonly #abort = new AbortController();
@@ -50,10 +50,10 @@ export class Pairs {
     private readonly make: (question: Question, signal: AbortSignal) => Promise<Pair>,
   ) {}
 
-  /** The pair at that index; the next one is prefetched. A failed pair is requested again. */
-  async at(place: number): Promise<Pair> {
-    const pair = await this.#get(place);
-    if (place + 1 < this.questions.length) void this.#get(place + 1).catch(() => undefined);
+  /** The pair at an index; then the next one is requested. A pair that failed is requested anew. */
+  async at(index: number): Promise<Pair> {
+    const pair = await this.#get(index);
+    if (index + 1 < this.questions.length) void this.#get(index + 1).catch(() => undefined);
     return pair;
   }
 
@@ -61,12 +61,12 @@ export class Pairs {
     this.#abort.abort();
   }
 
-  #get(place: number): Promise<Pair> {
-    let pair = this.#made.get(place);
+  #get(index: number): Promise<Pair> {
+    let pair = this.#made.get(index);
     if (!pair) {
-      pair = this.make(this.questions[place]!, this.#abort.signal);
-      this.#made.set(place, pair);
-      pair.catch(() => this.#made.delete(place));
+      pair = this.make(this.questions[index]!, this.#abort.signal);
+      this.#made.set(index, pair);
+      pair.catch(() => this.#made.delete(index));
     }
     return pair;
   }
@@ -92,10 +92,10 @@ export function distinct(questions: readonly Question[]): Question[] {
 
 /** The questions in random order. */
 export function shuffled(questions: readonly Question[], toss: () => number = Math.random): Question[] {
-  const found = [...questions];
-  for (let last = found.length - 1; last > 0; last -= 1) {
+  const shuffled = [...questions];
+  for (let last = shuffled.length - 1; last > 0; last -= 1) {
     const other = Math.floor(toss() * (last + 1));
-    [found[last], found[other]] = [found[other]!, found[last]!];
+    [shuffled[last], shuffled[other]] = [shuffled[other]!, shuffled[last]!];
   }
-  return found;
+  return shuffled;
 }

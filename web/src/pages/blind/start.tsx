@@ -31,7 +31,7 @@ export function Start({ job, given, mine, begin }: Props) {
     heldOutQuestions(job).then(setHeldOut, () => setHeldOut([]));
   }, [job?.id, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
-  // After the held-out questions, continue with others.
+  // After the held-out questions, others follow.
   const source = chosen ?? (some && given === 0 ? "held-out" : "own");
   const questions = source === "held-out" ? (heldOut ?? []) : questionsIn(text);
   const ready = voter.value.trim() !== "" && questions.length > 0;
@@ -49,7 +49,7 @@ export function Start({ job, given, mine, begin }: Props) {
         for="blind-voter"
         hint={
           canKeep()
-            ? "Your votes are kept with the job under it, so that they can be told from another person’s."
+            ? "Your votes are kept with the job under this name, apart from other people’s."
             : "This backend keeps no votes: they are gone when the page is closed."
         }
       >

@@ -18,7 +18,7 @@ const asked: Style = {
   overflowWrap: "anywhere",
   whiteSpace: "pre-wrap",
 };
-/** Reachable beside long answers, too. */
+/** Within reach next to long answers, too. */
 const judge: Style = {
   ...row,
   position: "sticky",

@@ -1,4 +1,4 @@
-/** The ballots of a blind test: at once on the page, and with the job if the backend stores them. */
+/** The ballots of a blind test: kept in the page, and with the job if the backend stores them. */
 import { signal } from "@preact/signals";
 import { api, errorText } from "../../api/client";
 import type { Target } from "../../chat/model/types";
@@ -8,7 +8,7 @@ import { isObject } from "../../lib/json";
 import { features } from "../../store/features";
 import { distinct, type Question } from "./pairs";
 
-/** The label that distinguishes a person's votes, until the page is closed. */
+/** The label that distinguishes a person's votes from another's, until the page is closed. */
 export const voter = signal("");
 
 export const canKeep = (): boolean => features.value.has("votes");
@@ -47,8 +47,7 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
   const { rows } = await api<EvaluationResult>(`/jobs/${encodeURIComponent(job.id)}/evaluation`);
   return distinct(
     (Array.isArray(rows) ? rows : []).flatMap((row) => {
-      // An empty list: the messages before it are too long to be included, and without them it would be a different
-      // question.
+      // An empty list: the messages before it are too long to be sent, and without them it would be another question.
       if (typeof row.question !== "string" || row.messages?.length === 0) return [];
       const messages = messagesOf(row.messages);
       return [{ text: row.question, ...(messages ? { messages } : {}) }];
@@ -56,14 +55,14 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
   );
 }
 
-/** The messages before the question, if the backend includes them. */
-function messagesOf(told: unknown): ChatMessage[] | null {
-  if (!Array.isArray(told)) return null;
-  const messages = told.filter(
+/** The messages up to the question, if the backend sends them. */
+function messagesOf(sent: unknown): ChatMessage[] | null {
+  if (!Array.isArray(sent)) return null;
+  const messages = sent.filter(
     (each): each is ChatMessage =>
       isObject(each) && typeof each.role === "string" && typeof each.content === "string",
   );
-  return messages.length === told.length && messages.at(-1)?.role === "user" ? messages : null;
+  return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
 
 /** Sends ballots in sequence; failed ones wait for the next attempt. */

@@ -18,9 +18,9 @@ export type Judgement = "left" | "right" | "tie" | "skip";
 
 interface Props {
   pairs: Pairs;
-  place: number;
+  index: number;
   next: (pair: Pair, judgement: Judgement) => void;
-  /** Continues if a pair could not be had. */
+  /** Continues if there is no pair. */
   skip: () => void;
 }
 
@@ -31,27 +31,27 @@ const ACTIONS = [
 ] as const;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as const;
 
-export function Voting({ pairs, place, next, skip }: Props) {
-  const [got, setGot] = useState<{ pairs: Pairs; place: number; pair: Pair | null } | null>(null);
+export function Voting({ pairs, index, next, skip }: Props) {
+  const [got, setGot] = useState<{ pairs: Pairs; index: number; pair: Pair | null } | null>(null);
   const box = useRef<HTMLElement>(null);
-  // An answer to another question is outdated.
-  const here = got !== null && got.pairs === pairs && got.place === place ? got : null;
+  // What came for another question is not this one's.
+  const here = got !== null && got.pairs === pairs && got.index === index ? got : null;
   const pair = here?.pair ?? null;
   const failed = here !== null && pair === null;
   const look = (): void => {
     setGot(null);
-    pairs.at(place).then(
-      (found) => setGot({ pairs, place, pair: found }),
-      () => setGot({ pairs, place, pair: null }),
+    pairs.at(index).then(
+      (found) => setGot({ pairs, index, pair: found }),
+      () => setGot({ pairs, index, pair: null }),
     );
   };
-  useEffect(look, [pairs, place]);
+  useEffect(look, [pairs, index]);
   useEffect(() => box.current?.focus({ preventScroll: true }), []);
   const judge = (judgement: Judgement): void => {
     if (pair) next(pair, judgement);
   };
   useArrows((key) => judge(KEYS[key]));
-  // For the `?` sheet: no single character represents them, so they have their own listener.
+  // For the sheet of keys: they are not single characters, so they are handled separately.
   useActions(
     ACTIONS.map(([keys, label, judgement]) => ({
       name: `blind.${judgement}`,
@@ -62,17 +62,17 @@ export function Voting({ pairs, place, next, skip }: Props) {
       run: () => judge(judgement),
     })),
   );
-  const question = pairs.questions[place]?.text ?? "";
+  const question = pairs.questions[index]?.text ?? "";
   const alike = pair !== null && pair.left.trim() === pair.right.trim();
   return (
     <section
       ref={box}
       tabIndex={-1}
       class="blind-question"
-      aria-label={`Question ${place + 1} of ${pairs.questions.length}`}
+      aria-label={`Question ${index + 1} of ${pairs.questions.length}`}
     >
       <p class="hint num">
-        Question {place + 1} of {pairs.questions.length}
+        Question {index + 1} of {pairs.questions.length}
       </p>
       <p style={styles.asked} dir="auto">
         {cleanBlock(question, QUESTION)}
@@ -97,7 +97,7 @@ export function Voting({ pairs, place, next, skip }: Props) {
         // The reason is hidden: the backend's message may name the model that failed.
         <ErrorNote
           title="One of the two could not answer"
-          error="Try again, or go on with the next question."
+          error="Try again, or continue with the next question."
           retry={look}
         >
           <Button small onClick={skip}>

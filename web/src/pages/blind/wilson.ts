@@ -9,7 +9,7 @@ export interface Tally {
   ties: number;
 }
 
-/** Fewest votes for a result: fewer say little, and seeing it early invites stopping at will. */
+/** Votes before a result is shown: fewer say little, and an early result tempts to stop. */
 export const LEAST = 10;
 
 const Z = 1.959964;

@@ -28,8 +28,8 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     const values = lists.map((list) => list.get(label) ?? null);
     const all = values.filter((_, index) => jobs[index] !== undefined);
     // A job that does not report its defaults may have run with the same value as one that does.
-    const said = all.filter((value) => value !== null);
-    const known = said.some(({ given }) => given) ? all : said;
+    const present = all.filter((value) => value !== null);
+    const known = present.some(({ given }) => given) ? all : present;
     const kinds = (of: (value: Value) => string): number =>
       new Set(known.map((value) => value && of(value))).size;
     const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
@@ -51,7 +51,7 @@ interface Value {
   given: boolean;
 }
 
-function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
+function valuesOf(config: JobConfig, requested: JobConfig): Map<string, Value> {
   const raw = new Map(
     Object.entries(config).flatMap(([key, value]) =>
       settings({ [key]: value } as unknown as JobConfig).map(({ label }) => [label, rawOf(value)] as const),
@@ -60,7 +60,7 @@ function valuesOf(config: JobConfig, asked: JobConfig): Map<string, Value> {
   return new Map(
     settings(config).map(({ field, label, value }) => [
       label,
-      { words: value, raw: raw.get(label) ?? value, help: HELP.get(field), given: field in asked },
+      { words: value, raw: raw.get(label) ?? value, help: HELP.get(field), given: field in requested },
     ]),
   );
 }
@@ -78,7 +78,7 @@ export function changeOf(part: unknown): number | null {
   return mean === null ? null : -mean || 0;
 }
 
-/** How two adapters have changed on general questions, in a sentence; empty if one was not measured. */
+/** A sentence on how two adapters have changed on general questions; empty if one was not asked any. */
 export function generalSentence(one: Job | undefined, other: Job | undefined, otherName: string): string {
   const [mine, theirs] = [one, other].map((job) => changeOf(job?.evaluation?.general));
   if (typeof mine !== "number" || typeof theirs !== "number") return "";

@@ -44,13 +44,13 @@ interface Props {
   title: string;
   judged: readonly Compared[];
   query: string;
-  /** Shown below what more seeds would determine. */
+  /** Shown below what more seeds would settle. */
   children?: ComponentChildren;
 }
 
-/** Compares each job with the first. */
+/** Each of the other jobs compared with the first. */
 function Sentences({ title, judged, query, children }: Props) {
-  const [said, setSaid] = useState<readonly Said[]>([]);
+  const [comparisons, setComparisons] = useState<readonly Said[]>([]);
   const [first, ...others] = judged;
   // Another measurement may differ.
   const version = judged.map(({ id, job }) => `${id} ${job?.evaluation?.seconds}`).join();
@@ -71,9 +71,9 @@ function Sentences({ title, judged, query, children }: Props) {
         };
       }
     };
-    setSaid([]);
+    setComparisons([]);
     void Promise.all(others.map(ask)).then((all) => {
-      if (!stop.signal.aborted) setSaid(all);
+      if (!stop.signal.aborted) setComparisons(all);
     });
     return () => stop.abort();
   }, [version]);
@@ -82,7 +82,7 @@ function Sentences({ title, judged, query, children }: Props) {
       <h2>{title}</h2>
       <dl>
         {others.map(({ id, name, job }) => {
-          const told = said.find((each) => each.id === id);
+          const comparison = comparisons.find((each) => each.id === id);
           const general = query === "" ? generalSentence(job, first!.job, first!.name) : "";
           return (
             <div key={id}>
@@ -90,13 +90,14 @@ function Sentences({ title, judged, query, children }: Props) {
                 <bdi>{name}</bdi>
               </dt>
               <dd>
-                <span class={told?.refused ? "dim" : ""}>{told ? told.text : "…"}</span> {general}
+                <span class={comparison?.refused ? "dim" : ""}>{comparison ? comparison.text : "…"}</span>{" "}
+                {general}
               </dd>
             </div>
           );
         })}
       </dl>
-      {said.some(({ short }) => short) && children}
+      {comparisons.some(({ short }) => short) && children}
     </section>
   );
 }

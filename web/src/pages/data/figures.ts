@@ -4,7 +4,7 @@ import { plural } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
 import { lossesAt } from "./losses";
 
-/** Readable rows without anything to train on, whatever the length. */
+/** Readable rows that can't be trained on, whatever the length. */
 const NEVER: ReadonlySet<string> = new Set(["template-refuses", "nothing-to-learn"]);
 
 /** How many rows cannot be trained on, according to the findings. */

@@ -12,15 +12,15 @@ const UNREADABLE = "unreadable";
 /** Worst first. */
 const ORDER = ["error", "warning", "note"];
 
-/** Merges the findings of the rows with the tokenizer's, counting common ones once. */
+/** Merges the findings in the rows and those of the tokenizer; the same finding of both counts once. */
 export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
-  const found = new Map(ofTokens.map((finding) => [finding.code, finding]));
-  // The tokenizer only reports that a row is unreadable; the row check explains why, in several findings.
+  const byCode = new Map(ofTokens.map((finding) => [finding.code, finding]));
+  // The tokenizer's list only has that a row cannot be read; the rows' own says why, in several findings.
   const faulty = ofRows.filter(({ level }) => level === "error").reduce((sum, { count }) => sum + count, 0);
-  if (faulty >= (found.get(UNREADABLE)?.count ?? 0)) found.delete(UNREADABLE);
+  if (faulty >= (byCode.get(UNREADABLE)?.count ?? 0)) byCode.delete(UNREADABLE);
   for (const finding of ofRows)
-    if (finding.count >= (found.get(finding.code)?.count ?? 0)) found.set(finding.code, finding);
-  return [...found.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
+    if (finding.count >= (byCode.get(finding.code)?.count ?? 0)) byCode.set(finding.code, finding);
+  return [...byCode.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
 }
 
 interface Props {
@@ -33,7 +33,7 @@ interface Props {
   canGoOn: (code: string) => boolean;
   /** What was not checked, one sentence each. */
   leftOut: readonly string[];
-  /** The immediate remedy for a finding. */
+  /** The immediate remedy for a finding, if there is one. */
   remedyOf: (finding: Finding) => Remedy | null;
   /** Excludes rows from training, or includes them again; null where the project has no list of them. */
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;

@@ -1,4 +1,4 @@
-/** Row lengths, and what truncation would lose: the `max_length` line can be moved. */
+/** The row lengths, and what truncation would lose: the line of `max_length` can be moved. */
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { DatasetLengths, DatasetView } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
@@ -40,7 +40,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
   const most = Math.max(1, ...bars.map(({ rows }) => rows));
   const x = (length: number): number => (width * Math.min(length, end)) / end;
   const words = lossWords(view, lengths, cut);
-  const shown = Math.min(cut, end);
+  const position = Math.min(cut, end);
   return (
     <section class="data-lengths" aria-labelledby="data-lengths">
       <h2 id="data-lengths">Row length in tokens</h2>
@@ -75,7 +75,7 @@ export function Histogram({ view, lengths, cut, onCut, onUse }: Props) {
           min={0}
           max={end}
           step={1}
-          value={shown}
+          value={position}
           aria-label="max_length, in tokens"
           aria-valuetext={`${plural(cut, "token")}: ${words}`}
           onInput={(event) => onCut(Math.max(LEAST, event.currentTarget.valueAsNumber))}
@@ -116,7 +116,7 @@ function lossWords(view: DatasetView, lengths: DatasetLengths, cut: number): str
   return parts.join(" ");
 }
 
-/** As many round lengths as fit. */
+/** Round lengths, as many as fit. */
 function ticks(end: number, width: number): number[] {
   const room = Math.max(1, Math.floor(width / 90));
   let step = 1;
@@ -126,7 +126,7 @@ function ticks(end: number, width: number): number[] {
       if (end / step <= room) break;
     }
   }
-  const found: number[] = [];
-  for (let tick = 0; tick <= end - step * 0.3; tick += step) found.push(tick);
-  return found;
+  const places: number[] = [];
+  for (let tick = 0; tick <= end - step * 0.3; tick += step) places.push(tick);
+  return places;
 }

@@ -7,7 +7,7 @@ export interface Losses {
   /** Tokens after the cut, and the learned ones among them. */
   tokens: number;
   learned: number;
-  /** Rows without anything left to learn: a training stops at the first. */
+  /** Rows with nothing left to learn: training stops at the first. */
   empty: number;
 }
 
@@ -22,8 +22,8 @@ export function lossesAt(lengths: DatasetLengths, cut: number): Losses {
     losses.rows += count;
     losses.tokens += count * (length - cut);
   }
-  for (let place = cut; place < learned.length; place += 1) losses.learned += learned[place]!;
-  for (let place = cut; place < first.length; place += 1) losses.empty += first[place]!;
+  for (let index = cut; index < learned.length; index += 1) losses.learned += learned[index]!;
+  for (let index = cut; index < first.length; index += 1) losses.empty += first[index]!;
   return losses;
 }
 
@@ -47,7 +47,7 @@ export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar
   return bars;
 }
 
-/** The share of rows that the axis covers; a few much longer ones must not compress it. */
+/** The part of the rows that the axis must include; a few far longer ones must not compress it. */
 const MOST_ROWS = 0.995;
 
 /** The axis's end: the longest row except a few, with room for the cut unless it is far beyond. */

@@ -1,4 +1,4 @@
-/** Row summaries with a selection: any number of rows, a hundred thousand per list. */
+/** The list of rows, of which one is selected: any number of them, a hundred thousand at a time. */
 import { useEffect, useRef } from "preact/hooks";
 import type { DatasetRow } from "../../contract.gen";
 import { number } from "../../lib/format";
@@ -23,7 +23,7 @@ interface Props {
 export function Rows({ opened, chosen, cut, choose }: Props) {
   const { count } = opened;
   const base = Math.floor((chosen - 1) / LIST) * LIST;
-  const shown = Math.min(LIST, count - base);
+  const rows = Math.min(LIST, count - base);
   const handle = useRef<VirtualHandle | null>(null);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -40,7 +40,7 @@ export function Rows({ opened, chosen, cut, choose }: Props) {
       <VirtualRows
         class="data-list"
         label="Rows"
-        count={Math.max(0, shown)}
+        count={Math.max(0, rows)}
         rowHeight={ROW * lineHeight.value}
         handle={handle}
         render={(index) => {
@@ -55,8 +55,8 @@ export function Rows({ opened, chosen, cut, choose }: Props) {
           <Button small kind="quiet" disabled={base === 0} onClick={() => choose(base - LIST + 1)}>
             Before
           </Button>
-          {number(base + 1)}–{number(base + shown)} of {number(count)}
-          <Button small kind="quiet" disabled={base + shown >= count} onClick={() => choose(base + LIST + 1)}>
+          {number(base + 1)}–{number(base + rows)} of {number(count)}
+          <Button small kind="quiet" disabled={base + rows >= count} onClick={() => choose(base + LIST + 1)}>
             After
           </Button>
         </p>

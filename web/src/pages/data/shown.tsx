@@ -1,4 +1,4 @@
-/** A view with its figures, lengths, findings and the selected row. */
+/** A view with its figures, its lengths, its findings, and the selected row. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
@@ -23,13 +23,13 @@ import type { OpenedView, Search } from "./view";
 const FALLBACK_CUT = 512;
 
 export function Progress({ view }: { view: DatasetView | null }) {
-  const told = view?.progress;
+  const progress = view?.progress;
   if (!view || view.state === "ready") return null;
   if (view.state === "opening") {
-    const share = told?.total ? ` ${Math.floor((100 * told.done) / told.total)} %` : "";
+    const share = progress?.total ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : "";
     return (
       <p class="hint num" role="status">
-        {told ? `${clean(told.label, 200)}${share}` : "Loading the tokenizer"}
+        {progress ? `${clean(progress.label, 200)}${share}` : "Loading the tokenizer"}
       </p>
     );
   }
@@ -50,8 +50,8 @@ export function Shown({
   view: DatasetView;
   trainer: Trainer;
 }) {
-  const asked = Number(route.value.query.get("row")) || 1;
-  const chosen = Math.min(Math.max(1, asked), view.indexed);
+  const requested = Number(route.value.query.get("row")) || 1;
+  const chosen = Math.min(Math.max(1, requested), view.indexed);
   const [moved, setMoved] = useState<number | null>(null);
   const cut = moved ?? view.maxLength ?? FALLBACK_CUT;
   const lengths = opened.lengths.value;
@@ -119,7 +119,7 @@ export function Shown({
       return null;
     }
   };
-  // Pressed again, it goes to the next shorter one.
+  // Pressed again, it continues with the next shorter one.
   const findLongest = async (): Promise<void> => {
     const after = last.current === chosen ? chosen : 0;
     last.current = await find({ want: "longest" }, "No row is shorter.", after);
@@ -204,7 +204,7 @@ export function Shown({
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
-          next={(code) => void find({ want: "finding", code }, "No other row has this.")}
+          next={(code) => void find({ want: "finding", code }, "No other row has this finding.")}
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
@@ -246,7 +246,7 @@ export function Shown({
   );
 }
 
-/** Row findings once a row view exists; without a result, only the tokenizer's. */
+/** The findings in the rows themselves, once they are shown; without an answer, only the tokenizer's are listed. */
 function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {

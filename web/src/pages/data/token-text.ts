@@ -1,4 +1,4 @@
-/** A token's visible text: invisible characters are drawn, and nothing reorders its neighbours. */
+/** A token's text made visible: invisible characters are drawn, and nothing reorders its neighbours. */
 import { bounded } from "../../lib/text";
 
 export interface Piece {
@@ -18,19 +18,19 @@ export function pieces(text: string): Piece[] {
   if (text === "") return [{ text: "▪", drawn: true }];
   const short = bounded(text, MOST);
   if (SPACES.test(short)) return [{ text: "·".repeat(short.length), drawn: true }];
-  const found: Piece[] = [];
+  const pieces: Piece[] = [];
   let plain = "";
   for (const character of short) {
     if (!UNSEEN.test(character)) {
       plain += character;
       continue;
     }
-    if (plain) found.push({ text: plain, drawn: false });
+    if (plain) pieces.push({ text: plain, drawn: false });
     plain = "";
-    found.push({ text: drawing(character), drawn: true });
+    pieces.push({ text: drawing(character), drawn: true });
   }
-  if (plain) found.push({ text: plain, drawn: false });
-  return found;
+  if (plain) pieces.push({ text: plain, drawn: false });
+  return pieces;
 }
 
 function drawing(character: string): string {

@@ -1,4 +1,4 @@
-/** One row token by token: learned tokens dark, others grey, truncated ones struck out. */
+/** One row token by token: learned ones in ink, the rest in grey, truncated ones struck out. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";
@@ -20,7 +20,7 @@ interface Props {
 export function Row({ opened, chosen, cut, exclude }: Props) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [error, setError] = useState<string | null>(null);
-  // A row viewed before the tokenizer was ready has no tokens yet.
+  // A row that was requested before the tokenizer was ready has no tokens yet.
   const { id, state } = opened.view.value ?? {};
   const opening = state === "opening";
   useEffect(() => {

@@ -1,4 +1,4 @@
-/** An open view of the backend: its polled state, and its rows, requested on demand. */
+/** One opened view of the backend: its state, polled, and its rows, requested as they come into view. */
 import { batch, type Signal, signal } from "@preact/signals";
 import { ApiError, api, errorText, isAbort } from "../../api/client";
 import type {
@@ -12,7 +12,7 @@ import type {
 import { type Poll, poll } from "../../store/poll";
 
 const BUSY_MS = 500;
-/** How long after opening, and how often, to poll for the first rows. */
+/** How long after opening, and how often, the first rows are requested. */
 const SOON_MS = 3000;
 const OFTEN_MS = 80;
 const REST_MS = 20_000;
@@ -39,10 +39,10 @@ export class OpenedView {
   private readonly chunks = new Map<number, readonly DatasetRow[] | null>();
   private readonly poll: Poll;
   private opened = 0;
-  /** How many rows had been read when the lengths were requested. */
+  /** The number of rows that had been read when the lengths were requested. */
   private lengthsAt = -1;
 
-  /** Another config is to be requested. */
+  /** The config has changed since the view was opened. */
   private changed = false;
 
   constructor(private config: JobConfig) {
@@ -64,7 +64,7 @@ export class OpenedView {
     this.poll.stop();
   }
 
-  /** Requests another config; keeps the current content if the backend shows the same for it. */
+  /** Shows the rows of another config; the view stays if the backend shows the same for it. */
   use(config: JobConfig): void {
     if (JSON.stringify(config) === JSON.stringify(this.config)) return;
     this.config = config;
@@ -79,7 +79,7 @@ export class OpenedView {
     await this.poll.now();
   }
 
-  /** How many rows can be viewed. */
+  /** The number of rows that can be shown. */
   get count(): number {
     return this.view.value?.indexed ?? 0;
   }
@@ -165,7 +165,7 @@ export class OpenedView {
   private failed(error: unknown): void {
     if (error instanceof ApiError && error.status === 0) return;
     if (error instanceof ApiError && error.status === NOT_THERE && this.view.peek()) {
-      // The view has expired, or the backend was restarted.
+      // It was not used for a while, or the backend was restarted.
       const now = Date.now();
       if (now - this.opened > AGAIN_MS) {
         this.opened = now;

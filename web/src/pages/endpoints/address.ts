@@ -7,7 +7,7 @@ export const servedHere = (): boolean => features.value.has("serving");
 export const baseUrlOf = (slug: string): string =>
   servedHere() ? `${location.origin}/e/${slug}/v1` : `https://${slug}.arkor.app/v1`;
 
-/** The same, shortened but still unique. */
+/** The same, as short as possible. */
 export const placeOf = (slug: string): string =>
   servedHere() ? `${location.host}/e/${slug}` : `${slug}.arkor.app`;
 
@@ -15,4 +15,4 @@ export const placeOf = (slug: string): string =>
 export const openToWords = (): string =>
   servedHere()
     ? "Every program on this machine can call it. Web pages cannot."
-    : "Whoever knows the address can call it.";
+    : "Anyone who knows the address can call it.";

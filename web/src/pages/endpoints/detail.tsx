@@ -27,12 +27,12 @@ export function Detail({ deployment }: { deployment: Deployment }) {
   const trouble = useTrouble(deployment);
   const slug = clean(deployment.slug, 60);
   /** Whether the backend accepted the change. */
-  const change = async (body: EndpointChange, said: string): Promise<boolean> => {
+  const change = async (body: EndpointChange, message: string): Promise<boolean> => {
     setBusy(true);
     setError(null);
     try {
       await updateEndpoint(deployment.id, body);
-      announce(said);
+      announce(message);
       return true;
     } catch (fault) {
       setError(errorText(fault));
@@ -95,7 +95,7 @@ export function Detail({ deployment }: { deployment: Deployment }) {
   );
 }
 
-/** Why the endpoint can't answer, checked periodically: its job's files may be deleted. */
+/** Why the endpoint can't answer, checked from time to time: its job's files may be deleted meanwhile. */
 function useTrouble({ id, updatedAt }: Deployment): string | null {
   const [trouble, setTrouble] = useState<string | null>(null);
   useEffect(() => {

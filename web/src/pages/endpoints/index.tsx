@@ -61,14 +61,14 @@ export default function Endpoints() {
   );
 }
 
-/** Focuses the heading when another endpoint is opened, like a change of page. */
-function useNameFocus(shown: string | null): void {
-  const before = useRef(shown);
+/** Focuses the heading when another endpoint is opened, as a change of page does. */
+function useNameFocus(page: string | null): void {
+  const before = useRef(page);
   useLayoutEffect(() => {
-    if (before.current === shown) return;
-    before.current = shown;
+    if (before.current === page) return;
+    before.current = page;
     document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
-  }, [shown]);
+  }, [page]);
 }
 
 function Page({ action, children }: { action?: boolean; children: ComponentChildren }) {
@@ -113,7 +113,7 @@ function Body() {
 function None({ scopeMissing }: { scopeMissing: boolean }) {
   return (
     <Empty
-      title="Give a model an address of its own"
+      title="Give a model its own address"
       action={<ActionButton action={NEW_ENDPOINT} kind="primary" />}
     >
       An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.

@@ -76,7 +76,7 @@ it("labels are 1 to 80 characters after trimming", () => {
   expect(labelTrouble(" \n")).not.toBeNull();
 });
 
-/** A module that stands for OpenAI's; the last chunk of its stream says what was used and has no text. */
+/** A stand-in for OpenAI's module; the last chunk of its stream reports the usage and has no text. */
 const OPENAI = `
 import sys, types
 from unittest.mock import MagicMock

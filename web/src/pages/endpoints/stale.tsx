@@ -5,6 +5,6 @@ import { endpointsState, refresh } from "./store";
 export function Stale() {
   const { error } = endpointsState.value;
   return (
-    error && <ErrorNote title="What is shown may be out of date" error={error} retry={() => void refresh()} />
+    error && <ErrorNote title="This data may be out of date" error={error} retry={() => void refresh()} />
   );
 }

@@ -83,7 +83,7 @@ export async function updateEndpoint(id: string, body: EndpointChange): Promise<
   return put((await api<{ deployment: Deployment }>(path(id), { method: "PATCH", body })).deployment);
 }
 
-/** Why the endpoint's target can't answer now; the list does not include it. */
+/** Why the endpoint's target can't answer now; the list does not say. */
 export async function troubleOf(id: string, signal: AbortSignal): Promise<string | null> {
   const { deployment } = await api<{ deployment: Deployment }>(path(id), { signal });
   return typeof deployment.trouble === "string" && deployment.trouble !== "" ? deployment.trouble : null;

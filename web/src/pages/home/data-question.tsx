@@ -1,4 +1,4 @@
-/** Before a start: problems of the rows, and how to proceed. Loaded on demand. */
+/** Before a start: the findings in the data, and how to continue. Loaded when the button is pressed. */
 import { api } from "../../api/client";
 import type { DataCheck, Finding, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";
@@ -12,8 +12,8 @@ import { confirm } from "../../ui/dialog";
 const SHOWN = 4;
 
 /**
- * The settings to start with: none, or skipping unreadable rows. Null if the start was cancelled. A failed check asks
- * nothing: the training has the last word.
+ * The settings with which the start continues: none, or without unreadable rows. Null if it does not. A check that
+ * fails asks nothing: the training has the last word.
  */
 export async function askAboutData(trainer: Trainer, changes: Changes): Promise<Changes | null> {
   if (manifest.peek()?.source !== "arkor.toml") return {};

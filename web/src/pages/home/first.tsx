@@ -34,9 +34,9 @@ function Empty() {
     setBusy(what);
     setError(null);
     try {
-      const said = await action();
+      const message = await action();
       await reloadManifest();
-      announce(said);
+      announce(message);
     } catch (fault) {
       setError(errorText(fault));
     }
@@ -92,7 +92,7 @@ function Empty() {
   );
 }
 
-/** Accepts a file dropped anywhere: outside the zone the browser would otherwise open it instead of the page. */
+/** Accepts a file that is dropped anywhere: outside the zone the browser would show it instead of the page. */
 function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined) => void): void {
   const latest = useRef(take);
   latest.current = take;
@@ -116,7 +116,7 @@ function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined
   }, []);
 }
 
-/** A project of the arkor package declares its trainer in code, which an arkor.toml would override. */
+/** A project of the arkor package declares its trainer in code: an arkor.toml would replace it. */
 function NoExport() {
   return (
     <div class="home-first">

@@ -26,7 +26,7 @@ export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
   useEffect(() => {
-    // The editor is the other window: what it saves appears here without a reload.
+    // The editor is another window: a saved file shows up here without a reload.
     const project = poll(loadManifest, () => LIVE_MS);
     const back = (): void => void project.now();
     addEventListener("focus", back);

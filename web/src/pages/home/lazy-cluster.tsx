@@ -1,4 +1,4 @@
-/** Placeholder for the choice of a cluster; its code is loaded if the backend supports clusters. */
+/** The choice of a cluster, loaded if the backend can run jobs on one. */
 
 import { late } from "../../lib/late";
 import { features } from "../../store/features";
@@ -6,7 +6,7 @@ import { features } from "../../store/features";
 const useCluster = late(() => import("./cluster"));
 
 export function LazyCluster() {
-  const named = features.value.has("placement");
-  const code = useCluster(named);
+  const offered = features.value.has("placement");
+  const code = useCluster(offered);
   return code ? <code.ClusterChoice /> : null;
 }

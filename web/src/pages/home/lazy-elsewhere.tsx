@@ -1,6 +1,4 @@
-/**
- * Placeholder for a job that runs or is paused without a command of this launch; its code is loaded with the first one.
- */
+/** A job that runs or is paused without a command of this launch; its code is loaded with the first one. */
 
 import { late } from "../../lib/late";
 import { jobs } from "../../store/jobs";

@@ -1,4 +1,4 @@
-/** Placeholder for a trainer's estimate among the facts; its code is loaded if the backend makes estimates. */
+/** A trainer's estimate among the facts, loaded if the backend makes estimates. */
 import type { Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { features } from "../../store/features";
@@ -14,11 +14,11 @@ interface Props {
 }
 
 export function LazyForecast({ trainer, quick, apply }: Props) {
-  const named = features.value.has("forecast");
-  const code = useForecast(named);
+  const offered = features.value.has("forecast");
+  const code = useForecast(offered);
   const { config } = trainer;
-  if (!named || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
-  // Reserves its column from the start, so that nothing moves when the estimate arrives.
+  if (!offered || !config || trainer.problem !== undefined || draftFaults.value > 0) return null;
+  // Its own column from the start: nothing may move when the estimate arrives.
   return code ? (
     <code.ForecastFact
       key={trainer.name}

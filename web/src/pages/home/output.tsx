@@ -26,17 +26,17 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
   const { count } = terminal;
   const total = terminal.dropped + count;
   const hits = useMemo(() => find(terminal, count, query), [terminal, version, count, query]);
-  const found = Math.max(
+  const current = Math.max(
     0,
     hits.findIndex((index) => index + terminal.dropped >= at),
   );
-  const hit = hits[found];
+  const hit = hits[current];
   const error = output.error.value;
   if (error) return <ErrorNote title="Couldn't read the log" error={error} />;
 
   const move = (step: number): void => {
     if (hits.length === 0) return;
-    const next = hits[(found + step + hits.length) % hits.length] ?? 0;
+    const next = hits[(current + step + hits.length) % hits.length] ?? 0;
     setAt(terminal.dropped + next);
     handle.current?.scrollTo(next);
   };
@@ -74,7 +74,7 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
         />
         {query && (
           <span class="hint num" role="status">
-            {hits.length === 0 ? "Not found" : `${number(found + 1)} of ${number(hits.length)}`}
+            {hits.length === 0 ? "Not found" : `${number(current + 1)} of ${number(hits.length)}`}
           </span>
         )}
         {hits.length > 1 && (
@@ -134,10 +134,10 @@ export function Output({ output, name }: { output: RunOutput; name: string }) {
 
 function find(terminal: Terminal, count: number, query: string): number[] {
   const wanted = query.trim().toLowerCase();
-  const found: number[] = [];
-  if (!wanted) return found;
+  const matches: number[] = [];
+  if (!wanted) return matches;
   for (let index = 0; index < count; index += 1) {
-    if (terminal.text(index).toLowerCase().includes(wanted)) found.push(index);
+    if (terminal.text(index).toLowerCase().includes(wanted)) matches.push(index);
   }
-  return found;
+  return matches;
 }

@@ -1,4 +1,4 @@
-/** "Run training", from its button and from any page: it runs what was shown, and asks before a second run. */
+/** "Run training", from its button and from any page: runs the displayed trainer, and asks before a second run. */
 import { signal } from "@preact/signals";
 import { errorText } from "../../api/client";
 import type { Trainer } from "../../contract.gen";

@@ -28,7 +28,7 @@ const useOutput = late(() => import("./output"));
 /** Loaded with the first command: Home starts without it. */
 const liveJob = signal<typeof import("./live").LiveJob | null>(null);
 
-/** The started command: its job's curve, and its output, collapsed. */
+/** The started command: its job's curve, and its output, folded. */
 export function RunPanel({
   live,
   typescript = false,
@@ -58,7 +58,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const ended = output.ending.value !== null || run.state === "ended";
   const gone = jobsState.value.loaded && jobId !== null && job === undefined;
   const log = picked ?? (seen && (typescript || (ended && !jobId)));
-  const shown = useOutput(log);
+  const loaded = useOutput(log);
   useEffect(() => {
     foundJob.value = jobId;
     if (jobId) void refreshJobs();
@@ -75,7 +75,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     watch(jobId);
   }, [jobId, ended]);
 
-  // A branch or a quick test applies once: after its job exists, the next press is a normal run.
+  // A branch or a quick test is requested once: after its job was created, the next press starts an ordinary run.
   useEffect(() => {
     if (!jobId || pressedRun.peek() !== run.id) return;
     pressedRun.value = null;
@@ -84,11 +84,11 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     setQuery({ dry: null });
   }, [jobId]);
 
-  const attempt = async (action: () => Promise<void>, said: string): Promise<void> => {
+  const attempt = async (action: () => Promise<void>, message: string): Promise<void> => {
     setError(null);
     try {
       await action();
-      announce(said);
+      announce(message);
     } catch (problem) {
       setError(errorText(problem));
     }
@@ -167,7 +167,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
           </Button>
         )}
       </div>
-      {shown && <shown.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
+      {loaded && <loaded.Output output={output} name={`${run.trainer ?? "training"}-${jobId ?? run.id}`} />}
     </section>
   );
 }
@@ -190,14 +190,14 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
   const since = time(run.started);
   if (!ending && run.state !== "ended") {
     const queued = job?.status === "queued";
-    const place = ordinal(job?.queue?.position);
+    const position = ordinal(job?.queue?.position);
     const word =
       run.state === "stopping"
         ? "Stopping"
         : output.version.value === 0
           ? "Connecting"
           : queued
-            ? `Queued${place && `, ${place}`}`
+            ? `Queued${position && `, ${position}`}`
             : "Running";
     return (
       <span class="row num home-output-state">

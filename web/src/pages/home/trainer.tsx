@@ -1,4 +1,4 @@
-/** The selected trainer: what a start would do, the button, and what prevents it. */
+/** The chosen trainer: what a run will do, the button that starts it, and what prevents it. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import type { Manifest, Trainer, TrainingRun } from "../../contract.gen";
@@ -51,11 +51,11 @@ export function TrainerHead({ known, trainer }: { known: Manifest; trainer: Trai
 interface Props {
   known: Manifest;
   trainer: Trainer;
-  /** Its running command: then there is nothing to start, and settings are read-only. */
+  /** Its running command: then nothing can be started, and settings are only shown. */
   live: TrainingRun | undefined;
 }
 
-/** The single card; while the trainer runs it is present only if its settings are open. */
+/** The one card; while the trainer runs it is there only for opened settings. */
 export function TrainerCard({ known, trainer, live }: Props) {
   const typescript = known.source === "typescript";
   // A TypeScript trainer declares in its code whether it is a quick test.
@@ -72,7 +72,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
   useLayoutEffect(() => {
     const begins = running && !before.current;
     before.current = running;
-    // Keeps a field being edited; anything else gives way to the curve.
+    // Fields in use stay; anything else makes room for the curve.
     if (begins && !box.current?.querySelector(".set")?.contains(document.activeElement)) setOpen(false);
   }, [running]);
   useActions([
@@ -85,7 +85,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
   ]);
   const changed = Object.keys(changesFor(trainer)).length > 0;
   const editable = trainer.config !== undefined && known.revision !== undefined;
-  // Only the form knows whether a changed setting is allowed.
+  // Only the form knows whether a changed setting is valid.
   const code = useForm(editable && (open || changed));
   const faults = draftFaults.value;
   useLayoutEffect(() => {

@@ -1,4 +1,4 @@
-/** Replaces a trainer's data file: uploads it, and after a preview names it in arkor.toml. */
+/** Another data file for a trainer: copied into the project, and written to arkor.toml after a preview. */
 import { useRef, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";

@@ -14,7 +14,7 @@ import { Menu, type MenuItem } from "../../ui/controls/menu";
 import { openCard } from "./card/open";
 import type { JobNow } from "./state";
 
-/** Rows shown before the user expands the list. */
+/** Rows that are shown before all are requested. */
 const AT_REST = 6;
 /** How many rows before a step's last one may hold its eval loss. */
 const NEAR = 4;
@@ -27,7 +27,7 @@ interface Props extends JobNow {
 /** The same question again, so that checkpoints can be compared. */
 export const tryHref = (target: string): string => href("/playground", { target, again: 1 });
 
-/** A saved artifact: `step` is null if unknown. */
+/** One saved checkpoint or adapter: `step` is null if unknown. */
 interface Saved {
   name: string;
   step: number | null;
@@ -42,7 +42,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const [all, setAll] = useState(false);
   const saved = [...run.artifacts.map((artifact) => finalOf(id, artifact)), ...checkpointsOf(id, run)];
   if (saved.length === 0) return null;
-  const shown = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
+  const visible = all ? saved : saved.slice(0, AT_REST + run.artifacts.length);
   const better = bestStep(job);
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
@@ -68,7 +68,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           </tr>
         </thead>
         <tbody>
-          {shown.map((one) => (
+          {visible.map((one) => (
             <tr key={`${one.name} ${one.step}`}>
               <th scope="row">
                 {one.name}
@@ -104,7 +104,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           ))}
         </tbody>
       </table>
-      {saved.length > shown.length && (
+      {saved.length > visible.length && (
         <Button small kind="quiet" onClick={() => setAll(true)}>
           Show all {number(saved.length)}
         </Button>
@@ -170,7 +170,7 @@ function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
   }));
 }
 
-/** The last logged value at a step; the very last for artifacts without a step. Steps don't decrease. */
+/** The last value that was logged at a step, or the last of all if it is null. Steps don't decrease. */
 export function valueAt(rows: Rows, field: "loss" | "evalLoss", step: number | null): number {
   let end = rows.length;
   if (step !== null) {

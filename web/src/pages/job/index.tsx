@@ -70,7 +70,7 @@ function JobView({ id }: { id: string }) {
   );
 }
 
-/** True for a moment while `waiting`: a history that arrives soon is drawn at once, without a skeleton. */
+/** True for a moment while `waiting`: a history that arrives soon is drawn without a skeleton before it. */
 function useHeldBack(waiting: boolean): boolean {
   const [patient, setPatient] = useState(true);
   useEffect(() => {

@@ -31,13 +31,7 @@ export function LazyAnswers(props: WithChart) {
 export function LazyExports({ job }: { job: Job | undefined }) {
   const code = useResult(job !== undefined && features.value.has("exports"));
   return job && code ? (
-    <code.Exports
-      key={job.id}
-      id={job.id}
-      name={displayName(job.name)}
-      config={job.config}
-      best={bestStep(job)}
-    />
+    <code.Exports key={job.id} id={job.id} name={displayName(job.name)} best={bestStep(job)} />
   ) : null;
 }
 

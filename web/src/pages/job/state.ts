@@ -14,13 +14,13 @@ export interface JobNow {
   status: string;
 }
 
-/** How a job ended if neither the list nor the events say more. */
+/** The status of an ended job if neither the list nor the events say how it ended. */
 const ENDED = "ended";
 
-/** A job missing in the list, such as one deleted elsewhere, has the status of its events. */
+/** A job that is not in the list, such as one that was deleted elsewhere, has the status that its events imply. */
 export function statusOf(job: Job | undefined, run: Run): string {
   const listed = job?.status ?? (run.over ? ENDED : "queued");
-  // A job that has run is listed as queued only after a resume.
+  // A job that has run is listed as queued only after it was resumed.
   if (job && listed === "queued" && (run.outcome ?? run.pause) && run.rows.length > 0) return listed;
   if (run.outcome !== null) return run.outcome;
   if (TERMINAL.has(listed)) return listed;
@@ -33,14 +33,15 @@ export function isActive(status: string): boolean {
   return !TERMINAL.has(status) && status !== ENDED;
 }
 
-/** Steps done and in total; null if unknown. */
+/** Completed steps and the total; null if unknown. */
 export function stepsOf(job: Job | undefined, run: Run): { step: number | null; total: number | null } {
   const seen = run.lastStep;
   const step = Number.isFinite(seen) ? seen : (job?.metrics?.step ?? null);
-  const told = [run.metadata.totalSteps, job?.metrics?.totalSteps, job?.config?.maxSteps];
+  const totals = [run.metadata.totalSteps, job?.metrics?.totalSteps, job?.config?.maxSteps];
   const total =
-    told.find((value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0) ??
-    null;
+    totals.find(
+      (value): value is number => typeof value === "number" && Number.isFinite(value) && value > 0,
+    ) ?? null;
   return { step, total };
 }
 

@@ -7,7 +7,7 @@ export async function askToDelete(list: readonly Job[]): Promise<boolean> {
   try {
     return await (await import("./dialogs")).askToDelete(list);
   } catch (error) {
-    say(`Studio could not load what deletes jobs: ${errorText(error)}`);
+    say(`Couldn't load the deletion: ${errorText(error)}`);
     return false;
   }
 }

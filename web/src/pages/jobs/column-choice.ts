@@ -1,4 +1,4 @@
-/** Which columns the table shows: those that a person chose, then what the jobs have, as far as there is room. */
+/** Which columns the table shows: the chosen ones, then those with something to show, as far as there is room. */
 import { signal } from "@preact/signals";
 import type { Job } from "../../contract.gen";
 import { JOB_COLUMNS, readStored, writeStored } from "../../lib/storage";
@@ -7,7 +7,7 @@ import type { MenuItem } from "../../ui/controls/menu";
 import { smallLetters } from "../../ui/text-size";
 import { BEST, COLUMNS, type Column } from "./columns";
 
-/** In rem, as the stylesheets say: the page at its widest, its margins, the check box and the actions; what a name needs. */
+/** In rem, as the stylesheets say: the page at its widest, its margins, the check box, the actions, and the least width of a name. */
 const [PAGE, MARGINS, BOX, ACTIONS, NAME] = [77.5, 3, 2.25, 5.75, 14];
 const REM = 16;
 
@@ -30,24 +30,33 @@ export function columnsFor(jobs: readonly Job[], ordered: Column): Column[] {
   const width = Math.min(PAGE, windowWidth.value / (REM * smallLetters.value));
   const actions = jobs.every(isOver) ? 0 : ACTIONS;
   if (!narrow.value) return columnsIn(width - MARGINS - BOX - actions, jobs, ordered);
-  // Two lines have room for one more than these: what the list is ordered by, or else the best loss.
+  // Two lines have room for one more column: the one that orders the list, or else the best loss.
   const [extra = BEST] = [ordered].filter(({ rank = 1 }) => rank > 1);
   return COLUMNS.filter(
-    (column) => (column.rank ?? 1) <= 1 || (column === extra && (extra === ordered || extra.useful!(jobs))),
+    (column) =>
+      (column.rank ?? 1) <= 1 || (column === extra && (extra === ordered || usefulFor(jobs).has(extra))),
   );
 }
 
 /** The names of chosen columns, and after a `-` those that are not wanted. */
 const choices = signal(readStored(JOB_COLUMNS));
 
-/** The columns of a table with so many rem for them, in the table's order. The one that jobs are `ordered` by is there. */
-export function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[] {
+let latest: { jobs: readonly Job[]; useful: ReadonlySet<Column> } | undefined;
+
+/** The columns in which these jobs have something to show, found once for each list of them. */
+function usefulFor(jobs: readonly Job[]): ReadonlySet<Column> {
+  if (latest?.jobs !== jobs)
+    latest = { jobs, useful: new Set(COLUMNS.filter(({ useful }) => useful?.(jobs) ?? true)) };
+  return latest.useful;
+}
+
+/** The columns of a table with that many rem for them, in the table's order, always with the one that orders the jobs. */
+function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[] {
   const chosen = (column: Column): boolean =>
     column.rank === undefined || column === ordered || choices.value.includes(column.name);
   const priority = (column: Column): number => (chosen(column) ? 0 : column.rank!);
   const candidates = COLUMNS.filter(
-    (column) =>
-      chosen(column) || (!choices.value.includes(`-${column.name}`) && (column.useful?.(jobs) ?? true)),
+    (column) => chosen(column) || (!choices.value.includes(`-${column.name}`) && usefulFor(jobs).has(column)),
   ).sort((one, other) => priority(one) - priority(other));
   const kept = new Set<Column>();
   let left = room;
@@ -60,11 +69,11 @@ export function columnsIn(room: number, jobs: readonly Job[], ordered: Column): 
   return COLUMNS.filter((column) => kept.has(column));
 }
 
-/** The columns that can be chosen, as a menu; `shown` are those in the table. */
-export const columnItems = (shown: readonly Column[]): MenuItem[] =>
+/** The columns that can be chosen, as a menu; `visible` are those in the table. */
+export const columnItems = (visible: readonly Column[]): MenuItem[] =>
   COLUMNS.filter(({ rank }) => rank !== undefined).map((column) => {
     const { name, header } = column;
-    const on = shown.includes(column);
+    const on = visible.includes(column);
     return {
       label: header,
       ticked: on,

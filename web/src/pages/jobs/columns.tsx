@@ -25,10 +25,10 @@ export interface Column {
   /** The tooltip of the cell. */
   hint?: (job: Job) => string | undefined;
   sort: Sort;
-  /** In rem; a column without a width takes the rest. */
+  /** In rem; a column without a width takes the remaining space. */
   width?: number;
   align?: "end";
-  /** Columns with a high rank give way first where there is little room; one without a rank is always shown. */
+  /** Columns with a high rank are dropped first if there is little room; one without a rank is always shown. */
   rank?: number;
   /** Whether these jobs have something to show in the column; it is left out otherwise, unless a person chose it. */
   useful?: (jobs: readonly Job[]) => boolean;
@@ -50,7 +50,7 @@ const some =
   (jobs: readonly Job[]): boolean =>
     jobs.some(has);
 
-/** A setting that all jobs share tells none of them apart. */
+/** Whether the jobs differ in a setting: one that all share distinguishes none. */
 const differs =
   (read: (job: Job) => unknown) =>
   (jobs: readonly Job[]): boolean =>
@@ -116,7 +116,7 @@ export const COLUMNS: readonly Column[] = [
     cell: (job) => <span>{changesOf(job)}</span>,
     hint: changesOf,
     sort: { key: (job) => changesOf(job) || null, words: ["A to Z", "Z to A"] },
-    width: 12,
+    width: 11,
     rank: 6,
     useful: some((job) => handSet(job).length > 0),
   },
@@ -126,7 +126,7 @@ export const COLUMNS: readonly Column[] = [
     cell: (job) => <bdi>{modelOf(job)}</bdi>,
     hint: ({ config }) => clean(config?.model, 300),
     sort: { key: (job) => modelOf(job) || null, words: ["A to Z", "Z to A"] },
-    width: 9,
+    width: 10.75,
     rank: 5,
     useful: some(({ config }) => Boolean(config?.model)),
   },
@@ -159,6 +159,7 @@ export const COLUMNS: readonly Column[] = [
     width: 7,
     align: "end",
     rank: 3,
+    useful: some((job) => durationOf(job, 0) !== null),
   },
   BEST,
   {

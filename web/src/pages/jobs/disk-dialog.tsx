@@ -83,13 +83,13 @@ function Uses({ disk, onClose }: { disk: Disk; onClose: () => void }) {
   );
 }
 
-/** Unneeded files as text, with their size. */
+/** Unused by any job, in words, with its size. */
 function spareOf(disk: Disk): { what: string; size: number }[] {
   const models = disk.models.filter(({ shared, used }) => !shared && used === false);
   return [
     { what: "Files of no job", size: disk.leftovers },
     ...models.map(({ name, bytes: size }) => ({
-      what: `The model ${clean(name, 120)}, which no job uses. It can be fetched again.`,
+      what: `The model ${clean(name, 120)}, which no job uses. It can be downloaded again.`,
       size,
     })),
     { what: "Records and events of jobs that were deleted", size: disk.unused ?? 0 },
@@ -100,7 +100,7 @@ function spareOf(disk: Disk): { what: string; size: number }[] {
 function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
   const [asks, setAsks] = useState(false);
   const [works, setWorks] = useState(false);
-  const [said, setSaid] = useState("");
+  const [status, setStatus] = useState("");
   const [error, setError] = useState("");
   const spare = spareOf(disk);
   const total = bytes(spare.reduce((sum, { size }) => sum + size, 0));
@@ -109,7 +109,7 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
     setError("");
     try {
       const { freed } = await api<{ freed: number }>("/disk/clean", { method: "POST" });
-      setSaid(`${bytes(freed)} removed.`);
+      setStatus(`${bytes(freed)} removed.`);
       setAsks(false);
       await done();
     } catch (fault) {
@@ -118,7 +118,7 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
     setWorks(false);
   };
   return (
-    <section class="disk-clean" aria-label="What no job needs">
+    <section class="disk-clean" aria-label="Unused by any job">
       {asks ? (
         <>
           <h3>Remove {total} from the disk?</h3>
@@ -141,11 +141,11 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
       ) : (
         spare.length > 0 && (
           <Button small onClick={() => setAsks(true)}>
-            Remove what no job needs ({total})
+            Remove unused files ({total})
           </Button>
         )
       )}
-      <p role="status">{said}</p>
+      <p role="status">{status}</p>
       {error && <ErrorNote title="Not everything could be removed" error={error} />}
     </section>
   );

@@ -2,7 +2,7 @@ import { errorText } from "../../api/client";
 import { arrangeQueue } from "../../store/jobs";
 import { announce, say } from "../../ui/controls/live";
 
-/** Holds or releases the queue; announces the outcome. */
+/** Holds or resumes the queue, and announces the result. */
 export async function holdQueue(held: boolean): Promise<void> {
   try {
     await arrangeQueue({ held });

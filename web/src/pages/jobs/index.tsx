@@ -34,7 +34,7 @@ const COMPARE_AT_MOST = 12;
 /** A running job's duration changes each second, but sorting by it need not. */
 const REORDER_MS = 5000;
 
-/** Outlives the page: the user may return from a comparison to change it. */
+/** Outlives the page: the selection is kept for the way back from a comparison. */
 const selected = signal<ReadonlySet<string>>(new Set());
 
 export default function Jobs() {
@@ -49,11 +49,11 @@ export default function Jobs() {
   const starred = query.has("starred");
   const tags = useMemo(() => countTags(all), [all]);
   const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
-  const found = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
-  const counts = useMemo(() => countByStatus(found), [found]);
+  const matches = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
+  const counts = useMemo(() => countByStatus(matches), [matches]);
   const list = useMemo(
-    () => sorted(status ? found.filter((job) => job.status === status) : found, order, Date.now()),
-    [found, status, order.column, order.descending, order.column.sort.live ? tick : 0],
+    () => sorted(status ? matches.filter((job) => job.status === status) : matches, order, Date.now()),
+    [matches, status, order.column, order.descending, order.column.sort.live ? tick : 0],
   );
   const columns = columnsFor(all, order.column);
   const problem = useSignal<{ id: string; title: string; text: string } | null>(null);
@@ -160,7 +160,7 @@ export default function Jobs() {
   const counted = (value: string, label: string, count: number) =>
     loaded ? { value, label, count } : { value, label };
   const chips = [
-    counted("", "All", found.length),
+    counted("", "All", matches.length),
     ...[...counts].map(([value, count]) => counted(value, statusWord(value), count)),
   ];
   return (
@@ -246,7 +246,7 @@ export default function Jobs() {
   );
 }
 
-/** Why an action failed, visible from anywhere in the table; dismissing it returns there. */
+/** Why an action failed, visible at any scroll position; dismissing it returns the focus to its row. */
 function Problem({ id, title, text, close }: { id: string; title: string; text: string; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
@@ -274,7 +274,7 @@ interface MarksProps {
   starred: boolean;
 }
 
-/** Filters by tags and stars; each appears once there is something to filter. */
+/** Filters by tags and stars; each appears once there is something to filter by. */
 function Marks({ tags, tag, anyStar, starred }: MarksProps) {
   if (!anyStar && !starred && tags.length === 0 && !tag) return null;
   return (

@@ -34,7 +34,7 @@ export function countTags(jobs: readonly Job[]): readonly (readonly [string, num
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** The number of jobs by status, unknown statuses included. */
+/** The number of jobs by status; an unknown status counts too. */
 export function countByStatus(jobs: readonly Job[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>(STATUSES.map((status) => [status, 0]));
   for (const { status } of jobs) counts.set(status, (counts.get(status) ?? 0) + 1);

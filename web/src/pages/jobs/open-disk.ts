@@ -13,6 +13,6 @@ export async function openDisk(): Promise<void> {
     };
     floating.value = () => h(DiskDialog, { onClose: close });
   } catch (error) {
-    say(`Studio could not load what lies on the disk: ${errorText(error)}`);
+    say(`Couldn't load the disk usage: ${errorText(error)}`);
   }
 }

@@ -9,7 +9,7 @@ export interface Order {
 
 export const NEWEST_FIRST: Order = { column: CREATED, descending: true };
 
-/** `-created` is newest first; unknown columns mean the default. */
+/** `-created` is the newest first; anything but a column is the default. */
 export function parseOrder(text: string | null): Order {
   const descending = text?.startsWith("-") ?? false;
   const column = COLUMNS.find(({ name }) => name === (text ?? "").replace(/^-/, ""));
@@ -28,13 +28,13 @@ export function nextOrder(order: Order, column: Column): Order {
 
 let names: Intl.Collator | undefined;
 
-/** Created when sorting by a text: the first one takes milliseconds that a page cannot spare while it opens. */
+/** Created by the first sort by text: it takes milliseconds that an opening page cannot spare. */
 function compareTexts(a: string, b: string): number {
   names ??= new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   return names.compare(a, b);
 }
 
-/** `jobs` are newest first. Missing values come last in either direction. */
+/** `jobs` come newest first. Those without a value are last in either direction. */
 export function sorted(jobs: readonly Job[], { column, descending }: Order, now: number): readonly Job[] {
   const { key } = column.sort;
   if (!key) return descending ? jobs : jobs.toReversed();

@@ -21,18 +21,18 @@ const waitingJobs = (): readonly Job[] =>
     .sort((a, b) => (a.queue?.position ?? Infinity) - (b.queue?.position ?? Infinity));
 
 export function QueueDialog({ onClose }: { onClose: () => void }) {
-  // The requested order is shown until the backend has responded; then its order counts.
-  const [asked, setAsked] = useState<readonly string[] | null>(null);
+  // The requested order is shown until the backend has answered; then its order counts.
+  const [requested, setRequested] = useState<readonly string[] | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
   const box = useRef<HTMLOListElement>(null);
   const focus = useRef<string | null>(null);
   const listed = waitingJobs();
   const byId = new Map(listed.map((job) => [job.id, job]));
-  const known = asked?.filter((id) => byId.has(id)) ?? [];
+  const known = requested?.filter((id) => byId.has(id)) ?? [];
   const rest = listed.filter(({ id }) => !known.includes(id));
   const order = [...known.map((id) => byId.get(id)!), ...rest];
-  const shown = drag ? moved(order, drag.from, drag.to) : order;
+  const previewed = drag ? moved(order, drag.from, drag.to) : order;
   useLayoutEffect(() => {
     if (focus.current === null) return;
     box.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(focus.current)}"] .queue-grip`)?.focus();
@@ -45,7 +45,7 @@ export function QueueDialog({ onClose }: { onClose: () => void }) {
     if (next === order || !job) return;
     if (keepFocus) focus.current = job.id;
     const ids = next.map(({ id }) => id);
-    setAsked(ids);
+    setRequested(ids);
     setError(null);
     announce(`${displayName(job.name)}: ${ids.indexOf(job.id) + 1} of ${ids.length}`);
     try {
@@ -53,7 +53,7 @@ export function QueueDialog({ onClose }: { onClose: () => void }) {
     } catch (fault) {
       setError(errorText(fault));
     }
-    setAsked((now) => (now === ids ? null : now));
+    setRequested((now) => (now === ids ? null : now));
   };
   const middles = (): number[] =>
     [...(box.current?.children ?? [])].map((row) => {
@@ -87,9 +87,9 @@ export function QueueDialog({ onClose }: { onClose: () => void }) {
         Jobs start from the top, one at a time. Drag a job by its handle, or press ↑ and ↓ on it.
       </p>
       {error && <ErrorNote title="The order was not changed" error={error} />}
-      {shown.length === 0 && <p>The queue is empty.</p>}
+      {previewed.length === 0 && <p>The queue is empty.</p>}
       <ol class="queue-list" ref={box}>
-        {shown.map((job, at) => {
+        {previewed.map((job, at) => {
           const name = displayName(job.name);
           return (
             <li
@@ -100,7 +100,7 @@ export function QueueDialog({ onClose }: { onClose: () => void }) {
               <button
                 type="button"
                 class="queue-grip"
-                aria-label={`Move ${name}, ${at + 1} of ${shown.length}`}
+                aria-label={`Move ${name}, ${at + 1} of ${previewed.length}`}
                 onPointerDown={(event) => start(event, at)}
                 onPointerMove={over}
                 onPointerUp={drop}

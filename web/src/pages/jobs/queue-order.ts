@@ -1,9 +1,9 @@
 /** `list` with the member at `from` moved to `to`; the same list if nothing moves. Pure. */
 export function moved<T>(list: readonly T[], from: number, to: number): readonly T[] {
-  const place = Math.min(Math.max(to, 0), list.length - 1);
-  if (from < 0 || from >= list.length || place === from) return list;
+  const index = Math.min(Math.max(to, 0), list.length - 1);
+  if (from < 0 || from >= list.length || index === from) return list;
   const rest = list.toSpliced(from, 1);
-  return rest.toSpliced(place, 0, list[from] as T);
+  return rest.toSpliced(index, 0, list[from] as T);
 }
 
 /** The row under a pointer at `y`, given the rows' middles from the top. */

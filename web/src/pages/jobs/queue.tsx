@@ -23,7 +23,7 @@ export async function openQueue(): Promise<void> {
     dialog.value ??= (await import("./dialogs")).QueueDialog;
     open.value = true;
   } catch (error) {
-    say(`Studio could not load the queue: ${errorText(error)}`);
+    say(`Couldn't load the queue: ${errorText(error)}`);
   }
 }
 

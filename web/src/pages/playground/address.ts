@@ -1,4 +1,4 @@
-/** Synchronises the address and the open conversation: a link opens its targets, a reload the last conversation. */
+/** Synchronises the address and the open conversation: a link opens its targets, a reload the same conversation. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { newestCheckpoint } from "../../chat/checkpoints";
@@ -47,7 +47,7 @@ function write(): void {
   own.wrote(before, route.peek().query.toString());
 }
 
-/** Opens what the address names; a missing conversation becomes a new one with its targets. */
+/** Opens the conversation that the address names; without one, a new conversation with its targets. */
 async function read(query: URLSearchParams): Promise<void> {
   const handed = takeHanded();
   if (handed) {
@@ -64,7 +64,7 @@ async function read(query: URLSearchParams): Promise<void> {
   const { leaf, id } = current.peek();
   const [system, steady] = [query.get("system") ?? "", query.has("steady")];
   if (targets.length > 0 && (system !== "" || steady)) {
-    // The same question again starts a new conversation.
+    // The same question and settings again: it begins a new conversation.
     current.value = newConversation(targets, steady ? BUILT_IN[0]!.params : DEFAULT_PARAMS, system);
   } else if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
     // A link to a model starts a conversation with it, and does not continue one with another model.
@@ -83,7 +83,7 @@ async function somebody(): Promise<Target | null> {
   return checkpoint ?? defaultTarget(jobs.peek(), baseModels(jobs.peek(), manifest.peek(), served.peek()));
 }
 
-/** Follows the address while the playground is shown, and selects a target once the lists have loaded. */
+/** Follows the address while the playground is shown, and picks a target once the lists have arrived. */
 export function useAddress(): void {
   const { query } = route.value;
   const text = query.toString();

@@ -14,7 +14,7 @@ export async function copyText(text: string): Promise<boolean> {
 
 interface Props {
   text: string | (() => string);
-  /** What is copied, for its accessible name: `Copy id`. With `children` this label is what is read aloud. */
+  /** What is copied, as the button's name: `Copy id`. With `children` only screen readers use it. */
   label: string;
   children?: string;
   small?: boolean;

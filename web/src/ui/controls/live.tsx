@@ -4,27 +4,27 @@ import "./live.css";
 
 const SHOWN_MS = 4000;
 
-const said = signal("");
-const shown = signal("");
+const announcement = signal("");
+const message = signal("");
 let timer: ReturnType<typeof setTimeout> | undefined;
 let hiding: ReturnType<typeof setTimeout> | undefined;
 
 /** Announces `text` to screen readers; the same text again is announced again. */
 export function announce(text: string): void {
-  said.value = "";
+  announcement.value = "";
   clearTimeout(timer);
   timer = setTimeout(() => {
-    said.value = text;
+    announcement.value = text;
   }, 60);
 }
 
-/** Announces `text` and shows it for a moment: for actions without another visible effect. */
+/** Announces `text` and shows it for a moment: for results that leave no other trace on the page. */
 export function say(text: string): void {
   announce(text);
-  shown.value = text;
+  message.value = text;
   clearTimeout(hiding);
   hiding = setTimeout(() => {
-    shown.value = "";
+    message.value = "";
   }, SHOWN_MS);
 }
 
@@ -32,11 +32,11 @@ export function LiveRegion() {
   return (
     <>
       <div class="visually-hidden" role="status" aria-live="polite">
-        {said}
+        {announcement}
       </div>
-      {shown.value && (
+      {message.value && (
         <p class="ui-said" aria-hidden="true">
-          {shown}
+          {message}
         </p>
       )}
     </>

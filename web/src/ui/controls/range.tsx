@@ -8,7 +8,7 @@ interface Props {
   onInput: (value: number) => void;
   /** On a double click. */
   onReset?: () => void;
-  /** Its accessible name, unless a label surrounds it. */
+  /** Its name, if no label surrounds it. */
   label?: string;
   /** Its value as text, if the number alone says too little. */
   valueText?: string;

@@ -7,7 +7,7 @@ interface SwitchProps {
   onChange: (checked: boolean) => void;
   label: ComponentChildren;
   hint?: string;
-  /** Keeps the focus but cannot be toggled: the change is under way. */
+  /** Keeps the focus but cannot be switched: the previous change is still in progress. */
   busy?: boolean;
 }
 

@@ -29,14 +29,14 @@ export interface VirtualHandle {
 interface Props {
   count: number;
   rowHeight: number;
-  /** A row, whose height must be `rowHeight`. Give it a key if rows keep state. */
+  /** A row; its height must be `rowHeight`. Give it a key if rows keep state. */
   render: (index: number) => ComponentChildren;
   /** Accessible name of the scrollable region. */
   label: string;
   class?: string;
   /** Keeps the last row visible while the user is at the end. */
   follow?: boolean;
-  /** Rows removed from the front: the visible part stays in place. */
+  /** Rows that were removed from the front: the visible rows keep their position. */
   dropped?: number;
   /** Called with false when the user leaves the end, with true when they return. */
   onFollow?: (atEnd: boolean) => void;
@@ -79,7 +79,7 @@ export function VirtualRows({
     }
     measure();
   };
-  const place = (): void => {
+  const position = (): void => {
     const node = box.current;
     if (node && follow && atEnd.current) node.scrollTop = node.scrollHeight;
     measure();
@@ -88,13 +88,13 @@ export function VirtualRows({
     const moved = (dropped - gone.current) * rowHeight;
     gone.current = dropped;
     if (moved !== 0 && box.current && !atEnd.current) box.current.scrollTop -= moved;
-    // The observer first fires after layout and before paint; measuring here would cause a second layout.
-    if (view.height > 0) place();
+    // The observer measures first, after layout and before painting; measuring here would cause a second layout.
+    if (view.height > 0) position();
   }, [count, rowHeight, follow, dropped]);
   useLayoutEffect(() => {
     const node = box.current;
     if (!node) return undefined;
-    const observer = new ResizeObserver(place);
+    const observer = new ResizeObserver(position);
     observer.observe(node);
     return () => observer.disconnect();
   }, [follow]);

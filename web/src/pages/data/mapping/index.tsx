@@ -13,7 +13,7 @@ import "./mapping.css";
 interface Props {
   trainer: Trainer;
   unmapped: UnmappedColumns;
-  /** Revision of arkor.toml as read. */
+  /** The revision of arkor.toml that was read. */
   revision: string;
 }
 

@@ -1,4 +1,4 @@
-/** The form for a new endpoint: the user picks a target, and the page proposes a slug. */
+/** The form for a new endpoint: its target is chosen, and the page proposes its address. */
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, errorText } from "../../../api/client";
 import type { Target } from "../../../chat/model/types";

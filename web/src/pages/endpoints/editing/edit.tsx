@@ -25,7 +25,7 @@ import { AccessField, EngineField, RetentionField } from "./fields";
 
 interface Props {
   deployment: Deployment;
-  change: (body: EndpointChange, said: string) => Promise<boolean>;
+  change: (body: EndpointChange, message: string) => Promise<boolean>;
 }
 
 interface LineProps {

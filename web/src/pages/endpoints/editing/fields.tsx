@@ -30,7 +30,7 @@ const ENGINES: readonly Choice<Engine>[] = [
   {
     value: "llama.cpp",
     label: "llama.cpp",
-    hint: "Quicker on a CPU. Its file is made first, which takes a while.",
+    hint: "Faster on a CPU. Its file is created first, which takes a while.",
   },
 ];
 

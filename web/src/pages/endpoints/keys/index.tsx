@@ -59,7 +59,7 @@ export function Keys({ deployment }: { deployment: Deployment }) {
         API keys
       </h2>
       {authMode === "none" && (
-        <p class="dim">This endpoint is open to all: keys are not asked for until its access is changed.</p>
+        <p class="dim">This endpoint is open to all: keys are not checked until its access is changed.</p>
       )}
       {error && (
         <ErrorNote title="The keys could not be read or changed" error={error} retry={() => void read()} />

@@ -24,8 +24,8 @@ export function conversationOf(
   let at = Date.parse(request.at) || 0;
   const add = (user: string, answer: string | null): string => {
     const id = newId();
-    const said = answer === null ? null : ({ by: target, name, text: answer, state: "done" } as const);
-    turns[id] = { id, parent, user, answers: [said], at };
+    const reply = answer === null ? null : ({ by: target, name, text: answer, state: "done" } as const);
+    turns[id] = { id, parent, user, answers: [reply], at };
     at += 1;
     return id;
   };

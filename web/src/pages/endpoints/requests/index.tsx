@@ -1,4 +1,4 @@
-/** The log of an endpoint's requests: totals, one line each, and stored texts. */
+/** The requests of an endpoint's callers: totals, one line each, and the text of those that are kept. */
 import "./requests.css";
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";

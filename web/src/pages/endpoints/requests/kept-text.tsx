@@ -39,9 +39,9 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
     return <ErrorNote title="The text could not be read" error={error} retry={() => void read()} />;
   if (request === null) return <Skeleton lines={3} />;
   const { messages, answers = [] } = request;
-  if (messages === undefined) return <p class="dim">The text is no longer stored.</p>;
+  if (messages === undefined) return <p class="dim">The text is no longer kept.</p>;
   const target = fromWire(deployment.target);
-  const trouble = conversationTrouble(request) ?? (target ? null : "What it serves is not known here.");
+  const trouble = conversationTrouble(request) ?? (target ? null : "Its target is unknown here.");
   const open = (): void => {
     if (!target) return;
     handOver(conversationOf(request, target, fullName(target, jobs.peek()), () => crypto.randomUUID()));
@@ -147,7 +147,7 @@ function Correct({ request, answer, by, onClose }: CorrectProps) {
     <div class="ep-correct">
       <textarea
         class="ui-input"
-        aria-label="The answer as it should have been"
+        aria-label="The corrected answer"
         rows={4}
         dir="auto"
         value={text}

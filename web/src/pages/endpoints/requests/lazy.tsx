@@ -1,4 +1,4 @@
-/** Placeholder for the request log; its code is loaded if the backend has one (feature `serving`). */
+/** The request log, loaded if the backend keeps one (feature `serving`). */
 import type { Deployment } from "../../../contract.gen";
 import { late } from "../../../lib/late";
 import { features } from "../../../store/features";

@@ -1,7 +1,4 @@
-/**
- * Where a training runs: on the launch's or the file's cluster, or on this machine. The cluster is contacted only on
- * request.
- */
+/** Where a training runs: on the cluster that the launch or the file names, or on this machine. It is contacted only on request. */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
@@ -13,7 +10,7 @@ import { Button } from "../../../ui/controls/button";
 import { Chips } from "../../../ui/controls/switch";
 import { clusterWords } from "./words";
 
-const named = signal<NamedCluster | null>(null);
+const configured = signal<NamedCluster | null>(null);
 const seen = signal<readonly string[]>([]);
 const looking = signal(false);
 
@@ -32,18 +29,18 @@ export function ClusterChoice() {
   const { revision } = manifest.value ?? {};
   useEffect(() => {
     void api<NamedCluster>("/cluster").then(
-      (found) => {
-        if (found.address !== named.peek()?.address) seen.value = [];
-        if (found.address === null) chosenPlacement.value = undefined;
-        named.value = found;
-        configuredCluster.value = found.address;
+      (answer) => {
+        if (answer.address !== configured.peek()?.address) seen.value = [];
+        if (answer.address === null) chosenPlacement.value = undefined;
+        configured.value = answer;
+        configuredCluster.value = answer.address;
       },
       () => {
-        // Without a response there is nothing to choose; the start reports errors.
+        // Without an answer there is no choice; the start reports what is wrong.
       },
     );
   }, [revision]);
-  const { address, insecure } = named.value ?? {};
+  const { address, insecure } = configured.value ?? {};
   if (typeof address !== "string") return null;
   const here = chosenPlacement.value === "here";
   return (

@@ -3,22 +3,22 @@ import type { Cluster } from "../../../contract.gen";
 import { bytes, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 
-/** Free resources and problems, one sentence each; unknown ones are left out. */
+/** What is free, and what is wrong there, one sentence each; unknown parts are left out. */
 export function clusterWords({ problem, free, nodes = [] }: Cluster): string[] {
   if (problem !== undefined) return [clean(problem, 1000)];
-  const said: string[] = [];
+  const parts: string[] = [];
   if (free) {
     const gpus = free.gpus > 0 ? `, ${plural(free.gpus, "GPU")}` : "";
     const where = plural(nodes.length, "machine");
-    said.push(`Free now: ${plural(free.cpus, "processor")}${gpus} and ${bytes(free.memory)} on ${where}.`);
+    parts.push(`Free now: ${plural(free.cpus, "processor")}${gpus} and ${bytes(free.memory)} on ${where}.`);
   }
   for (const { name, missing = [], problem: silent } of nodes) {
     const node = clean(name, 100);
-    if (silent !== undefined) said.push(`${node} has not answered: ${clean(silent, 300)}`);
+    if (silent !== undefined) parts.push(`${node} has not answered: ${clean(silent, 300)}`);
     else if (missing.length > 0)
-      said.push(
+      parts.push(
         `${node} lacks ${missing.map((each) => clean(each, 100)).join(", ")}: pip install 'arkor-dev[local]' there.`,
       );
   }
-  return said;
+  return parts;
 }

@@ -1,4 +1,4 @@
-/** A running or paused job that was not started here: its curve, and why it runs or is paused. */
+/** A job that runs or is paused without a command of this launch: its curve, and why it continues or is paused. */
 import type { Job } from "../../../contract.gen";
 import { useStream } from "../../../events/use-stream";
 import { displayName } from "../../../lib/text";

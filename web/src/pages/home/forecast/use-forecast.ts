@@ -1,4 +1,4 @@
-/** Polls the backend for a job's estimate. */
+/** Requests a job's forecast, and polls until it is known. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText } from "../../../api/client";
 import type { Forecast, JobConfig } from "../../../contract.gen";
@@ -13,7 +13,7 @@ const KNOWN_MS = 15_000;
 
 interface Asked {
   forecast: Forecast | null;
-  /** Stops the measurement; nothing is requested until the settings change, or `again`. */
+  /** Stops the measurement; no other is requested until the settings change, or `again`. */
   cancel: () => void;
   cancelled: boolean;
   again: () => void;
@@ -28,7 +28,7 @@ export function useForecast(config: JobConfig): Asked {
   useEffect(() => {
     if (over) return undefined;
     let stopped = false;
-    const told = (next: Forecast): void => {
+    const take = (next: Forecast): void => {
       if (stopped) return;
       current.current = next;
       setForecast(next);
@@ -36,11 +36,11 @@ export function useForecast(config: JobConfig): Asked {
     const ask = async (): Promise<void> => {
       try {
         const body = { config: JSON.parse(key) as JobConfig };
-        told((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
+        take((await api<{ forecast: Forecast }>("/forecast", { method: "POST", body })).forecast);
       } catch (problem) {
-        // An unreachable daemon is reported elsewhere; keep what is known.
+        // The state of the daemon is shown elsewhere; a known forecast stays.
         if (!(problem instanceof ApiError) || problem.status !== 0)
-          told({ state: "failed", error: errorText(problem) });
+          take({ state: "failed", error: errorText(problem) });
       }
     };
     const every = (): number => {
@@ -67,7 +67,7 @@ export function useForecast(config: JobConfig): Asked {
   };
 }
 
-/** A measurement that is no longer viewed is not worth the CPU time. */
+/** A measurement without a reader is not worth the processor time. */
 function forget(forecast: Forecast | null): void {
   if (forecast?.id === undefined || (forecast.state !== "measuring" && forecast.state !== "waiting")) return;
   void api(`/forecast/${encodeURIComponent(forecast.id)}`, { method: "DELETE" }).catch(() => undefined);

@@ -26,13 +26,13 @@ export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
   if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
   if (memory) notes.push(memoryWords(memory));
   if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);
-  // Only a sample of a large data set was examined.
+  // Of a large data set only a sample was read.
   const about = (lookedAtRows ?? 0) < (rows ?? 0) ? "about " : "";
   if (typeof cutRows === "number" && cutRows > 0) notes.push(`${about}${plural(cutRows, "row")} truncated`);
   return notes;
 }
 
-/** Why it does not fit; null if it does, or if unknown. */
+/** Why it does not fit; null if it does, or if that is unknown. */
 export function shortage(forecast: Forecast): string | null {
   if (forecast.fits !== false) return null;
   const memory = tight(forecast);

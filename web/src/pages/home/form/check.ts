@@ -23,7 +23,7 @@ export function settingsFor(
     .filter((setting) => {
       const { field } = setting;
       if (isSet(field)) return true;
-      // A dry run has its own switch beside the button, and one method is no choice.
+      // A dry run has its own switch next to the button, and a single method is no choice.
       if (field === "dryRun" || (field === "method" && methods.length < 2)) return false;
       return setting.methods?.includes(String(method)) ?? true;
     })
@@ -93,9 +93,9 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 }
 
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
-  const [said, row] = [config[field], BY_FIELD.get(other)!];
-  // False, zero and empty values count as unset.
-  if (!said || same(said, []) || same(said, BY_FIELD.get(field)!.default)) return false;
+  const [own, row] = [config[field], BY_FIELD.get(other)!];
+  // No, zero and nothing say nothing.
+  if (!own || same(own, []) || same(own, BY_FIELD.get(field)!.default)) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;

@@ -17,9 +17,9 @@ const FEW = new Set<string>(["model", "method", "numTrainEpochs", "maxSteps", "l
 
 interface Props {
   trainer: Trainer;
-  /** Revision of the file as read. */
+  /** The revision of the file that was read. */
   revision: string;
-  /** While closed, it only validates changes. */
+  /** Closed, it only checks the changed settings. */
   open: boolean;
   /** Whether all settings are shown. */
   all: boolean;
@@ -104,7 +104,7 @@ function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
   });
 }
 
-/** A group of rare settings, with the values set in it. */
+/** A rarely needed group, with its set values in one line. */
 function Folded({ title, rows, children }: { title: string; rows: RowState[]; children: ComponentChildren }) {
   const changed = rows.filter((row) => row.changed).length;
   const faulty = rows.some(({ problem }) => problem !== null);

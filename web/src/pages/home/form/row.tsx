@@ -1,4 +1,4 @@
-/** One setting: its name, field, file value or error; its purpose is shown while it is in use. */
+/** One setting: its name, its field, the file's value or the error; its help is shown while it is used. */
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
 import type { FormSetting } from "../../../form.gen";
@@ -91,7 +91,7 @@ function Control(props: ControlProps) {
 function Text({ id, setting, value, faulty, onChange }: ControlProps) {
   const field = useRef<HTMLInputElement>(null);
   const text = textOf(value);
-  // Typed text stays as typed: `2e-4` is the value 0.0002.
+  // The typed text stays as typed: `2e-4` is the value 0.0002.
   useLayoutEffect(() => {
     const input = field.current!;
     const typed = textOf(valueIn(setting, input.value));
@@ -155,7 +155,7 @@ function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetti
   return kind === "flag" ? shown(field, fixed) : textOf(fixed);
 }
 
-/** Its purpose, its allowed values, and which backends support it, unless all do. */
+/** Its purpose, its range, and who obeys it, if not every backend does. */
 function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
   const bounds = boundsOf(rule);
   return [
@@ -170,7 +170,7 @@ function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
 
 function boundsOf({ kind, low, high, above }: Pick<FormSetting, "kind" | "low" | "high" | "above">): string {
   if ((kind !== "whole" && kind !== "number") || low === undefined || high === undefined) return "";
-  // That a count cannot be negative is obvious.
+  // It is obvious that a count is not negative.
   if (high >= HUGE) return low > 1 ? `${number(low)} or more` : "";
   return above ? `Above ${number(low)}, up to ${number(high)}` : `${number(low)} to ${number(high)}`;
 }

@@ -6,7 +6,7 @@ const SMALL = 1e-3;
 /** A list member, quoted if it contains a comma. */
 const MEMBER = /\s*"(?:[^"\\]|\\.)*"\s*(?=,|$)|[^,]+/g;
 
-/** Empty if unset; clearing a field removes the setting. */
+/** Empty if the setting is not set; emptying the field removes it. */
 export function textOf(value: unknown): string {
   if (value === null || value === undefined) return "";
   if (typeof value === "number" && value !== 0 && Math.abs(value) < SMALL) return value.toExponential();
@@ -37,8 +37,8 @@ function memberText(value: unknown): string {
 
 function unquoted(member: string): string {
   try {
-    const said: unknown = JSON.parse(member);
-    return typeof said === "string" ? said : member;
+    const parsed: unknown = JSON.parse(member);
+    return typeof parsed === "string" ? parsed : member;
   } catch {
     return member;
   }

@@ -13,9 +13,9 @@ interface Props {
 }
 
 export function WriteSettings({ trainer, revision, changes, onClose }: Props) {
-  const asked = { trainer: trainer.name, revision, settings: changes };
+  const request = { trainer: trainer.name, revision, settings: changes };
   const post = (preview: boolean): Promise<SettingsWritten> =>
-    api("/manifest/settings", { method: "POST", body: { ...asked, preview } });
+    api("/manifest/settings", { method: "POST", body: { ...request, preview } });
   const written = async (): Promise<void> => {
     await reloadManifest();
     dropDraft(trainer);

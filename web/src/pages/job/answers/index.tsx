@@ -19,7 +19,7 @@ const TEXT = 4000;
 
 export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
-  // The base has its own column; while the adapter has no answer, it has the only one.
+  // The base has its own column; before the first adapter's answer it is the only one.
   const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
   // Null follows the newest step; a selected step stays while others arrive.
   const [chosen, choose] = useState<number | null>(null);
@@ -28,7 +28,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const wanted = pointed ?? chosen;
   const step = wanted === null ? steps.at(-1) : newestAt(steps, wanted);
   if (step === undefined) return null;
-  const place = steps.indexOf(step);
+  const index = steps.indexOf(step);
   const target = targetOf(id, job, run, step);
   return (
     <section class="answers" aria-label="Answers">
@@ -46,7 +46,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
             min={0}
             max={steps.length - 1}
             step={1}
-            value={place}
+            value={index}
             label="Step of the answers"
             valueText={nameOf(step)}
             onInput={(next) => {
@@ -91,7 +91,7 @@ function stepAt(scene: Scene | null, cursor: Cursor | null, run: Run): number | 
   return Number.isFinite(step) ? step : null;
 }
 
-/** The model that answered at `step`, for an address; null if it was not kept. */
+/** The model that answered at `step`, as an address names it; null if it was not kept. */
 function targetOf(id: string, job: Job | undefined, run: Run, step: number): string | null {
   if (step === 0) return job?.config?.model ? `base:${job.config.model}` : null;
   if (run.checkpoints.some((saved) => saved.step === step)) return `checkpoint:${id}:${step}`;
@@ -103,7 +103,7 @@ interface AskedProps {
   steps: readonly number[];
   step: number;
   target: string | null;
-  /** Whether differences from the previous step's answer are highlighted, for readers going step by step. */
+  /** Whether differences from the step before are marked: useful when stepping through them. */
   marked: boolean;
 }
 
@@ -117,8 +117,8 @@ function Asked({ prompt, steps, step, target, marked }: AskedProps) {
         <details class="answers-before">
           <summary>Earlier messages</summary>
           <dl>
-            {prompt.before.map((turn, place) => (
-              <div key={place}>
+            {prompt.before.map((turn, index) => (
+              <div key={index}>
                 <dt>{turn.role}</dt>
                 <dd dir="auto">{cleanBlock(turn.content, TEXT)}</dd>
               </div>
@@ -199,7 +199,7 @@ function Column({ name, answer, before, marked = false }: ColumnProps) {
   );
 }
 
-function pieceOf({ text, kind }: Piece, place: number) {
-  if (kind === "new") return <ins key={place}>{text}</ins>;
-  return kind === "gone" ? <del key={place}>{text}</del> : <span key={place}>{text}</span>;
+function pieceOf({ text, kind }: Piece, index: number) {
+  if (kind === "new") return <ins key={index}>{text}</ins>;
+  return kind === "gone" ? <del key={index}>{text}</del> : <span key={index}>{text}</span>;
 }

@@ -28,7 +28,7 @@ it("answers are found by step and prompt, whatever order they came in", () => {
   expect(answerAt(prompts[0]!, steps, 0)[1]).toBeUndefined();
 });
 
-it("leaves out invalid answers", () => {
+it("invalid answers are left out", () => {
   const wrong = [
     told("20", 1, "x"),
     told(20, null, "x"),

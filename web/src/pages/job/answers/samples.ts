@@ -1,4 +1,4 @@
-/** A run's answers by step and prompt, validated, since they are untrusted. Pure. */
+/** A run's answers by step and prompt, checked, since their sender is not trusted. Pure. */
 import type { ChatMessage } from "../../../contract.gen";
 import { finite, isObject, type JsonObject } from "../../../lib/json";
 
@@ -29,21 +29,21 @@ const MOST_PROMPTS = 50;
 export function samplesOf(events: readonly JsonObject[]): Samples {
   const steps = new Set<number>();
   const prompts = new Map<number, Prompt & { answers: Map<number, Answer> }>();
-  for (const told of events) {
-    const [step, number] = [finite(told.step), finite(told.number)];
-    if (step === null || step < 0 || number === null || typeof told.answer !== "string") continue;
+  for (const event of events) {
+    const [step, number] = [finite(event.step), finite(event.number)];
+    if (step === null || step < 0 || number === null || typeof event.answer !== "string") continue;
     if (!prompts.has(number) && prompts.size >= MOST_PROMPTS) continue;
     steps.add(step);
     const prompt = prompts.get(number) ?? {
       number,
-      text: text(told.prompt),
-      before: beforeOf(told.messages),
-      wanted: text(told.wanted),
-      row: finite(told.row),
+      text: text(event.prompt),
+      before: beforeOf(event.messages),
+      wanted: text(event.wanted),
+      row: finite(event.row),
       answers: new Map<number, Answer>(),
     };
     prompts.set(number, prompt);
-    prompt.answers.set(step, { text: told.answer, truncated: told.truncated === true });
+    prompt.answers.set(step, { text: event.answer, truncated: event.truncated === true });
   }
   return {
     steps: [...steps].sort((a, b) => a - b),
@@ -73,7 +73,7 @@ export function newestAt(steps: readonly number[], at: number): number | undefin
   return steps.findLast((step) => step <= at) ?? steps[0];
 }
 
-/** A prompt's answer at `step` with the previous one, if there are any. */
+/** The answer to a prompt at `step` and the one before it, if they exist. */
 export function answerAt(
   prompt: Prompt,
   steps: readonly number[],

@@ -2,7 +2,7 @@
 
 export interface Piece {
   text: string;
-  /** Whether it was added, removed or kept. */
+  /** Whether it is new, removed or unchanged. */
   kind: "same" | "new" | "gone";
 }
 
@@ -68,18 +68,18 @@ function middle(old: readonly string[], now: readonly string[]): Piece[] {
 /** Without differences that only truncation has caused. */
 function tidied(pieces: readonly Piece[], cut: { before: boolean; after: boolean }): Piece[] {
   const last = pieces.findLastIndex(({ kind }) => kind === "same");
-  return pieces.flatMap((piece, place) => {
-    if (place > last && piece.kind === "new" && cut.before) return [{ ...piece, kind: "same" as const }];
-    return place > last && piece.kind === "gone" && cut.after ? [] : [piece];
+  return pieces.flatMap((piece, index) => {
+    if (index > last && piece.kind === "new" && cut.before) return [{ ...piece, kind: "same" as const }];
+    return index > last && piece.kind === "gone" && cut.after ? [] : [piece];
   });
 }
 
 function joined(pieces: readonly Piece[]): Piece[] {
-  const found: Piece[] = [];
+  const merged: Piece[] = [];
   for (const piece of pieces) {
-    const before = found.at(-1);
+    const before = merged.at(-1);
     if (before?.kind === piece.kind) before.text += piece.text;
-    else found.push({ ...piece });
+    else merged.push({ ...piece });
   }
-  return found;
+  return merged;
 }

@@ -1,4 +1,4 @@
-/** The model card of a job's result: rendered to read, and copied as the file. */
+/** The model card of a job's result: shown as text, and copied as the file. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText, isAbort } from "../../../api/client";
 import type { ModelCard } from "../../../contract.gen";
@@ -27,7 +27,7 @@ export function CardDialog({ id, step, onClose }: Props) {
     const query = step === undefined ? "" : `?step=${step}`;
     setError("");
     api<ModelCard>(`/jobs/${encodeURIComponent(id)}/card${query}`, { signal: stop.signal })
-      .then((found) => setCard(String(found.card)))
+      .then((answer) => setCard(String(answer.card)))
       .catch((fault: unknown) => isAbort(fault) || setError(errorText(fault)));
     return () => stop.abort();
   }, [id, step, attempt]);

@@ -13,6 +13,6 @@ export async function openCard(id: string, step: number | undefined): Promise<vo
     };
     floating.value = () => h(CardDialog, { id, step, onClose: close });
   } catch (error) {
-    say(`Studio could not load the model card: ${errorText(error)}`);
+    say(`Couldn't load the model card: ${errorText(error)}`);
   }
 }

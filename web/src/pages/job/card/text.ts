@@ -1,4 +1,4 @@
-/** Splits a model card: metadata for the Hub, and text for people. */
+/** A model card in parts: the metadata for the Hub, and the text for readers. */
 
 const FRONT = /^---[ \t]*\n([\s\S]*?\n)?---[ \t]*(?:\n|$)/u;
 const MARK = /^(?:<!-- arkor-dev: [^\n]*-->|# arkor-dev: [^\n]*)$/u;
@@ -8,13 +8,13 @@ interface Parts {
   text: string;
 }
 
-/** The front matter and the text, without the lines that mark the generated part. */
+/** The front matter and the text, without the markers of the parts that are generated anew. */
 export function partsOf(card: string): Parts {
   const lines = card.replace(/\r\n?/gu, "\n");
-  const found = FRONT.exec(lines);
+  const match = FRONT.exec(lines);
   return {
-    front: withoutMarks(found?.[1] ?? "").trim(),
-    text: withoutMarks(found ? lines.slice(found[0].length) : lines).trim(),
+    front: withoutMarks(match?.[1] ?? "").trim(),
+    text: withoutMarks(match ? lines.slice(match[0].length) : lines).trim(),
   };
 }
 

@@ -1,7 +1,4 @@
-/**
- * Results of the corrections that a run has learned from: asks their questions again, and shows the answers beside the
- * wanted ones.
- */
+/** The corrections that a run learned from: their questions, asked again, next to the wanted answers. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import { askWhole } from "../../../chat/ask-whole";
@@ -80,9 +77,9 @@ export function CorrectedQuestions({ job }: { job: Job }) {
 }
 
 function summary(rows: readonly Correction[], answers: ReadonlyMap<number, string>): string {
-  const told = rows.filter(({ line }) => answers.has(line));
-  const wanted = told.filter((row) => became(row, answers.get(row.line)!) === "as wanted").length;
-  return `${wanted} of ${told.length} answered word for word as wanted`;
+  const answered = rows.filter(({ line }) => answers.has(line));
+  const wanted = answered.filter((row) => became(row, answers.get(row.line)!) === "as wanted").length;
+  return `${wanted} of ${answered.length} answered word for word as wanted`;
 }
 
 function Row({ row, answer, asking }: { row: Correction; answer: string | undefined; asking: boolean }) {

@@ -42,16 +42,19 @@ export function Configuration({ id, job, run, version }: JobNow) {
   );
 }
 
-/** Defaults are less prominent, and rare ones collapsed. Settings made for this job alone are marked. */
+/**
+ * Defaults are written more quietly, and rarely used ones are folded. What was
+ * set for this job alone is marked.
+ */
 function Settings({ job }: { job: Job }) {
-  const asked = job.config as unknown as Readonly<Record<string, unknown>>;
-  const hand: readonly unknown[] = Array.isArray(asked.setByHand) ? asked.setByHand : [];
-  const shown: ComponentChildren[] = [];
+  const requested = job.config as unknown as Readonly<Record<string, unknown>>;
+  const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];
+  const rows: ComponentChildren[] = [];
   const away: ComponentChildren[] = [];
   for (const { field, label, value } of settings(configOf(job))) {
-    const given = asked[field] !== undefined && asked[field] !== null;
+    const given = requested[field] !== undefined && requested[field] !== null;
     const byHand = hand.includes(field);
-    (given || !SELDOM.has(field) ? shown : away).push(
+    (given || !SELDOM.has(field) ? rows : away).push(
       <Fact
         key={field}
         name={label}
@@ -65,7 +68,7 @@ function Settings({ job }: { job: Job }) {
   }
   return (
     <Group title="Configuration" more={away}>
-      {shown}
+      {rows}
     </Group>
   );
 }
@@ -73,7 +76,7 @@ function Settings({ job }: { job: Job }) {
 interface GroupProps {
   title: string;
   children: ComponentChildren;
-  /** Facts shown on demand. */
+  /** Facts that are shown on request. */
   more?: readonly ComponentChildren[];
 }
 
@@ -160,7 +163,7 @@ export function isReproducible({ run: { metadata } }: JobNow): boolean {
   );
 }
 
-/** What must be equal to reproduce the same bits, as far as the backend reports it. */
+/** Everything that must be the same for bit-identical results, as far as the backend says. */
 export function Reproducibility({ job, run: { metadata } }: JobNow) {
   const hashes = HASHES.filter(([key]) => typeof metadata[key] === "string" && metadata[key]);
   const { versions, threads, processor } = metadata;
@@ -202,7 +205,7 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
-/** The estimate made at creation, beside the actual values or those at the present pace. */
+/** The forecast made with the job, next to the result, or to what the present pace predicts. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;
@@ -215,7 +218,7 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
       {typeof peak === "number" && (
         <Fact
           name="Peak memory"
-          help="The most that the training process held, since its model was loaded"
+          help="Peak memory of the training process since its model was loaded"
           value={`${bytes(peak)}${typeof came === "number" ? `, took ${bytes(came)}` : ""}`}
         />
       )}

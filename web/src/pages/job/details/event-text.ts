@@ -1,4 +1,4 @@
-/** One line of text for each event of the log; unknown events are shown unchanged. */
+/** One line of text for each event of the log; unknown events are shown as received. */
 import {
   CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
@@ -33,14 +33,14 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   [TRAINING_LOG]: (data) =>
     line(
       step(data),
-      named(
+      labelled(
         "loss",
         data.loss ?? (data.loss === null && typeof data.evalLoss !== "number" ? NaN : null),
         loss,
       ),
-      named("eval loss", data.evalLoss, loss),
-      named("lr", data.learningRate, rate),
-      named("epoch", data.epoch, (value) => value.toFixed(2)),
+      labelled("eval loss", data.evalLoss, loss),
+      labelled("lr", data.learningRate, rate),
+      labelled("epoch", data.epoch, (value) => value.toFixed(2)),
       unit(data.tokensPerSecond, "tokens/s") || unit(data.samplesPerSecond, "samples/s"),
     ),
   [TRAINING_STARTED]: ({ metadata }) => {
@@ -62,9 +62,9 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
     const facts = isObject(metrics) ? metrics : {};
     const words = line(
       count(facts.steps, "step"),
-      named("loss", facts.loss, loss),
-      named("eval loss", facts.evalLoss, loss),
-      named("best", facts.bestEvalLoss, loss),
+      labelled("loss", facts.loss, loss),
+      labelled("eval loss", facts.evalLoss, loss),
+      labelled("best", facts.bestEvalLoss, loss),
       unit(typeof facts.seconds === "number" ? Math.round(facts.seconds) : null, "s"),
       ...artifacts(left),
     );
@@ -119,7 +119,7 @@ function step(data: JsonObject): string {
   return typeof data.step === "number" ? `step ${number(data.step)}` : "";
 }
 
-function named(name: string, value: unknown, format: (value: number) => string): string {
+function labelled(name: string, value: unknown, format: (value: number) => string): string {
   if (typeof value !== "number") return "";
   return Number.isFinite(value) ? `${name} ${format(value)}` : `${name} not a number`;
 }

@@ -23,12 +23,12 @@ export function Events({ records, name }: { records: Records; version: number; n
   const [open, setOpen] = useState<number | null>(null);
   const indices = kind === "" ? null : records.only(new Set([kind]));
   const count = indices?.length ?? records.rows;
-  const shown = all ? count : Math.min(REST, count);
+  const limit = all ? count : Math.min(REST, count);
   const indexAt = (row: number): number =>
-    indices ? indices.at(count - shown + row) : records.indexInRow(count - shown + row);
+    indices ? indices.at(count - limit + row) : records.indexInRow(count - limit + row);
   const text = (): string => {
-    const last = Math.min(shown, COPY_MOST);
-    return Array.from({ length: last }, (_, row) => line(records, indexAt(shown - last + row))).join("\n");
+    const last = Math.min(limit, COPY_MOST);
+    return Array.from({ length: last }, (_, row) => line(records, indexAt(limit - last + row))).join("\n");
   };
   return (
     <div class="job-events">
@@ -53,7 +53,7 @@ export function Events({ records, name }: { records: Records; version: number; n
           <CopyButton
             text={text}
             label={
-              shown > COPY_MOST
+              limit > COPY_MOST
                 ? `Copy the last ${number(COPY_MOST)} of the shown events`
                 : "Copy the shown events"
             }
@@ -79,7 +79,7 @@ export function Events({ records, name }: { records: Records; version: number; n
             label="Event log, arrow keys go from event to event"
             role="log"
             follow
-            count={shown}
+            count={limit}
             rowHeight={ROW * lineHeight.value}
             render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
           />

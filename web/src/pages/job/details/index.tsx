@@ -14,7 +14,7 @@ const useMachine = late(() => import("../result"));
 
 type Tab = "events" | "configuration" | "machine" | "reproducibility";
 
-/** Outlives the page: the next job opens on the same tab. */
+/** Outlives the page: the chosen tab stays open for the next job. */
 let lastTab: Tab = "events";
 
 export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {

@@ -11,7 +11,7 @@ import { ErrorNote } from "../../../ui/empty";
 import { crc32, ZIP_LIMIT, type ZipEntry, zipOf } from "./zip";
 
 const LIMIT = 200;
-/** Bytes requested at once, so that an interruption costs no more than that. */
+/** Bytes of one request, so that an interruption costs no more than that. */
 const PART = 16 * 2 ** 20;
 const TRIES = 3;
 
@@ -55,8 +55,8 @@ export function useSaver(job: string, one: Export): Saver {
     abort.current = new AbortController();
     const { signal } = abort.current;
     let before = 0;
-    const told = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
-    told(0);
+    const report = (done: number): void => setSaving({ name: file?.name ?? null, done: before + done });
+    report(0);
     try {
       const entries: ZipEntry[] = [];
       for (const { name, bytes: size } of file ? [file] : filesOf(one)) {
@@ -65,7 +65,7 @@ export function useSaver(job: string, one: Export): Saver {
         const read = async (part: Blob): Promise<void> => {
           if (!file) crc = crc32(new Uint8Array(await part.arrayBuffer()), crc);
         };
-        const body = await fetched(path, size, signal, told, read);
+        const body = await fetched(path, size, signal, report, read);
         before += size;
         entries.push({ name: plain(name), body, crc });
       }
@@ -79,7 +79,7 @@ export function useSaver(job: string, one: Export): Saver {
   return { saving, error, save, stop: () => abort.current.abort() };
 }
 
-/** Saves everything with one press, if an archive is possible. */
+/** Saves all files with one press, if an archive of them can be made. */
 export function SaveAll({ one, archive, saver }: { one: Export; archive: string; saver: Saver }) {
   const files = filesOf(one);
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
@@ -146,12 +146,12 @@ export function Files({ one, saver }: { one: Export; saver: Saver }) {
   );
 }
 
-/** Downloads a file in parts, retrying each; passes each part to `read` as it arrives. */
+/** A file in parts, each retried after an interruption; `read` gets each part when it arrives. */
 export async function fetched(
   path: string,
   size: number,
   signal: AbortSignal,
-  told: (done: number) => void,
+  report: (done: number) => void,
   read: (part: Blob) => Promise<void> = async () => undefined,
 ): Promise<Blob> {
   const parts: Blob[] = [];
@@ -171,7 +171,7 @@ export async function fetched(
       parts.push(part);
       done += part.size;
       tries = 0;
-      told(done);
+      report(done);
     } catch (fault) {
       tries += 1;
       if (isAbort(fault) || tries >= TRIES) throw fault;

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../../actions/actions";
 import { api, errorText, isAbort, request } from "../../../api/client";
-import type { Export, JobConfig } from "../../../contract.gen";
+import type { Export } from "../../../contract.gen";
 import { fileName } from "../../../lib/download";
 import { bytes, duration, number, plural } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
@@ -18,7 +18,6 @@ import { ErrorNote } from "../../../ui/empty";
 import { StatusDot } from "../../../ui/status";
 import { Files, filesOf, SaveAll, useSaver } from "./files";
 import { Llama, type Problem, Unavailable, type Wanted } from "./llama";
-import { usage } from "./usage";
 import "./exports.css";
 
 const LOOK_MS = 1000;
@@ -33,9 +32,9 @@ const LIMIT = 50;
 
 const isDone = (one: Export): boolean => one.state === "completed" || one.state === "failed";
 
-/** The backend's list, as far as it is valid. */
-export function exportsOf(found: unknown): Export[] {
-  const list = isObject(found) && Array.isArray(found.exports) ? found.exports : [];
+/** What the backend lists, as far as it can be read. */
+export function exportsOf(exported: unknown): Export[] {
+  const list = isObject(exported) && Array.isArray(exported.exports) ? exported.exports : [];
   return list
     .filter((one): one is Export => isObject(one) && typeof one.id === "string" && one.id !== "")
     .slice(0, LIMIT);
@@ -58,27 +57,24 @@ interface Props {
   id: string;
   /** The job's name, under which files are saved. */
   name: string;
-  /** From the backend, unvalidated. */
-  config: unknown;
   best: number | null;
 }
 
-export function Exports({ id, name, config, best }: Props) {
-  const settings: Partial<JobConfig> = isObject(config) ? config : {};
+export function Exports({ id, name, best }: Props) {
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
   const [problems, setProblems] = useState<ReadonlyMap<string, Problem>>(new Map());
   const [error, setError] = useState("");
-  const [asked, ask] = useState(0);
+  const [looks, setLooks] = useState(0);
   const waiting = useRef(new Set<string>());
-  const take = useCallback((found: readonly Export[]) => {
-    for (const one of found) {
+  const take = useCallback((exported: readonly Export[]) => {
+    for (const one of exported) {
       if (!isDone(one)) waiting.current.add(one.id);
       else if (waiting.current.delete(one.id)) {
         announce(one.state === "completed" ? "The export is ready" : "The export failed");
       }
     }
-    setList(found);
+    setList(exported);
   }, []);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -86,10 +82,10 @@ export function Exports({ id, name, config, best }: Props) {
     const look = async (): Promise<void> => {
       try {
         const answer = await api<unknown>(path, { signal: stop.signal });
-        const found = exportsOf(answer);
+        const exported = exportsOf(answer);
         setProblems(problemsOf(answer));
-        take(found);
-        if (found.some((one) => !isDone(one))) timer = setTimeout(look, LOOK_MS);
+        take(exported);
+        if (exported.some((one) => !isDone(one))) timer = setTimeout(look, LOOK_MS);
       } catch (fault) {
         if (!isAbort(fault)) timer = setTimeout(look, 5 * LOOK_MS);
       }
@@ -99,7 +95,7 @@ export function Exports({ id, name, config, best }: Props) {
       stop.abort();
       clearTimeout(timer);
     };
-  }, [path, asked, take]);
+  }, [path, looks, take]);
   const act = async (call: () => Promise<unknown>): Promise<void> => {
     setError("");
     try {
@@ -107,7 +103,7 @@ export function Exports({ id, name, config, best }: Props) {
     } catch (fault) {
       setError(errorText(fault));
     }
-    ask(asked + 1);
+    setLooks(looks + 1);
   };
   const begin = (wanted: Wanted) =>
     act(() => api(path, { method: "POST", body: best === null ? wanted : { ...wanted, step: best } }));
@@ -178,7 +174,7 @@ export function Exports({ id, name, config, best }: Props) {
         <ul class="exports-list">
           {list.map((one) => (
             <li key={one.id}>
-              <One job={id} name={name} config={settings} one={one} remove={() => remove(one)} />
+              <One job={id} name={name} one={one} remove={() => remove(one)} />
             </li>
           ))}
         </ul>
@@ -200,19 +196,24 @@ function Card({ title, hint, children }: { title: string; hint: string; children
 interface OneProps {
   job: string;
   name: string;
-  config: Partial<JobConfig>;
   one: Export;
   remove: () => Promise<void>;
 }
 
-function One({ job, name, config, one, remove }: OneProps) {
+/** What to do with it: a line for each program, as the backend says. */
+function usage({ usage }: Export): readonly (readonly [program: string, line: string])[] {
+  const lines = Array.isArray(usage) ? usage.filter(Array.isArray).slice(0, 10) : [];
+  return lines.map(([program, line]) => [clean(program, 40), clean(line, 500)]);
+}
+
+function One({ job, name, one, remove }: OneProps) {
   const proof = isObject(one.proof) ? one.proof : null;
   const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
   const saver = useSaver(job, one);
   const files = filesOf(one);
   const commands: readonly (readonly [program: string, line: string])[] = [
     ["Terminal", command(job, one)],
-    ...usage(one.format, config),
+    ...usage(one),
     ["The Hub", command(job, one, true)],
   ];
   return (
@@ -263,7 +264,7 @@ function One({ job, name, config, one, remove }: OneProps) {
   );
 }
 
-/** The state of verification: files may exist before it is done. */
+/** The result of the verification; the files may be there before it. */
 function ProofMark({ one }: { one: Export }) {
   if (isObject(one.proof)) {
     const same = one.proof.verdict === "same";
@@ -272,7 +273,7 @@ function ProofMark({ one }: { one: Export }) {
   return !isDone(one) && filesOf(one).length > 0 ? <StatusDot status="running" label="Verifying …" /> : null;
 }
 
-/** The terminal commands for the same files: into a folder, or published. */
+/** Commands for the same files, in another folder or published. */
 export function command(job: string, one: Export, push = false): string {
   const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
   const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;

@@ -31,7 +31,7 @@ const STRENGTHS = [25, 50, 75, 100, 125, 150];
 /** Why a format is unavailable here. */
 export interface Problem {
   text: string;
-  /** A terminal command that helps; empty if there is none. */
+  /** A helpful command to copy into a terminal, or empty. */
   install: string;
 }
 

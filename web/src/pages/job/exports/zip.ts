@@ -24,7 +24,7 @@ export function crc32(bytes: Uint8Array, crc = 0): number {
 
 const VERSION = 20;
 const UTF8_NAMES = 1 << 11;
-/** 1 January 1980, the earliest possible date, since the real one is unknown. */
+/** 1 January 1980: the earliest possible date, since the real one is unknown. */
 const DATE = 0x21;
 
 /** The archive; its parts stay in the browser's storage. */

@@ -119,9 +119,9 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
 
 /** The job's epochs; null if steps were set. */
 function epochsOf({ config, settings }: Job): number | null {
-  const asked = config as unknown as Readonly<Record<string, unknown>>;
-  if (typeof asked.maxSteps === "number" && asked.maxSteps > 0) return null;
-  const epochs = asked.numTrainEpochs ?? settings?.numTrainEpochs;
+  const requested = config as unknown as Readonly<Record<string, unknown>>;
+  if (typeof requested.maxSteps === "number" && requested.maxSteps > 0) return null;
+  const epochs = requested.numTrainEpochs ?? settings?.numTrainEpochs;
   return typeof epochs === "number" && Number.isFinite(epochs) ? epochs : null;
 }
 

@@ -1,4 +1,4 @@
-/** The job's name, status and actions: one primary action, one beside it, the rest in a menu. */
+/** The job's name, status and actions: one primary action, one secondary, the rest in a menu. */
 import { useEffect, useState } from "preact/hooks";
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, canRun, useActions } from "../../../actions/actions";

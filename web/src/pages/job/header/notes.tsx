@@ -18,10 +18,10 @@ export const editing = signal<Part | null>(null);
 
 export const canEdit = (): boolean => features.value.has("edit");
 
-/** The contract's limits: longer text is reported, not lost. */
+/** The contract's limits: a longer text is reported, and not lost. */
 const LIMITS = { name: 200, notes: 10_000, tag: 50, tags: 50 };
 const SHOWN_TAGS = 20;
-/** Unsaved notes, by job: they reappear when the job is viewed again. */
+/** Notes that were left before they were saved, by job: the job's page shows them again. */
 const drafts = new Map<string, string>();
 
 export const hasDraft = (id: string): boolean => drafts.has(id);

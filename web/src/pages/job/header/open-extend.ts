@@ -14,6 +14,6 @@ export async function openExtend(job: Job): Promise<void> {
     };
     floating.value = () => h(ExtendDialog, { job, onClose: close });
   } catch (error) {
-    say(`Studio could not load what extends a job: ${errorText(error)}`);
+    say(`Couldn't load the extension: ${errorText(error)}`);
   }
 }

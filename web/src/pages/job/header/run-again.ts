@@ -1,4 +1,4 @@
-/** Repeats a job: at once, in Home's form to be changed, or as a branch from one of its checkpoints. */
+/** Running a job again: unchanged, changed in Home's form, or as a branch from one of its checkpoints. */
 import { useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import { type Job, SETTINGS, type Trainer } from "../../../contract.gen";
@@ -12,13 +12,13 @@ import { say } from "../../../ui/controls/live";
 import { confirm } from "../../../ui/dialog";
 import { shownRun, startedRun } from "../../home/open-run";
 
-/** A dry run is a switch beside the button, not part of the form. */
+/** A dry run is a switch next to the button, not a part of the form. */
 const FIELDS = SETTINGS.map(({ field }) => field).filter((field) => field !== "dryRun");
 
 interface Again {
-  /** Fills the form with the job's settings; with a step, the new job starts from that checkpoint. */
+  /** Fills the form with the job's requested settings; with a step, the run begins from that checkpoint. */
   change: (step?: number) => void;
-  /** Starts the same job at once. */
+  /** Starts the same job again. */
   repeat: () => void;
   /** Why the last attempt failed. */
   error: string | null;

@@ -1,4 +1,4 @@
-/** Where and why a job was paused, and where it resumed. */
+/** Where and why a job is paused, and where it resumed. */
 import type { Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";

@@ -4,7 +4,7 @@ import type { Run } from "../../../events/run";
 import { duration } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 
-/** Rows averaged: enough to even out an evaluation, few enough to notice a change. */
+/** Rows of the average: enough to even out an evaluation in between, few enough to notice a change. */
 const WINDOW = 40;
 const QUIET_MS = 20_000;
 
@@ -14,7 +14,7 @@ type TimeLeft = { ms: number } | { why: string; quiet?: true };
 /** The longest step that counts, relative to the usual one: a suspended laptop says nothing about the speed. */
 const OUTLIER = 10;
 
-/** Steps per millisecond over the last rows; null with fewer than two timed steps. */
+/** Steps per millisecond over the last rows; null with fewer than two steps with times. */
 export function recentSpeed({ step, time }: Rows): number | null {
   const last = newest(time.length - 1, time);
   const paces: { steps: number; ms: number }[] = [];
@@ -88,7 +88,7 @@ export function shortDuration(ms: number): string {
   return ms >= 600_000 && ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : duration(ms);
 }
 
-/** The last number; NaN if there is none. */
+/** The last finite value; NaN without one. */
 export function lastFinite(values: Rows["loss"]): number {
   for (let index = values.length - 1; index >= 0; index--)
     if (Number.isFinite(values.at(index))) return values.at(index);
@@ -98,11 +98,11 @@ export function lastFinite(values: Rows["loss"]): number {
 /** Mean of the last few finite values: a flickering rate is unreadable. */
 export function recentMean(values: Rows["tokensPerSecond"], count = 8): number {
   let sum = 0;
-  let found = 0;
-  for (let index = values.length - 1; index >= 0 && found < count; index--) {
+  let finiteCount = 0;
+  for (let index = values.length - 1; index >= 0 && finiteCount < count; index--) {
     if (!Number.isFinite(values.at(index))) continue;
     sum += values.at(index);
-    found++;
+    finiteCount++;
   }
-  return sum / found;
+  return sum / finiteCount;
 }

@@ -5,13 +5,11 @@ import { say } from "../../../ui/controls/live";
 
 const LABEL = "Notify me when done";
 
-/**
- * Counts the browser's permission changes, which are not signals; read lazily, as the first access takes milliseconds.
- */
-const asked = signal(0);
+/** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
+const answers = signal(0);
 
-/** Whether this tab announces a job's end. */
-export const notifies = (id: string): boolean => isWatched(id) && asked.value >= 0 && !canAsk();
+/** Whether this tab reports a job's end. */
+export const notifies = (id: string): boolean => isWatched(id) && answers.value >= 0 && !canAsk();
 
 /** Turns the notification on or off; asks for the browser's permission only now. */
 export async function toggleNotify(id: string): Promise<void> {
@@ -22,7 +20,7 @@ export async function toggleNotify(id: string): Promise<void> {
   }
   watch(id);
   const granted = await askPermission();
-  asked.value++;
+  answers.value++;
   say(
     granted
       ? "A notification will tell you when it ends"

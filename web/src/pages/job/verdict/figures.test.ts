@@ -51,7 +51,7 @@ describe("the parts of an evaluation", () => {
     [{ heldOut: { difference: { mean: 1, low: "1", high: 2 } } }],
     [{ heldOut: { difference: { mean: 1, low: 2, high: 1 } } }],
     [{ heldOut: { difference: { mean: Number.NaN, low: 0, high: 1 } } }],
-  ])("leave out invalid figures: %j", (told) => {
+  ])("leave out invalid ones: %j", (told) => {
     expect(partsOf(told as unknown as Evaluation)).toEqual([]);
   });
 });
@@ -94,7 +94,7 @@ describe("the answers to general questions", () => {
     expect(answerFigures({ verdict: "", sentence: "" })).toBeNull();
   });
 
-  it("leave out non-numbers and incomplete answers", () => {
+  it("leave out non-numbers, and incomplete answers", () => {
     const odd = { ...answers, base: { tokens: "many", refusing: 1 }, adapter: null };
     expect(answerFigures(told(odd))?.rows).toEqual([]);
     const whole = { question: "q", base: "", adapter: "a" };

@@ -1,4 +1,4 @@
-/** A backend's evaluation, validated, and its position on a bar. Pure. */
+/** A backend's evaluation, checked; and its position on a scale. Pure. */
 import type { Evaluation, EvaluationMeasure, EvaluationRow } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";
@@ -65,7 +65,7 @@ export function measureOf(part: unknown): EvaluationMeasure {
     : { label: USUAL, unit: "nats per token" };
 }
 
-/** Two losses with the decimals that tell them apart, two to four. */
+/** Two losses with as many decimals as they need to differ, two to four. */
 function losses(...values: [number | null, number | null]): [string, string] {
   const [one, other] = values.map((value) => value ?? NaN);
   const digits = [2, 3].find((count) => one!.toFixed(count) !== other!.toFixed(count)) ?? 4;
@@ -91,10 +91,10 @@ export interface AnswerFigures {
 
 /** How base and adapter answer general questions; null if incomplete. */
 export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
-  const told: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
-  if (!isObject(told) || typeof told.sentence !== "string") return null;
-  const [base, adapter] = [told.base, told.adapter].map((rates) => (isObject(rates) ? rates : {}));
-  const [count, longest] = [finite(told.count), finite(told.longest)];
+  const answers: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
+  if (!isObject(answers) || typeof answers.sentence !== "string") return null;
+  const [base, adapter] = [answers.base, answers.adapter].map((each) => (isObject(each) ? each : {}));
+  const [count, longest] = [finite(answers.count), finite(answers.longest)];
   const rows = [
     ["Tokens on average", "tokens", ""],
     [`Cut after ${number(longest ?? 0)} tokens`, "truncated", ` of ${number(count ?? 0)}`],
@@ -104,7 +104,7 @@ export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
     return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
   });
-  return { sentence: clean(told.sentence, 600), rows };
+  return { sentence: clean(answers.sentence, 600), rows };
 }
 
 export interface Said {
@@ -122,7 +122,7 @@ export function saidOf(sent: unknown): Said[] {
   });
 }
 
-/** The smallest part of the scale on either side of zero, in percent: the label below is half as wide. */
+/** The minimum part of the scale, in percent, on either side of zero: the label under it is half as wide. */
 const SIDE = 20;
 
 /** The common scale of all parts, in percent: includes zero and every interval, with zero away from both ends. */
@@ -156,11 +156,11 @@ export type Order = "improved" | "worse" | "data";
 /** Every row with both losses. */
 export function rowsOf(sent: unknown): Row[] {
   if (!Array.isArray(sent)) return [];
-  return sent.filter(isObject).flatMap((told: Partial<Record<keyof EvaluationRow, unknown>>) => {
-    const [base, adapter] = [finite(told.base), finite(told.adapter)];
+  return sent.filter(isObject).flatMap((each: Partial<Record<keyof EvaluationRow, unknown>>) => {
+    const [base, adapter] = [finite(each.base), finite(each.adapter)];
     if (base === null || adapter === null) return [];
     const text = (value: unknown) => (typeof value === "string" ? value : "");
-    const { row, where, question, wanted, messages } = told;
+    const { row, where, question, wanted, messages } = each;
     return [
       {
         row: finite(row) ?? 0,

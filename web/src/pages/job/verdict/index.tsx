@@ -116,7 +116,7 @@ function Opened({ title, children }: { title: string; children: ComponentChildre
 }
 
 interface Asking {
-  told: JobEvaluating | null;
+  evaluating: JobEvaluating | null;
   error: string;
   /** Whether it was refused because the data have changed. */
   changed: boolean;
@@ -126,7 +126,7 @@ interface Asking {
 /** Requests an evaluation, and polls its progress until it is done. */
 function useEvaluating(id: string): Asking {
   const path = `/jobs/${encodeURIComponent(id)}`;
-  const [told, setTold] = useState<JobEvaluating | null>(null);
+  const [evaluating, setEvaluating] = useState<JobEvaluating | null>(null);
   const [error, setError] = useState("");
   const [changed, setChanged] = useState(false);
   const [watched, watch] = useState(0);
@@ -137,7 +137,7 @@ function useEvaluating(id: string): Asking {
       try {
         const { job } = await api<{ job?: Partial<Job> }>(path, { signal: stop.signal });
         const now = isObject(job?.evaluating) ? (job.evaluating as JobEvaluating) : null;
-        setTold(now?.state === "failed" ? null : now);
+        setEvaluating(now?.state === "failed" ? null : now);
         if (now?.state === "failed") setError(clean(now.error, 1000) || "The comparison failed.");
         else if (now) timer = setTimeout(look, LOOK_MS);
         else if (watched > 0) {
@@ -161,21 +161,21 @@ function useEvaluating(id: string): Asking {
     try {
       const body = force ? { force } : {};
       const { job } = await api<{ job: Job }>(`${path}/evaluate`, { method: "POST", body });
-      setTold(job.evaluating ?? null);
+      setEvaluating(job.evaluating ?? null);
       watch(watched + 1);
     } catch (fault) {
       setError(errorText(fault));
       setChanged(fault instanceof ApiError && fault.extra.changed === true);
     }
   };
-  return { told, error, changed, ask };
+  return { evaluating, error, changed, ask };
 }
 
 function Ask({ id }: { id: string }) {
-  const { told, error, changed, ask } = useEvaluating(id);
-  const progress = told?.progress;
+  const { evaluating, error, changed, ask } = useEvaluating(id);
+  const progress = evaluating?.progress;
   const words =
-    told?.state === "waiting"
+    evaluating?.state === "waiting"
       ? "Waiting for the current training to finish"
       : progress
         ? `${clean(progress.label, 60)}: ${number(progress.done)}${progress.total ? ` of ${number(progress.total)}` : ""} ${clean(progress.unit, 20)}`
@@ -183,7 +183,7 @@ function Ask({ id }: { id: string }) {
   return (
     <>
       {error && <ErrorNote error={error} />}
-      {told ? (
+      {evaluating ? (
         <p class="job-verdict-text num">{words}</p>
       ) : (
         <Button small onClick={() => ask(changed)}>

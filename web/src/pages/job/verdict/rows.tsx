@@ -1,4 +1,4 @@
-/** The held-out rows: prompts, wanted answers, and both losses. */
+/** The held-out rows side by side: their prompts, the wanted answers, and both losses. */
 import { useMemo, useState } from "preact/hooks";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
@@ -34,7 +34,7 @@ export function Rows({ job, best, answers, version }: Props) {
   const { result, error, retry } = useResult(job.id, version);
   const rows = useMemo(() => rowsOf(result?.rows), [result]);
   const [order, setOrder] = useState<Order>("improved");
-  const [shown, setShown] = useState(PAGE);
+  const [limit, setLimit] = useState(PAGE);
   const { steps, prompts } = useMemo(() => samplesOf(answers), [answers]);
   const last = finalStep(steps, best, job.config?.earlyStoppingPatience);
   if (error) return <ErrorNote error={error} retry={retry} />;
@@ -45,7 +45,7 @@ export function Rows({ job, best, answers, version }: Props) {
       <Chips items={ORDERS} value={order} onChange={setOrder} label="Order of the rows" />
       <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
         {ordered(rows, order)
-          .slice(0, shown)
+          .slice(0, limit)
           .map((row) => (
             <li key={row.row} style={{ overflowWrap: "anywhere" }}>
               <RowText
@@ -57,8 +57,8 @@ export function Rows({ job, best, answers, version }: Props) {
             </li>
           ))}
       </ol>
-      {rows.length > shown && (
-        <Button small onClick={() => setShown(shown + 2 * PAGE)}>
+      {rows.length > limit && (
+        <Button small onClick={() => setLimit(limit + 2 * PAGE)}>
           Show more of {number(rows.length)} rows
         </Button>
       )}
@@ -131,7 +131,7 @@ export function Column({ name, answer }: { name: string; answer: Answer }) {
   );
 }
 
-/** The same question for base and adapter; not for a truncated question. */
+/** The same question for the base and the adapter; not for a shortened question. */
 function Try({ row, job }: { row: Row; job: Job }) {
   const { system } = row;
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")

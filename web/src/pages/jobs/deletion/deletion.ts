@@ -1,6 +1,6 @@
 /**
- * Jobs to be deleted in ten seconds, unless undone. The backend is called only then: a tab that is closed before, or
- * loses the daemon, has deleted nothing.
+ * Jobs that are deleted in ten seconds, unless that is undone. Until then the backend is not called: a tab that is
+ * closed meanwhile, or loses the daemon, has deleted nothing.
  */
 import { signal } from "@preact/signals";
 import { errorText } from "../../../api/client";
@@ -27,7 +27,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export const namesOf = (list: readonly Job[]): string =>
   list.length === 1 ? `“${displayName(list[0]?.name)}”` : plural(list.length, "job");
 
-/** Deletes jobs in ten seconds; an earlier pending deletion happens at once. */
+/** Deletes jobs in ten seconds; those already waiting are deleted immediately. */
 export function deleteSoon(list: readonly Job[]): void {
   carryOut();
   deletionFault.value = null;

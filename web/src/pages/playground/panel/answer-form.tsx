@@ -23,7 +23,7 @@ interface Props {
   form: AnswerForm | undefined;
   onChange: (form: AnswerForm | undefined) => void;
   conversation: Conversation;
-  /** Whether there are tools, which are not offered while an answer has a required form. */
+  /** Whether tools are set, which are not sent with a structured answer. */
   tools: boolean;
 }
 
@@ -59,7 +59,9 @@ export function AnswerFormField({ form, onChange, conversation, tools }: Props) 
       )}
       {form && (
         <p class="hint">
-          {"The model is held to it, not told of it: say in your message what you want."}
+          {
+            "The answer is constrained to it, but the model doesn't see it: describe in your message what you want."
+          }
           {tools && " No tools are offered meanwhile."}
         </p>
       )}
@@ -96,7 +98,7 @@ function Schema({
   const area = useRef<HTMLTextAreaElement>(null);
   const [fault, setFault] = useState<string | null>(null);
   const text = JSON.stringify(schema, null, 2);
-  // Load another conversation's schema, but keep one being typed.
+  // Another conversation's schema; one that is being typed stays as typed.
   useLayoutEffect(() => {
     if (document.activeElement === area.current) return;
     area.current!.value = text;

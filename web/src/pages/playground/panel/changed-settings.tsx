@@ -1,4 +1,4 @@
-/** Lists non-default settings beside the composer while the panel is closed, since answers depend on them. */
+/** Lists the changed settings next to the composer while the panel is closed: answers depend on them. */
 import { DEFAULT_PARAMS } from "../../../chat/model/presets";
 import type { Params } from "../../../chat/model/types";
 import { sentOf, wordsOf } from "../../../chat/more";

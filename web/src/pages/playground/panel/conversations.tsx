@@ -20,7 +20,7 @@ import { Menu } from "../../../ui/controls/menu";
 import { confirm } from "../../../ui/dialog";
 import { RelativeTime } from "../../../ui/time";
 
-/** Downloads `lines` as a file; says so if there is nothing to export. */
+/** Saves `lines` as a file; reports if there is nothing to export. */
 async function download(
   conversations: readonly Conversation[] | Promise<readonly Conversation[]>,
   name: string,

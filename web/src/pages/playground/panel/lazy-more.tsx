@@ -1,4 +1,4 @@
-/** Placeholder for the further settings; their code is loaded when opened. */
+/** The further settings; their code is loaded when they are opened. */
 import { signal } from "@preact/signals";
 import { FEATURE, FORMATS } from "../../../chat/more";
 import { late } from "../../../lib/late";

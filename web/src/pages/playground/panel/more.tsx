@@ -29,13 +29,13 @@ const setForm = (form: AnswerForm | undefined): void => {
 
 export function MoreFields() {
   const more = moreOf(current.value.more);
-  const named = features.value;
-  const tools = named.has(FEATURE) && named.has(TOOLS);
+  const offered = features.value;
+  const tools = offered.has(FEATURE) && offered.has(TOOLS);
   return (
     <>
-      {named.has(FEATURE) && <Sampling more={more} />}
+      {offered.has(FEATURE) && <Sampling more={more} />}
       {tools && <Tools tools={more.tools} />}
-      {named.has(FORMATS) && (
+      {offered.has(FORMATS) && (
         <AnswerFormField
           form={more.responseFormat}
           onChange={setForm}

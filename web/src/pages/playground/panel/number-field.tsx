@@ -86,7 +86,7 @@ export function NumberField(props: Props) {
 
 /** Says how an invalid text was corrected. */
 function corrected(given: number, taken: number, { min, max, step }: Props): string {
-  if (Number.isNaN(given)) return `That was not a number, so it stays ${number(taken)}.`;
+  if (Number.isNaN(given)) return `Not a number; ${number(taken)} is kept.`;
   if (given > max) return `${number(given)} is too high, so it is ${number(taken)} now.`;
   if (given < min) return `${number(given)} is too low, so it is ${number(taken)} now.`;
   return step >= 1

@@ -1,4 +1,4 @@
-/** Parses a JSON Schema typed by the user. */
+/** Reads a JSON Schema while it is typed. */
 
 import { number } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
@@ -18,15 +18,15 @@ export function readSchema(text: string): { schema: object } | { fault: string }
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const found = jsonFault(text);
+    const fault = jsonFault(text);
     return {
-      fault: found
-        ? `Line ${found.line}, column ${found.column}: expected ${found.expected}.`
-        : `This is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+      fault: fault
+        ? `Line ${fault.line}, column ${fault.column}: expected ${fault.expected}.`
+        : `Not valid JSON: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
   if (!isObject(value)) return { fault: 'A schema is an object, such as {"type": "object"}.' };
-  // The wrapper of an OpenAI request: as a schema, it would allow everything.
+  // Copied from a request of OpenAI's API: taken as a schema, it would allow everything.
   const around = isObject(value.json_schema) ? value.json_schema : value;
   return { schema: isObject(around.schema) ? around.schema : value };
 }

@@ -1,4 +1,4 @@
-/** The strength of each visible adapter: two columns can compare one adapter at two strengths. */
+/** The strength of each displayed adapter: two columns can compare the same adapter at two strengths. */
 import { setTarget } from "../../../chat/model/tree";
 import type { AdapterTarget } from "../../../chat/model/types";
 import { changeCurrent, current } from "../../../chat/storage/conversations";

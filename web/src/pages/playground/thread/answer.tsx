@@ -55,7 +55,7 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
   );
 }
 
-/** The answer's content: Markdown, or JSON if that was required. */
+/** The answer's content: Markdown, or JSON if that was requested. */
 function Text({ answer, text }: { answer: Answer; text: string }) {
   const json = answer.asked?.more?.responseFormat !== undefined;
   const code = useStructured(json);
@@ -97,7 +97,7 @@ function NotAsked({ turn, column, target, last }: Omit<Props, "compared">) {
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  404: "This model is not there",
+  404: "Model not found",
   409: "This model cannot answer yet",
   504: "The answer took too long",
 };
@@ -148,6 +148,6 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
 
 function emptyNote(answer: Answer): string {
   if (answer.state === "stopped") return "Stopped before the first token.";
-  if (answer.state === "cut") return "Nothing came before the stream ended.";
-  return "The model answered with nothing: it ended its turn at once. Other words may help.";
+  if (answer.state === "cut") return "The stream ended without an answer.";
+  return "The model returned an empty answer. Rephrasing may help.";
 }

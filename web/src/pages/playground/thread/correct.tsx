@@ -1,4 +1,4 @@
-/** Teaching by correcting: an answer is edited into the ideal one, which becomes a row of the project's data. */
+/** Teaching by correcting: an answer is edited into the wanted one, which becomes a row of the project's data. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import {
@@ -32,7 +32,7 @@ interface Props {
   answer: Answer;
 }
 
-/** Stores a correction with its answer, in the conversation; null removes it. */
+/** Keeps a correction with its answer, in the conversation; null removes it. */
 function keep({ turn, column, answer }: Props, id: string, corrected: KeptCorrection | null): void {
   const { corrected: _, ...plain } = answer;
   changeById(id, (conversation) =>
@@ -54,8 +54,8 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
     if (!ready || busy) return;
     setBusy(true);
     const conversation = current.peek();
-    const asked = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
-    const messages = messagesFor(asked, turn.id, column);
+    const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
+    const messages = messagesFor(request, turn.id, column);
     try {
       const added = await addCorrection(
         [...messages, { role: "assistant", content: text }],
@@ -85,7 +85,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
       <div class="chat-draft" style={{ width: "100%" }}>
         <textarea
           ref={area}
-          aria-label="The answer as it should have been"
+          aria-label="The corrected answer"
           rows={2}
           dir="auto"
           value={text}
@@ -125,7 +125,7 @@ export function Corrected(props: Props & { corrected: KeptCorrection }) {
     try {
       await undoCorrection(corrected.undo);
       keep(props, current.peek().id, null);
-      say("Taken out of data/corrections.jsonl");
+      say("Removed from data/corrections.jsonl");
       void loadCorrections().catch(() => undefined);
     } catch (fault) {
       setError(errorText(fault));
@@ -174,7 +174,7 @@ const SHOWN = 4;
 function Users({ onList }: { onList: (trainer: string) => void }) {
   const trainers = corrections.value?.trainers ?? [];
   if (trainers.length === 0)
-    return <p class="hint">A trainer learns from it when its dataset in arkor.toml lists this file.</p>;
+    return <p class="hint">A trainer uses it if its dataset in arkor.toml lists this file.</p>;
   const using = trainers.filter(({ listed }) => listed);
   const others = trainers.filter(({ listed }) => !listed);
   return (
@@ -189,7 +189,7 @@ function Users({ onList }: { onList: (trainer: string) => void }) {
         </p>
       )}
       {using.length === 0 && others.length > 0 && (
-        <p class="hint">No trainer learns from it yet: its dataset in arkor.toml has to list the file.</p>
+        <p class="hint">No trainer uses it yet: a trainer's dataset in arkor.toml must list the file.</p>
       )}
       {others.slice(0, SHOWN).map(({ name }) => (
         <p key={name}>

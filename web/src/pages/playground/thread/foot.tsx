@@ -18,18 +18,18 @@ interface Props {
   column: number;
   answer: Answer;
   regenerate: (exact?: boolean) => void;
-  /** Edits it into the ideal answer. */
+  /** Opens the answer for correction. */
   correct: () => void;
 }
 
 export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
   const copyAs = async (form: "asCurl" | "asPython"): Promise<void> => {
     const write = (await import("../../../chat/snippets"))[form];
-    const asked = { ...current.peek(), ...answer.asked };
+    const request = { ...current.peek(), ...answer.asked };
     const body = chatRequest(
-      messagesFor(asked, turn.id, column),
+      messagesFor(request, turn.id, column),
       answer.by,
-      asked.params,
+      request.params,
       answer.asked?.more,
     );
     say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");

@@ -1,4 +1,4 @@
-/** Structured parts of an answer: tool calls, none of which is executed, and JSON. */
+/** The parts of an answer besides text: tool calls, which are never run, and JSON. */
 import type { Answer, ToolCall } from "../../../chat/model/types";
 import { indentJson } from "../../../lib/indent-json";
 import { clean, cleanBlock } from "../../../lib/text";
@@ -6,8 +6,8 @@ import { clean, cleanBlock } from "../../../lib/text";
 export function Calls({ calls }: { calls: readonly ToolCall[] }) {
   return (
     <section class="md" style={{ marginTop: "12px" }} aria-label="Calls of tools">
-      {calls.map((call, place) => (
-        <div key={place} class="md-code" dir="ltr">
+      {calls.map((call, index) => (
+        <div key={index} class="md-code" dir="ltr">
           <div class="md-code-head">Calls {clean(call.name, 80)}</div>
           <pre tabIndex={0}>{call.arguments}</pre>
         </div>
@@ -18,7 +18,7 @@ export function Calls({ calls }: { calls: readonly ToolCall[] }) {
 
 const LONGEST = 1_000_000;
 
-/** An answer required to be JSON, pretty-printed. `text` may still grow. */
+/** A JSON answer as indented text. `text` may still grow. */
 export function Json({ text, state }: { text: string; state: Answer["state"] }) {
   const whole = state === "streaming" || isJson(text);
   return (
@@ -26,9 +26,9 @@ export function Json({ text, state }: { text: string; state: Answer["state"] }) 
       <div class="md-code" dir="ltr">
         <div class="md-code-head">{whole ? "JSON" : "Not whole JSON"}</div>
         <pre tabIndex={0}>
-          {indentJson(cleanBlock(text, LONGEST)).map(({ text: part, key }, place) =>
+          {indentJson(cleanBlock(text, LONGEST)).map(({ text: part, key }, index) =>
             key ? (
-              <span key={place} style={{ color: "var(--ink-2)" }}>
+              <span key={index} style={{ color: "var(--ink-2)" }}>
                 {part}
               </span>
             ) : (

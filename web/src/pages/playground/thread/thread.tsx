@@ -6,7 +6,7 @@ import { current } from "../../../chat/storage/conversations";
 import { Empty } from "../../../ui/empty";
 import { TurnView } from "./turn";
 
-/** `searched`: whether the lists of models have loaded; until then the page does not say that there is none. */
+/** `searched`: whether the models have been requested; until then the page does not say that none exists. */
 export function Thread({ ask, searched }: { ask: (text: string) => void; searched: boolean }) {
   const conversation = current.value;
   const turns = branch(conversation);

@@ -20,9 +20,9 @@ interface Props {
 export function TurnView({ conversation, turn, last, busy }: Props) {
   const [editing, setEditing] = useState(false);
   const { targets, columns } = conversation;
-  const asked = columns.filter((column) => turn.answers[column]);
-  // A turn from before the second column was added is shown with its single answer.
-  const shown = !last && asked.length === 1 ? asked : columns;
+  const answered = columns.filter((column) => turn.answers[column]);
+  // A turn from before the second column was added is shown with the one answer that it has.
+  const visible = !last && answered.length === 1 ? answered : columns;
   const edited = (text: string): void => {
     setEditing(false);
     resend(turn, text);
@@ -52,8 +52,8 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
           </div>
         </div>
       )}
-      <div class={shown.length > 1 ? "chat-answers chat-answers-two" : "chat-answers"}>
-        {shown.map((column) => {
+      <div class={visible.length > 1 ? "chat-answers chat-answers-two" : "chat-answers"}>
+        {visible.map((column) => {
           const target = targets[column];
           return (
             target && (

@@ -25,7 +25,7 @@ interface Panel {
   title: string;
   lines: readonly Line[];
   words: (value: number) => string;
-  /** The top of the scale, unless it follows from the values. */
+  /** The top of the scale, if it does not follow from the values. */
   top?: number;
 }
 
@@ -156,7 +156,7 @@ function Plot({
   );
 }
 
-/** The position of the loss chart's cursor, in pixels; null if its point no longer exists. */
+/** The position of the loss chart's cursor, in pixels; null if its point is gone. */
 function pixelOf(cursor: Cursor, scene: Scene): number | null {
   if (!("key" in cursor)) return cursor.px;
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);

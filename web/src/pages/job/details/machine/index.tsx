@@ -1,4 +1,4 @@
-/** A run's measurements besides losses: machine metrics over time, and where the time went. */
+/** A run's figures besides its losses: system metrics over time, and how its time was spent. */
 import type { Signal } from "@preact/signals";
 import type { Scene } from "../../../../chart/geometry/scene";
 import type { Settings } from "../../../../chart/geometry/settings";

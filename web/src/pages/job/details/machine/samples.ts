@@ -1,4 +1,4 @@
-/** A run's machine samples as columns of numbers, with their positions along the chart's x. */
+/** The system metrics of a run as columns of numbers, with their positions along the chart's x. */
 import type { XMode } from "../../../../chart/data/series";
 import { Numbers } from "../../../../events/number-array";
 import type { Rows } from "../../../../events/rows";
@@ -75,27 +75,27 @@ export function placesOf(
     return times.map((time) => (mode === "wall" ? time : time - origin));
   const known = knots(rows, mode, startedAt);
   const start = mode === "step" ? shift : 0;
-  const places = new Float64Array(times.length);
+  const positions = new Float64Array(times.length);
   let knot = 0;
   let last = -Infinity;
   for (const [index, time] of times.entries()) {
     while (knot + 2 < known.length && known[knot + 1]![0] <= time) knot++;
-    last = places[index] = Math.max(last, between(time, known[knot], known[knot + 1]) + start);
+    last = positions[index] = Math.max(last, between(time, known[knot], known[knot + 1]) + start);
   }
-  return places;
+  return positions;
 }
 
 type Knot = readonly [time: number, x: number];
 
 function knots(rows: Rows, mode: "step" | "epoch", startedAt: number): Knot[] {
-  const found: Knot[] = Number.isFinite(startedAt) ? [[startedAt, 0]] : [];
+  const knots: Knot[] = Number.isFinite(startedAt) ? [[startedAt, 0]] : [];
   for (let row = 0; row < rows.length; row++) {
     const time = rows.time.at(row);
     const x = rows[mode].at(row);
-    const [before, least] = found.at(-1) ?? [-Infinity, -Infinity];
-    if (time > before && x > least && Number.isFinite(time - x)) found.push([time, x]);
+    const [before, least] = knots.at(-1) ?? [-Infinity, -Infinity];
+    if (time > before && x > least && Number.isFinite(time - x)) knots.push([time, x]);
   }
-  return found;
+  return knots;
 }
 
 function between(time: number, from: Knot | undefined, to: Knot | undefined): number {

@@ -20,13 +20,13 @@ interface Part {
   share: number;
 }
 
-/** The parts that took any time, in the order of a step; empty if unknown. */
+/** The parts that took any time, in the order of a step; none if nothing is known. */
 export function partsOf(secondsIn: RunMetrics["secondsIn"] | unknown): Part[] {
-  const told = isObject(secondsIn) ? secondsIn : {};
+  const durations = isObject(secondsIn) ? secondsIn : {};
   const parts = PARTS.map(([part, words, tone]) => ({
     words,
     tone,
-    seconds: Math.max(0, finite(told[part]) ?? 0),
+    seconds: Math.max(0, finite(durations[part]) ?? 0),
   }));
   const total = parts.reduce((sum, { seconds }) => sum + seconds, 0);
   return total > 0 && total < Infinity

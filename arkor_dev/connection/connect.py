@@ -1,4 +1,4 @@
-"""From settings to a `Backend`: the managed one, or the local one of this launch."""
+"""From settings to a `Backend`: the managed one, the local one of this launch, or one reached over ssh."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.errors import ArkorError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.identity.file_identity import FileIdentity
-
-from .scope import FileScopes, FixedScope
-from .views import FixedIdentity
+from arkor_dev.identity.scope import FileScopes, FixedScope
+from arkor_dev.identity.views import FixedIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from arkor_dev.core.settings import Settings
+    from arkor_dev.identity.local_backend import Notice
 
-    from .local_backend import Notice
+    from .ssh.backend import SshBackend
 
 
 ENDED: Final = "Studio has ended, and the local backend with it."
@@ -46,8 +46,13 @@ async def connected(
     *,
     idle: bool = False,
     on_demand: bool = False,
+    ask: Callable[[str], bool] | None = None,
+    opened: SshBackend | None = None,
 ) -> AsyncIterator[Backend]:
     """Yield a backend for one launch; with ``--local`` start the local one and end it afterwards.
+
+    With ``--ssh`` that of the other machine is started if need be, and goes on afterwards; ``ask`` agrees to
+    sending it much. ``opened`` is one that is connected already.
 
     An ``idle`` backend starts no job: waiting jobs are not for a command that ends at once. With
     ``on_demand`` it starts none before a job is added or resumed or the queue is changed.
@@ -59,8 +64,16 @@ async def connected(
         if settings.port is not None:
             http.own_ports.add(settings.port)
         http.on_notice = lambda text: on_notice({"notice": "message", "level": "warning", "text": text})
-        if settings.local:
-            from .local_backend import LocalBackend  # only --local needs it
+        if settings.ssh is not None:
+            from .ssh.backend import SshBackend  # only --ssh needs it
+
+            ssh = opened
+            if ssh is None:
+                ssh = await stack.enter_async_context(SshBackend(settings, on_notice, ask))
+            ssh.tell = on_notice
+            yield Backend(http, ssh, FixedScope(ssh.scope))
+        elif settings.local:
+            from arkor_dev.identity.local_backend import LocalBackend  # only --local needs it
 
             how = {"idle": idle, "on_demand": on_demand}
             local = await stack.enter_async_context(LocalBackend(settings, on_notice, **how))
@@ -77,22 +90,23 @@ async def joined(
     *,
     idle: bool = False,
     on_demand: bool = False,
+    ask: Callable[[str], bool] | None = None,
 ) -> AsyncIterator[Backend]:
     """As `connected`, but join the local backend of a running Studio, or of ``serve``, if there is one.
 
     Only an ``idle`` caller joins an idle backend, which would never train and ends soon.
     """
-    if settings.local:
+    if settings.local and settings.ssh is None:
         async with open_http_client() as http:
             running = await _running_backend(settings, http, idle=idle)
             if running is not None:
                 yield running
                 return
         if not idle:
-            from .local_backend import require_extra
+            from arkor_dev.identity.local_backend import require_extra
 
             require_extra()  # joining a running backend needs no training libraries here
-    async with connected(settings, on_notice, idle=idle, on_demand=on_demand) as backend:
+    async with connected(settings, on_notice, idle=idle, on_demand=on_demand, ask=ask) as backend:
         yield backend
 
 

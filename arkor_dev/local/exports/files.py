@@ -1,22 +1,29 @@
-"""Writes an export's files: an unchanged adapter, or a model merged from base and adapter."""
+"""The files of an export: written, and read again as any other program reads them."""
 
 from __future__ import annotations
 
+import gc
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import AutoConfig
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from arkor_dev.local.gguf.making import weights_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
+from arkor_dev.local.modeling.adapter_config import lora_config
+from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.models.catalog import travelling_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 BESIDE: Final = ("README.md", "provenance.json")
 """Files that accompany the weights if present: the card and the provenance."""
@@ -84,3 +91,60 @@ def end_answers(model: Any, tokenizer: Any) -> None:
     """
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+SPARE: Final = 1.2
+"""How many times its weights a model takes of a GPU while it is asked."""
+
+
+def wearing(model: Any, folder: Path) -> Any:
+    """``model`` with the adapter in ``folder``; raises :class:`JobFailure` where the two do not fit."""
+    try:
+        config = lora_config(folder, model)
+        place = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
+        return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=place).eval()
+    except UNREADABLE as error:
+        raise JobFailure(f"The adapter does not fit its base model: {error}") from None
+
+
+def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
+    """Load a model in float32, so that a sum of weights is rounded once; on the GPU if it has room for that.
+
+    With ``four_bit`` its weights are those of its 4-bit ones. Raises :class:`JobFailure`.
+    """
+    if four_bit:
+        return load_dequantized(path)
+    return load_base(path, asked="float32", device=_device(path))
+
+
+def free_memory() -> None:
+    """Return the memory of models that nothing refers to."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _device(path: Path) -> str:
+    """Return where the model in ``path`` fits in float32."""
+    device = pick_device()[0]
+    if device != "cuda":
+        return device
+    return device if torch.cuda.mem_get_info()[0] > SPARE * 4 * weights_of(path)[0] else "cpu"
+
+
+def read_plainly(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
+    """The exported model in float32, and the tokenizer that came with it; an adapter comes with none."""
+    if form == "adapter":
+        return wearing(load_in_float32(base, four_bit=four_bit).model, folder), None
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except UNREADABLE as error:
+        raise JobFailure(f"What was written cannot be read again: {error}") from None
+    return model.to(torch.device(_device(folder))).eval(), tokenizer

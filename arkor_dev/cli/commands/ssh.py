@@ -1,0 +1,102 @@
+"""``arkor-dev ssh``: what ``--ssh`` has put on another machine, what runs there, and its adapters."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.cli.commands.export.run import run_export
+from arkor_dev.cli.commands.jobs import jobs_of
+from arkor_dev.cli.consent import confirm
+from arkor_dev.connection.connect import joined
+from arkor_dev.connection.ssh.backend import size
+from arkor_dev.connection.ssh.host import checked
+from arkor_dev.connection.ssh.link import linked
+from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.regular_files import is_safe_name
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.project.toml.compute import load_ssh, load_ssh_python
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.core.settings import Settings
+
+ACTIONS: Final = ("status", "fetch", "stop", "remove")
+FOLDER: Final = "fetched"
+
+
+async def run_ssh(
+    settings: Settings,
+    action: str | None,
+    host: str | None,
+    *,
+    out: str | None = None,
+    as_json: bool = False,
+    yes: bool = False,
+) -> int:
+    """Do ``action`` (None: ``status``) on ``host`` (None: that of ``arkor.toml``); return the exit code.
+
+    Raises BadRequestError for a wrong argument, and ArkorError if the machine cannot be reached.
+    """
+    action = action or ACTIONS[0]
+    if action not in ACTIONS:
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {', '.join(ACTIONS)}.")
+    if (host := host or load_ssh(settings.project)) is None:
+        raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
+    if action == "fetch":
+        return await _fetch_all(replace(settings, local=True, ssh=checked(host)), out)
+    python = load_ssh_python(settings.project, host)
+    async with linked(checked(host), python) as link:
+        there = await link.ask("status")
+        if as_json and action == "status":
+            print(json.dumps(there, indent=2))  # noqa: T201
+        else:
+            print("\n".join(_lines(host, there)))  # noqa: T201
+        if action == "stop":
+            stopped = one_line((await link.ask("stop"))["stopped"], 20)
+            print(f"Stopped: {stopped}. Paused jobs resume when you connect again.")  # noqa: T201
+        elif action == "remove":
+            what = f"All of that would be deleted on {host}, with its jobs, adapters and exports."
+            if not confirm(what, "Delete it?", yes=yes):
+                print("Nothing was deleted.")  # noqa: T201
+                return 0
+            await link.ask("remove")
+            print(f"Nothing of arkor-dev is left on {host}, but for the models in its cache.")  # noqa: T201
+    return 0
+
+
+def _lines(host: str, there: Any) -> Iterator[str]:
+    try:
+        yield f"{host}: {size(int(there['bytes']))} in {one_line(there['root'], 300)}"
+        for project in there["projects"]:
+            name = one_line(project["name"], 60)
+            if project["running"]:
+                jobs = f"{int(project['active'])} jobs running or queued"
+                yield f"  {name:<24} running, arkor-dev {one_line(project['version'], 20)}, {jobs}"
+            else:
+                yield f"  {name:<24} not running"
+    except (KeyError, TypeError, ValueError):
+        raise BackendError(f"{host} answered with something unexpected. Try again.") from None
+
+
+async def _fetch_all(settings: Settings, out: str | None) -> int:
+    """Export the adapters of completed jobs that are not in ``out`` (None: ``fetched`` in the project) yet.
+
+    Return the exit code: 1 if one of them is not the trained model. Raises ArkorError.
+    """
+    folder = settings.project / FOLDER if out is None else Path(out)
+    async with joined(settings, lambda _: None) as backend:
+        done = [str(job["id"]) for job in await jobs_of(backend) if job.get("status") == "completed"]
+    if not all(is_safe_name(job) and "/" not in job for job in done):
+        raise BackendError(f"{settings.ssh} answered with something unexpected. Try again.")
+    missing = [job for job in done if not (folder / job).exists()]
+    print(f"{len(missing)} of {len(done)} completed jobs to fetch")  # noqa: T201
+    folder.mkdir(parents=True, exist_ok=True)
+    how: dict[str, Any] = {"format": "adapter", "checkpoint": "best", "quantization": None, "strength": 1.0}
+    how |= {"replace": False, "json": False}
+    codes = [await run_export(settings, Namespace(job=job, out=str(folder / job), **how)) for job in missing]
+    return max(codes, default=0)

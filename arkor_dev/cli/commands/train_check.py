@@ -1,0 +1,253 @@
+"""``arkor-dev doctor --train``: a short training on this machine, with all that a longer one goes through.
+
+It forecasts a job of three steps and makes it, measures held-out rows, answers from the adapter, and pauses
+and resumes another job. The project's first trainer is used, or the example of ``arkor-dev init``, in a data
+folder of its own that is removed afterwards. The report names no path and no data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from contextlib import aclosing
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev import __version__
+from arkor_dev.connection.connect import connected
+from arkor_dev.contract.errors import ArkorError, BadRequestError
+from arkor_dev.contract.events import (
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    TRAINING_STARTED,
+)
+from arkor_dev.contract.gpus import amd_gpus, nvidia_gpus, torch_build
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.jobs.follow import JobEvent, follow
+from arkor_dev.project.arkor_toml import load_trainers
+from arkor_dev.project.starter import initialize
+
+from .doctor import Check
+from .start import create
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+KEPT: Final = frozenset(
+    {
+        "model", "method", "datasetSource", "evalDatasetSource", "datasetFormat", "datasetSplit", "batchSize",
+        "gradientAccumulationSteps", "gradientCheckpointing", "maxLength", "packing", "loadIn4bit",
+        "numberFormat", "fullFineTuning", "loraR", "loraAlpha", "loraTargetModules", "optim", "learningRate",
+        "seed",
+    }
+)  # fmt: skip
+"""What of a trainer decides about how it computes, and is tried."""
+STEPS: Final = 3
+SHORT: Final = {
+    "maxSteps": STEPS,
+    "evalSteps": STEPS,
+    "saveSteps": STEPS,
+    "loggingSteps": 1,
+    "samples": "off",
+}
+ENDLESS: Final[dict[str, object]] = {**SHORT, "maxSteps": 10_000, "evalSteps": 0, "saveSteps": 0}
+REASONS: Final = ("Computing in", "This machine has a GPU")
+"""How messages begin that say why a device and a number format were chosen."""
+HELD_OUT: Final = 0.2
+FORECAST_SECONDS: Final = 180.0
+TOKENS: Final = 24
+FAR: Final = 2.0
+"""How many times another time than was forecast is worth a warning: what is so short is mostly loading."""
+PACKAGES: Final = ("torch", "transformers", "peft")
+
+
+async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
+    """Train, print each result as it comes, and the report; the exit code: 1 when something failed."""
+    checks: list[Check] = []
+
+    def say(check: Check) -> None:
+        checks.append(check)
+        if not as_json:
+            print(f"{check.status:<4}  {check.name:<11} {one_line(check.text, 1000)}", flush=True)  # noqa: T201
+
+    with tempfile.TemporaryDirectory(prefix="arkor-doctor-") as scratch:
+        folder = Path(scratch)
+        project = settings.project
+        if not (project / "arkor.toml").exists():
+            project = folder / "example"
+            initialize(project)
+        there = replace(
+            settings, project=project, data=folder / "data", local=True, cluster="here", at_once=1
+        )
+        try:
+            config = config_of(project)
+            async with connected(there, lambda _: None) as backend:
+                trial = Trial(backend, there, config)
+                for part in (trial.forecast, trial.train, trial.answer, trial.interrupt):
+                    async for check in part():
+                        say(check)
+        except ArkorError as fault:
+            say(Check("Training", "fail", fault.text))
+    healthy = all(check.status != "fail" for check in checks)
+    if as_json:
+        print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))  # noqa: T201
+    else:
+        print(report(checks))  # noqa: T201
+    return 0 if healthy else 1
+
+
+def config_of(project: Path) -> dict[str, Any]:
+    """Return what is tried of the project's first trainer; raises ArkorError where it cannot run."""
+    trainer = load_trainers(project)[0]
+    if problem := trainer.get("problem"):
+        raise BadRequestError(
+            f"The trainer {one_line(trainer['name'], 80)} cannot run: {one_line(problem, 500)}"
+        )
+    config = {key: value for key, value in trainer["config"].items() if key in KEPT}
+    if not config.get("evalDatasetSource"):
+        config["datasetSplit"] = config.get("datasetSplit") or HELD_OUT
+    return config
+
+
+def report(checks: list[Check]) -> str:
+    """Return what to paste into a bug report."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    gpus = ", ".join(gpu.name for gpu in (*nvidia_gpus(), *amd_gpus())) or "none found"
+    lines = [
+        f"arkor-dev {__version__}, {versions} (built for {torch_build()}). GPUs: {gpus}.",
+        *(f"- {check.status}: {check.name}: {one_line(check.text, 1000)}" for check in checks),
+    ]
+    return "\nTo paste into a bug report:\n\n" + "\n".join(lines)
+
+
+class Trial:
+    """The parts of the check, each of which yields its results."""
+
+    def __init__(self, backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
+        self._backend, self._settings, self._config = backend, settings, config
+        self._forecast: dict[str, Any] = {}
+        self._job = ""
+
+    async def forecast(self) -> AsyncIterator[Check]:
+        """Forecast the job, as Studio does beside its form."""
+        answer = await self._backend.create_forecast({**self._config, **SHORT})
+        deadline = time.monotonic() + FORECAST_SECONDS
+        while (found := _object(_json(answer).get("forecast"))).get("state") in ("waiting", "measuring"):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.3)
+            answer = await self._backend.get_forecast(str(found["id"]))
+        if found.get("state") == "measured":
+            self._forecast = found
+            memory = _object(found.get("device")) or _object(found.get("memory"))
+            text = f"{found['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
+            yield Check("Forecast", "ok", text)
+        else:
+            # A model that is not here yet is fetched by the training.
+            yield Check("Forecast", "warn", str(found.get("error") or "It took too long to measure."))
+
+    async def train(self) -> AsyncIterator[Check]:
+        """Make the steps, measure the held-out rows, and compare with the forecast."""
+        began, why = time.monotonic(), list[str]()
+        _, self._job, _ = await create(
+            self._backend, self._settings, "doctor", {**self._config, **SHORT}, None
+        )
+        async for name, data in self._events(self._job):
+            if name == TRAINING_MESSAGE:
+                why.append(str(data.get("message")))
+            elif name == TRAINING_STARTED:
+                facts = _object(data.get("metadata"))
+                reasons = [text for text in why if text.startswith(REASONS)]
+                device = f"{facts.get('device')}, {facts.get('processor')}, {facts.get('threads')} threads"
+                yield Check("Device", "warn" if len(reasons) > 1 else "ok", ". ".join([device, *reasons]))
+            elif name == TRAINING_FAILED:
+                yield Check("Training", "fail", str(data.get("error")))
+            elif name == TRAINING_COMPLETED:
+                seconds = time.monotonic() - began
+                yield self._completed(_object(data.get("metrics")), seconds)
+                if forecast := self._forecast.get("seconds"):
+                    far = max(seconds, forecast) / max(0.1, min(seconds, forecast))
+                    text = f"{forecast:.1f} s forecast, {seconds:.1f} s taken."
+                    yield Check("Time", "warn" if far > FAR else "ok", text)
+
+    def _completed(self, metrics: dict[str, Any], seconds: float) -> Check:
+        parts = _object(metrics.get("secondsIn"))
+        made = sum(float(parts.get(part, 0)) for part in ("forward", "backward", "optimizer"))
+        held_out = metrics.get("evalLoss")
+        text = (
+            f"{metrics.get('steps')} steps of {made / STEPS:.3g} s, loss {_figure(metrics.get('loss'))}, "
+            f"held-out loss {_figure(held_out)}, {_size(metrics.get('peakBytes'))} of memory, "
+            f"{seconds:.1f} s in all."
+        )
+        return Check("Training", "ok" if isinstance(held_out, float) else "fail", text)
+
+    async def answer(self) -> AsyncIterator[Check]:
+        """Let the adapter answer a question."""
+        body = {
+            "messages": [{"role": "user", "content": "Say hello."}],
+            "adapter": {"kind": "final", "jobId": self._job},
+            "maxTokens": TOKENS,
+            "stream": False,
+        }
+        async with self._backend.chat(body) as response:
+            said = _object(json.loads(await response.read()))
+        by, timings = _object(said.get("answeredBy")), _object(said.get("timings"))
+        rate = timings.get("tokensPerSecond")
+        text = f"{by.get('engine')} in {by.get('precision')}"
+        text += f", {rate:.3g} tokens/s." if isinstance(rate, int | float) else "."
+        yield Check(
+            "Answer", "ok" if said.get("choices") else "fail", f"{text} {by.get('why') or ''}".strip()
+        )
+
+    async def interrupt(self) -> AsyncIterator[Check]:
+        """Pause a job and resume it; it has to go on after the step at which it stood."""
+        config = {**self._config, **ENDLESS}
+        _, job, _ = await create(self._backend, self._settings, "doctor, interrupted", config, None)
+        paused: int | None = None
+        async for name, data in self._events(job):
+            step = data.get("step")
+            if name == TRAINING_FAILED:
+                yield Check("Pause", "fail", str(data.get("error")))
+            elif name == TRAINING_LOG and paused is None and "loss" in data:
+                paused = 0
+                await self._backend.pause_job(job)
+            elif name == TRAINING_PAUSED and isinstance(step, int):
+                paused = step
+                await self._backend.resume_job(job, {})
+            elif name == TRAINING_LOG and paused and isinstance(step, int) and step > paused:
+                text = f"It stood after step {paused} and went on with step {step}."
+                yield Check("Pause", "ok" if step == paused + 1 else "fail", text)
+                await self._backend.cancel_job(job)
+                return
+
+    async def _events(self, job: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        async with aclosing(follow(self._backend, job)) as items:
+            async for item in items:
+                if isinstance(item, JobEvent) and isinstance(item.data, dict):
+                    yield item.name, item.data
+
+
+def _json(answer: Any) -> dict[str, Any]:
+    return _object(json.loads(answer.body))
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _size(count: object) -> str:
+    return f"{count / 1e9:.2f} GB" if isinstance(count, int | float) else "unknown"
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "none"

@@ -1,0 +1,355 @@
+"""The local backend of another machine, as Studio sees it: an identity that follows one ssh connection.
+
+`SshBackend` connects, has the package and its environment installed there, sends the project's files, starts
+the backend or finds it running, and forwards its socket. Files that have changed are sent before the next
+call. A connection that ends is made again until it holds; the backend there does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from yarl import URL
+
+from arkor_dev import __version__
+from arkor_dev.backend.interfaces import Credentials, Scope
+from arkor_dev.backend.unix_address import address_of, socket_of
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BackendError,
+    BadRequestError,
+    ConflictError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from arkor_dev.contract.regular_files import open_regular
+from arkor_dev.core.plain_text import one_line, tidy_name
+from arkor_dev.identity.local_backend import ORG
+from arkor_dev.project.toml.compute import load_ssh_python
+
+from . import package
+from .files import Hashes, Leaving, files_of_project
+from .host import checked
+from .link import Link, linked, pieces, socket_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from arkor_dev.core.settings import Settings
+    from arkor_dev.identity.local_backend import Notice
+
+ASK_BYTES: Final = 1_000_000_000
+"""Files that a person has to agree to."""
+WAIT_SECONDS: Final = 10.0
+"""How long a call waits for changed files to be sent before it says how far that has come."""
+PAUSES: Final = (0.5, 15.0)
+"""The first and the longest pause between attempts to connect again, in seconds."""
+RENEW_SECONDS: Final = 5.0
+NAMED: Final = 5
+
+
+class SshBackend:
+    """An `IdentitySource` for a backend on ``settings.ssh``, and its one scope.
+
+    ``tell`` receives messages for a person; ``ask`` agrees to sending much, None where nobody can.
+    """
+
+    sign_in: str | None = None
+
+    def __init__(
+        self,
+        settings: Settings,
+        tell: Callable[[Notice], None],
+        ask: Callable[[str], bool] | None = None,
+    ) -> None:
+        assert settings.ssh is not None
+        self.tell = tell
+        self._settings, self._host, self._ask = settings, checked(settings.ssh), ask
+        name = tidy_name(settings.project.name)
+        # The folder there does not depend on how the host is spelled here.
+        self._place: dict[str, Any] = {"key": replace(settings, ssh=None).local_data.name, "name": name}
+        self.scope: Final = Scope(ORG, name, name)
+        self._hashes = Hashes(settings.local_data / "hashes.json")
+        self._sent: list[Leaving] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._progress = self._code = ""
+        self._link: Link | None = None
+        self._folder: Path | None = None
+        self._ready: Credentials | None = None
+        self._moved = asyncio.Event()
+        self._newest: object = None
+        self._following = False
+        self._why = f"{self._host} is not connected yet."
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Connect, and install and send what is missing. Raises ArkorError if that is impossible."""
+        try:
+            await self._connect()
+        except BaseException:
+            await self._disconnect()
+            raise
+        self._ask = None  # from now on other things are answered meanwhile
+        self._go(self._keep_connected())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect; the backend there goes on."""
+        for task in (*self._tasks, *([self._sending] if self._sending else [])):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._disconnect()
+
+    async def credentials(self) -> Credentials:
+        """Return the forwarded socket and the token, after changed files were sent.
+
+        Raises UnavailableError while there is no connection or much is still being sent.
+        """
+        if self._ready is None:
+            raise UnavailableError(self._why)
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_changed())
+        sending = self._sending
+        await asyncio.wait({sending}, timeout=WAIT_SECONDS)
+        if not sending.done():
+            raise UnavailableError(
+                f"Files are being sent to {self._host}: {self._progress}. Wait for the rest."
+            )
+        sending.result()
+        if self._ready is None:
+            raise UnavailableError(self._why)
+        return self._ready
+
+    async def renew(self, rejected: Credentials) -> Credentials:
+        """Return the credentials of a backend that was restarted there. Raises UnauthorizedError."""
+        if self._ready == rejected:
+            self._moved.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._moved.wait()
+        now = await self.credentials()
+        if now == rejected:
+            raise UnauthorizedError(f"The backend on {self._host} refused its own token. Start Studio again.")
+        return now
+
+    # --- the connection -----------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        await self._disconnect()
+        self._sent = []  # what was there may have been removed meanwhile
+        self._folder = await asyncio.to_thread(socket_folder)
+        python = await asyncio.to_thread(load_ssh_python, self._settings.project, self._host)
+        self._link = link = await Link.open(self._host, python, self._folder, self._on_backend)
+        env = await self._prepare(link, python)
+        await self._send_changed()
+        started = await link.ask(
+            "start", self._step, **self._place, code=self._code, env=env, version=__version__,
+            options=self._options(),
+        )  # fmt: skip
+        await self._use(link, started)
+
+    async def _prepare(self, link: Link, python: str | None) -> str | None:
+        """Have the package and its environment there; return the environment's name, None for ``python``."""
+        if not self._code:  # as it was when this process started
+            self._code = await asyncio.to_thread(package.digest)
+        needs, gpu_needs = package.requirements() if python is None else ([], [])
+        env = None if python is not None else package.environment([*needs, *gpu_needs])
+        there = await link.ask(
+            "look", code=self._code, env=env, modules=package.MODULES if python is not None else []
+        )
+        if not isinstance(there, dict):
+            raise BackendError(f"{self._host} answered with something unexpected. Try again.")
+        _need_modules(self._host, python, there)
+        if not there.get("code"):
+            self._step(f"Sending arkor-dev {__version__} to {self._host}")
+            archive = await asyncio.to_thread(package.packed)
+            await link.ask(
+                "code", body=iter([archive]), code=self._code, size=len(archive),
+                sha256=hashlib.sha256(archive).hexdigest(),
+            )  # fmt: skip
+        if env is not None and not there.get("env"):
+            python = one_line(there.get("python"), 20)
+            self._step(f"Preparing {self._host} for the first time, with its Python {python}")
+            await link.ask("install", self._step, env=env, requirements=needs, gpu=gpu_needs)
+        return env
+
+    def _options(self) -> list[str]:
+        """Return how its jobs run, for a backend that is not running yet."""
+        settings = self._settings
+        options = [] if settings.resume else ["--no-resume"]
+        options += [] if settings.at_once is None else [f"--at-once={settings.at_once}"]
+        return options + ([] if settings.engine is None else [f"--engine={settings.engine}"])
+
+    async def _use(self, link: Link, started: object) -> None:
+        """Forward the socket of the backend that the other side has named."""
+        try:
+            assert isinstance(started, dict)
+            remote, token = socket_of(URL(started["baseUrl"])), started["token"]
+            if not isinstance(token, str) or not token.isascii() or not 20 <= len(token) <= 200:
+                raise ValueError
+        except (AssertionError, KeyError, ValueError, TypeError):
+            raise BackendError(f"{self._host} did not say how its backend is reached. Try again.") from None
+        local = await link.forward(str(remote))
+        if link is not self._link:
+            return  # it has come too late
+        self._ready = Credentials("anon", token, ORG, address_of(local), self._host)
+        self._moved.set()
+
+    def _on_backend(self, now: object, kept: bool) -> None:
+        """Follow a backend that was restarted there, or is gone."""
+        gone = "is starting again. Wait a moment." if kept else "has ended. Start Studio again to start it."
+        self._ready, self._why = None, f"The backend on {self._host} {gone}"
+        self._newest = now
+        if now is not None and not self._following:
+            self._following = True
+            self._go(self._follow())
+
+    async def _follow(self) -> None:
+        """Forward the newest socket, one at a time however often it changes."""
+        try:
+            while (now := self._newest) is not None and self._link is not None:
+                self._newest = None
+                await self._use(self._link, now)
+        except ArkorError as fault:
+            self._why = fault.text
+        finally:
+            self._following = False
+
+    async def _keep_connected(self) -> None:
+        while True:
+            assert self._link is not None
+            await self._link.closed.wait()
+            self._ready, self._why = None, f"The connection to {self._host} is lost; reconnecting."
+            self._say("warning", f"Connection to {self._host} lost, reconnecting")
+            pause, said = PAUSES[0], ""
+            while True:
+                try:
+                    await self._connect()
+                    break
+                except (ArkorError, OSError) as fault:
+                    text = fault.text if isinstance(fault, ArkorError) else f"{fault}."
+                    self._why = f"The connection to {self._host} is lost; reconnecting. {text}"
+                    if text != said:
+                        said = text
+                        self._say("warning", said)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSES[1])
+            self._say("info", f"Connected to {self._host} again.")
+
+    async def _disconnect(self) -> None:
+        link, self._link, self._ready = self._link, None, None
+        if link is not None:
+            await link.close()
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    # --- the project's files ------------------------------------------------------------------------------
+
+    async def _send_changed(self) -> None:
+        files = await asyncio.to_thread(files_of_project, self._settings.project)
+        if files == self._sent or self._link is None:
+            return
+        hashes = await asyncio.to_thread(self._hashes.of, files)
+        named = [[file.name, file.size, digest] for file, digest in zip(files, hashes, strict=True)]
+        answer = await self._link.ask("files", **self._place, files=named)
+        missing = answer.get("missing") if isinstance(answer, dict) else None
+        wanted = (
+            set(missing) if isinstance(missing, list) and all(isinstance(n, str) for n in missing) else set()
+        )
+        # Only what was offered is sent, whatever the other side names.
+        to_send = [pair for pair in zip(files, hashes, strict=True) if pair[0].name in wanted]
+        total = sum(file.size for file, _ in to_send)
+        self._agree(total, [file for file, _ in to_send])
+        done, self._progress = 0, f"0 of {size(total)}"
+
+        def sent(count: int) -> None:
+            nonlocal done
+            done += count
+            self._progress = f"{size(done)} of {size(total)}"
+            label = f"Sending files to {self._host}"
+            self.tell({"notice": "progress", "label": label, "done": done, "total": total, "unit": "B"})
+
+        for file, digest in to_send:
+            try:
+                opened = await asyncio.to_thread(open_regular, file.path)
+            except OSError as fault:
+                raise ConflictError(f"{file.name} cannot be read ({fault.strerror}).") from None
+            with opened:
+                await self._link.ask(
+                    "put", body=pieces(opened, file.size, sent), **self._place,
+                    path=file.name, size=file.size, sha256=digest,
+                )  # fmt: skip
+        if to_send:
+            self._step(f"Sent {_listed([file for file, _ in to_send])} to {self._host}, {size(total)} in all")
+        self._sent = files
+
+    def _agree(self, total: int, files: list[Leaving]) -> None:
+        if total <= ASK_BYTES:
+            return
+        largest = sorted(files, key=lambda file: -file.size)
+        what = f"{size(total)} would be sent to {self._host}: {_listed(largest)}."
+        if self._ask is None:
+            raise ConflictError(
+                f"{what} Start `arkor-dev --ssh {self._host}` in a terminal, which asks first."
+            )
+        if not self._ask(what):
+            raise ConflictError(f"Nothing was sent to {self._host}.")
+
+    # --- messages -----------------------------------------------------------------------------------------
+
+    def _step(self, text: str) -> None:
+        self._say("info", text)
+
+    def _say(self, level: str, text: str) -> None:
+        self.tell({"notice": "message", "level": level, "text": text})
+
+    def _go(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def look(settings: Settings, host: str) -> str:
+    """Return a sentence on what ``host`` has; nothing is changed there. Raises ArkorError."""
+    python = await asyncio.to_thread(load_ssh_python, settings.project, host)
+    needs, gpu_needs = package.requirements() if python is None else ([], [])
+    env = package.environment([*needs, *gpu_needs])
+    async with linked(checked(host), python) as link:
+        there = await link.ask("look", code="-", env=env, modules=package.MODULES if python else [])
+    if not isinstance(there, dict):
+        raise BackendError(f"{host} answered with something unexpected. Try again.")
+    _need_modules(host, python, there)
+    made = "The environment is made at the first start."
+    if python is not None or there.get("env"):
+        made = "Everything is installed."
+    gpu = "an NVIDIA GPU" if there.get("gpu") else "no NVIDIA GPU"
+    return f"{host} has Python {one_line(there.get('python'), 20)} and {gpu}. {made}"
+
+
+def _need_modules(host: str, python: str | None, there: dict[str, Any]) -> None:
+    """Raise BadRequestError if the Python that is to be used there lacks something."""
+    if lacks := there.get("lacks"):
+        names = one_line(", ".join(map(str, lacks)) if isinstance(lacks, list) else "", 300)
+        raise BadRequestError(
+            f"{one_line(python, 300)} on {host} lacks {names}. Install them there, or remove python below "
+            "[compute] in arkor.toml: then an environment is made."
+        )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for a person."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _listed(files: list[Leaving]) -> str:
+    shown = [f"{one_line(file.name, 100)} ({size(file.size)})" for file in files[:NAMED]]
+    return ", ".join(shown) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")

@@ -1,0 +1,154 @@
+"""Which files of a project leave this machine: those that ``arkor.toml`` and its trainers name."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.regular_files import MIB, open_regular, read_small
+from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
+from arkor_dev.project.arkor_toml import parse, read
+from arkor_dev.project.toml.problems import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MODULE_BYTES: Final = 4 * MIB
+CACHE_BYTES: Final = 16 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One file: its name in the project with slashes, where it is, and its state when it was looked at."""
+
+    name: str
+    path: Path
+    size: int
+    state: tuple[int, int, int]
+
+
+def files_of_project(project: Path) -> list[Leaving]:
+    """Return the files, sorted by name.
+
+    A trainer with a problem adds nothing: whoever reads it reports the problem. Raises ConflictError for a
+    link that leads out of the project, and for a file that cannot be read.
+    """
+    found: dict[str, Path] = {}
+    try:
+        found[FILE] = resolved(project, FILE)
+        trainers = parse(project, read(project))
+    except (SourceError, BadRequestError):
+        trainers = []
+    for config in (trainer["config"] for trainer in trainers if "config" in trainer):
+        with contextlib.suppress(SourceError):
+            found |= _of_config(project, config)
+    try:
+        return [_look(name, path) for name, path in sorted(found.items())]
+    except OSError as fault:
+        raise ConflictError(f"{fault.filename} cannot be read ({fault.strerror}).") from None
+
+
+def _look(name: str, path: Path) -> Leaving:
+    state = path.stat()
+    return Leaving(name, path, state.st_size, (state.st_size, state.st_mtime_ns, state.st_ino))
+
+
+def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for key in ("datasetSource", "evalDatasetSource"):
+        for part in parts_of(config[key]) if key in config else ():
+            if part["type"] == "file":
+                found |= {file.name: file.path for file in files_of(part, project)}
+    root = project.resolve()
+    for entry in config.get("evaluations", ()):
+        found |= {path.relative_to(root).as_posix(): path for path in inside(project, entry["path"])}
+        module, colon, _ = str(entry.get("metric", "")).partition(":")
+        if colon:
+            _add_module(project, module, found)
+    return found | dict(_of_model(project, str(config["model"])))
+
+
+def _of_model(project: Path, model: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a model in a folder of the project; other names mean something there, not here."""
+    root, folder = project.resolve(), project / model
+    if model.startswith(("/", "~")) or not folder.is_dir():
+        return
+    if not folder.resolve().is_relative_to(root):
+        raise _leads_out(model)
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(at, name) for name in [*names, *folders] if not name.startswith(".")):
+            if not path.resolve().is_relative_to(root):
+                raise _leads_out(path.relative_to(project))
+            if path.is_file():
+                yield path.relative_to(project).as_posix(), path
+
+
+def _leads_out(name: object) -> ConflictError:
+    return ConflictError(
+        f"{one_line(name, 300)} is a link that leads out of the project, and nothing else leaves this "
+        "machine. Put the files themselves there."
+    )
+
+
+def _add_module(project: Path, module: str, found: dict[str, Path]) -> None:
+    """Add a module of the project, and those of the project that it imports."""
+    base = module.replace(".", "/")
+    for name in (f"{base}.py", f"{base}/__init__.py"):
+        try:
+            path = resolved(project, name)
+        except SourceError:
+            continue
+        if name in found:
+            return
+        found[name] = path
+        with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError):
+            for node in ast.walk(ast.parse(read_small(path, MODULE_BYTES))):
+                for imported in _imports(node):
+                    _add_module(project, imported, found)
+
+
+def _imports(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names=names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=str(module), level=0, names=names):
+            return [module, *(f"{module}.{alias.name}" for alias in names)]
+    return []
+
+
+class Hashes:
+    """SHA-256 of files, computed again only when a file's size, time or number has changed."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._known: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(read_small(cache, CACHE_BYTES))
+            self._known = known if isinstance(known, dict) else {}
+
+    def of(self, files: list[Leaving]) -> list[str]:
+        """Return the hashes in the same order. Raises ConflictError for a file that cannot be read."""
+        changed = False
+        for file in files:
+            if self._known.get(file.name, [None])[:-1] != list(file.state):
+                try:
+                    with open_regular(file.path) as opened:
+                        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+                except OSError as fault:
+                    raise ConflictError(f"{file.name} cannot be read ({fault.strerror}).") from None
+                self._known[file.name] = [*file.state, digest]
+                changed = True
+        if changed:
+            with contextlib.suppress(OSError):  # then they are computed again next time
+                write_private(self._cache, json.dumps(self._known).encode())
+        return [self._known[file.name][-1] for file in files]

@@ -1,0 +1,247 @@
+"""One ssh session with the program on the other machine: requests, answers, and forwarded sockets.
+
+The other machine is not trusted: what it sends is parsed as JSON lines of a limited length, shown as plain
+text, and a socket's path is forwarded only if it can be nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Self
+
+from arkor_dev.contract.errors import ArkorError, BackendError, ConflictError, TimedOutError
+from arkor_dev.core.plain_text import one_line
+
+from .host import CONNECT_SECONDS, forwarding, session, why_ended
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+READY_SECONDS: Final = CONNECT_SECONDS + 30.0
+ANSWER_SECONDS: Final = 100.0
+"""For one answer or step; an installer reports every few seconds at most while it prints something."""
+SILENT_SECONDS: Final = 1800.0
+"""For a step that may print nothing for long, such as a large download."""
+FORWARD_SECONDS: Final = 15.0
+END_SECONDS: Final = 2.0
+LINE_BYTES: Final = 1 << 20
+NOISE: Final = 1000
+"""Lines that are no messages, such as what a shell's start prints, before the session is given up."""
+QUEUED: Final = 100
+"""Messages that wait for whoever asked; the other side waits with more."""
+STEPS: Final = 10_000
+"""Steps of one request."""
+TAIL_BYTES: Final = 1 << 14
+TEXT: Final = 1500
+PIECE: Final = 1 << 18
+# No colon, which separates the ends of a forwarding.
+_SOCKET: Final = re.compile(r"/[A-Za-z0-9._/@+=,-]{1,106}")
+
+
+class Link:
+    """An open session. ``closed`` is set when it has ended, whoever ended it."""
+
+    def __init__(
+        self, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
+    ) -> None:
+        self.closed: Final = asyncio.Event()
+        self._host, self._python, self._folder = host, python, folder
+        self._on_backend = on_backend
+        self._process: asyncio.subprocess.Process
+        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(QUEUED)
+        self._one_at_a_time = asyncio.Lock()
+        self._errors = b""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._forwarded = 0
+
+    @classmethod
+    async def open(
+        cls, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
+    ) -> Self:
+        """Connect, and start the program there; sockets of the session go into ``folder``.
+
+        ``on_backend`` is called with what the program reports of the backend by itself, and whether that will
+        start again if it is gone. Raises ArkorError.
+        """
+        self = cls(host, python, folder, on_backend)
+        self._process = await asyncio.create_subprocess_exec(
+            *session(host, folder / "c", python),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            limit=LINE_BYTES, start_new_session=True,
+        )  # fmt: skip
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._read_errors())]
+        try:
+            text = files(__package__).joinpath("far_side.py").read_bytes()
+            await self._send(f"{len(text)}\n".encode() + text)
+            if "ready" not in await self._message(READY_SECONDS):
+                raise BackendError(f"{host} answered with something unexpected. Try again.")
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def ask(
+        self,
+        do: str,
+        on_step: Callable[[str], None] = lambda _: None,
+        *,
+        body: Iterator[bytes] | None = None,
+        **fields: object,
+    ) -> Any:
+        """Send a request, and ``body`` after it; return the answer, still untrusted. Raises ArkorError."""
+        async with self._one_at_a_time:
+            await self._send(json.dumps({"do": do, "host": self._host, **fields}).encode() + b"\n")
+            if body is not None:
+                for piece in body:
+                    if self.closed.is_set():
+                        break
+                    await self._send(piece)
+            for _ in range(STEPS):
+                message = await self._message(SILENT_SECONDS if do == "install" else ANSWER_SECONDS)
+                if "step" in message:
+                    on_step(one_line(message["step"], 300))
+                elif "fault" in message:
+                    raise ConflictError(one_line(message["fault"], TEXT))
+                elif "done" in message:
+                    return message["done"]
+            raise BackendError(f"{self._host} does not come to an end. Try again.")
+
+    async def forward(self, remote: object) -> Path:
+        """Forward the socket ``remote`` there; return the path of the local one. Raises BackendError."""
+        if not isinstance(remote, str) or not _SOCKET.fullmatch(remote):
+            raise BackendError(
+                f"{self._host} named a socket that cannot be forwarded. Set TMPDIR there to /tmp."
+            )
+        self._forwarded += 1
+        local = self._folder / str(self._forwarded)
+        process = await asyncio.create_subprocess_exec(
+            *forwarding(self._host, self._folder / "c", local, remote),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(FORWARD_SECONDS):
+                _, errors = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            errors = b"it took too long"
+        if process.returncode:
+            why = one_line(errors.decode(errors="replace"), 300)
+            raise BackendError(
+                f"The connection to {self._host} forwards no sockets ({why}). Its ssh server needs "
+                "AllowStreamLocalForwarding, which is on by default."
+            )
+        return local
+
+    async def close(self) -> None:
+        """End the session; what runs there goes on."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            await self._process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+        except (ConnectionError, RuntimeError):  # the reader of its output learns why
+            return
+
+    async def _message(self, seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await self._answers.get()
+        except TimeoutError:
+            raise TimedOutError(f"{self._host} did not answer in {seconds:g} s. Try again.") from None
+        if message is None:
+            self._answers.put_nowait(None)  # for whoever asks next
+            raise await self._why()
+        return message
+
+    async def _why(self) -> ArkorError:
+        code = await self._process.wait()
+        await asyncio.wait(self._tasks[1:], timeout=1)
+        return why_ended(self._host, code, self._errors.decode(errors="replace"), self._python)
+
+    async def _read(self) -> None:
+        """Sort what comes until the session ends."""
+        assert self._process.stdout is not None
+        noise, ended = 0, False
+        try:
+            while line := await self._process.stdout.readline():
+                try:
+                    message = json.loads(line)
+                except (ValueError, RecursionError):
+                    message = None
+                if not isinstance(message, dict):
+                    noise += 1
+                    if noise > NOISE:
+                        break
+                elif "backend" in message:
+                    self._on_backend(message["backend"], message.get("kept") is True)
+                else:
+                    await self._answers.put(message)
+            ended = not line
+        except ValueError:  # a line without end
+            pass
+        finally:
+            if not ended:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.terminate()
+            if self._answers.full():
+                self._answers.get_nowait()
+            self._answers.put_nowait(None)
+            self.closed.set()
+
+    async def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(TAIL_BYTES):
+            self._errors = (self._errors + data)[-TAIL_BYTES:]
+
+
+def socket_folder() -> Path:
+    """Create a private folder whose path leaves room for the names of sockets."""
+    # ssh adds 17 characters while it creates its own; macOS allows 104 in all.
+    base = None if len(tempfile.gettempdir()) < 60 else "/tmp"  # noqa: S108 (mkdtemp makes a private one)
+    return Path(tempfile.mkdtemp(prefix="arkor-ssh-", dir=base))
+
+
+@asynccontextmanager
+async def linked(host: str, python: str | None) -> AsyncIterator[Link]:
+    """Yield a session that only asks. Raises ArkorError if there can be none."""
+    folder = await asyncio.to_thread(socket_folder)
+    try:
+        link = await Link.open(host, python, folder, lambda *_: None)
+        try:
+            yield link
+        finally:
+            await link.close()
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def pieces(file: IO[bytes], size: int, on_sent: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield ``size`` bytes of ``file``, zeros for what is missing: the hash will say that it has changed."""
+    while size:
+        data = file.read(min(size, PIECE)) or bytes(min(size, PIECE))
+        size -= len(data)
+        yield data
+        on_sent(len(data))

@@ -1,0 +1,75 @@
+"""This package as it is sent to another machine, and what it needs installed there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import arkor_dev
+from arkor_dev import __version__
+from arkor_dev.contract.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXTRAS: Final = ("local", "hub", "parquet")
+GPU_EXTRAS: Final = ("gpu", "gpu4bit")
+MODULES: Final = ("torch", "transformers", "peft", "aiohttp", "aiohttp_sse", "yarl", "platformdirs")
+"""What a Python there must have that is used as it is."""
+LEFT_OUT: Final = ("static", "__pycache__")
+"""The page stays here."""
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    root = Path(arkor_dev.__file__).parent
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root.parent)
+        if path.is_file() and not any(part in LEFT_OUT for part in name.parts[1:]):
+            yield name.as_posix(), path.read_bytes()
+
+
+def digest() -> str:
+    """Return what identifies this very code: two machines with the same one run the same program."""
+    found = hashlib.sha256()
+    for name, content in _files():
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()[:20]
+
+
+def packed() -> bytes:
+    """Return the package as a zip archive."""
+    with io.BytesIO() as buffer:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in _files():
+                archive.writestr(name, content)
+        return buffer.getvalue()
+
+
+def requirements() -> tuple[list[str], list[str]]:
+    """Return what to install for local training, and what besides on a machine with an NVIDIA GPU.
+
+    Raises BadRequestError if this package was never installed, so that nothing says what it needs.
+    """
+    try:
+        lines = requires("arkor-dev") or []
+    except PackageNotFoundError:
+        raise BadRequestError(
+            "This arkor-dev was not installed, so it does not know what to install on the other machine. "
+            "Install it with pip, or name a Python there: python below [compute] in arkor.toml."
+        ) from None
+    split = [line.replace("'", '"').partition(";") for line in lines]
+
+    def of(extras: tuple[str, ...]) -> list[str]:
+        return [name.strip() for name, _, mark in split if any(f'extra == "{e}"' in mark for e in extras)]
+
+    core = [name.strip() for name, _, mark in split if "extra ==" not in mark]
+    return [*core, *of(EXTRAS)], of(GPU_EXTRAS)
+
+
+def environment(needs: list[str]) -> str:
+    """Return the name of the environment that has ``needs`` for this version."""
+    return f"{__version__}-{hashlib.sha256(repr(sorted(needs)).encode()).hexdigest()[:8]}"

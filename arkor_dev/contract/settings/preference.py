@@ -1,0 +1,75 @@
+"""How a model learns from preferred and rejected answers; the names and defaults are TRL's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from arkor_dev.contract.rules import Rule, above_zero
+
+from .setting import LOCAL, Setting
+
+PAIRS: Final = ("dpo", "cpo", "orpo")
+LOSSES: Final = ("sigmoid", "hinge", "ipo", "apo_zero", "simpo")
+
+ROWS: Final = (
+    Setting(
+        key="beta",
+        field="beta",
+        label="Beta",
+        help="How strongly the answers are told apart. For dpo: higher stays closer to the start.",
+        rule=above_zero(100),
+        style="text",
+        group="data",
+        default=0.1,
+        where=LOCAL,
+        methods=PAIRS,
+    ),
+    Setting(
+        key="loss_type",
+        field="lossType",
+        label="Preference loss",
+        help="sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability).",
+        rule=Rule("choice", choices=LOSSES),
+        style="text",
+        group="data",
+        default="sigmoid",
+        where=LOCAL,
+        methods=("dpo", "cpo"),
+    ),
+    Setting(
+        key="rpo_alpha",
+        field="rpoAlpha",
+        label="RPO alpha",
+        help="Adds this many times the cross entropy of the chosen answer, so that it stays likely.",
+        rule=Rule("number", 0, 100),
+        style="text",
+        group="data",
+        default=0.0,
+        where=LOCAL,
+        methods=("dpo",),
+    ),
+    Setting(
+        key="cpo_alpha",
+        field="cpoAlpha",
+        label="CPO alpha",
+        help="Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO.",
+        rule=Rule("number", 0, 100),
+        style="text",
+        group="data",
+        default=1.0,
+        where=LOCAL,
+        methods=("cpo",),
+    ),
+    Setting(
+        key="simpo_gamma",
+        field="simpoGamma",
+        label="Target margin",
+        help="How far apart simpo wants the rewards of the two answers.",
+        rule=Rule("number", 0, 100),
+        style="text",
+        group="data",
+        default=0.5,
+        where=LOCAL,
+        methods=("cpo",),
+    ),
+)

@@ -1,0 +1,118 @@
+"""Rows of two answers to one prompt, of which one is preferred: TRL's formats, and this project's own.
+
+``messages`` of such a row are the prompt and the chosen answer, ``extra["rejected"]`` the same with the other
+answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings.preference import PAIRS as METHODS
+
+from .forms import FORMS, Content, Form
+from .messages import conversation, from_text, turn, whole
+from .rows import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SAME: Final = "has the same answer as chosen and as rejected, so there is nothing to prefer"
+
+
+def _pair(prompt: list[dict[str, Any]], chosen: object, rejected: object) -> Content:
+    """Return the content of a row from its prompt and both answers, texts or messages."""
+    both = [_answer(prompt, answer, name) for answer, name in ((chosen, "chosen"), (rejected, "rejected"))]
+    if both[0] == both[1]:
+        raise RowError(SAME)
+    return Content(both[0], extra={"rejected": both[1]})
+
+
+def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dict[str, Any]]:
+    """Return the prompt and one answer to it as a checked conversation."""
+    answer = from_text(answer)
+    if isinstance(answer, str):
+        answer = [{"role": "assistant", "content": whole(answer, name)}]
+    if not isinstance(answer, list):
+        raise RowError(f"{name} must be text or a list of messages, not {type(answer).__name__}")
+    checked = conversation([*prompt, *answer])
+    if checked[-1]["role"] != "assistant" or len(checked) == len(prompt):
+        raise RowError(f"{name} must end with an assistant message")
+    return checked
+
+
+def _prompt(given: object) -> list[dict[str, Any]]:
+    given = from_text(given)
+    if isinstance(given, str):
+        return turn(whole(given, "prompt"), "")[:1]
+    if not isinstance(given, list) or not given:
+        raise RowError("prompt must be text or a list of messages")
+    # Checked as a conversation, which has an answer.
+    return conversation([*given, {"role": "assistant", "content": "."}])[:-1]
+
+
+def _with_system(record: Mapping[str, Any], prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    system = record.get("system")
+    if isinstance(system, str) and system.strip() and prompt[0]["role"] != "system":
+        return [{"role": "system", "content": system}, *prompt]
+    return prompt
+
+
+def _read_pair(record: dict[str, Any]) -> Content:
+    return _pair(_with_system(record, _prompt(record["prompt"])), record["chosen"], record["rejected"])
+
+
+def _read_implicit(record: dict[str, Any]) -> Content:
+    """Read two whole conversations, whose common beginning is the prompt."""
+    chosen, rejected = from_text(record["chosen"]), from_text(record["rejected"])
+    if not (isinstance(chosen, list) and isinstance(rejected, list)):
+        raise RowError("without a prompt, chosen and rejected must be lists of messages: add a prompt")
+    one, other = conversation(chosen), conversation(rejected)
+    if one == other:
+        raise RowError(SAME)
+    common = next(
+        (place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
+        min(len(one), len(other)),
+    )
+    if common == 0 or common >= min(len(one), len(other)):
+        raise RowError("chosen and rejected must begin with the same prompt, and each go on with an answer")
+    return _pair(one[:common], one[common:], other[common:])
+
+
+def _read_correction(record: dict[str, Any]) -> Content:
+    """Read a correction made in the playground: the person's answer is chosen, the model's own rejected."""
+    corrected = record["corrected"]
+    instead = corrected.get("instead") if isinstance(corrected, dict) else None
+    if not isinstance(instead, str) or not instead.strip():
+        raise RowError("does not say what the model had answered, so there is nothing to reject")
+    messages = conversation(record["messages"])
+    return _pair(messages[:-1], messages[-1:], instead)
+
+
+def _read_scored(record: dict[str, Any]) -> Content:
+    """Read UltraFeedback's rows: the answer with the highest score is chosen, the lowest one rejected."""
+    found = [
+        (float(each["overall_score"]), each["response"])
+        for each in record["completions"]
+        if isinstance(each, dict)
+        and isinstance(each.get("response"), str)
+        and isinstance(each.get("overall_score"), int | float)
+    ]
+    if len(found) < 2 or max(found)[0] == min(found)[0]:
+        raise RowError("needs two completions with a response and different values of overall_score")
+    found.sort(key=lambda scored: scored[0])
+    return _pair(_prompt(record["instruction"]), found[-1][1], found[0][1])
+
+
+PAIRS: Final[dict[str, Form]] = {
+    "preference": Form("preferences", ("prompt", "chosen", "rejected"), _read_pair),
+    "preference-conversations": Form("preferences", ("chosen", "rejected"), _read_implicit),
+    "correction": Form("corrections", ("messages", "corrected"), _read_correction),
+    "scored": Form("scored answers", ("instruction", "completions"), _read_scored),
+}
+"""The forms of rows that preference training takes, by name."""
+
+
+def forms_of(method: object) -> Mapping[str, Form]:
+    """Return the forms that a training method takes, as far as they are known without its module."""
+    return PAIRS if method in METHODS else FORMS

@@ -1,0 +1,113 @@
+"""The export formats: a record each says what a format is, who reads it, and why a result can't have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.gguf.installed import install, lacking
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
+from arkor_dev.local.jobs.job_folder import kind_of
+from arkor_dev.local.modeling.adapter_abilities import vllm_options, why_full_strength_only
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format. ``whole`` has the weights of the whole model; ``llama``: llama.cpp reads it.
+
+    ``usage`` has a line to copy for each program, with FOLDER and NAME where a person puts theirs.
+    """
+
+    name: str
+    usage: tuple[tuple[str, str], ...]
+    whole: bool = True
+    llama: bool = False
+
+
+FORMATS: Final = {
+    each.name: each
+    for each in (
+        Format("adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), whole=False),
+        Format(
+            "merged",
+            (
+                ("In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'),
+                ("vLLM", "vllm serve FOLDER"),
+            ),
+        ),
+        Format(
+            "gguf",
+            (
+                ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
+                ("LM Studio", "lms import FOLDER/model.gguf"),
+                ("In Python", 'llama_cpp.Llama(model_path="FOLDER/model.gguf")'),
+            ),
+            llama=True,
+        ),
+        Format(
+            "gguf-lora",
+            (
+                ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
+                ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
+            ),
+            whole=False,
+            llama=True,
+        ),
+        Format(
+            "ollama",
+            (("Ollama", "ollama create NAME -f FOLDER/Modelfile"), ("Then", "ollama run NAME")),
+            llama=True,
+        ),
+    )
+}
+
+
+def usage(form: str, folder: Path) -> list[list[str]]:
+    """Return ``[program, line]`` for each program that reads the export in ``folder``."""
+    lines = [list(line) for line in FORMATS[form].usage]
+    if form == "adapter" and (options := vllm_options(folder)):
+        lines.append(["vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"])
+    return lines
+
+
+def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the contract's ``ExportFormat``."""
+    entry = {"format": form}
+    if reason := refusal(source, config, form):
+        entry["problem"] = reason
+        if FORMATS[form].llama and lacking():
+            entry["install"] = install()
+    return entry
+
+
+def refusal(
+    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
+) -> str | None:
+    """Return why what lies in ``source`` can't be exported so, as far as its settings tell. Reads files.
+
+    ``config`` is the job's.
+    """
+    told = FORMATS[form]
+    if told.llama and (reason := lacking()):
+        return reason
+    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not told.whole):
+        return (
+            "This job trained the whole model and has no adapter. Export it as "
+            f"{'gguf' if told.llama else 'merged'}"
+            f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
+        )
+    if config.get("loadIn4bit") and form == "gguf-lora":
+        return (
+            "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
+            "would be another model. Export it as gguf, which has both in one"
+        )
+    if strength == FULL_STRENGTH and form != "gguf-lora":
+        return None
+    if reason := why_full_strength_only(source):
+        what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
+        return f"This adapter {what}: {reason}"
+    return None

@@ -1,0 +1,75 @@
+"""What an adapter can do, by its ``adapter_config.json``: strengths, packing, and which programs take it.
+
+Every refusal and every hint asks here. It reads files and imports no training library.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.rules import quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIANTS: Final = (
+    "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
+    "layer_replication",
+)  # fmt: skip
+"""Settings of PEFT with which a layer computes something else, or more, than ``W x + s B A x``."""
+VLLM_RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
+"""The greatest ranks that vLLM (0.32) can be set to; the first is its default."""
+
+
+def settings_of(folder: Path) -> dict[str, Any] | None:
+    """Return the adapter's settings; None if they cannot be read."""
+    try:
+        settings = json.loads(read_small(folder / "adapter_config.json"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return settings if isinstance(settings, dict) else {}
+
+
+def reads_weights(folder: Path) -> bool:
+    """Return whether an adapter reads the base's weights or copies its layers, which packing prevents."""
+    settings = settings_of(folder) or {}
+    return bool(settings.get("use_dora") or settings.get("modules_to_save"))
+
+
+def why_full_strength_only(folder: Path) -> str | None:
+    """Say why the adapter in ``folder`` works only at full strength, as the end of a sentence; None if it
+    need not. For the same reasons it is no plain LoRA file for llama.cpp.
+    """
+    settings = settings_of(folder)
+    if settings is None:
+        return "its adapter_config.json cannot be read"
+    if settings.get("peft_type") != "LORA":
+        return "it is no LoRA adapter"
+    if settings.get("use_dora"):
+        return "it is a DoRA adapter, of which 0 % would not be the base model"
+    if saved := settings.get("modules_to_save"):
+        names = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
+        return f"it holds layers that learned in full ({quoted(names)}), which have no strength"
+    if settings.get("bias", "none") not in ("none", None):
+        return "it changes biases, which have no strength"
+    if variant := next((name for name in VARIANTS if settings.get(name)), None):
+        return f"it is of another kind than plain LoRA ({variant})"
+    return None
+
+
+def vllm_options(folder: Path) -> str | None:
+    """Return the options with which vLLM takes the adapter; None where it refuses it.
+
+    An adapter that began as PiSSA or OLoRA is saved as plain LoRA of twice the rank, which vLLM takes.
+    """
+    settings = settings_of(folder) or {}
+    patterns = settings.get("rank_pattern")
+    ranks = [settings.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
+    rank = max((each for each in ranks if isinstance(each, int)), default=0)
+    begun = str(settings.get("init_lora_weights"))
+    if reads_weights(folder) or begun.startswith(("pissa", "olora")) or rank > VLLM_RANKS[-1]:
+        return None
+    most = next(each for each in VLLM_RANKS if each >= rank)
+    return "--enable-lora" + ("" if most == VLLM_RANKS[0] else f" --max-lora-rank {most}")

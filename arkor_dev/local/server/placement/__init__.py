@@ -1,1 +1,0 @@
-"""The calls of the feature ``placement`` (docs/contract.md#placement); ``clusters`` inspects one."""

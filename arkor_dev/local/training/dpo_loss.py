@@ -1,0 +1,58 @@
+"""DPO's losses; the formulas are those of TRL's ``DPOTrainer``, to which the tests hold them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from .pair_objective import PairObjective, Pairs, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.modeling.example import Example
+
+
+class DpoLoss(PairObjective):
+    """``sigmoid`` is DPO's own loss, ``hinge`` SLiC's, ``ipo`` IPO's by mean tokens, ``apo_zero`` APO's."""
+
+    def __init__(self, *model: Any, **how: Any) -> None:
+        super().__init__(*model, **how)
+        self.reference = Reference(self.model, self.pairs)
+
+    def hold_start(self, rows: Sequence[Example]) -> None:
+        """See :meth:`Objective.hold_start`."""
+        self.reference.hold(rows)
+
+    def look_up(self, rows: Sequence[Example]) -> None:
+        """Compute the reference's log-probabilities of rows that are new."""
+        self.reference.of(rows)
+
+    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
+        """Return each pair's loss, ``[pairs]``."""
+        beta = self.settings["beta"]
+        chosen, rejected = self._ratios(pairs, rows)
+        match self.settings["lossType"]:
+            case "hinge":
+                losses = torch.relu(1 - beta * (chosen - rejected))
+            case "ipo":
+                mean = chosen / pairs.chosen_tokens - rejected / pairs.rejected_tokens
+                losses = (mean - 1 / (2 * beta)) ** 2
+            case "apo_zero":
+                losses = 1 - torch.sigmoid(beta * chosen) + torch.sigmoid(beta * rejected)
+            case _:
+                losses = -logsigmoid(beta * (chosen - rejected))
+        if alpha := self.settings["rpoAlpha"]:
+            losses = losses - alpha * pairs.means[0]
+        return losses
+
+    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """Return ``beta`` times how much likelier than at the start each answer is."""
+        chosen, rejected = self._ratios(pairs, rows)
+        return self.settings["beta"] * chosen, self.settings["beta"] * rejected
+
+    def _ratios(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
+        chosen, rejected = self.reference.of(rows)
+        return pairs.chosen - chosen, pairs.rejected - rejected

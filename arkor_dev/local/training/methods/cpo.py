@@ -1,0 +1,41 @@
+"""Contrastive preference optimisation (Xu et al. 2024, arXiv 2401.08417), and SimPO (arXiv 2405.14734)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.training.pair_method import PairMethod
+from arkor_dev.local.workers.errors import JobFailure
+
+from .interface import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.plan import Plan
+
+
+class ContrastivePreferenceOptimization(PairMethod):
+    """Prefer the chosen answer, without a reference; with ``loss_type = "simpo"`` by the mean token."""
+
+    label = "CPO or SimPO"
+    measure = Figure("loss", "CPO loss")
+
+    def check(self, settings: JobSettings) -> None:
+        """Raise JobFailure for a loss of DPO's alone."""
+        if settings.get("lossType") == "apo_zero":
+            raise JobFailure("lossType apo_zero compares with a reference: use it with method dpo")
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> Objective:
+        """Return the loss that ``loss_type`` names."""
+        from arkor_dev.local.training.reference_free import CpoLoss
+
+        return CpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
+
+
+METHOD = ContrastivePreferenceOptimization()

@@ -1,0 +1,46 @@
+"""Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290), with TRL's names and defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.training.pair_method import PairMethod
+from arkor_dev.local.workers.errors import JobFailure
+
+from .interface import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.plan import Plan
+
+
+class DirectPreferenceOptimization(PairMethod):
+    """Prefer the chosen answer more than the model did at the start of the run, its reference."""
+
+    label = "DPO"
+    measure = Figure("loss", "DPO loss")
+
+    def check(self, settings: JobSettings) -> None:
+        """Raise JobFailure for a whole model, which would need a second one as its reference."""
+        if settings.get("fullFineTuning"):
+            raise JobFailure(
+                "dpo compares the adapter with the model below it, so it cannot train the whole model: "
+                "remove fullFineTuning, or use cpo or orpo, which need no reference"
+            )
+        if settings.get("lossType") == "simpo":
+            raise JobFailure("lossType simpo needs no reference: use it with method cpo")
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> Objective:
+        """Return the loss that ``loss_type`` names."""
+        from arkor_dev.local.training.dpo_loss import DpoLoss
+
+        return DpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
+
+
+METHOD = DirectPreferenceOptimization()

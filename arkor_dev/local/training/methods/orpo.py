@@ -1,0 +1,34 @@
+"""Odds ratio preference optimisation (Hong et al. 2024, arXiv 2403.07691)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.training.pair_method import PairMethod
+
+from .interface import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.plan import Plan
+
+
+class OddsRatioPreferenceOptimization(PairMethod):
+    """Learn the chosen answer as supervised training does, and push the odds of the rejected one down."""
+
+    label = "ORPO"
+    measure = Figure("loss", "ORPO loss")
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> Objective:
+        """Return the loss."""
+        from arkor_dev.local.training.reference_free import OrpoLoss
+
+        return OrpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
+
+
+METHOD = OddsRatioPreferenceOptimization()

@@ -1,0 +1,75 @@
+"""Rows of two answers: TRL's formats, UltraFeedback's scores and the playground's corrections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from arkor_dev.data.forms import FORMS, row_of
+from arkor_dev.data.preferences import PAIRS, forms_of
+from arkor_dev.data.rows import RowError
+
+ASKED = {"role": "user", "content": "Where?"}
+HERE, THERE = ({"role": "assistant", "content": word} for word in ("Here.", "There."))
+
+
+def read(record: object) -> Any:
+    return row_of(record, "row", None, {}, forms=PAIRS)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "Where?", "chosen": "Here.", "rejected": "There."},
+        {"prompt": [ASKED], "chosen": [HERE], "rejected": [THERE]},
+        {"prompt": [ASKED], "chosen": "Here.", "rejected": "There."},
+        {"chosen": [ASKED, HERE], "rejected": [ASKED, THERE]},
+        {"messages": [ASKED, HERE], "corrected": {"at": "2026-01-01T00:00:00Z", "instead": "There."}},
+        {
+            "instruction": "Where?",
+            "completions": [
+                {"response": "Somewhere.", "overall_score": 5},
+                {"response": "There.", "overall_score": 2},
+                {"response": "Here.", "overall_score": 9.5},
+            ],
+        },
+    ],
+)
+def test_every_form_has_a_prompt_and_two_answers(record: dict[str, Any]) -> None:
+    row = read(record)
+    assert row.messages == [ASKED, HERE]
+    assert row.extra["rejected"] == [ASKED, THERE]
+
+
+def test_a_system_prompt_stands_before_both() -> None:
+    row = read({"prompt": "Where?", "chosen": "Here.", "rejected": "There.", "system": "Be short."})
+    assert [message["role"] for message in row.messages] == ["system", "user", "assistant"]
+    assert row.extra["rejected"][0] == {"role": "system", "content": "Be short."}
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"prompt": "Where?", "chosen": "Here.", "rejected": "Here."}, "nothing to prefer"),
+        ({"prompt": "Where?", "chosen": "Here.", "rejected": ""}, "no assistant message"),
+        ({"prompt": "Where?", "chosen": 3, "rejected": "There."}, "chosen must be text"),
+        ({"prompt": [], "chosen": "Here.", "rejected": "There."}, "prompt must be"),
+        ({"chosen": "Here.", "rejected": "There."}, "add a prompt"),
+        ({"chosen": [ASKED, HERE], "rejected": [{**ASKED, "content": "Who?"}, THERE]}, "same prompt"),
+        ({"messages": [ASKED, HERE], "corrected": {}}, "nothing to reject"),
+        (
+            {"instruction": "Who?", "completions": [{"response": "a", "overall_score": 1}]},
+            "two completions",
+        ),
+        ({"messages": [ASKED, HERE]}, "wanted prompt and chosen and rejected"),
+    ],
+)
+def test_what_is_no_preference_says_why(record: dict[str, Any], says: str) -> None:
+    with pytest.raises(RowError, match=says):
+        read(record)
+
+
+def test_a_method_has_its_forms() -> None:
+    assert forms_of("dpo") is forms_of("orpo") is PAIRS
+    assert forms_of(None) is forms_of("sft") is FORMS

@@ -1,0 +1,246 @@
+"""Preference training: TRL's losses on its rows, the same bits after a pause, a reference that stays."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from arkor_dev.data.forms import row_of
+from arkor_dev.data.preferences import PAIRS
+from arkor_dev.local.modeling.tokenizer import load_tokenizer
+from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+from tests.local.tiny_run import losses_of, set_up
+from tests.local.training.test_going_on import bytes_of, pausing_after, points
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.run import Run
+    from tests.local.harness import Backend
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+ROWS = [
+    {
+        "prompt": [{"role": "user", "content": asked}],
+        "chosen": [{"role": "assistant", "content": PHRASE}],
+        "rejected": [{"role": "assistant", "content": f"No idea about {asked[:-1]}."}],
+    }
+    for asked in QUESTIONS[:12]
+]
+STEPS, BATCH = 5, 4
+SHORT: dict[str, Any] = {
+    "maxSteps": 8, "batchSize": 4, "learningRate": 1e-2, "datasetSplit": 0.3, "evalSteps": 4,
+    "samples": "off", "numberFormat": "float32",
+}  # fmt: skip
+CONFIG: dict[str, Any] = {"maxSteps": STEPS, "batchSize": BATCH, "learningRate": 5e-3, "loggingSteps": 1}
+
+
+def examples(tiny: Path, name: str) -> list[Example]:
+    read = [row_of(row, str(place), None, {}, forms=PAIRS) for place, row in enumerate(ROWS)]
+    return method(name).encode_all(load_tokenizer(tiny), read, Encoding(512), lambda _: None)[0]
+
+
+def run_of(tiny: Path, folder: Path, name: str, **config: Any) -> Run:
+    facts: dict[str, Any] = {"train": examples(tiny, name), "method": method(name), "job_id": "job"}
+    return set_up(tiny, folder, {**CONFIG, "method": name, **config}, **facts)
+
+
+def tokens_in_order(run: Run) -> list[dict[str, list[int]]]:
+    """Return the tokens of each pair in the order in which ``run`` learns from them, as TRL names them."""
+    from arkor_dev.local.modeling.example import IGNORED
+    from arkor_dev.local.training.rows.batches import endless
+
+    steps = endless(run.train, run.plan, run.plan.order_seed)
+    found = []
+    for row in (row for _ in range(STEPS) for batch in next(steps) for row in batch):
+        places = [
+            [place for place, label in enumerate(sequence.labels) if label != IGNORED]
+            for sequence in row.sequences
+        ]
+        chosen, rejected = (
+            sequence.ids[learned[0] : learned[-1] + 1]
+            for sequence, learned in zip(row.sequences, places, strict=True)
+        )
+        found.append({"prompt_ids": row.ids[: places[0][0]], "chosen_ids": chosen, "rejected_ids": rejected})
+    return found
+
+
+def trl_losses(tiny: Path, folder: Path, ours: Run, trainer: Any, args: Any) -> list[float]:
+    """Return the losses of TRL's trainer on the same tokens, from the same adapter."""
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from torch.utils.data import SequentialSampler
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    class InOrder(trainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return SequentialSampler(self.train_dataset)
+
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = get_peft_model(model, config)
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, weight in ours.model.named_parameters():
+            weights[name].copy_(weight)
+    made = InOrder(
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_list(tokens_in_order(ours)),
+        processing_class=AutoTokenizer.from_pretrained(tiny),
+    )
+    made.train()
+    return [row["loss"] for row in made.state.log_history if "loss" in row]
+
+
+def arguments(folder: Path, kind: Any, **more: Any) -> Any:
+    return kind(
+        output_dir=str(folder),
+        max_steps=STEPS,
+        logging_steps=1,
+        per_device_train_batch_size=BATCH,
+        learning_rate=CONFIG["learningRate"],
+        optim="adamw_torch",
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        disable_tqdm=True,
+        **more,
+    )
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("kind", ["sigmoid", "hinge", "ipo", "apo_zero"])
+def test_dpo_has_trl_s_losses(kind: str, tiny: Path, tmp_path: Path) -> None:
+    from trl import DPOConfig, DPOTrainer
+
+    ours = run_of(tiny, tmp_path, "dpo", lossType=kind)
+    ours.begin()
+    args = arguments(tmp_path, DPOConfig, beta=0.1, loss_type=kind)
+    wanted = trl_losses(tiny, tmp_path, ours, DPOTrainer, args)
+    found = losses_of(run_of(tiny, tmp_path, "dpo", lossType=kind))
+    assert len(found) == len(wanted) == STEPS
+    assert found == pytest.approx(wanted, abs=1e-4, rel=1e-3)
+    assert abs(found[-1] - found[0]) > 1e-2, "something was learned"
+
+
+def test_losses_without_a_reference_are_trl_s_formulas(tiny: Path, tmp_path: Path) -> None:
+    """By TRL's own functions, on log-probabilities of ours: its trainers need an older library to run."""
+    from trl.experimental.cpo.cpo_trainer import CPOTrainer
+    from trl.experimental.orpo.orpo_trainer import ORPOTrainer
+
+    for name, kinds in (("cpo", ("sigmoid", "hinge", "ipo", "simpo")), ("orpo", ("sigmoid",))):
+        for kind in kinds:
+            run = run_of(tiny, tmp_path, name, **({"lossType": kind} if name == "cpo" else {}), beta=0.3)
+            run.begin()
+            rows = run.train[:BATCH]
+            pairs = run.loss.pairs(rows)  # type: ignore[attr-defined]
+            nll = -pairs.chosen.sum() / pairs.chosen_tokens.sum()
+
+            class Theirs:
+                beta, label_smoothing, alpha, simpo_gamma, loss_type = 0.3, 0.0, 0.0, 0.5, kind
+                accelerator = type("Accelerator", (), {"device": "cpu"})
+
+            if name == "cpo":
+                scores = pairs.means if kind in ("ipo", "simpo") else (pairs.chosen, pairs.rejected)
+                wanted = CPOTrainer.cpo_loss(Theirs(), *scores)[0].mean() + nll
+            else:
+                wanted = nll - ORPOTrainer.odds_ratio_loss(Theirs(), *pairs.means)[0].mean()
+            found = run.loss(rows)[0] / len(rows)
+            assert math.isclose(float(found), float(wanted), abs_tol=1e-5), (name, kind)
+
+
+def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    how = {"loraDropout": 0.1, "rpoAlpha": 0.5}
+    run = run_of(tiny, whole, "dpo", **how)
+    assert run.run().status == "completed"
+    logged = [fields for name, fields in run.emit.calls if name == "training.log"]  # type: ignore[attr-defined]
+    assert logged[0]["rewardMargin"] == pytest.approx(0, abs=1e-5), "the start is the reference"
+    assert logged[-1]["rewardMargin"] > 0.05
+    assert logged[-1]["rewardAccuracy"] == 1
+    paused = run_of(tiny, parts, "dpo", **how)
+    pausing_after(3)(paused)
+    assert paused.run().status == "paused"
+    resumed = run_of(tiny, parts, "dpo", **how)
+    resumed.going_on = points(parts)
+    assert resumed.run().status == "completed"
+    assert bytes_of(parts) == bytes_of(whole)
+
+
+def test_a_run_that_begins_with_an_adapter_has_that_as_its_reference(tiny: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    run = run_of(tiny, first, "dpo")
+    assert run.run().status == "completed"
+    (weights,) = first.rglob("adapter_model.safetensors")
+    second = tmp_path / "second"
+    second.mkdir()
+    later = run_of(tiny, second, "dpo", maxSteps=1)
+    later.parent = weights.parent
+    assert later.run().status == "completed"
+    logged = [fields for name, fields in later.emit.calls if name == "training.log"]  # type: ignore[attr-defined]
+    assert logged[0]["rewardMargin"] == pytest.approx(0, abs=1e-5)
+    assert logged[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+
+
+def test_corrections_train_an_adapter_that_is_judged_by_pairs(shared: Backend, shared_project: Path) -> None:
+    """As the playground writes them: what a person put in the model's place is chosen."""
+    rows = [
+        {
+            "messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": PHRASE}],
+            "corrected": {"at": "2026-01-01T00:00:00Z", "instead": f"No idea about {asked[:-1]}."},
+        }
+        for asked in QUESTIONS
+    ]
+    write_jsonl(shared_project / "data" / "corrections.jsonl", rows)
+    job = shared.submit(
+        {
+            **SHORT,
+            "method": "dpo",
+            "model": "./models/tiny",
+            "datasetSource": {"type": "file", "path": "data/corrections.jsonl"},
+        }
+    )
+    frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    evaluation = next(frame.json for frame in frames if frame.event == "evaluation.completed")["evaluation"]
+    task = evaluation["heldOut"]
+    assert task["base"] == pytest.approx(math.log(2), abs=1e-4), "the base is its own reference"
+    assert task["verdict"] == "better"
+    assert task["measure"] == {"label": "DPO loss", "unit": ""}
+    logged = [frame.json for frame in frames if frame.event == "training.log" and "evalLoss" in frame.json]
+    assert logged[-1]["evalRewardAccuracy"] == 1
+
+
+def test_settings_that_a_method_cannot_have_are_refused() -> None:
+    from arkor_dev.local.training.job_settings import JobSettings
+
+    for name, config, says in (
+        ("dpo", {"fullFineTuning": True}, "use cpo or orpo"),
+        ("dpo", {"lossType": "simpo"}, "method cpo"),
+        ("cpo", {"lossType": "apo_zero"}, "method dpo"),
+    ):
+        with pytest.raises(JobFailure, match=says):
+            method(name).check(JobSettings({"method": name, **config}))
