@@ -237,7 +237,7 @@ class Said:
         return self._messages.pop(0)
 
     def progress(self, *_: Any) -> None:
-        """Nobody hears it."""
+        """Ignore it."""
 
 
 def measure(tiny: Path, root: Path, seconds: float) -> Any:
