@@ -35,11 +35,7 @@ PHRASES: Final = {
     r"\"\"\"(?:That|Those) of\b": "Return the …",
 }
 """Patterns, matched regardless of case, and what to write instead."""
-UNFINISHED: Final = (
-    "arkor_dev/contract",
-    "arkor_dev/local/training",
-    "tests",
-)
+UNFINISHED: Final[tuple[str, ...]] = ()
 """Folders that are not rewritten yet."""
 SUFFIXES: Final = (".py", ".ts", ".tsx", ".md")
 SKIPPED: Final = ("arkor_dev/static/", "scripts/wording.py", "CHANGES.md")

@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         folder = SocketFolder.make()
     except OSError as error:
-        sys.stderr.write(f"The local backend has no folder for its socket: {error}\n")
+        sys.stderr.write(f"The local backend cannot create its socket: {error}\n")
         return EXIT_NO_SOCKET
     try:
         asyncio.run(serve(setup, hello.get("parent"), folder))

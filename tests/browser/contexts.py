@@ -27,7 +27,7 @@ READS = {"cookies", "new_cdp_session", "new_page", "storage_state"}
 
 
 class Contexts:
-    """Those of one browser that no test has now, by their options."""
+    """One browser's idle contexts, by their options."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser

@@ -98,7 +98,7 @@ async def test_what_cannot_be_added_or_undone_says_why(
         await page.get_by_role("button", name="Cancel").click()
         file.write_text(file.read_text() + "{}\n")
         await page.get_by_role("button", name="Undo the correction").click()
-        await expect(page.get_by_role("alert")).to_contain_text("has been changed since")
+        await expect(page.get_by_role("alert")).to_contain_text("has changed since")
         assert len(file.read_text().splitlines()) == 2
         file.unlink()
         await page.reload()

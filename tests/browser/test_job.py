@@ -68,7 +68,7 @@ async def address_at_rest(page: Page) -> str:
 
 
 async def shows_all(page: Page) -> None:
-    """Until the address asks for no range any more."""
+    """Wait until the address has no range."""
     await until(lambda: "zoom=" not in page.url, 30)
 
 

@@ -125,7 +125,7 @@ async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_
         await expect(dialog.locator("ins")).to_have_count(1)
         toml.write_text(TOML.replace("r = 4", "r = 5"))
         await dialog.get_by_role("button", name="Write", exact=True).click()
-        await expect(dialog.get_by_role("alert")).to_contain_text("has been changed on the disk")
+        await expect(dialog.get_by_role("alert")).to_contain_text("has changed on disk")
         assert toml.read_text() == TOML.replace("r = 4", "r = 5")
         await dialog.get_by_role("button", name="Back").click()
         # The form follows the file; what was changed here is still there, and can be written now.

@@ -48,7 +48,7 @@ async def test_data_that_have_changed_are_said_before_they_are_measured(
     fake_backend.evaluations.changed.add(job)
     async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
         await page.get_by_role("button", name="Compare with the base model").click()
-        await expect(page.get_by_role("alert")).to_contain_text("has changed since this job began")
+        await expect(page.get_by_role("alert")).to_contain_text("has changed since this job started")
         await page.get_by_role("button", name="Compare anyway").click()
         await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}

@@ -205,7 +205,11 @@ async def test_an_explicit_port_that_is_taken(home: Path, tmp_path: Path, signed
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("", "CLOUD_API_URL is set but empty"), ("http://example.org", "clear text"), ("x", "no web address")],
+    [
+        ("", "CLOUD_API_URL is set but empty"),
+        ("http://example.org", "clear text"),
+        ("x", "is not a web address"),
+    ],
 )
 async def test_a_backend_that_can_never_work(url: str, said: str, home: Path, tmp_path: Path) -> None:
     code, out, err = await arkor_dev(home, "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url)

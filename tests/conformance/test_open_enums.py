@@ -20,7 +20,7 @@ async def get(studio: Studio, path: str) -> Any:
 
 @pytest.fixture
 def job(fake_backend: FakeBackend) -> str:
-    """A job in a state that nobody knows, with an event that nobody knows, after which it completes."""
+    """Serve a job in an unknown state, with an unknown event, after which it completes."""
     job = fake_backend.add_job("dreaming", mood={"calm": True})
     fake_backend.emit(job, "training.dreamed", sheep=[1, None, {"é": 1e300}])
     fake_backend.emit_raw(job, b"id: odd\nevent: training.log\ndata: not JSON\n\n", "odd")

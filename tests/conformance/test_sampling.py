@@ -1,4 +1,6 @@
-"""How an answer is drawn, and what is told of it (docs/contract.md#sampling, #tools), where it is named."""
+"""Tests sampling and what an answer reports (docs/contract.md#sampling, #tools), for backends with the
+features.
+"""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ SAID: list[tuple[Schema, dict[str, Any], str]] = [
     (
         UPDATE,
         {"target": adapter(kind="checkpoint", jobId="j")},
-        "target.adapter.step is missing: a checkpoint is that",
+        "target.adapter.step is missing: a checkpoint needs one",
     ),
     (UPDATE, {"target": {"kind": "base_model"}}, "target.baseModel is missing: it names what to serve"),
     (UPDATE, {"runRetentionDays": 7}, 'runRetentionDays applies only to the retention mode "days"'),

@@ -96,7 +96,7 @@ def test_columns_are_mapped() -> None:
         ({"conversation": [USER, SAID]}, "Is conversation meant to be conversations?"),
         (
             {"data": [{"prompt": "a", "completion": "b"}]},
-            'If its rows are under "data", save that list alone',
+            'If its rows are under "data", save only that list',
         ),
         (
             {"id": "7", "customer message": "a", "agent_reply": "b", "date": "2024-01-01"},
@@ -129,7 +129,7 @@ def nested(depth: int) -> Any:
         ({"messages": [USER, SAID], "tools": [3]}, "tools must be a list of objects"),
         ({"messages": [USER, SAID], "tools": [nested(900)]}, "tools are nested too deeply"),
         ({"messages": [USER, {"role": "assistant", "tool_calls": [nested(900)]}]}, "nested too deeply"),
-        ({"messages": [USER, {"role": "assistant", "tool_calls": [{}]}]}, "needs the name of its function"),
+        ({"messages": [USER, {"role": "assistant", "tool_calls": [{}]}]}, "needs its function's name"),
         (
             {"messages": [USER, {"role": "assistant", "tool_calls": 3}]},
             "tool_calls must be a list of objects",
@@ -141,7 +141,7 @@ def nested(depth: int) -> Any:
         ({"conversations": [{"from": "narrator", "value": "x"}]}, "message 1 has the from 'narrator'"),
         ({"conversations": "[" * 1000}, "messages must be a list"),
         ({"text": " "}, "has an empty text"),
-        ({"text": "\ud83d"}, "text holds half a character"),
+        ({"text": "\ud83d"}, "text contains a lone surrogate"),
     ],
 )
 def test_a_row_that_is_none_says_why(record: dict[str, Any], reason: str) -> None:

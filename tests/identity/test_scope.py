@@ -292,9 +292,9 @@ async def test_a_folder_that_leads_out_of_the_project_is_not_written(
     outside.mkdir()
     (project / ".arkor").symlink_to(outside)
     error = await fails(scopes.for_write(anonymous))
-    assert (status_of(error), "leads out of the project" in error.text) == (409, True)
+    assert (status_of(error), "is a link out of the project" in error.text) == (409, True)
     assert fake_backend.requests == []  # nothing was created that could not be kept
-    with pytest.raises(ArkorError, match="leads out of the project"):
+    with pytest.raises(ArkorError, match="is a link out of the project"):
         write_state(project, Scope("o", "p", "i"))
     assert list(outside.iterdir()) == []
     (project / "kept").mkdir()

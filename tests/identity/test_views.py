@@ -143,8 +143,8 @@ async def test_json_that_is_no_identity_is_somebodys_and_stays(
 ) -> None:
     put(path, document)
     before = path.read_bytes()
-    assert "holds no identity" in (await fails(identity.credentials())).text
-    with pytest.raises(ArkorError, match="holds no identity"):
+    assert "has no identity" in (await fails(identity.credentials())).text
+    with pytest.raises(ArkorError, match="has no identity"):
         async with identity.opened():
             pass
     assert path.read_bytes() == before
@@ -343,7 +343,7 @@ async def test_a_retry_that_becomes_hopeless_says_so_and_stops(
     fake_backend.fault(ANONYMOUS, times=1, status=503)
     fake_backend.fault(ANONYMOUS, status=403)
     async with identity.opened():
-        await fake_backend.until(lambda: "no anonymous identity" in caplog.text)
+        await fake_backend.until(lambda: "did not issue an anonymous identity" in caplog.text)
         await asyncio.sleep(0.3)
     assert fake_backend.count(ANONYMOUS) == 2
 
@@ -395,10 +395,10 @@ async def test_the_backend_is_the_first_that_is_set(
     [
         ("", "set but empty"),
         (" / ", "set but empty"),
-        ("api.arkor.ai", "no web address"),
-        ("ftp://host", "no web address"),
-        ("https://", "no web address"),
-        ("https://host:99999", "no web address"),
+        ("api.arkor.ai", "is not a web address"),
+        ("ftp://host", "is not a web address"),
+        ("https://", "is not a web address"),
+        ("https://host:99999", "is not a web address"),
         ("http://api.arkor.ai", "clear text"),
         ("http://localhost.evil", "clear text"),
         ("http://0.0.0.0:4000", "clear text"),
@@ -618,7 +618,7 @@ async def test_a_file_that_cannot_be_written_keeps_the_new_token_for_this_launch
     assert first.token.startswith("access-token")
     assert await identity.credentials() == first
     assert fake_backend.count(REFRESH) == 1
-    assert "for this launch only" in caplog.text
+    assert "to this launch only" in caplog.text
     assert first.token not in caplog.text
 
 
@@ -636,7 +636,7 @@ def test_the_sign_in_is_https_but_on_this_machine(domain: str, url: str) -> None
 
 @pytest.mark.parametrize("domain", ["https://x", "a/b", "a?b", "u@host", "a#b", "host:x", ""])
 def test_a_domain_is_a_host_and_nothing_else(domain: str) -> None:
-    with pytest.raises(ArkorError, match="no host name"):
+    with pytest.raises(ArkorError, match="is not a host name"):
         token_url(domain)
 
 

@@ -175,7 +175,7 @@ async def test_an_unexpected_fault_is_logged_and_survived(
         upstream.connections[0].fail(ValueError("a bug"))
         (await upstream.nth(2)).send(row(2))
         assert (await take(reader, len(rows(1, 2)))).endswith(rows(2, 2))
-    assert "unexpected fault" in caplog.text
+    assert "Unexpected error" in caplog.text
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 426, 502])

@@ -151,7 +151,7 @@ class Story:
                 left[struck] -= 1
             waiting.remove(blow)
             self.strike(blow, struck or self.running() or "")
-        for blow in waiting:  # nothing runs any more, and nothing may come of it
+        for blow in waiting:  # nothing runs, so the blow must have no effect
             self.strike(blow, "")
         until(self.is_settled, LONG)
         for name in self.names:

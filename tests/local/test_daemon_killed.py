@@ -78,7 +78,7 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
                 break
         jobs = (await daemon.api("GET", "/api/jobs"))["jobs"]
         endless = next(job["id"] for job in jobs if job["name"] == "endless")
-        # Daemon, backend, supervisor, command, training worker at the least.
+        # Daemon, backend, supervisor, command, training worker at least.
         assert len(marked(mark)) >= 5
         daemon.process.kill()
         await daemon.process.wait()

@@ -164,11 +164,11 @@ def test_a_merge_is_computed_in_float32(
     """On a GPU as on the processor: in bfloat16 the sum would be rounded twice."""
     import torch
 
-    from arkor_dev.local.exports import making, writing
+    from arkor_dev.local.exports import files, making
     from tests.local.exports.test_making import export
 
     merged: list[tuple[Any, str]] = []
-    merge = writing.merge
+    merge = files.merge
 
     def noted(worn: Any) -> Any:
         merged.extend((weight.dtype, weight.device.type) for weight in worn.parameters())
@@ -237,7 +237,7 @@ class Said:
         return self._messages.pop(0)
 
     def progress(self, *_: Any) -> None:
-        """Nobody hears it."""
+        """Ignore it."""
 
 
 def measure(tiny: Path, root: Path, seconds: float) -> Any:

@@ -527,7 +527,7 @@ def _deep(times: int) -> Any:
     [
         ({"uniqueItems": True}, "response_format", "uniqueItems in #"),
         ({"$ref": "http://127.0.0.1:1/schema"}, "response_format", "nothing is fetched"),
-        ({"$ref": "#"}, "response_format", "comes back to itself"),
+        ({"$ref": "#"}, "response_format", "refers only to itself"),
         (_deep(40), "response_format", "32 deep"),
         ({"properties": {f"p{n}": {} for n in range(5000)}}, "response_format", "1,000 schemas"),
         ({"type": "string", "pattern": "(?=a)b"}, "response_format", "look-around"),
@@ -543,7 +543,7 @@ def test_a_schema_that_cannot_be_held_to_is_refused_by_name(
     held: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "x", "schema": asked}}
     for stream in (False, True):
         began = time.monotonic()
-        with pytest.raises(openai.BadRequestError, match="response_format cannot be obeyed") as fault:
+        with pytest.raises(openai.BadRequestError, match="response_format cannot be enforced") as fault:
             create(model="bot", messages=HI, stream=stream, response_format=held)
         assert (fault.value.param, fault.value.code) == (param, "invalid_value")
         assert reason in str(fault.value)

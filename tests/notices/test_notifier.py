@@ -301,14 +301,14 @@ def test_what_is_told_is_plain_and_short() -> None:
     [
         (["webhook = 3"], "notify.webhook = 3 is invalid"),
         (['webhook = "http://example.org/x"'], "webhook is http://, which sends it in clear text"),
-        (['webhook = "ftp://example.org"'], "webhook is no web address"),
+        (['webhook = "ftp://example.org"'], "webhook is not a web address"),
         (['webhook = "https://e.org"', 'webhook_env = "X"'], "are both set"),
         (['command = "rm -rf /"'], "a list of a program and its arguments"),
         (["command = []"], "a list of a program and its arguments"),
         (['on = ["started"]', 'command = ["x"]'], "finished, failed, paused, non-finite"),
         (['comand = ["x"]'], "Did you mean command?"),
-        ([], "[notify] tells nobody"),
-        (["desktop = false"], "[notify] tells nobody"),
+        ([], "[notify] has no recipient"),
+        (["desktop = false"], "[notify] has no recipient"),
         (["desktop = 1"], "notify.desktop = 1 is invalid"),
     ],
 )

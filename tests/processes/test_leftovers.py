@@ -113,4 +113,4 @@ def test_a_folder_that_cannot_be_written_is_a_warning(
     marks.write_down()
     marks.settle()
     marks.close()
-    assert "the next start cannot tidy up" in caplog.text
+    assert "the next start cannot clean up" in caplog.text

@@ -117,7 +117,10 @@ async def test_a_full_disk_leaves_the_newest_in_memory(
     assert await everything(log) == b"23456923456"[-10:]
     assert (log.base, log.size) == (50, 60)
     assert [record.message for record in caplog.records] == [
-        "Only a run's newest output is kept: the temporary folder refuses (No space left on device)."
+        (
+            "Only a run's newest output is kept: the temporary folder cannot be written "
+            "(No space left on device)."
+        )
     ]
 
 

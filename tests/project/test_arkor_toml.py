@@ -286,7 +286,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ),
         ('{ path = "data.jsonl", columns = { prompt = 0 } }', "must give prompt the name of a column"),
         ('{ path = "data.jsonl", group = 3 }', "arkor.toml:4: dataset.group: must be text on one line"),
-        ('{ url = "https://x", split = "a" }', "arkor.toml:4: dataset.split: split goes with huggingface"),
+        ('{ url = "https://x", split = "a" }', "arkor.toml:4: dataset.split: split applies to huggingface"),
         ('{ url = "ftp://x" }', "arkor.toml:4: dataset.url: must begin with https://"),
         ("{ huggingface = 3 }", "arkor.toml:4: dataset.huggingface: must be text on one line"),
         ('{ hugginface = "a/b" }', "unknown key dataset.hugginface. Did you mean huggingface?"),
@@ -501,8 +501,8 @@ def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "data.jsonl is empty: write one JSON object a line"),
-        (b"\n \n", "data.jsonl is empty: write one JSON object a line"),
+        (b"", "data.jsonl is empty: write one JSON object per line"),
+        (b"\n \n", "data.jsonl is empty: write one JSON object per line"),
         (ROW.encode() + b"\n\nnonsense\n", "data.jsonl, line 3: not JSON (Expecting value at column 1)"),
         (
             ROW.encode() + b'\n{"prompt": 1, "completion": "b"}',

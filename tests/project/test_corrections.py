@@ -130,7 +130,7 @@ def test_a_file_that_somebody_has_changed_is_not_undone(project: Path) -> None:
 @pytest.mark.parametrize("token", ["", "x", "a.0.0.0.0.zz", "a.-1.5.1.1." + "0" * 32, "n." + "9" * 99])
 def test_an_undo_that_is_none(project: Path, token: str) -> None:
     add(project)
-    refused(project, 400, "no undo", lambda at: undo_correction(at, token))
+    refused(project, 400, "not a valid undo token", lambda at: undo_correction(at, token))
 
 
 def test_nothing_is_written_through_a_link(project: Path, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_data_set_that_cannot_be_added_to_by_machine(project: Path) -> None:
     (project / "arkor.toml").write_text(text)
     with pytest.raises(ArkorError, match=f'Add "{FILE}" to the list'):
         add_to_dataset(project, "a", revision(project), FILE, preview=False)
-    with pytest.raises(ArkorError, match="has been changed on the disk"):
+    with pytest.raises(ArkorError, match="has changed on disk"):
         add_to_dataset(project, "a", "0" * 16, FILE, preview=False)
     assert (project / "arkor.toml").read_text() == text
 

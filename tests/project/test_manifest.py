@@ -1,4 +1,4 @@
-"""Which of the two ways a project declares its trainers, and that neither is no error."""
+"""Finds which of two files declares a project's trainers; having neither is allowed."""
 
 from __future__ import annotations
 

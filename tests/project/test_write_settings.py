@@ -102,7 +102,7 @@ def test_a_file_that_changed_is_not_overwritten(project: Path, monkeypatch: pyte
     shown = revision(project)
     (project / "arkor.toml").write_text(TOML + "# mine\n")
     for preview in (True, False):
-        with pytest.raises(ArkorError, match="has been changed on the disk since") as fault:
+        with pytest.raises(ArkorError, match="has changed on disk since") as fault:
             write_settings(project, "a", shown, {"seed": 1}, preview=preview)
         assert status_of(fault.value) == 409
     assert (project / "arkor.toml").read_text() == TOML + "# mine\n"
@@ -113,7 +113,7 @@ def test_a_file_that_changed_is_not_overwritten(project: Path, monkeypatch: pyte
         replace_regular(path, content, expected)
 
     monkeypatch.setattr(module, "replace_regular", late)
-    with pytest.raises(ArkorError, match="has been changed on the disk since"):
+    with pytest.raises(ArkorError, match="has changed on disk since"):
         write(project, {"seed": 1})
     assert (project / "arkor.toml").read_text() == "# theirs\n"
     assert [path.name for path in project.iterdir()] == ["arkor.toml"]

@@ -527,7 +527,7 @@ class FakeBackend:
             before["queue"] = {"position": position, "behind": behind, **held}
 
     def forget(self, job_id: str) -> None:
-        """Take a job away, with all that is known of it; its streams end."""
+        """Remove a job with everything known about it; its streams end."""
         del self.jobs[job_id]
         self._wake(job_id)
 

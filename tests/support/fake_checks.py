@@ -172,7 +172,7 @@ def check_deployment(body: dict[str, Any], *, new: bool) -> None:
     if new != ("slug" in body) or not body:
         wrong("A new deployment has a slug, a change has none.")
     if new and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]", text(body, "slug")):
-        wrong("slug is no name of a host.")
+        wrong("slug is not a host name.")
     if new or "target" in body:
         target = body.get("target")
         if not isinstance(target, dict) or target.get("kind") not in ("base_model", "adapter"):

@@ -59,7 +59,7 @@ class FakeExports:
 
     They are verified for ``proving`` more looks; a failing job's export fails after these.
 
-    ``proof`` is what is found, and ``files`` what they hold; ``named`` is what is told of these, ``progress``
+    ``proof`` is what is found, and ``files`` their content; ``named`` are the reported names, ``progress``
     how far one has come, ``lacking`` what is missing for those of llama.cpp.
     """
 

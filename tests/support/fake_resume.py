@@ -77,7 +77,7 @@ class Resuming:
             event = events[place]
             kept = event.get("type") == "training.started" or event.get("step", step + 1) <= step
             if over[place] or not kept or not step:
-                # Its place stays: the id is not used again, and a stream goes on from there.
+                # Its id is not used again, so that a stream can resume after it.
                 frames[place] = (frames[place][0], b"")
         checkpoints = self._fake.checkpoints[job_id]
         checkpoints -= {saved for saved in checkpoints if saved > step}

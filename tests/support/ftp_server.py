@@ -29,7 +29,7 @@ class FtpServer(socketserver.ThreadingTCPServer):
 
     @property
     def address(self) -> str:
-        """That of a folder there which nobody has made yet."""
+        """Return the address of a folder that does not exist yet."""
         return f"ftp://127.0.0.1:{self.server_address[1]}/jobs"
 
     def hang_up(self) -> None:

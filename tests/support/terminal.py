@@ -65,7 +65,7 @@ class Screen:
             raise AssertionError(f"{text!r} is not among:\n{self.text}") from None
 
     def close(self) -> None:
-        """The window is closed: the command gets SIGHUP, and can write nowhere any more."""
+        """Close the window: the command gets SIGHUP and loses its output."""
         asyncio.get_running_loop().remove_reader(self._handle)
         os.close(self._handle)
         self._handle = -1

@@ -61,7 +61,7 @@ def _fault(schema: object, at: str, depth: int) -> str | None:
         if word not in WORDS:
             return f"has {word[:60]!r}{where}, which is not supported. Supported are {', '.join(WORDS)}"
         if not _fits(word, value):
-            return f"has a {word}{where} that is none"
+            return f"has an invalid {word}{where}"
     inner = {f"{at}.{name}": part for name, part in schema.get("properties", {}).items()}
     inner |= {f"{at}.{word}": schema[word] for word in ("items", "additionalProperties") if word in schema}
     return next((fault for place, part in inner.items() if (fault := _fault(part, place, depth - 1))), None)

@@ -91,7 +91,7 @@ COMPLETION: Final = Schema(
         Field("prompt", Rule("other"), needed=True),
     )
 )
-_FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be obeyed")
+_FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be enforced")
 _CONTEXT: Final = re.compile(
     r"The conversation has ((?:more than )?\d+) tokens, and .* reads at most (\d+)", re.DOTALL
 )

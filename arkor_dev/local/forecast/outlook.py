@@ -224,4 +224,4 @@ class _Fixes:
     def _cut_words(self, length: int) -> str:
         lengths = self.measured.lengths
         share = 100 * (len(lengths) - bisect.bisect_right(lengths, length)) / max(1, len(lengths))
-        return "cuts no row" if share == 0 else f"cuts {max(1, round(share))} % of the rows"
+        return "truncates no row" if share == 0 else f"truncates {max(1, round(share))} % of the rows"

@@ -107,14 +107,13 @@ def _members(value: Any) -> tuple[Any, ...]:
 class Plan:
     """A job's settings with every default resolved. Counts are optimizer steps, ``max_length`` is in tokens.
 
-    ``adapter`` is None where the whole model learns. ``accumulation`` batches make a step, ``per_epoch``
-    steps an epoch. ``packed_to``: a batch is of packs of rows, of so many tokens at most; 0 leaves rows
-    single. ``by_length``: rows of like length come together. ``max_norm``: a longer gradient is cut to that
-    length; 0 leaves it as it is. ``smoothing`` is the part of a token's probability that is wanted of all
-    tokens alike, ``noise`` NEFTune's alpha, 0 for none. The rows' order comes from ``order_seed``. ``kept``:
-    of all checkpoints the newest ones, None for all. ``patience``: after so many evaluations that are not
-    better by more than ``threshold`` it stops. ``goes_back``: from a loss that is no number, once. ``method``
-    has the settings of the training method alone, by field.
+    ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
+    epoch. ``packed_to`` is the most tokens of a pack of rows; 0 disables packing. ``by_length`` groups rows
+    of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the label smoothing,
+    ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows. ``kept`` is the most checkpoints,
+    None for all. ``patience`` evaluations without an improvement of more than ``threshold`` stop the run.
+    ``goes_back``: roll back once after a non-finite loss. ``method`` has the settings of the training method,
+    by field.
     """
 
     steps: int

@@ -77,7 +77,7 @@ async def hostile(scene: Scene) -> None:
     await look(scene)
 
 
-@state("job-answers-one", "One prompt of one's own, of which the base alone has an answer so far")
+@state("job-answers-one", "One custom prompt, answered only by the base so far")
 async def one(scene: Scene) -> None:
     scene.fake.features = ["samples"]
     job = trained(scene.fake, "support-bot", "running", steps=40, samples=["What is a lighthouse?"])

@@ -18,7 +18,7 @@ WAITS = (
 def placed(scene: Scene) -> None:
     """The project names a cluster, and the backend can run jobs on one."""
     scene.fake.features = ["placement"]
-    trained(scene.fake, "support-bot")  # without a job nobody asks for features
+    trained(scene.fake, "support-bot")  # without a job the page does not request the features
     declare(scene.project, f'[compute]\ncluster = "{ADDRESS_OF_IT}"\n\n{TRAINER}')
 
 

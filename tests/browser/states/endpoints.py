@@ -128,7 +128,7 @@ async def requests(scene: Scene) -> None:
     none = {"promptTokens": 0, "completionTokens": 0, "firstTokenSeconds": None, "seconds": 0.002}
     refused = {**usual, **none, "stream": False}
     del refused["messages"], refused["answers"]
-    wrong = "top_k cannot be obeyed: leave it out"
+    wrong = "top_k cannot be enforced: leave it out"
     rows: list[dict[str, object]] = [
         usual,
         {**usual, "stream": False, "completionTokens": 1204, "seconds": 31.4},

@@ -178,7 +178,7 @@ async def refused(scene: Scene) -> None:
     await expect(scene.page.locator(".ui-diff")).to_be_visible()
     (scene.project / "arkor.toml").write_text(TRAINER + SECOND)
     await scene.page.get_by_role("button", name="Write", exact=True).click()
-    await expect(scene.page.get_by_role("alert")).to_contain_text("has been changed on the disk")
+    await expect(scene.page.get_by_role("alert")).to_contain_text("has changed on disk")
 
 
 @state("home-again", "The form, filled in from a job")
@@ -264,7 +264,7 @@ def forecasts(scene: Scene, state: str = "measured", looks: int = 0) -> FakeFore
     """The fake backend makes forecasts, from before the page asks what it can."""
     scene.fake.features = ["forecast"]
     scene.fake.forecasts.state, scene.fake.forecasts.looks = state, looks
-    # Without a job nobody asks for features.
+    # Without a job the page does not request the features.
     trained(scene.fake, "support-bot")
     declare(scene.project, TRAINER)
     return scene.fake.forecasts

@@ -75,7 +75,7 @@ async def defaults(scene: Scene) -> None:
     await expect(scene.page.get_by_text("NEFTune noise alpha")).to_be_visible()
 
 
-@state("job-gone", "Set by hand, and its trainer is not in the file any more")
+@state("job-gone", "Settings set by hand, and its trainer is no longer in the file")
 async def gone(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", batchSize=8, setByHand=["batchSize", "seed", "maxSteps"])
     await scene.go(f"/#/jobs/{job}")

@@ -76,7 +76,7 @@ async def changed(scene: Scene) -> None:
     await expect(scene.page.get_by_role("dialog")).to_contain_text("has other rows", timeout=PROMPTLY)
 
 
-@state("job-resumable", "A failed job can go on from its last checkpoint")
+@state("job-resumable", "A failed job can resume from its last checkpoint")
 async def resumable(scene: Scene) -> None:
     scene.fake.features = FEATURES
     job = trained(scene.fake, "support-bot", "running", steps=180)

@@ -50,7 +50,7 @@ async def ask(page: Page, text: str) -> None:
 
 
 async def answered(page: Page) -> None:
-    """Until nobody answers any more."""
+    """Wait until no answer is being written."""
     await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=PROMPTLY)
 
 

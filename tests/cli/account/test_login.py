@@ -150,7 +150,7 @@ async def test_a_project_of_another_organisation_is_named(
 
 
 def altered(**changes: str | None) -> Callable[[dict[str, str]], dict[str, str]]:
-    """A redirect with other values; None takes one away."""
+    """Return a redirect with other values; None removes one."""
     return lambda query: {key: value for key, value in (query | changes).items() if value is not None}
 
 
@@ -158,7 +158,7 @@ def altered(**changes: str | None) -> Callable[[dict[str, str]], dict[str, str]]
     ("changes", "said"),
     [
         ({"code": None}, "sent the browser back without a code"),
-        ({"code": "stolen-code"}, "did not take the code: used already, too old, or not for this sign-in"),
+        ({"code": "stolen-code"}, "rejected the code: already used, expired, or of another sign-in"),
         ({"code": None, "error": "access_denied", "error_description": "You said no"}, "You said no"),
         (
             {"code": None, "error": "server_error", "error_description": "<b>&\x1b[2Jbad"},
@@ -184,20 +184,20 @@ async def test_a_code_is_good_once(sign_in: SignIn, service: FakeSignIn, path: P
     assert await sign_in.run() == 0
     before = path.read_bytes()
     service.redirect = altered(code="code-1-0123456789")  # the first sign-in's
-    assert "used already" in (await SignIn(sign_in.settings).refused()).text
+    assert "already used" in (await SignIn(sign_in.settings).refused()).text
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("claims", "said"),
     [
-        ({"nonce": "another"}, "its nonce is not ours"),
-        ({"nonce": None}, "its nonce is not ours"),
-        ({"iss": "https://evil.example/"}, "signs as somebody else"),
+        ({"nonce": "another"}, "its nonce differs"),
+        ({"nonce": None}, "its nonce differs"),
+        ({"iss": "https://evil.example/"}, "issuer is not"),
         ({"aud": "another"}, "meant for another program"),
         ({"aud": [CLIENT, "another"]}, "meant for another program"),
         ({"aud": [CLIENT, "another"], "azp": "another"}, "meant for another program"),
-        ({"exp": 1_700_000_000}, "has expired. Set this machine's clock right"),
+        ({"exp": 1_700_000_000}, "has expired. Check this machine's clock"),
         ({"exp": None}, "has expired"),
         ({"exp": float("nan")}, "has expired"),
     ],
@@ -274,7 +274,7 @@ async def test_a_deployment_without_a_callback_port(
 ) -> None:
     assert fake_backend.cli_config is not None
     fake_backend.cli_config["callbackPorts"] = ports
-    assert "names no callback port" in (await sign_in.refused()).text
+    assert "has no callback port" in (await sign_in.refused()).text
 
 
 @pytest.mark.parametrize("domain", ["a/b", "u:p@host", "host?x", "host#x", "a b", "[", "host:99999"])
@@ -283,7 +283,7 @@ async def test_a_domain_that_is_none(
 ) -> None:
     assert fake_backend.cli_config is not None
     fake_backend.cli_config["auth0Domain"] = domain
-    assert "no host name" in (await sign_in.refused()).text
+    assert "names an invalid host" in (await sign_in.refused()).text
 
 
 def test_only_this_machine_is_spoken_to_in_clear_text() -> None:
@@ -333,7 +333,7 @@ async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: 
     assert status_of(error) == 408
     assert error.text.startswith("The browser did not answer within ")
     assert fake_backend.cli_config is not None
-    with socket.socket() as sock:  # nobody listens there any more
+    with socket.socket() as sock:  # nothing listens there now
         assert sock.connect_ex(("127.0.0.1", fake_backend.cli_config["callbackPorts"][0])) != 0
 
 
@@ -387,7 +387,7 @@ async def test_an_anonymous_identity_is_not_replaced_without_a_word(
     error = await sign_in.refused()
     assert error.text == (
         f"You are the anonymous identity anon-org. Without {path} it can't be recovered, and its jobs on "
-        f"the backend can't be reached any more. The new sign-in replaces it. There is no terminal to ask "
+        f"the backend become unreachable. The new sign-in replaces it. There is no terminal to ask "
         f"at: add --yes to confirm."
     )
     assert service.requests == []

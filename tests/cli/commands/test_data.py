@@ -53,7 +53,7 @@ def test_the_first_trainer_s_data(project: Path, capsys: pytest.CaptureFixture[s
     lines = said.splitlines()
     assert lines[0] == "d.jsonl: prompt and completion, JSON Lines"
     assert lines[2:4] == ["1 row: nothing found.", "Not checked:"]
-    assert lines[4].startswith("  What needs the model's tokenizer: ")
+    assert lines[4].startswith("  Checks that need the model's tokenizer: ")
 
 
 def test_a_trainer_s_columns_lists_and_evaluation_set(

@@ -262,7 +262,7 @@ async def test_a_state_folder_that_leads_out_of_the_project(healthy: Doctor, tmp
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     project = (await healthy.visit(1))["Project"]
-    assert (project["status"], "leads out of the project" in project["text"]) == ("fail", True)
+    assert (project["status"], "is a link out of the project" in project["text"]) == ("fail", True)
 
 
 async def test_a_data_folder_whose_place_is_taken(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

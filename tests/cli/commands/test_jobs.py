@@ -157,7 +157,7 @@ async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, 
     assert able.last("POST /v1/jobs/{id}/resume").json() == {"on": "ray://head:10001", "workers": 2}
     able.add_job("failed", id="job_b", name="bot")
     refused = await command.run(2, "jobs", "resume", "job_b")
-    assert "cannot go on" in refused
+    assert "cannot resume" in refused
     assert "--force" not in refused
 
 
@@ -318,7 +318,7 @@ async def test_a_history_that_breaks_off_is_no_file(
     fake_backend.fault("GET /v1/jobs/{id}/events/stream", hang=True)
     out = tmp_path / "figures.csv"
     said = await command.run(2, "jobs", "figures", job, "--out", str(out))
-    assert "does not send the whole of this job" in said
+    assert "did not send this job's complete history" in said
     assert not out.exists()
     fake_backend.heal()
 

@@ -85,7 +85,7 @@ async def test_a_job_goes_out_and_comes_back(
     assert "local export takes JOB FILE" in await command.run(2, "local", "export", job)
     told = await command.run(0, "local", "export", job[:10], str(file))
     assert told.startswith(f"{job} (d\u00f6ne) is in {file}, ")
-    assert "is there already" in await command.run(2, "local", "export", "latest", str(file))
+    assert "already exists" in await command.run(2, "local", "export", "latest", str(file))
     assert "already exists here" in await command.run(2, "local", "import", str(file))
     (settings.local_data).rename(tmp_path / "elsewhere")
     assert await command.run(0, "local", "import", str(file)) == f"{job} (d\u00f6ne) was imported.\n"
@@ -95,7 +95,9 @@ async def test_a_job_goes_out_and_comes_back(
         settings.local_data / "jobs" / job / "checkpoints" / "10" / "adapter.safetensors"
     ).read_bytes() == b"x" * 100
     (tmp_path / "bad.tar").write_bytes(b"nonsense" * 1000)
-    assert "not an archive of arkor-dev" in await command.run(2, "local", "import", str(tmp_path / "bad.tar"))
+    assert "it is not an arkor-dev archive" in await command.run(
+        2, "local", "import", str(tmp_path / "bad.tar")
+    )
 
 
 async def test_a_list_that_is_empty_is_refused_and_rebuilt(

@@ -351,7 +351,7 @@ async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
         "✗ 1 row is not JSON (error)",
         "  Training stops with an error at the first of them.",
     ]
-    assert lines[2].startswith("  Correct each at its place;")
+    assert lines[2].startswith("  Correct each where it is reported;")
     assert lines[3] == "    data.jsonl, line 2: not JSON (a comma with nothing behind it at column 15)"
     assert lines[4] == f"Started job {job}"
     # Studio has asked about them already, and its press should not wait a second time.
@@ -362,7 +362,7 @@ async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
 
 async def test_data_without_a_row_starts_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
     (settings.project / "data.jsonl").write_text("\n")
-    with pytest.raises(ArkorError, match=r"^data.jsonl is empty: write one JSON object a line"):
+    with pytest.raises(ArkorError, match=r"^data.jsonl is empty: write one JSON object per line"):
         await Started(settings, "second").end()
     assert fake_backend.requests == []
 

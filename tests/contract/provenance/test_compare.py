@@ -79,7 +79,7 @@ def test_what_is_no_file_does_not_block(folder: Path) -> None:
 
 def test_a_file_without_end_is_not_read(folder: Path) -> None:
     with (folder / WEIGHTS).open("r+b") as file:
-        file.truncate(1 << 42)  # a hole: four tebibytes that nobody waits for
+        file.truncate(1 << 42)  # a sparse file of four tebibytes, which must not be read
     assert states(folder)[WEIGHTS] == "differs"
     made = raw_statement()
     assert made["subject"][0]["name"] == WEIGHTS

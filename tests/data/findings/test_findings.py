@@ -75,7 +75,7 @@ def said(text: str | None, **more: Any) -> dict[str, Any]:
 
 
 TALK = [{"role": "user", "content": "who?"}, said(filler(-1))]
-LATER = "Ask again later, please, as nobody knows."
+LATER = "Ask again later, please, as it is closed."
 CASES: list[tuple[str, str, list[Any], int]] = [
     ("not-json", "error", [b'{"prompt": "a",}', b"nonsense"], 2),
     ("not-utf8", "error", [b'{"prompt": "\xe9", "completion": "b"}'], 1),

@@ -59,7 +59,7 @@ def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
     assert "means that the whole interval lies beyond 0.010." in verdict
     assert EVALUATION["general"]["answers"]["sentence"] in verdict
     assert EVALUATION["bestSentence"] in verdict
-    assert "That is not known" in section(whole(), "Is it better than its base?")
+    assert "Unknown: it has not been compared" in section(whole(), "Is it better than its base?")
 
 
 def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
@@ -67,7 +67,7 @@ def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
     assert section(card, "What it learned from") == (
         "54 rows; 6 more were held out for evaluation.\n\nThe data set is private and not named here."
     )
-    settings = section(card, "Settings that are not the defaults")
+    settings = section(card, "Non-default settings")
     assert "| Learning rate (`learning_rate`) | 0.01 | by the model's size: " in settings
     assert "lora.r" not in settings, "8 is the default"
     public = changed(raw_statement(), *EXTERNAL, "data", to=[{"type": "huggingface", "name": "org/rows"}])
@@ -85,7 +85,7 @@ def test_its_limits_are_those_of_this_one() -> None:
     limits = section(whole(made), "Limits")
     assert "dry run" in limits
     assert "4 bits" in limits
-    assert "not known here" in limits
+    assert "unknown here" in limits
 
 
 def test_a_base_that_is_a_folder_is_no_model_of_the_hub() -> None:
@@ -122,19 +122,19 @@ def samples(text: str) -> list[dict[str, Any]]:
 
 
 def test_samples_are_the_last_beside_the_base() -> None:
-    said = section(whole(samples=samples("Where?")), "What it says")
+    said = section(whole(samples=samples("Where?")), "Sample answers")
     assert "**Where?**" in said
     assert "> base Where?" in said
     assert "> own Where?" in said
     assert "amid" not in said
-    assert "What it says" not in whole()
+    assert "Sample answers" not in whole()
 
 
 def test_samples_are_those_of_its_own_step_though_the_run_went_on() -> None:
-    said = section(whole(raw_statement(step=20), samples=samples("Where?")), "What it says")
+    said = section(whole(raw_statement(step=20), samples=samples("Where?")), "Sample answers")
     assert "this:\n\n> amid" in said
     assert "> own Where?" not in said
-    assert "What it says" not in whole(raw_statement(step=25), samples=samples("Where?"))
+    assert "Sample answers" not in whole(raw_statement(step=25), samples=samples("Where?"))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -161,8 +161,8 @@ def test_nothing_that_it_is_given_is_markup(text: str) -> None:
     bare = re.sub(r"```.*?```", "", body, flags=re.DOTALL)
     assert re.findall(r"^#+ .*$", bare, re.MULTILINE)[1:] == [
         f"## {title}"
-        for title in ("What it learned from", "Is it better than its base?", "What it says",
-                      "Settings that are not the defaults", "Limits", "How to load it", "Made with")
+        for title in ("What it learned from", "Is it better than its base?", "Sample answers",
+                      "Non-default settings", "Limits", "How to load it", "Made with")
     ]  # fmt: skip
     assert "<" not in bare
     targets = re.findall(r"\]\(([^)]*)\)", re.sub(r"\\.", "", bare))

@@ -105,7 +105,9 @@ def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path
         assert "from_pretrained" not in cards[name]
         assert EVALUATION["sentence"] in cards[name]
         assert ("at 50 % of its strength" in cards[name]) == (strength != 1)
-        assert ("at the adapter's whole strength; this has another" in cards[name]) == (strength != 1)
+        assert ("at the adapter's full strength; this model's strength differs" in cards[name]) == (
+            strength != 1
+        )
         assert ("model-index" in cards[name]) == (strength == 1), "figures of another model are none of this"
     assert "llama-cli -m model.gguf\n" in cards["model"]
     assert "--lora adapter.gguf" in cards["adapter"]

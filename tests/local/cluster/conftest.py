@@ -71,7 +71,7 @@ class Nodes:
             "TMPDIR": str(folders["tmp"]),
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
-            "REPORTER_UPDATE_INTERVAL_MS": "600000",  # each node measures itself, and nobody asks
+            "REPORTER_UPDATE_INTERVAL_MS": "600000",  # each node measures itself: Ray's reports are not used
             # gRPC wakes its threads in each process that Ray forks: one of seven servers for a client died of
             # it, and Ray waits for such a one for 30 s.
             "GRPC_ENABLE_FORK_SUPPORT": "0",

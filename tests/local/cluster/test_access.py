@@ -49,7 +49,7 @@ def test_an_open_one_of_this_machine_may_be_used(monkeypatch: pytest.MonkeyPatch
 
 def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     answers(monkeypatch, "token")
-    with pytest.raises(JobFailure, match="there is none here"):
+    with pytest.raises(JobFailure, match="this machine has none"):
         access.check_access("ray://head:10001", insecure=False)
     file = home / ".ray" / "auth_token"
     file.parent.mkdir()

@@ -196,7 +196,7 @@ def test_a_cluster_that_is_away_ends_the_job_with_the_reason(beside: Backend) ->
 def test_this_machine_is_not_measured_for_a_job_of_another(beside: Backend, nodes: Nodes) -> None:
     forecast = beside.call("POST", "/v1/forecast", {"config": on(nodes, CONFIG)}).json["forecast"]
     assert forecast["state"] == "failed"
-    assert forecast["error"].startswith("A forecast measures this machine")
+    assert forecast["error"].startswith("An estimate measures this machine")
 
 
 def looked_at(backend: Backend, nodes: Nodes, cpus: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ GONE = 10.0
 
 
 def completed(backend: Backend, nodes: Nodes, data: Path, config: dict[str, Any], name: str) -> str:
-    """A job that has run to its end, and of which the cluster has nothing any more."""
+    """Return a job that has ended and of which the cluster has nothing left."""
     job = backend.submit(on(nodes, config), name)
     found = over(backend, job)
     assert found["status"] == "completed", found

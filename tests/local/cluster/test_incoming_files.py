@@ -245,7 +245,7 @@ PLACE: dict[str, Any] = {**FACTS, "node": "10.0.0.5", "home": "/tmp/arkor-dev-0/
 
 @pytest.mark.parametrize(("told", "of_job"), [(FACTS, False), (PLACE, True)])
 def test_what_a_node_tells_of_itself_passes(told: dict[str, Any], of_job: bool) -> None:
-    more = json.dumps({**told, "more": "that nobody knows"}).encode()
+    more = json.dumps({**told, "more": "unknown"}).encode()
     assert parse_facts(more, of_job=of_job) == told
 
 

@@ -1,4 +1,4 @@
-"""What of a job travels: its data, its model and what it goes on from, and nothing else of the project."""
+"""Which files a job sends: data, model and the state to resume from, and nothing else of the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs on true nodes that share a folder or a store: who takes over reads there what it goes on from."""
+"""Jobs on real nodes that share a folder or a store: a node that takes over reads the state there."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stored(place: Path, job: str) -> set[str]:
 
 
 def states(data: Path, job: str) -> set[str]:
-    """The hashes of the states here that the job can go on from."""
+    """Return the hashes of the states here from which the job can resume."""
     found = (path for kind in SHARED_FOLDERS for path in (data / "jobs" / job / kind).rglob("state.pt"))
     return {hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 

@@ -72,7 +72,7 @@ def test_the_right_token_leads_in_and_is_told_nowhere(
 @pytest.mark.parametrize("kind", [0, 1], ids=["head", "client"])
 def test_without_one_the_way_to_give_it_is_said(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
     cluster, _ = look(closed[kind], tmp_path / "home", None)
-    assert "requires a token, and there is none here" in cluster["problem"]
+    assert "requires a token, and this machine has none" in cluster["problem"]
     assert "RAY_AUTH_TOKEN" in cluster["problem"]
 
 

@@ -80,7 +80,7 @@ def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
     assert len(losses) >= 22
     assert losses == pytest.approx([row[2] for row in one if row[2] is not None], abs=1e-4)
     assert sorted(nodes_of(beside, job)) == ["127.0.0.3", "127.0.0.4"]
-    assert any(text.startswith("workers is for a cluster") for text in messages(others))
+    assert any(text.startswith("workers applies to clusters") for text in messages(others))
     assert files(data, job) == files(shared_data, here)
     assert found["settings"]["workers"] == 2
 

@@ -158,7 +158,7 @@ def test_a_cut_is_found_before_the_training_finds_it(view_of: ViewOf, tokenizer:
     assert [(row["row"], row["where"], row["excerpt"]) for row in named] == [
         (1, "d.jsonl, line 1", TALK[1]["content"])
     ]
-    with pytest.raises(JobFailure, match="cuts it before the answer begins"):
+    with pytest.raises(JobFailure, match="truncates it before the answer"):
         encode(tokenizer, view.index.item(1).row, Encoding(first))  # type: ignore[arg-type]
 
 

@@ -71,7 +71,7 @@ def test_the_larger_margin_of_both_counts() -> None:
     [
         (scores(LOSSES, rows="s"), "were evaluated on different rows"),
         (scores(LOSSES[:9]), "were evaluated on different rows"),
-        (scores(LOSSES, tokens="u"), "read the same rows as other tokens"),
+        (scores(LOSSES, tokens="u"), "tokenize the same rows differently"),
         (None, "An earlier version has evaluated the other"),
         ({**scores(LOSSES), "adapter": ["1"] * 10}, "An earlier version has evaluated the other"),
     ],

@@ -32,7 +32,7 @@ async def test_it_is_not_taken_for_one_that_has_failed(
 
     monkeypatch.setattr(evaluations, "_evaluate", evaluate)
     async with evaluations.running(), asyncio.timeout(60):
-        while not evaluations._asked["job_2"].error:  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while not evaluations._asked["job_2"].error:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert begun == ["job_1", "job_1", "job_2"]
     assert evaluations.told("job_1") is None

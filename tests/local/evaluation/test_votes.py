@@ -48,11 +48,11 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("")
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / VOTES).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConflictError, match="cannot be kept"):
+    with pytest.raises(ConflictError, match="could not be stored"):
         add_vote(tmp_path / "job", ballot())
     assert votes_of(tmp_path / "job") == []
     (tmp_path / "linked").symlink_to(tmp_path / "job")
-    with pytest.raises(ConflictError, match="cannot be kept"):
+    with pytest.raises(ConflictError, match="could not be stored"):
         add_vote(tmp_path / "linked", ballot())
     assert (tmp_path / "elsewhere").read_text() == ""
 
@@ -60,7 +60,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_there_is_an_end_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     kept = [add_vote(tmp_path, ballot()) for _ in range(2)]
-    with pytest.raises(ConflictError, match="as many as are kept"):
+    with pytest.raises(ConflictError, match="the most that are stored"):
         add_vote(tmp_path, ballot())
     assert votes_of(tmp_path) == kept
 

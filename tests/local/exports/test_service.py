@@ -1,4 +1,4 @@
-"""What is told of exports while one of them comes to its end."""
+"""Reports of exports while one of them ends."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while "exp_000000000001" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while "exp_000000000001" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert made == ["running", "running"]
     (told,) = exports.list("job_1")
@@ -90,7 +90,7 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while "exp_000000000003" in exports._orders:  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while "exp_000000000003" in exports._orders:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert {each["id"]: (each["state"], each.get("error")) for each in exports.list("job_1")} == {
         "exp_000000000001": ("failed", "no room"),
@@ -118,7 +118,7 @@ async def test_files_whose_proof_fails_are_not_offered_any_more(
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while order.told["state"] != "failed":  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while order.told["state"] != "failed":  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert offered == [folder / "a.bin"]
     (told,) = exports.list("job_1")
@@ -143,7 +143,7 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while exports._orders or folder.parent.exists():  # noqa: ASYNC110 - nothing is told of it any more
+        while exports._orders or folder.parent.exists():  # noqa: ASYNC110 - nothing reports it now
             await asyncio.sleep(0.01)
     assert list(folder.parent.parent.iterdir()) == []
 

@@ -32,6 +32,6 @@ async def test_it_is_not_taken_for_one_that_has_failed(
 
     monkeypatch.setattr(forecasts, "_measure", measure)
     async with forecasts.running(), asyncio.timeout(60):
-        while not entry.error:  # noqa: ASYNC110 - what is told is all that there is to wait for
+        while not entry.error:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert (begun, entry.error) == (2, "no rows")

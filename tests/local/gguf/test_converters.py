@@ -57,7 +57,7 @@ def test_what_leads_elsewhere_is_refused_or_left_out(tmp_path: Path) -> None:
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     unpack(archive(tmp_path / "a.tar.gz", FILES, link), tmp_path / "out", TOP)
     assert not (tmp_path / "out" / "conversion" / "link.py").exists()
-    with pytest.raises(JobFailure, match="not as it should be"):
+    with pytest.raises(JobFailure, match="is not as expected"):
         unpack(
             archive(tmp_path / "b.tar.gz", {"conversion/../../../x.py": b"", **FILES}),
             tmp_path / "b" / "c",
@@ -81,7 +81,7 @@ def test_another_archive_is_not_taken(tmp_path: Path, monkeypatch: pytest.Monkey
     work = tmp_path / "cache" / f".llama.cpp-{module.VERSION}.work"
     work.mkdir(parents=True)
     (work / "source.tar.gz").write_bytes(b"half of it")
-    with pytest.raises(JobFailure, match="sha256 differs"):
+    with pytest.raises(JobFailure, match="SHA-256 differs"):
         converters(tmp_path / "cache", nothing)
     assert not (tmp_path / "cache" / f"llama.cpp-{module.VERSION}").exists()
 

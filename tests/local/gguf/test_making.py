@@ -187,7 +187,7 @@ def test_what_cannot_be_converted_says_why_and_leaves_nothing(tiny: Path, tmp_pa
     model = shutil.copytree(tiny, tmp_path / "model")
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "architectures": ["UnheardOfForCausalLM"]}))
-    with pytest.raises(JobFailure, match=r"does not know this architecture|cannot do this model"):
+    with pytest.raises(JobFailure, match=r"does not support this architecture|cannot do this model"):
         cached_base(model, "m", "f16", with_converters(tmp_path / "cache"), nothing)
     assert list((tmp_path / "cache" / "gguf").glob("*.gguf")) == []
     assert [each for each in (tmp_path / "cache" / "gguf").iterdir() if each.name.startswith(".gguf")] == []

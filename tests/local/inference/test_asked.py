@@ -68,7 +68,7 @@ def test_what_a_token_weighed_is_told_with_its_text(
     told = asking.ask(parrot(logprobs=2))
     asking.finish(told)
     assert "".join(each["token"] for each in told.logprobs) == PHRASE
-    assert len(told.logprobs) == told.done["completionTokens"] - 1  # the end mark is no text
+    assert len(told.logprobs) == told.done["completionTokens"] - 1  # the end token has no text
     for each in told.logprobs:
         assert -5 < each["logprob"] <= 0
         assert bytes(each["bytes"]).decode() == each["token"]

@@ -168,7 +168,7 @@ def test_the_next_question_reads_only_what_is_new(trained: Trained, tiny: Path) 
     assert said == PHRASE
     assert again["cachedTokens"] == done["promptTokens"] + done["completionTokens"] - 1
     assert text == answer(Asking().engine, second)[0]
-    # The same question again, also as an answer runs that goes on from it.
+    # The same question again, also while an answer that continues it runs.
     running = asking.ask(second)
     asking.turn(2)
     assert asking.answer(second)[0] == text

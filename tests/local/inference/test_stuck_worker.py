@@ -82,7 +82,7 @@ async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Pa
     async with asyncio.timeout(30):
         while inference._stopping:  # noqa: ASYNC110 - the acknowledgement is what is waited for
             await asyncio.sleep(0.01)
-    assert timer.cancelled()  # nobody ends it any more
+    assert timer.cancelled()  # it will not be ended now
     assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
     assert inference._child.pid == worker
 
@@ -120,7 +120,7 @@ async def test_an_answer_that_had_begun_says_why_it_ends(inference: Inference, t
                 why = str(fault)
         if not rest:  # else this process stood still until the answer was whole
             break
-    assert "was started again" in why
+    assert "was restarted" in why
 
 
 def with_template(tiny: Path, folder: Path, template: str) -> Path:

@@ -172,7 +172,7 @@ def test_who_cannot_go_on_is_refused(store: Store) -> None:
         store.go_on(job, "", {})
     store.keep(job, 3)
     store.finish(job, Verdict("completed", {}))
-    with pytest.raises(ConflictError, match="more steps"):
+    with pytest.raises(ConflictError, match="extend it to continue"):
         store.go_on(job, "", {})
     longer = {**CONFIG, "maxSteps": 20}
     assert store.go_on(job, "", {"further": 3}, longer)["config"] == longer

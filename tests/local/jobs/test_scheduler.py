@@ -169,7 +169,7 @@ class Refusing:
         return False
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        return {"error": "Not begun, as it cannot fit.", "outOfMemory": True} if config == CONFIG else {}
+        return {"error": "Not started, since it cannot fit.", "outOfMemory": True} if config == CONFIG else {}
 
     async def what_fits(self, *_: object) -> str:
         return ""
@@ -187,7 +187,7 @@ async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
     scheduler.observer = Refusing()
     async with asyncio.timeout(60), scheduler.running():
         failed = await has_status(store, job, "failed")
-        assert failed["error"] == "Not begun, as it cannot fit."
+        assert failed["error"] == "Not started, since it cannot fit."
         await trains(store, other)
         assert [worker.job["id"] for worker in Worker.started] == [other]
         # What has run here once is let go on.

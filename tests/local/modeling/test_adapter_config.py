@@ -70,15 +70,18 @@ def test_what_is_adapted_is_read_from_the_weights(tmp_path: Path) -> None:
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a rank of its own": ({"r": 500_000}, "rank 4, and its adapter_config.json says 500000"),
     "an alpha without end": ({"lora_alpha": 1e308}, "lora_alpha"),
-    "an alpha that is none": ({"lora_alpha": True}, "lora_alpha"),
+    "an invalid alpha": ({"lora_alpha": True}, "lora_alpha"),
     "an expression": ({"alpha_pattern": {CATASTROPHE: 3}}, "too complex"),
-    "half an expression": ({"alpha_pattern": {"[": 3}}, "no expression"),
+    "half an expression": ({"alpha_pattern": {"[": 3}}, "not a valid expression"),
     "many expressions": ({"alpha_pattern": {f"{n}": 3 for n in range(300)}}, "more than 256"),
-    "another beginning": ({"init_lora_weights": "pissa_niter_99999999"}, "began by changing its base"),
-    "a beginning that is a list": ({"init_lora_weights": [1]}, "began by"),
+    "another beginning": (
+        {"init_lora_weights": "pissa_niter_99999999"},
+        "its initialization changed the base",
+    ),
+    "a beginning that is a list": ({"init_lora_weights": [1]}, "its initialization changed"),
     "more layers": ({"layer_replication": [[0, 9]] * 999}, "layer_replication"),
     "another kind": ({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 10**9}, "not a LoRA"),
-    "whole layers by expression": ({"modules_to_save": [CATASTROPHE]}, "no names of layers"),
+    "whole layers by expression": ({"modules_to_save": [CATASTROPHE]}, "not layer names"),
     "a bias": ({"bias": "x" * 9000}, "bias"),
 }
 

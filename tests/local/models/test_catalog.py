@@ -118,6 +118,6 @@ def test_the_starter_of_the_package_index_says_what_its_weights_are(models: Mode
     starter, own = models.at_hand("smollm2-135m-instruct"), models.at_hand("models/own")
     assert starter
     assert starter.note == STARTER_NOTE
-    assert "4-bit" in STARTER_NOTE
+    assert "4 bits" in STARTER_NOTE
     assert own
     assert own.note is None

@@ -55,7 +55,7 @@ def test_a_job_is_reported_and_ends_although_one_hangs(tmp_path: Path, tiny: Pat
         losses = [call[0] for call in calls_in(calls) if len(call) > 1 and "train/loss" in call[1]]
         assert losses == [1, 2, 3, 4, 5, 6]
         until(lambda: calls_in(hanging))
-        # Nobody waits for it: the next job runs while it is still hanging.
+        # The queue does not wait for it: the next job runs while it still hangs.
         assert backend.processes("reporting.worker")
         after = backend.submit({**config, "maxSteps": 1})
         backend.wait_for(after, "training.completed")

@@ -265,7 +265,7 @@ def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, r
 
 
 CHATS: list[tuple[dict[str, Any], int, str]] = [
-    ({}, 400, "Say who answers"),
+    ({}, 400, "Set adapter or baseModel"),
     ({"baseModel": "./models/none"}, 400, "Model folder not found"),
     ({"adapter": {"kind": "final"}}, 400, "adapter.jobId is missing"),
     ({"adapter": {"kind": "checkpoint", "jobId": "x"}}, 400, "adapter.step"),
@@ -297,18 +297,22 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
         400,
         "messages[0].tool_calls[0] must be a JSON object",
     ),
-    ({"baseModel": "m", "adapterStrength": 1}, 400, "adapterStrength goes with adapter"),
+    ({"baseModel": "m", "adapterStrength": 1}, 400, "adapterStrength requires adapter"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": 1.6}, 400, "from 0 to 1.5"),
     ({"adapter": {"kind": "final", "jobId": "x"}, "adapterStrength": "half"}, 400, "must be a number"),
     ({"baseModel": "m", "responseFormat": 5}, 400, "responseFormat must be a JSON object"),
     (
         {"baseModel": "m", "responseFormat": {"type": "xml"}},
         400,
-        "responseFormat cannot be obeyed: its type must",
+        "responseFormat cannot be enforced: its type must",
     ),
     ({"baseModel": "m", "structuredOutputs": {}, "responseFormat": NO_NOT}, 400, "not in # is not supported"),
-    ({"baseModel": "m", "structuredOutputs": {"regex": "a"}}, 400, "structuredOutputs is not known"),
-    ({"baseModel": "m", "toolChoice": "required"}, 400, "toolChoice cannot be obeyed: tools has no function"),
+    ({"baseModel": "m", "structuredOutputs": {"regex": "a"}}, 400, "does not support structuredOutputs"),
+    (
+        {"baseModel": "m", "toolChoice": "required"},
+        400,
+        "toolChoice cannot be enforced: tools has no callable function",
+    ),
 ]
 
 

@@ -107,7 +107,7 @@ def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 73
-    assert b"has no place for its socket: no folder" in done.stderr
+    assert b"cannot create its socket: no folder" in done.stderr
     assert b"XDG_RUNTIME_DIR" in done.stderr
 
 

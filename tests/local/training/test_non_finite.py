@@ -1,4 +1,4 @@
-"""A loss or a weight that is no number: named with its step and row, gone back from once, never kept."""
+"""A non-finite loss or weight: reported with step and row, retried once from the last state, never saved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def named(count: int = 12) -> list[Any]:
 
 
 class Broken:
-    """A run's loss that is no number for one row, or from the call on that comes after so many."""
+    """Make a run's loss non-finite for one row, or after a number of calls."""
 
     def __init__(
         self, run: Run, *, where: str | None = None, after: float = math.inf, times: int = 1
@@ -152,7 +152,7 @@ def test_the_second_time_it_stops(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_back_at_the_beginning_the_log_is_told_again_which_run_it_is(tiny: Path, tmp_path: Path) -> None:
-    """A reader drops all that came before a run which goes on from step 0."""
+    """A run that restarts from step 0 makes readers drop everything before it."""
     config = {**CONFIG, "onNonFinite": "lower_rate"}
     run = breaking(set_up(tiny, tmp_path, config, train=named()), after=1)
     run.run()

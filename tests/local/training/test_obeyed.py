@@ -62,7 +62,7 @@ def test_every_setting_is_read_by_the_training(shared: Backend, monkeypatch: pyt
 
 
 def unused(names: list[str]) -> list[str]:
-    """Those of a plan's figures that no training code looks at."""
+    """Return the plan's figures that no training code reads."""
     folder = Path(plan_module.__file__).parent
     owners = {"plan.py": ("self",), "schedule.py": ("self",)}
     used = {

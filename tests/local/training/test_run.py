@@ -137,7 +137,7 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
             assert str(trained.data.parent.parent).encode() not in path.read_bytes(), path
         card = (adapter / "README.md").read_text()
         assert 'library_name: "peft"' in card
-        assert "base_model" not in card, "a folder of this machine is no model of the hub"
+        assert "base_model" not in card, "a folder of this machine is not a model on the Hub"
     assert (folder / "checkpoints" / "10" / "state.pt").is_file()
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoints",

@@ -27,7 +27,7 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
             heard: list[dict[str, Any]] = [each async for batch in child.batches() for each in batch]
             await child.ended()
         assert len(heard) <= 1
-        assert child.cause("It").startswith("It sent an invalid message, and was ended")
+        assert child.cause("It").startswith("It sent an invalid message, and was killed")
         assert not child.killed  # by the system, that is, for its memory
     finally:
         await child.stop()

@@ -61,7 +61,7 @@ def test_every_trainer_is_evaluated_on_them(own: Path) -> None:
         ('[[evaluation]]\nfile = "refunds.jsonl"\nmetric = "json_schema"\n', "schema is missing"),
         (
             '[[evaluation]]\nfile = "refunds.jsonl"\n[[evaluation]]\nfile = "refunds.jsonl"\n',
-            "name is that of another [[evaluation]]",
+            "name is used by another [[evaluation]]",
         ),
     ],
 )

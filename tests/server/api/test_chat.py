@@ -104,7 +104,7 @@ async def test_a_cut_is_told_in_the_stream(studio: Studio, fake_backend: FakeBac
     whole = [frame for frame in frames if frame.startswith(b"data: {") and b"event: ping" not in frame]
     assert whole == [delta("Hello").strip()] * (cut >= len(delta("Hello")) - 1)
     assert frames[-2].startswith(b"event: error\ndata: ")
-    assert "cut" in json.loads(frames[-2].split(b"data: ")[1])["error"]
+    assert "broke off" in json.loads(frames[-2].split(b"data: ")[1])["error"]
     # What there was of a frame is in one that no reader takes for text.
     assert all(b"\nevent: ping" in b"\n" + frame for frame in frames[len(whole) : -2] if frame)
 

@@ -45,7 +45,7 @@ async def test_bodies(method: str, path: str, studio: Studio, fake_backend: Fake
             sent = [request.body for request in fake_backend.requests[before:]]
             if answer.status >= 500 or (answer.status >= 400 and b'"error"' not in body):
                 wrong.append((template, name, answer.status, body[:200]))
-            # What is no number to anybody else is not passed on.
+            # Numbers that other JSON readers refuse are not passed on.
             wrong += [
                 (template, name, "sent") for data in sent for word in (b"NaN", b"Infinity") if word in data
             ]

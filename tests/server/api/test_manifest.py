@@ -40,7 +40,7 @@ async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
     assert set(second) == {"name", "problem"}
     assert (second["name"], third["name"]) == ("second", "third")
     assert second["problem"].startswith("arkor.toml:9: steps = 0 is invalid;")
-    assert third["problem"].startswith("empty.jsonl is empty: write one JSON object a line")
+    assert third["problem"].startswith("empty.jsonl is empty: write one JSON object per line")
     for wrong in (second, third):
         async with studio.session.post("/api/train", json={"trainer": wrong["name"]}) as answer:
             assert (answer.status, await answer.json()) == (400, {"error": wrong["problem"]})
@@ -122,9 +122,9 @@ async def test_settings_are_shown_then_written(studio: Studio) -> None:
         manifest = await answer.json()
     assert manifest["revision"] == done["revision"]
     assert manifest["trainers"][0]["config"]["loraR"] == 2
-    # What was shown is not there any more.
+    # The shown revision has been replaced.
     status, refused = await post(studio, **asked)
-    assert (status, "changed on the disk" in refused["error"]) == (409, True)
+    assert (status, "changed on disk" in refused["error"]) == (409, True)
 
 
 @pytest.mark.parametrize(

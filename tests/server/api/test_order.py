@@ -42,13 +42,13 @@ async def test_a_change_is_passed_on_and_the_list_has_it_at_once(
 @pytest.mark.parametrize(
     ("method", "path", "body", "words"),
     [
-        ("PATCH", "/api/jobs/x", {}, "nothing to change"),
+        ("PATCH", "/api/jobs/x", {}, "Nothing to change"),
         ("PATCH", "/api/jobs/x", {"name": "a\u0007"}, "name must be one line"),
         ("PATCH", "/api/jobs/x", {"notes": "\u202e"}, "notes must be text"),
         ("PATCH", "/api/jobs/x", {"notes": "x" * 10_001}, "at most 10,000 characters"),
         ("PATCH", "/api/jobs/x", {"tags": ["a,b"]}, "tags must be a list"),
         ("PATCH", "/api/jobs/x", {"starred": 1}, "starred must be true or false"),
-        ("PATCH", "/api/queue", {}, "nothing to change"),
+        ("PATCH", "/api/queue", {}, "Nothing to change"),
         ("PATCH", "/api/queue", {"order": ["a", "a"]}, "each once"),
         ("PATCH", "/api/queue", {"held": None}, "held must be true or false"),
     ],

@@ -118,7 +118,7 @@ async def test_a_command_that_cannot_start(studio: Studio) -> None:
         (b'{"file": "link.ts"}', "'link.ts' is not a file inside this project."),
         (b'{"file": "/etc/hostname"}', "'/etc/hostname' is not a file inside this project."),
         (b'{"file": "x\\u0000"}', "There is no 'x\\x00' in this project."),
-        (b'{"file": "\\ud800"}', "holds half a character"),
+        (b'{"file": "\\ud800"}', "contains a lone surrogate"),
     ],
 )
 async def test_a_wrong_body_starts_nothing(body: bytes, said: str, studio: Studio) -> None:

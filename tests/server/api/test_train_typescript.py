@@ -174,7 +174,7 @@ async def test_builds_and_starts_take_turns(
 async def test_the_manifest_does_not_wait_for_a_start_that_takes_long(
     studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(typescript, "START_SECONDS", 600)  # nobody waits until a start gives its lock back
+    monkeypatch.setattr(typescript, "START_SECONDS", 600)  # never reached: a start releases its lock
     slow = "await new Promise((go) => setTimeout(go, process.argv[2] === 'start' ? 6e5 : 0));\n"
     typescript_project.write(slow + trainer("one"))
     async with studio.session.post("/api/train", json={}) as answer:

@@ -12,7 +12,7 @@ from arkor_dev.server.serve import bind
 
 
 class Silent(asyncio.Protocol):
-    """What is asked of a connection that says nothing."""
+    """Describe what a silent connection is asked for."""
 
     stranger = False
     on_lost: object = None

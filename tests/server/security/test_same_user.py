@@ -110,7 +110,7 @@ async def test_a_system_that_does_not_tell(settings: Settings, monkeypatch: pyte
         raise OSError("this system does not report the owner of a connection")
 
     monkeypatch.setattr(same_user, "open_owners", closed)
-    with pytest.raises(ArkorError, match=r"does not tell .* --allow-other-users"):
+    with pytest.raises(ArkorError, match=r"does not report .* --allow-other-users"):
         async with serving(settings, bind(0)):
             raise AssertionError("it must not start")
 

@@ -192,7 +192,7 @@ def test_a_kernel_that_answers_wrongly_is_not_asked(monkeypatch: pytest.MonkeyPa
 def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     no_netlink(monkeypatch)
     monkeypatch.setattr(Tables.__init__, "__defaults__", ([table(tmp_path / "tcp")],))
-    with pytest.raises(OSError, match="does not tell whose a connection is"):
+    with pytest.raises(OSError, match="does not report the owner of a connection"):
         open_owners()
 
 

@@ -36,7 +36,7 @@ class FormatChecks(LimitedChecks):
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
         if wrong := self._known[known]:
-            raise BadRequestError(f"{field} cannot be obeyed: {wrong}", code="invalid_value", param=field)
+            raise BadRequestError(f"{field} cannot be enforced: {wrong}", code="invalid_value", param=field)
 
     async def _wrong(self, schema: str) -> str | None:
         try:

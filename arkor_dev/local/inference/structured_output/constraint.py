@@ -53,7 +53,7 @@ class Vocabulary:
             try:
                 self._compiled[schema] = matcher_of(schema, self.tokens)
             except GrammarError as fault:
-                raise JobFailure(f"{field} cannot be obeyed: {fault}") from fault
+                raise JobFailure(f"{field} cannot be enforced: {fault}") from fault
         self._compiled.move_to_end(schema)
         if len(self._compiled) > KEPT:
             self._compiled.popitem(last=False)

@@ -39,7 +39,7 @@ def format_of(body: dict[str, Any]) -> Format | None:
     try:
         schema = _call(choice, body.get("tools") or []) if forced else _response(wanted)
     except FormatError as fault:
-        raise FormatError(f"{field} cannot be obeyed: {fault}") from None
+        raise FormatError(f"{field} cannot be enforced: {fault}") from None
     return Format(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field)
 
 

@@ -70,7 +70,7 @@ async def test_one_that_was_made_and_cannot_be_read_is_a_fault_in_words(
     monkeypatch.setattr(fake_backend.exports, "_told", lambda *how: {**right(*how), **told})
     fake_backend.exports.looks = 0
     said = await command.run(2, "push", job, "ann/keeper", "--format", "merged", "--yes", "--force")
-    assert "The backend's answer on the export cannot be read" in said
+    assert "The backend's response about the export is unreadable" in said
     assert hub.repos == {}
 
 

@@ -91,7 +91,7 @@ async def test_it_publishes_all_of_an_export_and_the_token_goes_to_the_hub_alone
     assert left_over(settings) == []
     assert len(started) == 2
     assert TOKEN not in str(started) + said
-    # Where files are put nobody needs the token, and nobody gets it.
+    # The storage that receives the files does not need the token, and must not get it.
     assert {told for method, _, told in hub.asked if method == "PUT"} == {None}
     assert {told for method, _, told in hub.asked if method != "PUT"} == {f"Bearer {TOKEN}"}
 
@@ -183,7 +183,7 @@ async def test_what_the_hub_refuses_is_said_before_anything_is_made(
     assert "HF_HUB_OFFLINE is set" in await refused()
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "http://192.0.2.1")
-    assert "HF_ENDPOINT has to begin with https:" in await refused()
+    assert "HF_ENDPOINT must begin with https:" in await refused()
     monkeypatch.setattr(hub_side, "LIBRARY", "no_such_library")
     assert install_command("hub") in await refused()
 
@@ -319,7 +319,7 @@ async def test_half_of_an_adapter_is_ordered_and_an_adapter_itself_has_no_half(
 
     monkeypatch.setattr(builtins, "input", yes)
     refused = await command.run(2, "push", job, "ann/keeper", "--strength", "0.5")
-    assert "An adapter leaves as it is" in refused
+    assert "An adapter is exported unchanged" in refused
     assert (hub.repos, asked) == ({}, [])
     # A whole one that is there already is another.
     whole = {"id": "exp_0", "format": "merged", "state": "completed", "proof": PROOF, "bytes": 4}

@@ -36,10 +36,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobActor]:
 
 async def test_the_next_job_has_a_place_of_its_own_in_the_same_actor(host: JobActor, tmp_path: Path) -> None:
     before = host._job
-    with pytest.raises(OSError, match="not over"):
+    with pytest.raises(OSError, match="not ended"):
         await host.reuse("job_1-a", *SECOND)
     await host.call("job_1-a", "close")
-    with pytest.raises(OSError, match="not over"):
+    with pytest.raises(OSError, match="not ended"):
         await host.reuse("job_3-c", *SECOND)
     told = json.loads(await host.reuse("job_1-a", *SECOND))
     assert before._retired.is_set()  # its watch ends, and not this process

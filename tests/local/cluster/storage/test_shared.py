@@ -73,7 +73,7 @@ def test_of_checkpoints_that_are_gone_nothing_stays(tmp_path: Path, shelf: Shelf
     (node.job / "checkpoints/10/state.pt").unlink()
     [entry] = node.save("checkpoints/20/state.pt", b"later")
     assert shelf.names() == {entry["sha256"]}
-    # What it goes on from on another machine stays as long as that is there.
+    # The state from which another machine resumes it is kept while the job exists.
     other = Machine(tmp_path / "two", shelf.root)
     (other.job / "checkpoints/20").mkdir(parents=True)
     (other.job / "checkpoints/20/state.pt").write_bytes(b"later")

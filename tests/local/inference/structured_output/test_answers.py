@@ -172,9 +172,9 @@ def test_a_fault_of_one_schema_is_of_its_answer_alone(tiny: Path) -> None:
     wrong = {"format": {"schema": '{"type": "string", "pattern": "(?=a)"}', "field": "responseFormat"}}
     told, other = asking.ask(ask(tiny, None, **wrong)), asking.ask(ask(tiny, None, **HOT, **held(LIST)))
     asking.finish(told, other)
-    assert told.error.startswith("responseFormat cannot be obeyed: ")
+    assert told.error.startswith("responseFormat cannot be enforced: ")
     assert is_valid(other, LIST)
-    with pytest.raises(JobFailure, match="responseFormat cannot be obeyed"):
+    with pytest.raises(JobFailure, match="responseFormat cannot be enforced"):
         asking.answer(ask(tiny, None, **wrong))
     assert not asking.engine._batches
 

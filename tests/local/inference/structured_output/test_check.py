@@ -93,7 +93,7 @@ async def test_a_hostile_schema_is_refused_in_time(
     """It is processor time that its process has little of: by the clock that may be more, beside others."""
     monkeypatch.setattr(limited_checks, "SECONDS", 3 * limited_checks.SECONDS)
     began = of_children()
-    with pytest.raises(BadRequestError, match="responseFormat cannot be obeyed: ") as fault:
+    with pytest.raises(BadRequestError, match="responseFormat cannot be enforced: ") as fault:
         await checks.check(ME, as_json(HOSTILE[name]), "responseFormat")
     assert fault.value.extra == {"param": "responseFormat", "code": "invalid_value"}
     assert len(fault.value.text) < 400
@@ -109,7 +109,7 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
 
     async def both() -> None:
         await checks.check(ME, as_json(USUAL), "responseFormat")
-        with pytest.raises(BadRequestError, match="toolChoice cannot be obeyed: "):
+        with pytest.raises(BadRequestError, match="toolChoice cannot be enforced: "):
             await checks.check(ME, wrong, "toolChoice")
 
     await both()

@@ -299,7 +299,7 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
 
 
 def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> None:
-    with pytest.raises(JobFailure, match="toolChoice cannot be obeyed: "):
+    with pytest.raises(JobFailure, match="toolChoice cannot be enforced: "):
         vocabulary.constrain('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
     constraint = vocabulary.constrain('{"type": "array"}', "responseFormat")
     with pytest.raises(JobFailure, match="responseFormat can no longer be enforced: "):
@@ -307,5 +307,5 @@ def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> No
 
 
 def test_a_tokenizer_of_no_known_bytes_is_refused() -> None:
-    with pytest.raises(JobFailure, match="responseFormat cannot be obeyed: this model's tokenizer"):
+    with pytest.raises(JobFailure, match="responseFormat cannot be enforced: this model's tokenizer"):
         Vocabulary.of(object(), [1])

@@ -77,17 +77,21 @@ def test_a_forced_call_is_of_one_of_the_tools() -> None:
         ({"responseFormat": wanted(True)}, "responseFormat", "json_schema.schema must be"),
         ({"responseFormat": wanted({}, strict="yes")}, "responseFormat", "strict must be"),
         ({"responseFormat": wanted({"not": {}})}, "responseFormat", "not in # is not supported"),
-        ({"responseFormat": {"type": "json_object"}, "tools": TOOLS}, "responseFormat", "beside tools"),
+        (
+            {"responseFormat": {"type": "json_object"}, "tools": TOOLS},
+            "responseFormat",
+            "together with tools",
+        ),
         (
             {"responseFormat": {"type": "json_object"}, "tools": TOOLS, "toolChoice": "required"},
             "responseFormat",
-            "beside",
+            "together with tools",
         ),
-        ({"toolChoice": "required"}, "toolChoice", "no function that could be called"),
+        ({"toolChoice": "required"}, "toolChoice", "no callable function"),
         (
             {"toolChoice": "required", "tools": [5, {}, {"function": {"name": 5}}]},
             "toolChoice",
-            "no function",
+            "no callable function",
         ),
         ({"toolChoice": "sometimes", "tools": TOOLS}, "toolChoice", 'must be "auto"'),
         ({"toolChoice": 5, "tools": TOOLS}, "toolChoice", 'must be "auto"'),
@@ -109,5 +113,5 @@ def test_a_forced_call_is_of_one_of_the_tools() -> None:
 def test_what_cannot_be_obeyed_names_its_field(body: dict[str, Any], field: str, reason: str) -> None:
     with pytest.raises(FormatError) as fault:
         format_of(body)
-    assert str(fault.value).startswith(f"{field} cannot be obeyed")
+    assert str(fault.value).startswith(f"{field} cannot be enforced")
     assert reason in str(fault.value)

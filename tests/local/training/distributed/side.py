@@ -3,7 +3,7 @@
 It is told ``{tiny, data, hosts, cases}`` on standard input, and forks a worker for each of the ``hosts``: by
 then the libraries are there, which each would load for seconds. It says what came of each case: a list for
 each worker, as JSON. A case is ``{config, held_out?, pause?, resume?}``: after which step it is to pause, and
-whether it goes on from what lies in ``data``.
+whether it resumes from the state in ``data``.
 """
 
 from __future__ import annotations

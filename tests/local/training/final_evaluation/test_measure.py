@@ -59,7 +59,7 @@ def judged(backend: Backend, config: dict[str, Any]) -> tuple[str, list[Frame]]:
 
 @pytest.fixture(scope="module")
 def usual(shared: Backend, project_with_held_out: Path) -> tuple[str, list[Frame]]:
-    """One run of a usual adapter, for all that is asked of it."""
+    """Train a usual adapter once for all the tests here."""
     del project_with_held_out
     return judged(shared, ANSWERED)
 

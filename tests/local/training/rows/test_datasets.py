@@ -52,7 +52,7 @@ BAD: list[tuple[bytes, str]] = [
         "d.jsonl, line 2: has the keys question, answer; wanted messages",
     ),
     (GOOD + b"{}\n", "d.jsonl, line 2: has the keys none; wanted messages"),
-    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; wanted"),
+    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; expected"),
     (GOOD + b'{"prompt": 1, "completion": "b"}\n', "d.jsonl, line 2: prompt must be text, not int"),
     (GOOD + b'{"prompt": "a", "completion": " "}\n', "d.jsonl, line 2: has no assistant message with text"),
     (
@@ -64,7 +64,7 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"messages": ["hi"]}\n', "d.jsonl, line 2: message 1 must be an object"),
     (
         GOOD + b'{"messages": [{"role": "boss", "content": "x"}]}\n',
-        "line 2: message 1 has the role 'boss'; wanted",
+        "line 2: message 1 has the role 'boss'; expected",
     ),
     (
         GOOD + b'{"messages": [{"role": "user", "content": null}]}\n',
@@ -73,13 +73,13 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b'{"messages": [{"role": "user", "content": "x"}]}\n', "line 2: has no assistant message"),
     (
         GOOD + b'{"messages": [{"role": ["user"], "content": "x"}]}\n',
-        "line 2: message 1 has the role ['user']; wanted",
+        "line 2: message 1 has the role ['user']; expected",
     ),
     (
         GOOD + b'{"prompt": "a", "completion": "b", "n": ' + b"1" * 5000 + b"}\n",
-        "line 2: not JSON that can be",
+        "line 2: not readable JSON",
     ),
-    (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 holds half a character"),
+    (GOOD + b'{"prompt": "a", "completion": "\\ud83d"}\n', "line 2: message 2 contains a lone surrogate"),
     (GOOD + b'{"prompt": "' + b"x" * MAX_ROW + b'", "completion": "b"}\n', "line 2: longer than 4 MiB"),
 ]
 
@@ -254,7 +254,7 @@ def test_a_redirect_does_not_carry_the_token(tmp_path: Path, web: str) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/moved-ftp", "redirects to something that is not http"),
+        ("/moved-ftp", "redirects to a scheme other than http"),
         ("/short", r"was interrupted after \d+ of 1000 bytes"),
         ("/secret", "answered 403 for the data set"),
     ],
@@ -271,7 +271,7 @@ def test_a_blob_is_bounded(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyP
 
 
 def test_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(JobFailure, match=r"could not be fetched from 127\.0\.0\.1:1: .*refused"):
+    with pytest.raises(JobFailure, match=r"could not be downloaded from 127\.0\.0\.1:1: .*refused"):
         load({"type": "blob", "url": "http://127.0.0.1:1/d.jsonl"}, tmp_path)
 
 

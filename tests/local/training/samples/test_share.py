@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOKENS = 400
-"""Those of one step."""
+"""Return the answers of one step."""
 
 
 class Simulated:
