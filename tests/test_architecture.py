@@ -166,7 +166,8 @@ def test_only_the_command_line_prints() -> None:
     assert printing <= {
         "cli/main", "cli/banner", "cli/standard_error", "cli/console", "cli/progress_view", "cli/consent",
         "cli/commands/start",
-        "cli/commands/init", "cli/commands/doctor", "cli/account/login", "cli/account/whoami",
+        "cli/commands/init", "cli/commands/doctor", "cli/commands/train_check", "cli/account/login",
+        "cli/account/whoami",
         "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
         "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",

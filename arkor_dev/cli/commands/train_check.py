@@ -142,7 +142,7 @@ class Trial:
 
     async def forecast(self) -> AsyncIterator[Check]:
         """Forecast the job, as Studio does beside its form."""
-        answer = await self._backend.create_forecast({**self._config, **SHORT})
+        answer = await self._backend.create_forecast({"config": {**self._config, **SHORT}})
         deadline = time.monotonic() + FORECAST_SECONDS
         while (found := _object(_json(answer).get("forecast"))).get("state") in ("waiting", "measuring"):
             if time.monotonic() > deadline:

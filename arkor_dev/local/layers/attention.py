@@ -194,7 +194,7 @@ def _put(into: Any, block: Any, start: int, end: int) -> None:
 
 def _future(q: Any) -> Any:
     """Return the mask to add within a block, ``[BLOCK, BLOCK]``, which hides later keys."""
-    return torch.full((BLOCK, BLOCK), -torch.inf, device=q.device).triu_(1)
+    return q.new_full((BLOCK, BLOCK), -torch.inf).triu_(1)
 
 
 def _probabilities(some: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
@@ -202,9 +202,9 @@ def _probabilities(some: Any, k: Any, future: Any, start: int, end: int, scale: 
     in ``k``'s dtype.
     """
     queries = end - start
-    scores = (some @ k[:, :end].transpose(1, 2)).float().mul_(scale)
+    scores = torch.bmm(some, k[:, :end].transpose(1, 2)).mul_(scale)
     scores.view(len(k), -1, queries, end)[..., start:].add_(future[:queries, :queries])
-    return scores.softmax(-1).to(k.dtype)
+    return scores.softmax(-1)  # computed in float32 and rounded once
 
 
 AttentionInterface.register(NAME, attend)

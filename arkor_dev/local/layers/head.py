@@ -72,7 +72,7 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
         step = _step(weight)
         for start in range(0, len(targets), step):
             part = linear(hidden[start : start + step].to(weight.dtype), weight, bias)
-            loss, slope = loss_and_gradient(part.float(), targets[start : start + step], smoothing, learns)
+            loss, slope = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
             del part
             total += loss
             if grad is not None:

@@ -8,8 +8,6 @@ from . import (
     chat,
     cluster,
     corrections,
-    datasets,
-    deployments,
     exports,
     jobs,
     manifest,
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, datasets, deployments, exports, corrections, cluster, project,
-        passed_on,
+        session, manifest, jobs, train, chat, exports, corrections, cluster, project, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -16,7 +16,8 @@ from arkor_dev.contract.bodies import (
     RESUMPTION,
     VOTE,
 )
-from arkor_dev.contract.deployments import CREATE, UPDATE
+from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
+from arkor_dev.contract.errors import NotFoundError, UnsupportedError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
@@ -75,6 +76,33 @@ def reopen(request: web.Request) -> None:
     refresh(request)
 
 
+OF_DATASETS: Final = frozenset({"from", "count", "want", "after", "than", "code", "text"})
+"""Query parameters that are forwarded; others, such as the page's token, are not."""
+
+
+async def get_dataset(request: web.Request) -> web.Response:
+    """``GET /api/datasets/:id`` and the paths below it."""
+    path = [request.match_info["id"], *request.match_info.get("below", "").split("/")]
+    asked = {name: value for name, value in request.query.items() if name in OF_DATASETS}
+    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=asked))
+
+
+async def list_deployments(request: web.Request) -> web.Response:
+    """``GET /api/deployments``; ``{"deployments": [], "unsupported": true}`` if the backend has none."""
+    try:
+        return answered(await request.app[BACKEND].list_deployments())
+    except (NotFoundError, UnsupportedError):
+        # The page polls this: answer with a fact instead of an error each time.
+        return web.json_response({"deployments": [], "unsupported": True})
+
+
+async def create_key(request: web.Request) -> web.Response:
+    """``POST /api/deployments/:id/keys``: the only response with the key's plaintext."""
+    body = await read_object(request, KEY)
+    body["label"] = body["label"].strip()
+    return answered(await request.app[BACKEND].create_key(request.match_info["id"], body))
+
+
 JOB, DEPLOYMENT = "/api/jobs/{id}", "/api/deployments/{id}"
 COMPARED = ("step", "data", "against", "againstStep", "seeds")
 ROUTES = [
@@ -107,4 +135,8 @@ ROUTES = [
     passed("GET", f"{DEPLOYMENT}/requests/{{request}}", Backend.get_request),
     passed("POST", "/api/datasets", Backend.open_dataset, CONFIG),
     passed("DELETE", "/api/datasets/{id}", Backend.drop_dataset),
+    web.get("/api/datasets/{id}", get_dataset),
+    web.get("/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+}", get_dataset),
+    web.get("/api/deployments", list_deployments),
+    web.post("/api/deployments/{id}/keys", create_key),
 ]
