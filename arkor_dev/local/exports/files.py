@@ -1,4 +1,4 @@
-"""The files of an export: written, and read again as any other program reads them."""
+"""Writes the files of an export, and reads them again like any other program."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def end_answers(model: Any, tokenizer: Any) -> None:
 
 
 SPARE: Final = 1.2
-"""How many times its weights a model takes of a GPU while it is asked."""
+"""GPU memory of an answering model, as a multiple of its weights."""
 
 
 def wearing(model: Any, folder: Path) -> Any:
-    """``model`` with the adapter in ``folder``; raises :class:`JobFailure` where the two do not fit."""
+    """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)
         place = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model

@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 
 ENOUGH_SECONDS: Final = 2.0
-"""Before that a rate says nothing."""
+"""Seconds before a rate is meaningful."""
 
 
 class Pace:
-    """The rate of one piece of work after another; each begins with a new label."""
+    """Measures the rate of successive pieces of work; a new label starts the next one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -58,7 +58,7 @@ class Pace:
         self._from = 0.0
 
     def told(self, progress: Progress) -> ExportProgress:
-        """``progress`` with ``secondsLeft`` where it can be told."""
+        """Return ``progress``, with ``secondsLeft`` if it can be estimated."""
         now, done, total = self._clock(), progress["done"], progress["total"]
         if progress["label"] != self._label or done < self._from:
             self._label, self._began, self._from = progress["label"], now, done
@@ -83,7 +83,7 @@ class Order:
         self.child: Child | None = None
         self.taken_back = False
         self.asked: float | None = None
-        """When somebody asked for it last, by the monotonic clock; None where it is made unattended."""
+        """Monotonic time of the last request for it; None for an unattended export."""
 
 
 class Exports:

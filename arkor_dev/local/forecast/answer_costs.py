@@ -1,4 +1,4 @@
-"""What answers and comparisons cost: samples, own sets of rows, and comparing an adapter with its base."""
+"""Forecasts the time of sample answers, own sets of rows, and comparisons of an adapter with its base."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 SAMPLES: Final = 3
-"""Held-out rows that are asked unless a job says otherwise."""
+"""Default number of held-out rows that are answered."""
 SCORING: Final = 0.3
-"""Seconds in which a process that scores answers starts and ends."""
+"""Seconds to start and end a process that scores answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Writing:
 
     @classmethod
     def of(cls, few: tuple[int, float, float], many: tuple[int, float, float], prompt: int) -> Writing:
-        """By two measurements: how many answers, seconds for their questions, and for a token of all."""
+        """Fit two measurements: number of answers, seconds for their questions, and for a token of each."""
         row = max(0.0, (many[2] - few[2]) / (many[0] - few[0]))
         return cls(many[1] / (many[0] * prompt), max(0.0, few[2] - few[0] * row), row, prompt)
 
     def first(self, rows: int, longest: int) -> float:
-        """Seconds for reading so many questions."""
+        """Return the seconds to read so many questions."""
         return self.read * rows * longest
 
     def token(self, rows: int) -> float:
-        """Seconds for a token of so many answers."""
+        """Return the seconds for a token of each of so many answers."""
         return self.step + self.row * rows
 
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
@@ -61,9 +61,9 @@ class Writing:
         return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
-        """Seconds in which base and adapter answer ``batches`` of questions, of ``(tokens, tokens wanted)``.
+        """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.
 
-        The base is taken to go on to the most that an answer may have, the adapter to what is wanted.
+        Assumes that the base uses all tokens an answer may have, and the adapter as many as wanted.
         """
         taken = 2 * SCORING if batches else 0.0
         for batch in batches:

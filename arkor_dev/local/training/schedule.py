@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 BILLION: Final = 10**9
 RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
-"""Rates of an adapter with AdamW, for models of fewer parameters than so many."""
+"""Learning rates of an adapter with AdamW, by upper limits of the model's parameters."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1
-"""The share of an adapter's rate for training the whole model."""
+"""Rate for full fine-tuning, as a fraction of an adapter's."""
 LION: Final = 0.2
-"""The share of AdamW's rate for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
+"""Rate for Lion, whose updates are larger, as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times
+lower).
+"""
 
 
 class Rate(NamedTuple):

@@ -29,32 +29,32 @@ if TYPE_CHECKING:
 
 
 class Beside(NamedTuple):
-    """A job that runs: its config, and whether it is on the device that another one would get."""
+    """A running job: its config, and whether it uses the device that the next job would get."""
 
     config: dict[str, Any]
     same_device: bool
 
 
 class Observer(Protocol):
-    """Who follows trainings from outside: forecasts, which are not to be in their way."""
+    """Interface for observers of all trainings, such as forecasts, which must not slow them down."""
 
     def training_begins(self) -> None:
         """A job is about to start."""
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
-        """A job is over that took so long; 0 where another one ran beside it, so that this says nothing."""
+        """Note the duration of an ended job; 0 if another job ran at the same time, which invalidates it."""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Why a job cannot fit on this machine, as the fields of its ``training.failed``; else empty."""
+        """Return why a job cannot fit on this machine, as fields of its ``training.failed``; else empty."""
 
     async def room(self) -> int | None:
-        """Bytes of memory that a new process may take now; None where the system does not say."""
+        """Return the bytes of memory that a new process may use now; None if unknown."""
 
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Whether a job fits into ``room`` bytes with ``others``, which run; false where not known."""
+        """Return whether a job fits into ``room`` bytes beside the running ``others``; false if unknown."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """Sentences to help with a job that ran out of memory, or nothing."""
+        """Return sentences of advice for a job that ran out of memory; may be empty."""
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
@@ -165,7 +165,7 @@ class JobRunner:
         return verdict
 
     async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
-        """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
+        """Add settings that would fit to the verdict of a job that ran out of memory; cancellable."""
         advising = asyncio.create_task(
             observer.what_fits(self.config, PreparationProgress(self._store, self.job))
         )
