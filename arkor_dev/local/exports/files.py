@@ -94,11 +94,11 @@ def end_answers(model: Any, tokenizer: Any) -> None:
 
 
 SPARE: Final = 1.2
-"""How many times its weights a model takes of a GPU while it is asked."""
+"""GPU memory that asking a model takes, as a multiple of its weights."""
 
 
 def wearing(model: Any, folder: Path) -> Any:
-    """``model`` with the adapter in ``folder``; raises :class:`JobFailure` where the two do not fit."""
+    """Load the adapter in ``folder`` onto ``model``. Raises :class:`JobFailure` if they don't match."""
     try:
         config = lora_config(folder, model)
         place = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
@@ -146,5 +146,5 @@ def read_plainly(form: str, folder: Path, base: Path, *, four_bit: bool = False)
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except UNREADABLE as error:
-        raise JobFailure(f"What was written cannot be read again: {error}") from None
+        raise JobFailure(f"The exported files cannot be loaded: {error}") from None
     return model.to(torch.device(_device(folder))).eval(), tokenizer

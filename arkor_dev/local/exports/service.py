@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 
 ENOUGH_SECONDS: Final = 2.0
-"""Before that a rate says nothing."""
+"""Shortest duration that gives a meaningful rate."""
 
 
 class Pace:
-    """The rate of one piece of work after another; each begins with a new label."""
+    """Rate of successive pieces of work; a new label starts the next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -58,7 +58,7 @@ class Pace:
         self._from = 0.0
 
     def told(self, progress: Progress) -> ExportProgress:
-        """``progress`` with ``secondsLeft`` where it can be told."""
+        """Return ``progress``, with ``secondsLeft`` if it can be estimated."""
         now, done, total = self._clock(), progress["done"], progress["total"]
         if progress["label"] != self._label or done < self._from:
             self._label, self._began, self._from = progress["label"], now, done

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 SAMPLES: Final = 3
-"""Held-out rows that are asked unless a job says otherwise."""
+"""Held-out rows that serve as sample prompts by default."""
 SCORING: Final = 0.3
-"""Seconds in which a process that scores answers starts and ends."""
+"""Seconds that a scoring process takes to start and end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """Seconds: ``read`` a token of a question, padding included; ``step`` and ``row`` a token of each answer.
+    """In seconds: ``read`` per token of a prompt, padding included; ``step`` and ``row`` per generated token.
 
-    A token of all of some answers takes ``step`` and so many times ``row``. ``prompt`` is the length of the
-    longest question that samples are likely to ask, in tokens.
+    Generating a token of n answers takes ``step + n * row``. ``prompt`` is the length of the longest likely
+    sample prompt, in tokens.
     """
 
     read: float
@@ -36,20 +36,22 @@ class Writing:
 
     @classmethod
     def of(cls, few: tuple[int, float, float], many: tuple[int, float, float], prompt: int) -> Writing:
-        """By two measurements: how many answers, seconds for their questions, and for a token of all."""
+        """Fit to two measurements, each the number of answers, the seconds for prompts, and for a token of
+        all.
+        """
         row = max(0.0, (many[2] - few[2]) / (many[0] - few[0]))
         return cls(many[1] / (many[0] * prompt), max(0.0, few[2] - few[0] * row), row, prompt)
 
     def first(self, rows: int, longest: int) -> float:
-        """Seconds for reading so many questions."""
+        """Return the seconds to read the prompts."""
         return self.read * rows * longest
 
     def token(self, rows: int) -> float:
-        """Seconds for a token of so many answers."""
+        """Return the seconds for a token of this many answers."""
         return self.step + self.row * rows
 
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
-        """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
+        """Return the seconds of all sample answers of a job that takes ``whole`` without them."""
         asked = config.get("samples")
         if asks_nothing(asked):
             return 0.0
@@ -61,9 +63,9 @@ class Writing:
         return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
-        """Seconds in which base and adapter answer ``batches`` of questions, of ``(tokens, tokens wanted)``.
+        """Return the seconds in which base and adapter answer ``batches`` of ``(tokens, tokens wanted)``.
 
-        The base is taken to go on to the most that an answer may have, the adapter to what is wanted.
+        Assumes that the base uses the whole limit, the adapter as much as is wanted.
         """
         taken = 2 * SCORING if batches else 0.0
         for batch in batches:

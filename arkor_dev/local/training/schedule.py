@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 BILLION: Final = 10**9
 RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
-"""Rates of an adapter with AdamW, for models of fewer parameters than so many."""
+"""Adapter learning rates with AdamW, for models below the given numbers of parameters."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1
-"""The share of an adapter's rate for training the whole model."""
+"""Factor for full fine-tuning."""
 LION: Final = 0.2
-"""The share of AdamW's rate for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
+"""Factor for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
 
 
 class Rate(NamedTuple):
-    """A learning rate, and the reason for it in words."""
+    """A learning rate and the reason for it."""
 
     value: float
     reason: str
 
 
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
-    """Return the rate for a model of so many parameters."""
+    """Return the default rate for a model of this many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
-    what = "training the whole of a model" if whole else "an adapter of a model"
+    what = "full fine-tuning of a model" if whole else "an adapter of a model"
     if whole:
         value *= WHOLE
     if optimizer == "lion":

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Beside(NamedTuple):
-    """A job that runs: its config, and whether it is on the device that another one would get."""
+    """A running job: its config, and whether it uses the device that another job would get."""
 
     config: dict[str, Any]
     same_device: bool
 
 
 class Observer(Protocol):
-    """Who follows trainings from outside: forecasts, which are not to be in their way."""
+    """Observes training from outside: forecasts, which must not delay jobs."""
 
     def training_begins(self) -> None:
         """A job is about to start."""
@@ -45,16 +45,16 @@ class Observer(Protocol):
         """A job is over that took so long; 0 where another one ran beside it, so that this says nothing."""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Why a job cannot fit on this machine, as the fields of its ``training.failed``; else empty."""
+        """Return why a job cannot fit on this machine, as fields of ``training.failed``; empty if it may."""
 
     async def room(self) -> int | None:
-        """Bytes of memory that a new process may take now; None where the system does not say."""
+        """Return the memory available to a new process in bytes; None if unknown."""
 
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Whether a job fits into ``room`` bytes with ``others``, which run; false where not known."""
+        """Return whether a job fits into ``room`` bytes beside the running ``others``; False if unknown."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """Sentences to help with a job that ran out of memory, or nothing."""
+        """Return advice for a job that ran out of memory, or an empty text."""
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
