@@ -35,11 +35,44 @@ PHRASES: Final = {
     r"\"\"\"(?:That|Those) of\b": "Return the …",
 }
 """Patterns, matched regardless of case, and what to write instead."""
+OUTSIDE_TESTS: Final = {
+    r"go(?:es|ing)? on\b": "continues, resumes",
+    r"for ever\b": "forever",
+    r"hears? of\b": "receives, learns of",
+    r"is told\b": "receives, is shown",
+    r"in the place of\b": "instead of",
+    r"(?:is|are) there already\b": "exists",
+    r"to be had\b": "available",
+    r"had back\b": "recovered",
+    r"passed over\b": "skipped, ignored",
+    r"(?:came|comes?) of\b": "results from",
+    r"beside one another\b": "side by side",
+    r"belongs? to nobody\b": "has no owner",
+    r"the same of\b": "name it",
+    r"every so often\b": "from time to time",
+    r"None where\b": "None if, None for",
+    r"who asks\b": "the caller",
+    r"ha(?:s|ve) to be\b": "must be",
+    r"looked at\b": "examined, checked, viewed",
+    r"fallen back on\b": "used instead",
+    r"of late\b": "recently",
+    r"stands beside\b": "is next to",
+}
+"""The same; docstrings of tests are not rewritten throughout."""
 UNFINISHED: Final[tuple[str, ...]] = ()
 """Folders that are not rewritten yet."""
 SUFFIXES: Final = (".py", ".ts", ".tsx", ".md")
 SKIPPED: Final = ("arkor_dev/static/", "scripts/wording.py", "CHANGES.md")
-PATTERN: Final = re.compile("|".join(rf"(?<!\w)(?:{phrase})" for phrase in PHRASES), re.IGNORECASE)
+TESTS: Final = re.compile(r"tests/|.*\.test\.tsx?$")
+ALL: Final = {**PHRASES, **OUTSIDE_TESTS}
+
+
+def pattern(phrases: dict[str, str]) -> re.Pattern[str]:
+    """Return a pattern that matches each of the phrases, from the beginning of a word."""
+    return re.compile("|".join(rf"(?<!\w)(?:{phrase})" for phrase in phrases), re.IGNORECASE)
+
+
+IN_TESTS, ELSEWHERE = pattern(PHRASES), pattern(ALL)
 
 
 def tracked_files() -> list[str]:
@@ -58,9 +91,9 @@ def findings(name: str) -> Iterator[tuple[int, str, str]]:
     if not path.is_file():
         return
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        for match in PATTERN.finditer(line):
+        for match in (IN_TESTS if TESTS.match(name) else ELSEWHERE).finditer(line):
             phrase = match[0]
-            advice = next(text for key, text in PHRASES.items() if re.match(key, phrase, re.IGNORECASE))
+            advice = next(text for key, text in ALL.items() if re.match(key, phrase, re.IGNORECASE))
             yield number, phrase, advice
 
 

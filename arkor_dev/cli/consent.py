@@ -9,7 +9,7 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
 SEND: Final = "Send it?"
-"""What to ask before much is sent to another machine."""
+"""The question before a large upload to another machine."""
 
 
 def can_ask() -> bool:

@@ -36,7 +36,7 @@ GONE_SECONDS: Final = 10.0
 
 
 class BackendEndedError(ArkorError):
-    """The joined local backend has ended, with the process that had started it."""
+    """The joined local backend has ended, and so has the process that started it."""
 
 
 @asynccontextmanager
@@ -51,7 +51,7 @@ async def connected(
 ) -> AsyncIterator[Backend]:
     """Yield a backend for one launch; with ``--local`` start the local one and end it afterwards.
 
-    With ``--ssh`` that of the other machine is started if need be, and goes on afterwards; ``ask`` agrees to
+    With ``--ssh`` it is started on the other machine if necessary, and stays there; ``ask`` confirms
     sending it much. ``opened`` is one that is connected already.
 
     An ``idle`` backend starts no job: waiting jobs are not for a command that ends at once. With
@@ -134,7 +134,7 @@ class _Followed:
         self._gone_since: float | None = None
 
     async def credentials(self) -> Credentials:
-        """Read them again: a restarted backend has another socket and another token.
+        """Read the credentials again: a restarted backend has another socket and token.
 
         Raises UnavailableError if there is none now, and BackendEndedError if there will be none.
         """

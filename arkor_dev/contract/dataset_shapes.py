@@ -65,7 +65,7 @@ class DatasetView(TypedDict):
 
     ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
     ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
-    been found and can be looked at, ``rows`` is null until that is all of them; ``read`` of them have been
+    been found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been
     tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
     ones. A job of this config would cut at ``maxLength``, and the model takes ``context``: null until the
     tokenizer is there.

@@ -741,7 +741,7 @@ class JobOnDisk(TypedDict):
 class ModelOnDisk(TypedDict):
     """Disk usage of a base model, in bytes.
 
-    ``used``: at least one job needs it. ``shared``: it lies in a cache that other programs use, too.
+    ``used``: at least one job needs it. ``shared``: it is in a cache that other programs use, too.
     """
 
     name: str
@@ -798,7 +798,7 @@ class ExportProof(TypedDict):
 
 
 class ExportProgress(Progress):
-    """How far an export has come; ``secondsLeft`` is how long its ``label`` will go on, once known."""
+    """How far an export has come; ``secondsLeft`` is the remaining time of its ``label``, once known."""
 
     secondsLeft: NotRequired[float]
 

@@ -39,7 +39,7 @@ class Container(Protocol):
         """Yield the records from a record's position on, by default from the first. A DataError ends them."""
 
     def value(self, record: Record) -> object:
-        """Return a record's content as JSON would have it. Raises RowError with only the reason."""
+        """Return a record's content as JSON values. Raises RowError with only the reason."""
 
     def close(self) -> None:
         """Close the file."""

@@ -75,7 +75,9 @@ def _read_implicit(record: dict[str, Any]) -> Content:
         min(len(one), len(other)),
     )
     if common == 0 or common >= min(len(one), len(other)):
-        raise RowError("chosen and rejected must begin with the same prompt, and each go on with an answer")
+        raise RowError(
+            "chosen and rejected must begin with the same prompt, and each continue with an answer"
+        )
     return _pair(one[:common], one[common:], other[common:])
 
 
@@ -110,9 +112,9 @@ PAIRS: Final[dict[str, Form]] = {
     "correction": Form("corrections", ("messages", "corrected"), _read_correction),
     "scored": Form("scored answers", ("instruction", "completions"), _read_scored),
 }
-"""The forms of rows that preference training takes, by name."""
+"""The forms of rows that preference training accepts, by name."""
 
 
 def forms_of(method: object) -> Mapping[str, Form]:
-    """Return the forms that a training method takes, as far as they are known without its module."""
+    """Return the forms that a training method accepts, as far as they are known without its module."""
     return PAIRS if method in METHODS else FORMS

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COUNTS: Final = (1, 4, 8)
 HELD: Final = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
-"""A schema that an answer of any length can go on with: names are free text, as in most."""
+"""A schema that allows answers of any length, with free text as most schemas have."""
 
 
 def questions(count: int) -> list[list[dict[str, str]]]:

@@ -88,7 +88,7 @@ async def opened(count: int, rounds: int) -> AsyncIterator[Figure]:
             await browser.close()
     yield Figure(f"{count:,} rows: the first row's tokens, first time", median(first), "s", most=1)
     yield Figure(f"{count:,} rows: the first row's tokens, again", median(later), "s", most=1)
-    yield Figure(f"{count:,} rows: all looked at and checked", whole, "s")
+    yield Figure(f"{count:,} rows: all read and checked", whole, "s")
 
 
 async def look(page: Page) -> float:

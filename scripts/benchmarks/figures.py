@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``floor`` is None where the figure stands for itself. A target of ``most`` or ``least`` is on the ratio
+    """``floor`` is None for a figure without a comparison. A target of ``most`` or ``least`` is on the ratio
     where there is a floor, else on the figure.
     """
 

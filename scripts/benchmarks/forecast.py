@@ -174,7 +174,7 @@ def known(backend: Backend, config: dict[str, Any]) -> dict[str, Any] | None:
 def run(backend: Backend, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """The job, once it is over, and how much more its process had allocated than it ever held.
 
-    It is looked at seldom: two cores are all that a run has, and who asks takes its part of them.
+    It polls seldom, since that takes processor time from the run's two cores.
     """
     job = backend.submit(config)
     most = {"VmData": 0, "VmHWM": 0}

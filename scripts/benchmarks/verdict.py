@@ -2,7 +2,7 @@
 
 Simulated comparisons whose truth is known (``tests/local/evaluation/families.py``), each through the
 verdict's own function. At most 5 % may be called better or worse where nothing has changed; Student's t
-interval of the same rows, without a margin, stands beside it.
+interval of the same rows, without a margin, is reported, too.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _plainly_differs(base: list[float], adapter: list[float]) -> bool:
 def _rows_said(draw: Draw, chance: Any, gain: float) -> int:
     """The rows that a comparison asks for which saw just this gain, and an interval as is usual there.
 
-    How wide a side is depends on the rows, so it is looked at with as many as an even one would ask for.
+    How wide a side is depends on the rows, so it is measured with as many as an even one would ask for.
     """
 
     def asked(side: float) -> int:

@@ -167,7 +167,7 @@ def table(backend: Child, studio: Studio, browser: Browser, rounds: int) -> Iter
 def curve(backend: Child, studio: Studio, browser: Browser, events: int, rounds: int) -> Iterator[Figure]:
     """A job's page with its whole history, the last step in figures and the first on the axis.
 
-    Each pass has a job of its own: the daemon has the events of one that was looked at in memory. In turns, a
+    Each pass has its own job, since the daemon keeps the events of a viewed one in memory. In turns, a
     backend sends the first of them at once, and late.
     """
 

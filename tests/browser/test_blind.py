@@ -157,7 +157,7 @@ async def test_own_questions_of_two_adapters_whose_backend_keeps_nothing(
         await place(page, 2, 2)
         await expect(page.get_by_text("Both say the same")).to_be_visible()
         await page.get_by_role("button", name="Skip").click()
-        await expect(page.get_by_text("1 vote so far. The result is told after 10.")).to_be_visible()
+        await expect(page.get_by_text("1 vote so far. The result is shown after 10.")).to_be_visible()
         await page.get_by_label("Questions, one a line").fill("\n".join(f"Question {n}" for n in range(9)))
         await page.get_by_role("button", name="Continue").click()
         for number in range(1, 10):

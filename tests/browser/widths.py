@@ -2,7 +2,8 @@
 
 To the layout zoom is a narrower window: 1,280 px at 200 % are 640 CSS pixels at twice the density.
 Of each layout that the styles have the narrowest window is looked at, where the least room is: from 320, 360,
-480, 720 and 960 CSS pixels on, and a usual one. ``ARKOR_TEST_WIDTHS=all`` looks at twice as many.
+480, 720 and 960 CSS pixels on; besides a usual one, and the widest. ``ARKOR_TEST_WIDTHS=all`` looks at twice
+as many.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 FINDER = Path(__file__).with_name("widths.js")
 ALL = "ARKOR_TEST_WIDTHS" in os.environ
-WIDTHS = (360, 390, 480, 640, 720, 768, 1024, 1280, 1920) if ALL else (360, 480, 720, 1280)
+WIDTHS = (360, 390, 480, 640, 720, 768, 1024, 1280, 1920) if ALL else (360, 480, 720, 1280, 1920)
 ZOOM = 2
 ZOOMED = (640, 768, 1024, 1280, 1920) if ALL else (640, 1920)
 HEIGHT = 900

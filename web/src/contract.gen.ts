@@ -731,7 +731,7 @@ export interface ExportProof {
   allowed: Record<string, number>;
 }
 
-/** How far an export has come; `secondsLeft` is how long its `label` will go on, once known. */
+/** How far an export has come; `secondsLeft` is the remaining time of its `label`, once known. */
 export interface ExportProgress extends Progress {
   secondsLeft?: number;
 }

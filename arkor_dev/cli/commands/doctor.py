@@ -91,7 +91,7 @@ def _verdict(settings: Settings, checks: list[Check]) -> str:
 
 
 async def _over_ssh(settings: Settings, host: str) -> Check:
-    """Connect to the other machine, and say what it has."""
+    """Connect to the other machine, and report what it has."""
     from arkor_dev.connection.ssh.backend import look
 
     try:

@@ -1,4 +1,4 @@
-"""``arkor-dev ssh``: what ``--ssh`` has put on another machine, what runs there, and its adapters."""
+"""``arkor-dev ssh``: files that ``--ssh`` has put on another machine, its processes, and its adapters."""
 
 from __future__ import annotations
 

@@ -123,14 +123,14 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
                 with contextlib.suppress(OSError):
                     terminal.close()
     with contextlib.suppress(OSError):  # the terminal may be gone, too
-        goes_on = f" What runs on {settings.ssh} goes on." if settings.ssh else ""
-        terminal.line(f"Studio has stopped.{goes_on}")
+        stays = f" The backend on {settings.ssh} keeps running." if settings.ssh else ""
+        terminal.line(f"Studio has stopped.{stays}")
     return 0
 
 
 @contextlib.asynccontextmanager
 async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
-    """How Studio connects to its backend: over ssh before there is a page, as that may take long or ask."""
+    """Connect Studio to its backend: over ssh before the page opens, since that may take long or ask."""
     if settings.ssh is None:
         yield connected
         return

@@ -1,4 +1,4 @@
-"""``arkor-dev doctor --train``: a short training on this machine, with all that a longer one goes through.
+"""``arkor-dev doctor --train``: a short training on this machine with every stage of a real one.
 
 It forecasts a job of three steps and makes it, measures held-out rows, answers from the adapter, and pauses
 and resumes another job. The project's first trainer is used, or the example of ``arkor-dev init``, in a data
@@ -51,7 +51,7 @@ KEPT: Final = frozenset(
         "seed",
     }
 )  # fmt: skip
-"""What of a trainer decides about how it computes, and is tried."""
+"""A trainer's settings that affect how it computes, which the check uses."""
 STEPS: Final = 3
 SHORT: Final = {
     "maxSteps": STEPS,
@@ -62,17 +62,17 @@ SHORT: Final = {
 }
 ENDLESS: Final[dict[str, object]] = {**SHORT, "maxSteps": 10_000, "evalSteps": 0, "saveSteps": 0}
 REASONS: Final = ("Computing in", "This machine has a GPU")
-"""How messages begin that say why a device and a number format were chosen."""
+"""Beginnings of the messages that explain the choice of device and number format."""
 HELD_OUT: Final = 0.2
 FORECAST_SECONDS: Final = 180.0
 TOKENS: Final = 24
 FAR: Final = 2.0
-"""How many times another time than was forecast is worth a warning: what is so short is mostly loading."""
+"""Factor by which a time must differ from its forecast for a warning; so short a run is mostly loading."""
 PACKAGES: Final = ("torch", "transformers", "peft")
 
 
 async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
-    """Train, print each result as it comes, and the report; the exit code: 1 when something failed."""
+    """Train; print each result at once, then the report; return 1 if something failed, else 0."""
     checks: list[Check] = []
 
     def say(check: Check) -> None:
@@ -107,7 +107,9 @@ async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
 
 
 def config_of(project: Path) -> dict[str, Any]:
-    """Return what is tried of the project's first trainer; raises ArkorError where it cannot run."""
+    """Return the config for the check, from the project's first trainer. Raises ArkorError if it cannot
+    run.
+    """
     trainer = load_trainers(project)[0]
     if problem := trainer.get("problem"):
         raise BadRequestError(
@@ -120,7 +122,7 @@ def config_of(project: Path) -> dict[str, Any]:
 
 
 def report(checks: list[Check]) -> str:
-    """Return what to paste into a bug report."""
+    """Format the results for a bug report."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     gpus = ", ".join(gpu.name for gpu in (*nvidia_gpus(), *amd_gpus())) or "none found"
     lines = [
@@ -153,11 +155,11 @@ class Trial:
             text = f"{found['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
             yield Check("Forecast", "ok", text)
         else:
-            # A model that is not here yet is fetched by the training.
+            # A model that is not here yet is downloaded by the training.
             yield Check("Forecast", "warn", str(found.get("error") or "It took too long to measure."))
 
     async def train(self) -> AsyncIterator[Check]:
-        """Make the steps, measure the held-out rows, and compare with the forecast."""
+        """Train, evaluate on the held-out rows, and compare with the forecast."""
         began, why = time.monotonic(), list[str]()
         _, self._job, _ = await create(
             self._backend, self._settings, "doctor", {**self._config, **SHORT}, None
@@ -210,7 +212,7 @@ class Trial:
         )
 
     async def interrupt(self) -> AsyncIterator[Check]:
-        """Pause a job and resume it; it has to go on after the step at which it stood."""
+        """Pause and resume a job; it must continue after the step at which it was paused."""
         config = {**self._config, **ENDLESS}
         _, job, _ = await create(self._backend, self._settings, "doctor, interrupted", config, None)
         paused: int | None = None

@@ -43,7 +43,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows words in place of the last ones on standard error.
 
-    Where that is no terminal, each piece of work is a line, and every so often another one. Empty words clear
+    Without a terminal, each piece of work gets a line, and further ones from time to time. Empty words clear
     the line. With ``quiet`` nothing is written.
     """
     if quiet:

@@ -1,5 +1,5 @@
-"""A local backend on another machine, reached by OpenSSH: installed, supplied with files, started, spoken to.
+"""Installs, supplies, starts and calls a local backend on another machine, over OpenSSH.
 
-``backend`` is where to start. ``far_side`` is the one program that runs over there before anything is
+Start with ``backend``. ``far_side`` is the one program that runs over there before anything is
 installed; ``keeper`` keeps the backend alive there when nobody is connected.
 """

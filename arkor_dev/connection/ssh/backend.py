@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from arkor_dev.identity.local_backend import Notice
 
 ASK_BYTES: Final = 1_000_000_000
-"""Files that a person has to agree to."""
+"""Size of files, in bytes, from which a person must confirm the upload."""
 WAIT_SECONDS: Final = 10.0
-"""How long a call waits for changed files to be sent before it says how far that has come."""
+"""How long a call waits for an upload of changed files before it fails with the progress."""
 PAUSES: Final = (0.5, 15.0)
 """The first and the longest pause between attempts to connect again, in seconds."""
 RENEW_SECONDS: Final = 5.0
@@ -57,7 +57,7 @@ NAMED: Final = 5
 class SshBackend:
     """An `IdentitySource` for a backend on ``settings.ssh``, and its one scope.
 
-    ``tell`` receives messages for a person; ``ask`` agrees to sending much, None where nobody can.
+    ``tell`` receives messages for a person; ``ask`` confirms large uploads; None without a terminal.
     """
 
     sign_in: str | None = None
@@ -95,12 +95,12 @@ class SshBackend:
         except BaseException:
             await self._disconnect()
             raise
-        self._ask = None  # from now on other things are answered meanwhile
+        self._ask = None  # from now on the backend's messages are handled, too
         self._go(self._keep_connected())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Disconnect; the backend there goes on."""
+        """Disconnect; the backend there keeps running."""
         for task in (*self._tasks, *([self._sending] if self._sending else [])):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -142,7 +142,7 @@ class SshBackend:
 
     async def _connect(self) -> None:
         await self._disconnect()
-        self._sent = []  # what was there may have been removed meanwhile
+        self._sent = []  # the files there may have been removed in the meantime
         self._folder = await asyncio.to_thread(socket_folder)
         python = await asyncio.to_thread(load_ssh_python, self._settings.project, self._host)
         self._link = link = await Link.open(self._host, python, self._folder, self._on_backend)
@@ -155,7 +155,9 @@ class SshBackend:
         await self._use(link, started)
 
     async def _prepare(self, link: Link, python: str | None) -> str | None:
-        """Have the package and its environment there; return the environment's name, None for ``python``."""
+        """Install the package and its environment there; return the environment's name, None for
+        ``python``.
+        """
         if not self._code:  # as it was when this process started
             self._code = await asyncio.to_thread(package.digest)
         needs, gpu_needs = package.requirements() if python is None else ([], [])
@@ -197,7 +199,7 @@ class SshBackend:
             raise BackendError(f"{self._host} did not say how its backend is reached. Try again.") from None
         local = await link.forward(str(remote))
         if link is not self._link:
-            return  # it has come too late
+            return  # the session has ended already
         self._ready = Credentials("anon", token, ORG, address_of(local), self._host)
         self._moved.set()
 
@@ -316,7 +318,7 @@ class SshBackend:
 
 
 async def look(settings: Settings, host: str) -> str:
-    """Return a sentence on what ``host`` has; nothing is changed there. Raises ArkorError."""
+    """Describe what ``host`` has in a sentence, without changing anything. Raises ArkorError."""
     python = await asyncio.to_thread(load_ssh_python, settings.project, host)
     needs, gpu_needs = package.requirements() if python is None else ([], [])
     env = package.environment([*needs, *gpu_needs])
@@ -333,7 +335,7 @@ async def look(settings: Settings, host: str) -> str:
 
 
 def _need_modules(host: str, python: str | None, there: dict[str, Any]) -> None:
-    """Raise BadRequestError if the Python that is to be used there lacks something."""
+    """Raise BadRequestError if the selected Python there lacks a module."""
     if lacks := there.get("lacks"):
         names = one_line(", ".join(map(str, lacks)) if isinstance(lacks, list) else "", 300)
         raise BadRequestError(
@@ -343,7 +345,7 @@ def _need_modules(host: str, python: str | None, there: dict[str, Any]) -> None:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for a person."""
+    """Format a number of bytes."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"

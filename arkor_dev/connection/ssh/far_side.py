@@ -3,7 +3,7 @@
 It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by so many
 bytes), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}`` or ``{"fault"}``.
 Between requests it watches the backend that was started last and sends ``{"backend": …}`` when that has
-moved. It ends with its standard input. What it has started goes on.
+moved. It ends at the end of standard input; processes that it has started keep running.
 
 Everything lies in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
 ``projects/<key>`` (the project's files, the keeper's lock and log), and ``data`` (jobs, adapters, exports).
@@ -47,7 +47,7 @@ PIECE: Final = 1 << 16
 
 
 class Fault(Exception):  # noqa: N818 (its text is the answer)
-    """Why a request cannot be met, and the next step."""
+    """Why a request failed, and the next step."""
 
 
 class Input:
@@ -98,7 +98,7 @@ class FarSide:
     # --- looking ------------------------------------------------------------------------------------------
 
     def look(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return what is there: Python, tools, space, and which parts need not be sent."""
+        """Return Python, tools and space of this machine, and which parts it already has."""
         return {
             "python": ".".join(map(str, sys.version_info[:3])),
             "gpu": _gpu(),
@@ -111,7 +111,7 @@ class FarSide:
     # --- the package and its environment ------------------------------------------------------------------
 
     def code(self, request: dict[str, Any]) -> None:
-        """Unpack the package that follows, all of it or nothing."""
+        """Unpack the package that follows, atomically."""
         _make_root()
         packed = b"".join(self._input.pieces(request["size"]))
         if hashlib.sha256(packed).hexdigest() != request["sha256"]:
@@ -129,7 +129,7 @@ class FarSide:
                 shutil.rmtree(other, ignore_errors=True)
 
     def install(self, request: dict[str, Any]) -> None:
-        """Make the environment, or continue what an interrupted call has begun."""
+        """Create the environment, or continue an interrupted installation."""
         _make_root()
         target = ROOT / "envs" / request["env"]
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ class FarSide:
         self._run([*base, *wants], log, try_again)
 
     def _run(self, argv: list[str], log: Any, next_step: str) -> None:
-        """Run an installer and pass on a line of its output now and then."""
+        """Run an installer and report a line of its output every few seconds."""
         told, last, wrong = time.monotonic(), "", ""
         with subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -210,7 +210,7 @@ class FarSide:
         return {"missing": [name for name, _ in missing]}
 
     def put(self, request: dict[str, Any]) -> None:
-        """Store one file of the project, whole or not at all."""
+        """Store one file of the project, atomically."""
         folder = self._project(request)
         base, name = folder / request["name"], request["path"]
         target = base / name
@@ -224,7 +224,7 @@ class FarSide:
                 try:
                     if fault is None:
                         file.write(piece)
-                except OSError as error:  # the rest still has to be read
+                except OSError as error:  # the rest must still be read
                     fault = error
         if fault is not None or digest.hexdigest() != request["sha256"]:
             part.unlink()
@@ -430,7 +430,7 @@ def _end(found: dict[str, Any]) -> None:
 
 
 def _handoff(path: Path) -> dict[str, Any] | None:
-    """Return what the keeper has written down about its backend; None while there is none."""
+    """Return the keeper's record of its backend; None before there is one."""
     found = _json(path)
     return found if "token" in found else None
 

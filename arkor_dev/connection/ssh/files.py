@@ -28,7 +28,7 @@ CACHE_BYTES: Final = 16 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """One file: its name in the project with slashes, where it is, and its state when it was looked at."""
+    """A file: its name in the project with slashes, its path, and its state when it was examined."""
 
     name: str
     path: Path
@@ -39,7 +39,7 @@ class Leaving:
 def files_of_project(project: Path) -> list[Leaving]:
     """Return the files, sorted by name.
 
-    A trainer with a problem adds nothing: whoever reads it reports the problem. Raises ConflictError for a
+    A trainer with a problem adds nothing: the problem is reported when it is used. Raises ConflictError for a
     link that leads out of the project, and for a file that cannot be read.
     """
     found: dict[str, Path] = {}
@@ -78,7 +78,7 @@ def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def _of_model(project: Path, model: str) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a model in a folder of the project; other names mean something there, not here."""
+    """Yield the files of a model in a folder of the project; other names are resolved there, not here."""
     root, folder = project.resolve(), project / model
     if model.startswith(("/", "~")) or not folder.is_dir():
         return
@@ -149,6 +149,6 @@ class Hashes:
                 self._known[file.name] = [*file.state, digest]
                 changed = True
         if changed:
-            with contextlib.suppress(OSError):  # then they are computed again next time
+            with contextlib.suppress(OSError):  # the next call computes them again
                 write_private(self._cache, json.dumps(self._known).encode())
         return [self._known[file.name][-1] for file in files]

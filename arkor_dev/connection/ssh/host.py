@@ -21,7 +21,7 @@ ALIVE_TRIES: Final = 3
 NO_PYTHON: Final = 69
 """The exit status of our command there if it finds no Python that is new enough."""
 NEWEST: Final = (14, 13, 12, 11)
-"""Minor versions of Python 3 that are looked for."""
+"""Minor versions of Python 3 that are tried."""
 # One line: a shell such as csh takes no line end in quotes.
 BOOTSTRAP: Final = (
     'import os;f=os.fdopen(0,"rb",0,closefd=False);n=int(f.readline());b=bytearray();'
@@ -38,7 +38,7 @@ OPTIONS: Final = (
     f"ServerAliveCountMax={ALIVE_TRIES}",
     "ControlMaster=yes",
     "ControlPersist=no",
-    # What the configuration gives a person's own session of this host.
+    # Disable what the configuration adds to a person's own sessions.
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
     "ForwardX11=no",
@@ -59,7 +59,7 @@ def program() -> str:
 
 
 def checked(host: str) -> str:
-    """Return ``host`` if it can only be a host. Raises BadRequestError."""
+    """Return ``host`` if ssh cannot take it for an option. Raises BadRequestError."""
     if not SSH_HOST.fits(host):
         raise BadRequestError(f"{one_line(host, 100)!r} is not {SSH_HOST.noun}.")
     return host

@@ -1,4 +1,4 @@
-"""Keep a local backend running on this machine while nobody is connected to it.
+"""Keeps a local backend running on this machine, also without a connection to it.
 
     python -m arkor_dev.connection.ssh.keeper PROJECT --code DIGEST --data DIR [--at-once N] [--engine NAME]
         [--no-resume]
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LOCK: Final = "keeper.lock"
 LOCK_SECONDS: Final = 2.0
-"""How long to wait for whoever looks whether the lock is free."""
+"""How long to wait for a process that checks whether the lock is free."""
 
 
 def main(argv: list[str] | None = None) -> int:

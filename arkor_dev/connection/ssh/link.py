@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 READY_SECONDS: Final = CONNECT_SECONDS + 30.0
 ANSWER_SECONDS: Final = 100.0
-"""For one answer or step; an installer reports every few seconds at most while it prints something."""
+"""Timeout of an answer or step; an installer that prints reports every few seconds."""
 SILENT_SECONDS: Final = 1800.0
-"""For a step that may print nothing for long, such as a large download."""
+"""Timeout of a step that may be silent for long, such as a large download."""
 FORWARD_SECONDS: Final = 15.0
 END_SECONDS: Final = 2.0
 LINE_BYTES: Final = 1 << 20
 NOISE: Final = 1000
-"""Lines that are no messages, such as what a shell's start prints, before the session is given up."""
+"""Most lines that are not messages, such as a shell's greeting, before the session is ended."""
 QUEUED: Final = 100
-"""Messages that wait for whoever asked; the other side waits with more."""
+"""Most unread messages of a request; then the other side is made to wait."""
 STEPS: Final = 10_000
-"""Steps of one request."""
+"""Most steps of one request."""
 TAIL_BYTES: Final = 1 << 14
 TEXT: Final = 1500
 PIECE: Final = 1 << 18
@@ -47,7 +47,7 @@ _SOCKET: Final = re.compile(r"/[A-Za-z0-9._/@+=,-]{1,106}")
 
 
 class Link:
-    """An open session. ``closed`` is set when it has ended, whoever ended it."""
+    """An open session. ``closed`` is set once it has ended."""
 
     def __init__(
         self, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
@@ -68,7 +68,7 @@ class Link:
     ) -> Self:
         """Connect, and start the program there; sockets of the session go into ``folder``.
 
-        ``on_backend`` is called with what the program reports of the backend by itself, and whether that will
+        ``on_backend`` is called with the program's unrequested reports of the backend, and whether that will
         start again if it is gone. Raises ArkorError.
         """
         self = cls(host, python, folder, on_backend)
@@ -143,7 +143,7 @@ class Link:
         return local
 
     async def close(self) -> None:
-        """End the session; what runs there goes on."""
+        """End the session; processes there keep running."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -172,7 +172,7 @@ class Link:
         except TimeoutError:
             raise TimedOutError(f"{self._host} did not answer in {seconds:g} s. Try again.") from None
         if message is None:
-            self._answers.put_nowait(None)  # for whoever asks next
+            self._answers.put_nowait(None)  # for the next request
             raise await self._why()
         return message
 
@@ -182,7 +182,7 @@ class Link:
         return why_ended(self._host, code, self._errors.decode(errors="replace"), self._python)
 
     async def _read(self) -> None:
-        """Sort what comes until the session ends."""
+        """Dispatch messages until the session ends."""
         assert self._process.stdout is not None
         noise, ended = 0, False
         try:
@@ -226,7 +226,7 @@ def socket_folder() -> Path:
 
 @asynccontextmanager
 async def linked(host: str, python: str | None) -> AsyncIterator[Link]:
-    """Yield a session that only asks. Raises ArkorError if there can be none."""
+    """Yield a session for requests only. Raises ArkorError if it cannot be opened."""
     folder = await asyncio.to_thread(socket_folder)
     try:
         link = await Link.open(host, python, folder, lambda *_: None)
@@ -239,7 +239,7 @@ async def linked(host: str, python: str | None) -> AsyncIterator[Link]:
 
 
 def pieces(file: IO[bytes], size: int, on_sent: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield ``size`` bytes of ``file``, zeros for what is missing: the hash will say that it has changed."""
+    """Yield ``size`` bytes of ``file``, zeros for missing ones: the hash shows that it has changed."""
     while size:
         data = file.read(min(size, PIECE)) or bytes(min(size, PIECE))
         size -= len(data)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXTRAS: Final = ("local", "hub", "parquet")
 GPU_EXTRAS: Final = ("gpu", "gpu4bit")
 MODULES: Final = ("torch", "transformers", "peft", "aiohttp", "aiohttp_sse", "yarl", "platformdirs")
-"""What a Python there must have that is used as it is."""
+"""Modules that a selected Python there must have, since nothing is installed into it."""
 LEFT_OUT: Final = ("static", "__pycache__")
 """The page stays here."""
 
@@ -33,7 +33,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 
 def digest() -> str:
-    """Return what identifies this very code: two machines with the same one run the same program."""
+    """Return a hash of this package's code: machines with the same hash run the same program."""
     found = hashlib.sha256()
     for name, content in _files():
         found.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -50,7 +50,7 @@ def packed() -> bytes:
 
 
 def requirements() -> tuple[list[str], list[str]]:
-    """Return what to install for local training, and what besides on a machine with an NVIDIA GPU.
+    """Return the requirements for local training, and further ones for NVIDIA GPUs.
 
     Raises BadRequestError if this package was never installed, so that nothing says what it needs.
     """

@@ -40,7 +40,7 @@ _ADDRESS: Final = re.compile(
 _RESERVED: Final = re.compile(
     r"@(?:[a-z0-9-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE
 )
-"""Reserved addresses, which belong to nobody (RFC 2606)."""
+"""Reserved addresses without an owner (RFC 2606)."""
 _CUT: Final = re.compile(
     rf"(?:{'|'.join(re.escape(start) for start in _KEYS)})\S*$|[A-Za-z0-9._%+-]{{1,64}}@?\S{{0,100}}$"
 )

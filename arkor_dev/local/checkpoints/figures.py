@@ -77,7 +77,9 @@ class Best:
         return self.patience is not None and self.worse >= self.patience
 
     def restore(self, step: int, weights: Sequence[Any]) -> str | None:
-        """Make ``weights`` the best ones, after ``step``; say what happened if they were others."""
+        """Make ``weights`` the best ones, after ``step``; return a message if other ones were the best
+        before.
+        """
         if not self.weights or self.step == step:
             return None
         with torch.no_grad():

@@ -136,7 +136,7 @@ def _tidy(text: str) -> str:
 def _number(score: object) -> float:
     if isinstance(score, bool | int | float) and math.isfinite(score):
         return float(score)
-    raise ScoringError(f"A score has to be a finite number, true or false, not {str(score)[:60]!r}")
+    raise ScoringError(f"A score must be a finite number, true or false, not {str(score)[:60]!r}")
 
 
 if __name__ == "__main__":

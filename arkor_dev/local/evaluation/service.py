@@ -40,7 +40,7 @@ WORKER: Final = "arkor_dev.local.training.worker"
 
 @dataclass
 class EvaluationTask:
-    """One evaluation that somebody wants: of ``folder``, the checkpoint of ``step`` or the final adapter.
+    """A requested evaluation of ``folder``, the checkpoint of ``step`` or the final adapter.
 
     On the job's held-out rows, or on the file ``data`` of the project.
     """
@@ -184,7 +184,7 @@ class Evaluations:
         asked.error = reason
 
     async def _evaluate(self, asked: EvaluationTask) -> dict[str, Any]:
-        """Let a worker measure; JobFailure where it ends without."""
+        """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = asked.job["id"]
         config = await self._store.read(Store.config, job_id)
         if config is None:

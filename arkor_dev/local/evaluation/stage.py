@@ -167,7 +167,7 @@ class Stage:
     _total: int = 0
 
     def prepare(self) -> None:
-        """Determine what is known already and what has to be measured."""
+        """Determine what is already known and what must be measured."""
         held = self._held = _Set(self.held_out, batches_by_length(lengths_of(self.held_out), self.batch))
         batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
         general = self._general = _Set(self.general, batches, general=True)

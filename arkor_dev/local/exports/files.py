@@ -1,4 +1,4 @@
-"""The files of an export: written, and read again as any other program reads them."""
+"""Writes the files of an export, and reads them again like any other program."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def end_answers(model: Any, tokenizer: Any) -> None:
 
 
 SPARE: Final = 1.2
-"""GPU memory that asking a model takes, as a multiple of its weights."""
+"""GPU memory of an answering model, as a multiple of its weights."""
 
 
 def wearing(model: Any, folder: Path) -> Any:
-    """Load the adapter in ``folder`` onto ``model``. Raises :class:`JobFailure` if they don't match."""
+    """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)
         place = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
@@ -146,5 +146,5 @@ def read_plainly(form: str, folder: Path, base: Path, *, four_bit: bool = False)
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except UNREADABLE as error:
-        raise JobFailure(f"The exported files cannot be loaded: {error}") from None
+        raise JobFailure(f"What was written cannot be read again: {error}") from None
     return model.to(torch.device(_device(folder))).eval(), tokenizer

@@ -1,4 +1,4 @@
-"""The export formats: a record each says what a format is, who reads it, and why a result can't have it."""
+"""The export formats: one record each, with the programs that read it and why a result can't have it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
 def refusal(
     source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
 ) -> str | None:
-    """Return why what lies in ``source`` can't be exported so, as far as its settings tell. Reads files.
+    """Return why the model in ``source`` can't be exported in this format, judged by its settings.
 
     ``config`` is the job's.
     """

@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 
 ENOUGH_SECONDS: Final = 2.0
-"""Shortest duration that gives a meaningful rate."""
+"""Seconds before a rate is meaningful."""
 
 
 class Pace:
-    """Rate of successive pieces of work; a new label starts the next."""
+    """Measures the rate of successive pieces of work; a new label starts the next one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -83,7 +83,7 @@ class Order:
         self.child: Child | None = None
         self.taken_back = False
         self.asked: float | None = None
-        """When somebody asked for it last, by the monotonic clock; None where it is made unattended."""
+        """Monotonic time of the last request for it; None for an unattended export."""
 
 
 class Exports:

@@ -1,4 +1,4 @@
-"""What answers and comparisons cost: samples, own sets of rows, and comparing an adapter with its base."""
+"""Forecasts the time of sample answers, own sets of rows, and comparisons of an adapter with its base."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 SAMPLES: Final = 3
-"""Held-out rows that serve as sample prompts by default."""
+"""Default number of held-out rows that are answered."""
 SCORING: Final = 0.3
-"""Seconds that a scoring process takes to start and end."""
+"""Seconds to start and end a process that scores answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """In seconds: ``read`` per token of a prompt, padding included; ``step`` and ``row`` per generated token.
+    """Seconds: ``read`` a token of a question, padding included; ``step`` and ``row`` a token of each answer.
 
-    Generating a token of n answers takes ``step + n * row``. ``prompt`` is the length of the longest likely
-    sample prompt, in tokens.
+    A token of all of some answers takes ``step`` and so many times ``row``. ``prompt`` is the length of the
+    longest question that samples are likely to ask, in tokens.
     """
 
     read: float
@@ -36,22 +36,20 @@ class Writing:
 
     @classmethod
     def of(cls, few: tuple[int, float, float], many: tuple[int, float, float], prompt: int) -> Writing:
-        """Fit to two measurements, each the number of answers, the seconds for prompts, and for a token of
-        all.
-        """
+        """Fit two measurements: number of answers, seconds for their questions, and for a token of each."""
         row = max(0.0, (many[2] - few[2]) / (many[0] - few[0]))
         return cls(many[1] / (many[0] * prompt), max(0.0, few[2] - few[0] * row), row, prompt)
 
     def first(self, rows: int, longest: int) -> float:
-        """Return the seconds to read the prompts."""
+        """Return the seconds to read so many questions."""
         return self.read * rows * longest
 
     def token(self, rows: int) -> float:
-        """Return the seconds for a token of this many answers."""
+        """Return the seconds for a token of each of so many answers."""
         return self.step + self.row * rows
 
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
-        """Return the seconds of all sample answers of a job that takes ``whole`` without them."""
+        """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
         asked = config.get("samples")
         if asks_nothing(asked):
             return 0.0
@@ -63,9 +61,9 @@ class Writing:
         return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
-        """Return the seconds in which base and adapter answer ``batches`` of ``(tokens, tokens wanted)``.
+        """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.
 
-        Assumes that the base uses the whole limit, the adapter as much as is wanted.
+        Assumes that the base uses all tokens an answer may have, and the adapter as many as wanted.
         """
         taken = 2 * SCORING if batches else 0.0
         for batch in batches:

@@ -128,7 +128,7 @@ class Forecasts:
         self._background.wake()
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """What to say to somebody whose job ran out of memory: its forecast, and settings that fit.
+        """Return advice for a job that ran out of memory: its forecast, and settings that fit.
 
         Measures if necessary; empty if that fails.
         """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SAMPLES_KEPT: Final = 2000
-"""Most ``system.metrics`` events kept for an ended job: an hour's worth, or every nth."""
+"""Most ``system.metrics`` events kept for an ended job: those of an hour, or every nth."""
 
 Event = tuple[str, dict[str, Any]]
 

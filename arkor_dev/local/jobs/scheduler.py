@@ -258,7 +258,7 @@ class Scheduler:
         return await self._store.write(Store.start_next, passed, found[0]), False
 
     def _device(self) -> str | None:
-        """The device that the fewest jobs run on; None where there are not several."""
+        """Return the device with the fewest jobs; None if there is only one device."""
         used = [runner.device for runner, _ in self._running.values()]
         return min(self._devices, key=used.count, default=None)
 

@@ -49,7 +49,7 @@ def fused_cross_entropy(hidden: Any, head: Any, targets: Any, smoothing: float =
 
 
 def fused_cross_entropies(hidden: Any, head: Any, targets: Any) -> Any:
-    """Return the same of each token, ``[tokens]``; nothing learns from it."""
+    """Return the losses of all tokens, ``[tokens]``, without gradients."""
     step = _step(head.weight)
     parts = [
         cross_entropies(linear(part.to(head.weight.dtype), head.weight, head.bias), wanted)

@@ -196,7 +196,8 @@ def _turn_quickly(namespace: Any) -> None:
     def turn(q: Any, k: Any, cos: Any, sin: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         plain = not args and not kwargs and cos.ndim == 3 and q.ndim == k.ndim == 4
         if not plain or {q.shape[-1], k.shape[-1]} != {cos.shape[-1]} or {q.dtype, k.dtype} != {cos.dtype}:
-            return original(q, k, cos, sin, *args, **kwargs)
+            turned: tuple[Any, Any] = original(q, k, cos, sin, *args, **kwargs)
+            return turned
         return Rotate.apply(q, cos, sin), Rotate.apply(k, cos, sin)
 
     turn.replaced = original  # type: ignore[attr-defined]

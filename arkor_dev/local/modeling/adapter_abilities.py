@@ -1,4 +1,4 @@
-"""What an adapter can do, by its ``adapter_config.json``: strengths, packing, and which programs take it.
+"""Abilities of an adapter by its ``adapter_config.json``: strengths, packing, and programs that read it.
 
 Every refusal and every hint asks here. It reads files and imports no training library.
 """
@@ -20,7 +20,7 @@ VARIANTS: Final = (
 )  # fmt: skip
 """Settings of PEFT with which a layer computes something else, or more, than ``W x + s B A x``."""
 VLLM_RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
-"""The greatest ranks that vLLM (0.32) can be set to; the first is its default."""
+"""Values of vLLM's max_lora_rank (0.32); the first is its default."""
 
 
 def settings_of(folder: Path) -> dict[str, Any] | None:
@@ -48,7 +48,7 @@ def why_full_strength_only(folder: Path) -> str | None:
     if settings.get("peft_type") != "LORA":
         return "it is no LoRA adapter"
     if settings.get("use_dora"):
-        return "it is a DoRA adapter, of which 0 % would not be the base model"
+        return "it is a DoRA adapter, which at 0 % would not be the base model"
     if saved := settings.get("modules_to_save"):
         names = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
         return f"it holds layers that learned in full ({quoted(names)}), which have no strength"
@@ -60,7 +60,7 @@ def why_full_strength_only(folder: Path) -> str | None:
 
 
 def vllm_options(folder: Path) -> str | None:
-    """Return the options with which vLLM takes the adapter; None where it refuses it.
+    """Return the options with which vLLM accepts the adapter; None if it refuses it.
 
     An adapter that began as PiSSA or OLoRA is saved as plain LoRA of twice the rank, which vLLM takes.
     """

@@ -39,7 +39,7 @@ class Waiting(Protocol):
 
 
 class JobObservers:
-    """Follow trainings for the forecasts, and for what waits for their end."""
+    """Follow trainings for the forecasts and for work that waits for their end."""
 
     def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
         self._forecasts, self._waiting = forecasts, waiting

@@ -1,4 +1,4 @@
-"""DPO's losses; the formulas are those of TRL's ``DPOTrainer``, to which the tests hold them."""
+"""DPO's losses; the formulas are those of TRL's ``DPOTrainer``, and the tests compare them."""
 
 from __future__ import annotations
 

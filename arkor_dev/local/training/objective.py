@@ -65,7 +65,7 @@ class Objective(ABC):
         """Return each row's summed loss and its weight, in evaluation mode without gradients."""
 
     def hold_start(self, rows: Sequence[Example]) -> None:  # noqa: B027 - most methods need nothing
-        """Keep what the method needs of the model as it is now, of a run that begins with an adapter.
+        """Record what the method needs of the current model, for a run that begins with an adapter.
 
         ``rows`` are all that the run learns from and is measured on.
         """

@@ -1,4 +1,4 @@
-"""What methods share that learn from pairs of a chosen and a rejected answer.
+"""Shared parts of methods that learn from pairs of a chosen and a rejected answer.
 
 A pair is one example: the chosen answer is its own sequence and the rejected one its ``others``, so that both
 are computed at once and share their prompt. Its weight is 1.
@@ -36,12 +36,12 @@ class Pairs(NamedTuple):
 
     @property
     def means(self) -> tuple[Any, Any]:
-        """The mean log-probability of a token of each answer."""
+        """Return the mean log-probability per token of each answer."""
         return self.chosen / self.chosen_tokens, self.rejected / self.rejected_tokens
 
 
 class PairObjective(Objective):
-    """A loss a pair. A method says it in :meth:`losses`, and what it calls a reward in :meth:`rewards`."""
+    """Computes one loss per pair. Methods implement :meth:`losses` and :meth:`rewards`."""
 
     def __init__(self, *model: Any, settings: Mapping[str, Any], noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
@@ -120,7 +120,7 @@ class Reference:
         self._known: dict[bytes, tuple[float, float]] = {}
 
     def hold(self, rows: Sequence[Example]) -> None:
-        """Take the model as it is now for the start: of a run that begins with another run's adapter."""
+        """Use the current model as the start, for a run that begins with another run's adapter."""
         for row in rows:
             self._known[_key(row)] = self._one(row, nullcontext())
 
@@ -146,7 +146,7 @@ class Reference:
 
 
 def _switched_off(model: Any) -> AbstractContextManager[Any]:
-    """Return a context in which the adapter is off; one that is off already stays so afterwards."""
+    """Return a context in which the adapter is off; an adapter that was off stays off afterwards."""
     # Of PEFT's layers; the model itself has a method of that name.
     states = (getattr(part, "disable_adapters", None) for part in model.modules())
     off = next((state for state in states if isinstance(state, bool)), True)

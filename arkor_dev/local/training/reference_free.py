@@ -1,4 +1,4 @@
-"""Preference losses without a reference; the formulas are those of TRL, to which the tests hold them."""
+"""Preference losses without a reference; the formulas are those of TRL, and the tests compare them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _mean_of_all(pairs: Pairs) -> Any:
 
 
 def _log1mexp(likely: Any) -> Any:
-    """Return log(1 - exp(x)) of negative ``x`` (Mächler 2012); a probability of 1 is taken for just below."""
+    """Return log(1 - exp(x)) of negative ``x`` (Mächler 2012); a probability of 1 counts as slightly less."""
     likely = likely.clamp(max=-1e-6)
     near = likely > -0.6931472
     return torch.where(near, torch.log(-torch.expm1(likely)), torch.log1p(-torch.exp(likely)))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Observer = Callable[[str, Mapping[str, Any]], None]
-    """Hears of an event by its name and fields."""
+    """Receives events by name and fields."""
 
 
 def metadata_of(run: Any) -> dict[str, Any]:

@@ -12,23 +12,25 @@ if TYPE_CHECKING:
 
 BILLION: Final = 10**9
 RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
-"""Adapter learning rates with AdamW, for models below the given numbers of parameters."""
+"""Learning rates of an adapter with AdamW, by upper limits of the model's parameters."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1
-"""Factor for full fine-tuning."""
+"""Rate for full fine-tuning, as a fraction of an adapter's."""
 LION: Final = 0.2
-"""Factor for Lion, whose updates are larger (Chen et al. 2023: 3 to 10 times lower)."""
+"""Rate for Lion, whose updates are larger, as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times
+lower).
+"""
 
 
 class Rate(NamedTuple):
-    """A learning rate and the reason for it."""
+    """A learning rate, and the reason for it in words."""
 
     value: float
     reason: str
 
 
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
-    """Return the default rate for a model of this many parameters."""
+    """Return the rate for a model of so many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
     what = "full fine-tuning of a model" if whole else "an adapter of a model"
     if whole:

@@ -60,9 +60,9 @@ def load_ssh(project: Path) -> str | None:
 
 
 def load_ssh_python(project: Path, host: str) -> str | None:
-    """Return the Python to use on ``host`` as it is; None for an environment that is made there.
+    """Return the Python to use on ``host`` as it is; None to create an environment there.
 
-    One that the file names for another host is not looked for on this one.
+    The file's Python of another host does not apply to this one.
     """
     return _load(project, PYTHON) if load_ssh(project) in (None, host) else None
 

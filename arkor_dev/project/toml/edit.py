@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 SMALL = 1e-3
-"""Below this, numbers are written with an exponent: ``2e-4``."""
+"""Smaller numbers are written with an exponent: ``2e-4``."""
 
 
 def written(value: object, before: str = "") -> str:

@@ -52,7 +52,7 @@ async def outdated(scene: Scene) -> None:
     scene.fake.fault("*", status=426, body=json.dumps(body).encode())
     async with hurried(scene.page, scene.studio):
         note = scene.page.locator(".shell-note")
-        await expect(note).to_contain_text("This Studio has to be upgraded.", timeout=PROMPTLY)
+        await expect(note).to_contain_text("This Studio must be upgraded.", timeout=PROMPTLY)
         await expect(note).to_contain_text("it supports >=1.4.0 <2. To upgrade this Studio, run ")
 
 

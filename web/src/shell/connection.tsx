@@ -61,7 +61,7 @@ export function ConnectionNote() {
       <p>
         <strong>
           {outdated
-            ? "This Studio has to be upgraded."
+            ? "This Studio must be upgraded."
             : seconds === null
               ? "This data may be out of date."
               : status === null

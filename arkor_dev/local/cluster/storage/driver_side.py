@@ -40,7 +40,7 @@ def use_storage(actors: Sequence[ActorClient], root: str | None) -> str:
 def open_storage(job: Mapping[str, Any], actor: ActorClient) -> tuple[SharedFiles | None, str]:
     """Return a ``job``'s shared files as this machine sees them, or None with a sentence that says why.
 
-    While this machine waits for them, ``actor`` is told that the driver is still there.
+    While this machine waits for them, it assures ``actor`` that the driver still exists.
     """
     root = job["config"].get(STORAGE)
     if not root:

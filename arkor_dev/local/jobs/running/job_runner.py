@@ -29,32 +29,32 @@ if TYPE_CHECKING:
 
 
 class Beside(NamedTuple):
-    """A running job: its config, and whether it uses the device that another job would get."""
+    """A running job: its config, and whether it uses the device that the next job would get."""
 
     config: dict[str, Any]
     same_device: bool
 
 
 class Observer(Protocol):
-    """Observes training from outside: forecasts, which must not delay jobs."""
+    """Interface for observers of all trainings, such as forecasts, which must not slow them down."""
 
     def training_begins(self) -> None:
         """A job is about to start."""
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
-        """A job is over that took so long; 0 where another one ran beside it, so that this says nothing."""
+        """Note the duration of an ended job; 0 if another job ran at the same time, which invalidates it."""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return why a job cannot fit on this machine, as fields of ``training.failed``; empty if it may."""
+        """Return why a job cannot fit on this machine, as fields of its ``training.failed``; else empty."""
 
     async def room(self) -> int | None:
-        """Return the memory available to a new process in bytes; None if unknown."""
+        """Return the bytes of memory that a new process may use now; None if unknown."""
 
     async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Return whether a job fits into ``room`` bytes beside the running ``others``; False if unknown."""
+        """Return whether a job fits into ``room`` bytes beside the running ``others``; false if unknown."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """Return advice for a job that ran out of memory, or an empty text."""
+        """Return sentences of advice for a job that ran out of memory; may be empty."""
 
 
 def _tell(name: str, fields: Mapping[str, Any]) -> None:
@@ -165,7 +165,7 @@ class JobRunner:
         return verdict
 
     async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
-        """A job ran out of memory: its verdict with what would fit. A cancellation need not wait for it."""
+        """Add settings that would fit to the verdict of a job that ran out of memory; cancellable."""
         advising = asyncio.create_task(
             observer.what_fits(self.config, PreparationProgress(self._store, self.job))
         )

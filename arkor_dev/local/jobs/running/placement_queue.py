@@ -22,7 +22,7 @@ LOOK_SECONDS: Final = 15.0
 
 
 class PlacementQueue:
-    """The jobs that wait for a place; ``wake`` is called when one has found it."""
+    """Jobs that wait for free resources; ``wake`` is called when one of them may start."""
 
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
         self._store, self._data, self._wake = store, data, wake

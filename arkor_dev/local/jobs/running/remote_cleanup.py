@@ -23,7 +23,7 @@ AGAIN_SECONDS: Final = 600.0
 
 
 class RemoteCleanup:
-    """Looks for what is left; ``wake`` when a job is over, or gone."""
+    """Removes leftovers of jobs on clusters; call ``wake`` when a job has ended or was deleted."""
 
     def __init__(self, store: AsyncStore, data: Path) -> None:
         self._store, self._data = store, data

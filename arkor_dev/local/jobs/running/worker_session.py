@@ -82,7 +82,7 @@ ENDED: Final = "ended"
 
 
 class WorkerSession:
-    """The training of the job ``job_id``, the ``orders`` of which say how it goes on, if it does.
+    """Trains the job ``job_id``; its ``orders`` describe how an interrupted job resumes.
 
     ``heard`` receives events after they are logged; ``execution`` overrides the target in the config.
     ``device`` is the number of its GPU if there are several.
@@ -156,7 +156,7 @@ class WorkerSession:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
                         worker.send(do="detach")
                         return Verdict(ALONE, {})
-                    if not (self._steps or self.attached):  # nothing that would have to be stored is lost
+                    if not (self._steps or self.attached):  # there is nothing to store
                         break
                     worker.send(do="pause", reason=self._reason)
             if cancelling.done() and not following.done():
@@ -188,7 +188,7 @@ class WorkerSession:
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
     async def _follow(self, worker: Worker) -> Verdict:
-        """Write the worker's events as they come; how it ended."""
+        """Store the worker's events as they arrive; return how it ended."""
         preparing = PreparationProgress(self._store, self._job)
         async for batch in cast("AsyncIterator[list[WorkerMessage]]", worker.batches()):
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PING_SECONDS: Final = 5.0
 PING: Final = b": ping\n\n"
-"""A comment: OpenAI's clients take every event for a chunk."""
+"""An SSE comment, since OpenAI's clients parse every event as a chunk."""
 DONE: Final = "[DONE]"
 LEFT: Final = 499
 """Nginx's status for a client that has disconnected; nobody receives it."""

@@ -220,7 +220,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     else:
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
-    # Ask what the run was asked, though only a few of its rows were read here.
+    # Use the run's questions, although only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
     asked = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)

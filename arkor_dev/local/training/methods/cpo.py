@@ -25,7 +25,7 @@ class ContrastivePreferenceOptimization(PairMethod):
     measure = Figure("loss", "CPO loss")
 
     def check(self, settings: JobSettings) -> None:
-        """Raise JobFailure for a loss of DPO's alone."""
+        """Raise JobFailure for a loss that only DPO has."""
         if settings.get("lossType") == "apo_zero":
             raise JobFailure("lossType apo_zero compares with a reference: use it with method dpo")
 

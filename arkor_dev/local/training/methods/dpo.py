@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class DirectPreferenceOptimization(PairMethod):
-    """Prefer the chosen answer more than the model did at the start of the run, its reference."""
+    """Prefer the chosen answer more than the reference, the model at the start of the run."""
 
     label = "DPO"
     measure = Figure("loss", "DPO loss")

@@ -142,7 +142,7 @@ class Samples:
                     self._ask(run, 0)
             if step and step not in self._sent:
                 self._ask(run, step)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the training goes on
+        except Exception as error:  # noqa: BLE001 - any error costs only the answers
             traceback.print_exc()
             self._run = None
             reason = str(error) or type(error).__name__

@@ -52,7 +52,7 @@ BAD: list[tuple[bytes, str]] = [
         "d.jsonl, line 2: has the keys question, answer; wanted messages",
     ),
     (GOOD + b"{}\n", "d.jsonl, line 2: has the keys none; wanted messages"),
-    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; expected"),
+    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; wanted"),
     (GOOD + b'{"prompt": 1, "completion": "b"}\n', "d.jsonl, line 2: prompt must be text, not int"),
     (GOOD + b'{"prompt": "a", "completion": " "}\n', "d.jsonl, line 2: has no assistant message with text"),
     (

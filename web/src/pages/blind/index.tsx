@@ -122,7 +122,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
         <p style={styles.quiet}>
           {mine < LEAST ? (
             <>
-              {plural(mine, "vote")} so far. The result is told after {LEAST}.
+              {plural(mine, "vote")} so far. The result is shown after {LEAST}.
             </>
           ) : (
             <>
