@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def on_battery() -> bool:
-    """Return True only if that is certain; a machine without a battery, or without a report, is on mains."""
+    """Return True only if that is certain; without a battery or a report the machine counts as on mains."""
     try:
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
