@@ -48,7 +48,7 @@ def why_full_strength_only(folder: Path) -> str | None:
     if settings.get("peft_type") != "LORA":
         return "it is no LoRA adapter"
     if settings.get("use_dora"):
-        return "it is a DoRA adapter, of which 0 % would not be the base model"
+        return "it is a DoRA adapter, which at 0 % would not be the base model"
     if saved := settings.get("modules_to_save"):
         names = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
         return f"it holds layers that learned in full ({quoted(names)}), which have no strength"

@@ -32,7 +32,7 @@ class Rate(NamedTuple):
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
     """Return the rate for a model of so many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
-    what = "training the whole of a model" if whole else "an adapter of a model"
+    what = "full fine-tuning of a model" if whole else "an adapter of a model"
     if whole:
         value *= WHOLE
     if optimizer == "lion":
