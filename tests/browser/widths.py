@@ -2,8 +2,8 @@
 
 To the layout zoom is a narrower window: 1,280 px at 200 % are 640 CSS pixels at twice the density.
 Of each layout that the styles have the narrowest window is looked at, where the least room is: from 320, 360,
-480, 720 and 960 CSS pixels on; besides a usual one, and the widest. ``ARKOR_TEST_WIDTHS=all`` looks at twice as
-many.
+480, 720 and 960 CSS pixels on; besides a usual one, and the widest. ``ARKOR_TEST_WIDTHS=all`` looks at twice
+as many.
 """
 
 from __future__ import annotations
