@@ -1,1 +1,0 @@
-var e=new Set([`unreadable`,`not-json`,`not-cells`,`not-utf8`,`too-long`,`wrong-keys`,`wrong-content`]);export{e as t};

@@ -1,1 +1,0 @@
-import{$t as e}from"./index-CDEK62ap.js";var t=`.csv,.tsv,.json,.jsonl,.ndjson,.parquet,.gz`;function n(t){return e(`/project/data?${new URLSearchParams({name:t.name})}`,{method:`POST`,file:t})}export{n,t};

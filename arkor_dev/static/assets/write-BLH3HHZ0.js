@@ -1,1 +1,0 @@
-import{$t as e,Dt as t,F as n,jt as r,xt as i}from"./index-CDEK62ap.js";import{t as a}from"./diff-BOwswAcD.js";function o({trainer:o,revision:s,changes:c,onClose:l}){let u={trainer:o.name,revision:s,settings:c};return i(a,{post:t=>e(`/manifest/settings`,{method:`POST`,body:{...u,preview:t}}),written:async()=>{await r(),n(o),t()},onClose:l})}export{o as WriteSettings};
