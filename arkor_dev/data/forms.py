@@ -98,7 +98,9 @@ def row_of(
         (name for name, known in forms.items() if all(map(record.__contains__, known.keys))), None
     )
     if name is None:
-        raise RowError(f"has the keys {_listed(record)}; wanted {wanted_keys(forms)}{_hint(record)}", "keys")
+        raise RowError(
+            f"has the keys {_listed(record)}; expected {wanted_keys(forms)}{_hint(record)}", "keys"
+        )
     if name not in forms:
         raise RowError(
             f"the form {name} is not for this training method, which takes: {', '.join(forms)}", "keys"

@@ -166,7 +166,7 @@ def test_a_training_method_brings_its_own_forms() -> None:
         {"bad": "c"},
         {"source": "x"},
     )
-    with pytest.raises(RowError, match="has the keys messages; wanted good and bad"):
+    with pytest.raises(RowError, match="has the keys messages; expected good and bad"):
         row_of({"messages": [USER, SAID]}, "d", None, {}, forms=forms)
     with pytest.raises(RowError, match="the form chat is not for this training method, which takes: pair"):
         row_of({"messages": [USER, SAID]}, "d", "chat", {}, forms=forms)

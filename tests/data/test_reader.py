@@ -179,7 +179,7 @@ BAD_ROWS = [
         b"prompt,completion\na,b\na,b,c\na,b",
         "line 3: has 3 cells, and the first line names 2 columns",
     ),
-    ("d.csv", b"prompt,completion\na,b\na\na,b", "line 3: has the keys prompt; wanted"),
+    ("d.csv", b"prompt,completion\na,b\na\na,b", "line 3: has the keys prompt; expected"),
     ("d.csv", b'prompt,completion\na,b\n"a"x,b\na,b', "line 3: a quote inside a quoted cell; write it twice"),
     ("d.csv", b'prompt,completion\na,b\n"a,b\na,b', "line 3: a quote that is never closed"),
     ("d.csv", b"prompt,completion\na,b\na,\xe9\na,b", "line 3: not UTF-8 (byte 3 is 0xe9)"),

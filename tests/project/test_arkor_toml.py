@@ -508,7 +508,7 @@ def test_the_right_trainers_stay_beside_the_wrong(project: Path) -> None:
             ROW.encode() + b'\n{"prompt": 1, "completion": "b"}',
             "data.jsonl, line 2: prompt must be text, not int",
         ),
-        (b'{"question": "a"}', "data.jsonl, line 1: has the keys question; wanted messages, or "),
+        (b'{"question": "a"}', "data.jsonl, line 1: has the keys question; expected messages, or "),
         (b"{\xff\xfe", "data.jsonl, line 1: not UTF-8"),
         (b"[" * 100_000, "data.jsonl: not JSON: a bracket is never closed"),
         (b"{" + b" " * 5_000_000, "data.jsonl, line 1: longer than 4 MiB"),

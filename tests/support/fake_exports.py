@@ -148,7 +148,7 @@ class FakeExports:
         if type(strength) not in (int, float) or not 0 < strength <= 1.5:
             wrong("strength has to be a number above 0, up to 1.5.")
         if strength != 1 and format_ == "adapter":
-            wrong("An adapter leaves as it is.")
+            wrong("An adapter is exported unchanged.")
         if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
             wrong("step has to be a whole number from 1 on.")
         if format_ in LLAMA and self.lacking:

@@ -110,7 +110,7 @@ class Resuming:
         force = _force(body)
         standing = job["status"] == "paused" or (job["status"] in OVER[1:] and "resumable" in job)
         if not standing:
-            raise RefusedError(409, f"The job is {job['status']} and cannot go on.")
+            raise RefusedError(409, f"The job is {job['status']} and cannot resume.")
         point = job["pause"]["step"] if job["status"] == "paused" else job["resumable"]
         return self._queue(job, point, force=force)
 

@@ -244,7 +244,7 @@ def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
     frames = [frame for frame in backend.events(job) if frame.event not in quiet]
     assert [frame.event for frame in frames] == ["training.failed", "end"]
     error = frames[0].json["error"]
-    assert error == f"data/bad.jsonl, line 2: has the keys prompt; wanted {wanted_keys(FORMS)}"
+    assert error == f"data/bad.jsonl, line 2: has the keys prompt; expected {wanted_keys(FORMS)}"
     found = backend.job(job)
     assert (found["status"], found["error"]) == ("failed", error)
     listed = backend.call("GET", "/v1/jobs").json["jobs"]

@@ -64,12 +64,12 @@ def test_a_bad_row_of_any_file_ends_the_job_by_its_place(
     source = {**mixed, "sources": [*mixed["sources"], {"type": "file", "path": "mixed/bad.csv"}]}
     job = shared.submit({**CONFIG, "datasetSource": source})
     shared.wait_for(job, "training.failed")
-    assert shared.job(job)["error"].startswith("mixed/bad.csv, line 3: has the keys prompt; wanted")
+    assert shared.job(job)["error"].startswith("mixed/bad.csv, line 3: has the keys prompt; expected")
     job = shared.submit({**CONFIG, "datasetSource": source, "maxSteps": 1, "skipBadRows": True})
     shared.wait_for(job, "training.completed")
     messages = [frame.json["message"] for frame in shared.events(job) if frame.event == "training.message"]
     (left_out,) = [message for message in messages if "left out" in message]
-    assert left_out.startswith("1 row was left out: mixed/bad.csv, line 3: has the keys prompt; wanted")
+    assert left_out.startswith("1 row was left out: mixed/bad.csv, line 3: has the keys prompt; expected")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ async def test_rows_that_are_wrong_are_named_before_a_start(studio: Studio) -> N
     async with studio.session.get("/api/manifest") as answer:
         (trainer,) = (await answer.json())["trainers"]
     assert "problem" not in trainer
-    assert trainer["flaw"].startswith("data.jsonl, line 2: has the keys prompt; wanted messages")
+    assert trainer["flaw"].startswith("data.jsonl, line 2: has the keys prompt; expected messages")
     assert (trainer["rows"], trainer["unreadable"]) == (1, 1)
     # Only a file of which no row has the right columns is to be mapped.
     assert "unmapped" not in trainer

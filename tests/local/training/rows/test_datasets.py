@@ -49,10 +49,10 @@ BAD: list[tuple[bytes, str]] = [
     (GOOD + b"3\n", "d.jsonl, line 2: must be a JSON object"),
     (
         GOOD + b'{"question": "a", "answer": "b"}\n',
-        "d.jsonl, line 2: has the keys question, answer; wanted messages",
+        "d.jsonl, line 2: has the keys question, answer; expected messages",
     ),
-    (GOOD + b"{}\n", "d.jsonl, line 2: has the keys none; wanted messages"),
-    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; wanted"),
+    (GOOD + b"{}\n", "d.jsonl, line 2: has the keys none; expected messages"),
+    (GOOD + b'{"prompt": "a"}\n', "d.jsonl, line 2: has the keys prompt; expected"),
     (GOOD + b'{"prompt": 1, "completion": "b"}\n', "d.jsonl, line 2: prompt must be text, not int"),
     (GOOD + b'{"prompt": "a", "completion": " "}\n', "d.jsonl, line 2: has no assistant message with text"),
     (
