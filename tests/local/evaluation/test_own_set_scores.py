@@ -107,7 +107,7 @@ def test_without_a_pattern_each_row_has_its_own(own_project: Path) -> None:
     ("metric", "why"),
     [
         ("my.checks:fails", r"my\.checks:fails failed: ValueError: no such question q1"),
-        ("my.checks:odd", "has to be a finite number"),
+        ("my.checks:odd", "must be a finite number"),
         ("my.checks:gone", "ended without scores"),
         ("my.checks:missing", "defines no function missing"),
         ("my.checks:NUMBER", "defines no function NUMBER"),
