@@ -62,7 +62,7 @@ def test_a_system_prompt_stands_before_both() -> None:
             {"instruction": "Who?", "completions": [{"response": "a", "overall_score": 1}]},
             "two completions",
         ),
-        ({"messages": [ASKED, HERE]}, "wanted prompt and chosen and rejected"),
+        ({"messages": [ASKED, HERE]}, "expected prompt and chosen and rejected"),
     ],
 )
 def test_what_is_no_preference_says_why(record: dict[str, Any], says: str) -> None:
