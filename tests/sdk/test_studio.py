@@ -83,7 +83,7 @@ def test_an_interrupt_pauses_a_run_that_was_started_here(studio: Studio) -> None
 
 def test_what_cannot_be_trained_is_refused_with_a_reason(studio: Studio) -> None:
     cases: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"model": "m"}, "nothing to train on"),
+        ({"model": "m"}, "Nothing can be trained on"),
         ({"model": "m", "dataset": "data/none.jsonl"}, "none.jsonl"),
         ({"model": "m", "dataset": "data/chats.jsonl", "learning_rat": 1}, "Did you mean learning_rate"),
         ({"model": "m", "dataset": "data/chats.jsonl", "lora_r": 0}, "1 to 1,024"),

@@ -204,7 +204,7 @@ class FakeEvaluations:
         if job["id"] in self._asked and job["id"] not in self.failing:
             raise RefusedError(409, "It is being evaluated already.")
         if job["id"] in self.changed and not force and data is None:
-            raise RefusedError(409, "chats.jsonl has changed since this job began.", changed=True)
+            raise RefusedError(409, "chats.jsonl has changed since this job started.", changed=True)
         self._asked[job["id"]] = (step, data, 0)
         return web.json_response({"job": {**job, "evaluating": self.told(job["id"])}})
 

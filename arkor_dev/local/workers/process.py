@@ -46,8 +46,8 @@ DEFAULTS = {
     # oneDNN caches what it has compiled for each shape, up to 1,024 of them, and torch 1,024 more. In 16 bits
     # each takes memory: a run whose rows all have different lengths grew by megabytes per step. But those
     # of one step must fit: with 64, a step on rows of 186 to 792 tokens compiled 2,400 times.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
-    "LRU_CACHE_CAPACITY": "256",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
 }
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

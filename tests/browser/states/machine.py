@@ -82,4 +82,4 @@ async def rising(scene: Scene) -> None:
     words += "A lower learningRate, or a warm-up, may help"
     scene.fake.emit(job, "training.message", message=words, code="diverging", step=132, timestamp=ago(38))
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.locator(".job-rising")).to_contain_text("The loss rises", timeout=PROMPTLY)
+    await expect(scene.page.locator(".job-rising")).to_contain_text("The loss is rising", timeout=PROMPTLY)

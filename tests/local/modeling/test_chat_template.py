@@ -83,7 +83,7 @@ def test_a_call_that_the_template_drops_is_not_learned_as_an_end_mark(tokenizer:
     call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
     asks: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
     assert learned(tokenizer, [*asks, {"role": "tool", "content": "1"}, TALK[2]]) == [f"{PHRASE}<|im_end|>"]
-    with pytest.raises(JobFailure, match="d, line 1: the model's chat template leaves out its tool calls"):
+    with pytest.raises(JobFailure, match="d, line 1: the model's chat template drops its tool calls"):
         encode(tokenizer, Row(asks, "d, line 1"), Encoding(512))
 
 
@@ -118,7 +118,7 @@ def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
     assert cut
     assert (example.ids, example.labels) == (whole.ids[: first + 1], whole.labels[: first + 1])
     with pytest.raises(
-        JobFailure, match=rf"d, line 1: {len(whole.ids)} tokens long, and maxLength {first} cuts"
+        JobFailure, match=rf"d, line 1: {len(whole.ids)} tokens long, and maxLength {first} truncates"
     ):
         encode(tokenizer, Row(TALK, "d, line 1"), Encoding(first))
 

@@ -87,7 +87,7 @@ def test_a_later_end_warms_up_again_where_that_is_asked(tmp_path: Path, tiny: Pa
         ask = {"messages": [{"role": "user", "content": "Hi"}], "adapter": {"kind": "final", "jobId": job}}
         answer = backend.call("POST", "/v1/inference/chat", ask)
         assert answer.status == 409
-        assert "adapter_model.safetensors has another size" in answer.json["error"]
+        assert "adapter_model.safetensors has a different size" in answer.json["error"]
         branch = {"name": "branch", "config": config, "parent": {"jobId": job}}
         assert backend.call("POST", "/v1/jobs", branch).status == 409
         dry = backend.submit({**config, "dryRun": True})

@@ -140,7 +140,7 @@ def test_half_of_an_adapter_arrives_where_half_is_asked_for(
     card = ModelCard.load(there / "README.md")
     assert "merged into" in card.text
     assert ", at 50 % of its strength" in card.text
-    assert "at the adapter's whole strength; this has another." in card.text
+    assert "at the adapter's full strength; this model's strength differs." in card.text
     assert card.data.eval_results is None
     assert internal(read_statement(there))["strength"] == 0.5
     assert {each.state for each in compare(there, read_statement(there))} == {"same"}

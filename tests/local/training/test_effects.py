@@ -194,8 +194,7 @@ def test_patience_ends_a_run_and_the_best_adapter_is_kept(tiny: Path, tmp_path: 
     run, metrics = evaluated(tiny, tmp_path, [5, 4, 4.5, 4.2, 3], earlyStoppingPatience=2, saveSteps=1)
     assert (metrics["steps"], metrics["bestEvalLoss"], metrics["evalLoss"]) == (4, 4, 4.2)
     assert events_of(run).calls[-1][1]["message"] == (
-        "Stopped after step 4, as 2 evaluations brought no improvement. The result is that of step 2 had "
-        "learned, "
+        "Stopped after step 4, as 2 evaluations brought no improvement. The result is that of step 2, "
         "whose evaluation was best (4.0000)"
     )
     folder = tmp_path / "jobs" / run.job_id

@@ -157,8 +157,8 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
     assert not (tmp_path / "ran").exists()
     said = [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
     assert [text.partition(":")[0] for text in said[:2]] == [
-        "The checkpoint of step 4 is passed over",
-        "The checkpoint of step 3 is passed over",
+        "The checkpoint of step 4 is skipped",
+        "The checkpoint of step 3 is skipped",
     ]
     assert ("training.resumed", {"step": 2, "message": "Why."}) in events_of(run).calls
 
@@ -173,7 +173,7 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
     run = begin(tiny, tmp_path / "data", config)
     status, fields = run.run()
     assert (status, fields["step"], fields["reason"]) == ("paused", 3, "disk")
-    assert "have to stay free" in fields["message"]
+    assert "must stay free" in fields["message"]
     assert checkpoint_steps(tmp_path / "data", "job") == []
     monkeypatch.setenv(disk.LEAST_FREE, "0")
     # In the middle of a checkpoint, and of the last folder of all, which a library's own words tell.
@@ -243,5 +243,5 @@ def test_a_branch_begins_with_what_another_run_has_learned(
     assert branch.run().fields["metrics"]["steps"] == 2
     other = begin(tiny, tmp_path / "other", {**config, "loraR": 4}, parent=parent)
     if not config:
-        with pytest.raises(JobFailure, match="begin from has no"):
+        with pytest.raises(JobFailure, match="starts from has no"):
             other.begin()

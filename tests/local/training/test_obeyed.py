@@ -31,6 +31,8 @@ OTHERS: tuple[dict[str, Any], ...] = (
     {"lrSchedulerType": "polynomial"},
     {"lrSchedulerType": "wsd"},
     {"earlyStoppingPatience": 3},
+    {"method": "dpo"},
+    {"method": "cpo"},
 )
 """What makes a plan read the settings that have a meaning only beside others."""
 

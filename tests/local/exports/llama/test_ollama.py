@@ -65,8 +65,8 @@ def test_a_start_token_that_the_file_sets_is_not_written_twice() -> None:
     assert "<s>" not in ollama.written_by(text, CONVERSATIONS[0])
     assert ollama.faults(text, mine, [mine.eos_token_id], CONVERSATIONS, adds_start="<s>") == []
     doubled = ollama.modelfile(parts, adds_start="", context=256)
-    assert "otherwise" in ollama.faults(doubled, mine, [], CONVERSATIONS, adds_start="<s>")[0]
-    assert "otherwise" in ollama.faults(text, mine, [], CONVERSATIONS, adds_start="")[0]
+    assert "differently" in ollama.faults(doubled, mine, [], CONVERSATIONS, adds_start="<s>")[0]
+    assert "differently" in ollama.faults(text, mine, [], CONVERSATIONS, adds_start="")[0]
 
 
 def test_what_a_person_or_a_template_writes_is_no_action_of_ollamas() -> None:

@@ -173,7 +173,7 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
     both = [asking.ask(question(maxTokens=150)) for _ in range(2)]
     asking.finish(*both)
     assert both[0].done
-    assert "no room" in both[1].error
+    assert "no memory" in both[1].error
     monkeypatch.setattr(module, "ROOM_BYTES", 64 * native.cell_bytes)
     native.make_room(64)
     asking.engine._conversations = Conversations(native)
@@ -198,7 +198,7 @@ def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
     with monkeypatch.context() as patch:
         patch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
         for _ in range(2):
-            with pytest.raises(JobFailure, match="no room for conversations of"):
+            with pytest.raises(JobFailure, match="no memory for conversations of"):
                 asking.answer(question(parrot=True, maxTokens=100))
     # Whatever is asked next, with however few tokens, is not read into what was given back.
     assert asking.answer(question(parrot=True))[0] == first

@@ -137,4 +137,4 @@ def test_a_template_that_refuses_costs_the_answers_and_says_so(
     monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('No.') }}")
     told, _, said = asked_of(tokenizer, [chat("Q?", "a")])
     assert told == []
-    assert said[0].startswith("There are no sample answers: The model's chat template refuses")
+    assert said[0].startswith("There are no sample answers: The model's chat template rejects")
