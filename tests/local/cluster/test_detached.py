@@ -134,7 +134,7 @@ def test_a_job_that_has_ended_meanwhile_is_fetched(
     with held(nodes.workers()):
         first.process.stdin.close()  # as Studio ends that is closed
         first.process.wait(60)
-    until(lambda: any("trains on" in notice.get("text", "") for notice in first.notices))
+    until(lambda: any("keeps training" in notice.get("text", "") for notice in first.notices))
     until(lambda: not nodes.workers(), 120)
     assert not (data / "jobs" / job / "final").exists()
     again = start()

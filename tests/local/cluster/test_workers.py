@@ -131,7 +131,7 @@ def test_they_end_with_studio_and_with_their_driver_and_move_and_the_bits_are_th
     finally:
         first.stop()
     until(lambda: clean(nodes))
-    assert not any("trains on" in notice.get("text", "") for notice in first.notices)
+    assert not any("keeps training" in notice.get("text", "") for notice in first.notices)
     again = Backend.start(data, shared_project, tmp_path / "cache")
     try:
         arrive(again, job, 45)
@@ -217,7 +217,7 @@ def test_it_begins_here_goes_on_with_two_workers_there_then_with_one_and_ends_he
     frames = list(beside.events(job))
     resumed = [frame.json["message"] for frame in frames if frame.event == "training.resumed"]
     assert len(resumed) == 3
-    differs = "may differ from a run without interruption"
+    differs = "may differ from an uninterrupted run"
     assert differs in resumed[0]
     assert "its workers are 2 and were 1" in resumed[0]
     assert differs in resumed[1]

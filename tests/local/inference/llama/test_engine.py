@@ -177,7 +177,7 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
     monkeypatch.setattr(module, "ROOM_BYTES", 64 * native.cell_bytes)
     native.make_room(64)
     asking.engine._conversations = Conversations(native)
-    with pytest.raises(JobFailure, match=r"room here for 64 tokens, .* may come to 1\d\d: request fewer$"):
+    with pytest.raises(JobFailure, match=r"memory here for 64 tokens, .* may reach 1\d\d: request fewer$"):
         asking.answer(question(maxTokens=100))
     with pytest.raises(JobFailure, match="reads at most"):
         asking.answer(question(messages=[{"role": "user", "content": HELLO["content"] * 60}]))

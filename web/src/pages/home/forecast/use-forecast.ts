@@ -57,6 +57,7 @@ export function useForecast(config: JobConfig): Asked {
       clearTimeout(timer);
       polling?.stop();
       forget(current.current);
+      if (current.current) current.current = withoutId(current.current);
     };
   }, [key, over]);
   return {
@@ -65,6 +66,12 @@ export function useForecast(config: JobConfig): Asked {
     cancel: () => setCancelled(key),
     again: () => setCancelled(null),
   };
+}
+
+/** The same forecast, which is not forgotten a second time. */
+function withoutId(forecast: Forecast): Forecast {
+  const { id: _, ...rest } = forecast;
+  return rest;
 }
 
 /** A measurement without a reader is not worth the processor time. */
