@@ -1,4 +1,4 @@
-"""Strict JSON parsing for requests: accepts only what every other program can read, too.
+r"""Strict JSON parsing for requests: accepts only what every other program can read, too.
 
 Python's parser accepts ``NaN``, turns ``1e999`` into infinity and ``"\ud800"`` into half a character, and
 nests as deep as its stack allows; such values would fail later, on a disk, a command line or in another

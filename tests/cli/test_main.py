@@ -371,7 +371,7 @@ async def test_no_token_in_the_log_at_any_level(
 
 
 ON_WINDOWS = """
-import sys
+import asyncio, shutil, subprocess, sys  # as this platform has them
 sys.platform = "win32"
 for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None

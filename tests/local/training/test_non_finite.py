@@ -69,7 +69,7 @@ def test_the_row_that_gives_no_number_is_named_and_the_checkpoint_before_stays(
     tiny: Path, tmp_path: Path
 ) -> None:
     run = breaking(set_up(tiny, tmp_path, CONFIG, train=named()), where="rows.jsonl:7")
-    with pytest.raises(NonFiniteError, match=r"at step \d, by rows.jsonl:7; the batch's other rows") as caught:
+    with pytest.raises(NonFiniteError, match=r"at step \d, by rows.jsonl:7; .* other rows") as caught:
         run.run()
     assert caught.value.step in (1, 2, 3)
     assert not final_folder(tmp_path, run.job_id).exists()
