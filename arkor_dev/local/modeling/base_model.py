@@ -212,8 +212,8 @@ def linear_targets(model: Any) -> str | list[str]:
     """
     head = model.get_output_embeddings()
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]
-    kind = getattr(getattr(model, "config", None), "model_type", None)
-    linear = [name for name in linear if _end(name) not in FIXED.get(kind, ())]
+    kind = getattr(getattr(model, "config", None), "model_type", "")
+    linear = [name for name in linear if kind not in FIXED or _end(name) not in FIXED[kind]]
     spoken = [name for name in linear if "language_model" in name.split(".")] or linear
     ends = sorted({_end(name) for name in spoken})
     others = {_end(name) for name, _ in model.named_modules() if name and name not in set(spoken)}
