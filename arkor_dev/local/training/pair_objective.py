@@ -7,6 +7,7 @@ are computed at once and share their prompt. Its weight is 1.
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from array import array
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,13 +49,13 @@ class PairObjective(Objective):
         self.settings = settings
         self._noted: dict[str, list[Any]] = {}
 
+    @abstractmethod
     def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
         """Return each pair's loss, ``[pairs]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return the implicit rewards of chosen and rejected answers, each ``[pairs]``."""
-        raise NotImplementedError
 
     def look_up(self, rows: Sequence[Example]) -> None:
         """Compute what :meth:`losses` needs of other models. It runs first: the backward pass of the layers
