@@ -27,13 +27,13 @@ class DpoLoss(PairObjective):
         self.reference.hold(rows)
 
     def look_up(self, rows: Sequence[Example]) -> None:
-        """Compute the reference's log-probabilities of rows that are new."""
-        self.reference.of(rows)
+        """Look up the reference's log-probabilities of a batch."""
+        self._start = self.reference.of(rows)
 
     def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
         """Return each pair's loss, ``[pairs]``."""
         beta = self.settings["beta"]
-        chosen, rejected = self._ratios(pairs, rows)
+        chosen, rejected = self._ratios(pairs)
         match self.settings["lossType"]:
             case "hinge":
                 losses = torch.relu(1 - beta * (chosen - rejected))
@@ -50,9 +50,10 @@ class DpoLoss(PairObjective):
 
     def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return ``beta`` times how much likelier than at the start each answer is."""
-        chosen, rejected = self._ratios(pairs, rows)
+        chosen, rejected = self._ratios(pairs)
         return self.settings["beta"] * chosen, self.settings["beta"] * rejected
 
-    def _ratios(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
-        chosen, rejected = self.reference.of(rows)
+    def _ratios(self, pairs: Pairs) -> tuple[Any, Any]:
+        """Return the log-probabilities of both answers less those of the reference."""
+        chosen, rejected = self._start
         return pairs.chosen - chosen, pairs.rejected - rejected
