@@ -253,10 +253,7 @@ class _Event:
 def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
     """Let torch have ``device`` in this thread for the body; ``patches`` are functions by their names."""
     from transformers import PreTrainedModel
-    from transformers.models.llama import modeling_llama as llama
 
-    # A processor's training in this process has replaced it for all models; one on a GPU never does.
-    turn = llama.apply_rotary_pos_emb
     kind, loading = device.kind, PreTrainedModel.from_pretrained.__func__
 
     def here(name: Any) -> Any:
@@ -299,7 +296,6 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
             "torch.is_autocast_enabled": lambda name="cpu": _is_autocast_enabled(here(name)),
             "torch.get_autocast_dtype": mapped(torch.get_autocast_dtype),
             "torch.amp.GradScaler": scaler,
-            f"{llama.__name__}.apply_rotary_pos_emb": getattr(turn, "replaced", turn),
             "peft.utils.save_and_load.safe_load_file": load_file,
             "torch.nn.utils.clip_grad._group_tensors_by_device_and_dtype": grouped,
             "torch.optim.optimizer._group_tensors_by_device_and_dtype": grouped,

@@ -74,24 +74,6 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
         return wanted.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
 
 
-class Rotate(torch.autograd.Function):  # type: ignore[misc]
-    """Rotary positions of ``x``, ``[rows, heads, places, size]``, by ``cos`` and ``sin``.
-
-    Both are ``[rows, places, size]`` or of one row.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Any, cos: Any, sin: Any) -> Any:
-        cos, (first, second) = cos.unsqueeze(1), sin.unsqueeze(1).chunk(2, -1)
-        ctx.save_for_backward(cos, first, second)
-        return _rotated(x, cos, first, second, 1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
-        cos, first, second = ctx.saved_tensors
-        return _rotated(grad, cos, second, first, -1), None, None
-
-
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
     """``down(activation(gate(x)) * up(x))``: ``apply(x, activation, scales, *tensors)``.
 
@@ -138,14 +120,6 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         )
         x_grad = None if x_grad is None else x_grad.view(grad.shape)
         return (x_grad, None, None, *learned, *last_learned)
-
-
-def _rotated(x: Any, cos: Any, first: Any, second: Any, direction: int) -> Any:
-    turned = x * cos
-    (low, high), (low_x, high_x) = turned.chunk(2, -1), x.chunk(2, -1)
-    low.addcmul_(high_x, first, value=-direction)
-    high.addcmul_(low_x, second, value=direction)
-    return turned
 
 
 def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
 
 from .attention import NAME
-from .functions import GatedMlp, LoraLinears, Norm, Rotate
+from .functions import GatedMlp, LoraLinears, Norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +20,6 @@ ALIKE_WHOLE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0
 SETS_OWN_MASK: Final = ("attention_chunk_size",)
 """Model configuration keys that mean that some layers attend to less than all earlier tokens."""
 
-ROTARY: Final = "apply_rotary_pos_emb"
-"""The name that transformers' models have for their rotary positions."""
-
 
 def quicken(model: Any) -> bool:
     """Patch the layers of ``model``; return whether all trained weights are in patched layers, which need no
@@ -32,8 +28,6 @@ def quicken(model: Any) -> bool:
     Call once per model, with its final adapter: patched layers hold the adapter's weights.
     """
     learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
-    for name in {type(module).__module__ for module in model.modules()}:
-        _turn_quickly(sys.modules[name])
     for module in model.modules():
         if _plain_lora(module):
             learning -= {id(weight) for weight in _adapter(module)}
@@ -182,34 +176,6 @@ def _mlp(module: Any) -> Callable[..., Any]:
         return GatedMlp.apply(x, module.act_fn, scales, *tensors)
 
     return forward
-
-
-def _turn_quickly(namespace: Any) -> None:
-    """Let the models of this Python module compute rotary positions in fewer operations.
-
-    Their attention finds the function by its name there, so it is replaced for the whole process.
-    """
-    original = getattr(namespace, ROTARY, None)
-    if original is None or hasattr(original, "replaced"):
-        return
-
-    def turn(q: Any, k: Any, cos: Any, sin: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        plain = not args and not kwargs and cos.ndim == 3 and q.ndim == k.ndim == 4
-        if not plain or {q.shape[-1], k.shape[-1]} != {cos.shape[-1]} or {q.dtype, k.dtype} != {cos.dtype}:
-            turned: tuple[Any, Any] = original(q, k, cos, sin, *args, **kwargs)
-            return turned
-        return Rotate.apply(q, cos, sin), Rotate.apply(k, cos, sin)
-
-    turn.replaced = original  # type: ignore[attr-defined]
-    sample = torch.arange(96, dtype=torch.float32).mul_(0.7).sin_()
-    given = (sample[:48].view(1, 2, 3, 8), sample[-24:].view(1, 1, 3, 8))
-    angles = torch.cat([sample[:12].view(1, 3, 4)] * 2, -1)
-    try:
-        known = original(*given, angles.cos(), angles.sin())
-        if all(map(alike, turn(*given, angles.cos(), angles.sin()), known)):
-            setattr(namespace, ROTARY, turn)
-    except (RuntimeError, TypeError, ValueError, AttributeError):
-        return
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
