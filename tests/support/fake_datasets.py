@@ -6,6 +6,7 @@ A word, with the space before it, is a token, and so is each sign and each line'
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from itertools import groupby
@@ -17,6 +18,7 @@ from .fake_checks import RefusedError, check_job, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TOKEN = re.compile(r"</?s>| ?\w+|[^\w]")
 SPECIAL = ("<s>", "</s>")
@@ -65,6 +67,8 @@ class FakeDatasets:
         self.findings: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
         self.views: dict[str, dict[str, Any]] = {}
+        self.file: Path | None = None
+        """Chats as JSON Lines, to be read anew whenever a view is opened."""
 
     def routes(self) -> list[web.RouteDef]:
         one = "/v1/datasets/{id}"
@@ -83,6 +87,9 @@ class FakeDatasets:
         body = parsed(await request.read())
         check_job({"name": "view", **body})
         config = {field: body["config"].get(field) for field in SHAPING}
+        if self.file is not None:
+            config["content"] = self.file.read_text()
+            self.rows = [json.loads(line)["messages"] for line in config["content"].splitlines()]
         view_id = next((key for key, known in self.views.items() if known == config), secrets.token_hex(4))
         self.views[view_id] = config
         return web.json_response({"dataset": self._told(view_id)}, status=201)
