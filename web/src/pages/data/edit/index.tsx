@@ -16,6 +16,8 @@ import { type Change, write } from "./history";
 import { emptied, type Fields as Record_ } from "./record";
 import "./edit.css";
 
+export { FixDialog } from "./fix-dialog";
+
 const TYPED_MS = 250;
 
 export type Mode = "edit" | "add";
