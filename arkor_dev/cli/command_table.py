@@ -237,6 +237,14 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
         "--data", metavar="FILE", help="use the rows of this file of the project, not the held-out ones"
     )
     evaluate.add_argument(
+        "--adapter", metavar="FOLDER", type=Path,
+        help="in place of JOB: an adapter that another program trained (PEFT, safetensors), on the rows of "
+            "--data, on this machine; it becomes a job that can be asked and exported",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--model", metavar="NAME", help="with --adapter: its base model (default: the one that it names)"
+    )
+    evaluate.add_argument(
         "--against", metavar="JOB",
         help="compare with this job's final adapter on the same rows, not with the base",
     )  # fmt: skip

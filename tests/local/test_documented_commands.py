@@ -44,6 +44,7 @@ NOT_RUN: Final = {
     r"^(ssh|mkdir -p ~/\.ray|docker|kubectl|sed .*kubectl|sky|systemctl) ?": "another machine, or a service",
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
+    r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
