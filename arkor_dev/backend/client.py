@@ -181,6 +181,11 @@ class Backend(ScopedCalls):
         data = json_bytes({"path": path})
         return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
 
+    async def take_in_adapter(self, body: Mapping[str, object]) -> Answer:
+        """Take in an adapter trained elsewhere, ``{path, data, model?}``: ``{job}``."""
+        data = json_bytes(body)
+        return await self._call("POST", "adapters", need="write", data=data, patience=ARCHIVE_SECONDS)
+
     def events(
         self, job_id: str, last_event_id: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
