@@ -21,8 +21,8 @@ class Example:
 
     ``where`` is the row's place in the data, for a person. ``same_row``: the example before it in its list is
     of the same row. ``others`` are further sequences that the same example is computed from, such as a
-    rejected answer. ``counts`` is its
-    weight in a mean, where that is not the number of its learned tokens.
+    rejected answer. ``counts`` is its weight in a mean, where that is not the number of its learned tokens.
+    ``desirable`` is the rating of its answer, for methods that learn from ratings.
     """
 
     ids: list[int]
@@ -31,6 +31,7 @@ class Example:
     same_row: bool = field(default=False, compare=False)
     others: tuple[Example, ...] = ()
     counts: int | None = None
+    desirable: bool = True
 
     @property
     def sequences(self) -> tuple[Example, ...]:
