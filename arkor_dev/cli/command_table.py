@@ -102,6 +102,10 @@ def _start_arguments(start: CommandLine) -> None:
         help="use the settings and the data of a job, named as for jobs; --set overrides them",
     )  # fmt: skip
     start.add_argument(
+        "--data", metavar="FILE", action="append", default=[],
+        help="train on this file of the project instead of the trainer's data set; may be repeated",
+    )  # fmt: skip
+    start.add_argument(
         "--seeds", metavar="N", default=1, type=whole(f"number of seeds: 1 to {MOST_SEEDS}", MOST_SEEDS, 2),
         help="train N times (up to 10), with the settings' seed and those after it; a job named by --like "
             "counts as the first",
@@ -123,7 +127,7 @@ def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, 
     return run_start(
         settings, file=arguments.file, trainer=arguments.trainer, dry_run=arguments.dry_run,
         like=arguments.like, parent=arguments.parent, changes=parse_settings(arguments.changes),
-        revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
+        data=arguments.data, revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
     )  # fmt: skip
 
 
