@@ -162,6 +162,7 @@ class Backend(ScopedCalls):
 
     open_dataset = _call("POST", "datasets")  # a view of what a job of {config} would train on
     drop_dataset = _call("DELETE", "datasets/{}")
+    render_row = _call("POST", "datasets/{}/render")  # {record, source?} as tokens, before it is saved
 
     async def create_job(
         self, name: str, config: Mapping[str, object], parent: Mapping[str, object] | None = None

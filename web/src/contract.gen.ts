@@ -1144,6 +1144,25 @@ export interface DatasetFound {
   reached: number;
 }
 
+/** A row of the project's own files, to be edited. */
+export interface EditableRow {
+  file: string;
+  source: number;
+  columns: Record<string, string>;
+  entry: string;
+  record: Record<string, unknown> | null;
+  text: string | null;
+  problem?: string;
+  packed?: string;
+}
+
+/** A change of `rows` rows in `files`, and the `undo` that takes it back. */
+export interface DataChanged {
+  undo: string;
+  rows: number;
+  files: string[];
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
