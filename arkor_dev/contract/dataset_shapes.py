@@ -238,6 +238,39 @@ class Correction(TypedDict):
     instead: NotRequired[str]
 
 
+class Preference(TypedDict):
+    """A line of ``data/preferences.jsonl``: which of two answers was preferred, or how one was rated.
+
+    ``kind`` is ``pair`` or ``rating``. ``models`` are those of the chosen and the rejected answer, or that of
+    the rated one; ``label`` says whether that is a good one. ``id`` takes it back.
+    """
+
+    line: int
+    kind: str
+    models: list[str]
+    id: NotRequired[str]
+    at: NotRequired[str]
+    by: NotRequired[str]
+    prompt: NotRequired[list[ChatMessage]]
+    label: NotRequired[bool]
+
+
+class Preferences(TypedDict):
+    """``GET /api/preferences``: the newest lines; ``older`` counts the rest.
+
+    ``pairs`` and ``ratings`` count the file's lines, ``corrections`` those of ``data/corrections.jsonl`` that
+    are pairs. ``problem`` is what is wrong with the first line that cannot be trained on.
+    """
+
+    file: str
+    rows: list[Preference]
+    older: int
+    pairs: int
+    ratings: int
+    corrections: int
+    problem: NotRequired[str]
+
+
 class CorrectionsTrainer(TypedDict):
     """A trainer of ``arkor.toml``, and whether its data set includes the corrections file."""
 

@@ -19,6 +19,7 @@ from .characters import Characters
 from .finding import Found, Seen
 from .languages import Languages
 from .likeness import Likeness
+from .preferences import Preferences
 from .privacy import Secrets
 from .repeats import Leaks, Repeats
 from .shape import Turns, Unreadable, empty, excluded
@@ -77,7 +78,8 @@ class _Reading:
         self.unreadable = Unreadable()
         self.repeats, self.likeness, self.leaks = Repeats(), Likeness(), Leaks()
         self.checks = [
-            self.repeats, self.leaks, self.likeness, Turns(), Answers(), Characters(), Secrets(), Languages(),
+            self.repeats, self.leaks, self.likeness, Turns(), Answers(), Preferences(), Characters(),
+            Secrets(), Languages(),
         ]  # fmt: skip
         self.excluded = Found()
         self.left_out = [TOKENIZER]

@@ -54,6 +54,8 @@ class Repeats(Check):
         if self.rows > MOST_ROWS:
             return
         asked, answer = digest(seen.asked), digest(seen.answer)
+        if beyond := seen.row.extra:  # a preference: a prompt may have several, with other answers
+            asked, answer = NOTHING, digest(f"{seen.asked}\n{seen.answer}\n{beyond}")
         part = (answer if asked == NOTHING else asked) % PARTS
         self._asked[part].append(asked)
         self._answers[part].append(answer)

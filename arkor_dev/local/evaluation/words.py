@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationPart
 
     from .paired import Comparison
+    from .preferred import Preferred
 
 
 HELD_OUT: Final = "held-out rows"
@@ -197,7 +198,9 @@ _GENERAL: Final = {
 }
 
 
-def overall(task: Comparison, general: Comparison | None = None, on: str = TASK) -> tuple[str, str]:
+def overall(
+    task: Comparison | Preferred, general: Comparison | None = None, on: str = TASK
+) -> tuple[str, str]:
     """Return the verdict (``better``, ``mixed``, ``same``, ``unclear`` or ``worse``) and its sentence.
 
     ``mixed`` is better at the task and worse in general. Worse in general without being better at the task is
@@ -217,12 +220,12 @@ def overall(task: Comparison, general: Comparison | None = None, on: str = TASK)
     return verdict, f"{first}, {_GENERAL[general.verdict]}."
 
 
-def _task(compared: Comparison, on: str) -> str:
+def _task(compared: Comparison | Preferred, on: str) -> str:
     """Describe the task's result, with the number of rows if that is small."""
-    kind = "row" if compared.groups == compared.rows else "independent row"
-    count = f"{compared.groups} {kind}" + ("" if compared.groups == 1 else "s")
-    if compared.groups < FEWEST:
-        return f"Too few rows to judge it {on} (only {compared.groups})"
+    count = f"{compared.groups} {compared.noun}" + ("" if compared.groups == 1 else "s")
+    if compared.groups < compared.fewest:
+        kind = "rows" if "row" in compared.noun else f"{compared.noun}s"
+        return f"Too few {kind} to judge it {on} (only {compared.groups})"
     words = {
         "better": f"Better {on}",
         "worse": f"Worse {on}",

@@ -13,6 +13,7 @@ from . import (
     jobs,
     manifest,
     passed_on,
+    preferences,
     project,
     session,
     train,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, exports, corrections, data_rows, cluster, project, passed_on,
+        session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
+        passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

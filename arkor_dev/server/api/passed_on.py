@@ -127,6 +127,7 @@ ROUTES = [
     passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
+    passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),
     passed("POST", f"{JOB}/exports", Backend.create_export, EXPORT),
     passed("GET", f"{JOB}/exports", Backend.list_exports),
     passed("GET", f"{JOB}/exports/{{export}}", Backend.get_export),

@@ -83,7 +83,8 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 }
 
 /** One part of the verdict: its word, both losses, and the number of rows. */
-function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: { job: Job; part: Part }) {
+function Tile({ job, part }: { job: Job; part: Part }) {
+  const { name, verdict, measure, base, adapter, count, preferred } = part;
   const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
   return (
     <div class="job-tile">
@@ -91,11 +92,16 @@ function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: {
         {name} <VerdictMark verdict={verdict} />
       </p>
       <p class="job-tile-value num">
-        {base} <span aria-label="to">→</span> {adapter}
+        {preferred ? (
+          preferred.share
+        ) : (
+          <>
+            {base} <span aria-label="to">→</span> {adapter}
+          </>
+        )}
       </p>
       <p class="job-tile-note num">
-        {measure.label}
-        {count && ` on ${count}`}, lower is better
+        {preferred ? preferred.note : `${measure.label}${count && ` on ${count}`}, lower is better`}
         {forgets && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
