@@ -130,6 +130,33 @@ class FileRows:
                     "another program."
                 )
 
+    def after(
+        self, edits: Mapping[int, RowEdit], replaced: Sequence[tuple[int, int, bytes]], state: State
+    ) -> FileRows | None:
+        """Return where the rows are once ``replaced`` is written; None if the file must be read for that."""
+        if any(edit.after or (edit.remove and not self.offsets[row]) for row, edit in edits.items()):
+            return None
+        new = FileRows(self.file, state, self.container, self.packed, broken=self.broken)
+        ends = [(offset + size, len(text) - size) for offset, size, text in replaced]
+        shift = at = first = 0
+        for row in [*sorted(edits), len(self.offsets)]:
+            # Rows are shifted by what was replaced before them.
+            for which in (first, row):
+                while at < len(ends) and which < len(self.offsets) and ends[at][0] <= self.offsets[which]:
+                    shift, at = shift + ends[at][1], at + 1
+                if which == first:
+                    new.offsets.extend([offset + shift for offset in self.offsets[first:row]])
+            new.sizes.extend(self.sizes[first:row])
+            new.hashes.extend(self.hashes[first:row])
+            edit = edits.get(row)
+            if edit and edit.body is not None:
+                grown = next(len(text) - size for offset, size, text in replaced if text is edit.body)
+                new.offsets.append(self.offsets[row] + shift)
+                new.sizes.append(self.sizes[row] + grown)
+                new.hashes.append(row_edits.hash_of(self.container, edit.body))
+            first = row + 1
+        return new
+
     @property
     def kind(self) -> str | None:
         """How the file is packed, if its rows cannot be edited in place."""
@@ -249,8 +276,11 @@ class DataEditor:
                 raise ChangedError
             edits = {row: _edit(rows, row, change, held) for row, change in changes.items()}
             replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, held.read)
-            splices = [Splice(*each) for each in replaced]
-            return file.path, file.name, held.replace(splices)
+            parts = held.replace([Splice(*each) for each in replaced])
+            known = rows.after(edits, replaced, state_of(file.path))
+            if known is not None:
+                self._indexed[file.path] = known
+            return file.path, file.name, parts
 
     def _keep(self, done: list[tuple[Path, str, list[Part]]]) -> str:
         token = secrets.token_hex(8)

@@ -128,6 +128,11 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
                 continue
             undo.append(editor.change("bot", [change])["undo"])
             before, after, now = states[-1], path.read_bytes(), rows_in(path)
+            known, fresh = editor.rows_of(DataFile(path, path.name)), FileRows.of(DataFile(path, path.name))
+            for places in ("offsets", "sizes", "hashes"):
+                assert getattr(known, places) == getattr(fresh, places), (
+                    f"{kind}, seed {seed}, {do}: {places}"
+                )
             states.append(after)
             where = f"{kind}, seed {seed}, {do} of row {at + 1}"
             expected = [row["record"] for row in rows]
@@ -234,6 +239,11 @@ def test_several_rows_at_once_and_equal_rows(tmp_path: Path) -> None:
         assert [row["record"] for row in rows_in(path)] == rows[:1]
         editor.undo(done["undo"])
         assert path.read_text() == content
+        mixed = [changes[0], RowChange(0, entries[2], record={"prompt": "more " * 9, "completion": "b"})]
+        done = editor.change("bot", mixed)
+        known, fresh = (each(DataFile(path, path.name)) for each in (editor.rows_of, FileRows.of))
+        assert (known.offsets, known.sizes, known.hashes) == (fresh.offsets, fresh.sizes, fresh.hashes)
+        editor.undo(done["undo"])
         with pytest.raises(BadRequestError, match="same row"):
             editor.change("bot", [changes[0], changes[0]])
         editor.change("bot", [RowChange(0, entry, delete=True) for entry in entries])
