@@ -14,6 +14,7 @@ import os
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -79,11 +80,11 @@ def worked_on(count: int) -> Iterator[Figure]:
         view.close()
         editor = DataEditor(project)
 
-        def edit(round_number: int) -> None:
+        def edit(number: int) -> None:
             entry = editor.row("many", count // 2)["entry"]
-            editor.change("many", [RowChange(0, entry, record={"text": f"edited {round_number}"})])
+            editor.change("many", [RowChange(0, entry, record={"text": f"edited {number}"})])
 
-        edited = [1000 * _timed(lambda at=at: edit(at)) for at in range(ROUNDS)]
+        edited = [1000 * _timed(partial(edit, number)) for number in range(ROUNDS)]
     yield Figure(f"{count:,} rows: a text that no row has, first time", found[0], "ms")
     yield Figure(f"{count:,} rows: a text that no row has, again", median(found[1:]), "ms", most=150)
     yield Figure(f"{count:,} rows: an edit on disk, first time", edited[0], "ms")

@@ -19,7 +19,9 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.core import spliced_file
 from arkor_dev.data.json_edit import rewritten
 from arkor_dev.data.reader import DataFile
+from arkor_dev.project.arkor_toml import revision
 from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, shown
+from arkor_dev.project.unpack import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,6 +303,20 @@ def test_hostile_text_is_written_as_text_or_refused(tmp_path: Path) -> None:
     editor.change("bot", [RowChange(0, broken["entry"], text=' {"text": "mended"} ')])
     editor.change("bot", [RowChange(0, binary["entry"], delete=True)])
     assert (tmp_path / "d.jsonl").read_bytes() == b'{"prompt": "q", "completion": NaN}\n{"text": "mended"}\n'
+
+
+def test_a_parquet_file_is_copied_to_json_lines(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"prompt": f"caf\u00e9 {n}", "completion": "a"} for n in range(3)]
+    (tmp_path / "arkor.toml").write_text(TOML.format("d.parquet"))
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
+    editor = DataEditor(tmp_path)
+    assert editor.row("bot", 2)["packed"] == "Parquet"
+    unpack(tmp_path, "bot", revision(tmp_path), 0)
+    assert (tmp_path / "arkor.toml").read_text() == TOML.format("data/d.jsonl")
+    assert [row["record"] for row in rows_in(tmp_path / "data" / "d.jsonl")] == rows
+    assert editor.row("bot", 2)["record"] == rows[1]
 
 
 KILLED = """

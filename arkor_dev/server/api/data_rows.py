@@ -70,6 +70,13 @@ FIX = Schema(
         Field("preview", FLAG, null=True),
     )
 )
+UNPACK = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field("source", Rule("whole", 0, 99), needed=True),
+    )
+)
 UNDO = Schema((Field("undo", FILLED, needed=True),))
 
 
@@ -131,7 +138,15 @@ async def fix(request: web.Request) -> web.Response:
     return web.json_response({**found, "changes": []})
 
 
+async def unpack(request: web.Request) -> web.Response:
+    """``POST /api/data/unpack``: copy a packed file into one that can be edited, and train on that."""
+    body = await read_object(request, UNPACK)
+    answer = await request.app[MANIFEST].unpack(body["trainer"], body["revision"], body["source"])
+    return web.json_response(answer)
+
+
 ROUTES = [
+    web.post("/api/data/unpack", unpack),
     web.post("/api/data/fixes", fix),
     web.get("/api/data/row", row),
     web.post("/api/data/rows", write),
