@@ -67,8 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """All tests here run on the loop of the shared browser. In Firefox, skip what its driver cannot do.
 
     Beside other workers a test that fails is run once more and then listed as RERUN: one lost race between a
-    driver and a browser that wait for the processor must not fail 7,000 tests. Alone, the first failure
-    counts.
+    driver and a browser that wait for the processor must not fail the suite. Alone, the first failure counts.
     """
     again = "PYTEST_XDIST_WORKER" in os.environ and config.pluginmanager.hasplugin("rerunfailures")
     for item in items:

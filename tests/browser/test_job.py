@@ -72,6 +72,7 @@ async def shows_all(page: Page) -> None:
     await until(lambda: "zoom=" not in page.url, 30)
 
 
+@pytest.mark.quick
 @pytest.mark.smoke
 async def test_a_run_is_followed_to_its_end(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.mark.quick
 @pytest.mark.smoke
 async def test_the_newest_adapter_beside_its_base(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
