@@ -566,9 +566,7 @@ def test_a_schema_that_cannot_be_held_to_is_refused_by_name(
     create: Any = client.chat.completions.create
     held: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "x", "schema": asked}}
     for stream in (False, True):
-        began = time.monotonic()
         with pytest.raises(openai.BadRequestError, match="response_format cannot be enforced") as fault:
             create(model="bot", messages=HI, stream=stream, response_format=held)
         assert (fault.value.param, fault.value.code) == (param, "invalid_value")
         assert reason in str(fault.value)
-        assert time.monotonic() - began < 20

@@ -41,16 +41,19 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["groupByLength", "Batch examples of similar length. No gain on a CPU, which pads nothing."],
   ["labelSmoothingFactor", "Fraction of the probability spread over all tokens, against overconfidence."],
   ["skipBadRows", "Skip rows that can't be read, and report them. Otherwise the first one ends the job."],
-  ["beta", "How strongly the answers are told apart. For dpo: higher stays closer to the start."],
+  ["beta", "How strongly the answers are told apart. For dpo and kto: higher stays closer to the start."],
   ["lossType", "sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability)."],
   ["rpoAlpha", "Adds this many times the cross entropy of the chosen answer, so that it stays likely."],
   ["cpoAlpha", "Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO."],
   ["simpoGamma", "How far apart simpo wants the rewards of the two answers."],
+  ["desirableWeight", "Multiplies the loss of good answers. Raise it if there are fewer good than bad ones."],
+  ["undesirableWeight", "Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones."],
   ["loggingSteps", "Log the loss every N steps."],
   ["samples", "Prompts that the base model and each checkpoint answer during the run; \"off\" for none."],
   ["earlyStoppingPatience", "Stop after this many evaluations without improvement and keep the best adapter."],
   ["earlyStoppingThreshold", "Minimum improvement of the held-out loss that counts for early stopping."],
   ["verdictMargin", "The smallest difference in mean loss per token that counts as better or worse in the verdict."],
+  ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training."],
   ["saveTotalLimit", "Keep the newest N checkpoints and the best one; delete the others."],
   ["onNonFinite", "Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate."],
   ["loadIn4bit", "Load the base model in 4-bit (NF4), for about a quarter of the memory."],
@@ -71,4 +74,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

@@ -118,11 +118,14 @@ class Model(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
     ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
+    ``margins`` is for methods that learn from preferences.
     """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
     def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+    def margins(self, rows: Sequence[Any], /) -> list[float]: ...
 
 
 class Answers:

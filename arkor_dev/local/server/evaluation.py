@@ -13,7 +13,7 @@ from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.data.sources import SourceError, inside
-from arkor_dev.local.evaluation.votes import add_vote, votes_of
+from arkor_dev.local.evaluation.votes import add_vote, remove_vote, votes_of
 from arkor_dev.local.jobs.job_folder import adapter_folder, job_folder
 from arkor_dev.local.jobs.peer_adapter import PeerAdapter
 from arkor_dev.local.jobs.records import compact
@@ -166,3 +166,11 @@ async def vote(request: web.Request) -> web.Response:
     body = await body_of(request, VOTE)
     kept = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), body)
     return web.json_response({"vote": kept})
+
+
+@routes.delete("/v1/jobs/{id}/votes/{vote}")
+async def take_back(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    folder = job_folder(request.app[SETUP].data, job_id)
+    await asyncio.to_thread(remove_vote, folder, request.match_info["vote"])
+    return web.Response(status=204)

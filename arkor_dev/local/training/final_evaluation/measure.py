@@ -6,11 +6,13 @@ off; for a changed model the base is loaded again, after the trained one has bee
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
@@ -36,7 +38,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.training.adapter import hold_in, whole
+from arkor_dev.local.training.adapter import WEIGHTS, hold_in, take_weights, whole
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -266,8 +268,14 @@ def base_losses(run: Run) -> BaseLosses:
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,
+            **({"start": _hash_of(run.parent / WEIGHTS)} if run.parent and run.method.relative else {}),
         },
     )
+
+
+def _hash_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _stage(
@@ -311,6 +319,8 @@ def _stage(
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
         measure={"label": run.method.measure.label, "unit": run.method.measure.unit},
+        preference=run.method.preference,
+        relative=run.method.relative,
         remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
@@ -330,7 +340,21 @@ def _wearing(run: Run, folder: Path) -> Objective:
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    return run.method.objective(worn, base.device, run.choice.dtype, run.train, run.plan)
+    loss = run.method.objective(worn, base.device, run.choice.dtype, run.train, run.plan)
+    if run.parent and run.method.relative:
+        _compare_with(run.parent, loss)
+    return loss
+
+
+def _compare_with(parent: Path, loss: Objective) -> None:
+    """Let ``loss`` compare with the adapter in ``parent``, from which the run began."""
+    weights = {name: weight for name, weight in loss.model.named_parameters() if weight.requires_grad}
+    current = {name: weight.detach().clone() for name, weight in weights.items()}
+    take_weights(weights, parent)
+    loss.hold_start()
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(current[name])
 
 
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
