@@ -15,6 +15,7 @@ from arkor_dev.contract.errors import BadRequestError
 
 from .command_line import CommandLine
 from .options import (
+    OneOf,
     add_export_options,
     add_insecure,
     add_job,
@@ -24,7 +25,6 @@ from .options import (
     add_project,
     add_yes,
     fraction,
-    one_of,
     step,
     whole,
 )
@@ -69,7 +69,7 @@ def _init_arguments(init: CommandLine) -> None:
         help="the folder (default: the current one)",
     )  # fmt: skip
     init.add_argument(
-        "--template", metavar="NAME", type=one_of("template", TEMPLATES),
+        "--template", metavar="NAME", type=OneOf("template", TEMPLATES),
         help="a TypeScript project for the managed backend instead: triage, translate or redaction",
     )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="extend: train for this many epochs in all",
     )  # fmt: skip
     jobs.add_argument(
-        "--schedule", metavar="HOW", type=one_of("schedule", ("continue", "restart")),
+        "--schedule", metavar="HOW", type=OneOf("schedule", ("continue", "restart")),
         help="extend: continue the learning rate schedule as if the job had been this long from the start "
             "(the default), or restart it",
     )  # fmt: skip
@@ -209,7 +209,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="resume: with this many workers of its cluster from now on",
     )  # fmt: skip
     jobs.add_argument(
-        "--format", metavar="HOW", type=one_of("format", ("csv", "jsonl", "tensorboard")),
+        "--format", metavar="HOW", type=OneOf("format", ("csv", "jsonl", "tensorboard")),
         help="figures: csv (the default), jsonl or tensorboard",
     )  # fmt: skip
     jobs.add_argument(
@@ -239,6 +239,14 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
     )  # fmt: skip
     evaluate.add_argument(
         "--data", metavar="FILE", help="use the rows of this file of the project, not the held-out ones"
+    )
+    evaluate.add_argument(
+        "--adapter", metavar="FOLDER", type=Path,
+        help="in place of JOB: an adapter that another program trained (PEFT, safetensors), on the rows of "
+            "--data, on this machine; it becomes a job that can be asked and exported",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--model", metavar="NAME", help="with --adapter: its base model (default: the one that it names)"
     )
     evaluate.add_argument(
         "--against", metavar="JOB",
@@ -440,6 +448,17 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _completion_arguments(completion: CommandLine) -> None:
+    completion.add_argument("shell", metavar="SHELL", nargs="?", help="bash, zsh or fish")
+
+
+def _completion(_: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.completion import run_completion
+    from .main import parser
+
+    return run_completion(arguments.shell, parser())
+
+
 COMMANDS: Final = {
     command.name: command
     for command in (
@@ -550,6 +569,13 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "completion", "print a script that completes commands and options in your shell",
+            "Print a script that completes commands, options and their values. bash: source <(arkor-dev "
+            "completion bash) in ~/.bashrc; zsh: the same in ~/.zshrc; fish: arkor-dev completion fish "
+            "| source in config.fish.",
+            "bash|zsh|fish", _completion_arguments, _completion,
         ),
     )
 }  # fmt: skip

@@ -175,6 +175,32 @@ class DatasetFound(TypedDict):
     reached: int
 
 
+class EditableRow(TypedDict):
+    """A row of the project's own files, to be edited.
+
+    ``source`` and ``entry`` name it in a change, as in ``exclude``; ``columns`` are those of its source.
+    ``record`` is null if it can only be edited as ``text``, and then ``problem`` may say why; without an
+    ``entry`` it cannot be edited here. ``packed`` is how its file is packed: it can be unpacked into a copy.
+    """
+
+    file: str
+    source: int
+    columns: dict[str, str]
+    entry: str
+    record: dict[str, object] | None
+    text: str | None
+    problem: NotRequired[str]
+    packed: NotRequired[str]
+
+
+class DataChanged(TypedDict):
+    """A change of ``rows`` rows in ``files``, and the ``undo`` that takes it back."""
+
+    undo: str
+    rows: int
+    files: list[str]
+
+
 class Correction(TypedDict):
     """A line of ``data/corrections.jsonl``: a conversation that ends with the ideal answer.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import Manifest, SettingsWritten
 
+    from .data_editor import DataEditor
     from .typescript import TypeScriptProject
 
 
@@ -35,6 +36,13 @@ class ManifestReader:
         from .typescript import TypeScriptProject
 
         return TypeScriptProject(self._project)
+
+    @cached_property
+    def editor(self) -> DataEditor:
+        """Return the editor of the project's data files."""
+        from .data_editor import DataEditor
+
+        return DataEditor(self._project)
 
     def warning(self) -> str | None:
         """Return what a user should know before opening the page: why this cannot be trained here."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from tests.support.fake_evaluation import GENERAL
+from tests.support.fake_evaluation import EVALUATION, GENERAL
 
 from .states import trained
 from .talk import answers, ask, asked
@@ -34,9 +34,7 @@ async def test_a_job_from_before_is_compared_by_a_press(
         await expect(page.get_by_text("Evaluating:")).to_be_visible()
         fake_backend.evaluations.looks = 0  # it is done now
         await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
-        await expect(
-            page.get_by_text("Better at your task (only 12 rows), worse in general.")
-        ).to_be_visible()
+        await expect(page.get_by_text(EVALUATION["sentence"])).to_be_visible()
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
 
 

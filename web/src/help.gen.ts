@@ -53,6 +53,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["earlyStoppingPatience", "Stop after this many evaluations without improvement and keep the best adapter."],
   ["earlyStoppingThreshold", "Minimum improvement of the held-out loss that counts for early stopping."],
   ["verdictMargin", "The smallest difference in mean loss per token that counts as better or worse in the verdict."],
+  ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training."],
   ["saveTotalLimit", "Keep the newest N checkpoints and the best one; delete the others."],
   ["onNonFinite", "Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate."],
   ["loadIn4bit", "Load the base model in 4-bit (NF4), for about a quarter of the memory."],
@@ -73,4 +74,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

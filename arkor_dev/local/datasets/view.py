@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from arkor_dev.data.forms import row_of
+from arkor_dev.data.reader import Item, Place
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
         DatasetTokens,
         RowExclusion,
     )
-    from arkor_dev.data.reader import Item
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import Encoding
 
@@ -123,27 +124,46 @@ class View:
         if not 1 <= number <= len(self.index):
             raise IndexError(number)
         item = self.index.item(number)
+        shown, whole = self._tokens_of(number, item)
+        if not whole:
+            shown["raw"] = self.index.raw(number, RAW)
+        if isinstance(item.row, Row):
+            shown["exclusion"] = self._exclusion(number)
+        return shown
+
+    def render(self, source: int, record: dict[str, Any]) -> DatasetTokens:
+        """Return ``record`` token by token, as if it were a row of this source. Raises IndexError."""
+        file = next((file for file in self.index.data.files if file.source == source), None)
+        if file is None:
+            raise IndexError(source)
+        where = file.name
+        row: Row | RowError
+        try:
+            row = row_of(record, where, file.form, file.columns, file.group, file.forms)
+        except RowError as fault:
+            row = fault
+        return self._tokens_of(0, Item(Place(0, 0, 0, 0, 0), where, row))[0]
+
+    def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
+        """Return a row token by token, and whether it has tokens."""
         what = self._seen(item)
-        if isinstance(what, str) or what is None:
-            empty: DatasetTokens = {
-                "row": number,
-                "where": item.where,
-                "length": 0,
-                "examples": [],
-                "learned": 0,
-                "first": None,
-                "roles": {},
-                "shown": 0,
-                "ids": [],
-                "texts": [],
-                "special": [],
-                "runs": [],
-                "raw": self.index.raw(number, RAW),
-            }
-            if isinstance(item.row, Row):
-                empty["exclusion"] = self._exclusion(number)
-            return {**empty, "error": what} if isinstance(what, str) else empty
-        return {**to_wire(self._special_ids, number, what), "exclusion": self._exclusion(number)}
+        if what is not None and not isinstance(what, str):
+            return to_wire(self._special_ids, number, what), True
+        empty: DatasetTokens = {
+            "row": number,
+            "where": item.where,
+            "length": 0,
+            "examples": [],
+            "learned": 0,
+            "first": None,
+            "roles": {},
+            "shown": 0,
+            "ids": [],
+            "texts": [],
+            "special": [],
+            "runs": [],
+        }
+        return ({**empty, "error": what} if isinstance(what, str) else empty), False
 
     def _exclusion(self, number: int) -> RowExclusion:
         source, entry = self.index.exclusion(number)

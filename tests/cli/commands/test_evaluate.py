@@ -32,7 +32,7 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     fake_backend.features = ["evaluation"]
     job = fake_backend.add_job("completed", name="keeper")
     verdict, *rows = (await command.run(0, "evaluate", job)).splitlines()
-    assert verdict == "Better at your task (only 12 rows), worse in general."
+    assert verdict == "Better at your task (3.42 → 1.91, only 12 rows), worse in general (2.05 → 2.36)."
     task, general, answers, split, best = rows[:5]
     assert task.startswith("Your task: better, loss 1.91 vs. 3.42 for the base on 12 held-out rows")
     assert general.startswith("General questions: worse, loss 2.36 vs. 2.05 for the base")

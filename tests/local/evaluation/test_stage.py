@@ -183,7 +183,9 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
             "General questions: worse, loss 6.61 vs. 6.11 for the base on 24 questions; 99 % interval"
         )
         assert general["sentence"].endswith("0.50 to 0.50; its answers are 4 times longer.")
-        assert judged.evaluation["sentence"] == "Worse at your task (only 10 rows) and in general."
+        assert judged.evaluation["sentence"] == (
+            "Worse at your task (1.0450 → 1.5450, only 10 rows) and in general (6.11 → 6.61)."
+        )
         assert general["answers"]["adapter"]["repeating"] == 8
         assert judged.answers[7] == {"question": "q7", "base": "12 words", "adapter": "48 words"}
     without = stage().run(Model(0.5), Model(0.0).later())

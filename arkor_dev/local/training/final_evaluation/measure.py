@@ -204,10 +204,12 @@ class FinalEvaluation:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Evaluate ``saved``, ``{folder, step, data}``; store and return the contract's :class:`Evaluation`.
+    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the contract's
+    :class:`Evaluation`.
 
     ``preparation`` has read its rows, and ``model`` is the base found by the backend. ``step`` is a
     checkpoint's, None for the final model; ``data`` is the file of the rows, None for the held-out ones.
+    With ``general`` the general questions are measured beside a file's rows, too.
     Raises :class:`JobFailure` without held-out rows.
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
@@ -227,7 +229,9 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     asked = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
     if data is not None:
-        stage.called, stage.general, stage.answered = data, [], NOBODY
+        stage.called = data
+        if not saved.get("general"):
+            stage.general, stage.answered = [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
     if step is not None:
         judged.evaluation["step"] = step
@@ -236,6 +240,8 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     elif step is None:
         judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
     results.write(results.result_file(job, step, data), judged._asdict())
+    if saved.get("general"):  # the job has no other rows, and the page shows these
+        results.write(results.result_file(job, step), judged._asdict())
     if data is None:
         write_again(preparation.data, preparation.job_id, step)
     return judged.evaluation
