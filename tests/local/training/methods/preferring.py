@@ -73,8 +73,10 @@ def trained(model: Path, folder: Path, rows: Sequence[dict[str, str]], **config:
 def verdict_on(run: Run, held_out: Sequence[Example]) -> Preferred:
     """Judge a completed run as the end of a job does."""
     start = [0.0] * len(held_out)
-    losses = [loss for loss, _ in run.loss.each(held_out)]
-    return preferred("pair", compare(losses, losses), start, run.loss.margins(held_out), range(len(held_out)))
+    size = run.plan.batch_size
+    batches = [held_out[first : first + size] for first in range(0, len(held_out), size)]
+    margins = [margin for batch in batches for margin in run.loss.margins(batch)]
+    return preferred("pair", compare(start, start), start, margins, range(len(held_out)))
 
 
 def answer_lengths(run: Run, rows: Sequence[Example], longest: int = 64) -> list[int]:
