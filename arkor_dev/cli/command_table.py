@@ -147,7 +147,13 @@ def _import_config(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _data_arguments(data: CommandLine) -> None:
-    data.add_argument("action", metavar="check", nargs="?", help="what to do")
+    from arkor_dev.data.mending import KINDS, ON_REQUEST
+
+    data.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="check: report findings. fix: show how the rows of a trainer's files would change so that "
+            "findings go away, ask, and change them",
+    )  # fmt: skip
     data.add_argument(
         "file", metavar="FILE", nargs="?", type=Path,
         help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
@@ -159,15 +165,27 @@ def _data_arguments(data: CommandLine) -> None:
         "--seconds", metavar="N", type=whole("number of seconds (whole, up to 99999)", 99_999, 5),
         help="stop reading after this time, and say where",
     )  # fmt: skip
-    data.add_argument("--json", action="store_true", help="print {rows, files, findings, leftOut}")
+    data.add_argument(
+        "--only", metavar="KIND", action="append", choices=KINDS,
+        help=f"fix: only this finding, once for each: {', '.join(KINDS)} (default: all but "
+            f"{' and '.join(sorted(ON_REQUEST))})",
+    )  # fmt: skip
+    data.add_argument("--row", metavar="N", type=whole("row number", 2**32, 10), help="fix: only this row")
+    data.add_argument("--dry-run", action="store_true", help="fix: only show how rows would change")
+    data.add_argument("--yes", action="store_true", help="fix: do not ask")
+    data.add_argument(
+        "--json", action="store_true",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}",
+    )  # fmt: skip
 
 
 def _data(settings: Settings, arguments: argparse.Namespace) -> int:
-    from .commands.data import run_data
+    from .commands.data import Fixes, run_data
 
+    fixes = Fixes(arguments.only or (), arguments.row, arguments.dry_run, arguments.yes)
     return run_data(
         settings, arguments.action, arguments.file, trainer=arguments.trainer, as_json=arguments.json,
-        strict=arguments.strict, seconds=arguments.seconds,
+        strict=arguments.strict, seconds=arguments.seconds, fixes=fixes,
     )  # fmt: skip
 
 
@@ -481,10 +499,11 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set for errors and oddities",
+            "data", "check a data set for errors and oddities, and fix them",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
-            "each finding matters and what to do. Exits with 1 if there is an error.",
-            "check [FILE]", _data_arguments, _data,
+            "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
+            "fixed safely, in the files of a trainer.",
+            "check [FILE] | fix", _data_arguments, _data,
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",

@@ -201,6 +201,30 @@ class DataChanged(TypedDict):
     files: list[str]
 
 
+class FixedRow(TypedDict):
+    """A row of a plan of fixes: another ``text``, or ``delete``."""
+
+    source: int
+    entry: str
+    text: str | None
+    delete: bool
+
+
+class DataFixes(TypedDict):
+    """Fixes of findings: how many rows by finding, ``rows`` in all, and how they would change.
+
+    ``diff`` has a hunk per row, shortened and with secrets masked. ``leftOut`` lists in sentences what cannot
+    be fixed. ``undo`` takes them back once they are written.
+    """
+
+    counts: dict[str, int]
+    rows: int
+    diff: str
+    leftOut: list[str]
+    changes: list[FixedRow]
+    undo: NotRequired[str]
+
+
 class Correction(TypedDict):
     """A line of ``data/corrections.jsonl``: a conversation that ends with the ideal answer.
 

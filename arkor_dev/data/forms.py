@@ -164,7 +164,7 @@ def _read_alpaca(record: dict[str, Any]) -> Content:
 def _read_text(record: dict[str, Any]) -> Content:
     text = whole(_text(record, "text"), "text")
     if not text.strip():
-        raise RowError("has an empty text, so there is nothing to learn")
+        raise RowError("has an empty text, so there is nothing to learn", "blank")
     return Content([], text)
 
 

@@ -96,7 +96,7 @@ def with_record(container: Container, body: bytes, record: Mapping[str, Any]) ->
 
 def with_text(container: Container, text: str) -> bytes:
     """Return the bytes of a row that a person has written as ``text``. Raises RowError if it is invalid."""
-    text = text.strip()
+    text = text.strip("\r\n" if isinstance(container, Table) else None)
     if not isinstance(container, JsonRows) and not isinstance(container, Table) and "\n" in text:
         raise RowError("a row of JSON Lines must be on one line", "json")
     body = _checked(text)

@@ -92,6 +92,13 @@ class FileRows:
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     sizes: array[int] = field(default_factory=lambda: array("Q"))
     hashes: array[int] = field(default_factory=lambda: array("Q"))
+    broken: bool = False
+    """Whether the file cannot be read to its end."""
+
+    @property
+    def count(self) -> int:
+        """The number of its rows as they are numbered; what cannot be read further counts as one."""
+        return len(self.offsets) + self.broken
 
     @classmethod
     def of(cls, file: DataFile) -> FileRows:
@@ -102,8 +109,7 @@ class FileRows:
             container, packed = open_container(file.path, MAX_BYTES, mapped=asked)
             rows = cls(file, state, container, packed)
             with closing(container):
-                if rows.kind is None:
-                    rows._scan()
+                rows._scan()
         except OSError as fault:
             raise BadRequestError(f"{file.name} cannot be read: {fault.strerror or fault}") from None
         except DataError as fault:
@@ -113,6 +119,7 @@ class FileRows:
     def _scan(self) -> None:
         for record in self.container.scan():
             if isinstance(record.raw, DataError):
+                self.broken = True
                 return
             self.offsets.append(record.offset)
             self.sizes.append(record.size)
@@ -122,6 +129,33 @@ class FileRows:
                     f"{self.file.name} has more than {MOST_ROWS:,} rows, too many to edit here. Edit it with "
                     "another program."
                 )
+
+    def after(
+        self, edits: Mapping[int, RowEdit], replaced: Sequence[tuple[int, int, bytes]], state: State
+    ) -> FileRows | None:
+        """Return where the rows are once ``replaced`` is written; None if the file must be read for that."""
+        if any(edit.after or (edit.remove and not self.offsets[row]) for row, edit in edits.items()):
+            return None
+        new = FileRows(self.file, state, self.container, self.packed, broken=self.broken)
+        ends = [(offset + size, len(text) - size) for offset, size, text in replaced]
+        shift = at = first = 0
+        for row in [*sorted(edits), len(self.offsets)]:
+            # Rows are shifted by what was replaced before them.
+            for which in (first, row):
+                while at < len(ends) and which < len(self.offsets) and ends[at][0] <= self.offsets[which]:
+                    shift, at = shift + ends[at][1], at + 1
+                if which == first:
+                    new.offsets.extend([offset + shift for offset in self.offsets[first:row]])
+            new.sizes.extend(self.sizes[first:row])
+            new.hashes.extend(self.hashes[first:row])
+            edit = edits.get(row)
+            if edit and edit.body is not None:
+                grown = next(len(text) - size for offset, size, text in replaced if text is edit.body)
+                new.offsets.append(self.offsets[row] + shift)
+                new.sizes.append(self.sizes[row] + grown)
+                new.hashes.append(row_edits.hash_of(self.container, edit.body))
+            first = row + 1
+        return new
 
     @property
     def kind(self) -> str | None:
@@ -145,13 +179,10 @@ class DataEditor:
             files = self._files(trainer)
             for at, file in enumerate(files):
                 rows = self._rows(file)
-                if rows.kind is not None:
-                    # How many rows it has is not known here.
-                    return _packed(file, rows.kind)
-                if left < len(rows.offsets):
+                if left < rows.count:
                     before = [self._rows(each) for each in files[:at] if each.source == file.source]
                     return shown(rows, left, before)
-                left -= len(rows.offsets)
+                left -= rows.count
             raise NotFoundError("This row is not in a file of the project.")
 
     def change(self, trainer: str, changes: Sequence[RowChange]) -> DataChanged:
@@ -217,8 +248,7 @@ class DataEditor:
         for attempt in range(TRIES):
             files = [self._rows(file) for file in files_now()]
             wanted: dict[int, dict[int, RowChange]] = {}
-            for change in changes:
-                at, row = _found(files, change)
+            for change, (at, row) in zip(changes, _places(files, changes), strict=True):
                 if row in wanted.setdefault(at, {}):
                     raise BadRequestError("Two changes name the same row. Send one change per row.")
                 wanted[at][row] = change
@@ -246,8 +276,11 @@ class DataEditor:
                 raise ChangedError
             edits = {row: _edit(rows, row, change, held) for row, change in changes.items()}
             replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, held.read)
-            splices = [Splice(*each) for each in replaced]
-            return file.path, file.name, held.replace(splices)
+            parts = held.replace([Splice(*each) for each in replaced])
+            known = rows.after(edits, replaced, state_of(file.path))
+            if known is not None:
+                self._indexed[file.path] = known
+            return file.path, file.name, parts
 
     def _keep(self, done: list[tuple[Path, str, list[Part]]]) -> str:
         token = secrets.token_hex(8)
@@ -295,28 +328,22 @@ def files_in(config: JobConfig, project: Path) -> list[DataFile]:
     return files
 
 
-def _found(files: Sequence[FileRows], change: RowChange) -> tuple[int, int]:
-    """Return the file and the row in it that a change names. Raises ConflictError if there is none."""
-    digest, _, occurrence = change.entry.partition("#")
-    wanted, left = int(digest, 16), int(occurrence or 1)
+def _places(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:
+    """Return the file and the row in it that each change names. Raises ConflictError if one is not there."""
+    named = [(change.source, *change.entry.partition("#")[::2]) for change in changes]
+    wanted = {int(digest, 16) for _, digest, _ in named}
+    places: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for at, rows in enumerate(files):
-        if rows.file.source != change.source:
-            continue
-        for row in _places(rows.hashes, wanted):
-            left -= 1
-            if not left:
-                return at, row
-    raise ConflictError(GONE)
-
-
-def _places(hashes: array[int], wanted: int) -> Iterator[int]:
-    at = -1
-    while wanted:
-        try:
-            at = hashes.index(wanted, at + 1)
-        except ValueError:
-            return
-        yield at
+        for row, digest in enumerate(rows.hashes):
+            if digest in wanted and digest:
+                places.setdefault((rows.file.source, digest), []).append((at, row))
+    found = []
+    for source, name, occurrence in named:
+        known, number = places.get((source, int(name, 16)), []), int(occurrence or 1)
+        if number > len(known):
+            raise ConflictError(GONE)
+        found.append(known[number - 1])
+    return found
 
 
 def _edit(rows: FileRows, row: int, change: RowChange, held: SplicedFile) -> RowEdit:
@@ -342,7 +369,7 @@ def _edit(rows: FileRows, row: int, change: RowChange, held: SplicedFile) -> Row
 def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
     """Return a row (from 0) of a file for editing; ``before`` are the files before it of its source."""
     file, container = rows.file, rows.container
-    digest = rows.hashes[row]
+    digest = rows.hashes[row] if row < len(rows.hashes) else 0
     found: EditableRow = {
         "file": file.name,
         "source": file.source,
@@ -351,6 +378,9 @@ def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
         "record": None,
         "text": None,
     }
+    if rows.kind is not None:
+        problem = PACKED.format(name=file.name, kind=rows.kind)
+        return {**found, "packed": rows.kind, "problem": problem}
     if not digest:
         return {**found, "problem": "This row cannot be read as text. Edit the file with another program."}
     occurrence = sum(each.hashes.count(digest) for each in before) + rows.hashes[: row + 1].count(digest)
@@ -380,16 +410,3 @@ def _is_exact(record: Mapping[str, Any]) -> bool:
     except (strict_json.StrictJSONError, RecursionError, ValueError):
         return False
     return True
-
-
-def _packed(file: DataFile, kind: str) -> EditableRow:
-    return {
-        "file": file.name,
-        "source": file.source,
-        "columns": dict(file.columns),
-        "entry": "",
-        "record": None,
-        "text": None,
-        "packed": kind,
-        "problem": PACKED.format(name=file.name, kind=kind),
-    }

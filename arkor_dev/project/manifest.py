@@ -123,6 +123,13 @@ class ManifestReader:
                 preview=preview,
             )
 
+    async def unpack(self, trainer: str, revision: str, part: int) -> SettingsWritten:
+        """Copy the packed file of a source into one that can be edited, and make that the source's file."""
+        from .unpack import unpack
+
+        async with self._writing:
+            return await asyncio.to_thread(unpack, self._project, trainer, revision, part)
+
     def _has_toml(self) -> bool:
         # A dangling link or an unreadable file exists, and is reported as what it is.
         path = self._project / "arkor.toml"

@@ -38,6 +38,19 @@ async def test_a_job_from_before_is_compared_by_a_press(
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
 
 
+async def test_a_run_that_forgot_is_run_again_with_replay(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation", "replay"]
+    declare(studio.settings.project)
+    job = trained(fake_backend, "first", steps=40, of=40)
+    fake_backend.evaluations.judge(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="Run again with replay").click()
+        await expect(page).to_have_url(re.compile(r"#/$"))
+        await expect(page.locator(".home-note-warn")).to_contain_text("replay not set → 0.2")
+
+
 async def test_data_that_have_changed_are_said_before_they_are_measured(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -19,7 +19,9 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.core import spliced_file
 from arkor_dev.data.json_edit import rewritten
 from arkor_dev.data.reader import DataFile
+from arkor_dev.project.arkor_toml import revision
 from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, shown
+from arkor_dev.project.unpack import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +62,8 @@ def written(chance: random.Random, kind: str, count: int) -> bytes:
         cells = io.StringIO(newline="")
         quoting = csv.QUOTE_ALL if chance.random() < 0.5 else csv.QUOTE_MINIMAL
         delimiter = "\t" if kind == "tsv" else chance.choice(",;")
-        table = csv.writer(cells, delimiter=delimiter, lineterminator=end, quoting=quoting)
+        how: Any = {"delimiter": delimiter, "lineterminator": end, "quoting": quoting}
+        table = csv.writer(cells, **how)
         table.writerow(["prompt", "", "completion"])
         for _ in range(count):
             row = record(chance, table=True)
@@ -127,6 +130,11 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
                 continue
             undo.append(editor.change("bot", [change])["undo"])
             before, after, now = states[-1], path.read_bytes(), rows_in(path)
+            known, fresh = editor.rows_of(DataFile(path, path.name)), FileRows.of(DataFile(path, path.name))
+            for places in ("offsets", "sizes", "hashes"):
+                assert getattr(known, places) == getattr(fresh, places), (
+                    f"{kind}, seed {seed}, {do}: {places}"
+                )
             states.append(after)
             where = f"{kind}, seed {seed}, {do} of row {at + 1}"
             expected = [row["record"] for row in rows]
@@ -233,6 +241,11 @@ def test_several_rows_at_once_and_equal_rows(tmp_path: Path) -> None:
         assert [row["record"] for row in rows_in(path)] == rows[:1]
         editor.undo(done["undo"])
         assert path.read_text() == content
+        mixed = [changes[0], RowChange(0, entries[2], record={"prompt": "more " * 9, "completion": "b"})]
+        done = editor.change("bot", mixed)
+        known, fresh = (each(DataFile(path, path.name)) for each in (editor.rows_of, FileRows.of))
+        assert (known.offsets, known.sizes, known.hashes) == (fresh.offsets, fresh.sizes, fresh.hashes)
+        editor.undo(done["undo"])
         with pytest.raises(BadRequestError, match="same row"):
             editor.change("bot", [changes[0], changes[0]])
         editor.change("bot", [RowChange(0, entry, delete=True) for entry in entries])
@@ -248,12 +261,12 @@ def test_only_files_of_the_data_set_are_written(tmp_path: Path) -> None:
     editor = project(inner, "d.jsonl", line)
     entry = editor.row("bot", 1)["entry"]
     change = [RowChange(0, entry, record={"prompt": "q", "completion": "b"})]
-    for unlike in (
-        lambda: (inner / "d.jsonl").symlink_to(outside),
-        lambda: os.link(outside, inner / "d.jsonl"),
-    ):
+    for hard in (False, True):
         (inner / "d.jsonl").unlink()
-        unlike()
+        if hard:
+            (inner / "d.jsonl").hardlink_to(outside)
+        else:
+            (inner / "d.jsonl").symlink_to(outside)
         with pytest.raises(BadRequestError, match=r"outside the project|hard link"):
             editor.change("bot", change)
         assert outside.read_bytes() == line
@@ -290,6 +303,20 @@ def test_hostile_text_is_written_as_text_or_refused(tmp_path: Path) -> None:
     editor.change("bot", [RowChange(0, broken["entry"], text=' {"text": "mended"} ')])
     editor.change("bot", [RowChange(0, binary["entry"], delete=True)])
     assert (tmp_path / "d.jsonl").read_bytes() == b'{"prompt": "q", "completion": NaN}\n{"text": "mended"}\n'
+
+
+def test_a_parquet_file_is_copied_to_json_lines(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"prompt": f"caf\u00e9 {n}", "completion": "a"} for n in range(3)]
+    (tmp_path / "arkor.toml").write_text(TOML.format("d.parquet"))
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
+    editor = DataEditor(tmp_path)
+    assert editor.row("bot", 2)["packed"] == "Parquet"
+    unpack(tmp_path, "bot", revision(tmp_path), 0)
+    assert (tmp_path / "arkor.toml").read_text() == TOML.format("data/d.jsonl")
+    assert [row["record"] for row in rows_in(tmp_path / "data" / "d.jsonl")] == rows
+    assert editor.row("bot", 2)["record"] == rows[1]
 
 
 KILLED = """

@@ -1164,6 +1164,24 @@ export interface DataChanged {
   files: string[];
 }
 
+/** A row of a plan of fixes: another `text`, or `delete`. */
+export interface FixedRow {
+  source: number;
+  entry: string;
+  text: string | null;
+  delete: boolean;
+}
+
+/** Fixes of findings: how many rows by finding, `rows` in all, and how they would change. */
+export interface DataFixes {
+  counts: Record<string, number>;
+  rows: number;
+  diff: string;
+  leftOut: string[];
+  changes: FixedRow[];
+  undo?: string;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;

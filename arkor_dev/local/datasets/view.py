@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SEARCH_SECONDS: Final = 0.25
 """How long a search runs before it returns its progress, so that it delays no other request."""
+TEXTS_BYTES: Final = 200 * 2**20
+"""Memory for the texts of the first rows, kept for the next search."""
 RAW: Final = 2_000
 
 
@@ -64,6 +66,8 @@ class View:
         self._findings = Findings()
         self._tokens = self._learned_tokens = 0
         self._roles: dict[str, int] = {}
+        self._texts: list[bytes] = []
+        self._texts_size = 0
 
     def read_by(self, reading: Reading) -> None:
         """Allow rows to be tokenized from now on."""
@@ -173,7 +177,7 @@ class View:
         """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
-            return self._find_text(after, text.casefold())
+            return self._find_text(after, text.casefold().encode())
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
@@ -183,16 +187,30 @@ class View:
         found = np.flatnonzero(matches)
         return {"row": after + int(found[0]) + 1 if found.size else None, "reached": read}
 
-    def _find_text(self, after: int, wanted: str) -> DatasetFound:
+    def _find_text(self, after: int, wanted: bytes) -> DatasetFound:
         until = time.monotonic() + SEARCH_SECONDS
-        number = after
-        for number in range(after + 1, len(self.index) + 1):
-            row = self.index.item(number).row
-            if isinstance(row, Row) and any(wanted in content.casefold() for content in contents(row)):
+        texts = self._texts
+        for number in range(after + 1, len(texts) + 1):
+            if wanted in texts[number - 1]:
+                return {"row": number, "reached": number}
+        reached = max(after, len(texts))
+        for number in range(reached + 1, len(self.index) + 1):
+            reached = number
+            text = self._text_of(number)
+            # Every row in order, so that a row's place in the list is its number.
+            if len(texts) == number - 1 and self._texts_size < TEXTS_BYTES:
+                texts.append(text)
+                self._texts_size += len(text)
+            if wanted in text:
                 return {"row": number, "reached": number}
             if time.monotonic() > until:
                 break
-        return {"row": None, "reached": number}
+        return {"row": None, "reached": reached}
+
+    def _text_of(self, number: int) -> bytes:
+        """Return the text of a row as it is searched."""
+        row = self.index.item(number).row
+        return "\n".join(contents(row)).casefold().encode() if isinstance(row, Row) else b""
 
     def _next_longest(self, after: int) -> int | None:
         """Return the row after ``after`` when sorted by length, longest first, and for equal lengths by

@@ -76,6 +76,7 @@ FEATURES: Final = (
     "parent",
     "pause",
     "queue",
+    "replay",
     "resume",
     "samples",
     "sampling",

@@ -12,7 +12,8 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import ENTRY
-from arkor_dev.server.app_keys import MANIFEST
+from arkor_dev.data.mending import KINDS
+from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 
 from .envelope import read_object
 
@@ -61,6 +62,21 @@ WRITE = Schema(
         ),
     )
 )
+FIX = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("only", Rule("list", 0, 50, of=Rule("choice", choices=KINDS)), null=True),
+        Field("row", Rule("whole", 1, 2**32), null=True),
+        Field("preview", FLAG, null=True),
+    )
+)
+UNPACK = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field("source", Rule("whole", 0, 99), needed=True),
+    )
+)
 UNDO = Schema((Field("undo", FILLED, needed=True),))
 
 
@@ -104,7 +120,34 @@ async def undo(request: web.Request) -> web.Response:
     return web.json_response(await asyncio.to_thread(editor_of(request).undo, body["undo"]))
 
 
+async def fix(request: web.Request) -> web.Response:
+    """``POST /api/data/fixes``: fix what a check finds; ``preview`` only returns how rows would change."""
+    from arkor_dev.project.data_fix import changes_of, files_to_fix, fixes_in_child
+
+    body = await read_object(request, FIX)
+    project = request.app[SETTINGS].project
+    found = await fixes_in_child(project, body["trainer"], body.get("only") or [], body.get("row"))
+    if not body.get("preview") and found["changes"]:
+        editor, changes = editor_of(request), changes_of(found)
+
+        def written() -> str:
+            files, held_out = files_to_fix(project, body["trainer"])
+            return editor.change_files([*files, *held_out], changes)["undo"]
+
+        found["undo"] = await asyncio.to_thread(written)
+    return web.json_response({**found, "changes": []})
+
+
+async def unpack(request: web.Request) -> web.Response:
+    """``POST /api/data/unpack``: copy a packed file into one that can be edited, and train on that."""
+    body = await read_object(request, UNPACK)
+    answer = await request.app[MANIFEST].unpack(body["trainer"], body["revision"], body["source"])
+    return web.json_response(answer)
+
+
 ROUTES = [
+    web.post("/api/data/unpack", unpack),
+    web.post("/api/data/fixes", fix),
     web.get("/api/data/row", row),
     web.post("/api/data/rows", write),
     web.post("/api/data/undo", undo),

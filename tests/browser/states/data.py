@@ -82,7 +82,23 @@ async def edit(scene: Scene) -> None:
     await scene.page.get_by_role("button", name="Edit", exact=True).click()
     await scene.page.get_by_label("Message 2, text").fill("It arrives tomorrow, before noon.")
     await expect(scene.page.locator(".data-edit-live .data-tokens")).to_contain_text("before noon")
-    await scene.page.locator(".data-edit").scroll_into_view_if_needed()
+    await scene.page.locator(".data-edit").evaluate("form => form.scrollIntoView()")
+
+
+@state("data-fix", "How rows would change to fix a finding")
+async def fix(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [])
+    chats = [chat(chance) for _ in range(20)]
+    key = "sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWx"
+    for place in (3, 11):
+        chats[place][-1]["content"] = f"Take {key}{place} for this one."
+    scene.fake.datasets.file = scene.project / "data" / "support.jsonl"
+    scene.fake.datasets.file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in chats))
+    await go(scene)
+    await scene.page.get_by_text("2 rows have what looks like a secret key or token").click()
+    await scene.page.get_by_role("button", name="Mask keys…").click()
+    await expect(scene.page.get_by_role("button", name="Change 2 rows")).to_be_visible()
 
 
 @state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +34,31 @@ async def test_a_row_is_read_changed_and_undone(studio: Studio) -> None:
     assert (await call(studio, "POST", "/undo", {"undo": done["undo"]}))[0] == 200
     assert (project / "d.jsonl").read_text() == LINES
     assert (await call(studio, "POST", "/undo", {"undo": done["undo"]}))[0] == 409
+
+
+async def test_a_packed_file_is_copied_and_then_edited(studio: Studio) -> None:
+    project = studio.settings.project
+    (project / "arkor.toml").write_text(TOML.replace("d.jsonl", "d.jsonl.gz") + "# kept\n")
+    packed = gzip.compress(LINES.encode())
+    (project / "d.jsonl.gz").write_bytes(packed)
+    _, row = await call(studio, "GET", "/row?trainer=bot&row=2")
+    assert (row["packed"], row["record"], row["entry"]) == ("gzip", None, "")
+    async with studio.session.get("/api/manifest") as answer:
+        ask = {"trainer": "bot", "revision": (await answer.json())["revision"], "source": 0}
+    assert (await call(studio, "POST", "/unpack", {**ask, "revision": "x"}))[0] == 409
+    assert list((project / "data").iterdir()) == []
+    status, done = await call(studio, "POST", "/unpack", ask)
+    assert status == 200
+    assert '+dataset = "data/d.jsonl"' in done["diff"]
+    assert (project / "arkor.toml").read_text() == TOML.replace("d.jsonl", "data/d.jsonl") + "# kept\n"
+    assert ((project / "data" / "d.jsonl").read_text(), (project / "d.jsonl.gz").read_bytes()) == (
+        LINES,
+        packed,
+    )
+    _, row = await call(studio, "GET", "/row?trainer=bot&row=2")
+    assert row["record"] == {"prompt": "c", "completion": "d"}
+    again = {**ask, "revision": done["revision"]}
+    assert (await call(studio, "POST", "/unpack", again))[0] == 400, "it is not packed"
 
 
 async def test_other_requests_are_refused(studio: Studio) -> None:

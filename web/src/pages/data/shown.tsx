@@ -67,7 +67,8 @@ export function Shown({
   useEffect(() => () => searching.current?.abort(), []);
 
   const [mode, setMode] = useState<Mode | null>(null);
-  const editor = useEditor(mode !== null);
+  const [fixing, setFixing] = useState<{ code: string; row?: number | undefined } | null>(null);
+  const editor = useEditor(mode !== null || fixing !== null);
   const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
   const findings = merged(checked?.findings ?? [], view.findings);
   const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
@@ -289,6 +290,7 @@ export function Shown({
           findings={findings}
           remedyOf={remedyOf}
           exclude={exclude}
+          fix={editable ? (code, row) => setFixing({ code, row }) : null}
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
@@ -296,6 +298,17 @@ export function Shown({
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
+      {fixing && editor && (
+        <editor.FixDialog
+          {...fixing}
+          {...{ trainer: trainer.name, chosen }}
+          written={(said) => {
+            say(said);
+            void shows(chosen);
+          }}
+          onClose={() => setFixing(null)}
+        />
+      )}
       <form
         class="data-tools"
         onSubmit={(event) => {

@@ -1,12 +1,13 @@
 /** A row as fields to be edited, with its tokens beside it while one types. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText, isAbort } from "../../../api/client";
-import type { DatasetTokens, EditableRow, Trainer } from "../../../contract.gen";
+import type { DatasetTokens, EditableRow, SettingsWritten, Trainer } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { composing } from "../../../lib/textarea";
+import { manifest, reloadManifest } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
-import { announce } from "../../../ui/controls/live";
+import { announce, say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
 import { Tokens } from "../tokens";
@@ -15,6 +16,8 @@ import { Fields } from "./fields";
 import { type Change, write } from "./history";
 import { emptied, type Fields as Record_ } from "./record";
 import "./edit.css";
+
+export { FixDialog } from "./fix-dialog";
 
 const TYPED_MS = 250;
 
@@ -102,6 +105,21 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
       setBusy(false);
     }
   };
+  const unpack = async (): Promise<void> => {
+    if (!row) return;
+    setBusy(true);
+    setError(null);
+    try {
+      const body = { trainer: trainer.name, revision: manifest.peek()?.revision, source: row.source };
+      await api<SettingsWritten>("/data/unpack", { method: "POST", body });
+      await reloadManifest();
+      say("Unpacked: arkor.toml trains on the copy now");
+      setLoads(loads + 1);
+    } catch (failure) {
+      setError(errorText(failure));
+    }
+    setBusy(false);
+  };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (composing(event)) return;
     if (event.key === "Escape") leave();
@@ -140,9 +158,11 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
           <Button small onClick={leave}>
             {same ? "Close" : "Discard"}
           </Button>
-          <Button small kind="primary" busy={busy} disabled={same} onClick={() => void save()}>
-            Save
-          </Button>
+          {row.entry !== "" && (
+            <Button small kind="primary" busy={busy} disabled={same} onClick={() => void save()}>
+              Save
+            </Button>
+          )}
         </span>
       </header>
       {row.problem !== undefined && row.entry !== "" && (
@@ -161,7 +181,17 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
           </Button>
         </ErrorNote>
       )}
-      {row.entry === "" ? (
+      {row.packed !== undefined ? (
+        <div class="data-edit-packed">
+          <p>
+            {clean(row.file, 200)} is packed ({clean(row.packed, 20)}), so its rows can't be edited where they
+            are. A copy in <code>data/</code> can: arkor.toml will train on it, and the packed file stays.
+          </p>
+          <Button kind="primary" busy={busy} onClick={() => void unpack()}>
+            Unpack into a copy
+          </Button>
+        </div>
+      ) : row.entry === "" ? (
         <p class="data-edit-problem">{clean(row.problem, 500)}</p>
       ) : (
         <div class="data-edit-both">

@@ -10,9 +10,10 @@ import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
-import { announce } from "../../../ui/controls/live";
+import { announce, say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
+import { useFill } from "../header/run-again";
 import { answerFigures, GENERAL, ownSentences, type Part, partsOf } from "./figures";
 import { General } from "./general";
 import { Intervals } from "./intervals";
@@ -85,7 +86,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 /** One part of the verdict: its word, both losses, and the number of rows. */
 function Tile({ job, part }: { job: Job; part: Part }) {
   const { name, verdict, measure, base, adapter, count, preferred } = part;
-  const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
+  const forgets = name === GENERAL && verdict === "worse";
   return (
     <div class="job-tile">
       <p class="job-tile-head">
@@ -102,11 +103,33 @@ function Tile({ job, part }: { job: Job; part: Part }) {
       </p>
       <p class="job-tile-note num">
         {preferred ? preferred.note : `${measure.label}${count && ` on ${count}`}, lower is better`}
-        {forgets && (
+        {forgets && features.value.has("strength") && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
       </p>
+      {forgets && features.value.has("replay") && <Remember job={job} />}
     </div>
+  );
+}
+
+const REPLAY = 0.2;
+
+/** Opens the form with a setting against forgetting, for methods that have it. */
+function Remember({ job }: { job: Job }) {
+  const { fill, error } = useFill(job);
+  const { method = "sft", replay } = job.config;
+  if (method !== "sft" || replay) return null;
+  const open = (): void =>
+    fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`));
+  return (
+    <>
+      <p>
+        <Button small onClick={open}>
+          Run again with replay
+        </Button>
+      </p>
+      {error !== null && <ErrorNote error={error} />}
+    </>
   );
 }
 
