@@ -33,7 +33,7 @@ KINDS: Final = (*TEXTS, *REMOVES, IN_EVAL)
 ON_REQUEST: Final = frozenset({"near-duplicate", "e-mail"})
 """Findings that may be intended: their rows are changed only if they are named."""
 _KEPT: Final = frozenset({"role", "from", "name", "type", "id", "tool_call_id"})
-"""Keys inside messages and tools whose values are no text."""
+"""Keys inside messages and tools whose values are names, not texts."""
 _SPOKEN: Final = frozenset({"content", "value", "text"})
 
 

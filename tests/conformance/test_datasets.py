@@ -105,6 +105,20 @@ def test_a_row_is_told_token_by_token(view: View) -> None:
     assert max(row["examples"]) == row["length"]
 
 
+def test_a_row_that_is_not_in_the_file_is_told_token_by_token(view: View) -> None:
+    def rendered(record: dict[str, Any]) -> dict[str, Any]:
+        answer = view.target.call("POST", f"{view.path}/render", {"record": record})
+        assert answer.status == 200, answer
+        row: dict[str, Any] = answer.json["row"]
+        return row
+
+    one = rendered({"prompt": "Where?", "completion": "Here."})
+    other = rendered({"prompt": "Where?", "completion": "Here, and there."})
+    assert 0 < one["learned"] < one["length"] < other["length"]
+    assert "Here, and there." in "".join(other["texts"])
+    assert view.target.call("POST", f"{view.path}/render", {"record": []}).status == 400
+
+
 def test_lengths_say_what_any_cut_would_lose(view: View) -> None:
     told, lengths = view.told(), view.call("/lengths").json["lengths"]
     assert lengths["read"] == sum(lengths["rows"]) == told["rows"]

@@ -195,7 +195,9 @@ class FakeDatasets:
 
     async def _render(self, request: web.Request) -> web.Response:
         self._known(request)
-        record = parsed(await request.read())["record"]
+        record = parsed(await request.read()).get("record")
+        if not isinstance(record, dict):
+            raise RefusedError(400, "record must be an object.")
         turns = [("user", record.get("prompt")), ("assistant", record.get("completion"))]
         messages = record.get("messages") or [{"role": role, "content": text} for role, text in turns]
         tokens = tokens_of([message for message in messages if isinstance(message["content"], str)])
