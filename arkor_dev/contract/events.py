@@ -62,7 +62,8 @@ class AnyEvent(TypedDict):
 class RunMetadata(TypedDict):
     """Facts about a run that the backend reports at its start; the local backend reports all.
 
-    ``settings`` is the complete effective config, defaults included, by wire field. The rest also determines
+    ``settings`` is the complete effective config, defaults included, by wire field. ``measure`` names the
+    training method's loss, if that is not the usual cross entropy. The rest also determines
     the result's bits: ``dataHash`` and ``modelHash`` (SHA-256, hexadecimal), ``versions`` of libraries by
     name, the number of ``threads``, and the ``processor``'s name.
     """
@@ -79,6 +80,7 @@ class RunMetadata(TypedDict):
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
     figures: NotRequired[list[Figure]]
+    measure: NotRequired[Figure]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]

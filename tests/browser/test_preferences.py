@@ -119,7 +119,7 @@ async def test_an_answer_is_rated_rated_the_other_way_and_not_at_all(
 ) -> None:
     file = project_of(studio, fake_backend)
     job = fake_backend.add_job("completed", name="zephyr", config={"model": "tiny"})
-    async with open_page(studio.url, "/#/playground") as page:
+    async with open_page(studio.url, "/#/playground", faulty=True) as page:
         await ask(page, "Where is it?")
         good, bad = (page.get_by_role("button", name=f"{word} answer") for word in ("Good", "Bad"))
         await good.click()

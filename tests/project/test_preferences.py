@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from arkor_dev.project.line_file import includes
 from arkor_dev.project.preferences import FILE, add_preference, read_preferences, remove_preference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PROMPT = [{"role": "user", "content": "Where?\n\u2028<script>"}]
@@ -88,8 +90,10 @@ def test_tabs_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Adding and taking back, each in a thread: a waiting one must see the file that is there now."""
     monkeypatch.setattr(line_file, "PATIENCE", 60.0)
     gone = [vote(tmp_path, chosen=f"gone {n}") for n in range(8)]
-    calls = [lambda n=n: vote(tmp_path, chosen=f"new {n}") for n in range(8)]
-    calls += [lambda each=each: remove_preference(tmp_path, each, []) for each in gone]
+    calls: list[Callable[[], object]] = [
+        *(partial(vote, tmp_path, chosen=f"new {n}") for n in range(8)),
+        *(partial(remove_preference, tmp_path, each, []) for each in gone),
+    ]
     threads = [threading.Thread(target=call) for call in calls]
     for thread in threads:
         thread.start()

@@ -847,6 +847,7 @@ export interface RunMetadata {
   modelNote?: string;
   settings?: Record<string, unknown>;
   figures?: Figure[];
+  measure?: Figure;
   dataHash?: string;
   modelHash?: string;
   versions?: Record<string, string>;

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.checkpoints.origin import facts_of
 
+from .methods.interface import Method
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -28,6 +30,7 @@ def metadata_of(run: Any) -> dict[str, Any]:
         "model": run.base_name,
         "settings": dict(run.settings),
         **({"figures": [asdict(figure) for figure in run.method.figures]} if run.method.figures else {}),
+        **({"measure": asdict(run.method.measure)} if run.method.measure != Method.measure else {}),
         **({"modelNote": run.base_note} if run.base_note else {}),
         **facts_of(run.origin()),
     }

@@ -133,6 +133,11 @@ export class Run {
     return figuresIn(this.metadata.figures);
   }
 
+  /** What the method calls its loss. */
+  get measure(): string {
+    return figuresIn([this.metadata.measure])[0]?.label ?? "Loss";
+  }
+
   get lastStep(): number {
     return this.rows.step.last();
   }

@@ -132,6 +132,7 @@ def test_a_job_of_it_is_forecast_trained_judged_and_shown(backend: Backend) -> N
         {"name": "margin", "label": "Margin", "unit": "nats"},
         {"name": "accuracy", "label": "Accuracy", "unit": ""},
     ]
+    assert started["metadata"]["measure"] == {"name": "loss", "label": "Ranking loss", "unit": "nats"}
     logged = [frame.json for frame in frames if frame.event == "training.log"]
     assert all(0 <= row["accuracy"] <= 1 for row in logged if "loss" in row)
     evaluated = [row for row in logged if "evalLoss" in row]

@@ -314,3 +314,42 @@ def test_settings_that_a_method_cannot_have_are_refused() -> None:
     ):
         with pytest.raises(JobFailure, match=says):
             method(name).check(JobSettings({"method": name, **config}))
+
+
+def test_ratings_and_corrections_train_one_adapter(shared: Backend, shared_project: Path) -> None:
+    """As the page starts it once there are ratings: a correction is a good and a bad answer."""
+    asked = [{"role": "user", "content": question} for question in QUESTIONS]
+    ratings = [
+        {"prompt": [each], "completion": PHRASE if place % 2 else "No idea at all.", "label": place % 2 == 1}
+        for place, each in enumerate(asked)
+    ]
+    corrected = [
+        {
+            "messages": [
+                {**each, "content": f"Once more: {each['content']}"},
+                {"role": "assistant", "content": PHRASE},
+            ],
+            "corrected": {"instead": "No idea at all."},
+        }
+        for each in asked[:8]
+    ]
+    write_jsonl(shared_project / "data" / "ratings.jsonl", ratings)
+    write_jsonl(shared_project / "data" / "corrected.jsonl", corrected)
+    sources = [{"type": "file", "path": f"data/{name}.jsonl"} for name in ("ratings", "corrected")]
+    job = shared.submit(
+        {
+            **SHORT,
+            "method": "kto",
+            "model": "./models/tiny",
+            "datasetSource": {"type": "list", "sources": sources},
+        }
+    )
+    frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    evaluation = next(frame.json for frame in frames if frame.event == "evaluation.completed")["evaluation"]
+    task = evaluation["heldOut"]
+    assert task["base"] == pytest.approx(0.5, abs=1e-4), "the base is its own reference"
+    assert (task["preferred"]["kind"], task["verdict"]) == ("rating", "better")
+    assert task["preferred"]["of"] >= 20
+    started = next(frame.json for frame in frames if frame.event == "training.started")
+    assert "kl" in {figure["name"] for figure in started["metadata"]["figures"]}

@@ -18,6 +18,7 @@ import { route, setQuery } from "../../../router";
 import { Chips } from "../../../ui/controls/switch";
 import { tryHref } from "../checkpoints";
 import { isActive, type JobNow, originOf, stepsOf } from "../state";
+import { drift, lossOf } from "./own-figures";
 
 /** State that the curve shares with the answers and the machine's charts. */
 export interface JobChart {
@@ -56,8 +57,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         track(evalName(figure.name), `eval ${nameOf(figure)}`, "--second"),
       ].filter(({ metric }) => run.rows.column(metric).known)
     : [
-        track("loss", "training loss", "--accent"),
-        ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+        track("loss", `training ${lossOf(run)}`, "--accent"),
+        ...(run.evaluated ? [track("evalLoss", `eval ${lossOf(run)}`, "--second")] : []),
       ];
   const [before] = useStreams(parent ? [parent.jobId] : []);
   if (parent && before && before.version.value > 0 && before.run.rows.length > 0)
@@ -73,6 +74,9 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
   const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
   const name = displayName(job?.name ?? id);
   const { total } = stepsOf(job, run);
+  const drifting = run.figures.some(({ name }) => name === "logpsRejected")
+    ? drift(run.rows.column("logpsChosen"), run.rows.column("logpsRejected"))
+    : "";
   return (
     <div class="job-curve">
       <div class="job-chart-head">
@@ -81,7 +85,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
           <Chips
             label="Value"
             items={[
-              { value: "", label: "Loss" },
+              { value: "", label: run.measure },
               ...run.figures.map(({ name, label }) => ({ value: name, label })),
             ]}
             value={figure?.name ?? ""}
@@ -90,7 +94,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         )}
       </div>
       <Chart
-        label={`${figure?.label ?? "Loss"} of ${name}`}
+        label={`${figure?.label ?? run.measure} of ${name}`}
         tracks={all}
         settings={settings}
         onZoom={(zoom) => change({ zoom })}
@@ -108,6 +112,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         scene={scene}
         exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
       />
+      {drifting !== "" && <p class="hint">{drifting}</p>}
       <ChartStatistics scene={scene} />
     </div>
   );
