@@ -123,6 +123,8 @@ async def cut(scene: Scene) -> None:
     await scene.page.keyboard.press("Home")
     await scene.page.keyboard.press("ArrowRight")
     await expect(scene.page.locator(".data-tip")).to_contain_text("token 2")
+    # A button that the bar covers by half is too small to be hit, as axe sees it.
+    await scene.page.evaluate("scrollTo(0, 0)")
 
 
 @state("data-hostile", "Rows with HTML, escapes, overrides of direction, and one without an end")

@@ -1,5 +1,5 @@
 /** A row as fields to be edited, with its tokens beside it while one types. */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText, isAbort } from "../../../api/client";
 import type { DatasetTokens, EditableRow, SettingsWritten, Trainer } from "../../../contract.gen";
 import { number } from "../../../lib/format";
@@ -63,7 +63,8 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
     return () => abort.abort();
   }, [trainer.name, chosen, mode, loads]);
   const ready = row !== null && draft !== null;
-  useEffect(() => {
+  // Not a passive effect: it would take the focus from a field that is already being typed in.
+  useLayoutEffect(() => {
     if (ready) box.current?.querySelector<HTMLElement>("textarea, select, input")?.focus();
   }, [ready, chosen]);
 
