@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.preference import PAIRS as METHODS
+from arkor_dev.contract.settings.reward import METHOD as REWARDS
 
 from .forms import FORMS, Content, Form
-from .messages import conversation, from_text, turn, whole
+from .messages import conversation, from_text, whole
+from .prompts import PROMPTS, prompt_of
 from .rows import RowError
 
 if TYPE_CHECKING:
@@ -41,16 +43,6 @@ def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dic
     return checked
 
 
-def _prompt(given: object) -> list[dict[str, Any]]:
-    given = from_text(given)
-    if isinstance(given, str):
-        return turn(whole(given, "prompt"), "")[:1]
-    if not isinstance(given, list) or not given:
-        raise RowError("prompt must be text or a list of messages")
-    # Checked as a conversation, which has an answer.
-    return conversation([*given, {"role": "assistant", "content": "."}])[:-1]
-
-
 def _with_system(record: Mapping[str, Any], prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
     system = record.get("system")
     if isinstance(system, str) and system.strip() and prompt[0]["role"] != "system":
@@ -59,7 +51,7 @@ def _with_system(record: Mapping[str, Any], prompt: list[dict[str, Any]]) -> lis
 
 
 def _read_pair(record: dict[str, Any]) -> Content:
-    return _pair(_with_system(record, _prompt(record["prompt"])), record["chosen"], record["rejected"])
+    return _pair(_with_system(record, prompt_of(record["prompt"])), record["chosen"], record["rejected"])
 
 
 def _read_implicit(record: dict[str, Any]) -> Content:
@@ -103,7 +95,7 @@ def _read_scored(record: dict[str, Any]) -> Content:
     if len(found) < 2 or max(found)[0] == min(found)[0]:
         raise RowError("needs two completions with a response and different values of overall_score")
     found.sort(key=lambda scored: scored[0])
-    return _pair(_prompt(record["instruction"]), found[-1][1], found[0][1])
+    return _pair(prompt_of(record["instruction"]), found[-1][1], found[0][1])
 
 
 PAIRS: Final[dict[str, Form]] = {
@@ -113,8 +105,12 @@ PAIRS: Final[dict[str, Form]] = {
     "scored": Form("scored answers", ("instruction", "completions"), _read_scored),
 }
 """The forms of rows that preference training accepts, by name."""
+FORM_NAMES: Final = tuple({**FORMS, **PAIRS, **PROMPTS})
+"""The names of the forms of all training methods."""
 
 
 def forms_of(method: object) -> Mapping[str, Form]:
     """Return the forms that a training method accepts, as far as they are known without its module."""
+    if method == REWARDS:
+        return PROMPTS
     return PAIRS if method in METHODS else FORMS

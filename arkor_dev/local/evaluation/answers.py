@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from .paired import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswers
 
@@ -118,11 +118,14 @@ class Model(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
     ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
+    ``given`` has the answers that a loss of answers was measured on, by the rows' locations.
     """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
     def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+
+    def given(self) -> Mapping[str, str]: ...
 
 
 class Answers:

@@ -44,10 +44,10 @@ def ranking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    assert names() == ["cpo", "dpo", "orpo", "sft"]
+    assert names() == ["cpo", "dpo", "grpo", "orpo", "sft"]
     for name in ("interface", "ppo", "..", "os"):
         with pytest.raises(
-            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, orpo, sft"
+            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, grpo, orpo, sft"
         ):
             method(name)
 
