@@ -49,7 +49,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     shift,
     tone,
   });
-  const figure = run.figures.find(({ name }) => name === route.value.query.get("metric"));
+  const wanted = route.value.query.get("metric") ?? run.measure?.name;
+  const figure = run.figures.find(({ name }) => name === wanted);
   const tracks: Track[] = figure
     ? [
         track(figure.name, nameOf(figure), "--accent"),
@@ -81,11 +82,13 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
           <Chips
             label="Value"
             items={[
-              { value: "", label: "Loss" },
+              { value: LOSS, label: "Loss" },
               ...run.figures.map(({ name, label }) => ({ value: name, label })),
             ]}
-            value={figure?.name ?? ""}
-            onChange={(metric) => setQuery({ metric: metric || null })}
+            value={figure?.name ?? LOSS}
+            onChange={(metric) =>
+              setQuery({ metric: metric === (run.measure?.name ?? LOSS) ? null : metric })
+            }
           />
         )}
       </div>
@@ -112,6 +115,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     </div>
   );
 }
+
+const LOSS = "loss";
 
 const nameOf = ({ label, unit }: Figure): string => (unit ? `${label} (${unit})` : label);
 

@@ -13,8 +13,8 @@ import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
-import { answerFigures, GENERAL, ownSentences, type Part, partsOf } from "./figures";
-import { General } from "./general";
+import { answerFigures, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
+import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
 import { Rows } from "./rows";
@@ -32,6 +32,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
     );
   const answers = answerFigures(evaluation);
   const parts = partsOf(evaluation);
+  const warning = warningOf(evaluation);
   const version = `${evaluation.sentence} ${evaluation.seconds}`;
   const { bestSentence, split } = evaluation;
   // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
@@ -52,6 +53,16 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
           {parts.map((part) => (
             <Tile key={part.name} job={job} part={part} />
           ))}
+        </div>
+      )}
+      {warning && (
+        <div class="job-verdict-text" role="note">
+          <p>{warning.sentence}</p>
+          {warning.examples.length > 0 && (
+            <Opened title="Answers that gained most">
+              <Examples said={warning.examples} />
+            </Opened>
+          )}
         </div>
       )}
       {better && bestSentence && <p class="job-verdict-text">{clean(bestSentence, 600)}</p>}
@@ -95,7 +106,7 @@ function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: {
       </p>
       <p class="job-tile-note num">
         {measure.label}
-        {count && ` on ${count}`}, lower is better
+        {count && ` on ${count}`}, {measure.higher ? "higher" : "lower"} is better
         {forgets && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
