@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests here run on the loop of the shared browser. In Firefox, skip what its driver cannot do.
 
     Beside other workers a test that fails is run once more and then listed as RERUN: one lost race between a
-    driver and a browser that wait for the processor must not fail 7,000 tests. Alone, the first failure counts.
+    driver and a browser that wait for the processor must not fail the suite. Alone, the first failure counts.
     """
     for item in items:
         if item.path.is_relative_to(HERE):

@@ -196,7 +196,13 @@ OTHERWISE = {
     "initLoraWeights": "gaussian",
 }
 TOGETHER += [
-    ({row.field: row.rule.choices[1] if row.rule.choices else 2.0}, f"{row.field} applies only when method")
+    (
+        {
+            "method": "dpo" if "sft" in row.methods else "sft",
+            row.field: row.rule.choices[1] if row.rule.choices else 2.0,
+        },
+        f"{row.field} applies only when method",
+    )
     for row in SETTINGS
     if row.methods
 ]

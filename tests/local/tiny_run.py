@@ -80,9 +80,14 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     rows = more.pop("train", None) or made_up(12)
     plan = Plan.of(JobSettings({"saveSteps": 0, "warmupSteps": 0, **config}), len(rows), held_out)
     choice = more.pop("choice", Choice(torch.float32, "of the test"))
-    return tiny_run(
+    run = tiny_run(
         tiny, data, plan, choice, Events(), train=rows, held_out=made_up(12 + held_out)[12:], **more
     )
+    if share := config.get("replay"):
+        from arkor_dev.local.training.replay.rows import Replay
+
+        run.replay = Replay.of(share, plan, run.base)
+    return run
 
 
 class Events(RunEvents):

@@ -292,6 +292,8 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
     real_scaler, real_grouping = torch.amp.GradScaler, clip_grad._group_tensors_by_device_and_dtype
     with contextlib.ExitStack() as stack:
         for name, value in {
+            # A build for GPUs would look for the driver at each step of an optimizer.
+            "torch.accelerator.current_accelerator": lambda check_available=False: None,
             "torch.autocast": mapped(torch.autocast),
             "torch.is_autocast_enabled": lambda name="cpu": _is_autocast_enabled(here(name)),
             "torch.get_autocast_dtype": mapped(torch.get_autocast_dtype),

@@ -86,6 +86,20 @@ ROWS: Final = (
         where=LOCAL,
     ),
     Setting(
+        key="replay",
+        field="replay",
+        label="Replay",
+        help="Against forgetting: this share of each step's rows are general prompts that the base model "
+        "answered itself before training.",
+        rule=Rule("number", 0, 0.5),
+        style="rate",
+        group="data",
+        default=0.0,
+        example=0.2,
+        where=LOCAL,
+        methods=("sft",),
+    ),
+    Setting(
         key="save_total_limit",
         field="saveTotalLimit",
         label="Max checkpoints to keep",

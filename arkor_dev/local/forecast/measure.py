@@ -16,6 +16,7 @@ import torch
 from arkor_dev.local.jobs.atomic_folder import write_whole
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.layers.line import shared_beginning
+from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
 from arkor_dev.local.training.training_hooks import compute_again
 from arkor_dev.local.workers import resources
 
@@ -151,6 +152,10 @@ class Measuring:
         whole = self._rise(longest, began + OWN_SHARE * (self.deadline - began))
         afterwards = Afterwards(preparation, run, self.deadline, self._work, self._seconds)
         writing = afterwards.writing()
+        if run.replay and writing:
+            asked = run.replay.longest_prompt
+            batches = len(run.replay.examples) / TOGETHER
+            beginning += batches * (writing.first(TOGETHER, asked) + LONGEST * writing.token(TOGETHER))
         self._typical(steps, held, works)
         memory = Line.rising(self._heights())
         recomputed, slower = None, 1.0

@@ -11,7 +11,6 @@ import torch
 
 from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED
-from arkor_dev.local.training.rows.batches import endless
 from arkor_dev.local.training.training_hooks import compute_again
 
 from .lines import Sizes
@@ -41,7 +40,7 @@ def foreknown(run: Run) -> list[Step]:
     mean = sum(row.tokens for row in run.train) / len(run.train)
     count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
     count = max(count, min(run.plan.per_epoch, FOREKNOWN_STEPS))
-    return list(itertools.islice(endless(run.train, run.plan, run.plan.order_seed), count))
+    return list(itertools.islice(run.steps(), count))
 
 
 def sizes_in(batch: Batch) -> list[tuple[int, int]]:

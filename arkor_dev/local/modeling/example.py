@@ -22,7 +22,8 @@ class Example:
     ``where`` is the row's place in the data, for a person. ``same_row``: the example before it in its list is
     of the same row. ``others`` are further sequences that the same example is computed from, such as a
     rejected answer. ``counts`` is its
-    weight in a mean, where that is not the number of its learned tokens.
+    weight in a mean, where that is not the number of its learned tokens. ``replayed``: no row of the data,
+    but an answer of the base model.
     """
 
     ids: list[int]
@@ -31,6 +32,7 @@ class Example:
     same_row: bool = field(default=False, compare=False)
     others: tuple[Example, ...] = ()
     counts: int | None = None
+    replayed: bool = field(default=False, compare=False)
 
     @property
     def sequences(self) -> tuple[Example, ...]:
@@ -51,6 +53,11 @@ class Example:
     def weight(self) -> int:
         """The weight of its loss in a mean over examples."""
         return self.learned if self.counts is None else self.counts
+
+
+def is_replayed(batch: Sequence[Example]) -> bool:
+    """Return whether a batch is of replayed rows; no batch mixes them with others."""
+    return bool(batch) and batch[0].replayed
 
 
 def weight_of(batches: Sequence[Sequence[Example]]) -> int:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.number_format import Choice
 
     from .distributed.process_group import ProcessGroup
+    from .replay.rows import Replay
     from .run import Run
 
 SHOWN_BAD_ROWS: Final = 5
@@ -181,6 +182,7 @@ class Preparation:
         elif len(self.train) > len(self.train_rows):
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
+        self.replay = self._replay()
         if more := len(self.train) + len(self.held_out) - total:
             self.say(
                 f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
@@ -190,6 +192,19 @@ class Preparation:
             self.say(
                 f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were truncated"
             )
+
+    def _replay(self) -> Replay | None:
+        """Return what the steps replay; None if the job doesn't."""
+        from .replay.rows import Replay
+
+        if not (share := self.settings.get("replay")):
+            return None
+        replay = Replay.of(share, self.plan, self.base)
+        self.say(
+            f"Replay: the base model answers {len(replay.examples)} general prompts before training; they "
+            f"are {share:.0%} of the rows of each step"
+        )
+        return replay
 
     def make_run(
         self,
@@ -255,6 +270,7 @@ class Preparation:
             going_on=self.continuation.going_on(),
             project=self.project,
             sets=self.settings.evaluations,
+            replay=self.replay,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
         run.beside = CardWriter(self, run)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,18 +27,21 @@ from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
-from arkor_dev.local.modeling.example import weight_of
-from arkor_dev.local.training.final_evaluation.measure import work_of
+from arkor_dev.local.modeling.example import is_replayed, weight_of
+from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
+from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
 from .optimizers import make_optimizer
-from .phases import EVALUATING, SAVING, TRAINING, Phases
+from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
 from .run_events import metadata_of
+from .samples.greedy import switched_off
 from .training_hooks import add_noise, compute_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from arkor_dev.local.checkpoints.resume_points import ResumeOrder
     from arkor_dev.local.modeling.base_model import Base
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from .methods.interface import Method
     from .objective import Objective
     from .plan import Plan
+    from .replay.rows import Replay
     from .run_events import RunEvents
 
 
@@ -65,8 +70,8 @@ class Run:
     contract's fields; ``origin()`` what the bits depend on. ``told(step)`` is called for each step that the
     job can resume from. ``sets`` are the job's own evaluation sets, in ``project``. ``parent`` is the folder
     of an adapter to start from; ``beside`` is passed to `Keeper`, which ``make_keeper`` creates.
-    ``kept_step`` is the step whose weights are the result, ``row_losses`` the held-out rows' mean losses at
-    the last evaluation.
+    ``replay`` adds rows to each step. ``kept_step`` is the step whose weights are the result,
+    ``row_losses`` the held-out rows' mean losses at the last evaluation.
     """
 
     method: Method
@@ -94,6 +99,7 @@ class Run:
     sets: Sequence[Mapping[str, Any]] = ()
     beside: Callable[..., None] = lambda *_: None
     make_keeper: Callable[..., Keeper] = Keeper
+    replay: Replay | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
     phases: Phases = field(default_factory=Phases)
     kept_step: int = 0
@@ -154,12 +160,14 @@ class Run:
         self.keeper = self.make_keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
         if self.going_on:
             self._go_on(self.going_on)
+        if self.replay and not self._answer_replayed(self.replay):
+            return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
         if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
-        steps = endless(self.train, plan, plan.order_seed, self.step)
+        steps = self.steps(self.step)
         self.good.keep(self.step, self.state)
         try:
             if self.step and self._saves() and not self.keeper.has_checkpoint(self.step):
@@ -177,7 +185,7 @@ class Run:
                 except NonFiniteError as fault:
                     steps = self._go_back(fault)
                 except Stopped:  # before the step learned anything
-                    steps = endless(self.train, plan, plan.order_seed, self.step)
+                    steps = self.steps(self.step)
             self.clock.lap("other")
             with self.phases.during(SAVING, always=True):
                 self.keeper.point(self.step, self.state)
@@ -236,7 +244,36 @@ class Run:
         self.phases.start(self.plan, step)
         for name, fields in self.good.slow_down(fault, self.step, lambda: metadata_of(self)):
             self.emit(name, **fields)
-        return endless(self.train, self.plan, self.plan.order_seed, self.step)
+        return self.steps(self.step)
+
+    def steps(self, done: int = 0) -> Iterator[list[Batch]]:
+        """Yield the steps after the first ``done`` without end: batches whose gradients are accumulated."""
+        for step, batches in enumerate(endless(self.train, self.plan, self.plan.order_seed, done), done + 1):
+            more = self.replay.batches(step, sum(map(len, batches))) if self.replay else ()
+            yield [*batches, *more]
+
+    def _answer_replayed(self, replay: Replay) -> bool:
+        """Let the base answer the prompts of ``replay``, unless known; return False if the job was stopped.
+
+        Raises :class:`JobFailure` if the base's weights have changed already.
+        """
+        if replay.answered:
+            return True
+        base: AbstractContextManager[None] = nullcontext()
+        if self.plan.adapter and not self.begun:
+            base = switched_off(self.model)
+        elif self.step or self.parent:
+            raise JobFailure(
+                "replay needs the base model's answers, but this model has been changed since: remove replay"
+            )
+        self.clock.lap("other")
+        with self.phases.during(SAMPLING, always=True), base:
+            stopped = replay.answer(self.loss, self.base, base_losses(self), self._stopped)
+        self.clock.lap("eval")
+        return stopped
+
+    def _stopped(self) -> bool:
+        return self.cancelled() or self.pausing() is not None
 
     def _finish(self) -> Ending:
         self.kept_step = self.step
@@ -291,6 +328,7 @@ class Run:
         return {
             **self.parts.state(),
             "begun": self.begun,
+            "replayed": self.replay.state() if self.replay else [],
             **figures_of(self.pace, self.best),
             "lastLoss": self.last_loss,
             "seconds": time.monotonic() - self.began,
@@ -304,6 +342,8 @@ class Run:
             loss, seconds = float(state["lastLoss"]), float(state["seconds"])
             begun, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
             check_weights(begun, self.begun)
+            if self.replay:
+                self.replay.take_over(state["replayed"])
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"it belongs to another run ({error!r})") from None
@@ -315,11 +355,12 @@ class Run:
         self.good.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
-        """Run a step on ``batches``, with the mean over their weights and the memory of one batch; return its
-        loss.
+        """Run a step on ``batches``, with the mean over their weights and the memory of one batch; return the
+        loss of the rows that are not replayed.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        value = self._gradients(batches, weight_of(batches))
+        weight, own = weight_of(batches), weight_of([batch for batch in batches if not is_replayed(batch)])
+        value = self._gradients(batches, weight) * (weight / own)
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)
@@ -329,6 +370,9 @@ class Run:
         return value
 
     def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
+        """Add the gradients of the loss summed over ``batches`` and divided by ``count``; return the part of
+        the rows that are not replayed.
+        """
         losses = []
         for batch in batches:
             loss = self.loss(batch)[0] / count
@@ -341,8 +385,11 @@ class Run:
         if not losses:
             return 0.0
         # On a GPU the processor waits for it once a step, when all of the step is in its queue.
-        values = torch.stack(losses).tolist()
-        return sum(self._finite(value, batch) for value, batch in zip(values, batches, strict=True))
+        values = [
+            self._finite(value, batch)
+            for value, batch in zip(torch.stack(losses).tolist(), batches, strict=True)
+        ]
+        return sum(value for value, batch in zip(values, batches, strict=True) if not is_replayed(batch))
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):

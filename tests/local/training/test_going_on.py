@@ -43,6 +43,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("patience", {"earlyStoppingPatience": 20, "evalSteps": 2, "optim": "adafactor"}),
     ("pissa", {"initLoraWeights": "pissa", "useRslora": True}),
     ("whole", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3}),
+    ("whole, replayed", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3, "replay": 0.3}),
 ]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.checkpoints.resume_points import ResumeOrder
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.replay.rows import Replay
 
     from .process_group import ProcessGroup
 
@@ -97,6 +98,13 @@ class DistributedRun(Run):
             loss[0] = super().evaluate()
         self.group.broadcast(loss)
         return super()._finite(float(loss))
+
+    def _answer_replayed(self, replay: Replay) -> bool:
+        """Answer on rank 0: another kind of machine may answer otherwise."""
+        if self.group.rank == 0:
+            super()._answer_replayed(replay)
+        replay.take_over(self.group.broadcast_value(replay.state()))
+        return replay.answered
 
     def _go_on(self, going_on: ResumeOrder) -> None:
         super()._go_on(going_on)

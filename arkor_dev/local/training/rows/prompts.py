@@ -41,4 +41,12 @@ def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
         )
     question, wanted = texts_of(row)
     columns = row.extra.get("columns", {})
-    return Prompt(ids, [IGNORED] * len(ids), row.where, False, (), 1, question, wanted, columns)
+    return Prompt(
+        ids,
+        [IGNORED] * len(ids),
+        row.where,
+        counts=1,
+        question=question,
+        wanted=wanted,
+        columns=columns,
+    )

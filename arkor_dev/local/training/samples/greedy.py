@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; ``truncated`` at the length limit. ``ids`` are its tokens, without the ``end`` token."""
+    """An answer; ``truncated`` at the length limit. ``ids`` are its tokens, without the end token ``end``."""
 
     text: str
     truncated: bool
@@ -111,8 +111,7 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
         text = re.sub(r"[\s\ufffd]+$", "", text)  # half a character
-    last = None if end is None else tokens[end]
-    return Answer(text.strip(), end is None, tuple(tokens[:end]), last)
+    return Answer(text.strip(), end is None, tuple(tokens[:end]), None if end is None else tokens[end])
 
 
 @contextmanager

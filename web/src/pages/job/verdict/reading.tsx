@@ -38,8 +38,7 @@ export function Reading({ evaluation, sentences }: Props) {
       {(verdict === "mixed" || verdict === "worse") && (
         <p class="job-verdict-text hint">
           An adapter that answers nothing but your task may well be worse in general. Where it has to answer
-          other questions too, train for fewer steps, lower the learning rate, or mix general chats into the
-          data.
+          other questions too, set Replay to 0.2, train for fewer steps, or lower the learning rate.
         </p>
       )}
     </>

@@ -1,0 +1,130 @@
+"""The rows that are replayed: which prompts, their answers, and their place in the steps."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.samples.greedy import Watch, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from arkor_dev.local.evaluation.base_losses import BaseLosses
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.plan import Plan
+
+PROMPTS: Final = Path(__file__).with_name("prompts.txt")
+LONGEST: Final = 64
+"""Most tokens of an answer."""
+TOGETHER: Final = 16
+"""Answers that are generated together."""
+
+
+def prompts() -> list[str]:
+    """Return the general prompts, in file order. The verdict asks other questions."""
+    return PROMPTS.read_text(encoding="utf-8").splitlines()
+
+
+@dataclass
+class Replay:
+    """Adds rows so that they are ``share`` of each step's, above 0 and up to 0.5.
+
+    ``size`` is the most rows of a batch. Which rows a step gets depends on ``seed`` and the step's number
+    alone, so a resumed run continues alike. Until they are ``answered``, ``examples`` stand for
+    rows of the longest length, so that a run's costs can be forecast.
+    """
+
+    share: float
+    size: int
+    seed: int
+    examples: list[Example] = field(default_factory=list)
+    answered: bool = False
+
+    @classmethod
+    def of(cls, share: float, plan: Plan, base: Base) -> Replay:
+        """Choose as many prompts as the steps of ``plan`` need, and tokenize them.
+
+        Raises :class:`JobFailure` if the model's template rejects prompts.
+        """
+        every = prompts()
+        rows = plan.steps * plan.batch_size * plan.accumulation
+        count = min(len(every), math.ceil(rows * share / (1 - share)))
+        order = list(range(len(every)))
+        random.Random(0).shuffle(order)  # noqa: S311 - a choice, no secret
+        texts = [
+            render(base.tokenizer, [{"role": "user", "content": every[place]}], cue=True)
+            for place in sorted(order[:count])
+        ]
+        asked = [base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        examples = [_example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(asked, 1)]
+        return cls(share, plan.batch_size, plan.order_seed, examples)
+
+    def answer(self, loss: Objective, base: Base, kept: BaseLosses, stopped: Callable[[], bool]) -> bool:
+        """Let the model of ``loss``, which must answer as its base, answer all; return False if stopped.
+
+        ``kept`` caches the answers.
+        """
+        asked = [_prompt(example) for example in self.examples]
+        key = kept.answers_key([*asked, [-LONGEST]], LONGEST)  # the verdict's answers have other keys
+        ends, answered = end_ids(base.tokenizer, base.model), _known(kept.entry(key), len(asked))
+        if answered is None:
+            answered = []
+            for start in range(0, len(asked), TOGETHER):
+                watch = Watch(lambda first, each: LONGEST, stopped)
+                some = answers(loss, base.tokenizer, ends, asked[start : start + TOGETHER], watch)
+                if watch.interrupted:
+                    return False
+                # An answer that was cut doesn't end: no end is taught.
+                answered += [[*each.ids, *(() if each.end is None else (each.end,))] for each in some]
+            kept.put(key, answered)
+        self.take_over(list(zip(asked, answered, strict=True)))
+        return True
+
+    @property
+    def longest_prompt(self) -> int:
+        """The tokens of the longest prompt."""
+        return max(len(_prompt(example)) for example in self.examples)
+
+    def state(self) -> list[tuple[list[int], list[int]]]:
+        """Return prompts and answers, for the state of a run; empty before they are answered."""
+        if not self.answered:
+            return []
+        return [(asked := _prompt(each), each.ids[len(asked) :]) for each in self.examples]
+
+    def take_over(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
+        """Replay these prompts and answers."""
+        found = [_example(asked, answer, number) for number, (asked, answer) in enumerate(state, 1)]
+        if found:
+            self.examples, self.answered = [each for each in found if each.learned], True
+
+    def batches(self, step: int, rows: int) -> Iterator[list[Example]]:
+        """Yield the rows that ``step`` replays beside ``rows`` rows of the data."""
+        chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
+        count = int(rows * self.share / (1 - self.share) + chance.random())
+        chosen = chance.sample(self.examples, min(count, len(self.examples)))
+        for start in range(0, len(chosen), self.size):
+            yield chosen[start : start + self.size]
+
+
+def _example(prompt: Sequence[int], answer: Sequence[int], number: int) -> Example:
+    labels = [IGNORED] * len(prompt) + list(answer)
+    return Example([*prompt, *answer], labels, f"replayed prompt {number}", replayed=True)
+
+
+def _prompt(example: Example) -> list[int]:
+    return example.ids[: sum(label == IGNORED for label in example.labels)]
+
+
+def _known(told: Any, count: int) -> list[list[int]] | None:
+    """Parse cached answers; None if they are missing or were edited."""
+    if not isinstance(told, list) or len(told) != count:
+        return None
+    sound = all(isinstance(ids, list) and all(type(token) is int for token in ids) for ids in told)
+    return told if sound else None
