@@ -16,6 +16,8 @@ from .rows import RowError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PROMPT: Final = "prompt"
+"""The form of rows whose answer, if they have one, only serves to score others."""
 WANTED: Final = ("answer", "solution", "ground_truth", "target", "response")
 """Columns of a wanted answer beside a prompt: the first of them that the record has."""
 
@@ -35,6 +37,8 @@ def _read_prompt(record: dict[str, Any]) -> Content:
     messages, system = prompt_of(record["prompt"]), record.get("system")
     if isinstance(system, str) and system.strip() and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
+    if not any(message["content"].strip() for message in messages):
+        raise RowError("has an empty prompt, so there is nothing to answer")
     wanted = next((record[name] for name in WANTED if record.get(name) is not None), "")
     if isinstance(wanted, bool) or not isinstance(wanted, str | int | float):
         raise RowError(f"the wanted answer must be text or a number, not {type(wanted).__name__}")
@@ -51,6 +55,6 @@ def _with_columns(form: Form) -> Form:
 
 PROMPTS: Final[dict[str, Form]] = {
     **{name: _with_columns(form) for name, form in FORMS.items() if name != "text"},
-    "prompt": _with_columns(Form("prompts", ("prompt",), _read_prompt)),
+    PROMPT: _with_columns(Form("prompts", ("prompt",), _read_prompt)),
 }
 """The forms of rows that training by rewards accepts, by name."""
