@@ -284,10 +284,11 @@ class Run:
         if message:
             self.emit(TRAINING_MESSAGE, message=message)
         self.clock.lap("save")
+        higher = self.method.measure.higher  # what is lowered is then no loss to show
         figures = {
             "loss": self.last_loss,
-            "evalLoss": self.best.last,
-            "bestEvalLoss": self.best.loss,
+            "evalLoss": None if higher else self.best.last,
+            "bestEvalLoss": None if higher else self.best.loss,
             "steps": self.step,
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
