@@ -4,7 +4,7 @@
 which are parsed, not imported: type annotations stay as written and in order, and the result does not depend
 on the Python that runs this. Settings with their help and form data (``web/src/help.gen.ts`` and
 ``form.gen.ts``, separate because the first load does not need them) and ``docs/settings.md`` come from
-``arkor_dev/contract/settings/``.
+``arkor_dev/contract/settings/``. ``man/arkor-dev.1`` comes from the table of commands (``man_page.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from man_page import man_page  # noqa: E402
 
 from arkor_dev.contract import settings  # noqa: E402
 from arkor_dev.contract.changes import ONE_OF  # noqa: E402
@@ -43,6 +45,7 @@ FORM = ROOT / "web" / "src" / "form.gen.ts"
 HELP = ROOT / "web" / "src" / "help.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 EVENTS = ROOT / "docs" / "events.md"
+MAN = ROOT / "man" / "arkor-dev.1"
 
 SCALARS = {
     "str": "string",
@@ -423,6 +426,7 @@ def generated() -> dict[Path, str]:
         REFERENCE: reference(),
         PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
+        MAN: man_page(),
     }
 
 

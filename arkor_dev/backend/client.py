@@ -143,6 +143,7 @@ class Backend(ScopedCalls):
     get_card = _call("GET", "jobs/{}/card")  # of {step?}: {card}
     get_votes = _call("GET", "jobs/{}/votes")  # blind votes on this job's answers and others: {votes}
     add_vote = _call("POST", "jobs/{}/votes")  # {vote}
+    delete_vote = _call("DELETE", "jobs/{}/votes/{}")
     create_export = _call("POST", "jobs/{}/exports")  # of {format, step?}: {export}
     list_exports = _call("GET", "jobs/{}/exports")  # {exports}, newest first
     get_export = _call("GET", "jobs/{}/exports/{}")  # {export}, as far as it is done
@@ -161,6 +162,7 @@ class Backend(ScopedCalls):
 
     open_dataset = _call("POST", "datasets")  # a view of what a job of {config} would train on
     drop_dataset = _call("DELETE", "datasets/{}")
+    render_row = _call("POST", "datasets/{}/render")  # {record, source?} as tokens, before it is saved
 
     async def create_job(
         self, name: str, config: Mapping[str, object], parent: Mapping[str, object] | None = None
@@ -180,6 +182,11 @@ class Backend(ScopedCalls):
         """Import a job from such a file: ``{job}``."""
         data = json_bytes({"path": path})
         return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
+
+    async def take_in_adapter(self, body: Mapping[str, object]) -> Answer:
+        """Take in an adapter trained elsewhere, ``{path, data, model?}``: ``{job}``."""
+        data = json_bytes(body)
+        return await self._call("POST", "adapters", need="write", data=data, patience=ARCHIVE_SECONDS)
 
     def events(
         self, job_id: str, last_event_id: str | None = None

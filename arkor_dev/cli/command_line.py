@@ -30,7 +30,8 @@ class CommandLine(argparse.ArgumentParser):
 
     ``usage`` is what follows ``usage: <prog>``, one form a line; ``notes`` are titled lists of terms and
     explanations below the options. ``commands`` build the parser of each command: only the called one's,
-    since building all takes a fifth of the start. Every error is a ``BadRequestError``.
+    since building all takes a fifth of the start. ``declared`` are its options and arguments, in order. Every
+    error is a ``BadRequestError``.
     """
 
     def __init__(
@@ -44,14 +45,14 @@ class CommandLine(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, add_help=False, allow_abbrev=False)
         self._usage_lines = usage.splitlines()
         self._notes = notes or {}
-        self._declared: list[argparse.Action] = []
+        self.declared: list[argparse.Action] = []
         self._commands = commands or {}
         self.add_argument("-h", "--help", action="help", help="show this help")
 
     def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
         """Like ``ArgumentParser.add_argument``."""
         action = super().add_argument(*names, **how)
-        self._declared.append(action)
+        self.declared.append(action)
         return action
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -94,7 +95,7 @@ class CommandLine(argparse.ArgumentParser):
 
     def places(self) -> int:
         """Return how many positional arguments there may be."""
-        return sum(not action.option_strings for action in self._declared)
+        return sum(not action.option_strings for action in self.declared)
 
     def _value_of(self, token: str, following: list[str], program: CommandLine) -> list[str]:
         """Take the value of an option that has one from the ``following`` tokens."""
@@ -113,7 +114,7 @@ class CommandLine(argparse.ArgumentParser):
 
     def options(self) -> dict[str, argparse.Action]:
         """Return the options by each of their spellings."""
-        return {name: action for action in self._declared for name in action.option_strings}
+        return {name: action for action in self.declared for name in action.option_strings}
 
     def _unknown_option(self, name: str, program: CommandLine) -> NoReturn:
         name = one_line(name, 80)
@@ -159,8 +160,8 @@ class CommandLine(argparse.ArgumentParser):
         fewest, most = WIDTHS
         width = max(fewest, min(most, shutil.get_terminal_size().columns))
         sections = [self.format_usage().rstrip("\n"), textwrap.fill(self.description or "", width)]
-        arguments = {str(a.metavar): a.help or "" for a in self._declared if not a.option_strings}
-        options = {_spelled(a): a.help or "" for a in self._declared if a.option_strings}
+        arguments = {str(a.metavar): a.help or "" for a in self.declared if not a.option_strings}
+        options = {_spelled(a): a.help or "" for a in self.declared if a.option_strings}
         for title, entries in {"arguments": arguments, "options": options, **self._notes}.items():
             if entries:
                 lines = [line for entry in entries.items() for line in _entry(*entry, width)]

@@ -15,6 +15,7 @@ from arkor_dev.contract.errors import BadRequestError
 
 from .command_line import CommandLine
 from .options import (
+    OneOf,
     add_export_options,
     add_insecure,
     add_job,
@@ -24,7 +25,6 @@ from .options import (
     add_project,
     add_yes,
     fraction,
-    one_of,
     step,
     whole,
 )
@@ -69,7 +69,7 @@ def _init_arguments(init: CommandLine) -> None:
         help="the folder (default: the current one)",
     )  # fmt: skip
     init.add_argument(
-        "--template", metavar="NAME", type=one_of("template", TEMPLATES),
+        "--template", metavar="NAME", type=OneOf("template", TEMPLATES),
         help="a TypeScript project for the managed backend instead: triage, translate or redaction",
     )  # fmt: skip
 
@@ -102,6 +102,10 @@ def _start_arguments(start: CommandLine) -> None:
         help="use the settings and the data of a job, named as for jobs; --set overrides them",
     )  # fmt: skip
     start.add_argument(
+        "--data", metavar="FILE", action="append", default=[],
+        help="train on this file of the project instead of the trainer's data set; may be repeated",
+    )  # fmt: skip
+    start.add_argument(
         "--seeds", metavar="N", default=1, type=whole(f"number of seeds: 1 to {MOST_SEEDS}", MOST_SEEDS, 2),
         help="train N times (up to 10), with the settings' seed and those after it; a job named by --like "
             "counts as the first",
@@ -123,7 +127,7 @@ def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, 
     return run_start(
         settings, file=arguments.file, trainer=arguments.trainer, dry_run=arguments.dry_run,
         like=arguments.like, parent=arguments.parent, changes=parse_settings(arguments.changes),
-        revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
+        data=arguments.data, revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
     )  # fmt: skip
 
 
@@ -143,7 +147,13 @@ def _import_config(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _data_arguments(data: CommandLine) -> None:
-    data.add_argument("action", metavar="check", nargs="?", help="what to do")
+    from arkor_dev.data.mending import KINDS, ON_REQUEST
+
+    data.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="check: report findings. fix: show how the rows of a trainer's files would change so that "
+            "findings go away, ask, and change them",
+    )  # fmt: skip
     data.add_argument(
         "file", metavar="FILE", nargs="?", type=Path,
         help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
@@ -155,15 +165,27 @@ def _data_arguments(data: CommandLine) -> None:
         "--seconds", metavar="N", type=whole("number of seconds (whole, up to 99999)", 99_999, 5),
         help="stop reading after this time, and say where",
     )  # fmt: skip
-    data.add_argument("--json", action="store_true", help="print {rows, files, findings, leftOut}")
+    data.add_argument(
+        "--only", metavar="KIND", action="append", choices=KINDS,
+        help=f"fix: only this finding, once for each: {', '.join(KINDS)} (default: all but "
+            f"{' and '.join(sorted(ON_REQUEST))})",
+    )  # fmt: skip
+    data.add_argument("--row", metavar="N", type=whole("row number", 2**32, 10), help="fix: only this row")
+    data.add_argument("--dry-run", action="store_true", help="fix: only show how rows would change")
+    data.add_argument("--yes", action="store_true", help="fix: do not ask")
+    data.add_argument(
+        "--json", action="store_true",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}",
+    )  # fmt: skip
 
 
 def _data(settings: Settings, arguments: argparse.Namespace) -> int:
-    from .commands.data import run_data
+    from .commands.data import Fixes, run_data
 
+    fixes = Fixes(arguments.only or (), arguments.row, arguments.dry_run, arguments.yes)
     return run_data(
         settings, arguments.action, arguments.file, trainer=arguments.trainer, as_json=arguments.json,
-        strict=arguments.strict, seconds=arguments.seconds,
+        strict=arguments.strict, seconds=arguments.seconds, fixes=fixes,
     )  # fmt: skip
 
 
@@ -188,7 +210,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="extend: train for this many epochs in all",
     )  # fmt: skip
     jobs.add_argument(
-        "--schedule", metavar="HOW", type=one_of("schedule", ("continue", "restart")),
+        "--schedule", metavar="HOW", type=OneOf("schedule", ("continue", "restart")),
         help="extend: continue the learning rate schedule as if the job had been this long from the start "
             "(the default), or restart it",
     )  # fmt: skip
@@ -205,7 +227,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="resume: with this many workers of its cluster from now on",
     )  # fmt: skip
     jobs.add_argument(
-        "--format", metavar="HOW", type=one_of("format", ("csv", "jsonl", "tensorboard")),
+        "--format", metavar="HOW", type=OneOf("format", ("csv", "jsonl", "tensorboard")),
         help="figures: csv (the default), jsonl or tensorboard",
     )  # fmt: skip
     jobs.add_argument(
@@ -235,6 +257,14 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
     )  # fmt: skip
     evaluate.add_argument(
         "--data", metavar="FILE", help="use the rows of this file of the project, not the held-out ones"
+    )
+    evaluate.add_argument(
+        "--adapter", metavar="FOLDER", type=Path,
+        help="in place of JOB: an adapter that another program trained (PEFT, safetensors), on the rows of "
+            "--data, on this machine; it becomes a job that can be asked and exported",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--model", metavar="NAME", help="with --adapter: its base model (default: the one that it names)"
     )
     evaluate.add_argument(
         "--against", metavar="JOB",
@@ -436,6 +466,17 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _completion_arguments(completion: CommandLine) -> None:
+    completion.add_argument("shell", metavar="SHELL", nargs="?", help="bash, zsh or fish")
+
+
+def _completion(_: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.completion import run_completion
+    from .main import parser
+
+    return run_completion(arguments.shell, parser())
+
+
 COMMANDS: Final = {
     command.name: command
     for command in (
@@ -458,10 +499,11 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set for errors and oddities",
+            "data", "check a data set for errors and oddities, and fix them",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
-            "each finding matters and what to do. Exits with 1 if there is an error.",
-            "check [FILE]", _data_arguments, _data,
+            "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
+            "fixed safely, in the files of a trainer.",
+            "check [FILE] | fix", _data_arguments, _data,
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
@@ -546,6 +588,13 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "completion", "print a script that completes commands and options in your shell",
+            "Print a script that completes commands, options and their values. bash: source <(arkor-dev "
+            "completion bash) in ~/.bashrc; zsh: the same in ~/.zshrc; fish: arkor-dev completion fish "
+            "| source in config.fish.",
+            "bash|zsh|fish", _completion_arguments, _completion,
         ),
     )
 }  # fmt: skip

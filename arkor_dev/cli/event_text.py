@@ -161,8 +161,8 @@ class RunLines:
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
         total, measure = figure(facts.get("totalSteps")), facts.get("measure")
-        named = isinstance(measure, str) and events.FIGURE_NAME.fullmatch(measure)
-        self.measure = str(measure) if named else ""
+        name = str(measure.get("name")) if isinstance(measure, dict) else ""
+        self.measure = name if name != "loss" and events.FIGURE_NAME.fullmatch(name) else ""
         if total is not None and total >= 1:
             self.total = int(total)
         told = []

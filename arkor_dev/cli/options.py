@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
-    """Return the type of an option that takes one of ``names``."""
+class OneOf:
+    """The type of an option that takes one of ``names``; ``what`` describes it."""
 
-    def check(text: str) -> str:
-        if text not in names:
+    def __init__(self, what: str, names: Collection[str]) -> None:
+        self._what, self.names = what, names
+
+    def __call__(self, text: str) -> str:
+        if text not in self.names:
             raise argparse.ArgumentTypeError(
-                f"{text} is not a valid {what}. Choose one of {', '.join(names)}."
+                f"{text} is not a valid {self._what}. Choose one of {', '.join(self.names)}."
             )
         return text
-
-    return check
 
 
 def whole(words: str, most: int, digits: int) -> Callable[[str], int]:
@@ -107,7 +108,7 @@ def add_launch(parser: CommandLine) -> None:
         help="train and chat on the managed backend (the default of a new project)",
     )  # fmt: skip
     parser.add_argument(
-        "--log-level", metavar="LEVEL", type=one_of("level", LEVELS), default="warning",
+        "--log-level", metavar="LEVEL", type=OneOf("level", LEVELS), default="warning",
         help=f"how much to log: {', '.join(LEVELS)} (default: warning)",
     )  # fmt: skip
 

@@ -129,6 +129,23 @@ EVALUATE: Final = Schema(
 )
 """``{step?, force?, data?}``: the checkpoint, whether to accept changed data, and the file of rows."""
 
+PEER_ADAPTER: Final = Schema(
+    (
+        Field(
+            "path",
+            Rule(
+                "other",
+                noun="the absolute path of a folder",
+                test=lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value,
+            ),
+            needed=True,
+        ),
+        Field("data", text_line(1000, "the path of a file or folder of the project"), needed=True),
+        Field("model", text_line(500, "a model's name"), null=True),
+    )
+)
+"""``{path, data, model?}``: another program's adapter, the rows to judge it on, and its base."""
+
 QUESTION_LIMIT: Final = 4000
 
 

@@ -175,6 +175,56 @@ class DatasetFound(TypedDict):
     reached: int
 
 
+class EditableRow(TypedDict):
+    """A row of the project's own files, to be edited.
+
+    ``source`` and ``entry`` name it in a change, as in ``exclude``; ``columns`` are those of its source.
+    ``record`` is null if it can only be edited as ``text``, and then ``problem`` may say why; without an
+    ``entry`` it cannot be edited here. ``packed`` is how its file is packed: it can be unpacked into a copy.
+    """
+
+    file: str
+    source: int
+    columns: dict[str, str]
+    entry: str
+    record: dict[str, object] | None
+    text: str | None
+    problem: NotRequired[str]
+    packed: NotRequired[str]
+
+
+class DataChanged(TypedDict):
+    """A change of ``rows`` rows in ``files``, and the ``undo`` that takes it back."""
+
+    undo: str
+    rows: int
+    files: list[str]
+
+
+class FixedRow(TypedDict):
+    """A row of a plan of fixes: another ``text``, or ``delete``."""
+
+    source: int
+    entry: str
+    text: str | None
+    delete: bool
+
+
+class DataFixes(TypedDict):
+    """Fixes of findings: how many rows by finding, ``rows`` in all, and how they would change.
+
+    ``diff`` has a hunk per row, shortened and with secrets masked. ``leftOut`` lists in sentences what cannot
+    be fixed. ``undo`` takes them back once they are written.
+    """
+
+    counts: dict[str, int]
+    rows: int
+    diff: str
+    leftOut: list[str]
+    changes: list[FixedRow]
+    undo: NotRequired[str]
+
+
 class Correction(TypedDict):
     """A line of ``data/corrections.jsonl``: a conversation that ends with the ideal answer.
 
@@ -186,6 +236,39 @@ class Correction(TypedDict):
     at: NotRequired[str]
     by: NotRequired[str]
     instead: NotRequired[str]
+
+
+class Preference(TypedDict):
+    """A line of ``data/preferences.jsonl``: which of two answers was preferred, or how one was rated.
+
+    ``kind`` is ``pair`` or ``rating``. ``models`` are those of the chosen and the rejected answer, or that of
+    the rated one; ``label`` says whether that is a good one. ``id`` takes it back.
+    """
+
+    line: int
+    kind: str
+    models: list[str]
+    id: NotRequired[str]
+    at: NotRequired[str]
+    by: NotRequired[str]
+    prompt: NotRequired[list[ChatMessage]]
+    label: NotRequired[bool]
+
+
+class Preferences(TypedDict):
+    """``GET /api/preferences``: the newest lines; ``older`` counts the rest.
+
+    ``pairs`` and ``ratings`` count the file's lines, ``corrections`` those of ``data/corrections.jsonl`` that
+    are pairs. ``problem`` is what is wrong with the first line that cannot be trained on.
+    """
+
+    file: str
+    rows: list[Preference]
+    older: int
+    pairs: int
+    ratings: int
+    corrections: int
+    problem: NotRequired[str]
 
 
 class CorrectionsTrainer(TypedDict):

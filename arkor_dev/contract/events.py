@@ -64,7 +64,8 @@ class RunMetadata(TypedDict):
     """Facts about a run that the backend reports at its start; the local backend reports all.
 
     ``settings`` is the complete effective config, defaults included, by wire field. ``measure`` names the
-    figure by which the training method is judged; without it, that is the loss. The rest also determines
+    training method's loss, if that is not the usual cross entropy; one of ``figures`` is what the method is
+    judged by instead. The rest also determines
     the result's bits: ``dataHash`` and ``modelHash`` (SHA-256, hexadecimal), ``versions`` of libraries by
     name, the number of ``threads``, and the ``processor``'s name.
     """
@@ -81,7 +82,7 @@ class RunMetadata(TypedDict):
     modelNote: NotRequired[str]
     settings: NotRequired[dict[str, object]]
     figures: NotRequired[list[Figure]]
-    measure: NotRequired[str]
+    measure: NotRequired[Figure]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]

@@ -317,8 +317,10 @@ class TrainRequest(TypedDict):
     """Id of a job whose settings and data are reused; ``settings`` override them."""
     seeds: NotRequired[int]
     """Train this many times with consecutive seeds; the job ``like`` counts as the first."""
-    parent: NotRequired[JobParent]
-    """The checkpoint whose adapter is the starting point."""
+    data: NotRequired[list[str]]
+    """Files of the project to train on instead of the trainer's data set."""
+    parent: NotRequired[RequestedParent]
+    """The job whose adapter is the starting point, or a checkpoint of it."""
     on: NotRequired[str]
     """The cluster to run on, or ``here``; by default the launch's or the file's."""
 
@@ -362,6 +364,13 @@ class JobParent(TypedDict):
     jobId: str
     step: int
     name: NotRequired[str]
+
+
+class RequestedParent(TypedDict):
+    """The job to start from: after ``step``, or from its final adapter."""
+
+    jobId: str
+    step: NotRequired[int]
 
 
 class ResumeRequest(TypedDict):
@@ -428,7 +437,8 @@ class EvaluationPart(TypedDict):
     ``unclear``. ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
     present and not ``loss``, ``base`` and ``adapter`` are mean scores (higher is better); a positive
     difference always favours the adapter. ``answers`` is present for general questions that were answered.
-    ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise.
+    ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
+    ``preferred``, the verdict is that of preferences, and the difference that of their mean reward margins.
     """
 
     name: str
@@ -444,6 +454,20 @@ class EvaluationPart(TypedDict):
     metric: NotRequired[str]
     answers: NotRequired[EvaluationAnswers]
     measure: NotRequired[EvaluationMeasure]
+    preferred: NotRequired[EvaluationPreferred]
+
+
+class EvaluationPreferred(TypedDict):
+    """Preferences that the adapter follows more than its start: ``won`` ``of`` the independent held-out ones.
+
+    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share.
+    """
+
+    kind: str
+    won: float
+    of: int
+    low: float
+    high: float
 
 
 class EvaluationMeasure(TypedDict):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
-    "tools", "chosen", "rejected",
+    "tools", "chosen", "rejected", "label",
 )  # fmt: skip
 """The keys that a column can be mapped to."""
 _WORDS: Final = re.compile(r"[a-z]+")
@@ -146,6 +146,8 @@ def _read_sharegpt(record: dict[str, Any]) -> Content:
 
 def _read_prompt(record: dict[str, Any]) -> Content:
     prompt, completion = record["prompt"], record["completion"]
+    if record.get("label") is False:
+        raise RowError('is an answer with the label false, which must not be imitated: set method = "kto"')
     if isinstance(prompt, list) and isinstance(completion, list):
         return Content(conversation([*prompt, *completion]))
     messages = turn(_text(record, "prompt"), _text(record, "completion"))
@@ -162,7 +164,7 @@ def _read_alpaca(record: dict[str, Any]) -> Content:
 def _read_text(record: dict[str, Any]) -> Content:
     text = whole(_text(record, "text"), "text")
     if not text.strip():
-        raise RowError("has an empty text, so there is nothing to learn")
+        raise RowError("has an empty text, so there is nothing to learn", "blank")
     return Content([], text)
 
 
@@ -197,6 +199,8 @@ def _hint(record: Mapping[str, Any]) -> str:
     """Return a hint on how to provide the keys, if the existing ones suggest it."""
     if "chosen" in record and "rejected" in record:
         return '. Chosen and rejected are for preference training: set method = "dpo"'
+    if "completion" in record and "label" in record:
+        return '. Rated answers are for method = "kto"'
     for key, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             near = get_close_matches(key[:SHOWN_NAME].lower(), ("messages", "conversations"), 1, 0.8)

@@ -34,7 +34,7 @@ class JsonRows:
 
     def __init__(self, file: BinaryIO, limit: int, *, listed: bool, wrapped: bool = False) -> None:
         self._file, self._limit = file, limit
-        self._listed, self._wrapped = listed, wrapped
+        self.listed, self._wrapped = listed, wrapped
         self.words = "JSON" if listed else "JSON objects over several lines"
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
@@ -42,7 +42,7 @@ class JsonRows:
 
         From another position than the first, lines are counted from there.
         """
-        splitter = _Splitter(self._file, offset, self._limit, listed=self._listed, wrapped=self._wrapped)
+        splitter = _Splitter(self._file, offset, self._limit, listed=self.listed, wrapped=self._wrapped)
         try:
             for start, raw, at_line, size in splitter.parts():
                 yield Record(start, line, size, too_long() if raw is None else (raw, at_line))

@@ -45,7 +45,11 @@ def conversation(messages: object, who: str = "role", said: str = "content") -> 
         message["role"] == "assistant" and (message["content"].strip() or message.get("tool_calls"))
         for message in checked
     ):
-        raise RowError("has no assistant message with text, so there is nothing to learn")
+        blank = any(message["role"] == "assistant" for message in checked)
+        raise RowError(
+            "has no assistant message with text, so there is nothing to learn",
+            "blank" if blank else "content",
+        )
     return checked
 
 

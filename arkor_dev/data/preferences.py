@@ -1,14 +1,15 @@
-"""Rows of two answers to one prompt, of which one is preferred: TRL's formats, and this project's own.
+"""Rows of preferences: two answers of which one is preferred, or one answer that is rated.
 
-``messages`` of such a row are the prompt and the chosen answer, ``extra["rejected"]`` the same with the other
-answer.
+They come in TRL's formats and this project's own. ``messages`` of a pair are the prompt and the chosen
+answer, ``extra["rejected"]`` the same with the other answer. A rating has ``extra["desirable"]``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings.preference import PAIRS as METHODS
+from arkor_dev.contract.settings.preference import PAIRS as PAIR_METHODS
+from arkor_dev.contract.settings.preference import RATINGS as RATING_METHODS
 from arkor_dev.contract.settings.reward import METHOD as REWARDS
 
 from .forms import FORMS, Content, Form
@@ -98,14 +99,30 @@ def _read_scored(record: dict[str, Any]) -> Content:
     return _pair(prompt_of(record["instruction"]), found[-1][1], found[0][1])
 
 
+def _read_rating(record: dict[str, Any]) -> Content:
+    """Read an answer and whether it is a good one; a table has the label as a word."""
+    label = record["label"]
+    desirable = LABELS.get(label.strip().lower()) if isinstance(label, str) else label
+    if desirable not in (0, 1):
+        raise RowError("label must be true for a good answer or false for a bad one")
+    messages = _answer(_with_system(record, prompt_of(record["prompt"])), record["completion"], "completion")
+    return Content(messages, extra={"desirable": bool(desirable)})
+
+
+LABELS: Final = {"true": True, "1": True, "false": False, "0": False}
 PAIRS: Final[dict[str, Form]] = {
     "preference": Form("preferences", ("prompt", "chosen", "rejected"), _read_pair),
     "preference-conversations": Form("preferences", ("chosen", "rejected"), _read_implicit),
     "correction": Form("corrections", ("messages", "corrected"), _read_correction),
     "scored": Form("scored answers", ("instruction", "completions"), _read_scored),
 }
-"""The forms of rows that preference training accepts, by name."""
-FORM_NAMES: Final = tuple({**FORMS, **PAIRS, **PROMPTS})
+"""The forms of rows that pairs of answers are learned from, by name."""
+RATINGS: Final[dict[str, Form]] = {
+    "rating": Form("ratings", ("prompt", "completion", "label"), _read_rating),
+    **PAIRS,
+}
+"""The forms of rows that ratings are learned from: a pair is one good and one bad answer."""
+FORM_NAMES: Final = tuple({**FORMS, **RATINGS, **PROMPTS})
 """The names of the forms of all training methods."""
 
 
@@ -113,4 +130,6 @@ def forms_of(method: object) -> Mapping[str, Form]:
     """Return the forms that a training method accepts, as far as they are known without its module."""
     if method == REWARDS:
         return PROMPTS
-    return PAIRS if method in METHODS else FORMS
+    if method in RATING_METHODS:
+        return RATINGS
+    return PAIRS if method in PAIR_METHODS else FORMS

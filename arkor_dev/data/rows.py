@@ -12,8 +12,10 @@ MAX_ROW: Final = 4 * 2**20
 """Largest row, in bytes."""
 REASON_LIMIT: Final = 400
 
-Fault = Literal["file", "json", "table", "encoding", "size", "keys", "content"]
-"""The kind of error: the whole file; a row's JSON, cells, bytes, length or keys; or one of its values."""
+Fault = Literal["file", "json", "table", "encoding", "size", "keys", "content", "blank"]
+"""The kind of error: the whole file; a row's JSON, cells, bytes, length or keys; one of its values; or that
+its answers, or its text, are empty.
+"""
 
 
 class RowError(Exception):

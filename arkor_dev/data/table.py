@@ -34,7 +34,7 @@ class Table:
 
     def __init__(self, file: BinaryIO, limit: int, delimiter: str, mapped: Collection[str] = ()) -> None:
         self._file, self._limit = file, limit
-        self._delimiter, self._mapped = delimiter, frozenset(mapped)
+        self.delimiter, self._mapped = delimiter, frozenset(mapped)
         self.words = NAMES[delimiter]
         self._header: list[str] | None = None
         self._first = (0, 1)
@@ -67,8 +67,13 @@ class Table:
     def written(self, cells: Sequence[str]) -> str:
         """Return a row as in the file, except for spaces and needless quotes."""
         text = StringIO()
-        csv.writer(text, delimiter=self._delimiter, lineterminator="").writerow(cells)
+        csv.writer(text, delimiter=self.delimiter, lineterminator="").writerow(cells)
         return text.getvalue()
+
+    @property
+    def header(self) -> Sequence[str]:
+        """The names of the columns, once ``scan`` has begun."""
+        return self._header or ()
 
     def close(self) -> None:
         """See ``Container.close``."""
@@ -91,20 +96,20 @@ class Table:
             self.words += " without names of columns"
             return
         if not {*OURS, *self._mapped} & set(named) and (cell := next(filter(_is_said, named), None)):
-            raise DataError(_without_names(cell, self._delimiter))
+            raise DataError(_without_names(cell, self.delimiter))
         if len(set(named)) < len(named):
             twice = next(name for name in named if named.count(name) > 1)
             raise DataError(f"two columns are called {twice[:80]!r}; rename one of them")
         self._header = header
         lines = _Lines(self._file, 0, 1, self._limit)
-        for _ in csv.reader(lines, delimiter=self._delimiter, strict=True):
+        for _ in csv.reader(lines, delimiter=self.delimiter, strict=True):
             break
         self._first = (lines.offset, lines.line)
 
     def _records(self, offset: int, line: int) -> Iterator[Record]:
         csv.field_size_limit(MAX_ROW)
         lines = _Lines(self._file, offset, line, self._limit)
-        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         while True:
             lines.begin()
             start, number = lines.offset, lines.line
@@ -118,7 +123,7 @@ class Table:
                 yield Record(start, number, lines.offset - start, _reason(fault, lines))
                 # An unclosed quote makes one cell of everything that follows: continue at the next line.
                 lines.back(start, number)
-                reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+                reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
                 continue
             yield Record(start, number, lines.offset - start, cells)
 

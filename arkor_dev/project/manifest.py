@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import Manifest, SettingsWritten
 
+    from .data_editor import DataEditor
     from .typescript import TypeScriptProject
 
 
@@ -35,6 +36,13 @@ class ManifestReader:
         from .typescript import TypeScriptProject
 
         return TypeScriptProject(self._project)
+
+    @cached_property
+    def editor(self) -> DataEditor:
+        """Return the editor of the project's data files."""
+        from .data_editor import DataEditor
+
+        return DataEditor(self._project)
 
     def warning(self) -> str | None:
         """Return what a user should know before opening the page: why this cannot be trained here."""
@@ -114,6 +122,13 @@ class ManifestReader:
                 excluded=excluded,
                 preview=preview,
             )
+
+    async def unpack(self, trainer: str, revision: str, part: int) -> SettingsWritten:
+        """Copy the packed file of a source into one that can be edited, and make that the source's file."""
+        from .unpack import unpack
+
+        async with self._writing:
+            return await asyncio.to_thread(unpack, self._project, trainer, revision, part)
 
     def _has_toml(self) -> bool:
         # A dangling link or an unreadable file exists, and is reported as what it is.

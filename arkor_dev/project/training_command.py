@@ -100,6 +100,7 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # One token each, so that no id can be read as an option.
     argv += [f"--like={request['like']}"] if "like" in request else []
     argv += [f"--seeds={request['seeds']}"] if "seeds" in request else []
+    argv += [f"--data={path}" for path in request.get("data", ())]
     if "parent" in request:
         parent = request["parent"]
         argv.append(f"--from={parent['jobId']}:{parent.get('step') or 'final'}")

@@ -75,6 +75,21 @@ def set_dataset(project: Path, trainer: str, revision: str, path: str, *, previe
     )
 
 
+def set_path(
+    project: Path, trainer: str, revision: str, part: int, path: str, *, preview: bool
+) -> SettingsWritten:
+    """Write another file for one source of a trainer's data, as `write_settings` writes settings."""
+    by_hand = f"Write it by hand, into the table of the data set: path = {written(path)}"
+    return _write_dataset(
+        project,
+        trainer,
+        revision,
+        lambda text, index: edit.set_path(text, index, part, path),
+        by_hand,
+        preview=preview,
+    )
+
+
 def set_columns(
     project: Path, trainer: str, revision: str, part: int, columns: Mapping[str, str], *, preview: bool
 ) -> SettingsWritten:

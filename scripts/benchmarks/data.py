@@ -1,5 +1,7 @@
 """The Data page on a data set of 100,000 rows, through a true ``arkor-dev --local`` and a real Chromium.
 
+A search and an edit are timed in this process, without the page.
+
 Timed from the press on the navigation to the painted tokens of the first row. The first time the backend
 starts the process that reads the data, loads the tokenizer and makes the index; later the process is there.
 """
@@ -12,6 +14,7 @@ import os
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -19,6 +22,10 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 from playwright.async_api import async_playwright
 
+from arkor_dev.data.reader import DataFile
+from arkor_dev.local.datasets.index import Index
+from arkor_dev.local.datasets.view import View
+from arkor_dev.project.data_editor import DataEditor, RowChange
 from tests.browser.conftest import QUIET, chromium_path
 from tests.support.daemon import free_port, running_daemon
 
@@ -26,7 +33,7 @@ from .figures import Figure
 from .forecast import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from playwright.async_api import Page
 
@@ -57,6 +64,43 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         return [figure async for figure in opened(1_000 if quick else ROWS, 2 if quick else ROUNDS)]
 
     yield from asyncio.run(all_of_it())
+    yield from worked_on(1_000 if quick else ROWS)
+
+
+def worked_on(count: int) -> Iterator[Figure]:
+    """Milliseconds of a search through all rows, and of an edit until it is on disk: the first and later."""
+    with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
+        project = Path(folder)
+        (project / "arkor.toml").write_text(TOML.lstrip())
+        write_rows(project / "data.jsonl", count)
+        view = View(Index([DataFile(project / "data.jsonl", "data.jsonl")]))
+        while not view.index.complete:
+            view.index.step(1)
+        found = [1000 * _timed(lambda: _search(view)) for _ in range(ROUNDS)]
+        view.close()
+        editor = DataEditor(project)
+
+        def edit(number: int) -> None:
+            entry = editor.row("many", count // 2)["entry"]
+            editor.change("many", [RowChange(0, entry, record={"text": f"edited {number}"})])
+
+        edited = [1000 * _timed(partial(edit, number)) for number in range(ROUNDS)]
+    yield Figure(f"{count:,} rows: a text that no row has, first time", found[0], "ms")
+    yield Figure(f"{count:,} rows: a text that no row has, again", median(found[1:]), "ms", most=150)
+    yield Figure(f"{count:,} rows: an edit on disk, first time", edited[0], "ms")
+    yield Figure(f"{count:,} rows: an edit on disk, again", median(edited[1:]), "ms", most=100)
+
+
+def _search(view: View) -> None:
+    reached = -1
+    while reached < len(view.index):
+        reached = view.find("text", max(0, reached), text="no row has this")["reached"]
+
+
+def _timed(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 async def opened(count: int, rounds: int) -> AsyncIterator[Figure]:

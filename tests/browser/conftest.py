@@ -47,6 +47,8 @@ overlook_announcements()
 
 SHARED_OPTIONS = {"reduced_motion"}
 HERE = Path(__file__).parent
+SLOW = int(os.environ.get("ARKOR_TEST_SLOW", "0"))
+"""How many times as slow as it is each page runs, to find what waits for the wrong thing: 4 is plenty."""
 FIREFOX = os.environ.get("ARKOR_TEST_BROWSER") == "firefox"
 QUIET = (
     "--no-sandbox",
@@ -61,15 +63,16 @@ BRIEF = "--js-flags=--no-maglev --no-opt"
 """A page of a test lives for a second: its scripts are not optimized for hours that it might stay open."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """All tests here run on the loop of the shared browser. In Firefox, skip what its driver cannot do.
 
     Beside other workers a test that fails is run once more and then listed as RERUN: one lost race between a
     driver and a browser that wait for the processor must not fail the suite. Alone, the first failure counts.
     """
+    again = "PYTEST_XDIST_WORKER" in os.environ and config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
         if item.path.is_relative_to(HERE):
-            if "PYTEST_XDIST_WORKER" in os.environ:
+            if again:
                 item.add_marker(pytest.mark.flaky(reruns=1))
             if pytest_asyncio.is_async_test(item):
                 item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
@@ -187,6 +190,9 @@ async def watched(
         if not (faulty and message.text.startswith("Failed to load resource:")):
             faults.append(f"console {message.type}: {message.text}")
 
+    if SLOW and not FIREFOX:
+        tools = await page.context.new_cdp_session(page)
+        await tools.send("Emulation.setCPUThrottlingRate", {"rate": SLOW})
     page.on("console", on_console)
     page.on("pageerror", lambda e: faults.append(f"page error: {e}"))
     page.on(

@@ -30,6 +30,11 @@ MINUTE = 60_000
 HURRY_STEP = 0.05
 HURRY_TIMES = 10
 JOB_SAYS = "(text) => new RegExp(text).test(document.querySelector('.job')?.textContent)"
+# Every poll waits for longer than anything else that the page does.
+HOLDABLE = """
+const wait = window.setTimeout;
+window.setTimeout = (act, ms) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms);
+"""
 COPIED = "async (text) => (await navigator.clipboard.readText()) === text"
 """Whether the clipboard holds this: a page says that something is copied before the browser has done it."""
 
@@ -105,7 +110,7 @@ async def ask_both(page: Page, question: str) -> tuple[str, str]:
     return await answers.nth(0).inner_text(), await answers.nth(1).inner_text()
 
 
-async def soon(holds: Callable[[], Awaitable[object]], seconds: float = 15) -> None:
+async def soon(holds: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
     """Look again and again until it ``holds``: what is read of a page once may be of the moment before."""
     try:
         async with asyncio.timeout(seconds):
@@ -126,12 +131,17 @@ async def at_rest(read: Callable[[], Awaitable[T]]) -> T:
 
 
 async def lasting(find: Callable[[], Awaitable[list[str]]]) -> list[str]:
-    """What is found to be wrong, unless half a second later nothing is: it was of a moment then."""
-    found = await find()
-    if found:
+    """What is found to be wrong, and is still found two seconds later: the rest was of a moment."""
+    for _ in range(4):
+        if not (found := await find()):
+            break
         await asyncio.sleep(0.5)
-        found = await find()
     return found
+
+
+async def hold_polls(page: Page) -> None:
+    """Let the page know, from now on, only what it asks for itself; needs ``HOLDABLE`` from its start."""
+    await page.evaluate("window.held = true")
 
 
 @asynccontextmanager

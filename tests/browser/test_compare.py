@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
-from .steps import soon
+from .steps import at_rest, soon
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -63,7 +63,7 @@ async def test_jobs_side_by_side(studio: Studio, fake_backend: FakeBackend, open
         await page.get_by_role("group", name="Curves").get_by_role("button", name="slow").click()
         await expect(curves).to_have_count(1)
         await page.set_viewport_size({"width": 360, "height": 800})
-        second_run = await page.get_by_role("columnheader", name="fast").bounding_box()
+        second_run = await at_rest(page.get_by_role("columnheader", name="fast").bounding_box)
         assert second_run
         assert second_run["x"] + second_run["width"] <= 360
 

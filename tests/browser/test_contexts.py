@@ -86,7 +86,7 @@ async def test_it_runs_in_the_process_of_the_one_before(
         before = await renderers(browser)
     async with open_page(studio.url) as page:
         await page.wait_for_selector("h1")
-        assert await renderers(browser) == before
+        assert await renderers(browser) <= before  # that of another context may have ended meanwhile
 
 
 CHANGES: dict[str, Callable[[Page], Awaitable[object] | None]] = {

@@ -123,6 +123,50 @@ async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
     assert before.count("path") <= toml.read_text().count("path")
 
 
+async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    file = studio.settings.project / "data" / "support.jsonl"
+    turns = [
+        [{"role": "user", "content": f"Question {n}?"}, {"role": "assistant", "content": "Yes."}]
+        for n in range(3)
+    ]
+    before = "".join(json.dumps({"id": n, "messages": each}) + "\n" for n, each in enumerate(turns))
+    file.write_text(before)
+    fake_backend.datasets.file = file
+    async with open_page(studio.url, "/#/data?row=2", faulty=True) as page:
+        one = page.get_by_role("region", name="The row")
+        await one.get_by_role("button", name="Edit", exact=True).click()
+        answer = page.get_by_role("textbox", name="Message 2, text")
+        await answer.fill("It is on its way.")
+        tokens = page.get_by_role("region", name="Tokens of the edited row")
+        await expect(tokens.locator(".data-tokens")).to_contain_text("on its way")
+        assert file.read_text() == before, "nothing is written before it is saved"
+        await page.get_by_role("button", name="Add below message 2").click()
+        await expect(page.get_by_role("combobox", name="Message 3, role")).to_have_value("user")
+        await page.get_by_role("button", name="Remove message 3").click()
+        await answer.press("Control+Enter")
+        await expect(answer).to_have_count(0)
+        await expect(one.locator(".data-tokens")).to_contain_text("on its way")
+        edited = before.replace(
+            'Question 1?"}, {"role": "assistant", "content": "Yes.',
+            'Question 1?"}, {"role": "assistant", "content": "It is on its way.',
+        )
+        assert file.read_text() == edited
+        await one.get_by_role("button", name="Delete").click()
+        await expect(one.locator(".data-tokens")).to_contain_text("Question 2?")
+        await page.get_by_role("button", name="Undo", exact=True).click()
+        await expect(one.locator(".data-tokens")).to_contain_text("on its way")
+        assert file.read_text() == edited
+        # Another program writes the same row: what was typed here does not overwrite it.
+        await one.get_by_role("button", name="Edit", exact=True).click()
+        await answer.fill("From the page.")
+        file.write_text(edited.replace("on its way", "from an editor"))
+        await answer.press("Control+Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("has changed on disk")
+        assert "From the page." not in file.read_text()
+
+
 async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     async with open_page(studio.url, "/#/data") as page:
         losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")

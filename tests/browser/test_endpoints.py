@@ -147,6 +147,7 @@ async def test_each_fact_can_be_changed(
         await page.get_by_role("button", name="Change: serves").click()
         await page.get_by_role("button", name=re.compile("^Serves: ")).click()
         await page.keyboard.type("newer completed")
+        await expect(page.get_by_role("option", name="newer")).to_have_count(2)  # what was typed, and the job
         await page.keyboard.press("ArrowDown")
         await page.keyboard.press("Enter")
         await save(page)

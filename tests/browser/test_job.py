@@ -72,6 +72,7 @@ async def shows_all(page: Page) -> None:
     await until(lambda: "zoom=" not in page.url, 30)
 
 
+@pytest.mark.quick
 @pytest.mark.smoke
 async def test_a_run_is_followed_to_its_end(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
@@ -458,8 +459,13 @@ async def test_the_log_at_rest_in_full_and_by_kind(
         log = page.get_by_role("log", name="Event log")
         await expect(log).to_contain_text("training.completed")
         await page.get_by_role("button", name="All 3,003").click()
-        await log.evaluate("(node) => { node.scrollTop = 0; }")
-        await expect(log).to_contain_text("step 1 · loss 3.000")
+
+        async def begins() -> bool:
+            # It goes to its end in the next frame, and stays where it is scrolled to from then on.
+            await log.evaluate("(node) => { node.scrollTop = 0; }")
+            return "step 1 · loss 3.000" in await log.inner_text()
+
+        await soon(begins)
         assert await page.locator(".job-log-row").count() < 100
         await page.get_by_label("Kind of event").select_option("checkpoint.saved")
         await expect(page.locator(".job-log-row")).to_have_count(1)
@@ -582,7 +588,12 @@ async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
         # On a narrow phone what can be done with the job is one row.
         await page.set_viewport_size({"width": 360, "height": 800})
         tops = "(row) => [...row.children].map((one) => Math.round(one.getBoundingClientRect().top))"
-        assert len(set(await page.locator(".job-actions").evaluate(tops))) == 1
+        actions = page.locator(".job-actions")
+
+        async def in_a_row() -> bool:
+            return len(set(await actions.evaluate(tops))) == 1
+
+        await soon(in_a_row)
 
 
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:

@@ -11,6 +11,7 @@ from playwright.async_api import expect
 from .states.data import finding
 from .states.home import TRAINER, declare
 from .steps import MINUTE
+from .talk import send
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
@@ -68,7 +69,7 @@ async def test_the_main_path_needs_no_pointer(
         await expect(page).to_have_url(re.compile("#/playground"))
         await tab_to(page, page.get_by_label("Message"))
         await page.keyboard.type("Where is my parcel?")
-        await page.keyboard.press("Enter")
+        await send(page)
         await expect(page.locator(".chat-answer").first).to_contain_text(re.compile(r"\w"))
         await page.keyboard.press("Control+k")
         await page.keyboard.type("go to data")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from .steps import hurried
+from .steps import HOLDABLE, hold_polls, hurried
 from .test_home import START, TOML, declare
 
 if TYPE_CHECKING:
@@ -36,13 +36,6 @@ async def press(page: Page) -> None:
     await page.get_by_role("button", name="Run training").click()
 
 
-# Every poll waits for longer than anything else that the page does.
-HOLDABLE = """
-const wait = window.setTimeout;
-window.setTimeout = (act, ms) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms);
-"""
-
-
 @asynccontextmanager
 async def without_polls(open_page: OpenPage, url: str, **options: bool) -> AsyncIterator[Page]:
     """Home, which from now on knows only what it asks for at a press or when the window comes back."""
@@ -50,7 +43,7 @@ async def without_polls(open_page: OpenPage, url: str, **options: bool) -> Async
         await page.add_init_script(HOLDABLE)
         await page.goto(url)
         await expect(page.locator(".home-facts")).to_contain_text("12 steps")
-        await page.evaluate("window.held = true")
+        await hold_polls(page)
         yield page
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.smoke]
 
 
+@pytest.mark.quick
 async def test_each_page_once(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = trained(fake_backend, "support-bot", steps=120, of=120)
     pages = {

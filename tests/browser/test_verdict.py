@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from tests.support.fake_evaluation import GENERAL
+from tests.support.fake_evaluation import EVALUATION, GENERAL
 
 from .states import trained
 from .talk import answers, ask, asked
@@ -34,10 +34,21 @@ async def test_a_job_from_before_is_compared_by_a_press(
         await expect(page.get_by_text("Evaluating:")).to_be_visible()
         fake_backend.evaluations.looks = 0  # it is done now
         await expect(page.get_by_role("heading", name="Verdict")).to_be_visible()
-        await expect(
-            page.get_by_text("Better at your task (only 12 rows), worse in general.")
-        ).to_be_visible()
+        await expect(page.get_by_text(EVALUATION["sentence"])).to_be_visible()
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
+
+
+async def test_a_run_that_forgot_is_run_again_with_replay(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation", "replay"]
+    declare(studio.settings.project)
+    job = trained(fake_backend, "first", steps=40, of=40)
+    fake_backend.evaluations.judge(job)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await page.get_by_role("button", name="Run again with replay").click()
+        await expect(page).to_have_url(re.compile(r"#/$"))
+        await expect(page.locator(".home-note-warn")).to_contain_text("replay not set → 0.2")
 
 
 async def test_data_that_have_changed_are_said_before_they_are_measured(

@@ -287,11 +287,11 @@ def test_the_time_left_of_a_job_s_record() -> None:
 
 def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:
     run = RunLines()
-    run.read(JobEvent("training.started", {"metadata": {"measure": "reward"}}))
+    run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "reward"}}}))
     assert (
         run.read(JobEvent("training.log", {"step": 1, "loss": 0.0, "reward": 0.25})) == "step 1  reward 0.250"
     )
     evaluated: dict[str, object] = {"step": 2, "evalLoss": -0.5, "evalReward": 0.5}
     assert run.read(JobEvent("training.log", evaluated)) == "step 2  eval reward 0.500"
-    run.read(JobEvent("training.started", {"metadata": {"measure": "\x1b[2J"}}))
+    run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "\x1b[2J"}}}))
     assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"

@@ -175,7 +175,7 @@ async def test_without_a_terminal_it_ends_as_ever_and_says_what_was_lost(
         while b"Identity" not in (line := await process.stderr.readline()):
             assert line, "it ended before its banner"
     process.send_signal(number)
-    _, said = await asyncio.wait_for(process.communicate(), 20)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert b"support-bot is at step 34/60 and ends with Studio." in said
     assert b"Press Ctrl-C again" not in said

@@ -321,7 +321,7 @@ async def test_the_banner_and_the_quiet(
             seen += (line := await process.stderr.readline())
             assert line, seen
     process.terminate()
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     lines = [re.sub(r"\d{5}", "PORT", line) for line in (seen + err).decode().splitlines()]
     assert lines == [

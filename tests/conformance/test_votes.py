@@ -76,6 +76,16 @@ def test_a_vote_that_is_none_is_refused(target: Target, finished: Finished, wron
     assert votes(target, finished.id) == before
 
 
+def test_a_vote_is_taken_back(target: Target, finished: Finished) -> None:
+    need(target, "votes")
+    before = votes(target, finished.id)
+    path = f"/v1/jobs/{finished.id}/votes"
+    first, second = (target.call("POST", path, BALLOT).json["vote"] for _ in range(2))
+    assert target.call("DELETE", f"{path}/{first['id']}").status == 204
+    assert votes(target, finished.id) == [*before, second]
+    assert target.call("DELETE", f"{path}/{first['id']}").status == 404
+
+
 def test_there_has_to_be_a_job(target: Target) -> None:
     need(target, "votes")
     assert target.call("GET", "/v1/jobs/no-such-job/votes").status == 404

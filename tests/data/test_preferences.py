@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from arkor_dev.data.forms import FORMS, row_of
-from arkor_dev.data.preferences import PAIRS, forms_of
+from arkor_dev.data.preferences import PAIRS, RATINGS, forms_of
 from arkor_dev.data.rows import RowError
 
 ASKED = {"role": "user", "content": "Where?"}
+MAPPED = {"prompt": "q", "completion": "a", "label": "ok"}
 HERE, THERE = ({"role": "assistant", "content": word} for word in ("Here.", "There."))
 
 
@@ -70,6 +71,27 @@ def test_what_is_no_preference_says_why(record: dict[str, Any], says: str) -> No
         read(record)
 
 
+@pytest.mark.parametrize("label", [True, 1, "true", "False", 0])
+def test_a_rating_is_an_answer_with_a_label(label: object) -> None:
+    record = {"prompt": [ASKED], "completion": [HERE], "label": label}
+    row = row_of(record, "row", None, {}, forms=RATINGS)
+    assert row.messages == [ASKED, HERE]
+    assert row.extra == {"desirable": label not in (0, "False")}
+    texts = row_of({"q": "Where?", "a": "Here.", "ok": label}, "row", None, MAPPED, forms=RATINGS)
+    assert (texts.messages, texts.extra) == (row.messages, row.extra)
+
+
+def test_a_rating_is_for_its_own_method() -> None:
+    record = {"prompt": "Where?", "completion": "Here.", "label": False}
+    with pytest.raises(RowError, match='Rated answers are for method = "kto"'):
+        read(record)
+    with pytest.raises(RowError, match="must not be imitated"):
+        row_of(record, "row", None, {})
+    with pytest.raises(RowError, match="true for a good answer"):
+        row_of({**record, "label": "good"}, "row", None, {}, forms=RATINGS)
+
+
 def test_a_method_has_its_forms() -> None:
+    assert forms_of("kto") is RATINGS
     assert forms_of("dpo") is forms_of("orpo") is PAIRS
     assert forms_of(None) is forms_of("sft") is FORMS

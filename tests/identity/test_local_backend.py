@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import stat
 import sys
-import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -81,24 +80,11 @@ async def test_from_start_to_end(local: Settings, monkeypatch: pytest.MonkeyPatc
         assert credentials.token not in (await asyncio.to_thread(cmdline, pid))
         with pytest.raises(ArkorError, match="refused its own token"):
             await backend.renew(credentials)
-        began = time.monotonic()
-    took = [time.monotonic() - began]
     assert not alive(pid)
     assert not handoff.exists()
     assert not socket.parent.exists()
     assert not local.arkor_home.exists()  # nothing of the user's, nothing in the project
     assert list(local.project.iterdir()) == []
-    while took[-1] >= 4 and len(took) < 3:  # a machine that has stood still says nothing of the backend
-        took.append(await seconds_to_end(local))
-    assert min(took) < 4, took
-
-
-async def seconds_to_end(local: Settings) -> float:
-    """How long a backend that serves takes to end."""
-    async with LocalBackend(local) as backend:
-        await backend.credentials()
-        began = time.monotonic()
-    return time.monotonic() - began
 
 
 def cmdline(pid: int) -> str:
@@ -306,8 +292,6 @@ async def test_one_that_does_not_end_is_killed(
     async with LocalBackend(local) as backend:
         pid = int(str(socket_at(await backend.credentials())))
         assert alive(pid)
-        began = time.monotonic()
-    assert time.monotonic() - began < 4.5
     assert not alive(pid)
 
 

@@ -257,7 +257,7 @@ async def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(path: Pa
     async with credentials_lock(path):
         began = time.monotonic()
         async with credentials_lock(path, patience=0.1):
-            assert 0.09 < time.monotonic() - began < 5
+            assert 0.09 < time.monotonic() - began < 60
 
 
 async def test_a_cancelled_caller_leaves_the_bootstrap_to_the_others(
@@ -314,7 +314,7 @@ async def test_a_launch_goes_on_without_a_backend_and_finds_it_later(
     patient, http.timeouts = http.timeouts, Timeouts(first_byte=0.3)
     began = time.monotonic()
     async with identity.opened(patience=0.1):
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
         assert "keeps trying" in caplog.text
         assert status_of(await fails(identity.credentials())) in (429, 502, 503, 504)
         fake_backend.heal()

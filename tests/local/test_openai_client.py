@@ -147,6 +147,30 @@ def test_a_whole_answer_of_the_adapter(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
+def test_prompts_are_scored_as_lm_evaluation_harness_asks_for_it(client: OpenAI) -> None:
+    """Its ``local-completions``: token ids, with one token more that it leaves out again."""
+    how: dict[str, Any] = {"model": "bot", "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
+    both = client.completions.create(prompt=[[5, 9, 30, 7], [40, 5]], **how)
+    told = [choice.logprobs for choice in both.choices]
+    assert [choice.index for choice in both.choices] == [0, 1]
+    assert [len((each and each.token_logprobs) or ()) for each in told] == [5, 3]
+    alone = client.completions.create(prompt=[40, 5], **how).choices[0].logprobs
+    assert alone is not None
+    assert told[1] is not None
+    heights = (alone.token_logprobs or [])[1:]
+    assert heights == pytest.approx((told[1].token_logprobs or [])[1:], abs=1e-4)
+    assert all(
+        height <= max(top.values())
+        for height, top in zip(heights, (alone.top_logprobs or [])[1:], strict=True)
+    )
+    text = client.completions.create(**how | {"prompt": "Ahoy, the", "max_tokens": 0, "stream": True})
+    chunks = [chunk for chunk in text if chunk.choices]
+    assert "".join(chunk.choices[0].text for chunk in chunks) == "Ahoy, the"
+    assert chunks[-1].choices[0].finish_reason == "length"
+    with pytest.raises(openai.BadRequestError, match="prompt has the token 99999"):
+        client.completions.create(model="bot", prompt=[5, 99_999])
+
+
 def test_a_stream_says_the_same_and_what_was_used(client: OpenAI) -> None:
     whole = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
     chunks = list(
@@ -542,9 +566,7 @@ def test_a_schema_that_cannot_be_held_to_is_refused_by_name(
     create: Any = client.chat.completions.create
     held: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "x", "schema": asked}}
     for stream in (False, True):
-        began = time.monotonic()
         with pytest.raises(openai.BadRequestError, match="response_format cannot be enforced") as fault:
             create(model="bot", messages=HI, stream=stream, response_format=held)
         assert (fault.value.param, fault.value.code) == (param, "invalid_value")
         assert reason in str(fault.value)
-        assert time.monotonic() - began < 20

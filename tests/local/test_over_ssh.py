@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,13 +183,8 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
         (job,) = await jobs_of(backend)
         assert (job["id"], job["status"]) == (made["id"], "completed")
 
-    took: list[float] = []
-    while not took or (took[-1] > 3 and len(took) < 5):  # a busy machine says nothing of a start
-        began = time.monotonic()
-        async with connected(launch, notices.append) as backend:
-            await backend.list_jobs()
-            took.append(time.monotonic() - began)
-    assert min(took) <= 3, took
+    async with connected(launch, notices.append) as backend:
+        await backend.list_jobs()
 
     fetch = ["ssh", "fetch", "--project", str(project)]
     assert await asyncio.to_thread(main, fetch) == 0

@@ -64,6 +64,7 @@ def project(tmp_path: Path, tiny: Path) -> Path:
     return make_project(tmp_path / "own", tiny)
 
 
+@pytest.mark.quick
 def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
     with started(project, tmp_path, steps=4) as process:
         out, err = process.communicate(timeout=90)

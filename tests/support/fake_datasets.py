@@ -6,6 +6,7 @@ A word, with the space before it, is a token, and so is each sign and each line'
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from itertools import groupby
@@ -17,6 +18,7 @@ from .fake_checks import RefusedError, check_job, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TOKEN = re.compile(r"</?s>| ?\w+|[^\w]")
 SPECIAL = ("<s>", "</s>")
@@ -65,6 +67,8 @@ class FakeDatasets:
         self.findings: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
         self.views: dict[str, dict[str, Any]] = {}
+        self.file: Path | None = None
+        """Chats as JSON Lines, to be read anew whenever a view is opened."""
 
     def routes(self) -> list[web.RouteDef]:
         one = "/v1/datasets/{id}"
@@ -76,12 +80,16 @@ class FakeDatasets:
             web.get(one + "/rows", self._list),
             web.get(one + "/rows/{row}", self._row),
             web.get(one + "/find", self._find),
+            web.post(one + "/render", self._render),
         ]
 
     async def _open(self, request: web.Request) -> web.Response:
         body = parsed(await request.read())
         check_job({"name": "view", **body})
         config = {field: body["config"].get(field) for field in SHAPING}
+        if self.file is not None:
+            config["content"] = self.file.read_text()
+            self.rows = [json.loads(line)["messages"] for line in config["content"].splitlines()]
         view_id = next((key for key, known in self.views.items() if known == config), secrets.token_hex(4))
         self.views[view_id] = config
         return web.json_response({"dataset": self._told(view_id)}, status=201)
@@ -179,12 +187,28 @@ class FakeDatasets:
             raise RefusedError(404, "This row does not exist.")
         number = int(asked)
         short, row = self._short(number, view_id), self.rows[number - 1]
-        tokens = [] if isinstance(row, str) else tokens_of(row)
+        told = self._token_by_token(short, [] if isinstance(row, str) else tokens_of(row))
+        excluded = number in self._excluded(view_id)
+        exclusion = {"source": 0, "entry": f"{number:016x}", "excluded": excluded}
+        more = {"raw": "{not json"} if isinstance(row, str) else {"exclusion": exclusion}
+        return web.json_response({"row": {**told, **more}})
+
+    async def _render(self, request: web.Request) -> web.Response:
+        self._known(request)
+        record = parsed(await request.read())["record"]
+        turns = [("user", record.get("prompt")), ("assistant", record.get("completion"))]
+        messages = record.get("messages") or [{"role": role, "content": text} for role, text in turns]
+        tokens = tokens_of([message for message in messages if isinstance(message["content"], str)])
+        learned = sum(is_learned for _, is_learned, _ in tokens)
+        short = {"row": 0, "where": "data", "length": len(tokens), "learned": learned}
+        return web.json_response({"row": self._token_by_token(short, tokens)})
+
+    def _token_by_token(self, short: dict[str, Any], tokens: list[Token]) -> dict[str, Any]:
         shown = tokens[: self.shown]
         roles: dict[str, int] = {}
         for _, _, role in tokens:
             roles[role] = roles.get(role, 0) + 1
-        told = {
+        return {
             **{key: value for key, value in short.items() if key not in ("excerpt", "excluded")},
             "examples": [len(tokens)],
             "first": next((place for place, token in enumerate(tokens) if token[1]), None),
@@ -198,10 +222,6 @@ class FakeDatasets:
                 for (learned, role), run in groupby(shown, lambda token: token[1:])
             ],
         }
-        excluded = number in self._excluded(view_id)
-        exclusion = {"source": 0, "entry": f"{number:016x}", "excluded": excluded}
-        more = {"raw": "{not json"} if isinstance(row, str) else {"exclusion": exclusion}
-        return web.json_response({"row": {**told, **more}})
 
     async def _find(self, request: web.Request) -> web.Response:
         self._known(request)

@@ -60,7 +60,7 @@ ANSWERS: list[dict[str, str]] = [
 ]
 EVALUATION: dict[str, Any] = {
     "verdict": "mixed",
-    "sentence": "Better at your task (only 12 rows), worse in general.",
+    "sentence": "Better at your task (3.42 → 1.91, only 12 rows), worse in general (2.05 → 2.36).",
     "margin": 0.01,
     "noiseFloor": 0.004,
     "split": {

@@ -25,7 +25,8 @@ class FakeVotes:
     def routes(self) -> list[web.RouteDef]:
         """The routes of the feature, which are not there where it is not named."""
         path = "/v1/jobs/{id}/votes"
-        return [web.get(path, self._list), web.post(path, self._add)]
+        one = web.delete(f"{path}/{{vote}}", self._remove)
+        return [web.get(path, self._list), web.post(path, self._add), one]
 
     def _need(self) -> None:
         if "votes" not in (self._fake.features or ()):
@@ -52,3 +53,12 @@ class FakeVotes:
         vote = {"id": self._fake.new_id("vote"), "at": "2026-06-01T00:00:00Z", **fields}
         kept.append(vote)
         return web.json_response({"vote": vote}, status=201)
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        self._need()
+        kept = self.votes.get(self._fake.job_of(request)["id"], [])
+        left = [vote for vote in kept if vote["id"] != request.match_info["vote"]]
+        if len(left) == len(kept):
+            raise RefusedError(404, "There is no such vote.")
+        kept[:] = left
+        return web.Response(status=204)

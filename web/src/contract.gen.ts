@@ -132,7 +132,7 @@ export interface JobConfig {
   labelSmoothingFactor?: number;
   /** Skip rows that can't be read, and report them. Otherwise the first one ends the job. */
   skipBadRows?: boolean;
-  /** How strongly the answers are told apart. For dpo: higher stays closer to the start. */
+  /** How strongly the answers are told apart. For dpo and kto: higher stays closer to the start. */
   beta?: number;
   /** sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability). */
   lossType?: string;
@@ -142,6 +142,10 @@ export interface JobConfig {
   cpoAlpha?: number;
   /** How far apart simpo wants the rewards of the two answers. */
   simpoGamma?: number;
+  /** Multiplies the loss of good answers. Raise it if there are fewer good than bad ones. */
+  desirableWeight?: number;
+  /** Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones. */
+  undesirableWeight?: number;
   /** Names of the [[evaluation]] tables whose metrics reward an answer. */
   rewardFuncs?: string | string[];
   /** How much each reward counts in the sum, in the order of the rewards; negative for a penalty. */
@@ -387,7 +391,8 @@ export interface TrainRequest {
   settings?: Record<string, unknown>;
   like?: string;
   seeds?: number;
-  parent?: JobParent;
+  data?: string[];
+  parent?: RequestedParent;
   on?: string;
 }
 
@@ -422,6 +427,12 @@ export interface JobParent {
   jobId: string;
   step: number;
   name?: string;
+}
+
+/** The job to start from: after `step`, or from its final adapter. */
+export interface RequestedParent {
+  jobId: string;
+  step?: number;
 }
 
 /** `POST /v1/jobs/:id/resume`; `force` accepts changed data or a changed model. */
@@ -478,6 +489,16 @@ export interface EvaluationPart {
   metric?: string;
   answers?: EvaluationAnswers;
   measure?: EvaluationMeasure;
+  preferred?: EvaluationPreferred;
+}
+
+/** Preferences that the adapter follows more than its start: `won` `of` the independent held-out ones. */
+export interface EvaluationPreferred {
+  kind: string;
+  won: number;
+  of: number;
+  low: number;
+  high: number;
 }
 
 /** What base and adapter are measured by: a display `label`, and the `unit` of the values. */
@@ -854,7 +875,7 @@ export interface RunMetadata {
   modelNote?: string;
   settings?: Record<string, unknown>;
   figures?: Figure[];
-  measure?: string;
+  measure?: Figure;
   dataHash?: string;
   modelHash?: string;
   versions?: Record<string, string>;
@@ -1169,6 +1190,43 @@ export interface DatasetFound {
   reached: number;
 }
 
+/** A row of the project's own files, to be edited. */
+export interface EditableRow {
+  file: string;
+  source: number;
+  columns: Record<string, string>;
+  entry: string;
+  record: Record<string, unknown> | null;
+  text: string | null;
+  problem?: string;
+  packed?: string;
+}
+
+/** A change of `rows` rows in `files`, and the `undo` that takes it back. */
+export interface DataChanged {
+  undo: string;
+  rows: number;
+  files: string[];
+}
+
+/** A row of a plan of fixes: another `text`, or `delete`. */
+export interface FixedRow {
+  source: number;
+  entry: string;
+  text: string | null;
+  delete: boolean;
+}
+
+/** Fixes of findings: how many rows by finding, `rows` in all, and how they would change. */
+export interface DataFixes {
+  counts: Record<string, number>;
+  rows: number;
+  diff: string;
+  leftOut: string[];
+  changes: FixedRow[];
+  undo?: string;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
@@ -1176,6 +1234,29 @@ export interface Correction {
   at?: string;
   by?: string;
   instead?: string;
+}
+
+/** A line of `data/preferences.jsonl`: which of two answers was preferred, or how one was rated. */
+export interface Preference {
+  line: number;
+  kind: string;
+  models: string[];
+  id?: string;
+  at?: string;
+  by?: string;
+  prompt?: ChatMessage[];
+  label?: boolean;
+}
+
+/** `GET /api/preferences`: the newest lines; `older` counts the rest. */
+export interface Preferences {
+  file: string;
+  rows: Preference[];
+  older: number;
+  pairs: number;
+  ratings: number;
+  corrections: number;
+  problem?: string;
 }
 
 /** A trainer of `arkor.toml`, and whether its data set includes the corrections file. */
@@ -1295,7 +1376,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1346,6 +1427,8 @@ export const SETTINGS: readonly Setting[] = [
   { field: "rpoAlpha", label: "RPO alpha", style: "text" },
   { field: "cpoAlpha", label: "CPO alpha", style: "text" },
   { field: "simpoGamma", label: "Target margin", style: "text" },
+  { field: "desirableWeight", label: "Weight of good answers", style: "text" },
+  { field: "undesirableWeight", label: "Weight of bad answers", style: "text" },
   { field: "rewardFuncs", label: "Rewards", style: "list" },
   { field: "rewardWeights", label: "Reward weights", style: "list" },
   { field: "numGenerations", label: "Answers per prompt", style: "count" },

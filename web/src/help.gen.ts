@@ -41,11 +41,13 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["groupByLength", "Batch examples of similar length. No gain on a CPU, which pads nothing."],
   ["labelSmoothingFactor", "Fraction of the probability spread over all tokens, against overconfidence."],
   ["skipBadRows", "Skip rows that can't be read, and report them. Otherwise the first one ends the job."],
-  ["beta", "How strongly the answers are told apart. For dpo: higher stays closer to the start."],
+  ["beta", "How strongly the answers are told apart. For dpo and kto: higher stays closer to the start."],
   ["lossType", "sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability)."],
   ["rpoAlpha", "Adds this many times the cross entropy of the chosen answer, so that it stays likely."],
   ["cpoAlpha", "Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO."],
   ["simpoGamma", "How far apart simpo wants the rewards of the two answers."],
+  ["desirableWeight", "Multiplies the loss of good answers. Raise it if there are fewer good than bad ones."],
+  ["undesirableWeight", "Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones."],
   ["rewardFuncs", "Names of the [[evaluation]] tables whose metrics reward an answer."],
   ["rewardWeights", "How much each reward counts in the sum, in the order of the rewards; negative for a penalty."],
   ["numGenerations", "Answers sampled for each prompt; an answer is judged by the others of its prompt."],
@@ -80,4 +82,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

@@ -1,22 +1,25 @@
-"""``arkor-dev data check``: finds errors and oddities in the rows of a data set before training.
+"""``arkor-dev data check`` and ``fix``: find errors and oddities in the rows of a data set, and fix them.
 
-Sends and changes nothing, and needs no training library.
+Sends nothing, and needs no training library. Checking changes nothing.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from arkor_dev.cli.consent import confirm
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.data_check import check_path, check_trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataCheck, Finding
@@ -36,16 +39,21 @@ def run_data(
     as_json: bool = False,
     strict: bool = False,
     seconds: float | None = None,
+    fixes: Fixes | None = None,
     console: Console | None = None,
 ) -> int:
-    """Check ``file``, or the data of ``trainer`` (None: the first); return the exit code.
+    """Check ``file``, or the data of ``trainer`` (None: the first), or fix the latter; return the exit code.
 
-    The code is 1 if there is an error, or with ``strict`` a warning, else 0. Raises BadRequestError for a
-    file or a trainer that does not exist.
+    The code of a check is 1 if there is an error, or with ``strict`` a warning, else 0. Raises
+    BadRequestError for a file or a trainer that does not exist.
     """
+    if action == "fix":
+        if file is not None:
+            raise BadRequestError("data fix is for the data of a trainer in arkor.toml: use --trainer.")
+        return _fix(settings, trainer, fixes or Fixes(), console or Console(), as_json=as_json)
     if action != "check":
         said = "data needs a subcommand" if action is None else f"unknown subcommand {one_line(action, 80)}"
-        raise BadRequestError(f"{said}. Run arkor-dev data check [FILE].")
+        raise BadRequestError(f"{said}. Run arkor-dev data check [FILE], or arkor-dev data fix.")
     if file is not None and trainer is not None:
         raise BadRequestError("Give either FILE or --trainer, not both.")
     console = console or Console()
@@ -69,6 +77,51 @@ def run_data(
         _show(report, console)
     levels = {finding["level"] for finding in report["findings"]}
     return int("error" in levels or (strict and "warning" in levels))
+
+
+@dataclass(frozen=True, slots=True)
+class Fixes:
+    """The options of ``data fix``: only these findings, only this row; ``yes`` answers the question."""
+
+    only: Sequence[str] = ()
+    row: int | None = None
+    dry_run: bool = False
+    yes: bool = False
+
+
+def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console, *, as_json: bool) -> int:
+    from arkor_dev.project.arkor_toml import parse, read
+    from arkor_dev.project.data_editor import DataEditor
+    from arkor_dev.project.data_fix import as_wire, files_to_fix, plan_fixes
+
+    project = settings.project
+    name = trainer or parse(project, read(project))[0]["name"]
+    files, held_out = files_to_fix(project, name)
+    plan = plan_fixes(files, held_out, fixes.only, fixes.row)
+    if as_json:
+        console.print(json.dumps(as_wire(plan)), markup=False, highlight=False, soft_wrap=True)
+    else:
+        for text in plan.left_out:
+            console.print(Text(f"Left out: {text}", "dim"), soft_wrap=True)
+        for line in "".join(plan.diff).splitlines():
+            style = {"-": "red", "+": "green", "@": "cyan"}.get(line[:1], "")
+            console.print(Text(line, style), soft_wrap=True)
+        said = ", ".join(f"{kind} {count:,}" for kind, count in plan.counts.items())
+        rows = _counted(len(plan.changes), "row")
+        console.print(Text(f"{rows} to fix: {said}." if said else "Nothing to fix."), soft_wrap=True)
+    if fixes.dry_run or not plan.changes:
+        return 0
+    names = ", ".join(dict.fromkeys(file.name for file in (*files, *held_out)))
+    if not confirm(
+        f"This changes {_counted(len(plan.changes), 'row')} of {names}.", "Change them?", yes=fixes.yes
+    ):
+        return 1
+    done = DataEditor(project).change_files([*files, *held_out], plan.changes)
+    if not as_json:
+        console.print(
+            Text(f"Fixed {_counted(done['rows'], 'row')} in {', '.join(done['files'])}."), soft_wrap=True
+        )
+    return 0
 
 
 def _show(report: DataCheck, console: Console) -> None:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
 from arkor_dev.connection.connect import joined
-from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.errors import (
+    ArkorError,
+    BackendError,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+)
 from arkor_dev.core.plain_text import one_line
 
 from . import waiting
@@ -35,18 +44,40 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
     """
     if given.settings and not given.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
+    _check_adapter(given)
     data = None if given.data is None else path_in(settings.project, given.data)
+    if given.adapter is not None and settings.ssh:
+        raise BadRequestError(
+            "--adapter names a folder of the machine that computes: run this command there."
+        )
+    if given.adapter is not None and not given.managed:
+        settings = replace(settings, local=True)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         jobs = await jobs_of(backend)
-        chosen = choose_job(jobs, given.job)
+        chosen = (
+            choose_job(jobs, given.job) if given.adapter is None else await _taken_in(backend, given, data)
+        )
         query: dict[str, str] = {} if data is None else {"data": data}
         if given.checkpoint is not None:
             query["step"] = str(given.checkpoint)
 
         async def evaluate(job: dict[str, Any], step: int | None) -> None:
-            await _evaluate(backend, job["id"], {"step": step, "force": given.force or None, "data": data})
+            try:
+                await _evaluate(
+                    backend, job["id"], {"step": step, "force": given.force or None, "data": data}
+                )
+            except ArkorError:
+                # An adapter that cannot be measured would only be in the way.
+                if (
+                    given.adapter is not None
+                    and job is chosen
+                    and not any(job["id"] == o["id"] for o in jobs)
+                ):
+                    with suppress(ArkorError):
+                        await backend.delete_job(job["id"])
+                raise
 
         if given.against is None:
             await evaluate(chosen, given.checkpoint)
@@ -74,6 +105,40 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
     else:
         print("\n".join([*verdict_lines(told), *lines(rows)]))  # noqa: T201
     return 0
+
+
+def _check_adapter(given: Namespace) -> None:
+    """Raise BadRequestError for options that do not go with --adapter, or need it."""
+    if given.adapter is None:
+        if given.model is not None:
+            raise BadRequestError("--model goes with --adapter: a job knows its base model.")
+        return
+    for name, value in (("JOB", given.job), ("--checkpoint", given.checkpoint)):
+        if value is not None:
+            raise BadRequestError(f"--adapter names what is evaluated: leave {name} out.")
+    if given.settings:
+        raise BadRequestError("--settings compares two jobs, and an adapter trained elsewhere is one result.")
+    if given.data is None:
+        raise BadRequestError("--adapter needs --data FILE: rows that it was not trained on.")
+
+
+async def _taken_in(backend: Backend, given: Namespace, data: str | None) -> dict[str, Any]:
+    """Return the job as which the backend has the adapter; say what it is based on."""
+    body = {"path": str(given.adapter.absolute()), "data": data}
+    try:
+        answer = await backend.take_in_adapter(body | ({"model": given.model} if given.model else {}))
+    except NotFoundError as refusal:
+        raise refusal.reworded(
+            f"This backend can't evaluate an adapter that another program trained: leave --managed out. "
+            f"({refusal.text})"
+        ) from None
+    try:
+        job: dict[str, Any] = json.loads(answer.body)["job"]
+        base = one_line(job["config"]["model"], 200)
+    except (ValueError, KeyError, TypeError):
+        raise BackendError("The backend's answer is unreadable. Try again later.") from None
+    print(f"Base model: {base}; job: {one_line(job['id'], 60)}", file=sys.stderr)  # noqa: T201
+    return job
 
 
 def path_in(project: Path, file: str) -> str:

@@ -32,11 +32,13 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.sources import SourceError
 from arkor_dev.jobs.follow import JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
+from arkor_dev.project.dataset_source import read_source
 from arkor_dev.project.training_command import OUTDATED
 
 from .cluster import need_placement, placed
@@ -46,7 +48,8 @@ from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.cli.progress_view import PlainView
@@ -62,6 +65,7 @@ FORECAST_SECONDS: Final = 45.0
 FORECAST_LOOK_SECONDS: Final = 0.3
 TOML: Final = "arkor.toml"
 SUFFIXES: Final = (".ts", ".mts", ".js", ".mjs")
+OWN_DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat")
 CANCEL_SECONDS: Final = 20.0
 """How long to wait for a job to end after we have cancelled it."""
 
@@ -81,6 +85,7 @@ async def run_start(
     trainer: str | None = None,
     dry_run: bool = False,
     changes: Mapping[str, object] | None = None,
+    data: Sequence[str] = (),
     revision: str | None = None,
     like: str | None = None,
     parent: str | None = None,
@@ -93,6 +98,7 @@ async def run_start(
     ``file`` may also be the name of a trainer if there is an ``arkor.toml`` and no such file.
 
     ``changes`` are settings by field (`contract.changes`) that override the file's; the job records them.
+    ``data`` are files of the project that take the place of the trainer's data set.
     ``like`` names a job whose settings and data are reused; ``parent`` a job, and a checkpoint of it, whose
     adapter is the starting point. ``seeds`` creates that many jobs at once, which differ only in the seed,
     and follows them one after another; the job ``like`` counts as the first.
@@ -108,10 +114,10 @@ async def run_start(
             )
         file, trainer = None, file
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
-        if changes or like or parent or seeds > 1:
+        if changes or like or parent or data or seeds > 1:
             raise BadRequestError(
-                "--set, --like, --from and --seeds are for arkor.toml. This project has its settings in its "
-                "own code."
+                "--set, --like, --from, --data and --seeds are for arkor.toml. This project has its settings "
+                "in its own code."
             )
         return await run_typescript(settings, file=file, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
@@ -120,6 +126,8 @@ async def run_start(
     chosen, changes = choose(trainers, trainer), changes or {}
     if like is not None:
         chosen, changes = await repeated(settings, trainers, trainer, like, changes)
+    if data:
+        chosen = await asyncio.to_thread(_on_data, settings.project, chosen, data)
     configs = [
         _config(chosen, changes, later, dry_run=dry_run) for later in range(bool(like and seeds > 1), seeds)
     ]
@@ -128,7 +136,7 @@ async def run_start(
     total = None if configs[0].get("dryRun") else configs[0].get("maxSteps")
     total, console = total if isinstance(total, int) else None, console or _stdout()
     view = view_for(console, total)
-    if revision is None:  # otherwise Studio has shown the same findings
+    if revision is None and not data:  # otherwise Studio has shown the same findings
         await _say_errors(settings, chosen["name"], view)
     if in_red:
         view.say(in_red, "red")
@@ -175,6 +183,16 @@ async def run_start(
     if codes[-1] == 0 and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return next((code for code in codes if code), 0)
+
+
+def _on_data(project: Path, trainer: Trainer, data: Sequence[str]) -> Trainer:
+    """Return ``trainer`` with these files as its data set. Raises BadRequestError for a missing one."""
+    config = {key: value for key, value in trainer["config"].items() if key not in OWN_DATA}
+    try:
+        config["datasetSource"] = read_source(project, list(data) if len(data) > 1 else data[0])
+    except SourceError as fault:
+        raise BadRequestError(f"--data {fault}") from None
+    return {**trainer, "config": config}  # type: ignore[typeddict-item]
 
 
 def _config(

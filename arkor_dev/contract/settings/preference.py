@@ -11,6 +11,7 @@ from .reward import METHOD as REWARDS
 from .setting import LOCAL, Setting
 
 PAIRS: Final = ("dpo", "cpo", "orpo")
+RATINGS: Final = ("kto",)
 LOSSES: Final = ("sigmoid", "hinge", "ipo", "apo_zero", "simpo")
 
 ROWS: Final = (
@@ -18,13 +19,13 @@ ROWS: Final = (
         key="beta",
         field="beta",
         label="Beta",
-        help="How strongly the answers are told apart. For dpo: higher stays closer to the start.",
+        help="How strongly the answers are told apart. For dpo and kto: higher stays closer to the start.",
         rule=above_zero(100),
         style="text",
         group="data",
         default=0.1,
         where=LOCAL,
-        methods=(*PAIRS, REWARDS),
+        methods=(*PAIRS, *RATINGS, REWARDS),
         variants={
             REWARDS: {
                 "rule": Rule("number", 0, 100),
@@ -88,5 +89,29 @@ ROWS: Final = (
         default=0.5,
         where=LOCAL,
         methods=("cpo",),
+    ),
+    Setting(
+        key="desirable_weight",
+        field="desirableWeight",
+        label="Weight of good answers",
+        help="Multiplies the loss of good answers. Raise it if there are fewer good than bad ones.",
+        rule=Rule("number", 0, 100),
+        style="text",
+        group="data",
+        default=1.0,
+        where=LOCAL,
+        methods=RATINGS,
+    ),
+    Setting(
+        key="undesirable_weight",
+        field="undesirableWeight",
+        label="Weight of bad answers",
+        help="Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones.",
+        rule=Rule("number", 0, 100),
+        style="text",
+        group="data",
+        default=1.0,
+        where=LOCAL,
+        methods=RATINGS,
     ),
 )

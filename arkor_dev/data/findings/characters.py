@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .finding import Check, Found, Seen, have
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from arkor_dev.contract.dataset_shapes import Finding
 
@@ -24,11 +24,51 @@ _MOJIBAKE: Final = re.compile(
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
+_ESCAPE: Final = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
+"""A terminal's control sequence, such as a colour."""
+_SEQUENCE: Final = re.compile("[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+"""A character in UTF-8, its bytes read as Latin-1."""
+_BYTES: Final = {
+    ord(bytes([byte]).decode("cp1252", errors="ignore") or chr(byte)): byte for byte in range(256)
+}
+"""Characters of Windows-1252, mapped to their bytes."""
+TWICE: Final = 3
+"""Most times that a text was decoded wrongly, one after another."""
+
+
+def decoded_again(text: str) -> str:
+    """Return ``text`` with wrongly decoded characters repaired, as far as their bytes are all there."""
+    for _ in range(TWICE):
+        if text.isascii() or not _MOJIBAKE.search(text):
+            break
+        read = text.translate(_BYTES)  # as long as the text, so that both have the same positions
+        parts, end = [], 0
+        for found in _SEQUENCE.finditer(read):
+            start, stop = found.span()
+            if not _MOJIBAKE.match(text[start : stop + 1]):
+                continue
+            try:
+                right = found[0].encode("latin-1").decode()
+            except UnicodeDecodeError:
+                continue
+            parts += [text[end:start], right]
+            end = stop
+        if not parts:
+            break
+        text = "".join([*parts, text[end:]])
+    return text.replace("\ufeff", "")
+
+
+def without_controls(text: str) -> str:
+    """Return ``text`` without control characters and terminal colours; line breaks and tabs stay."""
+    return _CONTROLS.sub("", _ESCAPE.sub("", text))
+
+
 class Characters(Check):
-    """Broken and invisible characters."""
+    """Broken and invisible characters, and white space around messages."""
 
     def __init__(self) -> None:
-        self._broken, self._controls = Found(), Found()
+        self._broken, self._controls, self._spaced = Found(), Found(), Found()
 
     def see(self, seen: Seen) -> None:
         """See ``Check.see``."""
@@ -42,6 +82,9 @@ class Characters(Check):
             control = _CONTROLS.search(text)
             if control:
                 self._controls.add(seen, text, control.start())
+        spaced = next(filter(_has_space_around, seen.row.messages), None)
+        if spaced:
+            self._spaced.add(seen, repr(spaced["content"]))
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -62,3 +105,16 @@ class Characters(Check):
                 "another file. The model learns to write them.",
                 "Remove them; line breaks and tabs can stay.",
             )
+        if self._spaced.count:
+            yield self._spaced.finding(
+                "white-space",
+                "note",
+                f"{have(self._spaced.count)} white space around a message",
+                "Some chat templates keep it, and the model then learns to begin or end its answers with it.",
+                "Trim these messages.",
+            )
+
+
+def _has_space_around(message: Mapping[str, Any]) -> bool:
+    content = message["content"]
+    return bool(content[:1].isspace() or content[-1:].isspace()) and bool(content.strip())

@@ -7,6 +7,7 @@ time. What exceeds a limit is skipped, and the report says so.
 from __future__ import annotations
 
 import time
+from array import array
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.reader import open_data
@@ -18,6 +19,7 @@ from .characters import Characters
 from .finding import Found, Seen
 from .languages import Languages
 from .likeness import Likeness
+from .preferences import Preferences
 from .privacy import Secrets
 from .repeats import Leaks, Repeats
 from .shape import Turns, Unreadable, empty, excluded
@@ -54,6 +56,15 @@ def check_data(
     return _Reading(files, held_out, progress, seconds).report()
 
 
+def rows_found(
+    files: Sequence[DataFile], held_out: Sequence[DataFile] = (), progress: Progress = lambda *_: None
+) -> dict[str, array[int]]:
+    """Return the numbers of all rows of each finding, by its code. Raises as `check_data` does."""
+    reading = _Reading(files, held_out, progress, None)
+    reading.report()
+    return reading.numbers
+
+
 class _Reading:
     def __init__(
         self,
@@ -67,11 +78,13 @@ class _Reading:
         self.unreadable = Unreadable()
         self.repeats, self.likeness, self.leaks = Repeats(), Likeness(), Leaks()
         self.checks = [
-            self.repeats, self.leaks, self.likeness, Turns(), Answers(), Characters(), Secrets(), Languages(),
+            self.repeats, self.leaks, self.likeness, Turns(), Answers(), Preferences(), Characters(),
+            Secrets(), Languages(),
         ]  # fmt: skip
         self.excluded = Found()
         self.left_out = [TOKENIZER]
         self.rows = 0
+        self.numbers: dict[str, array[int]] = {}
 
     def report(self) -> DataCheck:
         self._learn_held_out()
@@ -83,6 +96,8 @@ class _Reading:
         for check in self.checks:
             findings += check.findings()
         findings += excluded(self.excluded)
+        for finding in findings:
+            self.numbers[finding["code"]] = finding.pop("numbers", array("I"))  # type: ignore[typeddict-item]
         findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
         if self.likeness.rows > likeness.MOST_ROWS:
             self.left_out.append(f"Near duplicates after the first {likeness.MOST_ROWS:,} rows.")

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final, Literal
 
+from arkor_dev.contract.dataset_shapes import Finding
+
 from .masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from arkor_dev.contract.dataset_shapes import Finding, FindingRow
+    from arkor_dev.contract.dataset_shapes import FindingRow
     from arkor_dev.data.rows import Row
 
 SHOWN_ROWS: Final = 20
@@ -41,22 +43,30 @@ class Seen:
         return cls(number, row, "\n".join(said[:last]), said[last], "\n".join(said))
 
 
+class Located(Finding):
+    """A finding with the numbers of all its rows, which stay on this machine."""
+
+    numbers: array[int]
+
+
 @dataclass
 class Found:
     """Rows with something in common; the first few are kept to be shown."""
 
     count: int = 0
     rows: list[FindingRow] = field(default_factory=list)
+    numbers: array[int] = field(default_factory=lambda: array("I"))
 
     def add(self, seen: Seen, text: str | None = None, at: int = 0) -> None:
         """Add a row; its excerpt is of ``text``, or else the answer, around the character ``at``."""
         self.count += 1
+        self.numbers.append(seen.number)
         if len(self.rows) < SHOWN_ROWS:
             self.rows.append(named(seen.number, seen.row.where, seen.answer if text is None else text, at))
 
     def finding(
         self, code: str, level: Literal["error", "warning", "note"], title: str, why: str, fix: str
-    ) -> Finding:
+    ) -> Located:
         """Return the finding of these rows; ``title`` follows their number: "3 rows …"."""
         return {
             "code": code,
@@ -66,6 +76,7 @@ class Found:
             "fix": fix,
             "count": self.count,
             "rows": self.rows,
+            "numbers": self.numbers,
         }
 
 
@@ -74,17 +85,16 @@ class Numbered(Found):
 
     def __init__(self) -> None:
         super().__init__()
-        self._numbers = array("I")
         self._first: list[int] = []
 
     def note(self, number: int) -> None:
         """Add a number, in any order."""
         self.count += 1
-        self._numbers.append(number)
+        self.numbers.append(number)
 
     def first(self) -> list[int]:
         """Return the numbers of those to be shown."""
-        self._first = nsmallest(SHOWN_ROWS, self._numbers)
+        self._first = nsmallest(SHOWN_ROWS, self.numbers)
         return self._first
 
     def show(self, seen: Seen) -> None:

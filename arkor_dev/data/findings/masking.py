@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _KEYS: Final = {
     "sk-": r"sk-[A-Za-z0-9_-]{20,}",
@@ -70,6 +70,15 @@ def addresses(text: str) -> Iterator[re.Match[str]]:
         for found in _ADDRESS.finditer(text):
             if not _RESERVED.search(found[0]):
                 yield found
+
+
+def replaced(text: str, find: Callable[[str], Iterator[re.Match[str]]], word: str) -> str:
+    """Return ``text`` with ``word`` for each match of ``find``."""
+    parts, end = [], 0
+    for found in find(text):
+        parts += [text[end : found.start()], word]
+        end = found.end()
+    return "".join([*parts, text[end:]])
 
 
 def masked(text: str, *, goes_on: bool = False) -> str:

@@ -56,6 +56,8 @@ class Repeats(Check):
         if self.rows > MOST_ROWS:
             return
         asked, answer = digest(seen.asked), digest(seen.answer)
+        if beyond := seen.row.extra:  # a preference: a prompt may have several, with other answers
+            asked, answer = NOTHING, digest(f"{seen.asked}\n{seen.answer}\n{beyond}")
         part = (answer if asked == NOTHING else asked) % PARTS
         self._asked[part].append(asked)
         self._answers[part].append(answer)
@@ -157,11 +159,11 @@ class Leaks(Check):
     def learn(self, held_out: Seen) -> None:
         """Add a row of the evaluation set; they come before those of the training set."""
         if len(self._held_out) < EVAL_ROWS:
-            self._held_out.add(_of(held_out))
+            self._held_out.add(question_of(held_out))
 
     def see(self, seen: Seen) -> None:
         """See ``Check.see``."""
-        if self._held_out and _of(seen) in self._held_out:
+        if self._held_out and question_of(seen) in self._held_out:
             self._found.add(seen)
 
     def findings(self) -> Iterator[Finding]:
@@ -177,6 +179,6 @@ class Leaks(Check):
             )
 
 
-def _of(seen: Seen) -> int:
+def question_of(seen: Seen) -> int:
     """Return a key of the row's question; of the text itself if there is no question."""
     return digest(seen.asked) if seen.asked.strip() else digest(seen.answer)

@@ -46,6 +46,7 @@ _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
         STOPS,
         "Correct each as its reason suggests, or remove it.",
     ),
+    "blank": ("blank", "without an answer or a text", STOPS, "Fill in the answer, or remove the row."),
 }
 """For each kind of error: code, title, why, fix."""
 
@@ -60,6 +61,7 @@ class Unreadable:
         """Add an invalid row."""
         found = self._found.setdefault(fault.fault, Found())
         found.count += 1
+        found.numbers.append(number)
         if len(found.rows) < SHOWN_ROWS:
             found.rows.append({"row": number, "where": where, "excerpt": one_line(masked(str(fault)))})
 
@@ -68,7 +70,8 @@ class Unreadable:
         if files := self._found.get("file"):
             finding = files.finding("unreadable", "error", "", STOPS, "Correct or remove the file.")
             many = "1 file" if files.count == 1 else f"{files.count:,} files"
-            yield {**finding, "title": f"{many} cannot be read completely"}
+            finding["title"] = f"{many} cannot be read completely"
+            yield finding
         for fault, (code, title, why, fix) in _WRONG.items():
             if found := self._found.get(fault):
                 yield found.finding(code, "error", f"{be(found.count)} {title}", why, fix)

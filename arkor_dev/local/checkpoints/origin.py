@@ -91,11 +91,13 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
 
 
 def hash_of_rows(*parts: Sequence[Any]) -> str:
-    """Return a hash of encoded rows: tokens, and which of them are learned."""
+    """Return a hash of encoded rows: tokens, which of them are learned, and ratings."""
     digest = hashlib.sha256()
     for rows in parts:
         digest.update(f"{len(rows)} rows\n".encode())
         for row in rows:
+            if not row.desirable:
+                digest.update(b"undesirable\n")
             for sequence in row.sequences:
                 digest.update(array("i", sequence.ids).tobytes())
                 digest.update(array("i", sequence.labels).tobytes())

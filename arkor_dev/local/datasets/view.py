@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from arkor_dev.data.forms import row_of
+from arkor_dev.data.reader import Item, Place
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
         DatasetTokens,
         RowExclusion,
     )
-    from arkor_dev.data.reader import Item
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import Encoding
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SEARCH_SECONDS: Final = 0.25
 """How long a search runs before it returns its progress, so that it delays no other request."""
+TEXTS_BYTES: Final = 200 * 2**20
+"""Memory for the texts of the first rows, kept for the next search."""
 RAW: Final = 2_000
 
 
@@ -63,6 +66,8 @@ class View:
         self._findings = Findings()
         self._tokens = self._learned_tokens = 0
         self._roles: dict[str, int] = {}
+        self._texts: list[bytes] = []
+        self._texts_size = 0
 
     def read_by(self, reading: Reading) -> None:
         """Allow rows to be tokenized from now on."""
@@ -123,27 +128,46 @@ class View:
         if not 1 <= number <= len(self.index):
             raise IndexError(number)
         item = self.index.item(number)
+        shown, whole = self._tokens_of(number, item)
+        if not whole:
+            shown["raw"] = self.index.raw(number, RAW)
+        if isinstance(item.row, Row):
+            shown["exclusion"] = self._exclusion(number)
+        return shown
+
+    def render(self, source: int, record: dict[str, Any]) -> DatasetTokens:
+        """Return ``record`` token by token, as if it were a row of this source. Raises IndexError."""
+        file = next((file for file in self.index.data.files if file.source == source), None)
+        if file is None:
+            raise IndexError(source)
+        where = file.name
+        row: Row | RowError
+        try:
+            row = row_of(record, where, file.form, file.columns, file.group, file.forms)
+        except RowError as fault:
+            row = fault
+        return self._tokens_of(0, Item(Place(0, 0, 0, 0, 0), where, row))[0]
+
+    def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
+        """Return a row token by token, and whether it has tokens."""
         what = self._seen(item)
-        if isinstance(what, str) or what is None:
-            empty: DatasetTokens = {
-                "row": number,
-                "where": item.where,
-                "length": 0,
-                "examples": [],
-                "learned": 0,
-                "first": None,
-                "roles": {},
-                "shown": 0,
-                "ids": [],
-                "texts": [],
-                "special": [],
-                "runs": [],
-                "raw": self.index.raw(number, RAW),
-            }
-            if isinstance(item.row, Row):
-                empty["exclusion"] = self._exclusion(number)
-            return {**empty, "error": what} if isinstance(what, str) else empty
-        return {**to_wire(self._special_ids, number, what), "exclusion": self._exclusion(number)}
+        if what is not None and not isinstance(what, str):
+            return to_wire(self._special_ids, number, what), True
+        empty: DatasetTokens = {
+            "row": number,
+            "where": item.where,
+            "length": 0,
+            "examples": [],
+            "learned": 0,
+            "first": None,
+            "roles": {},
+            "shown": 0,
+            "ids": [],
+            "texts": [],
+            "special": [],
+            "runs": [],
+        }
+        return ({**empty, "error": what} if isinstance(what, str) else empty), False
 
     def _exclusion(self, number: int) -> RowExclusion:
         source, entry = self.index.exclusion(number)
@@ -153,7 +177,7 @@ class View:
         """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
-            return self._find_text(after, text.casefold())
+            return self._find_text(after, text.casefold().encode())
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
@@ -163,16 +187,30 @@ class View:
         found = np.flatnonzero(matches)
         return {"row": after + int(found[0]) + 1 if found.size else None, "reached": read}
 
-    def _find_text(self, after: int, wanted: str) -> DatasetFound:
+    def _find_text(self, after: int, wanted: bytes) -> DatasetFound:
         until = time.monotonic() + SEARCH_SECONDS
-        number = after
-        for number in range(after + 1, len(self.index) + 1):
-            row = self.index.item(number).row
-            if isinstance(row, Row) and any(wanted in content.casefold() for content in contents(row)):
+        texts = self._texts
+        for number in range(after + 1, len(texts) + 1):
+            if wanted in texts[number - 1]:
+                return {"row": number, "reached": number}
+        reached = max(after, len(texts))
+        for number in range(reached + 1, len(self.index) + 1):
+            reached = number
+            text = self._text_of(number)
+            # Every row in order, so that a row's place in the list is its number.
+            if len(texts) == number - 1 and self._texts_size < TEXTS_BYTES:
+                texts.append(text)
+                self._texts_size += len(text)
+            if wanted in text:
                 return {"row": number, "reached": number}
             if time.monotonic() > until:
                 break
-        return {"row": None, "reached": number}
+        return {"row": None, "reached": reached}
+
+    def _text_of(self, number: int) -> bytes:
+        """Return the text of a row as it is searched."""
+        row = self.index.item(number).row
+        return "\n".join(contents(row)).casefold().encode() if isinstance(row, Row) else b""
 
     def _next_longest(self, after: int) -> int | None:
         """Return the row after ``after`` when sorted by length, longest first, and for equal lengths by

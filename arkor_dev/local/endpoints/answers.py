@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CHAT: Final = "chat/completions"
 COMPLETION: Final = "completions"
@@ -44,11 +44,12 @@ def fingerprint(by: Mapping[str, Any] | None) -> str | None:
 class Form:
     """How one request's answers are written: ``model`` is the name that the caller knows.
 
-    ``by`` is what has answered before, None if unknown.
+    ``by`` is what has answered before, None if unknown. Each prompt has so many ``answers``.
     """
 
-    def __init__(self, call: str, model: str, by: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, call: str, model: str, by: Mapping[str, Any] | None = None, answers: int = 1) -> None:
         self._chat = call == CHAT
+        self._answers = answers
         mark, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
         self._kind = kind
         self._envelope = {
@@ -62,7 +63,7 @@ class Form:
         """Return the answer to a request without a stream."""
         self._note(*(choice.done for choice in choices))
         written = [self._whole(number, choice) for number, choice in enumerate(choices)]
-        return {**self._envelope, "object": self._kind, "choices": written, "usage": usage(choices)}
+        return {**self._envelope, "object": self._kind, "choices": written, "usage": self.usage(choices)}
 
     def _whole(self, number: int, choice: Choice) -> dict[str, Any]:
         told: dict[str, Any]
@@ -90,7 +91,22 @@ class Form:
 
     def end(self, choices: list[Choice]) -> dict[str, Any]:
         """Return the chunk with the usage after all others, for callers that requested it."""
-        return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": usage(choices)}
+        return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": self.usage(choices)}
+
+    def usage(self, choices: list[Choice]) -> dict[str, Any]:
+        """Return OpenAI's ``usage``: each prompt counts once, plus each answer's tokens."""
+        prompt = cached = 0
+        for place in range(0, len(choices), self._answers):
+            ended = [choice.done for choice in choices[place : place + self._answers] if choice.done]
+            prompt += max((done["promptTokens"] for done in ended), default=0)
+            cached += max((done.get("cachedTokens", 0) for done in ended), default=0)
+        completion = sum(choice.done["completionTokens"] for choice in choices if choice.done)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
 
     def _note(self, *ends: Mapping[str, Any] | None) -> None:
         """Record what has answered, once a final message says so."""
@@ -108,9 +124,10 @@ class Form:
         chunk = self._choice(number, told, tokens, reason)
         return {**self._envelope, "object": self._stream_kind, "choices": [chunk]}
 
-    @staticmethod
-    def _choice(number: int, told: dict[str, Any], tokens: Any, reason: str | None) -> dict[str, Any]:
-        logprobs = {"content": list(tokens), "refusal": None} if tokens else None
+    def _choice(self, number: int, told: dict[str, Any], tokens: Any, reason: str | None) -> dict[str, Any]:
+        logprobs = None
+        if tokens:
+            logprobs = {"content": list(tokens), "refusal": None} if self._chat else _by_column(tokens)
         return {"index": number, **told, "logprobs": logprobs, "finish_reason": reason}
 
 
@@ -119,15 +136,23 @@ def _tokens(message: Mapping[str, Any]) -> list[Any]:
     return list(message.get("logprobs") or message.get("done", {}).get("logprobs") or ())
 
 
-def usage(choices: list[Choice]) -> dict[str, Any]:
-    """Return OpenAI's ``usage``: the prompt counts once, plus each answer's tokens."""
-    ended = [choice.done for choice in choices if choice.done]
-    prompt = max((done["promptTokens"] for done in ended), default=0)
-    completion = sum(done["completionTokens"] for done in ended)
-    cached = max((done.get("cachedTokens", 0) for done in ended), default=0)
+def _by_column(tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return log probabilities as the completions call has them.
+
+    ``top_logprobs`` has the token itself beside the likeliest ones, and nothing for the first of a prompt.
+    """
+
+    def beside(token: Mapping[str, Any]) -> dict[str, float] | None:
+        if token["logprob"] is None:
+            return None
+        found: dict[str, float] = {}
+        for each in (*token["top_logprobs"], token):  # different tokens may have the same text
+            found.setdefault(each["token"], each["logprob"])
+        return found
+
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "tokens": [token["token"] for token in tokens],
+        "token_logprobs": [token["logprob"] for token in tokens],
+        "top_logprobs": [beside(token) for token in tokens],
+        "text_offset": [token["offset"] for token in tokens],
     }

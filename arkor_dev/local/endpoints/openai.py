@@ -6,12 +6,13 @@ A missing, null or neutral option (a penalty of 0) counts as not set, since clie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, quoted, whole
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.local.inference.request_options import LIKELIEST, is_prompt
 from arkor_dev.local.modeling.chat_template import REFUSAL
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MESSAGES: Final = 1000
 TOKENS: Final = 32_768
 ANSWERS: Final = 8
+MOST_CHOICES: Final = 32
+"""Most answers to all prompts of a request: no more of one caller may wait."""
 LEAST_TOP_P: Final = 1e-6
 
 FIELDS: Final = {
@@ -65,7 +68,7 @@ IGNORED: Final = frozenset(
 )
 """Options that do not affect the answer itself."""
 OWN: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
-CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "logprobs", "top_logprobs"})
+CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "top_logprobs"})
 
 _OPTIONS: Final = Schema((Field("include_usage", FLAG, null=True),))
 CHAT: Final = Schema(
@@ -87,11 +90,15 @@ CHAT: Final = Schema(
 )  # fmt: skip
 COMPLETION: Final = Schema(
     (
-        *(field for field in CHAT.fields if field.name != "messages"),
+        *(field for field in CHAT.fields if field.name not in ("messages", "max_tokens")),
+        Field("max_tokens", whole(0, TOKENS), null=True),
         Field("prompt", Rule("other"), needed=True),
+        Field("echo", FLAG, null=True),
+        Field("logprobs", whole(0, LIKELIEST), null=True),
     )
 )
 _FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be enforced")
+_TOKEN: Final = re.compile(r"prompt has the token \d+, ")
 _CONTEXT: Final = re.compile(
     r"The conversation has ((?:more than )?\d+) tokens, and .* reads at most (\d+)", re.DOTALL
 )
@@ -99,12 +106,21 @@ _CONTEXT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A parsed request: the contract's chat call without its target, and how to answer it."""
+    """A parsed request: the contract's chat call without its target, and how to answer it.
+
+    ``answers`` is the number of answers to each of the ``chats``, which differ by their prompt.
+    """
 
     chat: dict[str, Any]
     answers: int
     stream: bool
     usage: bool
+    prompts: tuple[Any, ...] = ()
+
+    @property
+    def chats(self) -> list[dict[str, Any]]:
+        """The chat call of each prompt."""
+        return [{**self.chat, "prompt": each} for each in self.prompts] or [self.chat]
 
     def own(self, number: int) -> dict[str, Any]:
         """Return what is specific to answer ``number`` (from 0): a seed, the same one every time."""
@@ -124,19 +140,28 @@ def read_chat(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
 
 
 def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``completions``, a text to continue, as `read_chat`."""
+    """Parse a body of ``completions``, one or more texts (or their token ids) to continue, as `read_chat`."""
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
-    prompt = checked["prompt"]
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if not isinstance(prompt, str) or not prompt:
-        raise _refused("prompt", "prompt must be one text that is not empty")
+    given = checked["prompt"]
+    prompts = given if isinstance(given, list) and not is_prompt(given) else [given]
+    if not prompts or not all(each and is_prompt(each) for each in prompts):
+        raise _refused("prompt", "prompt must be a text that is not empty, its token ids, or a list of such")
+    if len(prompts) * (checked.get("n") or 1) > MOST_CHOICES:
+        raise _refused("prompt", f"A request can have {MOST_CHOICES} answers in all: send fewer prompts")
     if "prompt" not in known:
         raise _refused("prompt", "This endpoint does not support text completions: use chat/completions")
     for name in CHAT_ONLY & _said(checked).keys():
         raise _refused(name, f"{name} is not a setting of completions")
-    return _asked(checked, {"prompt": prompt}, known)
+    chat: dict[str, Any] = {"prompt": prompts[0]}
+    if checked.get("echo"):
+        chat["echo"] = True
+    elif checked.get("max_tokens") == 0:
+        raise _refused("max_tokens", "max_tokens must be 1 or more without echo")
+    if (count := checked.get("logprobs")) is not None:
+        chat |= {"logprobs": True, "topLogprobs": count}
+    rest = {name: value for name, value in checked.items() if name not in ("echo", "logprobs")}
+    return replace(_asked(rest, chat, known), prompts=tuple(prompts))
 
 
 def context_fault(text: str) -> BadRequestError | None:
@@ -163,6 +188,11 @@ def template_fault(text: str) -> BadRequestError | None:
     if not text.startswith(REFUSAL):
         return None
     return _refused("messages", "The model's chat template rejects this conversation")
+
+
+def prompt_fault(text: str) -> BadRequestError | None:
+    """Explain that the model has no such token, from the engine's own message; None for others."""
+    return _refused("prompt", text) if _TOKEN.match(text) else None
 
 
 def format_fault(text: str) -> BadRequestError | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from arkor_dev.contract.deployments import UNAVAILABLE_TARGET, WRONG_KEY
 from arkor_dev.contract.errors import (
     ArkorError,
+    BadRequestError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -28,7 +29,7 @@ from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import deployments, requests
-from .openai import context_fault, format_fault, template_fault
+from .openai import context_fault, format_fault, prompt_fault, template_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -233,11 +234,15 @@ class Endpoints:
         Entering only checks the request. Errors are raised as `CallerFault`.
         """
         who = _who(caller.deployment["target"])
+        asks = []
         try:
-            name, ask = await self._engine.asked({**who, **asked.chat}, caller.name)
+            if asked.chat.get("echo"):
+                self._check_echo(caller.deployment)
+            for chat in asked.chats:
+                name, ask = await self._engine.asked({**who, **chat}, caller.name)
+                asks += [(name, {**ask, **asked.own(number)}) for number in range(asked.answers)]
         except ArkorError as fault:
             raise caller_fault(fault) from None
-        asks = [(name, {**ask, **asked.own(number)}) for number in range(asked.answers)]
         news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
         task = asyncio.create_task(self._all(caller, asks, news))
         self._running[task] = caller
@@ -249,12 +254,27 @@ class Endpoints:
             await asyncio.gather(task, return_exceptions=True)
             del self._running[task]
 
+    def _check_echo(self, deployment: Mapping[str, Any]) -> None:
+        """Raise BadRequestError if llama.cpp answers: the figures would not be those of its answers."""
+        engine = deployment["engine"] if deployment["engine"] != AUTO else self._launched
+        by = deployment["answeredBy"] or {}
+        if engine == LLAMA or (engine == AUTO and by.get("engine") == LLAMA):
+            raise BadRequestError(
+                "echo is not available here: llama.cpp answers, and has no log probabilities of a prompt. "
+                "Set this endpoint's engine to exact",
+                code="unsupported_parameter",
+                param="echo",
+            )
+
     @contextlib.asynccontextmanager
-    async def _choice(self, deployment: Mapping[str, Any]) -> AsyncIterator[_EngineChoice]:
+    async def _choice(self, deployment: Mapping[str, Any], *, echo: bool) -> AsyncIterator[_EngineChoice]:
         """Yield the engine: the user's or the launch's choice, or the one that has answered so far.
 
         If none has, one answer at a time determines it, and the others wait.
         """
+        if echo:  # no other engine has it, and it does not decide which one answers without it
+            yield _EngineChoice(EXACT)
+            return
         if deployment["engine"] != AUTO or self._launched != AUTO:
             named = deployment["engine"] if deployment["engine"] != AUTO else self._launched
             yield _EngineChoice(named)
@@ -294,7 +314,8 @@ class Endpoints:
         """Run each answer once admitted; the first failure ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
-            async with self._line.admit(caller.name), self._choice(caller.deployment) as choice:
+            echo = bool(ask.get("echo"))
+            async with self._line.admit(caller.name), self._choice(caller.deployment, echo=echo) as choice:
                 answer = self._engine.events(name, {**ask, "engine": choice.engine})
                 async with contextlib.aclosing(answer) as messages:
                     async for message in messages:
@@ -302,7 +323,7 @@ class Endpoints:
                             choice.settle(message["chosen"])
                         elif "progress" not in message:
                             news.put_nowait((number, message))
-                            if done := message.get("done"):
+                            if (done := message.get("done")) and not echo:
                                 self._keep_answered(caller.deployment, done)
 
         tasks = [asyncio.create_task(one(number, *ask)) for number, ask in enumerate(asks)]
@@ -327,6 +348,6 @@ def caller_fault(fault: BaseException) -> CallerFault:
         return CallerFault(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):
         why = str(fault)
-        asked = context_fault(why) or format_fault(why) or template_fault(why)
+        asked = context_fault(why) or format_fault(why) or template_fault(why) or prompt_fault(why)
         return CallerFault(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
     raise fault

@@ -119,6 +119,7 @@ class Model(Protocol):
 
     ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
     ``given`` has the answers that a loss of answers was measured on, by the rows' locations.
+    ``margins`` is for methods that learn from preferences.
     """
 
     def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
@@ -126,6 +127,7 @@ class Model(Protocol):
     def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
     def given(self) -> Mapping[str, str]: ...
+    def margins(self, rows: Sequence[Any], /) -> list[float]: ...
 
 
 class Answers:

@@ -71,6 +71,16 @@ class Comparison:
         return "same" if -self.margin <= self.low and self.high <= self.margin else "unclear"
 
     @property
+    def fewest(self) -> int:
+        """The fewest rows (or groups) for a verdict."""
+        return FEWEST
+
+    @property
+    def noun(self) -> str:
+        """What a row is called: an independent one if there are groups."""
+        return "row" if self.groups == self.rows else "independent row"
+
+    @property
     def few(self) -> bool:
         """Return whether the verdict rests on so few rows that it must say so."""
         return self.groups < FEW

@@ -16,6 +16,7 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
+from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
@@ -175,7 +176,8 @@ class Evaluations:
 
     async def _work(self, asked: EvaluationTask) -> None:
         evaluation = await self._evaluate(asked)
-        if asked.step is None and asked.data is None:
+        elsewhere = asked.job["config"].get(ELSEWHERE) is True  # it has no held-out rows but these
+        if asked.step is None and (asked.data is None or elsewhere):
             await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
         if self._asked.get(asked.job["id"]) is asked:
             del self._asked[asked.job["id"]]
@@ -204,6 +206,7 @@ class Evaluations:
             if self._busy():  # a job has started in the meantime
                 raise JobFailure("A job has started")
             saved = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
+            saved["general"] = config.get(ELSEWHERE) is True
             child.send(
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )

@@ -14,7 +14,8 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .answers import NOBODY, Stopped
 from .by_length import batches_by_length, by_row, lengths_of
-from .paired import compare, noise_floor
+from .paired import Comparison, compare, noise_floor
+from .preferred import Preferred, preferred
 from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
 
 if TYPE_CHECKING:
@@ -150,11 +151,12 @@ class Stage:
     job's custom sets; ``failed(name, why)`` receives one that cannot be measured. A ``dry`` run gets no
     verdict. ``measure`` is the training method's name for its loss. If that is ``higher``, more is better:
     the losses are negative rewards of answers, in batches ``written`` of so many of so many tokens, and
-    always measured anew; sets named in ``rewards`` are what was trained for. ``progress`` receives the number
-    of finished rows of both models, ``cancelled`` is checked between batches. ``called`` describes the rows
-    for a person; ``questions`` is the full number of general questions if these are fewer. ``margin`` is the
-    smallest loss difference that matters; ``remeasuring`` makes a model compute like another dtype, for the
-    noise floor.
+    always measured anew; sets named in ``rewards`` are what was trained for. ``preference`` is what a
+    held-out row with a preference is, and ``relative`` says that margins compare with the start already: see
+    `Method`. ``progress`` receives the number of finished rows of both models, ``cancelled`` is checked
+    between batches. ``called`` describes the rows for a person; ``questions`` is the full number of general
+    questions if these are fewer. ``margin`` is the smallest loss difference that matters; ``remeasuring``
+    makes a model compute like another dtype, for the noise floor.
 
     After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` the batches of
     answers left to generate, as in `Cost`, and whether by the adapter.
@@ -180,6 +182,8 @@ class Stage:
     measure: EvaluationMeasure | None = None
     written: Sequence[tuple[int, int]] = ()
     rewards: Collection[str] = ()
+    preference: str = ""
+    relative: bool = False
     split: EvaluationSplit | None = None
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
@@ -206,6 +210,8 @@ class Stage:
             floor.base_of_examples = floor.in_order(found)
         passes = [(each, (each.adapter is None) + (each.base is None)) for each in self._sets]
         passes.append((floor, int(floor.base_of_examples is None)))
+        if self.preference:
+            passes.append((held, 1 if self.relative else 2))
         self._total = sum(times * len(each.examples) for each, times in passes)
         self._total += 2 * sum(own.count for own in self.own) + self.answered.total
         self._costs = {own.name: own.cost() for own in self.own}
@@ -234,12 +240,15 @@ class Stage:
             if each.adapter is None:
                 each.adapter = each.by_row(self._losses(adapter, each))
         after = self._wrote(adapter, adapted=True)
+        margins = self._margins(adapter) if self.preference else []
+        start = [0.0] * len(margins)
         scores = [(own, self._own(own, adapter, adapted=True)) for own in self.own]
         self._answer(self.answered.of_adapter, adapter, adapted=True)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
             missing = [each for each in self._sets if each.base is None]
             needed = missing or floor.base_of_examples is None or self.own or self.answered.needs_base
+            needed = needed or (bool(self.preference) and not self.relative)
             model = stack.enter_context(base) if needed else adapter
             for each in missing:
                 each.take_base(losses := self._losses(model, each))
@@ -251,6 +260,8 @@ class Stage:
                 floor.base_of_examples = floor.in_order(losses)
                 if self._kept_again:
                     self._kept_again.keep(floor.laid, losses)
+            if self.preference and not self.relative:
+                start = self._margins(model)
             for own, figures in scores:
                 before = None if figures is None else self._own(own, model, adapted=False)
                 if before is not None and figures is not None:
@@ -258,7 +269,7 @@ class Stage:
             self._answer(self.answered.of_base, model, adapted=False)
         measured = held.base_of_examples or []
         noise = noise_floor([measured[place] for place in self._places], floor.base_of_examples or [])
-        judged = self._judged(held.base or [], held.adapter or [], general, noise)
+        judged = self._judged(held.base or [], held.adapter or [], general, noise, (start, margins))
         if pairs:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
@@ -329,10 +340,37 @@ class Stage:
             self.to_write.remove(next(batch for batch in self.answered.batches if batch[2] == adapted))
             self.progress("Evaluating", self._done, self._total, "rows")
 
-    def _judged(self, before: list[float], held: list[float], general: _Set, noise: float) -> Judged:
+    def _margins(self, model: Model) -> list[float]:
+        """Return each held-out row's margin: of several examples of a row, their sum."""
+        margins: list[float] = []
+        for batch in self._held.laid:
+            if self.cancelled():
+                raise Stopped
+            margins += model.margins(batch)
+            self._done += len(batch)
+            self.to_read -= tokens_of(batch)
+            self.progress("Evaluating", self._done, self._total, "rows")
+        rows: list[float] = []
+        for example, margin in zip(self.held_out, self._held.in_order(margins), strict=True):
+            rows.append(margin + (rows.pop() if example.same_row else 0.0))
+        return rows
+
+    def _judged(
+        self,
+        before: list[float],
+        held: list[float],
+        general: _Set,
+        noise: float,
+        margins: tuple[list[float], list[float]],
+    ) -> Judged:
         margin = max(self.margin, noise)
-        task = replace(compare(before, held, self.groups, margin), higher=self._higher)
-        told = part(self.called, task, beside_base(self.called, task, dry=self.dry))
+        compared_losses = replace(compare(before, held, self.groups, margin), higher=self._higher)
+        told = part(self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry))
+        task: Comparison | Preferred = compared_losses
+        if self.preference:
+            task = preferred(self.preference, compared_losses, *margins, self.groups)
+            task.add_to(told)
+            told["sentence"] = task.sentence(dry=self.dry)
         if self.measure:
             told["measure"] = self.measure
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}

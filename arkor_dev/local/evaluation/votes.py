@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import VOTE
-from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.strict_json import StrictJSONError
 from arkor_dev.local.jobs.job_folder import LIMITS, VOTES, votes_file
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MOST: Final = 5000
 MARK: Final = 40
 """Longest id and time, in characters."""
+_WRITING: Final = Lock()
+"""Only this process writes: a vote that arrives while another is removed must not be lost."""
 KEPT: Final = ("voter", "one", "other", "choice", "left", "question")
 
 
@@ -34,16 +37,31 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     kept = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in KEPT}}
-    line = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
+    line = _line(kept)
     file, limit = votes_file(job), LIMITS[VOTES]
     try:
-        votes = votes_of(job)
-        if len(votes) >= MOST or file.size() + len(line) + 2 > limit:
-            raise ConflictError(f"This job has {len(votes):,} votes, the most that are stored")
-        file.append(line, flush=True)
+        with _WRITING:
+            votes = votes_of(job)
+            if len(votes) >= MOST or file.size() + len(line) + 2 > limit:
+                raise ConflictError(f"This job has {len(votes):,} votes, the most that are stored")
+            file.append(line, flush=True)
     except OSError as error:
         raise ConflictError(f"The vote could not be stored: {file.path} is {error.strerror}") from None
     return kept
+
+
+def remove_vote(job: Path, vote_id: str) -> None:
+    """Remove a vote. Raises NotFoundError without it, and ConflictError if the file is not writable."""
+    file = votes_file(job)
+    try:
+        with _WRITING:
+            votes = votes_of(job)
+            left = [vote for vote in votes if vote["id"] != vote_id]
+            if len(left) == len(votes):
+                raise NotFoundError("There is no such vote")
+            file.write(b"".join(_line(vote) + b"\n" for vote in left))
+    except OSError as error:
+        raise ConflictError(f"The vote could not be removed: {file.path} is {error.strerror}") from None
 
 
 def votes_of(job: Path) -> list[dict[str, Any]]:
@@ -54,6 +72,10 @@ def votes_of(job: Path) -> list[dict[str, Any]]:
         return []
     votes = (_vote(line) for line in lines[: 2 * MOST] if line)  # tolerates a few lines torn by crashes
     return [vote for vote in votes if vote][:MOST]
+
+
+def _line(vote: dict[str, Any]) -> bytes:
+    return json.dumps(vote, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _vote(line: bytes) -> dict[str, Any] | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .paired import FEWEST
+from .paired import FEWEST, Comparison
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationPart
 
-    from .paired import Comparison
+    from .preferred import Preferred
 
 
 HELD_OUT: Final = "held-out rows"
@@ -208,36 +208,49 @@ _GENERAL: Final = {
 }
 
 
-def overall(task: Comparison, general: Comparison | None = None, on: str = TASK) -> tuple[str, str]:
+def overall(
+    task: Comparison | Preferred, general: Comparison | None = None, on: str = TASK
+) -> tuple[str, str]:
     """Return the verdict (``better``, ``mixed``, ``same``, ``unclear`` or ``worse``) and its sentence.
 
     ``mixed`` is better at the task and worse in general. Worse in general without being better at the task is
-    ``worse``. ``on`` describes the rows of ``task``.
+    ``worse``; with both mean losses before and after. ``on`` describes the rows of ``task``.
     """
     verdict = task.verdict
     if general and general.verdict == "worse":
         verdict = "mixed" if verdict == "better" else "worse"
-    first = _task(task, on)
+    harmed = general is not None and general.verdict == "worse"
+    first, course = _task(task, on, _course(task) if harmed else ""), ""
     if not general:
         return verdict, f"{first}."
+    if harmed:
+        course = f" ({_course(general)})"
     both = task.verdict, general.verdict
     if both == ("same", "same"):
         return verdict, f"{first}, and none in general."
     if both in (("better", "better"), ("worse", "worse")):
-        return verdict, f"{first} and in general."
-    return verdict, f"{first}, {_GENERAL[general.verdict]}."
+        return verdict, f"{first} and in general{course}."
+    return verdict, f"{first}, {_GENERAL[general.verdict]}{course}."
 
 
-def _task(compared: Comparison, on: str) -> str:
-    """Describe the task's result, with the number of rows if that is small."""
-    kind = "row" if compared.groups == compared.rows else "independent row"
-    count = f"{compared.groups} {kind}" + ("" if compared.groups == 1 else "s")
-    if compared.groups < FEWEST:
-        return f"Too few rows to judge it {on} (only {compared.groups})"
+def _course(compared: Comparison | Preferred) -> str:
+    """Return the mean losses of base and adapter, if they differ beyond doubt; empty for preferences."""
+    if not isinstance(compared, Comparison) or compared.verdict not in ("better", "worse"):
+        return ""
+    return f"{_number(compared.base, compared)} → {_number(compared.adapter, compared)}"
+
+
+def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
+    """Describe the task's result, with its ``course``, and with the number of rows if that is small."""
+    count = f"{compared.groups} {compared.noun}" + ("" if compared.groups == 1 else "s")
+    if compared.groups < compared.fewest:
+        kind = "rows" if "row" in compared.noun else f"{compared.noun}s"
+        return f"Too few {kind} to judge it {on} (only {compared.groups})"
     words = {
         "better": f"Better {on}",
         "worse": f"Worse {on}",
         "same": f"No difference that matters {on}",
         "unclear": f"No clear difference {on}",
     }[compared.verdict]
-    return f"{words} (only {count})" if compared.few else words
+    said = ", ".join(filter(None, (course, f"only {count}" if compared.few else "")))
+    return f"{words} ({said})" if said else words

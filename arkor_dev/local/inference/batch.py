@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .adapter_scale import ActiveAdapter
     from .generate_fallback import StepwiseGenerate
+    from .generation.sampling import Chosen
 
 ROOM: Final = 128
 """Free space in a cache, in tokens: copying all of it at each step would be slow."""
@@ -85,10 +86,13 @@ class Forward:
         self.plain = bool(self._cache) and "position_ids" in names and _has_plain_layers(model)
         """Whether its cache has only keys and values, so that rows can be batched."""
 
-    def __call__(self, tokens: list[list[int]], lengths: Sequence[int], cache: Any) -> Any:
+    def __call__(
+        self, tokens: list[list[int]], lengths: Sequence[int], cache: Any, *, every: bool = False
+    ) -> Any:
         """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, which has equally many per row.
 
-        ``lengths`` has each row's number of tokens in ``cache``, which is left-padded to the longest.
+        With ``every`` they are ``[rows, tokens, vocabulary]``, after each token. ``lengths`` has each row's
+        number of tokens in ``cache``, which is left-padded to the longest.
         """
         device, new = self._model.device, len(tokens[0])
         before, most = torch.tensor(lengths, device=device), max(lengths)
@@ -101,9 +105,9 @@ class Forward:
             position_ids=positions,
             use_cache=True,
             **{self._cache: cache},
-            **self._last,
+            **({} if every else self._last),
         )
-        return out.logits[:, -1]
+        return out.logits if every else out.logits[:, -1]
 
 
 def _has_plain_layers(model: Any) -> bool:
@@ -129,6 +133,9 @@ class Row:
     cache: Any = None
     """The row's own cache while its prompt is read."""
     alone: StepwiseGenerate | None = None
+    scores: list[Chosen] | None = None
+    """The prompt's own log probabilities, each with so many ``alternatives``, if they are requested."""
+    alternatives: int = 0
 
 
 class Batch:

@@ -56,7 +56,7 @@ class PromptChecks(LimitedChecks):
 def texts_of(ask: Mapping[str, Any]) -> list[str]:
     """Return the texts in the prompt of ``ask``, without the template's own text."""
     if (prompt := ask.get("prompt")) is not None:
-        return [prompt]
+        return [prompt] if isinstance(prompt, str) else []  # token ids need no counting
     texts = []
     for message in ask["messages"]:
         text = message.get("content") or ""

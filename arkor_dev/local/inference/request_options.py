@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from arkor_dev.contract.bodies import ENGINES
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, quoted
 from arkor_dev.contract.schema import Field, Schema
 
+from .engines.choice import LLAMA
 from .structured_output.request import format_of
 from .structured_output.schemas import FormatError
 
@@ -16,6 +17,8 @@ STOP_CHARACTERS: Final = 200
 MOST_TOKENS: Final = 1_000_000
 SEEDS: Final = 2**53
 LIKELIEST: Final = 20
+MOST_IDS: Final = 1_000_000
+ECHO_NEEDS_EXACT: Final = "echo needs the engine exact: llama.cpp computes no log probabilities of a prompt"
 
 
 def _are_stops(value: object) -> bool:
@@ -23,6 +26,13 @@ def _are_stops(value: object) -> bool:
     return 0 < len(texts) <= STOPS and all(
         isinstance(text, str) and 0 < len(text) <= STOP_CHARACTERS for text in texts
     )
+
+
+def is_prompt(value: object) -> bool:
+    """Return whether ``value`` is a text to continue, or the ids of its tokens."""
+    if not isinstance(value, list):
+        return isinstance(value, str)
+    return 0 < len(value) <= MOST_IDS and all(type(each) is int and 0 <= each < 2**31 for each in value)
 
 
 TOOL: Final = Schema(
@@ -45,7 +55,7 @@ TOOL: Final = Schema(
 FIELDS: Final = (
     Field("temperature", Rule("number", 0, 5), null=True),
     Field("topP", Rule("number", 1e-6, 1), null=True),
-    Field("maxTokens", Rule("number", 1, MOST_TOKENS), null=True),
+    Field("maxTokens", Rule("number", 0, MOST_TOKENS), null=True),
     Field("seed", Rule("whole", -SEEDS, SEEDS), null=True),
     Field("topK", Rule("whole", 0, MOST_TOKENS), null=True),
     Field("minP", Rule("number", 0, 1), null=True),
@@ -63,6 +73,7 @@ FIELDS: Final = (
     ),
     Field("logprobs", FLAG, null=True),
     Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
+    Field("echo", FLAG, null=True),
     Field("tools", Rule("list"), null=True, inner=TOOL),
     Field("toolChoice", Rule("other"), null=True),
     Field("responseFormat", Rule("object"), null=True),
@@ -77,6 +88,13 @@ def problem(body: dict[str, Any]) -> str | None:
     """Return which option the local backend does not support, or which ones conflict; None if none."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         return "topLogprobs requires logprobs: true"
+    if body.get("echo"):
+        if body.get("prompt") is None:
+            return "echo requires prompt: a conversation cannot be repeated"
+        if body.get("engine") == LLAMA:
+            return ECHO_NEEDS_EXACT
+    elif (most := body.get("maxTokens")) is not None and most < 1:
+        return f"maxTokens must be 1 or more without echo, not {quoted(most)}"
     if body.get("structuredOutputs"):
         return "The local backend does not support structuredOutputs: use responseFormat"
     try:
@@ -96,6 +114,7 @@ def sampling(body: dict[str, Any]) -> dict[str, Any]:
         },
         "stop": [stop] if isinstance(stop, str) else stop,
         "logprobs": (body.get("topLogprobs") or 0) if body.get("logprobs") else None,
+        "echo": body.get("echo") is True,
         "tools": body.get("tools") if body.get("toolChoice") != "none" else None,
         "format": wanted._asdict() if wanted else None,
     }

@@ -26,10 +26,11 @@ from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memor
 from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
-from .answer_speed import ComputePlan, convert, quickest
+from .answer_speed import CORES, ComputePlan, convert, half, quickest
 from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
+from .generation.sampling import Chosen
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ FOUR_BIT: Final = "\0nf4"
 """The same where the answering adapter was trained on 4-bit weights."""
 BESIDE: Final = "\0beside"
 """The same while a job trains, which may leave too little of the GPU: later it has room there again."""
+SCORED: Final = "\0scored"
+"""The same where prompts are scored: no faster format is used, so that others compute the same figures."""
 LOADED: Final = 1.2
 """How many times its weights' bytes a loaded model takes: with the keys and values of conversations."""
 QUARTERED: Final = 0.6
@@ -53,6 +56,8 @@ LEFT: Final = 0.25
 PIECE: Final = 64
 """Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
+SCORED_PIECE: Final = 256
+"""The same where each token's logits are kept for its score: as large as the vocabulary each."""
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
@@ -99,6 +104,7 @@ class TransformersEngine:
             self._unpacked.add(ask["base"])
         key = f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
         key += FOUR_BIT if ask.get("fourBit") else ""
+        key += SCORED if _is_scored(ask) else ""
         return key + BESIDE if ask.get("training") and torch.cuda.is_available() else key
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
@@ -108,9 +114,11 @@ class TransformersEngine:
         if self._way:
             torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
         row = Row(active, prompt, self.base.context - len(prompt))
+        if _is_scored(ask):
+            row.scores, row.alternatives = [Chosen(prompt[0])], ask["logprobs"]
         assert self._forward
         if self._forward.plain:
-            known = self._prompt_cache.find(active, prompt)
+            known = [] if row.scores else self._prompt_cache.find(active, prompt)
             row.cached = known[0][0].shape[-2] if known else 0
             row.tokens, row.cache = prompt[: row.cached], cache_of(known)
         else:
@@ -127,14 +135,21 @@ class TransformersEngine:
         """Read a chunk of the prompt; once complete, the row steps with its group."""
         self._activate(row.group)
         if row.alone:
+            if row.scores:
+                self._score_at_once(row)
             return row.alone.first()
         assert self._forward
-        known = len(row.tokens)
-        size = PIECE if self.base.device == "cpu" else DEVICE_PIECE
+        known, scored = len(row.tokens), row.scores is not None
+        size = PIECE if self.base.device == "cpu" else SCORED_PIECE if scored else DEVICE_PIECE
         piece = row.prompt[known : known + size]
         with torch.inference_mode():
             try:
-                logits = self._forward([piece], [known], row.cache)
+                logits = self._forward([piece], [known], row.cache, every=scored)
+                if row.scores:
+                    row.scores += _scores(
+                        logits[0], row.prompt[known + 1 : known + size + 1], row.alternatives
+                    )
+                    logits = logits[:, -1]
             except BaseException:
                 row.cache = None  # some layers have read it, others have not
                 raise
@@ -143,6 +158,14 @@ class TransformersEngine:
                 return None
             self._batches.setdefault(row.group, Batch(self._forward)).add(row)
             return _figures(logits[0])
+
+    def _score_at_once(self, row: Row) -> None:
+        """Score a prompt whose chunks cannot be read one by one."""
+        assert row.scores
+        with torch.inference_mode():
+            ids = torch.tensor([row.prompt], device=self.base.model.device)
+            logits = self.base.model(input_ids=ids, use_cache=False).logits
+            row.scores += _scores(logits[0], row.prompt[1:], row.alternatives)
 
     def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
         """Add a token to each row of one group; return the next logits."""
@@ -198,8 +221,11 @@ class TransformersEngine:
                 Path(ask["base"]), four_bit=FOUR_BIT in base_key, beside=BESIDE in base_key
             )
             base.model.eval()
-            self._way = quickest(base.model, base.dtype) if base.device == "cpu" else None
-            if self._way:
+            self._way = None
+            if base.device == "cpu" and SCORED in base_key:
+                self._way = ComputePlan(base.dtype, False, CORES, half())
+            elif base.device == "cpu":
+                self._way = quickest(base.model, base.dtype)
                 self._way = replace(self._way, packed=self._way.packed and UNPACKED not in base_key)
                 convert(base.model, self._way)
             base.model.config.use_cache = True
@@ -283,6 +309,28 @@ def _load_base(path: Path, *, four_bit: bool, beside: bool) -> tuple[Base, str |
     if four_bit:
         return load_dequantized(path), why
     return load_base(path, device="cpu" if why else None), why
+
+
+def _is_scored(ask: dict[str, Any]) -> bool:
+    """Return whether the log probabilities of the prompt's tokens are requested."""
+    return bool(ask.get("echo")) and ask.get("logprobs") is not None
+
+
+def _scores(logits: Any, following: list[int], count: int) -> list[Chosen]:
+    """Return the log probability of each token of ``following`` after the one before it.
+
+    ``logits`` are ``[tokens, vocabulary]``, and ``count`` the number of alternatives.
+    """
+    if not following:
+        return []
+    logs = torch.log_softmax(logits[: len(following)].float(), dim=-1)
+    own = logs.gather(-1, torch.tensor(following, device=logs.device)[:, None])[:, 0].tolist()
+    best = logs.topk(min(count, logs.shape[-1]))
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [
+        Chosen(token, logprob, tuple(zip(*likeliest, strict=True)))
+        for token, logprob, likeliest in zip(following, own, pairs, strict=True)
+    ]
 
 
 def _figures(logits: Any) -> NDArray[np.float32]:

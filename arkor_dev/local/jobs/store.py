@@ -228,17 +228,23 @@ class Store(EventLog):
         assert job
         return job
 
-    def take_in(self, job: Mapping[str, Any], events: Path | None) -> dict[str, Any]:
+    def take_in(
+        self,
+        job: Mapping[str, Any],
+        events: Path | None,
+        said: Sequence[tuple[str, dict[str, Any]]] = (),
+    ) -> dict[str, Any]:
         """Import a job that this list does not have, completely or not at all; return it.
 
-        ``events`` is a database with a table of them: ``id``, ``name`` and ``data``.
+        ``events`` is a database with a table of them: ``id``, ``name`` and ``data``. ``said`` are further
+        ones.
         """
         job_id = job["id"]
         times = (job["createdAt"], job.get("startedAt"), job.get("completedAt"))
         facts = (job_id, job["name"], job["status"], compact(job["config"]), job.get("error"))
         settings = compact(job["settings"]) if "settings" in job else None
         kept, parent, evaluation = (job.get(field) for field in ("resumable", "parent", "evaluation"))
-        said = (
+        facts_besides = (
             kept if type(kept) is int and 0 < kept < 1 << 62 else None,
             compact(parent) if _is_parent(parent) else None,
             compact(evaluation) if _is_evaluation(evaluation) else None,
@@ -258,11 +264,12 @@ class Store(EventLog):
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
                         resumable, parent, evaluation, metrics, settings, notes, tags, starred, pause)
                     VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
-                (*facts, *times, *said),
+                (*facts, *times, *facts_besides),
             )
             if events:
                 copied = "INSERT INTO events SELECT ?, id, name, data FROM other.events ORDER BY id"
                 self._db.execute(copied, (job_id,))
+            self._append(job_id, said)
         self._changed(job_id)
         taken = self._get(self._db, job_id)
         assert taken

@@ -21,9 +21,9 @@ class Example:
 
     ``where`` is the row's place in the data, for a person. ``same_row``: the example before it in its list is
     of the same row. ``others`` are further sequences that the same example is computed from, such as a
-    rejected answer. ``counts`` is its
-    weight in a mean, where that is not the number of its learned tokens. ``replayed``: no row of the data,
-    but an answer of the base model.
+    rejected answer. ``counts`` is its weight in a mean, where that is not the number of its learned tokens.
+    ``desirable`` is the rating of its answer, for methods that learn from ratings. ``replayed``: no row of
+    the data, but an answer of the base model.
     """
 
     ids: list[int]
@@ -33,6 +33,7 @@ class Example:
     others: tuple[Example, ...] = ()
     counts: int | None = None
     replayed: bool = field(default=False, compare=False)
+    desirable: bool = True
 
     @property
     def sequences(self) -> tuple[Example, ...]:

@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 8 * 2**20
 FEATURES: Final = (
+    "adapters",
     "archive",
     "card",
     "datasets",
@@ -75,6 +76,7 @@ FEATURES: Final = (
     "parent",
     "pause",
     "queue",
+    "replay",
     "resume",
     "samples",
     "sampling",

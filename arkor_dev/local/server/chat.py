@@ -20,7 +20,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
-from arkor_dev.local.inference.request_options import FIELDS, problem, sampling
+from arkor_dev.local.inference.request_options import FIELDS, is_prompt, problem, sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, kind_of
@@ -67,6 +67,7 @@ def _possible(body: dict[str, Any]) -> str | None:
     return problem(body)
 
 
+PROMPT: Final = Rule("other", noun="text, or a list of token ids", test=is_prompt)
 MESSAGE: Final = Schema(
     (
         Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
@@ -78,7 +79,7 @@ MESSAGE: Final = Schema(
 ASK: Final = Schema(
     (
         Field("messages", Rule("list", 1, noun="a list of one or more messages"), null=True, inner=MESSAGE),
-        Field("prompt", TEXT, null=True),
+        Field("prompt", PROMPT, null=True),
         Field("adapter", Rule("object"), null=True, inner=ADAPTER),
         Field("adapterStrength", Rule("number", 0, MAX_STRENGTH), null=True),
         Field("baseModel", FILLED, null=True),

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
 OPEN: Final = Schema((Field("config", Rule("object"), needed=True),))
+RENDER: Final = Schema(
+    (
+        Field("record", Rule("object"), needed=True),
+        Field("source", Rule("whole", 0, 99), null=True),
+    )
+)
 ROWS: Final = 200
 """Most rows in one response."""
 TEXT: Final = 1_000
@@ -108,6 +114,14 @@ async def rows(request: web.Request) -> web.Response:
 async def row(request: web.Request) -> web.Response:
     datasets, view_id = view_of(request)
     return web.json_response({"row": await datasets.ask(view_id, "row", number=row_of(request))})
+
+
+@routes.post("/v1/datasets/{id}/render")
+async def render(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    body = await body_of(request, RENDER)
+    drawn = {"source": body.get("source") or 0, "record": body["record"]}
+    return web.json_response({"row": await datasets.ask(view_id, "render", **drawn)})
 
 
 @routes.get("/v1/datasets/{id}/find")

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import EVALUATE, VOTE
+from arkor_dev.contract.bodies import EVALUATE, PEER_ADAPTER, VOTE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_inside
-from arkor_dev.local.evaluation.votes import add_vote, votes_of
+from arkor_dev.data.sources import SourceError, inside
+from arkor_dev.local.evaluation.votes import add_vote, remove_vote, votes_of
 from arkor_dev.local.jobs.job_folder import adapter_folder, job_folder
+from arkor_dev.local.jobs.peer_adapter import PeerAdapter
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 
-from .jobs import EVALUATIONS, job_of
-from .requests import SETUP, body_of
+from .jobs import EVALUATIONS, IMPORTING, job_of
+from .requests import SETUP, Setup, body_of, check_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.running.job_runner import Beside, Observer
@@ -75,6 +77,33 @@ async def evaluate(request: web.Request) -> web.Response:
     force = bool(body.get("force"))
     await evaluations.request(job, body.get("step"), body.get("data"), force=force)
     return web.json_response({"job": job | {"evaluating": evaluations.told(job["id"])}})
+
+
+@routes.post("/v1/adapters")
+async def take_in_adapter(request: web.Request) -> web.Response:
+    setup = check_scope(request)
+    body = await body_of(request, PEER_ADAPTER)
+    try:
+        await asyncio.to_thread(inside, setup.project, body["data"])
+    except SourceError as fault:
+        raise BadRequestError(f"data: {fault}") from None
+    # Continues if its client disconnects: the job then exists completely, or not at all.
+    taking = asyncio.create_task(_take_in(setup, request.app[IMPORTING], body))
+    return web.json_response({"job": await asyncio.shield(taking)})
+
+
+async def _take_in(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) -> dict[str, Any]:
+    adapter = await asyncio.to_thread(PeerAdapter.read, Path(body["path"]), body.get("model"))
+    job = adapter.job(body["data"])
+    async with turn:
+        if known := await setup.store.read(Store.get, adapter.job_id):
+            return known
+        ended = await asyncio.to_thread(adapter.put_in_place, setup.data)
+        try:
+            return await setup.store.request(Store.take_in, job, None, [ended])
+        except Exception:
+            await asyncio.to_thread(adapter.take_back, setup.data)
+            raise
 
 
 @routes.get("/v1/jobs/{id}/evaluation")
@@ -137,3 +166,11 @@ async def vote(request: web.Request) -> web.Response:
     body = await body_of(request, VOTE)
     kept = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), body)
     return web.json_response({"vote": kept})
+
+
+@routes.delete("/v1/jobs/{id}/votes/{vote}")
+async def take_back(request: web.Request) -> web.Response:
+    job_id = (await job_of(request))["id"]
+    folder = job_folder(request.app[SETUP].data, job_id)
+    await asyncio.to_thread(remove_vote, folder, request.match_info["vote"])
+    return web.Response(status=204)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import logsigmoid
 
-from .pair_objective import PairObjective, Pairs, Reference
+from .pair_objective import PairObjective, Pairs
+from .preference_objective import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +21,11 @@ class DpoLoss(PairObjective):
 
     def __init__(self, *model: Any, **how: Any) -> None:
         super().__init__(*model, **how)
-        self.reference = Reference(self.model, self.pairs)
+        self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 
-    def hold_start(self, rows: Sequence[Example]) -> None:
+    def hold_start(self) -> None:
         """See :meth:`Objective.hold_start`."""
-        self.reference.hold(rows)
+        self.reference.hold()
 
     def look_up(self, rows: Sequence[Example]) -> None:
         """Look up the reference's log-probabilities of a batch."""
@@ -55,5 +56,5 @@ class DpoLoss(PairObjective):
 
     def _ratios(self, pairs: Pairs) -> tuple[Any, Any]:
         """Return the log-probabilities of both answers less those of the reference."""
-        chosen, rejected = self._start
+        chosen, rejected = self._start.unbind(1)
         return pairs.chosen - chosen, pairs.rejected - rejected

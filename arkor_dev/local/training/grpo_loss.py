@@ -61,7 +61,7 @@ class GrpoLoss(Objective):
         self._quiet: deque[float] = deque(maxlen=WINDOW)
         self._said_quiet = False
         self._given: dict[str, str] = {}
-        self.hold_start(())
+        self.hold_start()
 
     def join(self, run: Run) -> None:
         """See :meth:`Objective.join`."""
@@ -84,7 +84,7 @@ class GrpoLoss(Objective):
             ]
         return kept
 
-    def hold_start(self, rows: Sequence[Example]) -> None:
+    def hold_start(self) -> None:
         """Keep the current weights as the model that ``beta`` holds the adapter to."""
         learning = [weight for weight in self.model.parameters() if weight.requires_grad]
         self._start = [(weight, weight.detach().clone()) for weight in learning if self.settings["beta"]]

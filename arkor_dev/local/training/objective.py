@@ -70,11 +70,15 @@ class Objective(ABC):
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return each row's summed loss and its weight, in evaluation mode without gradients."""
 
-    def hold_start(self, rows: Sequence[Example]) -> None:  # noqa: B027 - most methods need nothing
-        """Record what the method needs of the current model, for a run that begins with an adapter.
+    def hold_start(self) -> None:  # noqa: B027 - most methods need nothing
+        """Record what the method needs of the current model, for a run that begins with an adapter."""
 
-        ``rows`` are all that the run learns from and is measured on.
+    def margins(self, rows: Sequence[Example]) -> list[float]:
+        """Return by how much the model follows each row's preference, in evaluation mode without gradients.
+
+        For methods with ``Method.preference``.
         """
+        raise NotImplementedError
 
     def join(self, run: Run) -> None:  # noqa: B027 - most methods need nothing
         """Take what the method needs of its ``run`` besides rows."""

@@ -183,7 +183,8 @@ class Preparation:
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
         self.replay = self._replay()
-        if more := len(self.train) + len(self.held_out) - total:
+        more = len(self.train) + len(self.held_out) - total
+        if more and not self.method.preference:
             self.say(
                 f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
                 "examples, each answer after the text that precedes it in a chat"

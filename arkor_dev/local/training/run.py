@@ -131,7 +131,7 @@ class Run:
         if self.parent:
             take_weights(weights, self.parent)
         if self.parent or self.begun:
-            self.loss.hold_start([*self.train, *self.held_out])
+            self.loss.hold_start()
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16 has a range so small that gradients vanish.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.checkpoints.origin import facts_of
 
+from .methods.interface import Method
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 def metadata_of(run: Any) -> dict[str, Any]:
     """Return the facts of a ``training.run.Run`` that has created its model."""
-    measure = run.method.measure
     figures = [*run.method.figures, *run.loss.more_figures()]
     return {
         "totalSteps": run.plan.steps,
@@ -31,7 +32,7 @@ def metadata_of(run: Any) -> dict[str, Any]:
         "model": run.base_name,
         "settings": dict(run.settings),
         **({"figures": [_told(figure) for figure in figures]} if figures else {}),
-        **({"measure": measure.name} if measure in figures else {}),
+        **({"measure": _told(run.method.measure)} if run.method.measure != Method.measure else {}),
         **({"modelNote": run.base_note} if run.base_note else {}),
         **facts_of(run.origin()),
     }

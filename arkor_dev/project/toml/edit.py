@@ -143,6 +143,11 @@ def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) 
     return _with_source_key(text, trainer, part, "columns", lambda _: mapped)
 
 
+def set_path(text: str, trainer: int, part: int, path: str) -> str:
+    """Return ``text`` with another file for one source; see `set_columns`."""
+    return _with_source_key(text, trainer, part, "path", lambda _: path)
+
+
 def set_excluded(text: str, trainer: int, part: int, entries: Sequence[str], *, excluded: bool) -> str:
     """Return ``text`` with ``entries`` added to one source's ``exclude``, or removed; see `set_columns`."""
     given = set(entries)
@@ -171,7 +176,7 @@ def _with_source_key(
     held = holder[at]
     table = held if isinstance(held, dict) else {"path": held}
     value = changed(table.get(key))
-    holder[at] = {**table, key: value}
+    holder[at] = value if key == "path" and held is not table else {**table, key: value}
     if not value:  # an inline table does without
         del holder[at][key]
     try:

@@ -8,10 +8,12 @@ from . import (
     chat,
     cluster,
     corrections,
+    data_rows,
     exports,
     jobs,
     manifest,
     passed_on,
+    preferences,
     project,
     session,
     train,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, exports, corrections, cluster, project, passed_on,
+        session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
+        passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

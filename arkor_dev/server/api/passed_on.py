@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 CONFIG = Schema((Field("config", Rule("object"), needed=True),))
 """The backend that would run the job checks the config."""
+RENDER = Schema(
+    (
+        Field("record", Rule("object"), needed=True),
+        Field("source", Rule("whole", 0, 99), null=True),
+    )
+)
 
 
 def passed(
@@ -121,6 +127,7 @@ ROUTES = [
     passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
+    passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),
     passed("POST", f"{JOB}/exports", Backend.create_export, EXPORT),
     passed("GET", f"{JOB}/exports", Backend.list_exports),
     passed("GET", f"{JOB}/exports/{{export}}", Backend.get_export),
@@ -135,6 +142,7 @@ ROUTES = [
     passed("GET", f"{DEPLOYMENT}/requests/{{request}}", Backend.get_request),
     passed("POST", "/api/datasets", Backend.open_dataset, CONFIG),
     passed("DELETE", "/api/datasets/{id}", Backend.drop_dataset),
+    passed("POST", "/api/datasets/{id}/render", Backend.render_row, RENDER),
     web.get("/api/datasets/{id}", get_dataset),
     web.get("/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+}", get_dataset),
     web.get("/api/deployments", list_deployments),

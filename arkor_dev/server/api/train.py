@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from arkor_dev.processes.training_runs import Launch, Prepare, Run
 
 ID = text_line(200, "a job's id")
+PATH = text_line(1000, "the path of a file of the project")
+MOST_FILES = 20
 TRAIN = Schema(
     (
         Field("file", FILLED, null=True),
@@ -35,6 +37,7 @@ TRAIN = Schema(
         Field("settings", Rule("object"), null=True),
         Field("like", ID, null=True),
         Field("seeds", whole(2, MOST_SEEDS), null=True),
+        Field("data", Rule("list", 1, MOST_FILES, noun="a list of files of the project", of=PATH), null=True),
         Field("parent", Rule("object"), null=True, inner=PARENT),
         Field("on", ON, null=True),
     ),

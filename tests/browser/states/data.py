@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -66,6 +67,38 @@ async def rows(scene: Scene) -> None:
     shown(scene, [chat(chance) for _ in range(102)], TRAINER + SECOND)
     await go(scene, "?row=4")
     await expect(scene.page.get_by_text("truncates no row")).to_be_visible()
+
+
+@state("data-edit", "A row being edited, with its tokens beside it, and a change that can be undone")
+async def edit(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [])
+    chats = [chat(chance) for _ in range(102)]
+    scene.fake.datasets.file = scene.project / "data" / "support.jsonl"
+    scene.fake.datasets.file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in chats))
+    await go(scene, "?row=4")
+    await scene.page.get_by_role("button", name="Duplicate").click()
+    await expect(scene.page.locator(".data-one h2")).to_contain_text("Row 5 ")
+    await scene.page.get_by_role("button", name="Edit", exact=True).click()
+    await scene.page.get_by_label("Message 2, text").fill("It arrives tomorrow, before noon.")
+    await expect(scene.page.locator(".data-edit-live .data-tokens")).to_contain_text("before noon")
+    await scene.page.locator(".data-edit").evaluate("form => form.scrollIntoView()")
+
+
+@state("data-fix", "How rows would change to fix a finding")
+async def fix(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [])
+    chats = [chat(chance) for _ in range(20)]
+    key = "sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWx"
+    for place in (3, 11):
+        chats[place][-1]["content"] = f"Take {key}{place} for this one."
+    scene.fake.datasets.file = scene.project / "data" / "support.jsonl"
+    scene.fake.datasets.file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in chats))
+    await go(scene)
+    await scene.page.get_by_text("2 rows have what looks like a secret key or token").click()
+    await scene.page.get_by_role("button", name="Mask keys…").click()
+    await expect(scene.page.get_by_role("button", name="Change 2 rows")).to_be_visible()
 
 
 @state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings")

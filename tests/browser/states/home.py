@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from tests.browser.steps import hurried, typescript_project
+from tests.browser.steps import HOLDABLE, hold_polls, hurried, typescript_project
 
 from . import CONFIG, PACE, PROMPTLY, Scene, ago, state, steps_of, trained
 
@@ -130,8 +130,10 @@ async def data_errors(scene: Scene) -> None:
 @state("home-edited", "The file was edited, and another trainer in it cannot run")
 async def edited(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)
+    await scene.page.add_init_script(HOLDABLE)
     await scene.go("/")
     await expect(scene.page.locator(".home-facts")).to_contain_text("400 steps")
+    await hold_polls(scene.page)  # what is pressed is what was shown before the edit
     (scene.project / "arkor.toml").write_text((TRAINER + SECOND).replace("steps = 400", "steps = 60"))
     await scene.page.get_by_role("button", name="Run training").click()
     await expect(scene.page.locator(".home-note")).to_contain_text("steps 400 → 60")

@@ -8,6 +8,8 @@ from typing import Any
 
 from playwright.async_api import expect
 
+from tests.browser.talk import ask
+
 from . import Scene, state, trained
 
 HOSTILE = "\u202e<img src=x onerror=alert(1)> \x1b[31m" + "x" * 300
@@ -131,3 +133,44 @@ async def corrections(scene: Scene) -> None:
     await scene.page.get_by_role("button", name="Ask them again").click()
     region = scene.page.get_by_role("region", name="Corrections")
     await expect(region).to_contain_text("1 of 3 answered word for word as wanted")
+
+
+@state(
+    "job-preferences", "A run that learned from votes, and the blind test of it against the adapter before"
+)
+async def preferences(scene: Scene) -> None:
+    (scene.project / "data").mkdir()
+    given = {"at": "2020-01-01T00:00:00Z", "by": "Ann", "models": ["final:old", "base:m"]}
+    lines = [
+        {"prompt": [{"role": "user", "content": f"{n}: {HOSTILE}"}], "chosen": "Yes.", "rejected": "No."}
+        for n in range(34)
+    ]
+    text = "".join(
+        json.dumps({**line, "given": {**given, "id": str(n)}}) + "\n" for n, line in enumerate(lines)
+    )
+    (scene.project / "data" / "preferences.jsonl").write_text(text)
+    scene.fake.methods = [{"name": name, "label": name.upper()} for name in ("sft", "dpo", "kto")]
+    scene.fake.features = ["evaluation", "votes", "parent"]
+    source = {"type": "file", "path": "data/preferences.jsonl"}
+    job = trained(scene.fake, "support-bot", datasetSource=source)
+    scene.fake.jobs[job]["completedAt"] = "2026-01-01T00:00:00Z"
+    scene.fake.evaluations.judge(job)
+    scene.fake.votes.votes[job] = votes(job, ("Ann", 3, 11, 2))
+    await scene.go(f"/#/jobs/{job}")
+    region = scene.page.get_by_role("region", name="Preferences")
+    await expect(region).to_contain_text("This run learned from 34 preferences.")
+    await expect(region).to_contain_text("in 11 of 14 votes")
+    await expect(region.get_by_role("button", name="Train on 34 preferences")).to_be_visible()
+
+
+@state("playground-rated", "An answer that was rated")
+async def rated(scene: Scene) -> None:
+    scene.fake.methods = [{"name": name, "label": name.upper()} for name in ("sft", "kto", "dpo")]
+    scene.fake.features = ["parent"]
+    trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = ["I am sorry to hear that. ", "Your new mug is **on its way**."]
+    await scene.go("/#/playground")
+    await ask(scene.page, "My mug came broken. What now?")
+    await scene.page.get_by_role("button", name="Good answer").click()
+    region = scene.page.get_by_role("region", name="Rating")
+    await expect(region.get_by_role("button", name="Train on 1 preference")).to_be_visible()

@@ -357,7 +357,7 @@ async def test_no_browser_and_ctrl_c(
         while b"Ctrl-C" not in await process.stdout.readline():
             pass
     process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 20)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, err) == (130, b"arkor-dev: interrupted\n")
     assert not path.exists()
 

@@ -100,8 +100,8 @@ def test_a_file_or_folder_anywhere(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "data needs a subcommand. Run arkor-dev data check [FILE]."),
-        (["chek"], "unknown subcommand chek. Run arkor-dev data check [FILE]."),
+        ([], "data needs a subcommand. Run arkor-dev data check [FILE], or arkor-dev data fix."),
+        (["chek"], "unknown subcommand chek. Run arkor-dev data check [FILE], or arkor-dev data fix."),
         (["check", "gone.csv"], '"gone.csv" is not in '),
         (["check", "--trainer", "three"], 'arkor.toml has no trainer "three". It has: one, two'),
         (["check", "d.jsonl", "--trainer", "one"], "Give either FILE or --trainer, not both."),

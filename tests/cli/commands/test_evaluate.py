@@ -32,7 +32,7 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     fake_backend.features = ["evaluation"]
     job = fake_backend.add_job("completed", name="keeper")
     verdict, *rows = (await command.run(0, "evaluate", job)).splitlines()
-    assert verdict == "Better at your task (only 12 rows), worse in general."
+    assert verdict == "Better at your task (3.42 → 1.91, only 12 rows), worse in general (2.05 → 2.36)."
     task, general, answers, split, best = rows[:5]
     assert task.startswith("Your task: better, loss 1.91 vs. 3.42 for the base on 12 held-out rows")
     assert general.startswith("General questions: worse, loss 2.36 vs. 2.05 for the base")
@@ -71,6 +71,15 @@ async def test_rows_of_a_file_of_the_project_are_measured(
     for outside in (str(tmp_path / "elsewhere.jsonl"), "/etc/passwd", "../\x1b[31mup"):
         assert "is not in the project" in await command.run(2, "evaluate", job, "--data", outside)
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == before
+
+
+async def test_a_backend_without_the_feature_says_so(
+    command: Command, signed_in: None, settings: Settings, tmp_path: Path
+) -> None:
+    (settings.project / "rows.jsonl").touch()
+    folder = ["--adapter", str(tmp_path), "--data", str(settings.project / "rows.jsonl"), "--managed"]
+    assert "can't evaluate an adapter that another program" in await command.run(2, "evaluate", *folder)
+    assert "--model goes with --adapter" in await command.run(2, "evaluate", "latest", "--model", "tiny")
 
 
 async def test_one_adapter_is_set_against_another(

@@ -64,7 +64,7 @@ async def served(settings: Settings, fake: FakeBackend, *arguments: str) -> Asyn
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 20) == 0
+            assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def status(url: str, **headers: str) -> int:

@@ -431,7 +431,7 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
     process = await spawn(fake_backend, settings.project)
     await fake_backend.until(lambda: fake_backend.active[STREAM] > 0, 60)
     process.send_signal(number)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     (job,) = fake_backend.jobs
     assert process.returncode == code
     assert err == b""

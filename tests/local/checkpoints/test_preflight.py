@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,9 +20,7 @@ def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
     assert list((tmp_path / "jobs").iterdir()) == []
     kept = tmp_path / "jobs" / "job_2" / "checkpoints"
     kept.mkdir(parents=True)
-    began = time.monotonic()
     check_writable(tmp_path, "job_2")
-    assert time.monotonic() - began < 10
     assert list((tmp_path / "jobs" / "job_2").iterdir()) == [kept]
 
 

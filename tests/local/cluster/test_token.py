@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +77,6 @@ def test_without_one_the_way_to_give_it_is_said(closed: tuple[str, str], tmp_pat
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["head", "client"])
 def test_a_wrong_one_is_named_as_the_reason(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
-    began = time.monotonic()
     cluster, said = look(closed[kind], tmp_path / "home", TOKEN[::-1])
-    assert time.monotonic() - began < 15  # Ray itself tries it for 20 s and more
     assert "does not accept this machine's token" in cluster["problem"]
     assert TOKEN[::-1] not in said

@@ -271,3 +271,16 @@ def test_a_row_of_megabytes_is_bounded_on_the_wire(view_of: ViewOf) -> None:
     assert len(json.dumps([row, view.rows(1, 3)])) < 200_000
     assert "longer than 4 MiB" in view.row(2)["error"]
     assert view.row(3)["learned"] > 0
+
+
+def test_a_row_that_is_not_saved_is_shown_as_one_of_the_file(view_of: ViewOf) -> None:
+    view = view_of([{"messages": TALK}])
+    told = view.render(0, {"messages": TALK})
+    saved = view.row(1)
+    assert [told[key] for key in ("ids", "runs", "length")] == [
+        saved[key] for key in ("ids", "runs", "length")
+    ]
+    assert "error" not in told
+    assert "must be an object" in view.render(0, {"messages": ["x"]})["error"]
+    with pytest.raises(IndexError):
+        view.render(1, {})

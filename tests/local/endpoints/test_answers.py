@@ -56,12 +56,13 @@ def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
 
 def test_what_was_asked_counts_once_for_several_answers() -> None:
     choices = [said({"text": "a"}, {"done": DONE}), said({"text": "b"}, {"done": DONE})]
-    usage = ChatCompletion.model_validate(Form(CHAT, "bot").whole(choices), strict=True).usage
+    form = Form(CHAT, "bot", answers=2)
+    usage = ChatCompletion.model_validate(form.whole(choices), strict=True).usage
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (5, 4, 9)
     assert usage.prompt_tokens_details is not None
     assert usage.prompt_tokens_details.cached_tokens == 3
-    end = ChatCompletionChunk.model_validate(Form(CHAT, "bot").end(choices), strict=True)
+    end = ChatCompletionChunk.model_validate(form.end(choices), strict=True)
     assert (end.choices, end.usage) == ([], usage)
 
 
@@ -72,6 +73,27 @@ def test_a_bare_text_has_no_roles() -> None:
     assert form.begin(0) is None
     (choice,) = form.part(0, {"text": "on"})["choices"]
     assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
+
+
+def test_a_bare_text_has_its_probabilities_in_columns() -> None:
+    first = {"token": "O", "logprob": None, "bytes": [79], "top_logprobs": [], "offset": 0}
+    likely = [{**TOKEN, "token": "n", "logprob": -0.2}, {**TOKEN, "token": "m", "logprob": -3.0}]
+    second = {"token": "m", "logprob": -3.0, "bytes": [109], "top_logprobs": likely, "offset": 1}
+    third = {**second, "token": "x", "logprob": -9.0, "offset": 2}
+    choice = said({"text": "Omx", "logprobs": [first, second, third]}, {"done": DONE})
+    told = Form(COMPLETION, "bot").whole([choice])["choices"][0]["logprobs"]
+    assert told == {
+        "tokens": ["O", "m", "x"],
+        "token_logprobs": [None, -3.0, -9.0],
+        "top_logprobs": [None, {"n": -0.2, "m": -3.0}, {"n": -0.2, "m": -3.0, "x": -9.0}],
+        "text_offset": [0, 1, 2],
+    }
+
+
+def test_each_prompt_counts_once_in_the_usage() -> None:
+    choices = [said({"done": {**DONE, "promptTokens": tokens}}) for tokens in (5, 5, 7, 7)]
+    usage = Form(COMPLETION, "bot", answers=2).usage(choices)
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 8)
 
 
 def test_a_fingerprint_names_engine_weights_and_number_format() -> None:

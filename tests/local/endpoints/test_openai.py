@@ -212,11 +212,17 @@ def test_a_bare_text() -> None:
     [
         ({}, "prompt"),
         ({"prompt": ""}, "prompt"),
-        ({"prompt": [1, 2]}, "prompt"),
-        ({"prompt": ["a", "b"]}, "prompt"),
-        ({"prompt": "a", "logprobs": 5}, "logprobs"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [1, True]}, "prompt"),
+        ({"prompt": ["a", ""]}, "prompt"),
+        ({"prompt": [[1], [-1]]}, "prompt"),
+        ({"prompt": ["a"] * 5, "n": 7}, "prompt"),
+        ({"prompt": "a", "logprobs": 21}, "logprobs"),
+        ({"prompt": "a", "logprobs": True}, "logprobs"),
+        ({"prompt": "a", "top_logprobs": 2}, "top_logprobs"),
+        ({"prompt": "a", "max_tokens": 0}, "max_tokens"),
         ({"prompt": "a", "suffix": "b"}, "suffix"),
-        ({"prompt": "a", "echo": True}, "echo"),
+        ({"prompt": "a", "echo": "yes"}, "echo"),
         ({"prompt": "a", "best_of": 3}, "best_of"),
         ({"prompt": "a", "tools": [TOOL]}, "tools"),
     ],
@@ -225,6 +231,18 @@ def test_a_bare_text_that_cannot_be(body: dict[str, Any], param: str) -> None:
     with pytest.raises(BadRequestError) as fault:
         read_completion(body, "bot", ALL)
     assert fault.value.extra["param"] == param
+
+
+def test_token_ids_and_several_prompts() -> None:
+    """As lm-evaluation-harness sends them."""
+    sent = {"max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234, "temperature": 0}
+    asked = read_completion({"prompt": [[5, 6], [7]], **sent}, "bot", ALL)
+    said = {
+        "maxTokens": 1, "logprobs": True, "topLogprobs": 1, "echo": True, "seed": 1234, "temperature": 0,
+    }  # fmt: skip
+    assert asked.chats == [{**said, "prompt": [5, 6]}, {**said, "prompt": [7]}]
+    (one,) = read_completion({"prompt": [5, 6], "max_tokens": 0, "echo": True}, "bot", ALL).chats
+    assert one == {"prompt": [5, 6], "maxTokens": 0, "echo": True}
 
 
 def test_no_bare_text_where_the_chat_call_has_none() -> None:

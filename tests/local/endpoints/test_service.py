@@ -111,6 +111,24 @@ async def until(what: Any) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_prompts_are_scored_by_the_exact_engine_alone(endpoints: Endpoints, engine: Engine) -> None:
+    made, _ = await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    scored = ChatRequest({"echo": True}, 1, False, False, ("a", [5]))
+    assert len(await answer(endpoints, caller, scored)) == 4
+    assert [(body["prompt"], body["engine"]) for body in engine.bodies] == [("a", "exact"), ([5], "exact")]
+    # It says nothing about who answers everything else.
+    engine.auto, engine.done = "llama.cpp", {**DONE, "engine": "llama.cpp"}
+    await answer(endpoints, caller)
+    assert engine.bodies[-1]["engine"] is None
+    for changes in ({}, {"engine": "llama.cpp"}):
+        if changes:
+            await endpoints.store.request(deployments.change, made["id"], changes)
+        caller = await endpoints.caller("bot", None)
+        with pytest.raises(CallerFault, match="echo is not available here"):
+            await answer(endpoints, caller, scored)
+
+
 async def test_an_answer_and_its_messages(endpoints: Endpoints, engine: Engine) -> None:
     _, key = await make(endpoints)
     caller = await endpoints.caller("bot", key["plaintext"])

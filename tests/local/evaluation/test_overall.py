@@ -25,16 +25,26 @@ def seen(verdict: str, rows: int = 64) -> Comparison:
 @pytest.mark.parametrize(
     ("task", "general", "verdict", "sentence"),
     [
-        ("better", "worse", "mixed", "Better at your task, worse in general."),
+        ("better", "worse", "mixed", "Better at your task (2.00 → 1.00), worse in general (2.00 → 3.00)."),
         ("better", "better", "better", "Better at your task and in general."),
         ("better", "same", "better", "Better at your task, as good in general."),
         ("better", "unclear", "better", "Better at your task, no clear difference in general."),
-        ("same", "worse", "worse", "No difference that matters at your task, worse in general."),
+        (
+            "same",
+            "worse",
+            "worse",
+            "No difference that matters at your task, worse in general (2.00 → 3.00).",
+        ),
         ("same", "same", "same", "No difference that matters at your task, and none in general."),
-        ("unclear", "worse", "worse", "No clear difference at your task, worse in general."),
+        (
+            "unclear",
+            "worse",
+            "worse",
+            "No clear difference at your task, worse in general (2.00 → 3.00).",
+        ),
         ("unclear", "better", "unclear", "No clear difference at your task, better in general."),
         ("worse", "better", "worse", "Worse at your task, better in general."),
-        ("worse", "worse", "worse", "Worse at your task and in general."),
+        ("worse", "worse", "worse", "Worse at your task (2.00 → 3.00) and in general (2.00 → 3.00)."),
     ],
 )
 def test_it_is_of_both(task: str, general: str, verdict: str, sentence: str) -> None:
@@ -43,11 +53,16 @@ def test_it_is_of_both(task: str, general: str, verdict: str, sentence: str) -> 
 
 def test_few_rows_are_said_to_be_few() -> None:
     assert overall(seen("better", 19)) == ("better", "Better at your task (only 19 rows).")
+    both = overall(seen("better", 19), seen("worse"))[1]
+    assert both == "Better at your task (2.00 → 1.00, only 19 rows), worse in general (2.00 → 3.00)."
     assert overall(seen("better", 30)) == ("better", "Better at your task.")
     together = replace(seen("better", 40), groups=12)
     assert overall(together)[1] == "Better at your task (only 12 independent rows)."
     too_few = overall(seen("better", 3), seen("worse"))
-    assert too_few == ("worse", "Too few rows to judge it at your task (only 3), worse in general.")
+    assert too_few == (
+        "worse",
+        "Too few rows to judge it at your task (only 3), worse in general (2.00 → 3.00).",
+    )
     assert overall(seen("same", 12), on="on data/x.jsonl")[1] == (
         "No difference that matters on data/x.jsonl (only 12 rows)."
     )

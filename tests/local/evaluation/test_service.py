@@ -18,7 +18,9 @@ async def test_it_is_not_taken_for_one_that_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluations = Evaluations(None, None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    evaluations._asked = {name: EvaluationTask({"id": name}, tmp_path, 10) for name in ("job_1", "job_2")}
+    evaluations._asked = {
+        name: EvaluationTask({"id": name, "config": {}}, tmp_path, 10) for name in ("job_1", "job_2")
+    }
     begun: list[str] = []
 
     async def evaluate(asked: EvaluationTask) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.answers import Answered, Answers, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
+from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.evaluation.preferred import preferred
 from arkor_dev.local.evaluation.stage import DRY, PADDED, TOGETHER, Stage
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.workers.errors import JobFailure
@@ -51,6 +53,10 @@ class Model:
 
     def given(self) -> dict[str, str]:
         return {}
+
+    def margins(self, rows: Sequence[Any]) -> list[float]:
+        """One in five rows goes the wrong way."""
+        return [self.by * (1 if row.ids[0] % 5 else -1) for row in rows]
 
     @contextmanager
     def later(self) -> Iterator[Any]:
@@ -180,7 +186,9 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
             "General questions: worse, loss 6.61 vs. 6.11 for the base on 24 questions; 99 % interval"
         )
         assert general["sentence"].endswith("0.50 to 0.50; its answers are 4 times longer.")
-        assert judged.evaluation["sentence"] == "Worse at your task (only 10 rows) and in general."
+        assert judged.evaluation["sentence"] == (
+            "Worse at your task (1.0450 → 1.5450, only 10 rows) and in general (6.11 → 6.61)."
+        )
         assert general["answers"]["adapter"]["repeating"] == 8
         assert judged.answers[7] == {"question": "q7", "base": "12 words", "adapter": "48 words"}
     without = stage().run(Model(0.5), Model(0.0).later())
@@ -294,3 +302,50 @@ def test_a_reward_that_rises_at_the_cost_of_general_questions_is_warned_of_with_
     assert judged.rows[0]["baseAnswer"] == "says 0"
     assert judged.rows[0]["adapter"] > judged.rows[0]["base"]
     assert "warning" not in rewarded(Rewarded(5, 1), Rewarded(0, 2)).evaluation
+
+
+def of_preferences(count: int, **more: Any) -> Stage:
+    rows = [
+        Row([{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}], f"line {n}")
+        for n in range(count)
+    ]
+    facts: dict[str, Any] = {"rows": rows, "groups": list(range(count)), "held_out": examples([6] * count)}
+    return stage(**facts, preference="pair", general=[], **more)
+
+
+def test_preferences_are_judged_by_how_many_are_followed() -> None:
+    """Larger losses do not matter, since these grow with the spread of the margins alone."""
+    judged = of_preferences(40, relative=True).run(Model(1.0), Model(0.0).later())
+    task = judged.evaluation["heldOut"]
+    assert task["adapter"] > task["base"]
+    assert (task["preferred"]["won"], task["preferred"]["of"]) == (32, 40)
+    assert judged.evaluation["verdict"] == task["verdict"] == "better"
+    assert (
+        "it follows 32 of 40 held-out pairs more than its start does (80 %, 95 % interval 65 to 90 %)"
+        in (task["sentence"])
+    )
+    assert (
+        of_preferences(40, relative=True).run(Model(-1.0), Model(0.0).later()).evaluation["verdict"]
+        == "worse"
+    )
+    # Without a reference, the start's own margins are subtracted.
+    same = of_preferences(40).run(Model(1.0), Model(1.0).later()).evaluation
+    assert (same["verdict"], same["heldOut"]["preferred"]["won"]) == ("unclear", 20)
+    assert same["sentence"] == "No clear difference at your task."
+
+
+def test_fewer_than_twenty_preferences_cannot_tell() -> None:
+    judged = of_preferences(19, relative=True).run(Model(1.0), Model(0.0).later()).evaluation
+    assert judged["verdict"] == "unclear"
+    assert judged["sentence"] == "Too few pairs to judge it at your task (only 19)."
+    assert judged["heldOut"]["sentence"].endswith("A verdict needs at least 20.")
+
+
+def test_coin_flips_are_called_no_difference() -> None:
+    """Each preference is a fair coin: nineteen in twenty repeats must not find a difference."""
+    chance, said = random.Random(7), []
+    for _ in range(200):
+        margins = [chance.gauss(0, 1) for _ in range(24)]
+        losses = compare([0.0] * 24, margins)
+        said.append(preferred("pair", losses, [0.0] * 24, margins, range(24)).verdict)
+    assert said.count("unclear") >= 0.975 * len(said)

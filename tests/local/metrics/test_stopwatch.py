@@ -78,4 +78,5 @@ def test_a_run_says_where_its_time_went(tiny: Path, tmp_path: Path) -> None:
     assert spent["save"] >= 0.6
     assert min(spent["forward"], spent["backward"], spent["optimizer"]) > 0
     assert sum(spent.values()) <= took + 0.01  # each is told to the millisecond
-    assert sum(spent.values()) == pytest.approx(done.fields["metrics"]["seconds"], abs=0.1)
+    # The machine may stand still between two looks at the clock.
+    assert sum(spent.values()) == pytest.approx(done.fields["metrics"]["seconds"], abs=0.5)

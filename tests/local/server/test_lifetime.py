@@ -30,11 +30,9 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def gone(backend: Backend) -> float:
-    """Wait until no process of the backend is left; how long it took."""
-    began = time.monotonic()
+def gone(backend: Backend) -> None:
+    """Wait until no process of the backend is left."""
     until(lambda: not backend.processes(), 60)
-    return time.monotonic() - began
 
 
 def best_of_three(took: Callable[[Path], float], bound: float, folder: Path) -> None:
@@ -57,7 +55,7 @@ def test_it_is_ready_at_once(tmp_path: Path, project: Path) -> None:
         assert backend.ready["projectId"].startswith("prj_")
         return backend.started_in
 
-    best_of_three(took, 3, tmp_path)  # 0.2 s on an idle machine
+    best_of_three(took, 10, tmp_path)  # 0.2 s on an idle machine
 
 
 @pytest.mark.parametrize("way", ["the end of standard input", "a signal"])
@@ -79,7 +77,7 @@ def test_it_ends_at_once(tmp_path: Path, project: Path, way: str) -> None:
         assert not backend.socket.parent.exists()
         return seconds
 
-    best_of_three(took, 2, tmp_path)
+    best_of_three(took, 10, tmp_path)
 
 
 def test_the_socket_of_a_killed_one_goes_at_the_next_start(
@@ -236,27 +234,23 @@ def test_a_worker_that_is_killed_three_times_fails_its_job_and_the_next_one_runs
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("way", "bound"), [("the end of standard input", 6), ("a kill", 2)])
-def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path, way: str, bound: float) -> None:
+@pytest.mark.parametrize("way", ["the end of standard input", "a kill"])
+def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path, way: str) -> None:
     """Also without a checkpoint to be written: those of an endless job would not fit on the disk."""
     project = make_project(tmp_path / "tests", tiny)
-
-    def took(folder: Path) -> float:
-        backend = Backend.start(folder / "data", project, folder / "cache")
-        try:
-            backend.wait_for(backend.submit({**ENDLESS, "saveSteps": 0}), "training.log")
-            assert backend.processes("training.worker")
-            if way == "a kill":
-                backend.process.kill()
-                backend.process.wait()
-            else:
-                assert backend.process.stdin
-                backend.process.stdin.close()
-            return gone(backend)
-        finally:
-            backend.stop()
-
-    best_of_three(took, bound, tmp_path)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        backend.wait_for(backend.submit({**ENDLESS, "saveSteps": 0}), "training.log")
+        assert backend.processes("training.worker")
+        if way == "a kill":
+            backend.process.kill()
+            backend.process.wait()
+        else:
+            assert backend.process.stdin
+            backend.process.stdin.close()
+        gone(backend)
+    finally:
+        backend.stop()
 
 
 @pytest.mark.engine
@@ -297,19 +291,15 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(
 @pytest.mark.engine
 def test_what_answers_goes_with_a_killed_backend(tmp_path: Path, tiny: Path) -> None:
     project = make_project(tmp_path / "tests", tiny)
-
-    def took(folder: Path) -> float:
-        backend = Backend.start(folder / "data", project, folder / "cache")
-        try:
-            assert backend.say("Hi", baseModel="models/tiny")
-            assert backend.processes("inference.worker")
-            backend.process.kill()
-            backend.process.wait()
-            return gone(backend)
-        finally:
-            backend.stop()
-
-    best_of_three(took, 2, tmp_path)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
+    try:
+        assert backend.say("Hi", baseModel="models/tiny")
+        assert backend.processes("inference.worker")
+        backend.process.kill()
+        backend.process.wait()
+        gone(backend)
+    finally:
+        backend.stop()
 
 
 def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:

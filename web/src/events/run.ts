@@ -137,8 +137,13 @@ export class Run {
   }
 
   /** The figure that the training method is judged by, instead of the loss. */
-  get measure(): Figure | undefined {
-    return this.figures.find(({ name }) => name === this.metadata.measure);
+  get judged(): Figure | undefined {
+    return this.figures.find(({ name }) => name === figuresIn([this.metadata.measure])[0]?.name);
+  }
+
+  /** What the method calls its loss. */
+  get measure(): string {
+    return figuresIn([this.metadata.measure])[0]?.label ?? "Loss";
   }
 
   get lastStep(): number {

@@ -7,4 +7,5 @@ export const INVALID: ReadonlySet<string> = new Set([
   "too-long",
   "wrong-keys",
   "wrong-content",
+  "blank",
 ]);

@@ -5,11 +5,13 @@
 
 const REST_MS = 150;
 /** How long a page may take to reach its former height. */
-const MAX_WAIT_MS = 5000;
+const MAX_WAIT_MS = 30_000;
 /** Input that ends the restoration: the user scrolls elsewhere. */
 const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"] as const;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
+/** Where the page is to be scrolled to, until it is high enough. */
+let wanted: number | null = null;
 let stopRestoring = (): void => undefined;
 
 export function startScrollRestoration(): void {
@@ -22,12 +24,27 @@ export function startScrollRestoration(): void {
     },
     { passive: true },
   );
+  // A click or a key may lead to another entry before the pause is over.
+  for (const kind of ["click", "keydown"])
+    addEventListener(kind, saveWaiting, { capture: true, passive: true });
+  // A position that still waits is not of the entry that has been reached.
+  addEventListener("popstate", forgetWaiting);
   addEventListener("pagehide", savePosition);
   restorePosition();
 }
 
+function forgetWaiting(): void {
+  clearTimeout(timer);
+  timer = undefined;
+}
+
+function saveWaiting(): void {
+  if (timer !== undefined) savePosition();
+}
+
 function savePosition(): void {
-  history.replaceState({ y: Math.round(scrollY) }, "");
+  forgetWaiting();
+  history.replaceState({ y: wanted ?? Math.round(scrollY) }, "");
 }
 
 /** Restores the position of this history entry or, on a `fresh` page, scrolls to the top. */
@@ -35,21 +52,21 @@ export function restorePosition(fresh = false): void {
   stopRestoring();
   const y = positionOf(history.state) ?? (fresh ? 0 : null);
   if (y === null) return;
+  wanted = y;
   const until = performance.now() + MAX_WAIT_MS;
-  let frame = 0;
-  const go = (): void => {
+  // First in the next frame, then whenever the page grows: it is too short to scroll until its list has loaded.
+  const growing = new ResizeObserver(() => {
     scrollTo({ top: y, behavior: "instant" });
-    // The page is too short to scroll until its list has loaded.
-    if (Math.abs(scrollY - y) > 1 && performance.now() < until) frame = requestAnimationFrame(go);
-    else stopRestoring();
-  };
+    if (Math.abs(scrollY - y) <= 1 || performance.now() > until) stopRestoring();
+  });
   stopRestoring = () => {
-    cancelAnimationFrame(frame);
+    wanted = null;
+    growing.disconnect();
     for (const move of MOVES) removeEventListener(move, stopRestoring);
     stopRestoring = () => undefined;
   };
   for (const move of MOVES) addEventListener(move, stopRestoring, { passive: true });
-  frame = requestAnimationFrame(go);
+  growing.observe(document.body);
 }
 
 /** The position in a history entry's state, which any script may have written. */

@@ -8,7 +8,7 @@
  *
  * A browser may forbid storage: then a choice applies to this page only.
  */
-import type { JobParent } from "../contract.gen";
+import type { RequestedParent } from "../contract.gen";
 import { isObject } from "./json";
 
 /** `tab`: for this tab only, until it is closed. */
@@ -137,7 +137,7 @@ export interface TrainerDraft {
   changes: Readonly<Record<string, unknown>>;
   from?: string | undefined;
   /** The checkpoint that the next training starts from. */
-  parent?: JobParent | undefined;
+  parent?: RequestedParent | undefined;
   project?: string | undefined;
 }
 

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { ActionButton } from "../actions/action-button";
 import { type Action, useActions } from "../actions/actions";
 import { startFocusRecovery } from "../lib/focus";
@@ -76,7 +76,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   // Before keys that open something exist.
   useLayoutEffect(close, []);
   useActions(ACTIONS);
-  useEffect(startFocusRecovery, []);
+  useLayoutEffect(startFocusRecovery, []);
   return (
     <>
       <a class="shell-skip" href="#main" onClick={skipToContent}>

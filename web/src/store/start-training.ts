@@ -12,7 +12,7 @@ import { changesOf } from "./trainer-changes";
 export async function startTraining(
   trainer: Trainer,
   dryRun: boolean,
-  more: Pick<TrainRequest, "settings" | "like" | "seeds" | "parent" | "on">,
+  more: Pick<TrainRequest, "settings" | "like" | "seeds" | "parent" | "on" | "data">,
 ): Promise<string | null> {
   if (manifest.peek()?.revision !== undefined) {
     await reloadManifest();

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import type { Trainer } from "../contract.gen";
+import type { JobConfig, Trainer } from "../contract.gen";
 
 const tab = new Map<string, string>();
 
@@ -100,6 +100,17 @@ it("keeps the checkpoint to start from, also without a change, until it is taken
   store.fillFrom(FILE, { id: "job-1", config: config! }, ["maxSteps"], parent);
   store.dropDraft(FILE);
   expect([store.draftRequest(FILE), store.drafted(FILE)]).toEqual([{}, FILE]);
+});
+
+it("sends other data as files of the project, and no other set to evaluate on", async () => {
+  const { changesFor, draftRequest, fillFrom, hasOtherData } = await loaded();
+  const sources = ["data/a.jsonl", "data/b.jsonl"].map((path) => ({ type: "file", path }) as const);
+  const config = { ...FILE.config!, method: "dpo", datasetSource: { type: "list", sources } } as JobConfig;
+  expect(hasOtherData(FILE)).toBe(false);
+  fillFrom(FILE, { id: undefined, config }, ["method", "datasetSource", "evalDatasetSource"]);
+  expect(Object.keys(changesFor(FILE))).toEqual(["method", "datasetSource"]);
+  expect(hasOtherData(FILE)).toBe(true);
+  expect(draftRequest(FILE)).toEqual({ settings: { method: "dpo" }, data: ["data/a.jsonl", "data/b.jsonl"] });
 });
 
 it("knows no trainer that is called like something every object has", async () => {

@@ -3,7 +3,14 @@
  * they are written or undone. An invalid value is kept too, since it may still be being typed.
  */
 import { signal } from "@preact/signals";
-import { type JobConfig, type JobParent, ONE_OF, type Trainer, type TrainRequest } from "../contract.gen";
+import {
+  type DatasetSource,
+  type JobConfig,
+  ONE_OF,
+  type RequestedParent,
+  type Trainer,
+  type TrainRequest,
+} from "../contract.gen";
 import { readStored, TRAINER_DRAFTS, type TrainerDraft, writeStored } from "../lib/storage";
 import { project } from "./credentials";
 import { chosenPlacement } from "./placement";
@@ -47,7 +54,7 @@ export function draftedFrom(trainer: Trainer): string | undefined {
 }
 
 /** The checkpoint from which the next training starts. */
-export function draftParent(trainer: Trainer): JobParent | undefined {
+export function draftParent(trainer: Trainer): RequestedParent | undefined {
   return draftOf(trainer)?.parent;
 }
 
@@ -55,16 +62,27 @@ export function draftParent(trainer: Trainer): JobParent | undefined {
 export function draftRequest(
   trainer: Trainer,
   more: Changes = {},
-): Pick<TrainRequest, "settings" | "parent" | "on"> {
-  const settings = { ...changesFor(trainer), ...more };
+): Pick<TrainRequest, "settings" | "parent" | "on" | "data"> {
+  const { datasetSource, evalDatasetSource: _, ...changes } = changesFor(trainer);
+  const settings = { ...changes, ...more };
   const parent = draftParent(trainer);
   const on = chosenPlacement.value;
   return {
     ...(on && { on }),
     ...(Object.keys(settings).length > 0 && { settings }),
+    ...(datasetSource ? { data: pathsOf(datasetSource as DatasetSource) } : {}),
     ...(parent && { parent }),
   };
 }
+
+/** The fields of a config that hold data sets, which a draft replaces by files of the project. */
+export const DATA = ["datasetSource", "evalDatasetSource"] as const;
+
+/** Whether the draft trains on other data than the file says. */
+export const hasOtherData = (trainer: Trainer): boolean => DATA.some((field) => field in changesFor(trainer));
+
+const pathsOf = ({ sources, path }: DatasetSource): string[] =>
+  Array.isArray(sources) ? sources.flatMap(pathsOf) : path === undefined ? [] : [path];
 
 /** Makes the next training start from the base model again. */
 export function dropParent(trainer: Trainer): void {
@@ -93,9 +111,9 @@ export function dropDraft(trainer: Trainer): void {
 /** Replaces the file's settings with a job's. */
 export function fillFrom(
   trainer: Trainer,
-  job: { id: string; config: JobConfig },
+  job: { id: string | undefined; config: JobConfig },
   fields: readonly string[],
-  parent?: JobParent,
+  parent?: RequestedParent,
 ): void {
   const [theirs, ours] = [job.config, trainer.config].map((config) => (config ?? {}) as unknown as Changes);
   const differing = fields.filter((field) => !same(theirs![field], ours![field]));

@@ -61,7 +61,8 @@ class EngineRouter:
         self._asked.append(ask)
         self._begun += 1
         try:
-            async with contextlib.aclosing(self._messages(engine or self._wanted, ask)) as messages:
+            wanted = EXACT if ask.get("echo") else engine or self._wanted
+            async with contextlib.aclosing(self._messages(wanted, ask)) as messages:
                 yield messages
         finally:
             # Equal requests still count separately.

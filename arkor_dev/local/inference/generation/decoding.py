@@ -9,10 +9,14 @@ if TYPE_CHECKING:
 
 
 class Incremental:
-    """Decodes token ids as they come, and holds back incomplete characters."""
+    """Decodes token ids as they come, and holds back incomplete characters.
 
-    def __init__(self, tokenizer: Any) -> None:
+    ``special`` keeps the text of special tokens.
+    """
+
+    def __init__(self, tokenizer: Any, *, special: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._skip = not special
         self._ids: list[int] = []
         self._start = 0
         self._read = 0
@@ -28,7 +32,9 @@ class Incremental:
         return text[len(known) :]
 
     def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: str = self._tokenizer.decode(
+            ids, skip_special_tokens=self._skip, clean_up_tokenization_spaces=False
+        )
         return text
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .sampling import Chosen
+
 MAX_CONCURRENT: Final = 8
 """Most concurrent answers of an inference process: each has its keys and values in memory."""
 
@@ -20,12 +22,13 @@ MAX_CONCURRENT: Final = 8
 class GenerationRequest:
     """One request for an answer.
 
-    ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text to
-    continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop`` (texts), ``fourBit``
-    (the adapter was trained on 4-bit weights), ``format``
-    (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), the other
-    fields of ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``,
-    ``text``, and finally ``done`` or ``error``.
+    ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text
+    or the token ids to continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop``
+    (texts), ``fourBit`` (the adapter was trained on 4-bit weights), ``format``
+    (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), ``echo``
+    (the answer begins with the prompt, whose tokens are reported as its own are), the other fields of
+    ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``, ``text``,
+    and finally ``done`` or ``error``.
     """
 
     ask: dict[str, Any]
@@ -48,6 +51,12 @@ class Conversation(Protocol):
     @property
     def cached(self) -> int:
         """How many tokens of the prompt were cached from an earlier answer."""
+
+    @property
+    def scores(self) -> list[Chosen] | None:
+        """The log probability of each token of a prompt that was read; None if the request has no `echo`
+        with ``logprobs``. The first token has none.
+        """
 
     @property
     def room(self) -> int:

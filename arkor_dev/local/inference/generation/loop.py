@@ -16,7 +16,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TOGETHER: Final = 256
+"""Tokens of a prompt whose log probabilities are sent in one message."""
+
 
 @dataclass(eq=False)
 class _Answer:
@@ -57,6 +60,13 @@ class _Answer:
     tokens: int = 0
     first: float | None = None
     logprobs: list[dict[str, Any]] = field(default_factory=list)
+    offset: int = 0
+    """Characters before the next token, counted where a plain text is continued."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it continues a text, without a chat template."""
+        return self.request.ask.get("prompt") is not None
 
 
 class Loop:
@@ -157,6 +167,10 @@ class Loop:
             next_read = min(reading, key=lambda each: engine.left(each.conversation))
             with self._guarded([next_read.request]):
                 next_read.logits = engine.read(next_read.conversation)
+                if next_read.logits is not None and next_read.request.ask.get("echo"):
+                    self._send_prompt(next_read)
+                    if not next_read.limit:
+                        self._finish(next_read, "length")
         going_on = []
         for answer in answers:
             if answer in self._answers and answer.logits is not None:
@@ -182,12 +196,15 @@ class Loop:
         answer.token, answer.tokens = chosen.token, answer.tokens + 1
         if answer.first is None:
             answer.first = time.monotonic()
-        if chosen.token in self.engine.ends:
+        ended = chosen.token in self.engine.ends
+        if chosen.logprob is not None and (answer.is_plain or not ended):
+            answer.logprobs.append(self._logprob(chosen, answer))
+        if ended:
             self._finish(answer, "stop")
             return False
-        if chosen.logprob is not None:
-            answer.logprobs.append(self._logprob(chosen))
-        self._send_text(answer, answer.stops.push(answer.text.push(chosen.token)))
+        text = answer.text.push(chosen.token)
+        answer.offset += len(text)
+        self._send_text(answer, answer.stops.push(text))
         if answer.stops.met:
             self._finish(answer, "stop")
         elif constraint and (end := constraint.take(chosen.token)):
@@ -197,6 +214,24 @@ class Loop:
         else:
             return True
         return False
+
+    def _send_prompt(self, answer: _Answer) -> None:
+        """Send the prompt as the answer's beginning, with its log probabilities if they are requested."""
+        tokenizer, given = self.engine.tokenizer, answer.request.ask["prompt"]
+        scores, entries = answer.conversation.scores or (), []
+        text = given
+        if not isinstance(given, str):
+            text = tokenizer.decode(given, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        written = Incremental(tokenizer, special=True)
+        for chosen in scores:
+            entries.append(self._logprob(chosen, answer))
+            piece = written.push(chosen.token)
+            # The tokenizer may have put a token before a text that is not in it.
+            answer.offset += len(piece) if text.startswith(piece, answer.offset) else 0
+        answer.offset = len(text)
+        answer.request.send(text=text, **({"logprobs": entries[:TOGETHER]} if entries else {}))
+        for place in range(TOGETHER, len(entries), TOGETHER):
+            answer.request.send(text="", logprobs=entries[place : place + TOGETHER])
 
     def _send_text(self, answer: _Answer, text: str) -> None:
         if out := answer.calls.push(text):
@@ -226,15 +261,16 @@ class Loop:
             done["logprobs"] = answer.logprobs
         answer.request.send(done=done)
 
-    def _logprob(self, chosen: Chosen) -> dict[str, Any]:
-        assert chosen.logprob is not None
+    def _logprob(self, chosen: Chosen, answer: _Answer) -> dict[str, Any]:
         likeliest = [self._token(token, logprob) for token, logprob in chosen.likeliest]
-        return {**self._token(chosen.token, chosen.logprob), "top_logprobs": likeliest}
+        place = {"offset": answer.offset} if answer.is_plain else {}
+        return {**self._token(chosen.token, chosen.logprob), "top_logprobs": likeliest, **place}
 
-    def _token(self, token: int, logprob: float) -> dict[str, Any]:
+    def _token(self, token: int, logprob: float | None) -> dict[str, Any]:
         text = self.engine.tokenizer.decode([token], clean_up_tokenization_spaces=False)
         # JSON has no infinity: an impossible token is sent as a very unlikely one.
-        return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
+        height = None if logprob is None else max(logprob, -9999.0)
+        return {"token": text, "logprob": height, "bytes": list(text.encode())}
 
     def _guarded(self, requests: list[GenerationRequest]) -> _Guard:
         return _Guard(self, requests)

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
-    """Return the tokens of ``ask``: its ``prompt`` unchanged, or its ``messages`` in the model's chat
-    template.
+    """Return the tokens of ``ask``: its ``prompt``, a text or token ids, unchanged, or its ``messages`` in
+    the model's chat template.
 
-    Raises JobFailure if they leave no room for an answer.
+    Raises JobFailure if they leave no room for an answer, or if the model does not have one of the ids.
     """
     raw = ask.get("prompt")
+    if isinstance(raw, list):
+        if (largest := max(raw)) >= len(tokenizer):
+            raise JobFailure(f"prompt has the token {largest}, and the model has {len(tokenizer)} tokens")
+        return _within(raw, ask, context)
     text = (
         raw
         if raw is not None
@@ -29,6 +33,10 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
     ids = (
         ids or [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
     )
+    return _within(ids, ask, context)
+
+
+def _within(ids: list[int], ask: dict[str, Any], context: int) -> list[int]:
     if len(ids) >= context:
         raise JobFailure(
             f"The conversation has {len(ids)} tokens, and {ask['name']} reads at most {context}: shorten it"

@@ -66,6 +66,7 @@ class Row:
     """Most tokens that it may reach."""
     tokens: list[int] = field(default_factory=list)
     whole: bool = True
+    scores: None = None
 
 
 class LlamaEngine:

@@ -93,8 +93,8 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
     try:
         asked = await _asked(request, call, caller)
         record.stream, record.messages = asked.stream, _said(asked)
-        choices = [Choice() for _ in range(asked.answers)]
-        form = Form(call, caller.deployment["slug"], caller.deployment["answeredBy"])
+        choices = [Choice() for _ in range(asked.answers * len(asked.chats))]
+        form = Form(call, caller.deployment["slug"], caller.deployment["answeredBy"], asked.answers)
         try:
             async with request.app[ENDPOINTS].answers(caller, asked) as messages:
                 noted = _noted(messages, choices, record, began)
@@ -105,6 +105,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                 return web.json_response(form.whole(choices))
         finally:
             record.answers = [choice.text for choice in choices if choice.done]
+            record.prompt = form.usage(choices)["prompt_tokens"]
     except CallerFault as fault:
         record.status, record.error = status_of(fault.fault), fault.why
         raise fault.fault from None
@@ -134,8 +135,9 @@ async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest
 
 
 def _said(asked: ChatRequest) -> list[dict[str, Any]]:
-    if "prompt" in asked.chat:
-        return [{"role": "user", "content": asked.chat["prompt"]}]
+    if asked.prompts:
+        texts = [each if isinstance(each, str) else compact(each) for each in asked.prompts]
+        return [{"role": "user", "content": text} for text in texts]
     messages: list[dict[str, Any]] = asked.chat["messages"]
     return messages
 
@@ -149,7 +151,6 @@ async def _noted(
             record.first = round(time.monotonic() - began, 4)
         choices[number].add(message)
         if done := message.get("done"):
-            record.prompt = max(record.prompt, done["promptTokens"])
             record.completion += done["completionTokens"]
         yield number, message
 

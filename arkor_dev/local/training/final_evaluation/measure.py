@@ -6,11 +6,13 @@ off; for a changed model the base is loaded again, after the trained one has bee
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
@@ -36,7 +38,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.training.adapter import hold_in, whole
+from arkor_dev.local.training.adapter import WEIGHTS, hold_in, take_weights, whole
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -205,10 +207,12 @@ class FinalEvaluation:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Evaluate ``saved``, ``{folder, step, data}``; store and return the contract's :class:`Evaluation`.
+    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the contract's
+    :class:`Evaluation`.
 
     ``preparation`` has read its rows, and ``model`` is the base found by the backend. ``step`` is a
     checkpoint's, None for the final model; ``data`` is the file of the rows, None for the held-out ones.
+    With ``general`` the general questions are measured beside a file's rows, too.
     Raises :class:`JobFailure` without held-out rows.
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
@@ -228,7 +232,9 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     asked = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
     if data is not None:
-        stage.called, stage.general, stage.answered = data, [], NOBODY
+        stage.called = data
+        if not saved.get("general"):
+            stage.general, stage.answered = [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
     run.loss.close()
     if step is not None:
@@ -238,6 +244,8 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     elif step is None:
         judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
     results.write(results.result_file(job, step, data), judged._asdict())
+    if saved.get("general"):  # the job has no other rows, and the page shows these
+        results.write(results.result_file(job, step), judged._asdict())
     if data is None:
         write_again(preparation.data, preparation.job_id, step)
     return judged.evaluation
@@ -265,8 +273,14 @@ def base_losses(run: Run) -> BaseLosses:
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,
+            **({"start": _hash_of(run.parent / WEIGHTS)} if run.parent and run.method.relative else {}),
         },
     )
+
+
+def _hash_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _stage(
@@ -316,6 +330,8 @@ def _stage(
         measure=measure,
         written=[(count, longest) for _, count, longest in run.loss.writes(run.held_out, learning=False)],
         rewards=run.loss.trained_for,
+        preference=run.method.preference,
+        relative=run.method.relative,
         remeasuring=Objective.rounded,
         own=own,
         answered=answers_of(preparation, run, general, losses, asked),
@@ -335,7 +351,21 @@ def _wearing(run: Run, folder: Path) -> Objective:
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    return run.objective_of(worn)
+    loss = run.objective_of(worn)
+    if run.parent and run.method.relative:
+        _compare_with(run.parent, loss)
+    return loss
+
+
+def _compare_with(parent: Path, loss: Objective) -> None:
+    """Let ``loss`` compare with the adapter in ``parent``, from which the run began."""
+    weights = {name: weight for name, weight in loss.model.named_parameters() if weight.requires_grad}
+    current = {name: weight.detach().clone() for name, weight in weights.items()}
+    take_weights(weights, parent)
+    loss.hold_start()
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(current[name])
 
 
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.pair_method import PairMethod
+from arkor_dev.local.training.preference_method import PairMethod
 from arkor_dev.local.workers.errors import JobFailure
 
 from .interface import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.pair_method import PairMethod
+from arkor_dev.local.training.preference_method import PairMethod, adapter_alone
 from arkor_dev.local.workers.errors import JobFailure
 
 from .interface import Figure
@@ -23,14 +23,11 @@ class DirectPreferenceOptimization(PairMethod):
 
     label = "DPO"
     measure = Figure("loss", "DPO loss")
+    relative = True
 
     def check(self, settings: JobSettings) -> None:
-        """Raise JobFailure for a whole model, which would need a second one as its reference."""
-        if settings.get("fullFineTuning"):
-            raise JobFailure(
-                "dpo compares the adapter with the model below it, so it cannot train the whole model: "
-                "remove fullFineTuning, or use cpo or orpo, which need no reference"
-            )
+        """Raise JobFailure for a whole model, and for a loss without a reference."""
+        adapter_alone(self.name, settings)
         if settings.get("lossType") == "simpo":
             raise JobFailure("lossType simpo needs no reference: use it with method cpo")
 

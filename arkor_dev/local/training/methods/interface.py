@@ -49,6 +49,12 @@ class Method(ABC):
     """
     figures: ClassVar[tuple[Figure, ...]] = ()
     """Figures that its objective reports besides the loss."""
+    preference: ClassVar[str] = ""
+    """What a row with a preference is, ``pair`` or ``rating``: then the verdict counts how many of them the
+    model follows more than its start does. Empty for other methods.
+    """
+    relative: ClassVar[bool] = False
+    """Whether the objective's margins compare with the start of the run already."""
 
     @property
     def name(self) -> str:

@@ -231,7 +231,7 @@ def test_a_paused_run_resumes_to_the_same_bits_and_tells_what_it_sampled(tiny: P
 
     calls = events_of(run).calls
     started = next(fields["metadata"] for name, fields in calls if name == "training.started")
-    assert started["measure"] == "reward"
+    assert started["measure"]["name"] == "reward"
     labels = [figure["label"] for figure in started["figures"]]
     assert labels[0] == "Mean reward"
     assert labels[-4:] == ["varied", "Spread of varied", "vowels", "Spread of vowels"]

@@ -44,10 +44,10 @@ def ranking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    assert names() == ["cpo", "dpo", "grpo", "orpo", "sft"]
+    assert names() == ["cpo", "dpo", "grpo", "kto", "orpo", "sft"]
     for name in ("interface", "ppo", "..", "os"):
         with pytest.raises(
-            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, grpo, orpo, sft"
+            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, grpo, kto, orpo, sft"
         ):
             method(name)
 
@@ -132,6 +132,7 @@ def test_a_job_of_it_is_forecast_trained_judged_and_shown(backend: Backend) -> N
         {"name": "margin", "label": "Margin", "unit": "nats"},
         {"name": "accuracy", "label": "Accuracy", "unit": ""},
     ]
+    assert started["metadata"]["measure"] == {"name": "loss", "label": "Ranking loss", "unit": "nats"}
     logged = [frame.json for frame in frames if frame.event == "training.log"]
     assert all(0 <= row["accuracy"] <= 1 for row in logged if "loss" in row)
     evaluated = [row for row in logged if "evalLoss" in row]

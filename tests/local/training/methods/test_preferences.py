@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 import torch
 
 from arkor_dev.data.forms import row_of
-from arkor_dev.data.preferences import PAIRS
+from arkor_dev.data.preferences import RATINGS
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
@@ -41,16 +41,25 @@ ROWS = [
     }
     for asked in QUESTIONS[:12]
 ]
+RATED = [
+    {
+        "prompt": row["prompt"],
+        "completion": row[("chosen", "rejected")[place % 3 == 2]],
+        "label": place % 3 < 2,
+    }
+    for place, row in enumerate(ROWS)
+]
 STEPS, BATCH = 5, 4
 SHORT: dict[str, Any] = {
-    "maxSteps": 8, "batchSize": 4, "learningRate": 1e-2, "datasetSplit": 0.3, "evalSteps": 4,
-    "samples": "off", "numberFormat": "float32",
+    "maxSteps": 8, "learningRate": 1e-2, "datasetSplit": 0.6, "evalSteps": 4,
+    "samples": "off", "numberFormat": "float32", "batchSize": 8,
 }  # fmt: skip
 CONFIG: dict[str, Any] = {"maxSteps": STEPS, "batchSize": BATCH, "learningRate": 5e-3, "loggingSteps": 1}
 
 
 def examples(tiny: Path, name: str) -> list[Example]:
-    read = [row_of(row, str(place), None, {}, forms=PAIRS) for place, row in enumerate(ROWS)]
+    rows = RATED if name == "kto" else ROWS
+    read = [row_of(row, str(place), None, {}, forms=RATINGS) for place, row in enumerate(rows)]
     return method(name).encode_all(load_tokenizer(tiny), read, Encoding(512), lambda _: None)[0]
 
 
@@ -79,7 +88,31 @@ def tokens_in_order(run: Run) -> list[dict[str, list[int]]]:
     return found
 
 
-def trl_losses(tiny: Path, folder: Path, ours: Run, trainer: Any, args: Any) -> list[float]:
+def ratings_in_order(run: Run) -> list[dict[str, Any]]:
+    """Return the tokens of each rating, as TRL names them: the KL is estimated on the prompt of one row with
+    the answer of the row before it in its batch.
+    """
+    from arkor_dev.local.training.rows.batches import endless
+
+    steps = endless(run.train, run.plan, run.plan.order_seed)
+    found: list[dict[str, Any]] = []
+    for batch in (batch for _ in range(STEPS) for batch in next(steps)):
+        parts = []
+        for row in batch:
+            start = next(place for place, label in enumerate(row.labels) if label >= 0)
+            end = max(place for place, label in enumerate(row.labels) if label >= 0) + 1
+            parts.append((row.ids[:start], row.ids[start:end]))
+        for place, (prompt, answer) in enumerate(parts):
+            other, label = parts[place - 1][1], batch[place].desirable
+            found.append(
+                {"prompt_ids": prompt, "completion_ids": answer, "KL_completion_ids": other, "label": label}
+            )
+    return found
+
+
+def trl_losses(
+    tiny: Path, ours: Run, trainer: Any, args: Any, rows: list[dict[str, Any]] | None = None
+) -> list[float]:
     """Return the losses of TRL's trainer on the same tokens, from the same adapter."""
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
@@ -103,7 +136,7 @@ def trl_losses(tiny: Path, folder: Path, ours: Run, trainer: Any, args: Any) -> 
     made = InOrder(
         model=model,
         args=args,
-        train_dataset=Dataset.from_list(tokens_in_order(ours)),
+        train_dataset=Dataset.from_list(tokens_in_order(ours) if rows is None else rows),
         processing_class=AutoTokenizer.from_pretrained(tiny),
     )
     made.train()
@@ -136,11 +169,33 @@ def test_dpo_has_trl_s_losses(kind: str, tiny: Path, tmp_path: Path) -> None:
     ours = run_of(tiny, tmp_path, "dpo", lossType=kind)
     ours.begin()
     args = arguments(tmp_path, DPOConfig, beta=0.1, loss_type=kind)
-    wanted = trl_losses(tiny, tmp_path, ours, DPOTrainer, args)
+    wanted = trl_losses(tiny, ours, DPOTrainer, args)
     found = losses_of(run_of(tiny, tmp_path, "dpo", lossType=kind))
     assert len(found) == len(wanted) == STEPS
     assert found == pytest.approx(wanted, abs=1e-4, rel=1e-3)
     assert abs(found[-1] - found[0]) > 1e-2, "something was learned"
+
+
+@pytest.mark.numeric
+def test_kto_has_trl_s_losses(tiny: Path, tmp_path: Path) -> None:
+    """Weights that differ, since equal ones would hide a mix-up; the KL is above zero in some steps."""
+    from trl import KTOConfig, KTOTrainer
+
+    how = {"desirableWeight": 1.0, "undesirableWeight": 1.5, "beta": 0.3, "batchSize": BATCH}
+    ours = run_of(tiny, tmp_path, "kto", **how)
+    ours.begin()
+    args = arguments(tmp_path, KTOConfig, beta=0.3, undesirable_weight=1.5)
+    wanted = trl_losses(tiny, ours, KTOTrainer, args, ratings_in_order(ours))
+    run = run_of(tiny, tmp_path, "kto", **how)
+    found = losses_of(run)
+    assert len(found) == len(wanted) == STEPS
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert abs(found[-1] - found[0]) > 1e-2, "something was learned"
+    logged = [fields for name, fields in run.emit.calls if name == "training.log"]  # type: ignore[attr-defined]
+    assert any(fields["kl"] > 1e-3 for fields in logged)
+    margins = [fields["rewardMargin"] for fields in logged if "rewardMargin" in fields]
+    assert 0 < len(margins) < STEPS, "a batch may have answers of one kind alone"
+    assert margins[-1] > 0
 
 
 def test_losses_without_a_reference_are_trl_s_formulas(tiny: Path, tmp_path: Path) -> None:
@@ -169,40 +224,51 @@ def test_losses_without_a_reference_are_trl_s_formulas(tiny: Path, tmp_path: Pat
             assert math.isclose(float(found), float(wanted), abs_tol=1e-5), (name, kind)
 
 
-def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["dpo", "kto"])
+def test_a_paused_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
-    how = {"loraDropout": 0.1, "rpoAlpha": 0.5}
-    run = run_of(tiny, whole, "dpo", **how)
+    how = {"loraDropout": 0.1, **({"rpoAlpha": 0.5} if name == "dpo" else {})}
+    run = run_of(tiny, whole, name, **how)
     assert run.run().status == "completed"
     logged = [fields for name, fields in run.emit.calls if name == "training.log"]  # type: ignore[attr-defined]
-    assert logged[0]["rewardMargin"] == pytest.approx(0, abs=1e-5), "the start is the reference"
-    assert logged[-1]["rewardMargin"] > 0.05
+    assert logged[0]["rewardChosen"] == pytest.approx(0, abs=1e-5), "the start is the reference"
+    assert logged[-1]["rewardChosen"] > 0.05
     assert logged[-1]["rewardAccuracy"] == 1
-    paused = run_of(tiny, parts, "dpo", **how)
+    paused = run_of(tiny, parts, name, **how)
     pausing_after(3)(paused)
     assert paused.run().status == "paused"
-    resumed = run_of(tiny, parts, "dpo", **how)
+    resumed = run_of(tiny, parts, name, **how)
     resumed.going_on = points(parts)
     assert resumed.run().status == "completed"
     assert bytes_of(parts) == bytes_of(whole)
 
 
-def test_a_run_that_begins_with_an_adapter_has_that_as_its_reference(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["dpo", "kto"])
+def test_a_run_that_begins_with_an_adapter_has_that_as_its_reference(
+    name: str, tiny: Path, tmp_path: Path
+) -> None:
     first = tmp_path / "first"
     first.mkdir()
-    run = run_of(tiny, first, "dpo")
+    run = run_of(tiny, first, name)
     assert run.run().status == "completed"
     (weights,) = first.rglob("adapter_model.safetensors")
     second = tmp_path / "second"
     second.mkdir()
-    later = run_of(tiny, second, "dpo", maxSteps=1)
+    later = run_of(tiny, second, name, maxSteps=2)
     later.parent = weights.parent
     assert later.run().status == "completed"
-    logged = [fields for name, fields in later.emit.calls if name == "training.log"]  # type: ignore[attr-defined]
-    assert logged[0]["rewardMargin"] == pytest.approx(0, abs=1e-5)
-    assert logged[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    logged = [fields for kind, fields in later.emit.calls if kind == "training.log"]  # type: ignore[attr-defined]
+    assert logged[0]["rewardChosen"] == pytest.approx(0, abs=1e-5)
+    assert logged[0]["loss"] == pytest.approx(math.log(2) if name == "dpo" else 0.5, abs=1e-5)
+    # The reference stays, also for rows that come later and for the base, which has no adapter.
+    rows, loss = later.train[:BATCH], later.loss
+    held = loss.reference.of(rows)  # type: ignore[attr-defined]
+    loss.reference._known.clear()  # type: ignore[attr-defined]
+    with later.model.disable_adapter():
+        again = loss.reference.of(rows)  # type: ignore[attr-defined]
+    assert torch.equal(held, again)
 
 
 def test_corrections_train_an_adapter_that_is_judged_by_pairs(shared: Backend, shared_project: Path) -> None:
@@ -228,6 +294,7 @@ def test_corrections_train_an_adapter_that_is_judged_by_pairs(shared: Backend, s
     evaluation = next(frame.json for frame in frames if frame.event == "evaluation.completed")["evaluation"]
     task = evaluation["heldOut"]
     assert task["base"] == pytest.approx(math.log(2), abs=1e-4), "the base is its own reference"
+    assert task["preferred"]["won"] == task["preferred"]["of"] >= 20
     assert task["verdict"] == "better"
     assert task["measure"] == {"label": "DPO loss", "unit": ""}
     logged = [frame.json for frame in frames if frame.event == "training.log" and "evalLoss" in frame.json]
@@ -241,6 +308,48 @@ def test_settings_that_a_method_cannot_have_are_refused() -> None:
         ("dpo", {"fullFineTuning": True}, "use cpo or orpo"),
         ("dpo", {"lossType": "simpo"}, "method cpo"),
         ("cpo", {"lossType": "apo_zero"}, "method dpo"),
+        ("kto", {"fullFineTuning": True}, "use cpo or orpo"),
+        ("kto", {"batchSize": 1}, "batchSize 2 or more"),
+        ("kto", {"workers": 2}, "one worker"),
     ):
         with pytest.raises(JobFailure, match=says):
             method(name).check(JobSettings({"method": name, **config}))
+
+
+def test_ratings_and_corrections_train_one_adapter(shared: Backend, shared_project: Path) -> None:
+    """As the page starts it once there are ratings: a correction is a good and a bad answer."""
+    asked = [{"role": "user", "content": question} for question in QUESTIONS]
+    ratings = [
+        {"prompt": [each], "completion": PHRASE if place % 2 else "No idea at all.", "label": place % 2 == 1}
+        for place, each in enumerate(asked)
+    ]
+    corrected = [
+        {
+            "messages": [
+                {**each, "content": f"Once more: {each['content']}"},
+                {"role": "assistant", "content": PHRASE},
+            ],
+            "corrected": {"instead": "No idea at all."},
+        }
+        for each in asked[:8]
+    ]
+    write_jsonl(shared_project / "data" / "ratings.jsonl", ratings)
+    write_jsonl(shared_project / "data" / "corrected.jsonl", corrected)
+    sources = [{"type": "file", "path": f"data/{name}.jsonl"} for name in ("ratings", "corrected")]
+    job = shared.submit(
+        {
+            **SHORT,
+            "method": "kto",
+            "model": "./models/tiny",
+            "datasetSource": {"type": "list", "sources": sources},
+        }
+    )
+    frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    evaluation = next(frame.json for frame in frames if frame.event == "evaluation.completed")["evaluation"]
+    task = evaluation["heldOut"]
+    assert task["base"] == pytest.approx(0.5, abs=1e-4), "the base is its own reference"
+    assert (task["preferred"]["kind"], task["verdict"]) == ("rating", "better")
+    assert task["preferred"]["of"] >= 20
+    started = next(frame.json for frame in frames if frame.event == "training.started")
+    assert "kl" in {figure["name"] for figure in started["metadata"]["figures"]}

@@ -33,6 +33,8 @@ export interface Answer {
   asked?: Pick<Conversation, "params" | "system" | "more">;
   /** The ideal answer, if it was added to the project's data. */
   corrected?: KeptCorrection;
+  /** How it was rated, if that was added to the project's data. */
+  rated?: KeptRating;
 }
 
 /** A tool call of the model; `arguments` is JSON as the model wrote it. */
@@ -48,6 +50,12 @@ export interface KeptCorrection {
   undo: string;
   /** Lines with another answer to the same question. */
   sameQuestion?: number[];
+}
+
+export interface KeptRating {
+  good: boolean;
+  /** Takes it back. */
+  id: string;
 }
 
 export interface Timing {

@@ -33,7 +33,7 @@ export function Picker({ onPick, onClose }: Props) {
 
   // Before the next key, which may follow immediately.
   useLayoutEffect(() => field.current?.focus(), []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const outside = (event: Event): void => {
       if (!root.current?.contains(event.target as Node)) onClose();
     };

@@ -46,11 +46,15 @@ function isAnswer(value: unknown): boolean {
     isText(value.state) &&
     (value.calls === undefined || every(value.calls, isCall)) &&
     (value.engine === undefined || isText(value.engine)) &&
-    (value.corrected === undefined || isCorrection(value.corrected))
+    (value.corrected === undefined || isCorrection(value.corrected)) &&
+    (value.rated === undefined || isRating(value.rated))
   );
 }
 
 const isCall = (value: unknown): boolean => isObject(value) && isText(value.name) && isText(value.arguments);
+
+const isRating = (value: unknown): boolean =>
+  isObject(value) && typeof value.good === "boolean" && isText(value.id);
 
 function isCorrection(value: unknown): boolean {
   return (

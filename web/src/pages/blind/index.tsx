@@ -1,6 +1,8 @@
 /** A blind test: two anonymous answers to a question, a vote for the better one, and at the end the models' names. */
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { errorText } from "../../api/client";
 import type { Target } from "../../chat/model/types";
+import type { Preferred } from "../../chat/preferences";
 import { answerable } from "../../chat/strength";
 import { fullName, sameTarget, targetKey, targetsOfQuery } from "../../chat/targets";
 import type { Ballot, Vote } from "../../contract.gen";
@@ -46,6 +48,28 @@ export default function BlindPage() {
 const votesOf = (label: string, ballots: readonly Ballot[]): number =>
   ballots.filter((ballot) => ballot.voter === label.trim()).length;
 
+/** The two answers as a pair to learn from; null for a tie, and for answers that do not differ. */
+function pairOf(
+  { question, left, right, leftIs }: Pair,
+  asked: Question | undefined,
+  choice: "left" | "right" | "tie",
+  keys: Readonly<Record<Side, string>>,
+  by: string,
+): Preferred | null {
+  const [first, second] = [left.trim(), right.trim()];
+  if (choice === "tie" || first === "" || second === "" || first === second) return null;
+  const models = leftIs === "one" ? [keys.one, keys.other] : [keys.other, keys.one];
+  const answers = [left, right];
+  if (choice === "right") for (const list of [models, answers]) list.reverse();
+  return {
+    prompt: asked?.messages ?? [{ role: "user", content: question }],
+    chosen: answers[0]!,
+    rejected: answers[1]!,
+    models,
+    by,
+  };
+}
+
 type Phase = "start" | "voting" | "result";
 
 function Test({ one, other }: { one: Target; other: Target }) {
@@ -57,6 +81,9 @@ function Test({ one, other }: { one: Target; other: Target }) {
   const [pairs, setPairs] = useState<Pairs | null>(null);
   const [index, setIndex] = useState(0);
   const ballots = useMemo(() => new Ballots(id), [id]);
+  /** The indices of the questions that were voted on, and why the last vote was not taken back. */
+  const [votedOn, setVotedOn] = useState<readonly number[]>([]);
+  const [stays, setStays] = useState("");
   const given = ballots.given.value;
   useEffect(() => {
     if (id !== null) void keptVotes(job, id, one, other).then(setKept, () => undefined);
@@ -68,20 +95,34 @@ function Test({ one, other }: { one: Target; other: Target }) {
     const targets = { one, other };
     setPairs(new Pairs(questions, (question, signal) => pairFor(question, targets, signal)));
     setIndex(0);
+    setVotedOn([]);
     setPhase("voting");
   };
   const next = (pair: Pair, choice: "left" | "right" | "tie" | "skip"): void => {
     const rightIs: Side = pair.leftIs === "one" ? "other" : "one";
-    if (choice !== "skip")
-      ballots.give({
-        voter: voter.peek().trim(),
-        one: targetKey(one),
-        other: targetKey(other),
-        choice: choice === "tie" ? "tie" : choice === "left" ? pair.leftIs : rightIs,
-        left: pair.leftIs,
-        question: pair.question,
-      });
+    setStays("");
+    if (choice !== "skip") {
+      const by = voter.peek().trim();
+      const keys = { one: targetKey(one), other: targetKey(other) };
+      const preferred = choice === "tie" ? "tie" : choice === "left" ? pair.leftIs : rightIs;
+      const { question, leftIs: left } = pair;
+      const ballot = { voter: by, ...keys, choice: preferred, left, question } as const;
+      ballots.give(ballot, pairOf(pair, pairs?.questions[index], choice, keys, by));
+      setVotedOn([...votedOn, index]);
+    }
     advance();
+  };
+  const takeBack = async (): Promise<void> => {
+    try {
+      await ballots.takeBack();
+      setIndex(votedOn.at(-1) ?? index);
+      setVotedOn(votedOn.slice(0, -1));
+      setPhase("voting");
+      setStays("");
+      announce("Vote taken back");
+    } catch (fault) {
+      setStays(errorText(fault));
+    }
   };
   const advance = (): void => {
     const count = pairs?.questions.length ?? 0;
@@ -118,6 +159,12 @@ function Test({ one, other }: { one: Target; other: Target }) {
           ballots={[...kept, ...given]}
         />
       )}
+      {votedOn.length > 0 && (
+        <Button small kind="quiet" onClick={() => void takeBack()}>
+          Take back the last vote
+        </Button>
+      )}
+      {stays !== "" && <ErrorNote title="The vote stays" error={stays} />}
       {phase !== "result" && mine > 0 && (
         <p style={styles.quiet}>
           {mine < LEAST ? (

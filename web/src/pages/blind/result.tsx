@@ -1,5 +1,5 @@
 /** The result of a blind test: how often each was preferred, how certain that is, and by whom. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Ballot } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { displayName } from "../../lib/text";
@@ -21,7 +21,7 @@ export function Result({ keys, names, ballots }: Props) {
   const decided = tally.one + tally.other;
   const interval = wilson(tally.other, decided);
   const head = useRef<HTMLHeadingElement>(null);
-  useEffect(() => head.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => head.current?.focus({ preventScroll: true }), []);
   return (
     <section style={styles.whole} aria-label="Result">
       <h2 ref={head} tabIndex={-1}>

@@ -2,17 +2,18 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Job } from "../../contract.gen";
 import { plural } from "../../lib/format";
+import { route } from "../../router";
 import { features } from "../../store/features";
 import { Button } from "../../ui/controls/button";
 import { Chips, Field } from "../../ui/controls/switch";
 import { type Question, questionsIn, shuffled } from "./pairs";
 import { styles } from "./styles";
-import { canKeep, heldOutQuestions, voter } from "./votes";
+import { canKeep, heldOutQuestions, preferredQuestions, voter } from "./votes";
 import { LEAST } from "./wilson";
 
 const MOST_LABEL = 40;
 
-type Source = "held-out" | "own";
+type Source = "held-out" | "preferences" | "own";
 
 interface Props {
   job: Job | undefined;
@@ -25,33 +26,37 @@ interface Props {
 
 export function Start({ job, given, mine, begin }: Props) {
   const [heldOut, setHeldOut] = useState<readonly Question[] | null>(null);
+  const [preferred, setPreferred] = useState<readonly Question[]>([]);
   const [chosen, choose] = useState<Source | null>(null);
   const [text, setText] = useState("");
   useEffect(() => {
     heldOutQuestions(job).then(setHeldOut, () => setHeldOut([]));
+    preferredQuestions(job).then(setPreferred, () => setPreferred([]));
   }, [job?.id, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
   // After the held-out questions, others follow.
-  const source = chosen ?? (some && given === 0 ? "held-out" : "own");
-  const questions = source === "held-out" ? (heldOut ?? []) : questionsIn(text);
+  const wanted = route.value.query.get("questions") === "preferences" && preferred.length > 0;
+  const first: Source = wanted ? "preferences" : some ? "held-out" : "own";
+  const source = chosen ?? (given === 0 ? first : "own");
+  const questions = { "held-out": heldOut ?? [], preferences: preferred, own: questionsIn(text) }[source];
   const ready = voter.value.trim() !== "" && questions.length > 0;
   return (
     <form
       style={styles.start}
       onSubmit={(event) => {
         event.preventDefault();
-        if (ready) begin(source === "held-out" ? shuffled(questions) : questions);
+        if (ready) begin(source === "own" ? questions : shuffled(questions));
       }}
     >
       <p>You compare two answers to each question. Model names are revealed after {LEAST} votes.</p>
       <Field
         label="Your name, or any label"
         for="blind-voter"
-        hint={
+        hint={`${
           canKeep()
             ? "Your votes are kept with the job under this name, apart from other people’s."
             : "This backend keeps no votes: they are gone when the page is closed."
-        }
+        } Answers that you prefer become rows of data/preferences.jsonl.`}
       >
         <input
           id="blind-voter"
@@ -64,12 +69,17 @@ export function Start({ job, given, mine, begin }: Props) {
           }}
         />
       </Field>
-      {some && (
+      {(some || preferred.length > 0) && (
         <Chips
           label="Questions"
           value={source}
           items={[
-            { value: "held-out", label: "Held-out questions", count: heldOut.length },
+            ...(some
+              ? [{ value: "held-out", label: "Held-out questions", count: heldOut.length } as const]
+              : []),
+            ...(preferred.length > 0
+              ? [{ value: "preferences", label: "Prompts it learned from", count: preferred.length } as const]
+              : []),
             { value: "own", label: "Questions of my own" },
           ]}
           onChange={choose}

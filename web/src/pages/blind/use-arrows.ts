@@ -1,12 +1,13 @@
 /** Keyboard control of a blind test. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { typing } from "../../actions/keys";
 
 /** Calls `on` for the arrow keys that vote, unless the user is typing. */
 export function useArrows(on: (key: "ArrowLeft" | "ArrowRight" | "ArrowDown") => void): void {
   const latest = useRef(on);
   latest.current = on;
-  useEffect(() => {
+  // Not a passive effect: a key may be pressed before the next frame.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       const { key } = event;
       if (key !== "ArrowLeft" && key !== "ArrowRight" && key !== "ArrowDown") return;

@@ -2,6 +2,15 @@
 import { signal } from "@preact/signals";
 import { api, errorText } from "../../api/client";
 import type { Target } from "../../chat/model/types";
+import {
+  addPreference,
+  includes,
+  learnedFrom,
+  loadPreferences,
+  type Preferred,
+  preferences,
+  removePreference,
+} from "../../chat/preferences";
 import { targetKey } from "../../chat/targets";
 import type { Ballot, ChatMessage, Evaluation, EvaluationResult, Job, Vote, Votes } from "../../contract.gen";
 import { isObject } from "../../lib/json";
@@ -55,6 +64,18 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
   );
 }
 
+/** The prompts of the preferences that the job learned from. */
+export async function preferredQuestions(job: Job | undefined): Promise<Question[]> {
+  if (!job || !includes(job.config?.datasetSource, "data/preferences.jsonl")) return [];
+  await loadPreferences();
+  return distinct(
+    learnedFrom(job, preferences.peek()!).flatMap(({ prompt }) => {
+      const text = prompt?.at(-1)?.content;
+      return text === undefined ? [] : [{ text, ...(prompt!.length > 1 ? { messages: prompt } : {}) }];
+    }),
+  );
+}
+
 /** The messages up to the question, if the backend sends them. */
 function messagesOf(sent: unknown): ChatMessage[] | null {
   if (!Array.isArray(sent)) return null;
@@ -65,33 +86,66 @@ function messagesOf(sent: unknown): ChatMessage[] | null {
   return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
 
+/** A ballot, and the pair that it makes of the two answers; a tie makes none. */
+interface Given {
+  ballot: Ballot;
+  pair: Preferred | null;
+  /** The ids under which they are stored. */
+  vote?: string | undefined;
+  preference?: string | undefined;
+}
+
 /** Sends ballots in sequence; failed ones wait for the next attempt. */
 export class Ballots {
   readonly given = signal<readonly Ballot[]>([]);
   /** Why some of them are not stored yet. */
   readonly trouble = signal("");
-  #unsent: Ballot[] = [];
+  #all: Given[] = [];
+  #unsent: Given[] = [];
   #sending: Promise<void> | null = null;
 
   constructor(private readonly job: string | null) {}
 
-  give(ballot: Ballot): void {
+  give(ballot: Ballot, pair: Preferred | null): void {
     this.given.value = [...this.given.peek(), ballot];
-    if (this.job === null || !features.peek().has("votes")) return;
-    this.#unsent.push(ballot);
+    const given = { ballot, pair };
+    this.#all.push(given);
+    this.#unsent.push(given);
     this.send();
   }
 
+  /** Takes the newest ballot back. Throws `ApiError` if it must stay. */
+  async takeBack(): Promise<void> {
+    await this.#sending;
+    const last = this.#all.at(-1);
+    if (!last) return;
+    // What cannot be taken back any longer is refused before anything else has changed.
+    if (last.preference !== undefined) await removePreference(last.preference);
+    last.preference = undefined;
+    if (last.vote !== undefined) await api(`${this.#path}/${last.vote}`, { method: "DELETE" });
+    this.#all.pop();
+    this.#unsent = this.#unsent.filter((each) => each !== last);
+    this.given.value = this.#all.map(({ ballot }) => ballot);
+  }
+
   send(): void {
-    this.#sending ??= this.#all().finally(() => {
+    this.#sending ??= this.#sendAll().finally(() => {
       this.#sending = null;
     });
   }
 
-  async #all(): Promise<void> {
+  get #path(): string {
+    return `/jobs/${encodeURIComponent(this.job ?? "")}/votes`;
+  }
+
+  async #sendAll(): Promise<void> {
     try {
       for (let next = this.#unsent[0]; next; next = this.#unsent[0]) {
-        await api(`/jobs/${encodeURIComponent(this.job ?? "")}/votes`, { method: "POST", body: next });
+        if (this.job !== null && features.peek().has("votes"))
+          next.vote ??= (
+            await api<{ vote: Vote }>(this.#path, { method: "POST", body: next.ballot })
+          ).vote.id;
+        if (next.pair) next.preference ??= await addPreference(next.pair);
         this.#unsent.shift();
       }
       this.trouble.value = "";

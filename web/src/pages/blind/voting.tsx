@@ -1,5 +1,5 @@
 /** One question with its two answers, to be judged. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { cleanBlock } from "../../lib/text";
 import { Markdown } from "../../markdown";
@@ -46,7 +46,7 @@ export function Voting({ pairs, index, next, skip }: Props) {
     );
   };
   useEffect(look, [pairs, index]);
-  useEffect(() => box.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => box.current?.focus({ preventScroll: true }), []);
   const judge = (judgement: Judgement): void => {
     if (pair) next(pair, judgement);
   };

@@ -8,6 +8,21 @@ import { Button } from "../../ui/controls/button";
 const WORDS: Readonly<Record<string, string>> = { error: "Error", warning: "Warning", note: "Note" };
 const MOST_ROWS = 20;
 
+/** Findings that Studio can fix in the files, and what the fix does. */
+const FIXES: ReadonlyMap<string, string> = new Map([
+  ["blank", "Remove empty rows"],
+  ["empty-answer", "Remove these rows"],
+  ["duplicate", "Remove repetitions"],
+  ["near-duplicate", "Remove near duplicates"],
+  ["secret", "Mask keys"],
+  ["card-number", "Mask card numbers"],
+  ["e-mail", "Mask addresses"],
+  ["mojibake", "Repair characters"],
+  ["control-characters", "Remove control characters"],
+  ["white-space", "Trim"],
+  ["in-eval", "Remove from the evaluation set"],
+]);
+
 const UNREADABLE = "unreadable";
 /** Worst first. */
 const ORDER = ["error", "warning", "note"];
@@ -35,6 +50,8 @@ interface Props {
   leftOut: readonly string[];
   /** The immediate remedy for a finding, if there is one. */
   remedyOf: (finding: Finding) => Remedy | null;
+  /** Offers the fix of a finding, for one row or (without it) for all; null where Studio can't write the rows. */
+  fix: ((code: string, row?: number) => void) | null;
   /** Excludes rows from training, or includes them again; null where the project has no list of them. */
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
@@ -71,10 +88,12 @@ function One({
   canGoOn,
   remedyOf,
   exclude,
-}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf" | "exclude">) {
+  fix: offerFix,
+}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf" | "exclude" | "fix">) {
   const { level, title, why, fix, rows, count, code } = finding;
   const listed = rows.slice(0, MOST_ROWS);
   const out = code !== "excluded";
+  const fixable = offerFix !== null && FIXES.has(code) && count > 0;
   const remedy =
     remedyOf(finding) ??
     // Of questions with several answers, one is to stay.
@@ -97,15 +116,21 @@ function One({
         </summary>
         <p>{clean(why, 500)}</p>
         <p>{clean(fix, 500)}</p>
-        {remedy && (
+        {(remedy || fixable) && (
           <p class="data-finding-remedy">
-            {"run" in remedy ? (
-              <Button small onClick={remedy.run}>
-                {remedy.label}
+            {fixable && (
+              <Button small onClick={() => offerFix(code)}>
+                {FIXES.get(code)}…
               </Button>
-            ) : (
-              remedy.done
             )}
+            {remedy &&
+              ("run" in remedy ? (
+                <Button small onClick={remedy.run}>
+                  {remedy.label}
+                </Button>
+              ) : (
+                remedy.done
+              ))}
           </p>
         )}
         <ul class="data-finding-rows">
@@ -115,6 +140,16 @@ function One({
                 Row {number(row)}
               </a>
               <bdi class="hint ellipsis">{clean(excerpt, 80)}</bdi>
+              {fixable && (
+                <Button
+                  small
+                  kind="quiet"
+                  aria-label={`Fix row ${number(row)}: ${FIXES.get(code)}`}
+                  onClick={() => offerFix(code, row)}
+                >
+                  Fix
+                </Button>
+              )}
               {exclude && !INVALID.has(code) && (
                 <Button
                   small

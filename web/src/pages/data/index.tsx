@@ -128,7 +128,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
       {unmapped && trainer.problem !== undefined ? null : error !== null ? (
         <ErrorNote title="Couldn't show the data" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
-        <Shown key={view.id} opened={opened} view={view} trainer={trainer} />
+        <Shown opened={opened} view={view} trainer={trainer} />
       ) : view && view.rows === 0 ? (
         <Empty title="This data set has no rows." />
       ) : (

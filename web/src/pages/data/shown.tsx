@@ -2,16 +2,19 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
-import type { DataCheck, DatasetView, Finding, Trainer } from "../../contract.gen";
+import type { DataCheck, DatasetView, EditableRow, Finding, Trainer } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
+import { late } from "../../lib/late";
 import { clean } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
-import { manifest } from "../../store/manifest";
+import { manifest, reloadManifest } from "../../store/manifest";
 import { applySettings, drafted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
-import { announce } from "../../ui/controls/live";
+import { announce, say } from "../../ui/controls/live";
 import { Skeleton } from "../../ui/skeleton";
+import type { Mode } from "./edit";
+import { redoable, step, undoable, write } from "./edit/history";
 import { exclude as setExcluded } from "./exclude";
 import { figuresAt, unreadableIn } from "./figures";
 import { Findings, merged, type Remedy } from "./findings";
@@ -21,6 +24,7 @@ import { Row, rolesOf } from "./tokens";
 import type { OpenedView, Search } from "./view";
 
 const FALLBACK_CUT = 512;
+const useEditor = late(() => import("./edit"));
 
 export function Progress({ view }: { view: DatasetView | null }) {
   const progress = view?.progress;
@@ -62,7 +66,10 @@ export function Shown({
   const searching = useRef<AbortController | null>(null);
   useEffect(() => () => searching.current?.abort(), []);
 
-  const checked = useCheck(trainer, view.state !== "opening");
+  const [mode, setMode] = useState<Mode | null>(null);
+  const [fixing, setFixing] = useState<{ code: string; row?: number | undefined } | null>(null);
+  const editor = useEditor(mode !== null || fixing !== null);
+  const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
   const findings = merged(checked?.findings ?? [], view.findings);
   const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
   const skips = drafted(trainer).config?.skipBadRows === true;
@@ -91,6 +98,42 @@ export function Shown({
           );
         }
       : null;
+  const editable = ofFile && manifest.value?.source === "arkor.toml";
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    setNote("");
+    try {
+      await work();
+    } catch (failure) {
+      setNote(errorText(failure));
+    }
+  };
+  const shows = async (row: number): Promise<void> => {
+    setMode(null);
+    await opened.refresh();
+    setQuery({ row: Math.max(1, row) });
+    void reloadManifest().catch(() => undefined);
+  };
+  const change = (what: "duplicate" | "delete"): Promise<void> =>
+    attempt(async () => {
+      const query = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
+      const { source, entry, problem } = await api<EditableRow>(`/data/row?${query}`);
+      if (!entry) throw new Error(problem ?? "This row can't be edited.");
+      const named = { source, entry };
+      const [done, label] =
+        what === "delete"
+          ? [{ ...named, delete: true as const }, `Deleted row ${number(chosen)}`]
+          : [{ ...named, insert: true as const }, `Duplicated row ${number(chosen)}`];
+      await write(trainer.name, [done], label, chosen);
+      say(label);
+      await shows(what === "delete" ? Math.min(chosen, view.indexed - 1) : chosen + 1);
+    });
+  const goBack = (back: boolean): Promise<void> =>
+    attempt(async () => {
+      const done = await step(back);
+      if (!done) return;
+      say(`${back ? "Undone" : "Redone"}: ${done.label}`);
+      await shows(done.row);
+    });
   const use = (maxLength: number): void => {
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
@@ -152,6 +195,52 @@ export function Shown({
     },
     { name: "data.cut", label: "Next truncated row", keys: "x", section: "Data", run: nextCut },
     {
+      name: "data.edit",
+      label: "Edit row",
+      keys: "e",
+      section: "Data",
+      when: () => editable && mode === null,
+      run: () => setMode("edit"),
+    },
+    {
+      name: "data.add",
+      label: "Add a row after this one",
+      keys: "a",
+      section: "Data",
+      when: () => editable && mode === null,
+      run: () => setMode("add"),
+    },
+    {
+      name: "data.duplicate",
+      label: "Duplicate row",
+      section: "Data",
+      when: () => editable,
+      run: () => void change("duplicate"),
+    },
+    {
+      name: "data.delete",
+      label: "Delete row",
+      section: "Data",
+      when: () => editable,
+      run: () => void change("delete"),
+    },
+    {
+      name: "data.undo",
+      label: "Undo the last change of a row",
+      keys: "u",
+      section: "Data",
+      when: () => undoable.value.length > 0,
+      run: () => void goBack(true),
+    },
+    {
+      name: "data.redo",
+      label: "Redo it",
+      keys: "U",
+      section: "Data",
+      when: () => redoable.value.length > 0,
+      run: () => void goBack(false),
+    },
+    {
       name: "data.search",
       label: "Search rows",
       keys: "/",
@@ -201,6 +290,7 @@ export function Shown({
           findings={findings}
           remedyOf={remedyOf}
           exclude={exclude}
+          fix={editable ? (code, row) => setFixing({ code, row }) : null}
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
@@ -208,6 +298,17 @@ export function Shown({
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
+      {fixing && editor && (
+        <editor.FixDialog
+          {...fixing}
+          {...{ trainer: trainer.name, chosen }}
+          written={(said) => {
+            say(said);
+            void shows(chosen);
+          }}
+          onClose={() => setFixing(null)}
+        />
+      )}
       <form
         class="data-tools"
         onSubmit={(event) => {
@@ -231,6 +332,26 @@ export function Shown({
         <Button small onClick={nextCut} title="Next truncated row (x)">
           Next truncated
         </Button>
+        {(undoable.value.length > 0 || redoable.value.length > 0) && (
+          <>
+            <Button
+              small
+              disabled={undoable.value.length === 0}
+              title={undoable.value.at(-1)?.label ?? ""}
+              onClick={() => void goBack(true)}
+            >
+              Undo
+            </Button>
+            <Button
+              small
+              disabled={redoable.value.length === 0}
+              title={redoable.value.at(-1)?.label ?? ""}
+              onClick={() => void goBack(false)}
+            >
+              Redo
+            </Button>
+          </>
+        )}
         <span class="data-note hint" role="status">
           {note}
         </span>
@@ -239,7 +360,41 @@ export function Shown({
       <div class="data-view">
         <Rows opened={opened} chosen={chosen} cut={cut} choose={choose} />
         <section class="data-one" aria-label="The row">
-          <Row opened={opened} chosen={chosen} cut={cut} exclude={exclude} />
+          {mode !== null && editor ? (
+            <editor.EditRow
+              key={`${mode} ${chosen}`}
+              {...{ opened, trainer, chosen, cut, mode }}
+              written={(row) => void shows(row)}
+              close={() => setMode(null)}
+            />
+          ) : (
+            <Row
+              {...{ opened, chosen, cut, exclude }}
+              tools={
+                editable && (
+                  <span class="data-row-tools">
+                    <Button small kind="quiet" title="Edit row (e)" onClick={() => setMode("edit")}>
+                      Edit
+                    </Button>
+                    <Button
+                      small
+                      kind="quiet"
+                      title="Add a row after this one (a)"
+                      onClick={() => setMode("add")}
+                    >
+                      Add
+                    </Button>
+                    <Button small kind="quiet" onClick={() => void change("duplicate")}>
+                      Duplicate
+                    </Button>
+                    <Button small kind="quiet" onClick={() => void change("delete")}>
+                      Delete
+                    </Button>
+                  </span>
+                )
+              }
+            />
+          )}
         </section>
       </div>
     </>
@@ -247,17 +402,17 @@ export function Shown({
 }
 
 /** The findings in the rows themselves, once they are shown; without an answer, only the tokenizer's are listed. */
-function useCheck({ name }: Trainer, ready: boolean): DataCheck | null {
+function useCheck({ name }: Trainer, id: string | null): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {
-    if (!ready) return undefined;
+    if (id === null) return undefined;
     const abort = new AbortController();
     api<DataCheck>(`/manifest/data?${new URLSearchParams({ trainer: name })}`, { signal: abort.signal }).then(
       setChecked,
       () => undefined,
     );
     return () => abort.abort();
-  }, [name, ready]);
+  }, [name, id]);
   return checked;
 }
 

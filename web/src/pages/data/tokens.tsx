@@ -1,4 +1,5 @@
 /** One row token by token: learned ones in ink, the rest in grey, truncated ones struck out. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, errorText, isAbort } from "../../api/client";
 import type { DatasetTokens } from "../../contract.gen";
@@ -15,9 +16,11 @@ interface Props {
   chosen: number;
   cut: number;
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
+  /** What else can be done with the row. */
+  tools?: ComponentChildren;
 }
 
-export function Row({ opened, chosen, cut, exclude }: Props) {
+export function Row({ opened, chosen, cut, exclude, tools }: Props) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [error, setError] = useState<string | null>(null);
   // A row that was requested before the tokenizer was ready has no tokens yet.
@@ -54,6 +57,7 @@ export function Row({ opened, chosen, cut, exclude }: Props) {
         {row.exclusion && exclude && (
           <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
         )}
+        {tools}
         {row.examples.length > 1 && (
           <p class="hint">
             Learned as {number(row.examples.length)} examples: the chat template rewrites earlier turns, so an
@@ -139,7 +143,7 @@ const MOVES: Readonly<Record<string, number>> = {
   End: Infinity,
 };
 
-function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
+export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; name?: string }) {
   const box = useRef<HTMLDivElement>(null);
   const tokens = useMemo(() => tokensOf(row), [row]);
   const [at, setAt] = useState<number | null>(null);
@@ -192,7 +196,7 @@ function Tokens({ row, cut }: { row: DatasetTokens; cut: number }) {
         ref={box}
         class="data-tokens"
         role="group"
-        aria-label={`Tokens of row ${number(row.row)}; arrow keys go from one to the next`}
+        aria-label={`${name ?? `Tokens of row ${number(row.row)}`}; arrow keys go from one to the next`}
         tabIndex={0}
         // Not "over", which also fires when tokens move under a resting pointer.
         onPointerMove={point}

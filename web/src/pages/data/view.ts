@@ -42,8 +42,10 @@ export class OpenedView {
   /** The number of rows that had been read when the lengths were requested. */
   private lengthsAt = -1;
 
-  /** The config has changed since the view was opened. */
+  /** It must be opened again: the config or a file has changed. */
   private changed = false;
+  /** When it was asked for as the files are now; the old rows stay on screen for a moment. */
+  private refreshed = Number.NEGATIVE_INFINITY;
 
   constructor(private config: JobConfig) {
     const busy = (): boolean => {
@@ -53,6 +55,7 @@ export class OpenedView {
     this.poll = poll(
       () => this.look(),
       () => {
+        if (this.changed && this.refreshed > 0) return OFTEN_MS;
         if (!busy()) return REST_MS;
         const soon = this.count === 0 && performance.now() - this.opened < SOON_MS;
         return soon ? OFTEN_MS : BUSY_MS;
@@ -79,6 +82,13 @@ export class OpenedView {
     await this.poll.now();
   }
 
+  /** Shows the files as they are now; what is shown stays until then. */
+  async refresh(): Promise<void> {
+    this.changed = true;
+    this.refreshed = performance.now();
+    await this.poll.now();
+  }
+
   /** The number of rows that can be shown. */
   get count(): number {
     return this.view.value?.indexed ?? 0;
@@ -96,6 +106,13 @@ export class OpenedView {
   /** A row token by token. */
   async tokens(number: number, abort: AbortSignal): Promise<DatasetTokens> {
     return (await api<{ row: DatasetTokens }>(this.path(`/rows/${number}`), { signal: abort })).row;
+  }
+
+  /** A row that is not in the file, token by token. */
+  async render(source: number, record: object, abort: AbortSignal): Promise<DatasetTokens> {
+    const body = { source, record };
+    const options = { method: "POST" as const, body, signal: abort };
+    return (await api<{ row: DatasetTokens }>(this.path("/render"), options)).row;
   }
 
   /** The next match after `after`, then from the first row on; null if there is none. */
@@ -139,13 +156,22 @@ export class OpenedView {
         : await api<{ dataset: DatasetView }>(this.path());
       if (opens) this.changed = config !== this.config;
       if (before && dataset.id !== before.id) {
-        this.forget();
+        const fresh = performance.now() - this.refreshed < SOON_MS;
+        if (fresh && (dataset.state === "opening" || (dataset.indexed === 0 && dataset.rows !== 0))) {
+          this.changed = true;
+          return;
+        }
+        if (fresh) {
+          this.chunks.clear();
+          this.lengthsAt = -1;
+        } else this.forget();
         before = null;
       }
       if (dataset.state === "changed") {
-        this.forget();
+        void this.refresh();
         return;
       }
+      if (opens) this.refreshed = Number.NEGATIVE_INFINITY;
       // Rows from before the tokenizer was ready have no tokens, and the last chunk may have been incomplete.
       if (before?.state === "opening" && dataset.state !== "opening") this.chunks.clear();
       if (before && dataset.indexed > before.indexed) this.chunks.delete(Math.floor(before.indexed / CHUNK));

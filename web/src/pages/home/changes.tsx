@@ -15,6 +15,7 @@ import {
   draftParent,
   dropDraft,
   dropParent,
+  hasOtherData,
 } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
@@ -55,9 +56,11 @@ export function Changes({ trainer, revision, faults }: Props) {
         )}
         {count > 0 && (
           <>
-            <Button small disabled={faults > 0 || revision === undefined} onClick={() => setWriting(true)}>
-              Write to arkor.toml
-            </Button>
+            {!hasOtherData(trainer) && (
+              <Button small disabled={faults > 0 || revision === undefined} onClick={() => setWriting(true)}>
+                Write to arkor.toml
+              </Button>
+            )}
             <Button small kind="quiet" onClick={reset}>
               Reset
             </Button>
@@ -83,10 +86,12 @@ function Origin({ trainer }: { trainer: Trainer }) {
   const parent = draftParent(trainer);
   const job = jobById(id);
   const theirs = job?.config.datasetSource && clean(datasetName(job.config.datasetSource), 120);
-  const ours = clean(datasetName(trainer.config?.datasetSource), 120);
+  const ours = clean(datasetName(drafted(trainer).config?.datasetSource), 120);
   return (
     <p>
-      {parent ? `Starts from step ${number(parent.step)} of ` : "Filled in from "}
+      {parent
+        ? `Starts from ${parent.step === undefined ? "the final adapter" : `step ${number(parent.step)}`} of `
+        : "Filled in from "}
       <a href={jobHref(id)}>{displayName(job?.name ?? id)}</a>
       {parent ? ", with a fresh optimizer." : "."}
       {theirs !== undefined && theirs !== ours && (

@@ -6,7 +6,7 @@ import { INVALID } from "../../lib/invalid-rows";
 import { clean, displayName } from "../../lib/text";
 import { features } from "../../store/features";
 import { manifest } from "../../store/manifest";
-import type { Changes } from "../../store/trainer-draft";
+import { type Changes, hasOtherData } from "../../store/trainer-draft";
 import { confirm } from "../../ui/dialog";
 
 const SHOWN = 4;
@@ -16,7 +16,8 @@ const SHOWN = 4;
  * fails asks nothing: the training has the last word.
  */
 export async function askAboutData(trainer: Trainer, changes: Changes): Promise<Changes | null> {
-  if (manifest.peek()?.source !== "arkor.toml") return {};
+  // The check reads the data set of the file.
+  if (manifest.peek()?.source !== "arkor.toml" || hasOtherData(trainer)) return {};
   let errors: Finding[];
   try {
     const report = await api<DataCheck>(`/manifest/data?trainer=${encodeURIComponent(trainer.name)}`);

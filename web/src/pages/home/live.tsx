@@ -13,6 +13,7 @@ import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
 import { ErrorNote } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
+import { lossOf } from "../job/progress/own-figures";
 import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/progress/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 
@@ -70,10 +71,10 @@ export function LiveJob({
       {(active || run.rows.length > 0) && (
         <div class="home-curve">
           <Chart
-            label={`Loss of ${displayName(job?.name ?? id)}`}
+            label={`${run.measure} of ${displayName(job?.name ?? id)}`}
             tracks={[
-              track("loss", "training loss", "--accent"),
-              ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+              track("loss", `training ${lossOf(run)}`, "--accent"),
+              ...(run.evaluated ? [track("evalLoss", `eval ${lossOf(run)}`, "--second")] : []),
             ]}
             settings={{ ...DEFAULTS, zoom }}
             onZoom={setZoom}

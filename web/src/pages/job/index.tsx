@@ -13,7 +13,14 @@ import { Details } from "./details";
 import { Header } from "./header";
 import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
-import { LazyAnswers, LazyCorrections, LazyExports, LazyRollouts, LazyVerdict } from "./lazy";
+import {
+  LazyAnswers,
+  LazyCorrections,
+  LazyExports,
+  LazyPreferences,
+  LazyRollouts,
+  LazyVerdict,
+} from "./lazy";
 import { Notices } from "./notices";
 import { JobCurve, useJobChart } from "./progress/curve";
 import { Figures } from "./progress/figures";
@@ -53,6 +60,7 @@ function JobView({ id }: { id: string }) {
       {!held && [
         !isActive(status) && <LazyVerdict key="verdict" {...now} />,
         status === "completed" && [
+          <LazyPreferences key="preferences" job={job} />,
           answers,
           <LazyCorrections key="corrections" job={job} />,
           <LazyExports key="exports" job={job} />,

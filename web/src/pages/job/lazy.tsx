@@ -1,10 +1,11 @@
 /** The parts of the page whose code is loaded for jobs with content for them. */
-import type { DatasetSource, Job } from "../../contract.gen";
+import { includes } from "../../chat/preferences";
+import type { Job } from "../../contract.gen";
 import { bestStep } from "../../lib/best-step";
 import { isObject } from "../../lib/json";
 import { late } from "../../lib/late";
 import { displayName } from "../../lib/text";
-import { features } from "../../store/features";
+import { features, methods } from "../../store/features";
 import type { JobChart } from "./progress/curve";
 import type { JobNow } from "./state";
 
@@ -14,6 +15,7 @@ interface WithChart extends JobNow {
 
 const useResult = late(() => import("./result"));
 const useRollouts = late(() => import("./rollouts"));
+const usePreferences = late(() => import("./preferences"));
 const useCorrections = late(() => import("./corrections"));
 
 export function LazyVerdict({ job, run, status }: JobNow) {
@@ -41,14 +43,12 @@ export function LazyExports({ job }: { job: Job | undefined }) {
   ) : null;
 }
 
-/** Whether a data set includes `data/corrections.jsonl`. */
-function hasCorrections(source: DatasetSource | undefined): boolean {
-  if (!isObject(source)) return false;
-  if (Array.isArray(source.sources)) return source.sources.some(hasCorrections);
-  return source.type === "file" && ["data/corrections.jsonl", "data", "."].includes(source.path ?? "");
+export function LazyCorrections({ job }: { job: Job | undefined }) {
+  const code = useCorrections(includes(job?.config?.datasetSource, "data/corrections.jsonl"));
+  return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
 }
 
-export function LazyCorrections({ job }: { job: Job | undefined }) {
-  const code = useCorrections(hasCorrections(job?.config?.datasetSource));
-  return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
+export function LazyPreferences({ job }: { job: Job | undefined }) {
+  const code = usePreferences(methods.value.some(({ name }) => name === "dpo"));
+  return job && code ? <code.JobPreferences key={job.id} job={job} /> : null;
 }

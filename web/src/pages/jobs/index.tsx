@@ -1,5 +1,5 @@
 import { signal, useComputed, useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { ActionButton } from "../../actions/action-button";
 import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
@@ -249,7 +249,7 @@ export default function Jobs() {
 /** Why an action failed, visible at any scroll position; dismissing it returns the focus to its row. */
 function Problem({ id, title, text, close }: { id: string; title: string; text: string; close: () => void }) {
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
+  useLayoutEffect(() => box.current?.querySelector("button")?.focus({ preventScroll: true }), [text]);
   const putAway = (): void => {
     document
       .querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"] .jobs-name`)

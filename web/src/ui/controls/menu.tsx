@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button, type ButtonKind } from "./button";
 import type { IconName } from "./icon";
 import "./menu.css";
@@ -42,7 +42,8 @@ export function Menu({ label, items, icon, kind = "quiet", small, children, alig
     setOpen(false);
     root.current?.querySelector("button")?.focus();
   };
-  useEffect(() => {
+  // Not a passive effect: the next key belongs to the menu.
+  useLayoutEffect(() => {
     if (!open) return undefined;
     entries()[0]?.focus();
     const outside = (event: Event): void => {

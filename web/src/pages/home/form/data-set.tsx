@@ -2,10 +2,11 @@
 import type { Trainer } from "../../../contract.gen";
 import { datasetName } from "../../../lib/job-config-text";
 import { clean } from "../../../lib/text";
+import { drafted } from "../../../store/trainer-draft";
 import { UseFile } from "../use-file";
 
 export function DataSetRow({ trainer, revision }: { trainer: Trainer; revision: string }) {
-  const { datasetSource, evalDatasetSource } = trainer.config!;
+  const { datasetSource, evalDatasetSource } = drafted(trainer).config!;
   return (
     <div class="set-row set-row-text">
       <div class="set-name">

@@ -1,5 +1,5 @@
 /** The job's name, status and actions: one primary action, one secondary, the rest in a menu. */
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, canRun, useActions } from "../../../actions/actions";
 import { errorText } from "../../../api/client";
@@ -49,7 +49,8 @@ export function Header({ id, job, run, status, again }: Props) {
   const active = isActive(status);
   const actions = actionsOf({ id, job, run, status, again, cancelling, lifecycle });
   useActions(actions.map((action) => linked(action)));
-  useEffect(() => {
+  // Not a passive effect, which would end an edit that a key has already begun.
+  useLayoutEffect(() => {
     editing.value = hasDraft(id) ? "notes" : null;
     return () => {
       editing.value = null;

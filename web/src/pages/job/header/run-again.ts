@@ -1,13 +1,19 @@
 /** Running a job again: unchanged, changed in Home's form, or as a branch from one of its checkpoints. */
 import { useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
-import { type Job, SETTINGS, type Trainer } from "../../../contract.gen";
+import {
+  type Job,
+  type JobConfig,
+  type RequestedParent,
+  SETTINGS,
+  type Trainer,
+} from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { displayName } from "../../../lib/text";
 import { go, href } from "../../../router";
 import { loadManifest, manifest, manifestError, trainerOfJob } from "../../../store/manifest";
 import { startTraining } from "../../../store/start-training";
-import { changesFor, draftParent, fillFrom } from "../../../store/trainer-draft";
+import { type Changes, changesFor, DATA, draftParent, fillFrom } from "../../../store/trainer-draft";
 import { say } from "../../../ui/controls/live";
 import { confirm } from "../../../ui/dialog";
 import { shownRun, startedRun } from "../../home/open-run";
@@ -40,13 +46,43 @@ export function useRunAgain(job: Job | undefined): Again {
   };
 }
 
+interface Fill {
+  /** Opens the form with the job's settings, or those of the first trainer, and `values` in place of some. */
+  fill: (values: Changes, parent: RequestedParent | undefined, done: () => void) => void;
+  /** Why the last attempt failed. */
+  error: string | null;
+}
+
+export function useFill(job: Job | undefined): Fill {
+  const [error, setError] = useState<string | null>(null);
+  const fill = async (
+    values: Changes,
+    parent: RequestedParent | undefined,
+    done: () => void,
+  ): Promise<void> => {
+    await loadManifest();
+    const first = manifest.peek()?.trainers.find(({ config }) => config !== undefined);
+    const trainer = job ? trainerOfJob(job.name) : first;
+    const trouble = manifestError.peek() ?? troubleOf(trainer, job?.name ?? "");
+    setError(trouble);
+    if (trouble !== null || !trainer || (isChanged(trainer) && !(await mayReplace(trainer)))) return;
+    const config = { ...(job?.config ?? trainer.config), ...values } as unknown as JobConfig;
+    fillFrom(trainer, { id: job?.id, config }, [...FIELDS, ...DATA], parent);
+    done();
+    go(homeOf(false, trainer));
+  };
+  return { fill: (...how) => void fill(...how).catch((fault: unknown) => setError(errorText(fault))), error };
+}
+
+const isChanged = (trainer: Trainer): boolean =>
+  Object.keys(changesFor(trainer)).length > 0 || draftParent(trainer) !== undefined;
+
 async function change(job: Job, trainer: Trainer, step: number | undefined): Promise<void> {
-  const changed = Object.keys(changesFor(trainer)).length > 0 || draftParent(trainer) !== undefined;
-  if (changed && !(await mayReplace(trainer))) return;
+  if (isChanged(trainer) && !(await mayReplace(trainer))) return;
   fillFrom(trainer, job, FIELDS, step === undefined ? undefined : { jobId: job.id, step });
   if (step !== undefined) say(`The next run starts from step ${number(step)} of ${displayName(job.name)}`);
   else if (Object.keys(changesFor(trainer)).length === 0) say("This job's settings match arkor.toml");
-  go(homeOf(job, trainer));
+  go(homeOf(job.config.dryRun === true, trainer));
 }
 
 async function repeat(job: Job, trainer: Trainer): Promise<void> {
@@ -58,12 +94,12 @@ async function repeat(job: Job, trainer: Trainer): Promise<void> {
   if (run === null) throw new Error("The project was edited a moment ago. Try again.");
   shownRun.value = startedRun.value = run;
   say("Training started");
-  go(homeOf(job, trainer));
+  go(homeOf(job.config.dryRun === true, trainer));
 }
 
-function homeOf(job: Job, trainer: Trainer): string {
+function homeOf(dry: boolean, trainer: Trainer): string {
   const first = manifest.peek()?.trainers[0]?.name === trainer.name;
-  return href("/", { trainer: first ? null : trainer.name, dry: job.config.dryRun === true ? 1 : null });
+  return href("/", { trainer: first ? null : trainer.name, dry: dry ? 1 : null });
 }
 
 function troubleOf(trainer: Trainer | undefined, name: string): string | null {

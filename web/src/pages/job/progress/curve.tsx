@@ -18,6 +18,7 @@ import { route, setQuery } from "../../../router";
 import { Chips } from "../../../ui/controls/switch";
 import { tryHref } from "../checkpoints";
 import { isActive, type JobNow, originOf, stepsOf } from "../state";
+import { drift, lossOf } from "./own-figures";
 
 /** State that the curve shares with the answers and the machine's charts. */
 export interface JobChart {
@@ -49,7 +50,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     shift,
     tone,
   });
-  const wanted = route.value.query.get("metric") ?? run.measure?.name;
+  const wanted = route.value.query.get("metric") ?? run.judged?.name;
   const figure = run.figures.find(({ name }) => name === wanted);
   const tracks: Track[] = figure
     ? [
@@ -57,8 +58,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         track(evalName(figure.name), `eval ${nameOf(figure)}`, "--second"),
       ].filter(({ metric }) => run.rows.column(metric).known)
     : [
-        track("loss", "training loss", "--accent"),
-        ...(run.evaluated ? [track("evalLoss", "eval loss", "--second")] : []),
+        track("loss", `training ${lossOf(run)}`, "--accent"),
+        ...(run.evaluated ? [track("evalLoss", `eval ${lossOf(run)}`, "--second")] : []),
       ];
   const [before] = useStreams(parent ? [parent.jobId] : []);
   if (parent && before && before.version.value > 0 && before.run.rows.length > 0)
@@ -74,6 +75,9 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
   const all = settings.lr ? [...tracks, track("lr", "learning rate", "--ink-3")] : tracks;
   const name = displayName(job?.name ?? id);
   const { total } = stepsOf(job, run);
+  const drifting = run.figures.some(({ name }) => name === "logpsRejected")
+    ? drift(run.rows.column("logpsChosen"), run.rows.column("logpsRejected"))
+    : "";
   return (
     <div class="job-curve">
       <div class="job-chart-head">
@@ -82,18 +86,16 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
           <Chips
             label="Value"
             items={[
-              { value: LOSS, label: "Loss" },
+              { value: LOSS, label: run.judged ? "Loss" : run.measure },
               ...run.figures.map(({ name, label }) => ({ value: name, label })),
             ]}
             value={figure?.name ?? LOSS}
-            onChange={(metric) =>
-              setQuery({ metric: metric === (run.measure?.name ?? LOSS) ? null : metric })
-            }
+            onChange={(metric) => setQuery({ metric: metric === (run.judged?.name ?? LOSS) ? null : metric })}
           />
         )}
       </div>
       <Chart
-        label={`${figure?.label ?? "Loss"} of ${name}`}
+        label={`${figure?.label ?? run.measure} of ${name}`}
         tracks={all}
         settings={settings}
         onZoom={(zoom) => change({ zoom })}
@@ -111,6 +113,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         scene={scene}
         exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
       />
+      {drifting !== "" && <p class="hint">{drifting}</p>}
       <ChartStatistics scene={scene} />
     </div>
   );

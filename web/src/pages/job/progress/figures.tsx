@@ -54,7 +54,7 @@ function Figure({
 }
 
 function LossFigure({ job, run }: { job: Job | undefined; run: Run; version: number }) {
-  const { measure } = run;
+  const measure = run.judged;
   if (measure) {
     const held = lastFinite(run.rows.figure(evalName(measure.name)));
     return (

@@ -7,6 +7,7 @@ import {
   ordered,
   ownSentences,
   partsOf,
+  preferredOf,
   rowsOf,
   saidOf,
   scaleOf,
@@ -105,7 +106,16 @@ describe("the answers to general questions", () => {
 
 describe("the bar's scale", () => {
   const measure = measureOf({});
-  const shown = { name: "", verdict: "", confidence: 95, measure, base: "", adapter: "", count: "" };
+  const shown = {
+    name: "",
+    verdict: "",
+    confidence: 95,
+    measure,
+    base: "",
+    adapter: "",
+    count: "",
+    preferred: null,
+  };
   it("has zero and both intervals inside", () => {
     const at = scaleOf([
       { ...shown, ...difference(1, 1.5, 2) },
@@ -175,4 +185,17 @@ describe("the final adapter", () => {
     expect(finalStep([0, 20, 40], 30, 3)).toBe(40);
     expect(finalStep([0], 20, undefined)).toBeUndefined();
   });
+});
+
+it("counts preferences, if all of their figures are there", () => {
+  const preferred = { kind: "pair", won: 45, of: 50, low: 0.786, high: 0.957 };
+  expect(preferredOf({ confidence: 99, preferred })).toEqual({
+    share: "45 of 50",
+    note: "held-out pairs followed more than at the start (99 % interval 79 to 96 %)",
+  });
+  expect(preferredOf({ preferred: { ...preferred, kind: "rating" } })?.note).toContain(
+    "held-out rated answers",
+  );
+  for (const odd of [undefined, {}, { preferred: { ...preferred, low: "0" } }, { preferred: 1 }])
+    expect(preferredOf(odd)).toBeNull();
 });

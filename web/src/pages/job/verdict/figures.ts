@@ -22,6 +22,15 @@ export interface Part {
   adapter: string;
   /** The number of rows or questions. */
   count: string;
+  /** How many preferences are followed more than at the start, where rows are preferences. */
+  preferred: Preferred | null;
+}
+
+export interface Preferred {
+  /** `45 of 50` */
+  share: string;
+  /** `held-out pairs followed more than at the start (95 % interval 79 to 96 %)` */
+  note: string;
 }
 
 export const GENERAL = "General ability";
@@ -52,9 +61,25 @@ export function partsOf(evaluation: Evaluation): Part[] {
         base,
         adapter,
         count: rows === null ? "" : `${number(rows)} ${kind}${rows === 1 ? "" : "s"}`,
+        preferred: preferredOf(part),
       },
     ];
   });
+}
+
+/** Null if the rows are no preferences, or a figure is missing. */
+export function preferredOf(part: unknown): Preferred | null {
+  const told: unknown = isObject(part) ? part.preferred : null;
+  if (!isObject(part) || !isObject(told)) return null;
+  const [won, of] = [finite(told.won), finite(told.of)];
+  const [low, high] = [finite(told.low), finite(told.high)];
+  if (won === null || of === null || low === null || high === null) return null;
+  const kind = told.kind === "rating" ? "rated answer" : "pair";
+  const interval = `${finite(part.confidence) ?? 95} % interval ${Math.round(100 * low)} to ${Math.round(100 * high)} %`;
+  return {
+    share: `${number(won)} of ${number(of)}`,
+    note: `held-out ${kind}s followed more than at the start (${interval})`,
+  };
 }
 
 /** What the figures of a part are: the training method's own measure, or else the usual loss. */

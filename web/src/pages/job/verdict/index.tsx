@@ -10,9 +10,10 @@ import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { refreshJobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
-import { announce } from "../../../ui/controls/live";
+import { announce, say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
+import { useFill } from "../header/run-again";
 import { answerFigures, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
@@ -94,24 +95,54 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 }
 
 /** One part of the verdict: its word, both losses, and the number of rows. */
-function Tile({ job, part: { name, verdict, measure, base, adapter, count } }: { job: Job; part: Part }) {
-  const forgets = name === GENERAL && verdict === "worse" && features.value.has("strength");
+function Tile({ job, part }: { job: Job; part: Part }) {
+  const { name, verdict, measure, base, adapter, count, preferred } = part;
+  const forgets = name === GENERAL && verdict === "worse";
   return (
     <div class="job-tile">
       <p class="job-tile-head">
         {name} <VerdictMark verdict={verdict} />
       </p>
       <p class="job-tile-value num">
-        {base} <span aria-label="to">→</span> {adapter}
+        {preferred ? (
+          preferred.share
+        ) : (
+          <>
+            {base} <span aria-label="to">→</span> {adapter}
+          </>
+        )}
       </p>
       <p class="job-tile-note num">
-        {measure.label}
-        {count && ` on ${count}`}, {measure.higher ? "higher" : "lower"} is better
-        {forgets && (
+        {preferred
+          ? preferred.note
+          : `${measure.label}${count && ` on ${count}`}, ${measure.higher ? "higher" : "lower"} is better`}
+        {forgets && features.value.has("strength") && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
       </p>
+      {forgets && features.value.has("replay") && <Remember job={job} />}
     </div>
+  );
+}
+
+const REPLAY = 0.2;
+
+/** Opens the form with a setting against forgetting, for methods that have it. */
+function Remember({ job }: { job: Job }) {
+  const { fill, error } = useFill(job);
+  const { method = "sft", replay } = job.config;
+  if (method !== "sft" || replay) return null;
+  const open = (): void =>
+    fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`));
+  return (
+    <>
+      <p>
+        <Button small onClick={open}>
+          Run again with replay
+        </Button>
+      </p>
+      {error !== null && <ErrorNote error={error} />}
+    </>
   );
 }
 

@@ -2,7 +2,7 @@
 import type { Evaluation } from "../../../contract.gen";
 import { finite } from "../../../lib/json";
 import { clean } from "../../../lib/text";
-import { measureOf, USUAL } from "./figures";
+import { measureOf, preferredOf, USUAL } from "./figures";
 
 interface Props {
   evaluation: Evaluation;
@@ -30,7 +30,14 @@ export function Reading({ evaluation, sentences }: Props) {
         Held-out rows are rows of your data that the adapter was not trained on; general questions have
         nothing to do with them.
       </p>
-      {margin !== null && (
+      {preferredOf(heldOut) && (
+        <p class="job-verdict-text hint">
+          “Better” and “worse” mean that more or fewer than half of the preferences are followed more than at
+          the start, and that the mean reward margin agrees: both with their whole interval. Fewer than 20 of
+          them cannot tell.
+        </p>
+      )}
+      {margin !== null && !preferredOf(heldOut) && (
         <p class="job-verdict-text hint">
           “Better” and “worse” mean that the whole interval lies beyond {margin.toFixed(3)} {unit}.{measured}
         </p>

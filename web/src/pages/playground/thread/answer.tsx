@@ -14,7 +14,7 @@ import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
 import { AnswerFoot } from "./foot";
-import { LazyCorrect } from "./lazy-correct";
+import { LazyCorrect, LazyRated } from "./lazy-correct";
 import { Loading } from "./loading";
 
 const useStructured = late(() => import("./structured"));
@@ -135,6 +135,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
         regenerate={again}
         correct={() => setEditing(!editing)}
       />
+      <LazyRated turn={turn} column={column} answer={answer} />
       <LazyCorrect
         turn={turn}
         column={column}

@@ -1,5 +1,5 @@
 /** Teaching by correcting: an answer is edited into the wanted one, which becomes a row of the project's data. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../../../api/client";
 import {
   addCorrection,
@@ -46,7 +46,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => area.current?.focus(), []);
+  useLayoutEffect(() => area.current?.focus(), []);
   useEffect(() => fitHeight(area.current), [text]);
   const same = text.trim() === answer.text.trim();
   const ready = text.trim() !== "" && !same;

@@ -1,5 +1,5 @@
 /** Edits a question in place. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { busy } from "../../../chat/session";
 import { composing, fitHeight, sendsOn } from "../../../lib/textarea";
 import { Button } from "../../../ui/controls/button";
@@ -13,7 +13,8 @@ interface Props {
 export function Draft({ text, onSend, onCancel }: Props) {
   const [draft, setDraft] = useState(text);
   const area = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  // Not a passive effect: it would move the caret away from what is already being typed.
+  useLayoutEffect(() => {
     area.current?.focus();
     area.current?.setSelectionRange(text.length, text.length);
   }, []);

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 /** Pixels from the end that still count as the end. */
 const NEAR = 48;
 
-/** Input events that scroll, and for how many milliseconds after one a scroll counts as the user's. */
+/** Input events that scroll, and for how many milliseconds after one, at least, a scroll counts as the user's. */
 const MEANT = ["wheel", "touchmove", "keydown"] as const;
 const UP_KEYS: ReadonlySet<string> = new Set(["ArrowUp", "PageUp", "Home", " "]);
 const MEANT_MS = 600;
@@ -39,7 +39,9 @@ export function useFollow(talking: boolean): Follow {
   useEffect(() => {
     let last = window.scrollY;
     let height = document.documentElement.scrollHeight;
-    let touched = 0;
+    let touched = false;
+    let forget: ReturnType<typeof setTimeout> | undefined;
+    let frame = 0;
     const meant = (event: Event): void => {
       const up =
         event instanceof WheelEvent
@@ -47,11 +49,20 @@ export function useFollow(talking: boolean): Follow {
           : event instanceof KeyboardEvent
             ? UP_KEYS.has(event.key)
             : true;
-      if (up) touched = performance.now();
+      if (!up) return;
+      touched = true;
+      clearTimeout(forget);
+      cancelAnimationFrame(frame);
+      // A busy page hears of the scroll with its next frame, however late that is.
+      forget = setTimeout(() => {
+        frame = requestAnimationFrame(() => {
+          touched = false;
+        });
+      }, MEANT_MS);
     };
     const scrolled = (): void => {
       const up = window.scrollY < last;
-      const own = performance.now() - touched < MEANT_MS || document.documentElement.scrollHeight === height;
+      const own = touched || document.documentElement.scrollHeight === height;
       last = window.scrollY;
       // Any user scroll upwards stops following; a page that changed its height was scrolled by the browser.
       if (!up) following.current ||= fromEnd() <= NEAR;
@@ -68,6 +79,8 @@ export function useFollow(talking: boolean): Follow {
     for (const kind of MEANT) addEventListener(kind, meant, { passive: true });
     addEventListener("scroll", scrolled, { passive: true });
     return () => {
+      clearTimeout(forget);
+      cancelAnimationFrame(frame);
       resized.disconnect();
       for (const kind of MEANT) removeEventListener(kind, meant);
       removeEventListener("scroll", scrolled);

@@ -54,6 +54,19 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
       </p>
       <div class="chat-tools">
         {answer.text !== "" && <CopyButton small text={answer.text} label="Copy answer" />}
+        {answer.text.trim() !== "" &&
+          ([true, false] as const).map((good) => (
+            <Button
+              key={String(good)}
+              kind="quiet"
+              small
+              icon={good ? "good" : "bad"}
+              aria-label={good ? "Good answer" : "Bad answer"}
+              title={good ? "Good answer" : "Bad answer"}
+              aria-pressed={answer.rated?.good === good}
+              onClick={async () => (await import("./rated")).rate({ turn, column, answer }, good)}
+            />
+          ))}
         <Button
           kind="quiet"
           small

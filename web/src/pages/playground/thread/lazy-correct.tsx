@@ -3,6 +3,7 @@ import type { Answer, Turn } from "../../../chat/model/types";
 import { late } from "../../../lib/late";
 
 const useCorrect = late(() => import("./correct"));
+const useRated = late(() => import("./rated"));
 
 interface Props {
   turn: Turn;
@@ -11,6 +12,12 @@ interface Props {
   /** Whether it is being edited. */
   editing: boolean;
   onClose: () => void;
+}
+
+/** What was made of a rating. */
+export function LazyRated(props: Pick<Props, "turn" | "column" | "answer">) {
+  const code = useRated(props.answer.rated !== undefined);
+  return code && <code.Rated {...props} />;
 }
 
 export function LazyCorrect({ editing, onClose, ...props }: Props) {

@@ -1,4 +1,4 @@
-"""The base of methods that learn from pairs of answers: how their rows become examples."""
+"""Bases of methods that learn from preferences: how their rows become examples, and what they report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from arkor_dev.data.preferences import PAIRS
+from arkor_dev.local.workers.errors import JobFailure
 
 from .methods.interface import Figure, Method
 from .rows.encoding import encode, rendered
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
 
+    from .job_settings import JobSettings
     from .rows.encoding import Encoding
 
 
-class PairMethod(Method):
-    """Learn to prefer the chosen answer over the rejected one. Of each, the last message counts."""
+class PreferenceMethod(Method):
+    """Learn from what people prefer. Of each answer, the last message counts."""
 
-    forms: ClassVar = PAIRS
-    figures = (
+    figures: ClassVar[tuple[Figure, ...]] = (
         Figure("rewardMargin", "Reward margin"),
         Figure("rewardAccuracy", "Reward accuracy"),
         Figure("rewardChosen", "Reward of chosen"),
@@ -31,18 +32,34 @@ class PairMethod(Method):
         Figure("logpsRejected", "Log-probability of rejected", "nats"),
     )
 
+
+class PairMethod(PreferenceMethod):
+    """Learn to prefer the chosen answer over the rejected one."""
+
+    forms: ClassVar = PAIRS
+    preference = "pair"
+
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
         """Return the texts of both answers, each with the prompt before it."""
         last = replace(encoding, responses_only=True, last_only=True)
-        return [rendered(tokenizer, each, last)[0][-1] for each in _both(row)], []
+        return [rendered(tokenizer, each, last)[0][-1] for each in both(row)], []
 
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
         """Return one example, the rejected answer as its other sequence."""
         last = replace(encoding, responses_only=True, last_only=True)
-        (chosen, cut), (rejected, cut_too) = (encode(tokenizer, each, last) for each in _both(row))
+        (chosen, cut), (rejected, cut_too) = (encode(tokenizer, each, last) for each in both(row))
         return [replace(chosen[-1], others=(rejected[-1],), counts=1, same_row=False)], cut or cut_too
 
 
-def _both(row: Row) -> tuple[Row, Row]:
+def both(row: Row) -> tuple[Row, Row]:
     """Return the row with its chosen answer, and with the rejected one."""
     return row, replace(row, messages=row.extra["rejected"])
+
+
+def adapter_alone(method: str, settings: JobSettings) -> None:
+    """Raise JobFailure for a whole model, which would need a second one as its reference."""
+    if settings.get("fullFineTuning"):
+        raise JobFailure(
+            f"{method} compares the adapter with the model below it, so it cannot train the whole model: "
+            "remove fullFineTuning, or use cpo or orpo, which need no reference"
+        )

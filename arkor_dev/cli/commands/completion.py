@@ -1,0 +1,188 @@
+"""``arkor-dev completion``: a script with which a shell completes commands, options and their values.
+
+Made from the table of commands, like ``--help``, so it is complete by itself. It contains only our own words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.cli.command_table import COMMANDS
+from arkor_dev.cli.options import OneOf
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from arkor_dev.cli.command_line import CommandLine
+
+FOLDERS: Final = ("DIR", "FOLDER")
+FILES: Final = ("FILE", "PATH")
+_ACTION: Final = re.compile(r"(?:^\[?|\| ?)([a-z]+)")
+"""An action of a command, such as ``show``, in its usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option: its spellings, its explanation, and what its value is; ``takes`` is "" for a flag.
+
+    ``takes`` is ``word`` (one of ``words``, if there are any), ``folder`` or ``file``.
+    """
+
+    spellings: tuple[str, ...]
+    text: str
+    takes: str = ""
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command, or the program itself if ``name`` is empty: its words and options."""
+
+    name: str
+    text: str
+    words: tuple[tuple[str, str], ...]
+    options: tuple[Option, ...]
+    files: bool
+    """Whether an argument may be a file or a folder."""
+
+
+def run_completion(shell: str | None, program: CommandLine) -> int:
+    """Print the script for ``shell``; return the exit code. Raises BadRequestError for another shell."""
+    if shell not in SHELLS:
+        known = ", ".join(SHELLS)
+        what = "Name your shell" if shell is None else f"{one_line(shell, 60)} is not supported"
+        raise BadRequestError(f"{what}: one of {known}.")
+    print("\n".join(SHELLS[shell](completed(program))))  # noqa: T201
+    return 0
+
+
+def completed(program: CommandLine) -> list[Completed]:
+    """Return the program and each of its commands."""
+    names = tuple((name, command.help) for name, command in COMMANDS.items())
+    found = [Completed("", "", names, tuple(_options(program)), files=False)]
+    for name, command in COMMANDS.items():
+        parser = command.parser()
+        actions = tuple((action, "") for action in _ACTION.findall(command.usage))
+        places = {str(each.metavar) for each in parser.declared if not each.option_strings}
+        files = bool(places & {*FOLDERS, *FILES}) or bool(re.search("FILE|FOLDER", command.usage))
+        found.append(Completed(name, command.help, actions, tuple(_options(parser)), files))
+    return found
+
+
+def _options(parser: CommandLine) -> Iterator[Option]:
+    for action in parser.declared:
+        if action.option_strings:
+            yield Option(tuple(action.option_strings), action.help or "", *_value(action))
+
+
+def _value(action: argparse.Action) -> tuple[str, tuple[str, ...]]:
+    if action.nargs == 0:
+        return "", ()
+    if action.metavar in FOLDERS:
+        return "folder", ()
+    if action.metavar in FILES:
+        return "file", ()
+    words = action.choices or (action.type.names if isinstance(action.type, OneOf) else ())
+    return "word", tuple(map(str, words))
+
+
+def _bash(commands: list[Completed]) -> Iterator[str]:
+    program = commands[0]
+    yield "# bash completion of arkor-dev. For this shell: source <(arkor-dev completion bash)"
+    yield "_arkor_dev() {"
+    yield "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command='' each"
+    yield '    for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do'
+    yield f"        case $each in {'|'.join(name for name, _ in program.words)}) command=$each; break ;; esac"
+    yield "    done"
+    yield "    COMPREPLY=()"
+    yield '    case "$command $before" in'
+    for command in commands:
+        for option in command.options:
+            if option.takes:
+                names = "|".join(f"'{command.name} {each}'" for each in option.spellings)
+                reply = {"folder": "-d --", "file": "-f --"}.get(
+                    option.takes, f"-W '{' '.join(option.words)}' --"
+                )
+                yield f'    {names}) mapfile -t COMPREPLY < <(compgen {reply} "$word"); return ;;'
+    yield "    esac"
+    yield "    case $command in"
+    for command in commands:
+        words = [name for name, _ in command.words]
+        words += [each for option in command.options for each in option.spellings]
+        files = "-f " if command.files else ""
+        reply = f"compgen {files}-W '{' '.join(words)}' -- \"$word\""
+        yield f"    {command.name or chr(39) * 2}) mapfile -t COMPREPLY < <({reply}) ;;"
+    yield "    esac"
+    yield "}"
+    yield "complete -o filenames -F _arkor_dev arkor-dev"
+
+
+def _zsh(commands: list[Completed]) -> Iterator[str]:
+    yield "#compdef arkor-dev"
+    yield "# zsh completion of arkor-dev. For this shell: source <(arkor-dev completion zsh)"
+    yield "_arkor_dev() {"
+    yield "    local command= each"
+    yield "    for each in ${words[2,CURRENT-1]}; do"
+    names = "|".join(name for name, _ in commands[0].words)
+    yield f"        case $each in ({names}) command=$each; break ;; esac"
+    yield "    done"
+    yield "    local -a found"
+    yield '    case "$command ${words[CURRENT-1]}" in'
+    for command in commands:
+        for option in command.options:
+            if option.takes:
+                spelled = "|".join(f"'{command.name} {each}'" for each in option.spellings)
+                reply = {"folder": "_files -/", "file": "_files"}.get(
+                    option.takes, f"compadd -- {' '.join(option.words)}"
+                )
+                yield f"    ({spelled}) {reply}; return ;;"
+    yield "    esac"
+    yield "    case $command in"
+    for command in commands:
+        described = [*command.words, *((each, o.text) for o in command.options for each in o.spellings)]
+        listed = " ".join(_quoted(f"{name}:{_short(text)}" if text else name) for name, text in described)
+        files = " && _files" if command.files else ""
+        reply = f"found=({listed}); _describe 'arkor-dev' found"
+        yield f"    ({command.name or chr(39) * 2}) {reply}{'; _files' if files else ''} ;;"
+    yield "    esac"
+    yield "}"
+    yield "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }"
+    yield "compdef _arkor_dev arkor-dev"
+
+
+def _fish(commands: list[Completed]) -> Iterator[str]:
+    yield "# fish completion of arkor-dev. For this shell: arkor-dev completion fish | source"
+    yield "complete -c arkor-dev -f"
+    for command in commands:
+        seen = f"__fish_seen_subcommand_from {command.name}" if command.name else "__fish_use_subcommand"
+        begins = f"complete -c arkor-dev -n '{seen}'"
+        for name, text in command.words:
+            yield f"{begins} -a {name}" + (f" -d {_quoted(_short(text))}" if text else "")
+        if command.files:
+            yield f"{begins} -F"
+        for option in command.options:
+            spelled = " ".join(
+                f"-l {each[2:]}" if each.startswith("--") else f"-s {each[1:]}" for each in option.spellings
+            )
+            value = {"": "", "folder": " -r -a '(__fish_complete_directories)'", "file": " -r -F"}.get(
+                option.takes, f" -x -a '{' '.join(option.words)}'" if option.words else " -x"
+            )
+            yield f"{begins} {spelled}{value} -d {_quoted(_short(option.text))}"
+
+
+SHELLS: Final = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+
+
+def _short(text: str) -> str:
+    """Return the first part of an explanation: a list of words has one line for each."""
+    return re.split(r"[;:(]|, (?=without)", text)[0].strip()
+
+
+def _quoted(text: str) -> str:
+    """Quote for any of the shells, without the characters that mean something there."""
+    return "'" + text.replace("\\", "").replace("'", "").replace("`", "") + "'"

@@ -1,0 +1,63 @@
+"""Fixes for what a check finds, where one is safe: texts of a row, or rows that are not needed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from .findings.characters import decoded_again, without_controls
+from .findings.masking import addresses, cards, keys, replaced
+from .forms import COLUMNS
+from .json_edit import rewritten
+from .messages import from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    Fix = Callable[[str], str]
+
+TEXTS: Final[Mapping[str, Fix]] = {
+    "mojibake": decoded_again,
+    "control-characters": without_controls,
+    "secret": partial(replaced, find=keys, word="KEY"),
+    "card-number": partial(replaced, find=cards, word="CARD NUMBER"),
+    "e-mail": partial(replaced, find=addresses, word="name@example.com"),
+    "white-space": str.strip,
+}
+"""What each finding's fix makes of a text, in this order."""
+REMOVES: Final = ("blank", "empty-answer", "duplicate", "near-duplicate")
+"""Findings whose rows are removed."""
+IN_EVAL: Final = "in-eval"
+"""The finding whose rows are removed from the evaluation set."""
+KINDS: Final = (*TEXTS, *REMOVES, IN_EVAL)
+ON_REQUEST: Final = frozenset({"near-duplicate", "e-mail"})
+"""Findings that may be intended: their rows are changed only if they are named."""
+_KEPT: Final = frozenset({"role", "from", "name", "type", "id", "tool_call_id"})
+"""Keys inside messages and tools whose values are no text."""
+_SPOKEN: Final = frozenset({"content", "value", "text"})
+
+
+def mended(record: Mapping[str, Any], kinds: Collection[str], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``record`` with the fixes of these ``kinds`` in all texts that are learned from."""
+    learned = {columns.get(name, name) for name in COLUMNS}
+    plain = columns.get("text", "text")
+    fixes = [(kind, fix) for kind, fix in TEXTS.items() if kind in kinds]
+
+    def walk(value: Any, name: str, depth: int) -> Any:
+        if isinstance(value, dict):
+            return {key: each if key in _KEPT else walk(each, key, depth + 1) for key, each in value.items()}
+        if isinstance(value, list):
+            return [walk(each, name, depth + 1) for each in value]
+        if not isinstance(value, str):
+            return value
+        inner = from_text(value)
+        if isinstance(inner, dict | list):
+            changed = walk(inner, name, depth + 1)
+            return value if changed == inner else rewritten(value, changed)
+        for kind, fix in fixes:
+            # White space inside a plain text, or a tool's argument, may mean something.
+            if kind != "white-space" or (name in _SPOKEN if depth else name != plain):
+                value = fix(value)
+        return value
+
+    return {name: walk(value, name, 0) if name in learned else value for name, value in record.items()}

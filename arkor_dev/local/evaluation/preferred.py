@@ -1,0 +1,137 @@
+"""How often a model follows held-out preferences more than its start does, and how sure that is.
+
+A loss cannot say so: it grows with the spread of the margins alone, and would call an adapter that learned
+from coin flips worse. So the verdict rests on the margins. It needs both the share of preferences that are
+followed and the mean margin, so that neither a few large margins nor many tiny ones decide it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+from .paired import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from arkor_dev.contract.shapes import EvaluationPart, EvaluationPreferred
+
+    from .paired import Comparison
+
+FEWEST: Final = 20
+"""Fewest independent held-out preferences for a verdict."""
+DIGITS: Final = 5
+WORDS: Final = {"pair": "pair", "rating": "rated answer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preferred:
+    """Of ``groups`` independent preferences, ``won`` are followed more than at the start; ties count half.
+
+    ``margins`` compares the mean margins, ``loss`` the losses. ``kind`` is ``pair`` or ``rating``.
+    """
+
+    kind: str
+    won: float
+    margins: Comparison
+    loss: Comparison
+
+    @property
+    def rows(self) -> int:
+        """The number of held-out rows."""
+        return self.margins.rows
+
+    @property
+    def groups(self) -> int:
+        """The number of independent ones."""
+        return self.margins.groups
+
+    @property
+    def fewest(self) -> int:
+        """The fewest for a verdict."""
+        return FEWEST
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called."""
+        return WORDS[self.kind]
+
+    @property
+    def few(self) -> bool:
+        """Return whether the verdict must state the number."""
+        return self.margins.few
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of the share that is followed."""
+        return wilson(self.won, self.groups, self.margins.confidence / 100)
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` if share and margin agree, else ``unclear``."""
+        low, high = self.interval
+        if self.groups < FEWEST:
+            return "unclear"
+        if low > 0.5 and self.margins.low > 0:
+            return "better"
+        return "worse" if high < 0.5 and self.margins.high < 0 else "unclear"
+
+    def figures(self) -> EvaluationPreferred:
+        """Return the contract's figures."""
+        low, high = (round(end, DIGITS) for end in self.interval)
+        return {"kind": self.kind, "won": self.won, "of": self.groups, "low": low, "high": high}
+
+    def sentence(self, *, dry: bool = False) -> str:
+        """Describe the result with its figures."""
+        low, high = self.interval
+        words = {"better": "better", "worse": "worse", "unclear": "no clear difference"}[self.verdict]
+        if self.groups < FEWEST:
+            words = f"too few {self.noun}s to tell"
+        share = (
+            f"it follows {self.won:g} of {self.groups} held-out {self.noun}s more than its start does "
+            f"({_percent(self.won / self.groups)} %, {self.margins.confidence} % interval {_percent(low)} to "
+            f"{_percent(high)} %)"
+        )
+        margin = self.margins
+        more = f"reward margin {margin.mean:+.2g}, interval {margin.low:.2g} to {margin.high:.2g}"
+        needed = f" A verdict needs at least {FEWEST}." if self.groups < FEWEST and not dry else ""
+        return f"Your task: {words}; {share}; {more}.{needed}"
+
+    def add_to(self, part: EvaluationPart) -> None:
+        """Replace the verdict by the loss in a part of an evaluation."""
+        margin = self.margins
+        ends = {"mean": margin.mean, "low": margin.low, "high": margin.high}
+        part["verdict"] = self.verdict
+        part["preferred"] = self.figures()
+        part["difference"] = {key: round(value, DIGITS) for key, value in ends.items()}  # type: ignore[typeddict-item]
+        part.pop("rowsToSettle", None)
+
+
+def preferred(
+    kind: str, loss: Comparison, start: Sequence[float], adapter: Sequence[float], groups: Sequence[Hashable]
+) -> Preferred:
+    """Compare the margins of a model's ``start`` and of the ``adapter`` on the same rows."""
+    # Larger margins are better, smaller losses are.
+    margins = compare([-margin for margin in start], [-margin for margin in adapter], groups)
+    gains: dict[Hashable, float] = {}
+    for group, before, after in zip(groups, start, adapter, strict=True):
+        gains[group] = gains.get(group, 0.0) + after - before
+    won = sum(1.0 if gain > 0 else 0.5 if gain == 0 else 0.0 for gain in gains.values())
+    return Preferred(kind, won, margins, loss)
+
+
+def wilson(won: float, of: int, confidence: float) -> tuple[float, float]:
+    """Return the score interval of a share of ``won`` in ``of`` (E. B. Wilson, 1927); 0 to 1 without any."""
+    if of <= 0:
+        return 0.0, 1.0
+    z, share = NormalDist().inv_cdf(0.5 + confidence / 2), won / of
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _percent(share: float) -> int:
+    return round(100 * share)

@@ -1,0 +1,84 @@
+"""KTO's loss; the formulas are those of TRL's ``KTOTrainer``, and the tests compare them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from arkor_dev.local.modeling.example import IGNORED, Example
+
+from .preference_objective import PreferenceObjective, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class KtoLoss(PreferenceObjective):
+    """One minus the sigmoid of how far an answer's log ratio is on its rating's side of the KL.
+
+    The KL divergence from the reference is estimated on each prompt of the batch with the answer to the
+    prompt before it, and has no gradient.
+    """
+
+    def __init__(self, *model: Any, **how: Any) -> None:
+        super().__init__(*model, **how)
+        self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
+
+    def hold_start(self) -> None:
+        """See :meth:`Objective.hold_start`."""
+        self.reference.hold()
+
+    def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """Return each rating's loss, and its reward; that of a bad answer counts negatively."""
+        # First, since the backward pass of the layers follows the newest batch that went through them.
+        start = self.reference.of(rows).squeeze(1)
+        kl = self._divergence(mismatched(rows))
+        likely, _ = self.log_probabilities(rows)
+        beta, ratios = self.settings["beta"], likely - start
+        good = torch.tensor([row.desirable for row in rows], device=ratios.device)
+        side = torch.where(good, 1.0, -1.0)
+        weight = torch.where(good, self.settings["desirableWeight"], self.settings["undesirableWeight"])
+        losses = weight * (1 - torch.sigmoid(beta * side * (ratios - kl)))
+        with torch.no_grad():
+            rewards = beta * ratios
+            self.note("rewardChosen", rewards[good])
+            self.note("rewardRejected", rewards[~good])
+            self.note("rewardAccuracy", (side * rewards > 0).float())
+            self.note("logpsChosen", likely[good])
+            self.note("logpsRejected", likely[~good])
+            self.note("kl", kl)
+        return losses, (side * rewards).detach()
+
+    def figures(self) -> dict[str, float]:
+        """Return the means since the last call, and the difference of those of the rewards."""
+        found = super().figures()
+        if "rewardChosen" in found and "rewardRejected" in found:
+            found["rewardMargin"] = found["rewardChosen"] - found["rewardRejected"]
+        return found
+
+    def _divergence(self, rows: Sequence[Example]) -> Any:
+        """Return the mean log ratio of ``rows``, or 0 if that is negative."""
+        start = self.reference.of(rows).squeeze(1)
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            likely, _ = self.log_probabilities(rows)
+        self.model.train(training)
+        return (likely - start).mean().clamp(min=0)
+
+
+def mismatched(rows: Sequence[Example]) -> list[Example]:
+    """Return each row's prompt with the answer to the row before it, and the first with that of the last."""
+    made = []
+    for row, other in zip(rows, [rows[-1], *rows[:-1]], strict=True):
+        prompt, (start, end) = row.ids[: _answer(row)[0]], _answer(other)
+        answer = other.ids[start:end]
+        made.append(Example(prompt + answer, [IGNORED] * len(prompt) + answer))
+    return made
+
+
+def _answer(row: Example) -> tuple[int, int]:
+    """Return the first place of a row's learned tokens, and the one after the last."""
+    learned = [place for place, label in enumerate(row.labels) if label != IGNORED]
+    return learned[0], learned[-1] + 1

@@ -1,0 +1,79 @@
+"""Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306), with TRL's names and defaults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from arkor_dev.data.preferences import RATINGS
+from arkor_dev.local.training.preference_method import PreferenceMethod, adapter_alone, both
+from arkor_dev.local.training.rows.encoding import encode, rendered
+from arkor_dev.local.workers.errors import JobFailure
+
+from .interface import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.chat_template import Rendering
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import Encoding
+
+
+class KahnemanTverskyOptimization(PreferenceMethod):
+    """Make good answers likelier and bad ones less likely than the reference does, from single ratings."""
+
+    label = "KTO"
+    measure = Figure("loss", "KTO loss")
+    forms: ClassVar = RATINGS
+    preference = "rating"
+    relative = True
+    figures = (*PreferenceMethod.figures, Figure("kl", "KL from the start", "nats"))
+
+    def check(self, settings: JobSettings) -> None:
+        """Raise JobFailure for settings with which the KL cannot be estimated, and for a whole model."""
+        adapter_alone(self.name, settings)
+        if settings.get("batchSize") < 2:
+            raise JobFailure(
+                "kto pairs each prompt with another answer of its batch, so it needs batchSize 2 or more"
+            )
+        if (settings.get("workers") or 1) > 1:
+            raise JobFailure("kto estimates one figure from the whole batch, so it trains on one worker")
+
+    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+        """Return the text of the rated answer, or of both answers of a pair, with the prompt before it."""
+        last = replace(encoding, responses_only=True, last_only=True)
+        return [rendered(tokenizer, each, last)[0][-1] for each, _ in _ratings(row)], []
+
+    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+        """Return one example per answer."""
+        last = replace(encoding, responses_only=True, last_only=True)
+        examples: list[Example] = []
+        truncated = False
+        for each, desirable in _ratings(row):
+            found, cut = encode(tokenizer, each, last)
+            truncated |= cut
+            examples.append(replace(found[-1], counts=1, same_row=bool(examples), desirable=desirable))
+        return examples, truncated
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> Objective:
+        """Return the loss."""
+        from arkor_dev.local.training.kto_loss import KtoLoss
+
+        return KtoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
+
+
+def _ratings(row: Row) -> list[tuple[Row, bool]]:
+    """Return the answers of a row, each with its rating: of a pair, the chosen answer is the good one."""
+    if "rejected" in row.extra:
+        return list(zip(both(row), (True, False), strict=True))
+    return [(row, row.extra["desirable"])]
+
+
+METHOD = KahnemanTverskyOptimization()

@@ -1,0 +1,412 @@
+"""Edits the rows of a project's own data files, for Studio's Data page and ``arkor-dev data fix``.
+
+Only files that a trainer of ``arkor.toml`` lists can be written, and only inside the project. A row is named
+by the hash of its content, as in ``exclude`` (see `arkor_dev.data.exclusions`): one that has changed on disk
+meanwhile is not found, and nothing is written. What others have changed elsewhere in the file stays.
+
+These calls block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+from array import array
+from collections import OrderedDict
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract import strict_json
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
+from arkor_dev.core.atomic_write import ChangedError
+from arkor_dev.core.spliced_file import Splice, opened, state_of
+from arkor_dev.data import row_edits
+from arkor_dev.data.containers import MAX_BYTES
+from arkor_dev.data.detect import open_container
+from arkor_dev.data.exclusions import entry_of, row_hash
+from arkor_dev.data.parquet import Parquet
+from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.row_edits import RowEdit
+from arkor_dev.data.rows import DataError, RowError
+from arkor_dev.data.sources import SourceError, files_of, parts_of
+
+from .arkor_toml import parse, place, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from arkor_dev.contract.dataset_shapes import DataChanged, EditableRow
+    from arkor_dev.contract.shapes import JobConfig
+    from arkor_dev.core.spliced_file import Part, SplicedFile, State
+    from arkor_dev.data.containers import Container
+    from arkor_dev.data.reader import DataFile
+
+MOST_ROWS: Final = 1_000_000
+"""Most rows of a file that is edited here: each takes 24 bytes of memory."""
+INDEXED: Final = 8
+"""Files whose rows' places are kept."""
+UNDO: Final = 500
+UNDO_BYTES: Final = 64 * 2**20
+TRIES: Final = 3
+GONE: Final = (
+    "This row has changed on disk since it was shown, so nothing was written. Look at it as it is now, then "
+    "edit again."
+)
+CHANGED: Final = "{name} changed on disk at the same moment, so nothing was written. Try again."
+NO_UNDO: Final = (
+    "{name} has changed on disk since, where this change was, so it cannot be undone. Nothing was written."
+)
+PACKED: Final = (
+    "{name} is packed ({kind}), so its rows cannot be edited in place. Unpack it into a copy first."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A change of the row that ``entry`` names in the source number ``source``.
+
+    It gets another ``record`` or ``text``, or is removed (``delete``); with ``insert`` it stays, and a row
+    with that record, or a copy of it, is added after it.
+    """
+
+    source: int
+    entry: str
+    record: Mapping[str, Any] | None = None
+    text: str | None = None
+    delete: bool = False
+    insert: bool = False
+
+
+@dataclass(slots=True)
+class FileRows:
+    """Where the rows of a file are. ``hashes`` are 0 for rows that cannot be read at all."""
+
+    file: DataFile
+    state: State
+    container: Container
+    packed: bool
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    hashes: array[int] = field(default_factory=lambda: array("Q"))
+    broken: bool = False
+    """Whether the file cannot be read to its end."""
+
+    @property
+    def count(self) -> int:
+        """The number of its rows as they are numbered; what cannot be read further counts as one."""
+        return len(self.offsets) + self.broken
+
+    @classmethod
+    def of(cls, file: DataFile) -> FileRows:
+        """Find the rows of a file. Raises BadRequestError if it cannot be read."""
+        try:
+            state = state_of(file.path)
+            asked = (*file.columns.values(), *((file.group,) if file.group else ()))
+            container, packed = open_container(file.path, MAX_BYTES, mapped=asked)
+            rows = cls(file, state, container, packed)
+            with closing(container):
+                rows._scan()
+        except OSError as fault:
+            raise BadRequestError(f"{file.name} cannot be read: {fault.strerror or fault}") from None
+        except DataError as fault:
+            raise BadRequestError(f"{file.name}: {fault}") from None
+        return rows
+
+    def _scan(self) -> None:
+        for record in self.container.scan():
+            if isinstance(record.raw, DataError):
+                self.broken = True
+                return
+            self.offsets.append(record.offset)
+            self.sizes.append(record.size)
+            self.hashes.append(row_hash(record.raw))
+            if len(self.offsets) > MOST_ROWS:
+                raise BadRequestError(
+                    f"{self.file.name} has more than {MOST_ROWS:,} rows, too many to edit here. Edit it with "
+                    "another program."
+                )
+
+    def after(
+        self, edits: Mapping[int, RowEdit], replaced: Sequence[tuple[int, int, bytes]], state: State
+    ) -> FileRows | None:
+        """Return where the rows are once ``replaced`` is written; None if the file must be read for that."""
+        if any(edit.after or (edit.remove and not self.offsets[row]) for row, edit in edits.items()):
+            return None
+        new = FileRows(self.file, state, self.container, self.packed, broken=self.broken)
+        ends = [(offset + size, len(text) - size) for offset, size, text in replaced]
+        shift = at = first = 0
+        for row in [*sorted(edits), len(self.offsets)]:
+            # Rows are shifted by what was replaced before them.
+            for which in (first, row):
+                while at < len(ends) and which < len(self.offsets) and ends[at][0] <= self.offsets[which]:
+                    shift, at = shift + ends[at][1], at + 1
+                if which == first:
+                    new.offsets.extend([offset + shift for offset in self.offsets[first:row]])
+            new.sizes.extend(self.sizes[first:row])
+            new.hashes.extend(self.hashes[first:row])
+            edit = edits.get(row)
+            if edit and edit.body is not None:
+                grown = next(len(text) - size for offset, size, text in replaced if text is edit.body)
+                new.offsets.append(self.offsets[row] + shift)
+                new.sizes.append(self.sizes[row] + grown)
+                new.hashes.append(row_edits.hash_of(self.container, edit.body))
+            first = row + 1
+        return new
+
+    @property
+    def kind(self) -> str | None:
+        """How the file is packed, if its rows cannot be edited in place."""
+        return "Parquet" if isinstance(self.container, Parquet) else "gzip" if self.packed else None
+
+
+class DataEditor:
+    """All edits of one project. Thread-safe; keeps what undoing takes for as long as the process runs."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._lock = threading.Lock()
+        self._indexed: OrderedDict[Path, FileRows] = OrderedDict()
+        self._undo: OrderedDict[str, list[tuple[Path, str, list[Part]]]] = OrderedDict()
+
+    def row(self, trainer: str, number: int) -> EditableRow:
+        """Return row ``number`` (from 1) of a trainer's data set for editing. Raises NotFoundError."""
+        with self._lock:
+            left = number - 1
+            files = self._files(trainer)
+            for at, file in enumerate(files):
+                rows = self._rows(file)
+                if left < rows.count:
+                    before = [self._rows(each) for each in files[:at] if each.source == file.source]
+                    return shown(rows, left, before)
+                left -= rows.count
+            raise NotFoundError("This row is not in a file of the project.")
+
+    def change(self, trainer: str, changes: Sequence[RowChange]) -> DataChanged:
+        """Write ``changes``, each file atomically; return how to undo them.
+
+        Raises ConflictError if a row is no longer there, and BadRequestError for what cannot be written.
+        """
+        with self._lock:
+            return self._apply(lambda: self._files(trainer), changes)
+
+    def change_files(self, files: Sequence[DataFile], changes: Sequence[RowChange]) -> DataChanged:
+        """As `change`, for the rows of these files, which the caller has from ``arkor.toml``."""
+        with self._lock:
+            return self._apply(lambda: files, changes)
+
+    def undo(self, token: str) -> DataChanged:
+        """Take the change with this ``undo`` back; what is returned takes that back in turn.
+
+        Raises ConflictError if another program has changed the same place since.
+        """
+        with self._lock:
+            known = self._undo.get(token)
+            if known is None:
+                raise ConflictError("This change can no longer be undone: Studio was restarted since.")
+            done: list[tuple[Path, str, list[Part]]] = []
+            rows = 0
+            for path, name, parts in known:
+                with _opened(path, name) as file:
+                    try:
+                        done.append((path, name, file.replace(file.locate(parts))))
+                    except ChangedError:
+                        raise ConflictError(NO_UNDO.format(name=name)) from None
+                rows += len(parts)
+            del self._undo[token]
+            return {"undo": self._keep(done), "rows": rows, "files": [name for _, name, _ in done]}
+
+    def rows_of(self, file: DataFile) -> FileRows:
+        """Return where the rows of a file are."""
+        with self._lock:
+            return self._rows(file)
+
+    def _files(self, trainer: str) -> list[DataFile]:
+        """Return the files of a trainer's data set up to the first source outside the project."""
+        config = config_of(self._project, trainer)
+        return files_in(config, self._project)
+
+    def _rows(self, file: DataFile) -> FileRows:
+        known = self._indexed.pop(file.path, None)
+        try:
+            fresh = known is not None and known.state == state_of(file.path)
+        except OSError as fault:
+            raise BadRequestError(f"{file.name} cannot be read: {fault.strerror}") from None
+        if known is None or not fresh or known.file != file:
+            known = FileRows.of(file)
+        self._indexed[file.path] = known
+        while len(self._indexed) > INDEXED:
+            self._indexed.popitem(last=False)
+        return known
+
+    def _apply(
+        self, files_now: Callable[[], Sequence[DataFile]], changes: Sequence[RowChange]
+    ) -> DataChanged:
+        for attempt in range(TRIES):
+            files = [self._rows(file) for file in files_now()]
+            wanted: dict[int, dict[int, RowChange]] = {}
+            for change, (at, row) in zip(changes, _places(files, changes), strict=True):
+                if row in wanted.setdefault(at, {}):
+                    raise BadRequestError("Two changes name the same row. Send one change per row.")
+                wanted[at][row] = change
+            done: list[tuple[Path, str, list[Part]]] = []
+            try:
+                for at, of_file in wanted.items():
+                    done.append(self._write(files[at], of_file))
+            except ChangedError:
+                self._indexed.clear()
+                if done or attempt == TRIES - 1:
+                    name = files[at].file.name
+                    raise ConflictError(CHANGED.format(name=name)) from None
+                continue
+            return {
+                "undo": self._keep(done), "rows": len(changes), "files": [name for _, name, _ in done],
+            }  # fmt: skip
+        raise AssertionError
+
+    def _write(self, rows: FileRows, changes: Mapping[int, RowChange]) -> tuple[Path, str, list[Part]]:
+        file = rows.file
+        if rows.kind is not None:
+            raise BadRequestError(PACKED.format(name=file.name, kind=rows.kind))
+        with _opened(file.path, file.name) as held:
+            if held.state != rows.state:
+                raise ChangedError
+            edits = {row: _edit(rows, row, change, held) for row, change in changes.items()}
+            replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, held.read)
+            parts = held.replace([Splice(*each) for each in replaced])
+            known = rows.after(edits, replaced, state_of(file.path))
+            if known is not None:
+                self._indexed[file.path] = known
+            return file.path, file.name, parts
+
+    def _keep(self, done: list[tuple[Path, str, list[Part]]]) -> str:
+        token = secrets.token_hex(8)
+        self._undo[token] = done
+        while len(self._undo) > 1 and (len(self._undo) > UNDO or self._undo_size() > UNDO_BYTES):
+            self._undo.popitem(last=False)
+        return token
+
+    def _undo_size(self) -> int:
+        every = (part for kept in self._undo.values() for *_, parts in kept for part in parts)
+        return sum(len(part.old) + len(part.new) + 200 for part in every)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, name: str) -> Iterator[SplicedFile]:
+    """Open a file for one write; what the disk refuses is a BadRequestError."""
+    try:
+        with opened(path) as file:
+            yield file
+    except OSError as fault:
+        raise BadRequestError(
+            f"{name} cannot be written: {fault.strerror or fault}. It is as it was."
+        ) from None
+
+
+def config_of(project: Path, trainer: str) -> JobConfig:
+    """Return the config of a trainer in ``arkor.toml``. Raises BadRequestError."""
+    trainers = parse(project, read(project))
+    chosen = trainers[place(trainers, trainer)]
+    if "config" not in chosen:
+        raise BadRequestError(chosen["problem"])
+    return chosen["config"]
+
+
+def files_in(config: JobConfig, project: Path) -> list[DataFile]:
+    """Return the files of a data set up to its first source outside the project. Raises BadRequestError."""
+    files: list[DataFile] = []
+    try:
+        for number, part in enumerate(parts_of(config["datasetSource"])):
+            if part["type"] != "file":
+                break
+            files += files_of(part, project, number, forms_of(config.get("method")))
+    except SourceError as fault:
+        raise BadRequestError(f"The data set: {fault}") from None
+    return files
+
+
+def _places(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:
+    """Return the file and the row in it that each change names. Raises ConflictError if one is not there."""
+    named = [(change.source, *change.entry.partition("#")[::2]) for change in changes]
+    wanted = {int(digest, 16) for _, digest, _ in named}
+    places: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for at, rows in enumerate(files):
+        for row, digest in enumerate(rows.hashes):
+            if digest in wanted and digest:
+                places.setdefault((rows.file.source, digest), []).append((at, row))
+    found = []
+    for source, name, occurrence in named:
+        known, number = places.get((source, int(name, 16)), []), int(occurrence or 1)
+        if number > len(known):
+            raise ConflictError(GONE)
+        found.append(known[number - 1])
+    return found
+
+
+def _edit(rows: FileRows, row: int, change: RowChange, held: SplicedFile) -> RowEdit:
+    container, offset = rows.container, rows.offsets[row]
+    raw = held.read(offset, rows.sizes[row])
+    _, body, _ = row_edits.body_of(container, offset, raw)
+    if row_edits.hash_of(container, body) != rows.hashes[row]:
+        raise ChangedError
+    if change.delete:
+        return RowEdit(remove=True)
+    try:
+        if change.record is not None:
+            new = row_edits.with_record(container, body, change.record)
+        elif change.text is not None:
+            new = row_edits.with_text(container, change.text)
+        else:
+            new = body
+    except RowError as fault:
+        raise BadRequestError(f"The row cannot be written: {fault}.") from None
+    return RowEdit(after=(new,)) if change.insert else RowEdit(body=new)
+
+
+def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
+    """Return a row (from 0) of a file for editing; ``before`` are the files before it of its source."""
+    file, container = rows.file, rows.container
+    digest = rows.hashes[row] if row < len(rows.hashes) else 0
+    found: EditableRow = {
+        "file": file.name,
+        "source": file.source,
+        "columns": dict(file.columns),
+        "entry": "",
+        "record": None,
+        "text": None,
+    }
+    if rows.kind is not None:
+        problem = PACKED.format(name=file.name, kind=rows.kind)
+        return {**found, "packed": rows.kind, "problem": problem}
+    if not digest:
+        return {**found, "problem": "This row cannot be read as text. Edit the file with another program."}
+    occurrence = sum(each.hashes.count(digest) for each in before) + rows.hashes[: row + 1].count(digest)
+    found["entry"] = entry_of(digest, occurrence)
+    with file.path.open("rb") as content:
+        content.seek(rows.offsets[row])
+        raw = content.read(rows.sizes[row])
+    _, body, _ = row_edits.body_of(container, rows.offsets[row], raw)
+    if row_edits.hash_of(container, body) != digest:
+        raise ConflictError(GONE)
+    try:
+        found["text"] = body.decode()
+        record = row_edits.value_of(container, body)
+    except UnicodeDecodeError:
+        return {**found, "problem": "This row is not UTF-8. Save the file as UTF-8."}
+    except RowError as fault:
+        return {**found, "problem": str(fault)}
+    if _is_exact(record):
+        found["record"] = record
+    return found
+
+
+def _is_exact(record: Mapping[str, Any]) -> bool:
+    """Return whether every program that reads the record as JSON gets the same."""
+    try:
+        strict_json.parse(json.dumps(record).encode())
+    except (strict_json.StrictJSONError, RecursionError, ValueError):
+        return False
+    return True

@@ -1,0 +1,204 @@
+"""Files of the project that Studio adds lines to: ``data/corrections.jsonl``, ``data/preferences.jsonl``.
+
+A line is added by one write to a file opened for appending and flushed to disk, not by replacing the file. So
+nothing that another program (an editor, ``git``, a second Studio) writes meanwhile is lost. A line is
+complete, or is taken back if the disk accepts only a part of it; after a power cut in the middle, the next
+line still begins on its own.
+
+No link leads out of the project: neither ``data`` nor the file may be one. Studios take turns by a lock on
+the file. These calls block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, TooLargeError
+from arkor_dev.contract.regular_files import MIB
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOLDER: Final = "data"
+FILE_LIMIT: Final = 16 * MIB
+PATIENCE: Final = 5.0
+"""Seconds to wait for another Studio, which holds the lock only during a write."""
+_CLOSED: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_OPEN: Final = os.O_RDWR | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | _CLOSED
+PART: Final = ".part"
+"""Suffix of the file that takes the place of another."""
+
+
+def includes(source: object, file: str) -> bool:
+    """Return whether a ``DatasetSource`` includes a file of the folder ``data``."""
+    if not isinstance(source, dict):
+        return False
+    if source.get("type") == "list":
+        parts = source.get("sources")
+        return isinstance(parts, list) and any(includes(part, file) for part in parts)
+    path = source.get("path")
+    return source.get("type") == "file" and isinstance(path, str) and path in (file, FOLDER, ".")
+
+
+@dataclass(slots=True)
+class LineFile:
+    """The open, locked file ``data/<name>``; ``made`` if it was just created."""
+
+    name: str
+    folder: int
+    handle: int
+    made: bool
+
+    @property
+    def path(self) -> str:
+        """Its path in the project."""
+        return f"{FOLDER}/{self.name}"
+
+    def read(self) -> bytes:
+        """Return its content. Raises TooLargeError."""
+        size = os.fstat(self.handle).st_size
+        if size > FILE_LIMIT:
+            raise TooLargeError(
+                f"{self.path} has more than {FILE_LIMIT // MIB} MiB: move its lines elsewhere."
+            )
+        parts, at = [], 0
+        while part := os.pread(self.handle, MIB, at):
+            parts.append(part)
+            at += len(part)
+            if at > FILE_LIMIT:
+                raise TooLargeError(f"{self.path} grew while it was read.")
+        return b"".join(parts)
+
+    def add(self, line: bytes, content: bytes) -> int:
+        """Add a ``line`` that ends with a line feed to its ``content``; return how many bytes that took."""
+        if len(content) + len(line) > FILE_LIMIT:
+            raise TooLargeError(f"{self.path} has {FILE_LIMIT // MIB} MiB: move its lines elsewhere first.")
+        data = line if not content or content.endswith(b"\n") else b"\n" + line
+        self._append(data)
+        return len(data)
+
+    def _append(self, data: bytes) -> None:
+        before = os.fstat(self.handle).st_size
+        try:
+            written = os.write(self.handle, data)
+            if written < len(data):
+                raise InternalError(f"The disk is full: the line is not in {self.path}.")
+            os.fsync(self.handle)
+            if self.made:
+                os.fsync(self.folder)
+        except BaseException as fault:
+            # Only our own bytes: what others have added meanwhile stays.
+            if before < os.fstat(self.handle).st_size <= before + len(data):
+                os.ftruncate(self.handle, before)
+            if isinstance(fault, OSError):
+                text = f"{self.path} cannot be written: {fault.strerror}. It is as it was."
+                raise InternalError(text) from None
+            raise
+
+    def replace(self, content: bytes) -> None:
+        """Put a file with this ``content`` in its place; who waits for the lock then opens the new one."""
+        mode = stat.S_IMODE(os.fstat(self.handle).st_mode)
+        part = f".{self.name}{PART}"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=self.folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOSED
+            with os.fdopen(os.open(part, flags, mode, dir_fd=self.folder), "wb") as new:
+                new.write(content)
+                new.flush()
+                os.fsync(new.fileno())
+            os.rename(part, self.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+            os.fsync(self.folder)
+        except OSError as fault:
+            text = f"{self.path} cannot be written: {fault.strerror}. It is as it was."
+            raise InternalError(text) from None
+
+    def cut(self, size: int, *, remove: bool) -> None:
+        """Shorten it; with ``remove``, an empty file is removed."""
+        os.ftruncate(self.handle, size)
+        os.fsync(self.handle)
+        if remove and size == 0:
+            os.unlink(self.name, dir_fd=self.folder)
+            os.fsync(self.folder)
+
+    def token(self, start: int, data: bytes, *, new: bool | None = None) -> str:
+        """Return a token for ``data`` as the last bytes in the file, and for the file's current state."""
+        state, made = os.fstat(self.handle), self.made if new is None else new
+        digest = hashlib.sha256(data).hexdigest()[:32]
+        return f"{'n' if made else 'a'}.{start}.{len(data)}.{state.st_ino}.{state.st_mtime_ns}.{digest}"
+
+
+@contextlib.contextmanager
+def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
+    """Open and lock the file. Raises FileNotFoundError if it does not exist and must not be created."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    (project / FOLDER).mkdir(mode=0o755)
+            folder = os.open(project / FOLDER, os.O_RDONLY | os.O_DIRECTORY | _CLOSED)
+            stack.callback(os.close, folder)
+            until = time.monotonic() + PATIENCE
+            while True:
+                handle, made = _handle(folder, name, make=make)
+                with contextlib.ExitStack() as trying:
+                    trying.callback(os.close, handle)
+                    _lock(handle, until, f"{FOLDER}/{name}")
+                    # While we waited the holder may have removed it: then this file has no name any longer.
+                    if os.fstat(handle).st_nlink:
+                        stack.push(trying.pop_all())
+                        break
+        except FileNotFoundError:
+            raise
+        except OSError as fault:
+            path = f"{FOLDER}/{name}"
+            linked = (project / FOLDER).is_symlink() or (project / path).is_symlink()
+            text = f"{path} cannot be written: {fault.strerror}."
+            if linked:
+                text = f"{path} is a symlink, or lies in one. Studio does not write through it: put a file "
+                text += "there."
+            raise BadRequestError(text) from None
+        yield LineFile(name, folder, handle, made)
+
+
+def _handle(folder: int, name: str, *, make: bool) -> tuple[int, bool]:
+    """Open a regular file with a single name; return its descriptor and whether it was created."""
+    made = False
+    try:
+        handle = os.open(name, _OPEN, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+        made = True
+        handle = os.open(name, _OPEN | os.O_CREAT, 0o644, dir_fd=folder)
+    state = os.fstat(handle)
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+        os.close(handle)
+        raise BadRequestError(f"{FOLDER}/{name} isn't a regular file (it is a device, or a hard link).")
+    return handle, made
+
+
+def _lock(handle: int, until: float, path: str) -> None:
+    while fcntl is not None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise ConflictError(f"Another program holds {path}. Try again.") from None
+            time.sleep(0.02)
+        except OSError:
+            return  # no locks on this file system
+        else:
+            return

@@ -1,0 +1,150 @@
+"""What people prefer: ``data/preferences.jsonl`` of the project, one vote or rating per line.
+
+A vote is a pair of answers, a rating one answer and whether it is a good one, both in the forms of
+``arkor_dev.data.preferences``. ``given`` says who gave it, when, and which models had answered. These calls
+block.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError, TooLargeError
+from arkor_dev.contract.regular_files import MIB
+from arkor_dev.data.forms import row_of
+from arkor_dev.data.json_text import parsed
+from arkor_dev.data.preferences import RATINGS
+from arkor_dev.data.rows import RowError
+
+from . import corrections
+from .line_file import FOLDER, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from arkor_dev.contract.dataset_shapes import Preference, Preferences
+
+NAME: Final = "preferences.jsonl"
+FILE: Final = f"{FOLDER}/{NAME}"
+LINE_LIMIT: Final = MIB // 4
+SHOWN: Final = 500
+"""Lines that are read back, newest ones."""
+
+
+def add_preference(
+    project: Path, preference: Mapping[str, Any], by: str, models: Sequence[str]
+) -> Preference:
+    """Append a pair ``{prompt, chosen, rejected}`` or a rating ``{prompt, completion, label}``; return it.
+
+    ``models`` are those of the chosen and the rejected answer, or that of the rated one. Raises TooLargeError
+    beyond the limits, and BadRequestError or InternalError for a file that cannot be written.
+    """
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    given = {"id": secrets.token_hex(8), "at": at, "by": by, "models": list(models)}
+    row = {**preference, "given": given}
+    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    if len(line) > LINE_LIMIT:
+        raise TooLargeError(f"A preference has at most {LINE_LIMIT // 1024} KiB including its prompt.")
+    with opened(project, NAME, make=True) as file:
+        content = file.read()
+        written = file.add(line, content)
+        return _told(content.count(b"\n") + (1 if written == len(line) else 2), row)
+
+
+def remove_preference(project: Path, given_id: str, learned: Sequence[tuple[str, str]]) -> None:
+    """Remove the line with that id, and no other.
+
+    ``learned`` has the jobs that learned from the file: when each was created, and its name.
+    Raises NotFoundError without the line, and ConflictError if a job has learned from it.
+    """
+    try:
+        with opened(project, NAME, make=False) as file:
+            content = file.read()
+            lines = content.split(b"\n")
+            for number, row in _rows(content):
+                if _given(row).get("id") != given_id:
+                    continue
+                at = _seconds(_given(row).get("at"))
+                if job := next((name for made, name in learned if _seconds(made) >= at), None):
+                    raise ConflictError(f"{job} has learned from this already, so it stays in {FILE}.")
+                del lines[number - 1]
+                file.replace(b"\n".join(lines))
+                return
+    except FileNotFoundError:
+        pass
+    raise NotFoundError(f"It is no longer in {FILE}.")
+
+
+def read_preferences(project: Path) -> Preferences:
+    """Return the newest preferences, and how many there are of each kind; corrections are pairs, too."""
+    found: Preferences = {"file": FILE, "rows": [], "older": 0, "pairs": 0, "ratings": 0, "corrections": 0}
+    try:
+        with opened(project, NAME, make=False) as file:
+            content = file.read()
+    except FileNotFoundError:
+        content = b""
+    rows: list[Preference] = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        try:
+            record = parsed(line) if line.strip() else None
+            if record is None:
+                continue
+            row_of(record, "", None, {}, forms=RATINGS)
+        except RowError as fault:
+            found.setdefault("problem", f"{FILE}, line {number}: {fault}")
+            continue
+        rows.append(_told(number, record))  # type: ignore[arg-type]
+    for row in rows:
+        found["pairs" if row["kind"] == "pair" else "ratings"] += 1
+    found["rows"], found["older"] = rows[-SHOWN:], max(0, len(rows) - SHOWN)
+    found["corrections"] = corrections.count_of_pairs(project)
+    return found
+
+
+def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each line that is a JSON object, with its number from 1."""
+    for number, line in enumerate(content.split(b"\n"), 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            yield number, row
+
+
+def _given(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = row.get("given")
+    return given if isinstance(given, dict) else {}
+
+
+def _seconds(at: object) -> float:
+    """Return a time of ISO 8601 in seconds; one that is not readable counts as long ago."""
+    try:
+        return datetime.fromisoformat(str(at)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _told(number: int, row: dict[str, Any]) -> Preference:
+    """Return a line as the page sees it; one that a person wrote may say less."""
+    given = _given(row)
+    told: Preference = {
+        "line": number,
+        "kind": "rating" if "label" in row else "pair",
+        "models": [model for model in given.get("models") or [] if isinstance(model, str)][:2],
+    }
+    for key in ("id", "at", "by"):
+        if isinstance(given.get(key), str):
+            told[key] = given[key]
+    prompt = row.get("prompt")
+    if isinstance(prompt, list):
+        told["prompt"] = [{"role": each["role"], "content": each["content"]} for each in prompt]
+    elif isinstance(prompt, str):
+        told["prompt"] = [{"role": "user", "content": prompt}]
+    if isinstance(row.get("label"), bool):
+        told["label"] = row["label"]
+    return told

@@ -1,0 +1,154 @@
+"""Rows of the project's own data files, edited in place (docs/contract.md#editing-rows)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.exclusions import ENTRY
+from arkor_dev.data.mending import KINDS
+from arkor_dev.server.app_keys import MANIFEST, SETTINGS
+
+from .envelope import read_object
+
+if TYPE_CHECKING:
+    from arkor_dev.project.data_editor import DataEditor
+
+CHANGES: Final = 1000
+
+
+def _does_one_thing(change: dict[str, Any]) -> str | None:
+    given = [key for key in ("record", "text", "delete") if change.get(key) not in (None, False)]
+    if len(given) > 1:
+        return f"has {' and '.join(given)}: give one of them"
+    if change.get("insert"):
+        return "has delete and insert: give one of them" if change.get("delete") else None
+    return None if given else "needs one of record, text, delete and insert"
+
+
+CHANGE = Schema(
+    (
+        Field("source", Rule("whole", 0, 99), needed=True),
+        Field(
+            "entry",
+            Rule(
+                "other",
+                noun="a row's entry",
+                test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
+            ),
+            needed=True,
+        ),
+        Field("record", Rule("object"), null=True),
+        Field("text", TEXT, null=True),
+        Field("delete", FLAG, null=True),
+        Field("insert", FLAG, null=True),
+    ),
+    _does_one_thing,
+)
+WRITE = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field(
+            "changes",
+            Rule("list", 1, CHANGES, noun=f"a list of 1 to {CHANGES:,} changes"),
+            needed=True,
+            inner=CHANGE,
+        ),
+    )
+)
+FIX = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("only", Rule("list", 0, 50, of=Rule("choice", choices=KINDS)), null=True),
+        Field("row", Rule("whole", 1, 2**32), null=True),
+        Field("preview", FLAG, null=True),
+    )
+)
+UNPACK = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field("source", Rule("whole", 0, 99), needed=True),
+    )
+)
+UNDO = Schema((Field("undo", FILLED, needed=True),))
+
+
+def editor_of(request: web.Request) -> DataEditor:
+    """Return the editor of this Studio's project."""
+    return request.app[MANIFEST].editor
+
+
+async def row(request: web.Request) -> web.Response:
+    """``GET /api/data/row?trainer=&row=``: one row, to be edited."""
+    text = request.query.get("row", "")
+    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 10 and int(text) > 0):
+        raise BadRequestError("row must be the number of a row, from 1.")
+    editor = editor_of(request)
+    found = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), int(text))
+    return web.json_response(found, dumps=lambda value: json.dumps(value, allow_nan=False))
+
+
+async def write(request: web.Request) -> web.Response:
+    """``POST /api/data/rows``: change, add or remove rows."""
+    from arkor_dev.project.data_editor import RowChange
+
+    body = await read_object(request, WRITE)
+    changes = [
+        RowChange(
+            each["source"],
+            each["entry"],
+            each.get("record"),
+            each.get("text"),
+            delete=bool(each.get("delete")),
+            insert=bool(each.get("insert")),
+        )
+        for each in body["changes"]
+    ]
+    return web.json_response(await asyncio.to_thread(editor_of(request).change, body["trainer"], changes))
+
+
+async def undo(request: web.Request) -> web.Response:
+    """``POST /api/data/undo``: take a change back, or what took one back."""
+    body = await read_object(request, UNDO)
+    return web.json_response(await asyncio.to_thread(editor_of(request).undo, body["undo"]))
+
+
+async def fix(request: web.Request) -> web.Response:
+    """``POST /api/data/fixes``: fix what a check finds; ``preview`` only returns how rows would change."""
+    from arkor_dev.project.data_fix import changes_of, files_to_fix, fixes_in_child
+
+    body = await read_object(request, FIX)
+    project = request.app[SETTINGS].project
+    found = await fixes_in_child(project, body["trainer"], body.get("only") or [], body.get("row"))
+    if not body.get("preview") and found["changes"]:
+        editor, changes = editor_of(request), changes_of(found)
+
+        def written() -> str:
+            files, held_out = files_to_fix(project, body["trainer"])
+            return editor.change_files([*files, *held_out], changes)["undo"]
+
+        found["undo"] = await asyncio.to_thread(written)
+    return web.json_response({**found, "changes": []})
+
+
+async def unpack(request: web.Request) -> web.Response:
+    """``POST /api/data/unpack``: copy a packed file into one that can be edited, and train on that."""
+    body = await read_object(request, UNPACK)
+    answer = await request.app[MANIFEST].unpack(body["trainer"], body["revision"], body["source"])
+    return web.json_response(answer)
+
+
+ROUTES = [
+    web.post("/api/data/unpack", unpack),
+    web.post("/api/data/fixes", fix),
+    web.get("/api/data/row", row),
+    web.post("/api/data/rows", write),
+    web.post("/api/data/undo", undo),
+]

@@ -1,0 +1,53 @@
+"""The shell scripts: free of what shellcheck finds, and the quick tests are what they say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHELL = [
+    path for path in sorted((ROOT / "scripts").iterdir())
+    if path.is_file() and path.read_bytes().startswith((b"#!/usr/bin/env bash", b"# Sourced by"))
+]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing() -> None:
+    assert len(SHELL) > 4
+    found = subprocess.run(
+        ["shellcheck", "--shell=bash", "--external-sources", *map(str, SHELL)],  # noqa: S607 - found above
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert found.stdout == ""
+
+
+def test_the_quick_tests_are_unit_tests_a_training_and_three_pages() -> None:
+    script = (ROOT / "scripts" / "test").read_text()
+    listed = [re.search(rf"^    {name}=\((.*)\)$", script, re.MULTILINE) for name in ("units", "true_ones")]
+    names = " ".join(each[1] for each in listed if each)
+    named = subprocess.run(
+        [shutil.which("bash") or "bash", "-c", f"printf '%s\\n' {names}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    marked = [
+        name for name in named if name.endswith(".py") and "@pytest.mark.quick" in (ROOT / name).read_text()
+    ]
+    assert len([name for name in marked if name.startswith("tests/browser/")]) == 3
+    assert len([name for name in marked if name.startswith("tests/local/")]) == 1
+
+
+def test_the_quick_tests_take_no_arguments() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "test", "--quick", "tests/jobs"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "--quick takes no arguments" in done.stderr

@@ -1,0 +1,223 @@
+/** The inputs of a row: one for each text, and one block for each message of a conversation. */
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { clean } from "../../../lib/text";
+import { fitHeight } from "../../../lib/textarea";
+import { Button } from "../../../ui/controls/button";
+import {
+  type Field,
+  fieldsOf,
+  type Json,
+  listOf,
+  nextRole,
+  type Fields as Record_,
+  rolesFor,
+  withPart,
+  withValue,
+} from "./record";
+
+interface Props {
+  record: Record_;
+  columns: Readonly<Record<string, string>>;
+  change: (record: Record_) => void;
+}
+
+export function Fields({ record, columns, change }: Props) {
+  const { main, other } = fieldsOf(record, columns);
+  const one = (field: Field) => (
+    <One
+      key={field.name}
+      field={field}
+      record={record}
+      set={(value) => change(withValue(record, field.name, value))}
+    />
+  );
+  return (
+    <>
+      {main.map(one)}
+      {other.length > 0 && (
+        <details class="data-edit-other" open={main.length === 0}>
+          <summary>Other values of the row</summary>
+          {other.map(one)}
+        </details>
+      )}
+    </>
+  );
+}
+
+function One({ field, record, set }: { field: Field; record: Record_; set: (value: Json) => void }) {
+  const value = record[field.name] ?? null;
+  const label = clean(field.label, 100);
+  if (field.kind === "messages") return <Messages field={field} list={listOf(record, field)} set={set} />;
+  if (field.kind === "text")
+    return <Text label={label} value={typeof value === "string" ? value : ""} set={set} />;
+  return <AsJson label={label} value={value} set={set} />;
+}
+
+interface MessagesProps {
+  field: Extract<Field, { kind: "messages" }>;
+  list: Record_[];
+  set: (value: Json) => void;
+}
+
+function Messages({ field, list, set }: MessagesProps) {
+  const { who, said } = field;
+  const put = (at: number, message: Record_): void => set(list.with(at, message));
+  const add = (at: number): void =>
+    set(list.toSpliced(at + 1, 0, { [who]: nextRole(list, at, who), [said]: "" }));
+  const system = list[0]?.[who] === "system";
+  return (
+    <fieldset class="data-edit-messages">
+      <legend class="visually-hidden">{clean(field.label, 100)}</legend>
+      {!system && (
+        <Button small kind="quiet" onClick={() => set([{ [who]: "system", [said]: "" }, ...list])}>
+          Add a system prompt
+        </Button>
+      )}
+      {list.map((message, at) => {
+        const name = `Message ${at + 1}`;
+        const role = message[who];
+        const content = message[said];
+        return (
+          <div key={at} class="data-edit-message">
+            <div class="data-edit-line">
+              <select
+                class="ui-input"
+                aria-label={`${name}, role`}
+                value={typeof role === "string" ? role : ""}
+                onChange={(event) => put(at, withPart(message, who, event.currentTarget.value))}
+              >
+                {rolesFor(who, role).map((each) => (
+                  <option key={each} value={each}>
+                    {clean(each, 40)}
+                  </option>
+                ))}
+              </select>
+              <span class="data-edit-tools">
+                {message.tool_calls === undefined && who === "role" && role === "assistant" && (
+                  <Button
+                    small
+                    kind="quiet"
+                    aria-label={`Add tool call to message ${at + 1}`}
+                    onClick={() => put(at, withPart(message, "tool_calls", NEW_CALL))}
+                  >
+                    Add tool call
+                  </Button>
+                )}
+                <Button small kind="quiet" aria-label={`Add below message ${at + 1}`} onClick={() => add(at)}>
+                  Add below
+                </Button>
+                <Button
+                  small
+                  kind="quiet"
+                  aria-label={`Remove message ${at + 1}`}
+                  disabled={list.length === 1}
+                  onClick={() => set(list.toSpliced(at, 1))}
+                >
+                  Remove
+                </Button>
+              </span>
+            </div>
+            {typeof content === "string" || content === undefined || content === null ? (
+              <Text
+                label={`${name}, text`}
+                bare
+                value={content ?? ""}
+                set={(text) => put(at, withPart(message, said, text))}
+              />
+            ) : (
+              <AsJson
+                label={`${name}, content`}
+                value={content}
+                set={(value) => put(at, withPart(message, said, value))}
+              />
+            )}
+            {message.tool_calls !== undefined && message.tool_calls !== null && (
+              <>
+                <AsJson
+                  label={`${name}, tool calls`}
+                  value={message.tool_calls}
+                  set={(value) => put(at, withPart(message, "tool_calls", value))}
+                />
+                <Button
+                  small
+                  kind="quiet"
+                  aria-label={`Remove tool calls of message ${at + 1}`}
+                  onClick={() => put(at, withPart(message, "tool_calls", undefined))}
+                >
+                  Remove tool calls
+                </Button>
+              </>
+            )}
+          </div>
+        );
+      })}
+    </fieldset>
+  );
+}
+
+const NEW_CALL: Json = [{ type: "function", function: { name: "name", arguments: {} } }];
+
+function Text({
+  label,
+  value,
+  set,
+  bare,
+}: {
+  label: string;
+  value: string;
+  set: (text: string) => void;
+  bare?: boolean;
+}) {
+  const area = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => fitHeight(area.current), [value]);
+  return (
+    <label class="data-edit-field">
+      <span class={bare ? "visually-hidden" : "data-edit-name"}>{label}</span>
+      <textarea
+        ref={area}
+        class="ui-input data-edit-text"
+        dir="auto"
+        rows={1}
+        value={value}
+        onInput={(event) => set(event.currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+/** A value as JSON; what is not valid yet stays here and changes nothing. */
+function AsJson({ label, value, set }: { label: string; value: Json; set: (value: Json) => void }) {
+  const [text, setText] = useState(() => JSON.stringify(value, null, 2));
+  const [fault, setFault] = useState("");
+  const area = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => fitHeight(area.current), [text]);
+  const told = (reason: string): void => {
+    setFault(reason);
+    // Saving would lose what is typed here.
+    area.current?.setCustomValidity(reason);
+  };
+  const type = (typed: string): void => {
+    setText(typed);
+    try {
+      set(JSON.parse(typed) as Json);
+      told("");
+    } catch (error) {
+      told(error instanceof Error ? error.message : String(error));
+    }
+  };
+  return (
+    <label class="data-edit-field">
+      <span class="data-edit-name">{label}</span>
+      <textarea
+        ref={area}
+        class="ui-input data-edit-text mono"
+        spellcheck={false}
+        rows={1}
+        aria-invalid={fault !== "" || undefined}
+        value={text}
+        onInput={(event) => type(event.currentTarget.value)}
+      />
+      {fault && <span class="data-edit-problem">Not valid JSON: {clean(fault, 200)}</span>}
+    </label>
+  );
+}

@@ -1,0 +1,62 @@
+/** Changes of the project's rows: written at once, undone and redone for as long as this page and Studio run. */
+import { signal } from "@preact/signals";
+import { ApiError, api } from "../../../api/client";
+import type { DataChanged } from "../../../contract.gen";
+import type { Fields } from "./record";
+
+export interface Change {
+  source: number;
+  entry: string;
+  record?: Fields;
+  text?: string;
+  delete?: true;
+  insert?: true;
+}
+
+interface Step {
+  /** What was done: `Edited row 3`. */
+  label: string;
+  undo: string;
+  /** The row to look at. */
+  row: number;
+}
+
+const MOST = 200;
+
+export const undoable = signal<readonly Step[]>([]);
+export const redoable = signal<readonly Step[]>([]);
+
+/** Writes changes; nothing is redone after that. */
+export async function write(
+  trainer: string,
+  changes: readonly Change[],
+  label: string,
+  row: number,
+): Promise<void> {
+  const { undo } = await api<DataChanged>("/data/rows", { method: "POST", body: { trainer, changes } });
+  remember({ label, undo, row });
+}
+
+/** Adds a change that was written elsewhere. */
+export function remember(step: Step): void {
+  undoable.value = [...undoable.peek(), step].slice(-MOST);
+  redoable.value = [];
+}
+
+/** Takes the last change back, or does again what was taken back last; returns it, or null if there is none. */
+export async function step(back: boolean): Promise<Step | null> {
+  const [from, to] = back ? [undoable, redoable] : [redoable, undoable];
+  const last = from.peek().at(-1);
+  if (!last) return null;
+  try {
+    const { undo } = await api<DataChanged>("/data/undo", { method: "POST", body: { undo: last.undo } });
+    from.value = from.peek().filter((each) => each !== last);
+    to.value = [...to.peek(), { ...last, undo }];
+    return last;
+  } catch (error) {
+    // It will not work later either: the file has another content there.
+    if (error instanceof ApiError && error.status === 409)
+      from.value = from.peek().filter((each) => each !== last);
+    throw error;
+  }
+}

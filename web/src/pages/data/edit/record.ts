@@ -1,0 +1,126 @@
+/** A row's record as fields that a person edits, and back. Pure. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+// biome-ignore lint/style/useConsistentTypeDefinitions: an interface would not be a Json
+export type Fields = { [key: string]: Json };
+
+export type Field =
+  | { kind: "text"; name: string; label: string }
+  | { kind: "messages"; name: string; label: string; who: string; said: string }
+  /** Anything else, as JSON. */
+  | { kind: "json"; name: string; label: string };
+
+/** The keys of rows that are learned from, in the order in which they are read. */
+const KNOWN = [
+  "system", "messages", "conversations", "prompt", "instruction", "input", "completion", "output", "chosen", "rejected",
+  "text", "tools",
+] as const; // biome-ignore format: one list
+
+const isFields = (value: Json | undefined): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A list that is written as JSON text, as in a table's cell. */
+function unwrapped(value: Json | undefined): Json | undefined {
+  if (typeof value !== "string" || !/^\s*\[/.test(value)) return value;
+  try {
+    return JSON.parse(value) as Json;
+  } catch {
+    return value;
+  }
+}
+
+function messagesOf(value: Json | undefined): Fields[] | null {
+  const list = unwrapped(value);
+  if (!Array.isArray(list) || list.length === 0) return null;
+  const named = list.every((each) => isFields(each) && ("role" in each || "from" in each));
+  return named ? (list as Fields[]) : null;
+}
+
+/** The fields of a record, those that are learned from first; `columns` maps our keys to the record's. */
+export function fieldsOf(
+  record: Fields,
+  columns: Readonly<Record<string, string>>,
+): { main: Field[]; other: Field[] } {
+  const main: Field[] = [];
+  const taken = new Set<string>();
+  for (const ours of KNOWN) {
+    const name = columns[ours] ?? ours;
+    const value = record[name];
+    if (value === undefined || value === null || taken.has(name)) continue;
+    taken.add(name);
+    main.push(fieldOf(name, columns[ours] === undefined ? ours : `${name} (${ours})`, value));
+  }
+  const other = Object.keys(record)
+    .filter((name) => !taken.has(name))
+    .map((name) => fieldOf(name, name, record[name] ?? null));
+  return { main, other };
+}
+
+function fieldOf(name: string, label: string, value: Json): Field {
+  const messages = messagesOf(value);
+  if (messages) {
+    const [first] = messages;
+    const sharegpt = first !== undefined && "from" in first && !("role" in first);
+    return {
+      kind: "messages",
+      name,
+      label,
+      who: sharegpt ? "from" : "role",
+      said: sharegpt ? "value" : "content",
+    };
+  }
+  return { kind: typeof value === "string" ? "text" : "json", name, label };
+}
+
+/** The messages of a field, also where a table's cell has them as text. */
+export const listOf = (record: Fields, field: Field): Fields[] => messagesOf(record[field.name]) ?? [];
+
+/** A record with another value; everything else and the order of keys stay. */
+export const withValue = (record: Fields, name: string, value: Json): Fields => ({
+  ...record,
+  [name]: value,
+});
+
+/** A message with a value, or without one for `undefined`. */
+export function withPart(message: Fields, name: string, value: Json | undefined): Fields {
+  if (value !== undefined) return { ...message, [name]: value };
+  const { [name]: _, ...rest } = message;
+  return rest;
+}
+
+const ANSWERS = new Set(["assistant", "gpt", "model", "chatgpt", "bot"]);
+
+/** The role that usually follows, in the words of this list. */
+export function nextRole(messages: readonly Fields[], at: number, who: string): string {
+  const before = messages[at]?.[who];
+  const [user, assistant] = who === "from" ? ["human", "gpt"] : ["user", "assistant"];
+  return typeof before === "string" && ANSWERS.has(before)
+    ? user!
+    : before === undefined
+      ? user!
+      : assistant!;
+}
+
+/** The same shape with empty texts: a new row like this one. The system prompt stays. */
+export function emptied(record: Fields, columns: Readonly<Record<string, string>>): Fields {
+  const made = { ...record };
+  for (const field of fieldsOf(record, columns).main) {
+    if (field.kind === "text" && field.label !== "system") made[field.name] = "";
+    if (field.kind !== "messages") continue;
+    const list = listOf(record, field);
+    const system = list.filter((each) => each[field.who] === "system").slice(0, 1);
+    const [user, assistant] = field.who === "from" ? ["human", "gpt"] : ["user", "assistant"];
+    made[field.name] = [
+      ...system,
+      { [field.who]: user!, [field.said]: "" },
+      { [field.who]: assistant!, [field.said]: "" },
+    ];
+  }
+  return made;
+}
+
+/** Roles to choose from: those of chat templates, and what the message has. */
+export function rolesFor(who: string, current: Json | undefined): string[] {
+  const usual = who === "from" ? ["system", "human", "gpt", "tool"] : ["system", "user", "assistant", "tool"];
+  return typeof current === "string" && !usual.includes(current) ? [...usual, current] : usual;
+}
