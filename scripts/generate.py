@@ -238,6 +238,8 @@ def form() -> str:
             "  where?: string;",
             "  /** The training methods that have it, where that is not all of them. */",
             "  methods?: readonly string[];",
+            "  /** What differs by training method. */",
+            "  variants?: Readonly<Record<string, Partial<Omit<FormSetting, keyof Setting>>>>;",
             "}\n",
             'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
@@ -290,7 +292,12 @@ def _rule(row: Setting) -> dict[str, object]:
         "defaultWords": row.default_words,
         "where": None if row.where == EVERYWHERE else row.where,
         "methods": row.methods,
+        "variants": {method: _variant(row.of(method)) for method in row.variants} or None,
     }
+
+
+def _variant(row: Setting) -> dict[str, object]:
+    return _said({**_bounds(row.rule), "above": row.rule.above, "default": row.default, "help": row.help})
 
 
 def _bounds(rule: Rule) -> dict[str, object]:
@@ -370,8 +377,14 @@ def reference() -> str:
     for row in settings.SETTINGS:
         unit = f" ({row.unit})" if row.unit else ""
         default = row.default_words or ("required" if row.required else f"`{json.dumps(row.default)}`")
+        allowed, purpose = row.rule.words + unit, row.help
+        for method in row.variants:
+            own = row.of(method)
+            purpose += f" With {method}: {own.help[0].lower()}{own.help[1:]}"
+            allowed += f"; with {method}: {own.rule.words}{unit}"
+            default += f"; with {method}: `{json.dumps(own.default)}`"
         keys = " or ".join(f"`{key}`" for key in (row.key, *row.aliases))
-        cells = [keys, f"`{row.field}`", row.help, row.rule.words + unit, default, row.where]
+        cells = [keys, f"`{row.field}`", purpose, allowed, default, row.where]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, ""])
 

@@ -31,12 +31,13 @@ def test_help_in_the_documentation_is_the_commands_own() -> None:
 
 def test_the_toml_of_readme_and_docs_is_valid_beside_the_readmes_own(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    for name in ("chats.jsonl", "eval.jsonl", "refunds.jsonl"):
+    for name in ("chats.jsonl", "eval.jsonl", "refunds.jsonl", "check.jsonl"):
         (tmp_path / "data" / name).write_text('{"prompt": "a", "completion": "b"}\n')
     (tmp_path / "data" / "corrections.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
+    (tmp_path / "data" / "prompts.jsonl").write_text('{"prompt": "a", "unit": "b"}\n')
     (tmp_path / "data" / "faq.csv").write_text("question,answer\na,b\n")
     first, *more = [block for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")) for block in tomls(path)]
-    assert len(more) == 8
+    assert len(more) == 9
     for block in ["", *more]:
         (tmp_path / "arkor.toml").write_text(together(first, block))
         (trainer,) = load_trainers(tmp_path)

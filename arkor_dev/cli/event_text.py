@@ -54,6 +54,7 @@ class RunLines:
     checkpoint: int | None = None
     ended: str | None = None
     phase: str | None = None
+    measure: str = ""
     now: Callable[[], float] = time.monotonic
     _left: tuple[float, float] | None = None
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
@@ -99,6 +100,8 @@ class RunLines:
                 return self._resumed(data)
             case events.SAMPLE_CREATED:
                 return _answer(data)
+            case events.ROLLOUTS_CREATED:
+                return _rollouts(data)
             case events.EVALUATION_COMPLETED:
                 return verdict_text(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
@@ -157,7 +160,9 @@ class RunLines:
 
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
-        total = figure(facts.get("totalSteps"))
+        total, measure = figure(facts.get("totalSteps")), facts.get("measure")
+        name = str(measure.get("name")) if isinstance(measure, dict) else ""
+        self.measure = name if name != "loss" and events.FIGURE_NAME.fullmatch(name) else ""
         if total is not None and total >= 1:
             self.total = int(total)
         told = []
@@ -187,11 +192,21 @@ class RunLines:
         if eval_loss is not None:
             self.eval_loss = eval_loss
         parts = [self.place()]
-        parts += [f"loss {loss:.3f}"] if loss is not None else []
-        parts += [f"eval {eval_loss:.3f}"] if eval_loss is not None else []
+        parts += self._measured(data) or [
+            f"{words} {value:.3f}"
+            for words, value in (("loss", loss), ("eval", eval_loss))
+            if value is not None
+        ]
         parts += [f"lr {rate:.1e}"] if rate is not None else []
         parts += self.outlook() if loss is not None or eval_loss is None else []
         return "  ".join(parts)
+
+    def _measured(self, data: dict[str, object]) -> list[str]:
+        """Return the figures by which the training method is judged; empty if that is the loss."""
+        name = self.measure
+        fields = {name: name, f"eval{name[:1].upper()}{name[1:]}": f"eval {name}"} if name else {}
+        values = ((words, figure(data.get(field))) for field, words in fields.items())
+        return [f"{words} {value:.3f}" for words, value in values if value is not None]
 
     def place(self) -> str:
         """``step 12/40``, or the known part of it."""
@@ -229,6 +244,15 @@ class RunLines:
         if steps is not None and seconds is not None:
             told.append(f"{steps:g} steps in {clock(seconds)}")
         return "completed" + (": " + ", ".join(told) if told else "")
+
+
+def _rollouts(data: dict[str, object]) -> str:
+    """``step 20: 5 sampled answers, rewards 0 to 1``."""
+    sent = data.get("rollouts")
+    told = [each for each in sent if isinstance(each, dict)] if isinstance(sent, list) else []
+    rewards = [reward for each in told if (reward := figure(each.get("reward"))) is not None]
+    between = f", rewards {min(rewards):g} to {max(rewards):g}" if rewards else ""
+    return f"step {one_line(data.get('step'), 20)}: {len(told)} sampled answers{between}"
 
 
 def _answer(data: dict[str, object]) -> str:

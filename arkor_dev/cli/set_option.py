@@ -48,7 +48,7 @@ def _value(row: Setting, written: str) -> object:
         return None
     if len(written) <= LONGEST:
         for value in _readings(row, written):
-            if row.rule.fits(value):
+            if row.fits(value):
                 return value
     said = next(_readings(row, written[:LONGEST]))
     raise BadRequestError(f"{row.key} = {quoted(said)} is invalid; expected {row.rule.words}")

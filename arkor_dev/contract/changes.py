@@ -29,7 +29,7 @@ def problem(changes: Mapping[str, object], prefix: str = "settings.") -> str | N
         row = known.get(field)
         if row is None:
             return f"{prefix}{quoted(field)} is not a trainer setting"
-        if (value is None and row.required) or (value is not None and not row.rule.fits(value)):
+        if (value is None and row.required) or (value is not None and not row.fits(value)):
             return f"{prefix}{field} must be {row.rule.words}, not {quoted(value)}"
     for pair in ONE_OF:
         if all(changes.get(field) is not None for field in pair):

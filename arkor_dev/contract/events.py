@@ -29,6 +29,7 @@ CHECKPOINT_REMOVED: Final = "checkpoint.removed"
 MODEL_PROGRESS: Final = "model.progress"
 EVALUATION_COMPLETED: Final = "evaluation.completed"
 SAMPLE_CREATED: Final = "sample.created"
+ROLLOUTS_CREATED: Final = "rollouts.created"
 SYSTEM_METRICS: Final = "system.metrics"
 PING: Final = "ping"
 END: Final = "end"
@@ -63,7 +64,8 @@ class RunMetadata(TypedDict):
     """Facts about a run that the backend reports at its start; the local backend reports all.
 
     ``settings`` is the complete effective config, defaults included, by wire field. ``measure`` names the
-    training method's loss, if that is not the usual cross entropy. The rest also determines
+    training method's loss, if that is not the usual cross entropy; one of ``figures`` is what the method is
+    judged by instead. The rest also determines
     the result's bits: ``dataHash`` and ``modelHash`` (SHA-256, hexadecimal), ``versions`` of libraries by
     name, the number of ``threads``, and the ``processor``'s name.
     """
@@ -259,6 +261,32 @@ class SampleCreated(AnyEvent):
     row: NotRequired[int]
     wanted: NotRequired[str]
     truncated: NotRequired[bool]
+
+
+class Rollout(TypedDict):
+    """An answer that the model sampled during training by rewards, shortened to its beginning.
+
+    ``where`` is the row's location, ``prompt`` its last user message. ``rewards`` has the scores by name,
+    ``reward`` their weighted sum. ``truncated`` is true if the answer reached its length limit.
+    """
+
+    where: str
+    prompt: str
+    answer: str
+    reward: float
+    rewards: dict[str, float]
+    truncated: NotRequired[bool]
+
+
+class RolloutsCreated(AnyEvent):
+    """Some of the answers that ``step`` learned from, from the lowest to the highest reward.
+
+    For the first step and every logged one. From the local backend's trainer.
+    """
+
+    type: Literal["rollouts.created"]
+    step: int
+    rollouts: list[Rollout]
 
 
 class CheckpointSaved(AnyEvent):

@@ -437,8 +437,8 @@ class EvaluationPart(TypedDict):
     ``unclear``. ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
     present and not ``loss``, ``base`` and ``adapter`` are mean scores (higher is better); a positive
     difference always favours the adapter. ``answers`` is present for general questions that were answered.
-    ``measure`` is the training method's loss on held-out rows; lower is better. With ``preferred``, the
-    verdict is that of preferences, and the difference that of their mean reward margins.
+    ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
+    ``preferred``, the verdict is that of preferences, and the difference that of their mean reward margins.
     """
 
     name: str
@@ -471,10 +471,24 @@ class EvaluationPreferred(TypedDict):
 
 
 class EvaluationMeasure(TypedDict):
-    """What base and adapter are measured by: a display ``label``, and the ``unit`` of the values."""
+    """What base and adapter are measured by: a display ``label``, and the ``unit`` of the values.
+
+    ``higher`` is true if more is better, as of rewards.
+    """
 
     label: str
     unit: str
+    higher: NotRequired[bool]
+
+
+class EvaluationWarning(TypedDict):
+    """Why a better result may not be one: the reward rose while something else got worse.
+
+    ``examples`` are the answers whose reward rose most.
+    """
+
+    sentence: str
+    examples: list[EvaluationAnswer]
 
 
 class EvaluationSplit(TypedDict):
@@ -517,6 +531,7 @@ class Evaluation(TypedDict):
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
+    warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]
     bestVerdict: NotRequired[str]
@@ -532,7 +547,7 @@ class EvaluationRow(TypedDict):
 
     ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
     shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
-    too long.
+    too long. For a measure of answers, ``baseAnswer`` and ``adapterAnswer`` are those that were measured.
     """
 
     row: int
@@ -544,6 +559,8 @@ class EvaluationRow(TypedDict):
     question: str
     wanted: str
     messages: NotRequired[list[ChatMessage]]
+    baseAnswer: NotRequired[str]
+    adapterAnswer: NotRequired[str]
 
 
 class EvaluationAnswer(TypedDict):

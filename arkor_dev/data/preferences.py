@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.preference import PAIRS as PAIR_METHODS
 from arkor_dev.contract.settings.preference import RATINGS as RATING_METHODS
+from arkor_dev.contract.settings.reward import METHOD as REWARDS
 
 from .forms import FORMS, Content, Form
-from .messages import conversation, from_text, turn, whole
+from .messages import conversation, from_text, whole
+from .prompts import PROMPTS, prompt_of
 from .rows import RowError
 
 if TYPE_CHECKING:
@@ -42,16 +44,6 @@ def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dic
     return checked
 
 
-def _prompt(given: object) -> list[dict[str, Any]]:
-    given = from_text(given)
-    if isinstance(given, str):
-        return turn(whole(given, "prompt"), "")[:1]
-    if not isinstance(given, list) or not given:
-        raise RowError("prompt must be text or a list of messages")
-    # Checked as a conversation, which has an answer.
-    return conversation([*given, {"role": "assistant", "content": "."}])[:-1]
-
-
 def _with_system(record: Mapping[str, Any], prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
     system = record.get("system")
     if isinstance(system, str) and system.strip() and prompt[0]["role"] != "system":
@@ -60,7 +52,7 @@ def _with_system(record: Mapping[str, Any], prompt: list[dict[str, Any]]) -> lis
 
 
 def _read_pair(record: dict[str, Any]) -> Content:
-    return _pair(_with_system(record, _prompt(record["prompt"])), record["chosen"], record["rejected"])
+    return _pair(_with_system(record, prompt_of(record["prompt"])), record["chosen"], record["rejected"])
 
 
 def _read_implicit(record: dict[str, Any]) -> Content:
@@ -104,7 +96,7 @@ def _read_scored(record: dict[str, Any]) -> Content:
     if len(found) < 2 or max(found)[0] == min(found)[0]:
         raise RowError("needs two completions with a response and different values of overall_score")
     found.sort(key=lambda scored: scored[0])
-    return _pair(_prompt(record["instruction"]), found[-1][1], found[0][1])
+    return _pair(prompt_of(record["instruction"]), found[-1][1], found[0][1])
 
 
 def _read_rating(record: dict[str, Any]) -> Content:
@@ -113,7 +105,7 @@ def _read_rating(record: dict[str, Any]) -> Content:
     desirable = LABELS.get(label.strip().lower()) if isinstance(label, str) else label
     if desirable not in (0, 1):
         raise RowError("label must be true for a good answer or false for a bad one")
-    messages = _answer(_with_system(record, _prompt(record["prompt"])), record["completion"], "completion")
+    messages = _answer(_with_system(record, prompt_of(record["prompt"])), record["completion"], "completion")
     return Content(messages, extra={"desirable": bool(desirable)})
 
 
@@ -130,10 +122,14 @@ RATINGS: Final[dict[str, Form]] = {
     **PAIRS,
 }
 """The forms of rows that ratings are learned from: a pair is one good and one bad answer."""
+FORM_NAMES: Final = tuple({**FORMS, **RATINGS, **PROMPTS})
+"""The names of the forms of all training methods."""
 
 
 def forms_of(method: object) -> Mapping[str, Form]:
     """Return the forms that a training method accepts, as far as they are known without its module."""
+    if method == REWARDS:
+        return PROMPTS
     if method in RATING_METHODS:
         return RATINGS
     return PAIRS if method in PAIR_METHODS else FORMS

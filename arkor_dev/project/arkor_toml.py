@@ -186,7 +186,9 @@ class _TableReader:
         return {"name": str(name), "config": cast("JobConfig", config)}
 
     def _settings(self, at: KeyPath, block: dict[str, object], table: str, config: dict[str, object]) -> None:
-        for setting in settings.below(table):
+        method = config.get("method", block.get("method"))
+        for row in settings.below(table):
+            setting = row.of(method)
             written = [name for name in setting.names if name in block]
             if not written:
                 continue

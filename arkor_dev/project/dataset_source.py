@@ -19,8 +19,8 @@ from arkor_dev.contract.rules import text_line
 from arkor_dev.data.containers import SlowError, TooLargeError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
-from arkor_dev.data.forms import COLUMNS, FORMS, suggested_columns
-from arkor_dev.data.preferences import RATINGS, forms_of
+from arkor_dev.data.forms import COLUMNS, suggested_columns
+from arkor_dev.data.preferences import FORM_NAMES, forms_of
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
@@ -98,8 +98,8 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         else:
             raise SourceError("must begin with https://", "url")
     if "form" in text:
-        if text["form"] not in {**FORMS, **RATINGS}:
-            raise SourceError(f"must be one of {', '.join((*FORMS, *RATINGS))}", "form")
+        if text["form"] not in FORM_NAMES:
+            raise SourceError(f"must be one of {', '.join(FORM_NAMES)}", "form")
         source["form"] = text["form"]
     if "group" in text:
         source["group"] = text["group"]

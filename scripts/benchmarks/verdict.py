@@ -92,7 +92,7 @@ def _rows_said(draw: Draw, chance: Any, gain: float) -> int:
     """
 
     def asked(side: float) -> int:
-        ends = {"low": 0.3 * gain - side * 0.03, "high": 0.3 * gain + side * 0.03}
+        ends: dict[str, Any] = {"low": 0.3 * gain - side * 0.03, "high": 0.3 * gain + side * 0.03}
         seen = Comparison(1.0, 1.0 - 0.3 * gain, 100, 100, mean=0.3 * gain, **ends, error=0.03, margin=MARGIN)
         return seen.rows_to_settle or 0
 

@@ -124,6 +124,11 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
         (JobEvent("training.log", {"step": -1, "loss": 10**400}), "step ?"),
         (JobEvent("training.log", {"step": 3, "loss": 1e300}), f"step 3  loss {1e300:.3f}"),
         (JobEvent("checkpoint.saved", {"step": "\x1b[2J4"}), "step 4: checkpoint saved"),
+        (
+            JobEvent("rollouts.created", {"step": 4, "rollouts": [{"reward": 0}, {"reward": 1.5}, 7]}),
+            "step 4: 2 sampled answers, rewards 0 to 1.5",
+        ),
+        (JobEvent("rollouts.created", {"rollouts": "x"}), "step None: 0 sampled answers"),
         (JobEvent("checkpoint.removed", {"step": 4}), "step 4: checkpoint removed"),
         (JobEvent("training.completed", {}), "completed"),
         (JobEvent("training.failed", {}), "failed: no reason given"),
@@ -278,3 +283,15 @@ def test_the_time_left_of_a_job_s_record() -> None:
         {**job, "phase": {**phase, "estimatedAt": 3}},
     ):
         assert left_of(wrong, moment) is None
+
+
+def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:
+    run = RunLines()
+    run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "reward"}}}))
+    assert (
+        run.read(JobEvent("training.log", {"step": 1, "loss": 0.0, "reward": 0.25})) == "step 1  reward 0.250"
+    )
+    evaluated: dict[str, object] = {"step": 2, "evalLoss": -0.5, "evalReward": 0.5}
+    assert run.read(JobEvent("training.log", evaluated)) == "step 2  eval reward 0.500"
+    run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "\x1b[2J"}}}))
+    assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"

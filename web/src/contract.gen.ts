@@ -146,6 +146,22 @@ export interface JobConfig {
   desirableWeight?: number;
   /** Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones. */
   undesirableWeight?: number;
+  /** Names of the [[evaluation]] tables whose metrics reward an answer. */
+  rewardFuncs?: string | string[];
+  /** How much each reward counts in the sum, in the order of the rewards; negative for a penalty. */
+  rewardWeights?: number | number[];
+  /** Answers sampled for each prompt; an answer is judged by the others of its prompt. */
+  numGenerations?: number;
+  /** Most tokens of a sampled answer; a longer one is cut there and scored as it is. */
+  maxCompletionLength?: number;
+  /** Temperature of the sampled answers: higher tries more. */
+  temperature?: number;
+  /** Divide an answer's advantage by the spread in its group, in the whole step (batch), or not. */
+  scaleRewards?: string;
+  /** How many times the weights are updated from the same answers. */
+  numIterations?: number;
+  /** How far a token's probability may move before it is clipped, with several updates per step. */
+  epsilon?: number;
   /** Log the loss every N steps. */
   loggingSteps?: number;
   /** Prompts that the base model and each checkpoint answer during the run; "off" for none. */
@@ -489,6 +505,13 @@ export interface EvaluationPreferred {
 export interface EvaluationMeasure {
   label: string;
   unit: string;
+  higher?: boolean;
+}
+
+/** Why a better result may not be one: the reward rose while something else got worse. */
+export interface EvaluationWarning {
+  sentence: string;
+  examples: EvaluationAnswer[];
 }
 
 /** How the held-out rows were separated from the training rows. */
@@ -512,6 +535,7 @@ export interface Evaluation {
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
+  warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
   bestVerdict?: string;
@@ -532,6 +556,8 @@ export interface EvaluationRow {
   question: string;
   wanted: string;
   messages?: ChatMessage[];
+  baseAnswer?: string;
+  adapterAnswer?: string;
 }
 
 /** Answers of base and adapter to a general question; a truncated answer is marked. */
@@ -811,6 +837,8 @@ export const EVALUATION_COMPLETED = "evaluation.completed";
 
 export const SAMPLE_CREATED = "sample.created";
 
+export const ROLLOUTS_CREATED = "rollouts.created";
+
 export const SYSTEM_METRICS = "system.metrics";
 
 export const PING = "ping";
@@ -955,6 +983,23 @@ export interface SampleCreated extends AnyEvent {
   row?: number;
   wanted?: string;
   truncated?: boolean;
+}
+
+/** An answer that the model sampled during training by rewards, shortened to its beginning. */
+export interface Rollout {
+  where: string;
+  prompt: string;
+  answer: string;
+  reward: number;
+  rewards: Record<string, number>;
+  truncated?: boolean;
+}
+
+/** Some of the answers that `step` learned from, from the lowest to the highest reward. */
+export interface RolloutsCreated extends AnyEvent {
+  type: "rollouts.created";
+  step: number;
+  rollouts: Rollout[];
 }
 
 /** The adapter after `step` has been written and can answer. From the trainer. */
@@ -1331,7 +1376,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1378,12 +1423,20 @@ export const SETTINGS: readonly Setting[] = [
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
   { field: "skipBadRows", label: "Skip invalid rows", style: "flag" },
   { field: "beta", label: "Beta", style: "text" },
-  { field: "lossType", label: "Preference loss", style: "text" },
+  { field: "lossType", label: "Loss type", style: "text" },
   { field: "rpoAlpha", label: "RPO alpha", style: "text" },
   { field: "cpoAlpha", label: "CPO alpha", style: "text" },
   { field: "simpoGamma", label: "Target margin", style: "text" },
   { field: "desirableWeight", label: "Weight of good answers", style: "text" },
   { field: "undesirableWeight", label: "Weight of bad answers", style: "text" },
+  { field: "rewardFuncs", label: "Rewards", style: "list" },
+  { field: "rewardWeights", label: "Reward weights", style: "list" },
+  { field: "numGenerations", label: "Answers per prompt", style: "count" },
+  { field: "maxCompletionLength", label: "Longest answer", style: "tokens" },
+  { field: "temperature", label: "Temperature", style: "text" },
+  { field: "scaleRewards", label: "Scale of the rewards", style: "text" },
+  { field: "numIterations", label: "Updates per step", style: "count" },
+  { field: "epsilon", label: "Clipping", style: "text" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

@@ -3,7 +3,7 @@
 import { SETTINGS, type Setting } from "./contract.gen";
 import { HELP } from "./help.gen";
 
-export type Group = "usual" | "schedule" | "adapter" | "data" | "evaluation" | "precision" | "advanced";
+export type Group = "usual" | "schedule" | "adapter" | "data" | "reward" | "evaluation" | "precision" | "advanced";
 
 /** The parts of a form, in reading order. */
 export const GROUPS: readonly { group: Group; title: string }[] = [
@@ -11,6 +11,7 @@ export const GROUPS: readonly { group: Group; title: string }[] = [
   { group: "schedule", title: "Learning rate and optimizer" },
   { group: "adapter", title: "Adapter" },
   { group: "data", title: "Data and loss" },
+  { group: "reward", title: "Rewards and sampled answers" },
   { group: "evaluation", title: "Evaluation and checkpoints" },
   { group: "precision", title: "Precision and memory" },
   { group: "advanced", title: "Advanced" },
@@ -43,6 +44,8 @@ export interface FormSetting extends Setting, Rule {
   where?: string;
   /** The training methods that have it, where that is not all of them. */
   methods?: readonly string[];
+  /** What differs by training method. */
+  variants?: Readonly<Record<string, Partial<Omit<FormSetting, keyof Setting>>>>;
 }
 
 const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {
@@ -85,13 +88,21 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   groupByLength: { group: "data", kind: "flag", default: false, where: "the local backend" },
   labelSmoothingFactor: { group: "data", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
   skipBadRows: { group: "data", kind: "flag", default: false, where: "the local backend" },
-  beta: { group: "data", kind: "number", low: 0, high: 100, above: true, default: 0.1, where: "the local backend", methods: ["dpo", "cpo", "orpo", "kto"] },
-  lossType: { group: "data", kind: "choice", choices: ["sigmoid", "hinge", "ipo", "apo_zero", "simpo"], default: "sigmoid", where: "the local backend", methods: ["dpo", "cpo"] },
+  beta: { group: "data", kind: "number", low: 0, high: 100, above: true, default: 0.1, where: "the local backend", methods: ["dpo", "cpo", "orpo", "kto", "grpo"], variants: {"grpo": {"kind": "number", "low": 0, "high": 100, "above": false, "default": 0.0, "help": "How strongly the adapter is kept near its start (KL divergence); 0 for not at all."}} },
+  lossType: { group: "data", kind: "choice", choices: ["sigmoid", "hinge", "ipo", "apo_zero", "simpo"], default: "sigmoid", where: "the local backend", methods: ["dpo", "cpo", "grpo"], variants: {"grpo": {"kind": "choice", "above": false, "choices": ["dapo", "grpo", "bnpo", "dr_grpo"], "default": "dapo", "help": "The mean over all tokens (dapo), over answers (grpo) or over batches (bnpo), or the sum by the longest answer (dr_grpo)."}} },
   rpoAlpha: { group: "data", kind: "number", low: 0, high: 100, default: 0.0, where: "the local backend", methods: ["dpo"] },
   cpoAlpha: { group: "data", kind: "number", low: 0, high: 100, default: 1.0, where: "the local backend", methods: ["cpo"] },
   simpoGamma: { group: "data", kind: "number", low: 0, high: 100, default: 0.5, where: "the local backend", methods: ["cpo"] },
   desirableWeight: { group: "data", kind: "number", low: 0, high: 100, default: 1.0, where: "the local backend", methods: ["kto"] },
   undesirableWeight: { group: "data", kind: "number", low: 0, high: 100, default: 1.0, where: "the local backend", methods: ["kto"] },
+  rewardFuncs: { group: "reward", kind: "list", low: 1, high: 10, of: {"kind": "text", "low": 1, "high": 60}, allowed: "a name or a list of up to 10", defaultWords: "every [[evaluation]] with a metric other than loss", where: "the local backend", methods: ["grpo"] },
+  rewardWeights: { group: "reward", kind: "list", low: 1, high: 10, of: {"kind": "number", "low": -1000, "high": 1000}, allowed: "a number or a list of up to 10", defaultWords: "1 each", where: "the local backend", methods: ["grpo"] },
+  numGenerations: { group: "reward", kind: "whole", low: 2, high: 128, unit: "answers", default: 8, where: "the local backend", methods: ["grpo"] },
+  maxCompletionLength: { group: "reward", kind: "whole", low: 1, high: 32768, unit: "tokens", default: 256, where: "the local backend", methods: ["grpo"] },
+  temperature: { group: "reward", kind: "number", low: 0, high: 10, above: true, default: 1.0, where: "the local backend", methods: ["grpo"] },
+  scaleRewards: { group: "reward", kind: "choice", choices: ["group", "batch", "none"], default: "group", where: "the local backend", methods: ["grpo"] },
+  numIterations: { group: "reward", kind: "whole", low: 1, high: 100, unit: "updates", default: 1, where: "the local backend", methods: ["grpo"] },
+  epsilon: { group: "reward", kind: "number", low: 0, high: 1, above: true, default: 0.2, where: "the local backend", methods: ["grpo"] },
   loggingSteps: { group: "evaluation", kind: "whole", low: 1, high: 10000000, unit: "steps", defaultWords: "1/500 of the steps" },
   samples: { group: "evaluation", kind: "list", low: 1, high: 8, of: {"kind": "text", "low": 1, "high": 2000}, alone: ["off"], allowed: "a prompt or a list of up to 8, each one line of text, or \"off\" alone", defaultWords: "three held-out examples", where: "the local backend" },
   earlyStoppingPatience: { group: "evaluation", kind: "whole", low: 1, high: 1000, unit: "evaluations", defaultWords: "early stopping off; the final adapter is kept", where: "the local backend" },
@@ -151,13 +162,21 @@ export const CONFLICTS: readonly Conflict[] = [
   { field: "useRslora", other: "fullFineTuning", text: "{useRslora} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
   { field: "useDora", other: "fullFineTuning", text: "{useDora} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
   { field: "initLoraWeights", other: "fullFineTuning", text: "{initLoraWeights} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "beta", other: "method", text: "{beta} applies only when {method} is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\". Set that, or remove {beta}", allowed: ["dpo", "cpo", "orpo", "kto"] },
-  { field: "lossType", other: "method", text: "{lossType} applies only when {method} is \"dpo\" or \"cpo\". Set that, or remove {lossType}", allowed: ["dpo", "cpo"] },
+  { field: "beta", other: "method", text: "{beta} applies only when {method} is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\" or \"grpo\". Set that, or remove {beta}", allowed: ["dpo", "cpo", "orpo", "kto", "grpo"] },
+  { field: "lossType", other: "method", text: "{lossType} applies only when {method} is \"dpo\" or \"cpo\" or \"grpo\". Set that, or remove {lossType}", allowed: ["dpo", "cpo", "grpo"] },
   { field: "rpoAlpha", other: "method", text: "{rpoAlpha} applies only when {method} is \"dpo\". Set that, or remove {rpoAlpha}", allowed: ["dpo"] },
   { field: "cpoAlpha", other: "method", text: "{cpoAlpha} applies only when {method} is \"cpo\". Set that, or remove {cpoAlpha}", allowed: ["cpo"] },
   { field: "simpoGamma", other: "method", text: "{simpoGamma} applies only when {method} is \"cpo\". Set that, or remove {simpoGamma}", allowed: ["cpo"] },
   { field: "desirableWeight", other: "method", text: "{desirableWeight} applies only when {method} is \"kto\". Set that, or remove {desirableWeight}", allowed: ["kto"] },
   { field: "undesirableWeight", other: "method", text: "{undesirableWeight} applies only when {method} is \"kto\". Set that, or remove {undesirableWeight}", allowed: ["kto"] },
+  { field: "rewardFuncs", other: "method", text: "{rewardFuncs} applies only when {method} is \"grpo\". Set that, or remove {rewardFuncs}", allowed: ["grpo"] },
+  { field: "rewardWeights", other: "method", text: "{rewardWeights} applies only when {method} is \"grpo\". Set that, or remove {rewardWeights}", allowed: ["grpo"] },
+  { field: "numGenerations", other: "method", text: "{numGenerations} applies only when {method} is \"grpo\". Set that, or remove {numGenerations}", allowed: ["grpo"] },
+  { field: "maxCompletionLength", other: "method", text: "{maxCompletionLength} applies only when {method} is \"grpo\". Set that, or remove {maxCompletionLength}", allowed: ["grpo"] },
+  { field: "temperature", other: "method", text: "{temperature} applies only when {method} is \"grpo\". Set that, or remove {temperature}", allowed: ["grpo"] },
+  { field: "scaleRewards", other: "method", text: "{scaleRewards} applies only when {method} is \"grpo\". Set that, or remove {scaleRewards}", allowed: ["grpo"] },
+  { field: "numIterations", other: "method", text: "{numIterations} applies only when {method} is \"grpo\". Set that, or remove {numIterations}", allowed: ["grpo"] },
+  { field: "epsilon", other: "method", text: "{epsilon} applies only when {method} is \"grpo\". Set that, or remove {epsilon}", allowed: ["grpo"] },
   { field: "replay", other: "method", text: "{replay} applies only when {method} is \"sft\". Set that, or remove {replay}", allowed: ["sft"] },
   { field: "loadIn4bit", other: "fullFineTuning", text: "{fullFineTuning} needs unquantized weights, which {loadIn4bit} doesn't load. Choose one", refused: [true] },
   { field: "completionOnlyLoss", other: "trainOnResponsesOnly", text: "{completionOnlyLoss} limits the loss to the last answer, {trainOnResponsesOnly} = false extends it to all tokens. Choose one", refused: [false] },

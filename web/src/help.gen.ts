@@ -48,6 +48,14 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["simpoGamma", "How far apart simpo wants the rewards of the two answers."],
   ["desirableWeight", "Multiplies the loss of good answers. Raise it if there are fewer good than bad ones."],
   ["undesirableWeight", "Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones."],
+  ["rewardFuncs", "Names of the [[evaluation]] tables whose metrics reward an answer."],
+  ["rewardWeights", "How much each reward counts in the sum, in the order of the rewards; negative for a penalty."],
+  ["numGenerations", "Answers sampled for each prompt; an answer is judged by the others of its prompt."],
+  ["maxCompletionLength", "Most tokens of a sampled answer; a longer one is cut there and scored as it is."],
+  ["temperature", "Temperature of the sampled answers: higher tries more."],
+  ["scaleRewards", "Divide an answer's advantage by the spread in its group, in the whole step (batch), or not."],
+  ["numIterations", "How many times the weights are updated from the same answers."],
+  ["epsilon", "How far a token's probability may move before it is clipped, with several updates per step."],
   ["loggingSteps", "Log the loss every N steps."],
   ["samples", "Prompts that the base model and each checkpoint answer during the run; \"off\" for none."],
   ["earlyStoppingPatience", "Stop after this many evaluations without improvement and keep the best adapter."],
@@ -74,4 +82,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 
-from . import adapter, advanced, compute, data, evaluation, precision, preference, schedule, usual
+from . import adapter, advanced, compute, data, evaluation, precision, preference, reward, schedule, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ SETTINGS: tuple[Setting, ...] = (
     *adapter.ROWS,
     *data.ROWS,
     *preference.ROWS,
+    *reward.ROWS,
     *evaluation.ROWS,
     *precision.ROWS,
     *advanced.ROWS,
@@ -51,8 +52,8 @@ def by_field() -> dict[str, Setting]:
 
 def wire_problem(config: Mapping[str, object]) -> str | None:
     """Return what is wrong with the first invalid setting of a job's config; null counts as absent."""
-    for setting in SETTINGS:
-        value = config.get(setting.field)
+    for row in SETTINGS:
+        setting, value = row.of(config.get("method")), config.get(row.field)
         if value is None:
             if setting.required:
                 return f"config.{setting.field} is missing: it must be {setting.rule.words}"

@@ -40,7 +40,7 @@ class Conflict:
     def arises(self, config: Mapping[str, Any]) -> bool:
         """Return whether ``config`` has this conflict."""
         said, row = config.get(self.field), by_field()[self.other]
-        if not said or said == by_field()[self.field].default:
+        if not said or said == by_field()[self.field].of(config.get("method")).default:
             return False
         beside = config.get(self.other)
         if not self.allowed and not self.refused:

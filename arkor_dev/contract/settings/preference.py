@@ -6,6 +6,8 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero
 
+from .reward import LOSSES as REWARD_LOSSES
+from .reward import METHOD as REWARDS
 from .setting import LOCAL, Setting
 
 PAIRS: Final = ("dpo", "cpo", "orpo")
@@ -23,19 +25,34 @@ ROWS: Final = (
         group="data",
         default=0.1,
         where=LOCAL,
-        methods=(*PAIRS, *RATINGS),
+        methods=(*PAIRS, *RATINGS, REWARDS),
+        variants={
+            REWARDS: {
+                "rule": Rule("number", 0, 100),
+                "default": 0.0,
+                "help": "How strongly the adapter is kept near its start (KL divergence); 0 for not at all.",
+            }
+        },
     ),
     Setting(
         key="loss_type",
         field="lossType",
-        label="Preference loss",
+        label="Loss type",
         help="sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability).",
         rule=Rule("choice", choices=LOSSES),
         style="text",
         group="data",
         default="sigmoid",
         where=LOCAL,
-        methods=("dpo", "cpo"),
+        methods=("dpo", "cpo", REWARDS),
+        variants={
+            REWARDS: {
+                "rule": Rule("choice", choices=REWARD_LOSSES),
+                "default": REWARD_LOSSES[0],
+                "help": "The mean over all tokens (dapo), over answers (grpo) or over batches (bnpo), or "
+                "the sum by the longest answer (dr_grpo).",
+            }
+        },
     ),
     Setting(
         key="rpo_alpha",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from arkor_dev.contract.rules import Rule
 
@@ -15,19 +16,20 @@ Style = Literal["text", "count", "steps", "tokens", "interval", "rate", "share",
 %.
 """
 
-Group = Literal["usual", "schedule", "adapter", "data", "evaluation", "precision", "advanced"]
+Group = Literal["usual", "schedule", "adapter", "data", "reward", "evaluation", "precision", "advanced"]
 GROUPS: Final[dict[Group, str]] = {
     "usual": "Common settings",
     "schedule": "Learning rate and optimizer",
     "adapter": "Adapter",
     "data": "Data and loss",
+    "reward": "Rewards and sampled answers",
     "evaluation": "Evaluation and checkpoints",
     "precision": "Precision and memory",
     "advanced": "Advanced",
 }
 """The groups of the form, in reading order, by their headings."""
 
-Value = str | float | bool | list[str] | list[int]
+Value = str | float | bool | list[str] | list[int] | list[float]
 
 EVERYWHERE: Final = "every backend"
 LOCAL: Final = "the local backend"
@@ -40,8 +42,9 @@ class Setting:
     ``aliases`` are the different names in transformers, PEFT and TRL. ``default`` applies to a job that does
     not set it; None if it depends on the job, and ``default_words`` then says how. ``example`` is shown if
     there is no fixed default. ``where`` names the backends and devices that support it, ``methods`` the
-    training methods, unless all do. On the wire, ``passes`` accepts another backend's form that the rule does
-    not know; training uses the nearest value.
+    training methods, unless all do. ``variants`` has what differs by training method (``rule``, ``default``,
+    ``help``). On the wire, ``passes`` accepts another backend's form that the rule does not know; training
+    uses the nearest value.
     """
 
     key: str
@@ -58,8 +61,18 @@ class Setting:
     example: Value | None = None
     where: str = EVERYWHERE
     methods: tuple[str, ...] = ()
+    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     required: bool = False
     passes: Callable[[Any], bool] = lambda _: False
+
+    def of(self, method: object) -> Setting:
+        """Return the setting as a training method has it."""
+        own = self.variants.get(method) if isinstance(method, str) else None
+        return replace(self, variants={}, **own) if own else self
+
+    def fits(self, value: object) -> bool:
+        """Return whether any training method allows ``value``."""
+        return self.rule.fits(value) or any(self.of(method).rule.fits(value) for method in self.variants)
 
     @property
     def table(self) -> str:

@@ -7,6 +7,8 @@ import re
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.data.prompts import PROMPT
+
 from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, named
 
 if TYPE_CHECKING:
@@ -44,6 +46,17 @@ class Answers(Check):
 
     def see(self, seen: Seen) -> None:
         """See ``Check.see``."""
+        if seen.row.form != PROMPT:
+            self._see_answer(seen)
+        self._rows.add(len(seen.text))
+        if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
+            # Create the excerpt now: keeping rows for later could take hundreds of megabytes.
+            row = named(seen.number, seen.row.where, seen.text)
+            heappush(self._longest, (len(seen.text), -seen.number, row))
+            if len(self._longest) > SHOWN_ROWS:
+                heappop(self._longest)
+
+    def _see_answer(self, seen: Seen) -> None:
         answer = seen.answer.strip()
         said = [message for message in seen.row.messages if message["role"] == "assistant"]
         if any(not message["content"].strip() and not message.get("tool_calls") for message in said):
@@ -53,13 +66,6 @@ class Answers(Check):
         if seen.row.text is None and _REFUSAL.search(answer, 0, BEGINNING):
             self._refusing.add(seen)
         self._answers.add(len(answer))
-        self._rows.add(len(seen.text))
-        if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
-            # Create the excerpt now: keeping rows for later could take hundreds of megabytes.
-            row = named(seen.number, seen.row.where, seen.text)
-            heappush(self._longest, (len(seen.text), -seen.number, row))
-            if len(self._longest) > SHOWN_ROWS:
-                heappop(self._longest)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""

@@ -11,6 +11,8 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.data.prompts import PROMPT
+
 from .finding import Check, Found, Numbered, Seen, be, have
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class Repeats(Check):
         self._asked[part].append(asked)
         self._answers[part].append(answer)
         self._numbers[part].append(seen.number)
-        self._count(answer)
+        if seen.row.form != PROMPT:  # whose answers are not learned
+            self._count(answer)
 
     def _count(self, answer: int) -> None:
         """The counters of Misra and Gries: every frequent answer is among them at the end."""

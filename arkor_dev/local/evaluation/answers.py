@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from .paired import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswers
 
@@ -118,6 +118,7 @@ class Model(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
     ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
+    ``given`` has the answers that a loss of answers was measured on, by the rows' locations.
     ``margins`` is for methods that learn from preferences.
     """
 
@@ -125,6 +126,7 @@ class Model(Protocol):
 
     def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
+    def given(self) -> Mapping[str, str]: ...
     def margins(self, rows: Sequence[Any], /) -> list[float]: ...
 
 

@@ -5,7 +5,8 @@ It measures nothing; it is a process because only workers import numpy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.link import serve_one
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 
+HIGHER: Final = 40
+"""Longest name of a measure, in characters: stored scores may come from elsewhere."""
+
+
 def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
     """Compare the adapter of ``one`` with that of ``other``, which belongs to job ``beside``.
 
@@ -23,6 +28,7 @@ def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: st
     """
     margin = max(one["margin"], other["margin"])
     found, name = compare(other["adapter"], one["adapter"], one["groups"], margin), called or HELD_OUT
+    found = replace(found, higher=str(one.get("higher", ""))[:HIGHER])
     return part(name, found, beside_adapter(name, found, beside))
 
 

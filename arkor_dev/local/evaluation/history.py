@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation import results
@@ -85,11 +86,16 @@ class History:
         return min(self.losses, key=lambda step: (self.losses[step], step))
 
     def verdict(
-        self, groups: Sequence[Hashable], saved: Collection[int] = (), margin: float = 0.0
+        self,
+        groups: Sequence[Hashable],
+        saved: Collection[int] = (),
+        margin: float = 0.0,
+        higher: str = "",
     ) -> dict[str, Any]:
         """Return ``bestStep`` and its sentences for an evaluation of the final adapter, if known.
 
         ``saved`` lists the steps with checkpoints; differences below ``margin`` do not matter.
+        ``higher`` as in :class:`~.paired.Comparison`.
         """
         final = self.final
         if final not in self.losses:
@@ -98,8 +104,10 @@ class History:
         if best != final and len(self.rows.get(best, ())) == len(self.rows.get(final, ())) == len(groups):
             # The best of several wins partly by luck, the more so the more there were to choose from.
             choices = min(MOST_CHOICES, max(1, len(self.losses) - 1))
-            compared = compare(self.rows[final], self.rows[best], groups, margin, choices)
-        ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final))
+            compared = replace(
+                compare(self.rows[final], self.rows[best], groups, margin, choices), higher=higher
+            )
+        ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final), higher)
         told: dict[str, Any] = {"bestStep": best}
         if said := best_of(ends, compared, len(self.losses), best in saved):
             told["bestSentence"] = said

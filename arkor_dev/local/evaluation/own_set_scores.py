@@ -6,11 +6,13 @@ import contextlib
 import json
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 SECONDS: Final = 60.0
-"""Time limit for scoring one model's answers."""
+"""Time limit for scoring one model's answers, or those of one training step."""
 END_SECONDS: Final = 15.0
 """How long the process may take to end what the metric has started."""
 RATES: Final = {
@@ -37,47 +39,110 @@ RATES: Final = {
     "json_schema": "valid JSON for the schema",
 }
 DIGITS: Final = 5
+MOST_BYTES: Final = 2**16
+"""Longest line that the process may answer."""
 MODULE: Final = "arkor_dev.local.evaluation.own_set_worker"
 
 
-def scored(
-    told: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, str]], name: str
-) -> list[float]:
-    """Score each of ``rows``, ``{question, wanted, answer}``, by the metric of the set ``told``.
+class ScoringFailure(JobFailure):
+    """Why rows could not be scored; ``place`` is the index of the row."""
 
-    Raises :class:`JobFailure` if the metric fails or takes too long.
+    def __init__(self, text: str, place: int) -> None:
+        super().__init__(text)
+        self.place = place
+
+
+class Scorer:
+    """Scores rows by the metric of the set ``told``, in a process that lasts until :meth:`close`.
+
+    ``name`` is for messages. Each call may take ``SECONDS``.
     """
-    asked = {key: told.get(key) for key in ("metric", "pattern", "schema")}
-    body = json.dumps({**asked, "project": str(project), "rows": list(rows)})
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", MODULE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        start_new_session=True,
-        text=True,
-    )
-    try:
-        out, _ = process.communicate(body, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        raise JobFailure(f"The metric of {name} took longer than {SECONDS:.0f} s") from None
-    finally:
-        _end(process)
-    try:
-        answer = json.loads(out)
-        if "error" in answer:
-            raise JobFailure(str(answer["error"]))
-        scores = [float(score) for score in answer["scores"]]
-    except (ValueError, TypeError, KeyError):
-        raise JobFailure(f"The metric of {name} ended without scores (status {process.returncode})") from None
-    if len(scores) != len(rows):
-        raise JobFailure(f"The metric of {name} ended without scores")
-    return scores
+
+    def __init__(self, told: Mapping[str, Any], project: Path, name: str) -> None:
+        self._name, self._read = name, b""
+        asked = {key: told.get(key) for key in ("metric", "pattern", "schema")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._asked = json.dumps({**asked, "project": str(project)}).encode() + b"\n"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
+        """Score each of ``rows``, ``{question, wanted, answer}`` and optionally its other ``columns``.
+
+        Raises :class:`ScoringFailure` if the metric fails or takes too long; the process has then ended.
+        """
+        scores: list[float] = []
+        until = time.monotonic() + SECONDS
+        try:
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # what it said before is still to be read
+                _write(self._process.stdin.fileno(), self._asked + json.dumps(list(rows)).encode() + b"\n")
+            self._asked = b""
+            while len(scores) < len(rows):
+                answer = json.loads(self._line(until))
+                if "error" in answer:
+                    raise ScoringFailure(str(answer["error"]), len(scores))
+                scores.append(float(answer["score"]))
+        except TimeoutError:
+            self.close()
+            text = f"The metric of {self._name} took longer than {SECONDS:.0f} s"
+            raise ScoringFailure(text, len(scores)) from None
+        except (EOFError, ValueError, TypeError, KeyError):
+            self.close()
+            text = f"The metric of {self._name} ended without scores (status {self._process.returncode})"
+            raise ScoringFailure(text, len(scores)) from None
+        except ScoringFailure:
+            self.close()
+            raise
+        return scores
+
+    def close(self) -> None:
+        """End the process and everything it has started."""
+        _end(self._process)
+
+    def _line(self, until: float) -> bytes:
+        """Return the next line of its answers. Raises TimeoutError, and EOFError if it has ended."""
+        assert self._process.stdout is not None
+        while b"\n" not in self._read:
+            wait = until - time.monotonic()
+            if wait <= 0 or not select.select([self._process.stdout], [], [], wait)[0]:
+                raise TimeoutError
+            more = os.read(self._process.stdout.fileno(), 2**16)
+            if not more or len(self._read) > MOST_BYTES:
+                raise EOFError
+            self._read += more
+        line, self._read = self._read.split(b"\n", 1)
+        return line
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def scored(
+    told: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, Any]], name: str
+) -> list[float]:
+    """Score ``rows`` once; see :class:`Scorer`."""
+    with Scorer(told, project, name) as score:
+        return score(rows)
+
+
+def _write(pipe: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and everything it started, which it does itself if it can."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,21 +1,22 @@
-"""A short-lived process that scores answers, since a project's function may do anything, or never return.
+"""A process that scores answers, since a project's function may do anything, or never return.
 
-Reads ``{metric, pattern, schema, project, rows: [{question, wanted, answer}]}`` from standard input; writes
-``{scores}``, one finite number per row, or ``{error}`` to standard output.
+Reads lines of JSON from standard input: ``{metric, pattern, schema, project}``, then any number of
+``[{question, wanted, answer, columns}, …]``. Writes a line for each row to standard output: ``{score}``, a
+finite number, or ``{error}``, after which it ends.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import math
 import os
 import re
 import signal
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.settings.json_schema import valid
@@ -33,49 +34,49 @@ ERROR: Final = 500
 
 
 def main() -> NoReturn:
-    """Let a child score the rows, send its answer, and end every process that it started, wherever
-    reparented.
-
-    The child answers through a file: a pipe would stay open as long as any process it forked.
-    """
-    asked = sys.stdin.buffer.read()
+    """Let a child score the rows, and end every process that it started, wherever reparented."""
     adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     status = 1
-    with tempfile.TemporaryFile() as answer:
-        try:
-            child = os.fork()
-            if not child:
-                try:
-                    _score(json.loads(asked), answer)
-                finally:
-                    os._exit(1)  # it must not continue as a second parent
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            end_descendants()
-        answer.seek(0)
-        sys.stdout.buffer.write(answer.read())
-    sys.stdout.flush()
+    try:
+        child = os.fork()
+        if not child:
+            try:
+                _serve()
+            finally:
+                os._exit(1)  # it must not continue as a second parent
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        end_descendants()
     os._exit(status & 0xFF)
 
 
-def _score(asked: Mapping[str, Any], answer: IO[bytes]) -> NoReturn:
-    """Run as the child: score and write ``answer``. Standard output stays free, since a function may
-    print.
+def _serve() -> NoReturn:
+    """Run as the child: answer until the input ends.
+
+    A function gets neither our input nor our output, since it may read and print.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
+    lines, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    try:
-        score = scorer(asked)
-        told: dict[str, Any] = {"scores": [_number(score(row)) for row in asked["rows"]]}
-    except ScoringError as fault:
-        told = {"error": str(fault)[:ERROR]}
-    except Exception as error:  # noqa: BLE001 - a function of the project's raises what it likes
-        told = {"error": f"{asked['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
-    answer.write(json.dumps(told).encode())
-    answer.flush()
+    asked = json.loads(lines.readline())
+    score: Callable[[Mapping[str, Any]], Any] | None = None
+    for line in lines:
+        for row in json.loads(line):
+            try:
+                score = score or scorer(asked)
+                told: dict[str, Any] = {"score": _number(score(row))}
+            except ScoringError as fault:
+                told = {"error": str(fault)[:ERROR]}
+            except Exception as error:  # noqa: BLE001 - a function of the project's raises what it likes
+                told = {"error": f"{asked['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
+            answers.write(json.dumps(told).encode() + b"\n")
+            answers.flush()
+            if "error" in told:
+                os._exit(1)
     os._exit(0)  # ends regardless of threads the function left running
 
 
@@ -83,7 +84,7 @@ class ScoringError(Exception):
     """Why scoring is impossible, for a person."""
 
 
-def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, str]], Any]:
+def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return the function that scores a row by the requested metric. Raises ScoringError."""
     metric, pattern, schema = asked["metric"], asked.get("pattern"), asked.get("schema")
     match metric:
@@ -96,10 +97,17 @@ def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, str]], Any]:
         case "json_schema":
             return lambda row: _is_valid(row["answer"], schema)
     function = _entry(metric, Path(asked["project"]))
-    return lambda row: function(row["question"], row["answer"], row["wanted"])
+    # Only a function that asks for the row's other columns gets them.
+    with_columns = "columns" in inspect.signature(function).parameters
+
+    def score(row: Mapping[str, Any]) -> Any:
+        more = {"columns": row.get("columns", {})} if with_columns else {}
+        return function(row["question"], row["answer"], row["wanted"], **more)
+
+    return score
 
 
-def _entry(metric: str, project: Path) -> Callable[[str, str, str], Any]:
+def _entry(metric: str, project: Path) -> Callable[..., Any]:
     """Return the function ``module:function``, which a file of the project must define."""
     module_name, _, name = metric.partition(":")
     path = f"{module_name.replace('.', '/')}.py"

@@ -44,7 +44,8 @@ class Comparison:
     """Two models on the same ``rows``: their mean losses, and ``mean`` = ``base`` - ``adapter``.
 
     ``low`` and ``high`` bound the interval of the mean, ``error`` is its standard error. ``groups`` counts
-    independent rows. Differences below ``margin`` do not matter.
+    independent rows. Differences below ``margin`` do not matter. ``higher`` names a measure of which more is
+    better, whose negative values are compared.
     """
 
     base: float
@@ -56,6 +57,7 @@ class Comparison:
     high: float
     error: float
     margin: float = 0.0
+    higher: str = ""
 
     @property
     def verdict(self) -> str:

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
@@ -19,10 +19,16 @@ from .preferred import Preferred, preferred
 from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationSplit
+    from arkor_dev.contract.shapes import (
+        Evaluation,
+        EvaluationAnswer,
+        EvaluationMeasure,
+        EvaluationSplit,
+        EvaluationWarning,
+    )
     from arkor_dev.data.rows import Row
 
     from .answers import Answers, Model
@@ -42,7 +48,19 @@ TEXT: Final = 1000
 """Longest stored question or answer, in characters."""
 CONVERSATION: Final = 4000
 """Longest stored conversation before a question, as characters of JSON."""
+EXAMPLES: Final = 3
+"""Rows that a warning shows."""
 TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
+
+
+class Uncached:
+    """Takes the place of a cache where nothing may be remembered."""
+
+    def get(self, _: Sequence[Sequence[Any]]) -> None:
+        return None
+
+    def keep(self, *_: object) -> None:
+        return None
 
 
 class Own(Protocol):
@@ -131,12 +149,14 @@ class Stage:
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
     the adapter's losses on the held-out rows if already measured, ``kept`` caches the base's. ``own`` are the
     job's custom sets; ``failed(name, why)`` receives one that cannot be measured. A ``dry`` run gets no
-    verdict. ``measure`` is the training method's name for its loss. ``preference`` is what a held-out row
-    with a preference is, and ``relative`` says that margins compare with the start already: see `Method`.
-    ``progress`` receives the number of finished rows of both models, ``cancelled`` is checked between
-    batches. ``called`` describes the rows for a person; ``questions`` is the full number of general questions
-    if these are fewer. ``margin`` is the smallest loss difference that matters; ``remeasuring`` makes a model
-    compute like another dtype, for the noise floor.
+    verdict. ``measure`` is the training method's name for its loss. If that is ``higher``, more is better:
+    the losses are negative rewards of answers, in batches ``written`` of so many of so many tokens, and
+    always measured anew; sets named in ``rewards`` are what was trained for. ``preference`` is what a
+    held-out row with a preference is, and ``relative`` says that margins compare with the start already: see
+    `Method`. ``progress`` receives the number of finished rows of both models, ``cancelled`` is checked
+    between batches. ``called`` describes the rows for a person; ``questions`` is the full number of general
+    questions if these are fewer. ``margin`` is the smallest loss difference that matters; ``remeasuring``
+    makes a model compute like another dtype, for the noise floor.
 
     After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` the batches of
     answers left to generate, as in `Cost`, and whether by the adapter.
@@ -160,6 +180,8 @@ class Stage:
     failed: Callable[[str, str], None] = lambda name, why: None
     dry: bool = False
     measure: EvaluationMeasure | None = None
+    written: Sequence[tuple[int, int]] = ()
+    rewards: Collection[str] = ()
     preference: str = ""
     relative: bool = False
     split: EvaluationSplit | None = None
@@ -167,6 +189,7 @@ class Stage:
     to_read: int = 0
     to_write: list[tuple[int, int, bool]] = field(default_factory=list)
     _sets: list[_Set] = field(default_factory=list)
+    _given: tuple[Mapping[str, str], Mapping[str, str]] = field(default_factory=lambda: ({}, {}))
     _done: int = 0
     _total: int = 0
 
@@ -176,12 +199,12 @@ class Stage:
         batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
         general = self._general = _Set(self.general, batches, general=True)
         self._sets = [each for each in (held, general) if each.examples]
-        held.adapter = list(self.known) if self.known is not None else None
+        held.adapter = list(self.known) if self.known is not None and not self._higher else None
         for each in self._sets:
-            if found := self.kept.get(each.laid) if self.kept else None:
+            if found := self._cache(each).get(each.laid):
                 each.take_base(found)
         self._places, again = again_of(self.held_out, self.batch)
-        self._kept_again = self.kept.again() if self.kept else None
+        self._kept_again = self.kept.again() if self.kept and not self._higher else None
         floor = self._floor = _Set([self.held_out[place] for place in self._places], again)
         if found := self._kept_again.get(floor.laid) if self._kept_again else None:
             floor.base_of_examples = floor.in_order(found)
@@ -201,6 +224,7 @@ class Stage:
             for adapted in (True, False)
         ]
         self.to_write += self.answered.batches
+        self.to_write += [(*batch, adapted) for batch in self.written for adapted in (True, False)]
 
     def run(self, adapter: Model, base: AbstractContextManager[Model]) -> Judged:
         """Measure both models and compare them.
@@ -215,6 +239,7 @@ class Stage:
         for each in self._sets:
             if each.adapter is None:
                 each.adapter = each.by_row(self._losses(adapter, each))
+        after = self._wrote(adapter, adapted=True)
         margins = self._margins(adapter) if self.preference else []
         start = [0.0] * len(margins)
         scores = [(own, self._own(own, adapter, adapted=True)) for own in self.own]
@@ -227,8 +252,8 @@ class Stage:
             model = stack.enter_context(base) if needed else adapter
             for each in missing:
                 each.take_base(losses := self._losses(model, each))
-                if self.kept:
-                    self.kept.keep(each.laid, losses)
+                self._cache(each).keep(each.laid, losses)
+            self._given = self._wrote(model, adapted=False), after
             if floor.base_of_examples is None:
                 with self.remeasuring(model) as anew:
                     losses = self._losses(anew, floor)
@@ -247,9 +272,48 @@ class Stage:
         judged = self._judged(held.base or [], held.adapter or [], general, noise, (start, margins))
         if pairs:
             margin = judged.evaluation["margin"]
-            judged.evaluation["sets"] = [own.part(before, after, margin) for own, before, after in pairs]
+            judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
+        if warning := self._warning(judged):
+            judged.evaluation["warning"] = warning
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
         return judged
+
+    @property
+    def _higher(self) -> str:
+        """The name of a measure of which more is better; empty for a loss."""
+        return self.measure["label"] if self.measure and self.measure.get("higher") else ""
+
+    def _cache(self, some: _Set) -> BaseLosses | Uncached:
+        """Return the cache for the base's losses of a set; a reward may have changed since."""
+        return Uncached() if self.kept is None or (self._higher and not some.general) else self.kept
+
+    def _wrote(self, model: Model, *, adapted: bool) -> Mapping[str, str]:
+        """Return the answers that the last measurement of held-out rows was given, by location."""
+        for batch in self.written:
+            self.to_write.remove((*batch, adapted))
+        return model.given() if self._higher else {}
+
+    def _warning(self, judged: Judged) -> EvaluationWarning | None:
+        """Return a warning if the reward rose at the cost of something else, with what gained most."""
+        evaluation = judged.evaluation
+        if not self._higher or evaluation["heldOut"]["verdict"] != "better":
+            return None
+        others = [part for part in evaluation.get("sets", ()) if part["name"] not in self.rewards]
+        if "general" in evaluation:
+            others.append(evaluation["general"])
+        worse = [part["name"] for part in others if part["verdict"] == "worse"]
+        if not worse:
+            return None
+        gained = sorted(judged.rows, key=lambda row: row["base"] - row["adapter"])
+        examples: list[EvaluationAnswer] = [
+            {"question": row["question"], "base": row["baseAnswer"], "adapter": row["adapterAnswer"]}
+            for row in gained[:EXAMPLES]
+        ]
+        sentence = (
+            f"The reward rose while the result on {' and '.join(worse)} got worse. The adapter may earn it "
+            "in a way that you did not intend (reward hacking): read the answers that gained most."
+        )
+        return {"sentence": sentence, "examples": examples}
 
     def _own(self, own: Own, model: Model, *, adapted: bool) -> list[float] | None:
         """Return one model's figures on a custom set; None, with a report, if it cannot be measured."""
@@ -300,7 +364,7 @@ class Stage:
         margins: tuple[list[float], list[float]],
     ) -> Judged:
         margin = max(self.margin, noise)
-        compared_losses = compare(before, held, self.groups, margin)
+        compared_losses = replace(compare(before, held, self.groups, margin), higher=self._higher)
         told = part(self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry))
         task: Comparison | Preferred = compared_losses
         if self.preference:
@@ -366,6 +430,7 @@ class Stage:
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in held],
             "margin": margin,
+            **({"higher": self._higher} if self._higher else {}),
         }
 
     def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
@@ -378,18 +443,21 @@ class Stage:
         order = sorted(range(len(base)), key=lambda place: adapter[place] - base[place])
         if len(order) > MOST_ROWS:
             order = order[: MOST_ROWS // 2] + order[-MOST_ROWS // 2 :]
+        sign, (before, after) = (-1 if self._higher else 1), self._given
         for place in sorted(order):
             row = self.rows[place]
             question, wanted = texts_of(row)
+            given = {"baseAnswer": before.get(row.where, ""), "adapterAnswer": after.get(row.where, "")}
             yield {
                 "row": place + 1,
                 "where": row.where,
                 "group": self.groups[place],
                 "tokens": learned[place],
-                "base": round(base[place], 5),
-                "adapter": round(adapter[place], 5),
+                "base": round(sign * base[place], 5),
+                "adapter": round(sign * adapter[place], 5),
                 "question": _cut(question),
                 "wanted": _cut(wanted),
+                **({name: _cut(text) for name, text in given.items()} if self._higher else {}),
                 **context_of(row),
             }
 

@@ -29,11 +29,12 @@ def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationP
     ``said`` is its sentence; ``of`` is the full number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
+    sign = -1 if compared.higher else 1
     told: EvaluationPart = {
         "name": name,
         "rows": compared.rows,
-        "base": round(compared.base, DIGITS),
-        "adapter": round(compared.adapter, DIGITS),
+        "base": round(sign * compared.base, DIGITS),
+        "adapter": round(sign * compared.adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "confidence": compared.confidence,
         "verdict": compared.verdict,
@@ -101,7 +102,7 @@ def interval(compared: Comparison, decimals: int | None = None) -> str:
 class Ends(NamedTuple):
     """The best step of a run and its final one: evaluation losses over all held-out tokens.
 
-    ``trained`` has the training losses up to both; None if unknown.
+    ``trained`` has the training losses up to both; None if unknown. ``higher`` as in :class:`Comparison`.
     """
 
     best: int
@@ -109,6 +110,7 @@ class Ends(NamedTuple):
     lowest: float
     last: float
     trained: tuple[float, float] | None = None
+    higher: str = ""
 
 
 def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = True) -> str:
@@ -127,6 +129,10 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
             f"{interval(compared)}. {_after(ends)}{gone}"
         )
     seen = f"step {step} had an evaluation loss of {ends.lowest:.3f}, the last step {ends.last:.3f}"
+    if ends.higher:
+        seen = (
+            f"step {step} had a {ends.higher.lower()} of {-ends.lowest:.3f}, the last step {-ends.last:.3f}"
+        )
     if compared and compared.verdict == "same":
         return f"The final adapter is as good as the best one: {seen}."
     return f"No clear difference between the final adapter and the best one: {seen}."
@@ -134,6 +140,9 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
 
 def _after(ends: Ends) -> str:
     """Describe the course after the best step: overfitting if the training loss kept falling."""
+    if ends.higher:
+        fell = f"the held-out {ends.higher.lower()} fell from {-ends.lowest:.3f} to {-ends.last:.3f}"
+        return f"From step {ends.best} on {fell}."
     rose = f"the held-out loss rose from {ends.lowest:.3f} to {ends.last:.3f}"
     if ends.trained is None:
         return f"From step {ends.best} on {rose}."
@@ -160,7 +169,9 @@ def _settled(compared: Comparison) -> str:
 
 
 def _losses(compared: Comparison, base: str = "") -> str:
-    return f"loss {_number(compared.adapter, compared)} vs. {_number(compared.base, compared)}{base}"
+    sign = -1 if compared.higher else 1
+    adapter, other = (_number(sign * value, compared) for value in (compared.adapter, compared.base))
+    return f"{compared.higher.lower() or 'loss'} {adapter} vs. {other}{base}"
 
 
 def _number(value: float, compared: Comparison, decimals: int | None = None) -> str:

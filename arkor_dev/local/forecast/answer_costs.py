@@ -48,6 +48,10 @@ class Writing:
         """Return the seconds for a token of each of so many answers."""
         return self.step + self.row * rows
 
+    def batches(self, told: Sequence[tuple[int, int, int]]) -> float:
+        """Return the seconds for batches of answers: longest prompt, number, and tokens of each."""
+        return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in told)
+
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
         """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
         asked = config.get("samples")

@@ -86,6 +86,13 @@ class Afterwards:
         if not batches:
             return {"evaluation": 0.0, "comparing": None}
         works = [self._work(batch) for batch in batches]
+        if written := run.loss.writes(held_out, learning=False):
+            # Answers are generated instead of read, and at the end for both models.
+            seconds = writing.batches(written) if writing else 0.0
+            pace = self._seconds(1.0) / PASSES
+            comparing = replace(self._comparing(batches, pace, 0.0), held_out=2 * seconds, again=seconds)
+            own = self._own(pace, writing)
+            return {"evaluation": seconds, "comparing": replace(comparing, own=own)}
         left = self._deadline - time.monotonic()
         count = 1
         while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < left:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
+    from .answer_costs import Writing
+
 SAFE: Final = 0.85
 """Share of the free memory that a measuring step may use, by prediction."""
 TYPICAL: Final = 6
@@ -124,11 +126,12 @@ class Measuring:
         run.
         """
         run = self.run
-        steps = foreknown(run)
+        prompts = foreknown(run)
         self.meter = Meter(run.base.device)
         began = self.meter.clock()
         run.begin()
         beginning = self.meter.clock() - began
+        steps = [[list(batch) for batch in run.loss.expected(step)] for step in prompts]
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
         # Rows with random contents share no beginning.
@@ -143,7 +146,8 @@ class Measuring:
         works = [sum(map(self.sizes.work, batches)) for batches in shapes]
         longest = max(steps[held.index(max(held))], key=self._held)
         if long_rows:
-            longest = long_rows[-len(longest) :]
+            long_batches = run.loss.expected([long_rows[-len(longest) :]])
+            longest = max((list(batch) for batch in long_batches), key=self._held)
         began = time.monotonic()
         whole = self._rise(longest, began + OWN_SHARE * (self.deadline - began))
         afterwards = Afterwards(preparation, run, self.deadline, self._work, self._seconds)
@@ -159,7 +163,10 @@ class Measuring:
         if not self.sizes.recomputed and self.free is not None and expected > SAFE * self.free:
             recomputed, slower = self._recomputed(longest)
         times = self._time_line()
-        first = [round(times.at(work), 4) for work in works]
+        first = [
+            round(times.at(work) + self._writing(writing, step), 4)
+            for work, step in zip(works, prompts, strict=True)
+        ]
         evaluation = afterwards.evaluation(writing)
         return {
             "first": first,
@@ -179,6 +186,11 @@ class Measuring:
             "recomputed": recomputed,
             "slower": slower,
         }
+
+    def _writing(self, writing: Writing | None, step: Step) -> float:
+        """Return the seconds in which a step's answers are generated, each as long as it may be."""
+        rows = [row for batch in step for row in batch]
+        return writing.batches(self.run.loss.writes(rows, learning=True)) if writing else 0.0
 
     # Steps
 

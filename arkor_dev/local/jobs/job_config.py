@@ -17,8 +17,8 @@ from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
-from arkor_dev.data.forms import COLUMNS, FORMS
-from arkor_dev.data.preferences import RATINGS
+from arkor_dev.data.forms import COLUMNS
+from arkor_dev.data.preferences import FORM_NAMES
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ SOURCE: Final = Schema(
     (
         Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
         *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
-        Field("form", Rule("choice", choices=(*FORMS, *RATINGS)), null=True),
+        Field("form", Rule("choice", choices=FORM_NAMES), null=True),
         Field("columns", MAPPED, null=True),
         Field("exclude", EXCLUDED, null=True),
     )

@@ -19,7 +19,7 @@ class JobSettings:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self._rows = by_field()
+        self._rows = {name: row.of(config.get("method")) for name, row in by_field().items()}
         self.used: dict[str, object] = {}
 
     def get(self, field: str, otherwise: object = None) -> Any:
@@ -30,6 +30,11 @@ class JobSettings:
         if value is None:
             value = otherwise if default is None else default
         return self.settle(field, value)
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The job's own evaluation sets."""
+        return list(self._config.get("evaluations") or ())
 
     def settle(self, field: str, value: Any) -> Any:
         """Record the effective ``value`` of a setting that differs from the job's; return it."""

@@ -27,8 +27,11 @@ from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED, Example
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
+
+    from .methods.interface import Figure
+    from .run import Run
 
 PROBE: Final = 24
 """Length of the rows that test whether a model keeps packed rows apart."""
@@ -42,8 +45,11 @@ class Objective(ABC):
     ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
     padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory at once.
 
-    A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`.
+    A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`; one that makes what it
+    learns from also :meth:`updates`. ``together`` is the least number of rows that are measured at once.
     """
+
+    together = 1
 
     def __init__(
         self, model: Any, device: str, dtype: Any, rows: Sequence[Example], *, noisy: bool = False
@@ -74,9 +80,51 @@ class Objective(ABC):
         """
         raise NotImplementedError
 
+    def join(self, run: Run) -> None:  # noqa: B027 - most methods need nothing
+        """Take what the method needs of its ``run`` besides rows."""
+
+    def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+        """Yield the batches of each of a step's updates, from those of its rows; by default one update on
+        them.
+
+        Raises ``evaluation.answers.Stopped`` if the job is to end or pause before the first.
+        """
+        yield batches
+
+    def close(self) -> None:  # noqa: B027 - most methods need nothing
+        """End what the method has started beside the model; what is still needed starts again."""
+
     def figures(self) -> dict[str, float]:
         """Return the method's own figures since the last call, by the names in ``Method.figures``."""
         return {}
+
+    def more_figures(self) -> list[Figure]:
+        """Return the figures that only this job has, besides those of its method."""
+        return []
+
+    @property
+    def trained_for(self) -> Collection[str]:
+        """The names of the evaluation sets that the method trains for."""
+        return ()
+
+    def given(self) -> dict[str, str]:
+        """Return the answers that :meth:`each` was given since the last call, by the rows' locations."""
+        return {}
+
+    def reads(self, rows: Sequence[Example]) -> int:
+        """Return the number of tokens that an update on ``rows`` learns from or reads."""
+        return sum(row.tokens for row in rows)
+
+    def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
+        """Return the batches of answers that a step on ``rows``, or measuring them, generates first.
+
+        Of each the longest prompt in tokens, the number of answers, and the most tokens of one.
+        """
+        return []
+
+    def expected(self, batches: Sequence[Sequence[Example]]) -> Sequence[Sequence[Example]]:
+        """Return batches of the size that an update on ``batches`` learns from, for a forecast."""
+        return batches
 
     def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return each row's summed cross entropy and its number of learned tokens, whatever the method.

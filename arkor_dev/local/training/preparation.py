@@ -269,6 +269,8 @@ class Preparation:
             origin=self.continuation.depends_on,
             told=told,
             going_on=self.continuation.going_on(),
+            project=self.project,
+            sets=self.settings.evaluations,
             replay=self.replay,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )

@@ -12,6 +12,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
@@ -40,7 +42,6 @@ from .training_hooks import add_noise, compute_again
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from arkor_dev.local.checkpoints.resume_points import ResumeOrder
     from arkor_dev.local.modeling.base_model import Base
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.number_format import Choice
 
     from .methods.interface import Method
+    from .objective import Objective
     from .plan import Plan
     from .replay.rows import Replay
     from .run_events import RunEvents
@@ -66,9 +68,10 @@ class Run:
 
     So is ``pausing()``: the reason to pause, or None. ``settings`` records the effective settings by the
     contract's fields; ``origin()`` what the bits depend on. ``told(step)`` is called for each step that the
-    job can resume from. ``parent`` is the folder of an adapter to start from; ``beside`` is passed to
-    `Keeper`, which ``make_keeper`` creates. ``replay`` adds rows to each step. ``kept_step`` is the step
-    whose weights are the result, ``row_losses`` the held-out rows' mean losses at the last evaluation.
+    job can resume from. ``sets`` are the job's own evaluation sets, in ``project``. ``parent`` is the folder
+    of an adapter to start from; ``beside`` is passed to `Keeper`, which ``make_keeper`` creates.
+    ``replay`` adds rows to each step. ``kept_step`` is the step whose weights are the result,
+    ``row_losses`` the held-out rows' mean losses at the last evaluation.
     """
 
     method: Method
@@ -92,6 +95,8 @@ class Run:
     told: Callable[[int], None] = lambda _: None
     going_on: ResumeOrder | None = None
     parent: Path | None = None
+    project: Path = Path()
+    sets: Sequence[Mapping[str, Any]] = ()
     beside: Callable[..., None] = lambda *_: None
     make_keeper: Callable[..., Keeper] = Keeper
     replay: Replay | None = None
@@ -120,7 +125,7 @@ class Run:
             compute_again(model)
         if plan.noise:
             add_noise(model, plan.noise)
-        self.loss = self.method.objective(model, self.base.device, self.choice.dtype, self.train, plan)
+        self.loss = self.objective_of(model)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
@@ -134,6 +139,17 @@ class Run:
         self.pace, self.good = Pace(), Rollback(plan.goes_back)
         self.best = Best(plan.patience, plan.threshold)
         self.last_loss = math.nan
+
+    def objective_of(self, model: Any) -> Objective:
+        """Return the training method's objective of ``model``."""
+        found = self.method.objective(model, self.base.device, self.choice.dtype, self.train, self.plan)
+        found.join(self)
+        return found
+
+    @property
+    def measured_at_once(self) -> int:
+        """The number of held-out rows that are measured at once."""
+        return max(self.plan.batch_size, self.loss.together)
 
     def run(self) -> Ending:
         """Train to the end, or until cancelled or paused."""
@@ -168,6 +184,8 @@ class Run:
                         self._checkpoint()
                 except NonFiniteError as fault:
                     steps = self._go_back(fault)
+                except Stopped:  # before the step learned anything
+                    steps = self.steps(self.step)
             self.clock.lap("other")
             with self.phases.during(SAVING, always=True):
                 self.keeper.point(self.step, self.state)
@@ -175,23 +193,30 @@ class Run:
                 return self._finish()
         except NoRoomError as error:
             return self._pause("disk", error)
+        finally:
+            self.loss.close()
 
     def _make_step(self, batches: Sequence[Sequence[Example]]) -> None:
         """Run one step, then report and evaluate as due."""
         self.clock.lap("data")
         self.phases.enter(TRAINING)
         plan, pace, began = self.plan, self.pace, time.monotonic()
-        step = self.step = self.step + 1
+        step = self.step + 1
         rate = plan.schedule.rate_at(step) * self.good.factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        pace.losses.append(self.learn(*batches))
+        losses = []
+        for updated in self.loss.updates(step, batches):
+            self.step = step
+            self.clock.lap("data")
+            losses.append(self.learn(*updated))
+        pace.losses.append(sum(losses) / len(losses))
         pace.note(self.loss.figures())
         seconds = time.monotonic() - began
         pace.seconds += seconds
         self.phases.made(step, seconds)
         pace.samples += sum(len(batch) for batch in batches)
-        pace.tokens += sum(row.tokens for batch in batches for row in batch)
+        pace.tokens += sum(row.tokens for batch in updated for row in batch)
         epoch = round(step / plan.per_epoch, 4)
         if step % plan.logging == 0 or step == plan.steps:
             row = {**pace.report(), "learningRate": rate}
@@ -259,10 +284,11 @@ class Run:
         if message:
             self.emit(TRAINING_MESSAGE, message=message)
         self.clock.lap("save")
+        higher = self.method.measure.higher  # what is lowered is then no loss to show
         figures = {
             "loss": self.last_loss,
-            "evalLoss": self.best.last,
-            "bestEvalLoss": self.best.loss,
+            "evalLoss": None if higher else self.best.last,
+            "bestEvalLoss": None if higher else self.best.loss,
             "steps": self.step,
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
@@ -374,7 +400,7 @@ class Run:
 
     def evaluate(self) -> float:
         """Return the mean loss over the held-out rows by weight: for cross entropy, per learned token."""
-        found = measured(self.loss.each, self.held_out, self.plan.batch_size)
+        found = measured(self.loss.each, self.held_out, self.measured_at_once)
         self.row_losses = by_row(self.held_out, found)
         return self._finite(sum(loss for loss, _ in found) / sum(weight for _, weight in found))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.checkpoints.origin import facts_of
@@ -12,12 +11,15 @@ from .methods.interface import Method
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .methods.interface import Figure
+
     Observer = Callable[[str, Mapping[str, Any]], None]
     """Receives events by name and fields."""
 
 
 def metadata_of(run: Any) -> dict[str, Any]:
     """Return the facts of a ``training.run.Run`` that has created its model."""
+    figures = [*run.method.figures, *run.loss.more_figures()]
     return {
         "totalSteps": run.plan.steps,
         "epochs": round(run.plan.steps / run.plan.per_epoch, 4),
@@ -29,11 +31,15 @@ def metadata_of(run: Any) -> dict[str, Any]:
         "trainableParameters": sum(weight.numel() for weight in run.trainable),
         "model": run.base_name,
         "settings": dict(run.settings),
-        **({"figures": [asdict(figure) for figure in run.method.figures]} if run.method.figures else {}),
-        **({"measure": asdict(run.method.measure)} if run.method.measure != Method.measure else {}),
+        **({"figures": [_told(figure) for figure in figures]} if figures else {}),
+        **({"measure": _told(run.method.measure)} if run.method.measure != Method.measure else {}),
         **({"modelNote": run.base_note} if run.base_note else {}),
         **facts_of(run.origin()),
     }
+
+
+def _told(figure: Figure) -> dict[str, str]:
+    return {"name": figure.name, "label": figure.label, "unit": figure.unit}
 
 
 class RunEvents:

@@ -78,7 +78,7 @@ class Conversion:
         value = _as(row.rule.kind, entry.value if value is None else value)
         if isinstance(value, bool) and value is row.default:
             return
-        if row.rule.fits(value):
+        if row.fits(value):
             self.settings[key], self.lines[key] = value, entry.line
         else:
             self.note(entry, f"{quoted(value)} is not allowed here: {key} must be {row.rule.words}")

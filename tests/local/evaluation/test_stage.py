@@ -51,6 +51,9 @@ class Model:
 
     cross_entropy = each
 
+    def given(self) -> dict[str, str]:
+        return {}
+
     def margins(self, rows: Sequence[Any]) -> list[float]:
         """One in five rows goes the wrong way."""
         return [self.by * (1 if row.ids[0] % 5 else -1) for row in rows]
@@ -256,6 +259,49 @@ def test_a_dry_run_gets_no_verdict_and_no_advice_on_rows() -> None:
     assert (judged["verdict"], judged["sentence"]) == ("unclear", DRY)
     for part in (judged["heldOut"], judged["general"]):
         assert "settle" not in part["sentence"]
+
+
+class Rewarded(Model):
+    """Scores each row by chance, plus ``by``."""
+
+    def __init__(self, by: float, seed: int, general: float = 0.0) -> None:
+        super().__init__(general)
+        self.chance, self.more = random.Random(seed), by
+
+    def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+        return [(-self.chance.random() - self.more, 1) for _ in rows]
+
+    def given(self) -> dict[str, str]:
+        return {f"line {number}": f"says {self.more:g}" for number in range(len(HELD))}
+
+
+def rewarded(adapter: Rewarded, base: Rewarded) -> Any:
+    measure = {"label": "Mean reward", "unit": "", "higher": True}
+    return stage(measure=measure, margin=0.01, written=[(10, 8)]).run(adapter, base.later())
+
+
+def test_rewards_by_chance_are_no_difference() -> None:
+    verdicts = [
+        rewarded(Rewarded(0, seed), Rewarded(0, 100 + seed)).evaluation["heldOut"]["verdict"]
+        for seed in range(40)
+    ]
+    assert sum(verdict in ("better", "worse") for verdict in verdicts) <= 2
+
+
+def test_a_reward_that_rises_at_the_cost_of_general_questions_is_warned_of_with_answers() -> None:
+    judged = rewarded(Rewarded(5, 1, general=1.0), Rewarded(0, 2))
+    task, warning = judged.evaluation["heldOut"], judged.evaluation["warning"]
+    assert judged.evaluation["verdict"] == "mixed"
+    assert task["adapter"] > task["base"] > 0
+    assert task["difference"]["low"] > 1
+    assert "better, mean reward 5." in task["sentence"]
+    assert "general questions got worse" in warning["sentence"]
+    assert "reward hacking" in warning["sentence"]
+    assert len(warning["examples"]) == 3
+    assert warning["examples"][0]["adapter"] == "says 5"
+    assert judged.rows[0]["baseAnswer"] == "says 0"
+    assert judged.rows[0]["adapter"] > judged.rows[0]["base"]
+    assert "warning" not in rewarded(Rewarded(5, 1), Rewarded(0, 2)).evaluation
 
 
 def of_preferences(count: int, **more: Any) -> Stage:

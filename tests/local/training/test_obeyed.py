@@ -33,6 +33,8 @@ OTHERS: tuple[dict[str, Any], ...] = (
     {"earlyStoppingPatience": 3},
     {"method": "dpo"},
     {"method": "cpo"},
+    {"method": "kto"},
+    {"method": "grpo"},
 )
 """What makes a plan read the settings that have a meaning only beside others."""
 

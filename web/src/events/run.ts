@@ -9,6 +9,7 @@ import {
   DIVERGING,
   END,
   MODEL_PROGRESS,
+  ROLLOUTS_CREATED,
   SAMPLE_CREATED,
   SYSTEM_METRICS,
   TRAINING_CANCELLED,
@@ -98,6 +99,8 @@ export class Run {
   samples: Uint8Array[] = [];
   /** The answers to its prompts, event by event. */
   answers: readonly JsonObject[] = [];
+  /** Some of the answers that it learned from by their rewards, step by step. */
+  rollouts: readonly JsonObject[] = [];
   /** The time of the first `training.started`, and the metadata of the last one. */
   startedAt = NaN;
   metadata: JsonObject = {};
@@ -133,6 +136,11 @@ export class Run {
     return figuresIn(this.metadata.figures);
   }
 
+  /** The figure that the training method is judged by, instead of the loss. */
+  get judged(): Figure | undefined {
+    return this.figures.find(({ name }) => name === figuresIn([this.metadata.measure])[0]?.name);
+  }
+
   /** What the method calls its loss. */
   get measure(): string {
     return figuresIn([this.metadata.measure])[0]?.label ?? "Loss";
@@ -145,7 +153,7 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
-    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [] });
+    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [], rollouts: [] });
   }
 
   /** Processes one event; its data are the bytes [start, end), copied if they are kept. */
@@ -258,6 +266,9 @@ export class Run {
       case SAMPLE_CREATED:
         this.answers = [...this.answers, data];
         break;
+      case ROLLOUTS_CREATED:
+        if (Number.isFinite(step)) this.rollouts = [...this.rollouts, data];
+        break;
       case CHECKPOINT_REMOVED:
         this.checkpoints = this.checkpoints.filter((known) => known.step !== step);
         break;
@@ -298,6 +309,7 @@ export class Run {
       resumed,
       checkpoints: this.checkpoints.filter((saved) => saved.step <= step),
       answers: this.answers.filter((told) => !(Number(told.step) > step)),
+      rollouts: this.rollouts.filter((told) => !(Number(told.step) > step)),
     });
     for (let row = 0; row < rows.length; row++)
       this.#best(rows.step.at(row), rows.loss.at(row), rows.evalLoss.at(row));

@@ -48,6 +48,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from arkor_dev.contract.shapes import EvaluationMeasure
     from arkor_dev.local.evaluation.stage import Own
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import Preparation
@@ -120,7 +121,7 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
 def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
     """Count the tokens that the training of ``run`` and its comparison read."""
     plan = run.plan
-    unit = plan.packed_to or tokens_of(run.train) / len(run.train)
+    unit = plan.packed_to or run.loss.reads(run.train) / len(run.train)
     return Work(
         step=unit * plan.batch_size * plan.accumulation,
         held_out=tokens_of(run.held_out),
@@ -200,6 +201,8 @@ class FinalEvaluation:
             traceback.print_exc()
             reason = str(error) or type(error).__name__
             self._emit(TRAINING_MESSAGE, message=f"It could not be compared with its base: {reason}")
+        finally:
+            run.loss.close()
         return True
 
 
@@ -233,6 +236,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
         if not saved.get("general"):
             stage.general, stage.answered = [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
+    run.loss.close()
     if step is not None:
         judged.evaluation["step"] = step
     if data is not None:
@@ -249,7 +253,8 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
 
 def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:
     saved = checkpoint_steps(preparation.data, preparation.job_id)
-    return history.verdict(preparation.eval_groups, saved, margin)
+    measure = preparation.method.measure
+    return history.verdict(preparation.eval_groups, saved, margin, measure.label if measure.higher else "")
 
 
 def base_losses(run: Run) -> BaseLosses:
@@ -307,18 +312,24 @@ def _stage(
 
         own = sets_of(preparation, run, failed)
     losses = base_losses(run)
+    measured_by = run.method.measure
+    measure: EvaluationMeasure = {"label": measured_by.label, "unit": measured_by.unit}
+    if measured_by.higher:
+        measure["higher"] = True
     return Stage(
         rows=preparation.eval_rows,
         groups=preparation.eval_groups,
         held_out=run.held_out,
         general=general,
-        batch=run.plan.batch_size,
+        batch=run.measured_at_once,
         progress=progress,
         cancelled=cancelled,
         kept=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
-        measure={"label": run.method.measure.label, "unit": run.method.measure.unit},
+        measure=measure,
+        written=[(count, longest) for _, count, longest in run.loss.writes(run.held_out, learning=False)],
+        rewards=run.loss.trained_for,
         preference=run.method.preference,
         relative=run.method.relative,
         remeasuring=Objective.rounded,
@@ -340,7 +351,7 @@ def _wearing(run: Run, folder: Path) -> Objective:
     for weight in worn.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    loss = run.method.objective(worn, base.device, run.choice.dtype, run.train, run.plan)
+    loss = run.objective_of(worn)
     if run.parent and run.method.relative:
         _compare_with(run.parent, loss)
     return loss
@@ -365,7 +376,7 @@ def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
         whole(base.model, run.base_name)
     elif base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
-    return run.method.objective(base.model, base.device, run.choice.dtype, run.train, run.plan)
+    return run.objective_of(base.model)
 
 
 @contextmanager

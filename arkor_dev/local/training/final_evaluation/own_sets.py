@@ -14,9 +14,10 @@ from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
-from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.training.rows.prompts import rendered_prompt
 from arkor_dev.local.training.samples.budget import MOST_TOKENS
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
@@ -134,15 +135,14 @@ class OwnSet:
         rows = []
         for row, text in zip(self.rows, said, strict=True):
             question, wanted = texts_of(row)
-            rows.append({"question": question, "wanted": wanted, "answer": text})
+            columns = dict(row.extra.get("columns", {}))
+            rows.append({"question": question, "wanted": wanted, "answer": text, "columns": columns})
         return scored(self.told, self.project, rows, self.name)
 
 
 def _prompt(tokenizer: Any, row: Row) -> list[int]:
-    """Return a row's text before the last answer, with the generation prompt."""
-    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
-    text = render(tokenizer, row.messages[:last], cue=True, tools=row.tools)
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    """Return the tokens before a row's last answer, with the generation prompt."""
+    ids: list[int] = tokenizer(rendered_prompt(tokenizer, row), add_special_tokens=False)["input_ids"]
     return ids
 
 
@@ -155,6 +155,9 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
     scratch = scratch_folder(preparation.data, preparation.job_id)
     for told in config.get("evaluations") or ():
         source: Any = {"type": "file", "path": told["path"], **how}
+        if told.get("metric", "loss") == "loss" and run.method.measure.higher:
+            say(str(told["name"]), f"method {run.method.name} has no loss of rows: give it another metric")
+            continue
         try:
             every = load_rows(
                 source, preparation.project, scratch, preparation.progress, run.method.forms, None

@@ -27,11 +27,13 @@ class Figure:
 
     ``name`` is its field in ``training.log``, in camel case; held-out figures begin with ``eval``:
     ``rewardMargin``, ``evalRewardMargin``. ``label`` names it on the chart, ``unit`` follows its values.
+    ``higher`` of a measure: more is better, and the objective's losses are its negative.
     """
 
     name: str
     label: str
     unit: str = ""
+    higher: bool = False
 
 
 class Method(ABC):
@@ -42,7 +44,9 @@ class Method(ABC):
     forms: ClassVar[Mapping[str, Form]] = FORMS
     """Accepted forms of rows, by name."""
     measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
-    """How the verdict names the loss by which held-out rows are compared."""
+    """The verdict's name for the loss by which held-out rows are compared. If it is one of the figures, it is
+    the chart's first curve.
+    """
     figures: ClassVar[tuple[Figure, ...]] = ()
     """Figures that its objective reports besides the loss."""
     preference: ClassVar[str] = ""

@@ -1,7 +1,8 @@
-"""Greedy answers of a model in training, several at once. Imports torch: for workers only."""
+"""Answers of a model in training, several at once, greedy unless drawn. Imports torch: for workers only."""
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from .budget import MOST_TOKENS
 
@@ -49,7 +50,7 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
     ) -> None:
         self._limit, self._stopped, self._clock = limit, stopped, clock
         self._began = self._first = clock()
-        self._most = MOST_TOKENS
+        self._most: float = math.inf
         self.made = 0
         self.interrupted = False
 
@@ -68,29 +69,41 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
 
 
 def answers(
-    loss: Objective, tokenizer: Any, ends: Sequence[int], prompts: Sequence[Sequence[int]], watch: Watch
+    loss: Objective,
+    tokenizer: Any,
+    ends: Sequence[int],
+    prompts: Sequence[Sequence[int]],
+    watch: Watch,
+    longest: int = MOST_TOKENS,
+    draw: Any = None,
 ) -> list[Answer]:
-    """Generate answers to ``prompts``, each its token ids; any of ``ends`` ends an answer."""
+    """Generate answers to ``prompts``, each its token ids, of at most ``longest`` tokens; any of ``ends``
+    ends an answer.
+
+    ``draw`` is a logits processor that leaves one token to choose; without it the likeliest is chosen.
+    """
     pad = tokenizer.pad_token_id or 0
-    longest = max(map(len, prompts))
-    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for place, prompt in enumerate(prompts):  # padded on the left: all answers start at the same position
-        ids[place, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[place, longest - len(prompt) :] = 1
+        ids[place, width - len(prompt) :] = torch.tensor(prompt)
+        mask[place, width - len(prompt) :] = 1
     with loss.answering() as model:
         made = model.generate(
             input_ids=ids.to(loss.device),
             attention_mask=mask.to(loss.device),
-            max_new_tokens=MOST_TOKENS,
+            max_new_tokens=longest,
             do_sample=False,
             num_beams=1,
             use_cache=True,
             eos_token_id=list(ends),
             pad_token_id=pad,
             stopping_criteria=StoppingCriteriaList([watch]),
+            # What is drawn must follow the model's own probabilities, whatever its generation config says.
+            **({"logits_processor": LogitsProcessorList([draw]), "repetition_penalty": 1.0} if draw else {}),
         )
-    return [_answer(tokenizer, ends, row) for row in made[:, longest:].tolist()]
+    return [_answer(tokenizer, ends, row) for row in made[:, width:].tolist()]
 
 
 def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:

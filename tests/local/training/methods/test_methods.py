@@ -44,10 +44,10 @@ def ranking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    assert names() == ["cpo", "dpo", "kto", "orpo", "sft"]
+    assert names() == ["cpo", "dpo", "grpo", "kto", "orpo", "sft"]
     for name in ("interface", "ppo", "..", "os"):
         with pytest.raises(
-            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, kto, orpo, sft"
+            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, grpo, kto, orpo, sft"
         ):
             method(name)
 

@@ -13,7 +13,14 @@ import { Details } from "./details";
 import { Header } from "./header";
 import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
-import { LazyAnswers, LazyCorrections, LazyExports, LazyPreferences, LazyVerdict } from "./lazy";
+import {
+  LazyAnswers,
+  LazyCorrections,
+  LazyExports,
+  LazyPreferences,
+  LazyRollouts,
+  LazyVerdict,
+} from "./lazy";
 import { Notices } from "./notices";
 import { JobCurve, useJobChart } from "./progress/curve";
 import { Figures } from "./progress/figures";
@@ -62,6 +69,7 @@ function JobView({ id }: { id: string }) {
           <Figures {...now} />
           <JobCurve {...now} chart={chart} />
         </section>,
+        <LazyRollouts key="rollouts" {...now} />,
         status !== "completed" && answers,
         <Checkpoints key="checkpoints" {...now} branch={again.change} />,
         job && <Notes key="notes" job={job} />,

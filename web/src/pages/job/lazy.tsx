@@ -14,6 +14,7 @@ interface WithChart extends JobNow {
 }
 
 const useResult = late(() => import("./result"));
+const useRollouts = late(() => import("./rollouts"));
 const usePreferences = late(() => import("./preferences"));
 const useCorrections = late(() => import("./corrections"));
 
@@ -28,6 +29,11 @@ export function LazyVerdict({ job, run, status }: JobNow) {
 export function LazyAnswers(props: WithChart) {
   const code = useResult(props.run.answers.length > 0);
   return code && <code.Answers {...props} />;
+}
+
+export function LazyRollouts({ run, version }: JobNow) {
+  const code = useRollouts(run.rollouts.length > 0);
+  return code && <code.Rollouts told={run.rollouts} version={version} />;
 }
 
 export function LazyExports({ job }: { job: Job | undefined }) {

@@ -48,6 +48,14 @@ describe("the settings in a form", () => {
     expect(fields({ method: "sft", adamBeta1: 0.5 })).toContain(own.field);
   });
 
+  it("have the rules and defaults of their method", () => {
+    const loss = (method: string) => settingsFor({ method }, []).find(({ field }) => field === "lossType")!;
+    expect(loss("dpo")).toMatchObject({ default: "sigmoid" });
+    expect(loss("grpo")).toMatchObject({ default: "dapo", choices: ["dapo", "grpo", "bnpo", "dr_grpo"] });
+    const beta = settingsFor({ method: "grpo" }, []).find(({ field }) => field === "beta")!;
+    expect(problemOf(beta, 0)).toBeNull();
+  });
+
   it("have a choice of methods where the backend announces several", () => {
     expect(fields({}, methods.slice(1))).not.toContain("method");
     expect(shown({}).find(({ field }) => field === "method")).toMatchObject({

@@ -30,7 +30,7 @@ export function settingsFor(
     .map((setting) =>
       setting.field === "method" && methods.length > 1
         ? { ...setting, kind: "choice", choices: methods.map(({ name }) => name) }
-        : setting,
+        : { ...setting, ...setting.variants?.[String(method)] },
     );
 }
 
@@ -95,7 +95,9 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
   const [own, row] = [config[field], BY_FIELD.get(other)!];
   // No, zero and nothing say nothing.
-  if (!own || same(own, []) || same(own, BY_FIELD.get(field)!.default)) return false;
+  const said = BY_FIELD.get(field)!;
+  if (!own || same(own, []) || same(own, said.variants?.[String(config.method)]?.default ?? said.default))
+    return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;

@@ -4,6 +4,7 @@ import {
   CHECKPOINT_SAVED,
   EVALUATION_COMPLETED,
   MODEL_PROGRESS,
+  ROLLOUTS_CREATED,
   SAMPLE_CREATED,
   TRAINING_CANCELLED,
   TRAINING_COMPLETED,
@@ -76,6 +77,8 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   [TRAINING_PAUSED]: (data) => line(step(data), text(data.message) || text(data.reason)),
   [TRAINING_RESUMED]: (data) => line(step(data) && `after ${step(data)}`, text(data.message)),
   [EVALUATION_COMPLETED]: ({ evaluation }) => (isObject(evaluation) ? text(evaluation.sentence) : ""),
+  [ROLLOUTS_CREATED]: (data) =>
+    line(step(data), count(Array.isArray(data.rollouts) ? data.rollouts.length : 0, "sampled answer")),
   [SAMPLE_CREATED]: (data) =>
     line(
       data.step === 0 ? "base model" : step(data),

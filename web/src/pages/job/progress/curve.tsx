@@ -50,7 +50,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     shift,
     tone,
   });
-  const figure = run.figures.find(({ name }) => name === route.value.query.get("metric"));
+  const wanted = route.value.query.get("metric") ?? run.judged?.name;
+  const figure = run.figures.find(({ name }) => name === wanted);
   const tracks: Track[] = figure
     ? [
         track(figure.name, nameOf(figure), "--accent"),
@@ -85,11 +86,11 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
           <Chips
             label="Value"
             items={[
-              { value: "", label: run.measure },
+              { value: LOSS, label: run.judged ? "Loss" : run.measure },
               ...run.figures.map(({ name, label }) => ({ value: name, label })),
             ]}
-            value={figure?.name ?? ""}
-            onChange={(metric) => setQuery({ metric: metric || null })}
+            value={figure?.name ?? LOSS}
+            onChange={(metric) => setQuery({ metric: metric === (run.judged?.name ?? LOSS) ? null : metric })}
           />
         )}
       </div>
@@ -117,6 +118,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     </div>
   );
 }
+
+const LOSS = "loss";
 
 const nameOf = ({ label, unit }: Figure): string => (unit ? `${label} (${unit})` : label);
 

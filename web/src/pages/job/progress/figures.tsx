@@ -1,7 +1,7 @@
 /** The four metrics of a run: loss, progress, time left and speed. */
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../../contract.gen";
-import type { Run } from "../../../events/run";
+import { evalName, type Run } from "../../../events/run";
 import { now } from "../../../lib/clock";
 import { clock, day, duration, loss, number, time } from "../../../lib/format";
 import { isActive, type JobNow, stepsOf } from "../state";
@@ -54,6 +54,15 @@ function Figure({
 }
 
 function LossFigure({ job, run }: { job: Job | undefined; run: Run; version: number }) {
+  const measure = run.judged;
+  if (measure) {
+    const held = lastFinite(run.rows.figure(evalName(measure.name)));
+    return (
+      <Figure name={measure.label} value={loss(lastFinite(run.rows.figure(measure.name)))}>
+        {Number.isFinite(held) && <>held-out rows {loss(held)}</>}
+      </Figure>
+    );
+  }
   const seen = lastFinite(run.rows.loss);
   const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
   const evalLoss = lastFinite(run.rows.evalLoss);

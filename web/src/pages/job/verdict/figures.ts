@@ -84,9 +84,9 @@ export function preferredOf(part: unknown): Preferred | null {
 
 /** What the figures of a part are: the training method's own measure, or else the usual loss. */
 export function measureOf(part: unknown): EvaluationMeasure {
-  const { label, unit } = isObject(part) && isObject(part.measure) ? part.measure : {};
+  const { label, unit, higher } = isObject(part) && isObject(part.measure) ? part.measure : {};
   return typeof label === "string" && typeof unit === "string"
-    ? { label: clean(label, 40), unit: clean(unit, 40) }
+    ? { label: clean(label, 40), unit: clean(unit, 40), ...(higher === true && { higher }) }
     : { label: USUAL, unit: "nats per token" };
 }
 
@@ -138,6 +138,13 @@ export interface Said {
   adapter: string;
 }
 
+/** Why a better result may not be one, with answers; null without a warning. */
+export function warningOf(evaluation: Evaluation): { sentence: string; examples: Said[] } | null {
+  const warning: unknown = evaluation.warning;
+  if (!isObject(warning) || typeof warning.sentence !== "string") return null;
+  return { sentence: clean(warning.sentence, 600), examples: saidOf(warning.examples).slice(0, 5) };
+}
+
 /** Every general question that both have answered. */
 export function saidOf(sent: unknown): Said[] {
   if (!Array.isArray(sent)) return [];
@@ -168,8 +175,10 @@ export interface Row {
   where: string;
   base: number;
   adapter: number;
-  /** How much lower the adapter's loss is. */
+  /** How much better the adapter is: how much lower its loss is, or how much higher its reward. */
   gain: number;
+  /** What the models answered, where that was measured. */
+  said: { base: string; adapter: string } | null;
   question: string;
   wanted: string;
   /** The system prompt of its question; null if more preceded it, or if unknown. */
@@ -179,20 +188,22 @@ export interface Row {
 export type Order = "improved" | "worse" | "data";
 
 /** Every row with both losses. */
-export function rowsOf(sent: unknown): Row[] {
+export function rowsOf(sent: unknown, higher = false): Row[] {
   if (!Array.isArray(sent)) return [];
   return sent.filter(isObject).flatMap((each: Partial<Record<keyof EvaluationRow, unknown>>) => {
     const [base, adapter] = [finite(each.base), finite(each.adapter)];
     if (base === null || adapter === null) return [];
     const text = (value: unknown) => (typeof value === "string" ? value : "");
-    const { row, where, question, wanted, messages } = each;
+    const { row, where, question, wanted, messages, baseAnswer, adapterAnswer } = each;
+    const answered = typeof baseAnswer === "string" && typeof adapterAnswer === "string";
     return [
       {
         row: finite(row) ?? 0,
         where: text(where),
         base,
         adapter,
-        gain: base - adapter,
+        gain: higher ? adapter - base : base - adapter,
+        said: answered ? { base: baseAnswer, adapter: adapterAnswer } : null,
         question: text(question),
         wanted: text(wanted),
         system: systemOf(beforeOf(messages)),

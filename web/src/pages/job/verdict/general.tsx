@@ -2,7 +2,7 @@
 import { cleanBlock } from "../../../lib/text";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
-import { type AnswerFigures, saidOf } from "./figures";
+import { type AnswerFigures, type Said, saidOf } from "./figures";
 import { COLUMNS, Column, WIDTH } from "./rows";
 import { useResult } from "./use-result";
 
@@ -46,19 +46,26 @@ export function General({ id, figures, version }: Props) {
         </tbody>
       </table>
       {error ? <ErrorNote error={error} retry={retry} /> : !result && <Skeleton />}
-      <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
-        {saidOf(result?.answers).map((said, index) => (
-          <li key={index} style={{ overflowWrap: "anywhere" }}>
-            <p dir="auto" style={WIDTH}>
-              {cleanBlock(said.question, TEXT)}
-            </p>
-            <div style={COLUMNS}>
-              <Column name="Base" answer={{ text: said.base, truncated: false }} />
-              <Column name="Adapter" answer={{ text: said.adapter, truncated: false }} />
-            </div>
-          </li>
-        ))}
-      </ol>
+      <Examples said={saidOf(result?.answers)} />
     </>
+  );
+}
+
+/** Questions with both models' answers. */
+export function Examples({ said: all }: { said: readonly Said[] }) {
+  return (
+    <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
+      {all.map((said, index) => (
+        <li key={index} style={{ overflowWrap: "anywhere" }}>
+          <p dir="auto" style={WIDTH}>
+            {cleanBlock(said.question, TEXT)}
+          </p>
+          <div style={COLUMNS}>
+            <Column name="Base" answer={{ text: said.base, truncated: false }} />
+            <Column name="Adapter" answer={{ text: said.adapter, truncated: false }} />
+          </div>
+        </li>
+      ))}
+    </ol>
   );
 }

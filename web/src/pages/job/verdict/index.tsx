@@ -14,8 +14,8 @@ import { announce, say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
 import { useFill } from "../header/run-again";
-import { answerFigures, GENERAL, ownSentences, type Part, partsOf } from "./figures";
-import { General } from "./general";
+import { answerFigures, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
+import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
 import { Rows } from "./rows";
@@ -33,6 +33,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
     );
   const answers = answerFigures(evaluation);
   const parts = partsOf(evaluation);
+  const warning = warningOf(evaluation);
   const version = `${evaluation.sentence} ${evaluation.seconds}`;
   const { bestSentence, split } = evaluation;
   // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
@@ -53,6 +54,16 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
           {parts.map((part) => (
             <Tile key={part.name} job={job} part={part} />
           ))}
+        </div>
+      )}
+      {warning && (
+        <div class="job-verdict-text" role="note">
+          <p>{warning.sentence}</p>
+          {warning.examples.length > 0 && (
+            <Opened title="Answers that gained most">
+              <Examples said={warning.examples} />
+            </Opened>
+          )}
         </div>
       )}
       {better && bestSentence && <p class="job-verdict-text">{clean(bestSentence, 600)}</p>}
@@ -102,7 +113,9 @@ function Tile({ job, part }: { job: Job; part: Part }) {
         )}
       </p>
       <p class="job-tile-note num">
-        {preferred ? preferred.note : `${measure.label}${count && ` on ${count}`}, lower is better`}
+        {preferred
+          ? preferred.note
+          : `${measure.label}${count && ` on ${count}`}, ${measure.higher ? "higher" : "lower"} is better`}
         {forgets && features.value.has("strength") && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}

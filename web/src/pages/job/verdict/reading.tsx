@@ -12,7 +12,7 @@ interface Props {
 
 export function Reading({ evaluation, sentences }: Props) {
   const { heldOut, verdict } = evaluation;
-  const { label, unit } = measureOf(heldOut);
+  const { label, unit, higher } = measureOf(heldOut);
   const [margin, noise] = [finite(evaluation.margin), finite(evaluation.noiseFloor)];
   const measured =
     noise === null ? "" : ` Measuring the base again moves its mean by up to ${noise.toFixed(3)}.`;
@@ -26,7 +26,7 @@ export function Reading({ evaluation, sentences }: Props) {
       <p class="job-verdict-text hint">
         {label === USUAL
           ? "Loss is how surprised a model is by each token of the wanted answer: lower is better."
-          : `${label} is what this training method lowers, in ${unit}.`}{" "}
+          : `${label} is what this training method ${higher ? "raises" : "lowers"}${unit && `, in ${unit}`}.`}{" "}
         Held-out rows are rows of your data that the adapter was not trained on; general questions have
         nothing to do with them.
       </p>

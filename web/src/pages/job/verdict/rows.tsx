@@ -32,7 +32,8 @@ interface Props {
 /** Requested when opened. */
 export function Rows({ job, best, answers, version }: Props) {
   const { result, error, retry } = useResult(job.id, version);
-  const rows = useMemo(() => rowsOf(result?.rows), [result]);
+  const { higher } = measureOf(job.evaluation?.heldOut);
+  const rows = useMemo(() => rowsOf(result?.rows, higher), [result, higher]);
   const [order, setOrder] = useState<Order>("improved");
   const [limit, setLimit] = useState(PAGE);
   const { steps, prompts } = useMemo(() => samplesOf(answers), [answers]);
@@ -87,8 +88,9 @@ function RowText({ row, job, prompt, last }: RowProps) {
   const { gain } = row;
   const size = Math.abs(gain).toFixed(2);
   const change = size === "0.00" ? "no change" : gain > 0 ? `${size} better` : `${size} worse`;
-  const base = prompt?.answers.get(0);
-  const adapter = last === undefined ? undefined : prompt?.answers.get(last);
+  const [base, adapter] = row.said
+    ? [row.said.base, row.said.adapter].map((text) => ({ text, truncated: false }))
+    : [prompt?.answers.get(0), last === undefined ? undefined : prompt?.answers.get(last)];
   return (
     <>
       <div class="num" style={QUIET}>
@@ -103,7 +105,9 @@ function RowText({ row, job, prompt, last }: RowProps) {
       )}
       {base || adapter ? (
         <div style={COLUMNS}>
-          <Column name="Wanted" answer={{ text: row.wanted, truncated: false }} />
+          {(row.wanted || !row.said) && (
+            <Column name="Wanted" answer={{ text: row.wanted, truncated: false }} />
+          )}
           {base && <Column name="Base" answer={base} />}
           {adapter && <Column name="Adapter" answer={adapter} />}
         </div>

@@ -1,0 +1,333 @@
+"""GRPO's losses; the formulas are those of TRL's ``GRPOTrainer``, and the tests compare them.
+
+A step samples answers to its prompts, scores them, and learns from them once or several times. The loss of
+a token is its probability relative to that of the model which wrote it, clipped, times the advantage of its
+answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from arkor_dev.contract.events import ROLLOUTS_CREATED, TRAINING_MESSAGE
+from arkor_dev.local.modeling.example import IGNORED, Example
+
+from .objective import Objective
+from .rollouts import AT_ONCE, TOKENS, Answering, Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .methods.interface import Figure
+    from .rows.prompts import Prompt
+    from .run import Run
+
+TOGETHER: Final = 2048
+"""Most answer tokens that are learned from at once; a longer answer is alone."""
+LEAST: Final = 1e-4
+"""Added to the spread of rewards that divides an advantage, as in TRL."""
+SHOWN: Final = 5
+"""Rollouts of a step that are sent to be read."""
+TEXT: Final = 1000
+"""Longest prompt, and longest answer, of them in characters."""
+WINDOW: Final = 10
+HIGH: Final = 0.8
+"""Steps, and the share of their prompts without signal, from which that is reported."""
+AT_A_TIME: Final = 256
+"""Tokens whose entropy is computed at once: each has the size of the vocabulary."""
+PER_REWARD: Final = 6
+"""Most rewards with figures of their own."""
+
+
+class GrpoLoss(Objective):
+    """``settings`` are the method's own. :meth:`join` gives it what it samples and scores with."""
+
+    together = 16
+
+    def __init__(self, *model: Any, settings: Mapping[str, Any], noisy: bool) -> None:
+        super().__init__(*model, noisy=noisy)
+        self.settings = settings
+        self._noted: dict[str, list[float]] = {}
+        self._repeats = False
+        self._old: dict[int, Any] = {}
+        self._reference: dict[int, Any] = {}
+        self._quiet: deque[float] = deque(maxlen=WINDOW)
+        self._said_quiet = False
+        self._given: dict[str, str] = {}
+        self.hold_start()
+
+    def join(self, run: Run) -> None:
+        """See :meth:`Objective.join`."""
+        self._run, self._answering = run, Answering(run, self, self.settings)
+
+    def close(self) -> None:
+        """End the processes that score answers."""
+        self._answering.scoring.close()
+
+    def more_figures(self) -> list[Figure]:
+        """Return the mean and the spread of each reward, if there are several."""
+        from .methods.interface import Figure
+
+        kept = [Figure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
+        rewards = self._answering.scoring.rewards
+        for number, reward in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else (), 1):
+            kept += [
+                Figure(f"reward{number}", reward.name),
+                Figure(f"reward{number}Std", f"Spread of {reward.name}"),
+            ]
+        return kept
+
+    def hold_start(self) -> None:
+        """Keep the current weights as the model that ``beta`` holds the adapter to."""
+        learning = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self._start = [(weight, weight.detach().clone()) for weight in learning if self.settings["beta"]]
+
+    # A step
+
+    def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[list[list[Any]]]:
+        """Sample answers to all prompts of a step; yield them for each update."""
+        prompts: list[Prompt] = [prompt for batch in batches for prompt in batch]
+        groups = self._answering.sampled(step, prompts)
+        self._look(step, groups)
+        rollouts = self._scaled(self.judged(groups), [len(batch) for batch in batches])
+        learned = [part for group in rollouts for part in parts(group)]
+        # By the first update; what a step before it knew is of other rows.
+        self._old, self._reference = {}, {}
+        self._repeats = self.settings["numIterations"] > 1
+        for _ in range(self.settings["numIterations"]):
+            yield learned
+
+    def judged(self, groups: Sequence[Sequence[Rollout]]) -> list[list[Rollout]]:
+        """Return the rollouts with their advantages over the mean of their group."""
+        rewards = torch.tensor([[each.reward for each in group] for group in groups])
+        advantages = rewards - rewards.mean(1, keepdim=True)
+        match self.settings["scaleRewards"]:
+            case "group":
+                advantages = advantages / (rewards.std(1, keepdim=True) + LEAST)
+            case "batch":
+                advantages = advantages / (rewards.std() + LEAST)
+        return [
+            [replace(each, advantage=value) for each, value in zip(group, values, strict=True)]
+            for group, values in zip(groups, advantages.tolist(), strict=True)
+        ]
+
+    def _scaled(self, groups: Sequence[Sequence[Rollout]], batches: Sequence[int]) -> list[list[Rollout]]:
+        """Set the scales and weights with which sums over tokens become the mean of ``loss_type``.
+
+        ``batches`` has the number of groups of each batch whose gradients are accumulated.
+        """
+        found: list[list[Rollout]] = []
+        for count in batches:
+            batch = groups[len(found) : len(found) + count]
+            rollouts, tokens = sum(map(len, batch)), sum(each.learned for group in batch for each in group)
+            of_batch = rollouts / max(1, tokens)
+            found += [[replace(each, **self._scale(each, of_batch)) for each in group] for group in batch]
+        return found
+
+    def _scale(self, rollout: Rollout, of_batch: float) -> dict[str, Any]:
+        """Return a rollout's scale and weight; ``of_batch`` is that of its batch for ``bnpo``."""
+        match self.settings["lossType"]:
+            case "grpo":
+                return {"scale": 1 / max(1, rollout.learned)}
+            case "bnpo":
+                return {"scale": of_batch}
+            case "dr_grpo":
+                return {"scale": 1 / self.settings["maxCompletionLength"]}
+        return {"counts": rollout.learned}
+
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+        """Return the loss summed over the tokens of ``rows``, each times its scale, and their weight."""
+        reference = self._of_start(rows)
+        likely, entropy = self._likely(rows)
+        old = self._old.setdefault(id(rows[0]), likely.detach()) if self._repeats else likely.detach()
+        counts = torch.tensor([row.learned for row in rows], device=likely.device)
+
+        def of_tokens(values: list[float]) -> Any:
+            return torch.tensor(values, device=likely.device).repeat_interleave(counts)
+
+        advantages = of_tokens([getattr(row, "advantage", 1.0) for row in rows])
+        ratio, epsilon = torch.exp(likely - old), self.settings["epsilon"]
+        losses = -torch.min(ratio * advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * advantages)
+        self._note("entropy", fmean(entropy.tolist()))
+        if reference is not None:
+            apart = reference - likely
+            divergence = (torch.exp(apart) - apart - 1) * ratio
+            losses = losses + self.settings["beta"] * divergence
+            self._note("kl", float(divergence.detach().mean()))
+        scales = of_tokens([getattr(row, "scale", 1.0) for row in rows])
+        return (losses * scales).sum(), sum(row.weight for row in rows)
+
+    def _likely(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+        """Return log-probabilities at the temperature, and entropies, of the answer tokens, ``[tokens]``."""
+        with self._autocast():
+            logits, targets = self.logits(rows)
+        logits = logits.float() / self.settings["temperature"]
+        entropies = []
+        with torch.no_grad():
+            for part in logits.split(AT_A_TIME):
+                logs = torch.log_softmax(part, -1)
+                entropies.append(-(logs.exp() * logs).sum(-1))
+        return -torch.nn.functional.cross_entropy(logits, targets, reduction="none"), torch.cat(entropies)
+
+    def _of_start(self, rows: Sequence[Example]) -> Any:
+        """Return the log-probabilities of the model at the start of the run; None without ``beta``.
+
+        It runs first: the backward pass of the layers follows the newest batch that went through them.
+        """
+        if not self._start:
+            return None
+        key = id(rows[0])
+        if not self._repeats or key not in self._reference:
+            training = self.model.training
+            self.model.eval()
+            with torch.no_grad(), self._at_start():
+                self._reference[key] = self._likely(rows)[0]
+            self.model.train(training)
+        return self._reference[key]
+
+    @contextmanager
+    def _at_start(self) -> Iterator[None]:
+        now = [weight.detach().clone() for weight, _ in self._start]
+        for weight, start in self._start:
+            weight.data.copy_(start)
+        try:
+            yield
+        finally:
+            for (weight, _), value in zip(self._start, now, strict=True):
+                weight.data.copy_(value)
+
+    # Measuring
+
+    def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+        """Return the negative reward of the likeliest answer to each prompt, with the weight 1."""
+        found = self._answering.greedy(rows)
+        for row, (answer, reward) in zip(rows, found, strict=True):
+            self._given[row.where] = answer.text
+            self._note("reward", reward)
+            self._note("completionLength", len(answer.ids))
+            self._note("truncated", float(answer.truncated))
+        return [(-reward, 1) for _, reward in found]
+
+    @property
+    def trained_for(self) -> list[str]:
+        """See :meth:`Objective.trained_for`."""
+        return [reward.name for reward in self._answering.scoring.rewards]
+
+    def given(self) -> dict[str, str]:
+        """See :meth:`Objective.given`."""
+        given, self._given = self._given, {}
+        return given
+
+    def figures(self) -> dict[str, float]:
+        """Return the means over everything noted since the last call."""
+        noted, self._noted = self._noted, {}
+        return {name: fmean(values) for name, values in noted.items()}
+
+    def _note(self, name: str, value: float) -> None:
+        self._noted.setdefault(name, []).append(value)
+
+    def _look(self, step: int, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Note the figures of a step's rollouts, and send some of them to be read."""
+        every = [each for group in groups for each in group]
+        for each in every:
+            self._note("reward", each.reward)
+            self._note("completionLength", each.learned)
+            self._note("truncated", float(each.truncated))
+        self._note("rewardStd", _spread([each.reward for each in every]))
+        rewards = self._answering.scoring.rewards
+        for number, _ in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else ()):
+            scores = [each.scores[number] for each in every]
+            self._note(f"reward{number + 1}", fmean(scores))
+            self._note(f"reward{number + 1}Std", _spread(scores))
+        silent = [group for group in groups if len({each.reward for each in group}) == 1]
+        self._note("noSignal", len(silent) / len(groups))
+        self._quiet.append(len(silent) / len(groups))
+        self._say_quiet(step, silent)
+        if step % self._run.plan.logging == 0 or step == 1:
+            self._run.emit(ROLLOUTS_CREATED, step=step, rollouts=self._shown(every))
+
+    def _say_quiet(self, step: int, silent: Sequence[Sequence[Rollout]]) -> None:
+        if self._said_quiet or len(self._quiet) < WINDOW or fmean(self._quiet) < HIGH:
+            return
+        self._said_quiet = True
+        rewards = sorted({group[0].reward for group in silent})
+        got = f"all {rewards[0]:g}" if len(rewards) == 1 else f"from {rewards[0]:g} to {rewards[-1]:g}"
+        self._run.emit(
+            TRAINING_MESSAGE,
+            step=step,
+            code="no-signal",
+            message=f"Hardly anything to learn from: for {100 * fmean(self._quiet):.0f} % of the prompts of "
+            f"the last {WINDOW} steps, all answers had the same reward (now {got}). Where they all fail, "
+            "easier prompts or a reward for a part of the task help; where they all succeed, harder prompts; "
+            "else more answers per prompt (num_generations) or a higher temperature.",
+        )
+
+    def _shown(self, every: Sequence[Rollout]) -> list[dict[str, Any]]:
+        """Return some rollouts for an event: of the lowest to the highest reward."""
+        order = sorted(every, key=lambda each: each.reward)
+        count = min(SHOWN, len(order))
+        chosen = [order[place * (len(order) - 1) // max(1, count - 1)] for place in range(count)]
+        return [
+            {
+                "where": each.where,
+                "prompt": each.prompt.question[:TEXT] if each.prompt else "",
+                "answer": each.answer[:TEXT],
+                "reward": each.reward,
+                "rewards": dict(zip(self.trained_for, each.scores, strict=True)),
+                **({"truncated": True} if each.truncated else {}),
+            }
+            for each in chosen
+        ]
+
+    # Forecasts
+
+    def reads(self, rows: Sequence[Example]) -> int:
+        """See :meth:`Objective.reads`."""
+        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+        return sum(count * (len(row.ids) + longest) for row in rows)
+
+    def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
+        """See :meth:`Objective.writes`."""
+        count = self.settings["numGenerations"] if learning else 1
+        longest = self.settings["maxCompletionLength"]
+        width = max((len(row.ids) for row in rows), default=0)
+        answers = count * len(rows)
+        at_once = max(1, min(answers, AT_ONCE, TOKENS // (width + longest)))
+        return [(width, at_once, longest)] * -(-answers // at_once)
+
+    def expected(self, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
+        """See :meth:`Objective.expected`: the longest answers to every prompt, of tokens of the prompts."""
+        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+
+        def answered(row: Example) -> Example:
+            answer = [row.ids[place % len(row.ids)] for place in range(longest)]
+            return Example([*row.ids, *answer], [IGNORED] * len(row.ids) + answer, row.where, counts=1)
+
+        found = [part for batch in batches for row in batch for part in parts([answered(row)] * count)]
+        return found * int(self.settings["numIterations"])
+
+
+def parts(group: Sequence[Example]) -> list[list[Any]]:
+    """Split rollouts so that few enough tokens are learned from at once."""
+    found: list[list[Example]] = []
+    tokens = 0
+    for each in group:
+        tokens += each.learned
+        if found and tokens <= TOGETHER:
+            found[-1].append(each)
+        else:
+            found.append([each])
+            tokens = each.learned
+    return found
+
+
+def _spread(values: Sequence[float]) -> float:
+    mean = fmean(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))

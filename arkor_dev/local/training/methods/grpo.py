@@ -1,0 +1,69 @@
+"""Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300), with TRL's names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from arkor_dev.data.prompts import PROMPTS
+from arkor_dev.local.modeling.chat_template import Rendering
+from arkor_dev.local.training.reward_sets import rewards_of
+from arkor_dev.local.workers.errors import JobFailure
+
+from .interface import Figure, Method
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import Encoding
+
+
+class GroupRelativePolicyOptimization(Method):
+    """Sample several answers to each prompt, and make those likelier whose reward is above their group's."""
+
+    label = "GRPO"
+    forms: ClassVar = PROMPTS
+    measure = Figure("reward", "Mean reward", higher=True)
+    figures = (
+        measure,
+        Figure("rewardStd", "Spread of the reward"),
+        Figure("noSignal", "Prompts without signal"),
+        Figure("completionLength", "Answer length", "tokens"),
+        Figure("truncated", "Answers cut"),
+        Figure("entropy", "Entropy", "nats per token"),
+    )
+
+    def check(self, settings: JobSettings) -> None:
+        """Raise JobFailure without a reward, or for settings that sampled answers cannot have."""
+        rewards_of(settings.evaluations, settings.get("rewardFuncs"), settings.get("rewardWeights"))
+        if settings.get("packing"):
+            raise JobFailure("grpo learns from answers that it samples, which are not packed: remove packing")
+        if (settings.get("workers") or 1) > 1:
+            raise JobFailure("grpo trains in one process: remove workers")
+
+    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+        """Return the prompt; nothing of it is learned."""
+        from arkor_dev.local.training.rows.prompts import rendered_prompt
+
+        return [Rendering(rendered_prompt(tokenizer, row), [])], []
+
+    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+        """Return the prompt."""
+        from arkor_dev.local.training.rows.prompts import encode_prompt
+
+        return [encode_prompt(tokenizer, row, encoding.longest)], False
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> Objective:
+        """Return the loss that ``loss_type`` names."""
+        from arkor_dev.local.training.grpo_loss import GrpoLoss
+
+        return GrpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
+
+
+METHOD = GroupRelativePolicyOptimization()

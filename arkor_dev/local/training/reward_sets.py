@@ -1,0 +1,100 @@
+"""The rewards of a job: metrics of its ``[[evaluation]]`` tables, with weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from arkor_dev.local.evaluation.own_set_scores import Scorer
+
+SHOWN: Final = 200
+"""Longest part of an answer in an error, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """``told`` is the evaluation whose metric scores an answer; the score counts ``weight`` times."""
+
+    told: Mapping[str, Any]
+    weight: float
+
+    @property
+    def name(self) -> str:
+        return str(self.told["name"])
+
+
+def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object) -> list[Reward]:
+    """Return the rewards that a job names, by default every set that scores answers, with their weights.
+
+    Raises JobFailure if there is none, or for a name or a number of weights that does not fit.
+    """
+    scoring = {str(told["name"]): told for told in sets if told.get("metric", "loss") != "loss"}
+    named = [names] if isinstance(names, str) else names if isinstance(names, list) else list(scoring)
+    if not named:
+        raise JobFailure(
+            "grpo needs a reward: add an [[evaluation]] with a metric other than loss to arkor.toml, "
+            "such as a JSON schema or a function of the project"
+        )
+    for name in named:
+        if name not in scoring:
+            known = ", ".join(scoring) or "none"
+            raise JobFailure(
+                f"reward_funcs: no [[evaluation]] with a metric other than loss is called {name}. Available: "
+                f"{known}"
+            )
+    if weights is None:
+        weights = [1.0] * len(named)
+    weights = weights if isinstance(weights, list) else [weights]
+    if len(weights) != len(named):
+        raise JobFailure(
+            f"reward_weights has {len(weights)} weights for {len(named)} rewards ({', '.join(named)}): give "
+            "one for each"
+        )
+    return [Reward(scoring[name], float(weight)) for name, weight in zip(named, weights, strict=True)]
+
+
+class Scoring:
+    """Scores answers by ``rewards``, each in a process of its own that starts with the first answers."""
+
+    def __init__(self, rewards: Sequence[Reward], project: Path) -> None:
+        self.rewards, self._project = rewards, project
+        self._scorers: dict[str, Scorer] = {}
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+        """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where}``, by reward.
+
+        Raises JobFailure with the location of a row that cannot be scored.
+        """
+        from arkor_dev.local.evaluation.own_set_scores import Scorer, ScoringFailure
+
+        told = [{key: value for key, value in row.items() if key != "where"} for row in rows]
+        found = []
+        for reward in self.rewards:
+            if reward.name not in self._scorers:
+                self._scorers[reward.name] = Scorer(reward.told, self._project, reward.name)
+            try:
+                found.append(self._scorers[reward.name](told))
+            except ScoringFailure as failure:
+                del self._scorers[reward.name]
+                row = rows[min(failure.place, len(rows) - 1)]
+                raise JobFailure(
+                    f"{row['where']}: the reward {reward.name} has no score for the answer "
+                    f"{row['answer'][:SHOWN]!r}. {failure}"
+                ) from None
+        return [list(scores) for scores in zip(*found, strict=True)]
+
+    def total(self, scores: Sequence[float]) -> float:
+        """Return an answer's weighted sum."""
+        return sum(reward.weight * score for reward, score in zip(self.rewards, scores, strict=True))
+
+    def close(self) -> None:
+        """End the processes."""
+        for scorer in self._scorers.values():
+            scorer.close()
+        self._scorers.clear()

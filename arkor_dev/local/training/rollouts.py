@@ -1,0 +1,150 @@
+"""Answers that a model in training samples to prompts, scored by rewards: the rollouts of a step.
+
+A rollout's random numbers depend on the seed, the step and its number in the step alone, so that a resumed
+run samples the same answers. Imports torch: for workers only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from transformers import LogitsProcessor
+
+from arkor_dev.local.evaluation.answers import Stopped
+from arkor_dev.local.evaluation.by_length import batches_by_length
+from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.example import IGNORED, Example
+
+from .reward_sets import Scoring, rewards_of
+from .samples.greedy import Answer, Watch, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .objective import Objective
+    from .rows.prompts import Prompt
+    from .run import Run
+
+AT_ONCE: Final = 64
+TOKENS: Final = 8192
+"""Most answers, and most tokens of their prompts and themselves, that are written at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout(Example):
+    """A sampled answer after its ``prompt``; its tokens are learned.
+
+    ``scores`` are by reward, ``reward`` their weighted sum; ``advantage`` is how much better it is than its
+    group. ``scale`` multiplies the loss of each of its tokens.
+    """
+
+    prompt: Prompt | None = None
+    answer: str = ""
+    truncated: bool = False
+    scores: tuple[float, ...] = ()
+    reward: float = 0.0
+    advantage: float = 1.0
+    scale: float = 1.0
+
+
+class Drawing(LogitsProcessor):  # type: ignore[misc]
+    """Leaves the token that ``numbers`` (uniform, ``[answers, tokens]``) choose at a temperature."""
+
+    def __init__(self, numbers: Any, temperature: float) -> None:
+        self._numbers, self._temperature, self._place = numbers, temperature, 0
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        shares = torch.softmax(scores.float() / self._temperature, -1)
+        # Apple's GPUs have no float64, and sums of float32 over a vocabulary miss rare tokens.
+        sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
+        number = torch.from_numpy(self._numbers[:, self._place]).to(sums.device)
+        self._place += 1
+        token = torch.searchsorted(sums, number[:, None] * sums[:, -1:], right=True)
+        token = token.clamp(max=scores.shape[-1] - 1).to(scores.device)
+        return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
+
+
+class Answering:
+    """Writes and scores answers for ``loss``, the objective of ``run``."""
+
+    def __init__(self, run: Run, loss: Objective, settings: Mapping[str, Any]) -> None:
+        self._run, self._loss, self.settings = run, loss, settings
+        self._tokenizer = run.base.tokenizer
+        self._ends = end_ids(self._tokenizer, run.base.model)
+        rewards = rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"])
+        self.scoring = Scoring(rewards, run.project)
+
+    def sampled(self, step: int, prompts: Sequence[Prompt]) -> list[list[Rollout]]:
+        """Return scored answers to each prompt, without advantages. Raises Stopped if the job is to stop."""
+        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+        asked = [prompt for prompt in prompts for _ in range(count)]
+        numbers = np.random.default_rng([abs(self._run.seed), step]).random((len(asked), longest))
+        run = self._run
+        stopped = lambda: run.cancelled() or run.pausing() is not None  # noqa: E731
+        written = self._written(asked, stopped, numbers)
+        rollouts = [_rollout(prompt, answer) for prompt, answer in zip(asked, written, strict=True)]
+        scores = self.scoring(
+            [_row(prompt, each.answer) for prompt, each in zip(asked, rollouts, strict=True)]
+        )
+        scored = [
+            replace(each, scores=tuple(found), reward=self.scoring.total(found))
+            for each, found in zip(rollouts, scores, strict=True)
+        ]
+        return [scored[start : start + count] for start in range(0, len(scored), count)]
+
+    def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[Answer, float]]:
+        """Return the likeliest answer to each prompt, with its reward."""
+        found = self._written(prompts, lambda: False)
+        scores = self.scoring(
+            [_row(prompt, answer.text) for prompt, answer in zip(prompts, found, strict=True)]
+        )
+        return [(answer, self.scoring.total(each)) for answer, each in zip(found, scores, strict=True)]
+
+    def _written(
+        self, prompts: Sequence[Prompt], stopped: Callable[[], bool], numbers: Any = None
+    ) -> list[Answer]:
+        most = self.settings["maxCompletionLength"]
+        found: dict[int, Answer] = {}
+        lengths = [len(prompt.ids) + most for prompt in prompts]
+        for places in batches_by_length(lengths, AT_ONCE, TOKENS):
+            longest = min(most, self._run.base.context - max(len(prompts[place].ids) for place in places))
+            watch = Watch(partial(_always, longest), stopped)
+            draw = None if numbers is None else Drawing(numbers[places], self.settings["temperature"])
+            some = [prompts[place].ids for place in places]
+            made = answers(self._loss, self._tokenizer, self._ends, some, watch, longest, draw)
+            if watch.interrupted:
+                raise Stopped
+            found |= zip(places, made, strict=True)
+        return [found[place] for place in range(len(prompts))]
+
+
+def _always(longest: int, *_: float) -> int:
+    return longest
+
+
+def _row(prompt: Prompt, answer: str) -> dict[str, Any]:
+    return {
+        "question": prompt.question,
+        "wanted": prompt.wanted,
+        "answer": answer,
+        "columns": dict(prompt.columns),
+        "where": prompt.where,
+    }
+
+
+def _rollout(prompt: Prompt, answer: Answer) -> Rollout:
+    tokens = [*answer.ids, *([] if answer.end is None else [answer.end])]
+    labels = [IGNORED] * len(prompt.ids) + tokens
+    return Rollout(
+        [*prompt.ids, *tokens],
+        labels,
+        prompt.where,
+        counts=1,
+        prompt=prompt,
+        answer=answer.text,
+        truncated=answer.truncated,
+    )

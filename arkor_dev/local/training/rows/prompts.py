@@ -1,0 +1,52 @@
+"""Prompts as examples: the tokens before an answer, and what a reward needs to score answers to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.evaluation.stage import texts_of
+from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.data.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt(Example):
+    """A prompt, of which no token is learned. ``wanted`` is empty if its row has no answer."""
+
+    question: str = ""
+    wanted: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rendered_prompt(tokenizer: Any, row: Row) -> str:
+    """Return the text before a row's last answer, with the generation prompt."""
+    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    return render(tokenizer, row.messages[:last], cue=True, tools=row.tools)
+
+
+def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
+    """Return a row's prompt. Raises JobFailure with its location if it is longer than ``longest`` tokens."""
+    ids: list[int] = tokenizer(rendered_prompt(tokenizer, row), add_special_tokens=False)["input_ids"]
+    if len(ids) >= longest:
+        raise JobFailure(
+            f"{row.where}: the prompt is {len(ids)} tokens long, and maxLength {longest} leaves no room for "
+            "an answer: raise maxLength or shorten the prompt"
+        )
+    question, wanted = texts_of(row)
+    columns = row.extra.get("columns", {})
+    return Prompt(
+        ids,
+        [IGNORED] * len(ids),
+        row.where,
+        counts=1,
+        question=question,
+        wanted=wanted,
+        columns=columns,
+    )
