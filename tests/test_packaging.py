@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import re
 import shutil
 import subprocess
@@ -46,6 +47,15 @@ def test_wheel_holds_the_page_and_asks_for_five_packages(archives: tuple[Path, P
     required = [r for r in metadata.get_all("Requires-Dist") or [] if "extra ==" not in r]
     assert {re.split(r"[<>=!~ ;\[]", r)[0] for r in required} == CORE
     assert metadata["License-Expression"] == "Apache-2.0"
+    (bundled,) = (name for name in names if name.endswith("/licenses/THIRD-PARTY.txt"))
+    assert bundled
+    assert any(name.endswith("/share/man/man1/arkor-dev.1") for name in names)
+
+
+def test_every_library_of_the_page_has_its_license_in_the_package() -> None:
+    known = (ROOT / "THIRD-PARTY.txt").read_text()
+    libraries = json.loads((ROOT / "web" / "package.json").read_text())["dependencies"]
+    assert [name for name in libraries if f"\n{name} (" not in known] == []
 
 
 @pytest.mark.slow

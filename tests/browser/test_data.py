@@ -142,7 +142,7 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         tokens = page.get_by_role("region", name="Tokens of the edited row")
         await expect(tokens.locator(".data-tokens")).to_contain_text("on its way")
         assert file.read_text() == before, "nothing is written before it is saved"
-        await page.get_by_role("button", name="Add a message after message 2").click()
+        await page.get_by_role("button", name="Add below message 2").click()
         await expect(page.get_by_role("combobox", name="Message 3, role")).to_have_value("user")
         await page.get_by_role("button", name="Remove message 3").click()
         await answer.press("Control+Enter")

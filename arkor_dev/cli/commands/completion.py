@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDERS: Final = ("DIR", "FOLDER")
 FILES: Final = ("FILE", "PATH")
-_ACTION: Final = re.compile(r"(?:^\[?|\|)([a-z]+)")
+_ACTION: Final = re.compile(r"(?:^\[?|\| ?)([a-z]+)")
 """An action of a command, such as ``show``, in its usage."""
 
 

@@ -46,6 +46,10 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
     _check_adapter(given)
     data = None if given.data is None else path_in(settings.project, given.data)
+    if given.adapter is not None and settings.ssh:
+        raise BadRequestError(
+            "--adapter names a folder of the machine that computes: run this command there."
+        )
     if given.adapter is not None and not given.managed:
         settings = replace(settings, local=True)
     if not settings.local:
@@ -125,7 +129,8 @@ async def _taken_in(backend: Backend, given: Namespace, data: str | None) -> dic
         answer = await backend.take_in_adapter(body | ({"model": given.model} if given.model else {}))
     except NotFoundError as refusal:
         raise refusal.reworded(
-            f"This backend can't evaluate an adapter of others. ({refusal.text})"
+            f"This backend can't evaluate an adapter that another program trained: leave --managed out. "
+            f"({refusal.text})"
         ) from None
     try:
         job: dict[str, Any] = json.loads(answer.body)["job"]

@@ -60,6 +60,7 @@ def test_bash_offers_what_can_follow(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert offered(script, tmp_path, "arkor-dev", "ex") == {"export"}
     assert offered(script, tmp_path, "arkor-dev", "--l") == {"--local", "--log-level"}
     assert offered(script, tmp_path, "arkor-dev", "--local", "jobs", "re") == {"resume"}
+    assert offered(script, tmp_path, "arkor-dev", "data", "f") == {"fix"}
     assert offered(script, tmp_path, "arkor-dev", "export", "--format", "gg") == {"gguf", "gguf-lora"}
     assert offered(script, tmp_path, "arkor-dev", "start", "--log-level", "d") == {"debug"}
     assert offered(script, tmp_path, "arkor-dev", "evaluate", "--data", "") == {"a", "folder", "chats.jsonl"}

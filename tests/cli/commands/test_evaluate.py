@@ -73,6 +73,15 @@ async def test_rows_of_a_file_of_the_project_are_measured(
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == before
 
 
+async def test_a_backend_without_the_feature_says_so(
+    command: Command, signed_in: None, settings: Settings, tmp_path: Path
+) -> None:
+    (settings.project / "rows.jsonl").touch()
+    folder = ["--adapter", str(tmp_path), "--data", str(settings.project / "rows.jsonl"), "--managed"]
+    assert "can't evaluate an adapter that another program" in await command.run(2, "evaluate", *folder)
+    assert "--model goes with --adapter" in await command.run(2, "evaluate", "latest", "--model", "tiny")
+
+
 async def test_one_adapter_is_set_against_another(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:

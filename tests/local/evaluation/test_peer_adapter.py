@@ -110,5 +110,6 @@ def test_what_cannot_be_measured_leaves_no_job(
     assert "adapter_config.json" in refused(pickled)
     assert "is not a folder of this machine" in refused(tmp_path / "none")
     assert "leave JOB out" in refused(pickled, trained.job)
+    assert "run this command there" in refused(pickled, "--ssh", "elsewhere")
     assert cli.main(["evaluate", "--adapter", str(pickled)]) == 2
     assert "--adapter needs --data" in capsys.readouterr().err

@@ -144,7 +144,7 @@ function One({
                 <Button
                   small
                   kind="quiet"
-                  aria-label={`${FIXES.get(code)}: row ${number(row)}`}
+                  aria-label={`Fix row ${number(row)}: ${FIXES.get(code)}`}
                   onClick={() => offerFix(code, row)}
                 >
                   Fix

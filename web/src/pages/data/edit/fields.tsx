@@ -97,18 +97,13 @@ function Messages({ field, list, set }: MessagesProps) {
                   <Button
                     small
                     kind="quiet"
-                    aria-label={`Add a tool call to message ${at + 1}`}
+                    aria-label={`Add tool call to message ${at + 1}`}
                     onClick={() => put(at, withPart(message, "tool_calls", NEW_CALL))}
                   >
                     Add tool call
                   </Button>
                 )}
-                <Button
-                  small
-                  kind="quiet"
-                  aria-label={`Add a message after message ${at + 1}`}
-                  onClick={() => add(at)}
-                >
+                <Button small kind="quiet" aria-label={`Add below message ${at + 1}`} onClick={() => add(at)}>
                   Add below
                 </Button>
                 <Button
@@ -146,7 +141,7 @@ function Messages({ field, list, set }: MessagesProps) {
                 <Button
                   small
                   kind="quiet"
-                  aria-label={`Remove the tool calls of message ${at + 1}`}
+                  aria-label={`Remove tool calls of message ${at + 1}`}
                   onClick={() => put(at, withPart(message, "tool_calls", undefined))}
                 >
                   Remove tool calls
