@@ -30,7 +30,7 @@ from tests.support.fake_forecasts import FIGURES
 from tests.support.processes import script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
@@ -74,6 +74,7 @@ class Started:
         revision: str | None = None,
         like: str | None = None,
         parent: str | None = None,
+        data: Sequence[str] = (),
         seeds: int = 1,
     ) -> None:
         self.out = io.StringIO()
@@ -90,6 +91,7 @@ class Started:
                 console=console,
                 like=like,
                 parent=parent,
+                data=data,
             )
         )
 
@@ -761,3 +763,21 @@ async def test_its_job_is_told_of_as_the_file_asks(
     assert code == 0
     (told,) = seen.read_text().splitlines()
     assert json.loads(told)["job"] == {"id": job, "name": "first", "status": "completed"}
+
+
+async def test_other_data_takes_the_place_of_the_trainer_s(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None
+) -> None:
+    (settings.project / "data").mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        (settings.project / "data" / f"{name}.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    started = Started(settings, data=["data/a.jsonl", "data/b.jsonl"])
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    config = fake_backend.last("POST /v1/jobs").json()["config"]
+    sources = [{"type": "file", "path": f"data/{name}.jsonl"} for name in ("a", "b")]
+    assert config["datasetSource"] == {"type": "list", "sources": sources}
+    assert "evalDatasetSource" not in config
+    with pytest.raises(ArkorError, match="--data"):
+        await Started(settings, data=["data/none.jsonl"]).end()
