@@ -113,9 +113,9 @@ def test_answers_of_one_group_share_each_step(
     sizes: list[int] = []
     plain = Forward.__call__
 
-    def counted(self: Forward, tokens: list[list[int]], *rest: Any) -> Any:
+    def counted(self: Forward, tokens: list[list[int]], *rest: Any, **how: Any) -> Any:
         sizes.append(len(tokens))
-        return plain(self, tokens, *rest)
+        return plain(self, tokens, *rest, **how)
 
     monkeypatch.setattr(Forward, "__call__", counted)
     asking, final = Asking(), trained.data / "jobs" / trained.job / "final"
