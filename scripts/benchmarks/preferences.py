@@ -37,7 +37,7 @@ ASKED: Final = (
 BRIEF: Final = ("Your {thing} arrives on {day}.", "We send the {thing} on {day}, by post.")
 LONG: Final = (
     "Thank you very much for writing to us, and please let me say first how glad we are to hear from you.",
-    "As you may know, many things have to be considered before an answer to such a question can be given.",
+    "As you may know, many things need to be considered before an answer to such a question can be given.",
     "We hope that this explains it, and of course you can write to us again at any time of the day.",
     "There are several departments in our company, and each of them has its own way of looking at orders.",
 )

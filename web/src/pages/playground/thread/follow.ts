@@ -53,7 +53,7 @@ export function useFollow(talking: boolean): Follow {
       touched = true;
       clearTimeout(forget);
       cancelAnimationFrame(frame);
-      // A busy page hears of the scroll with its next frame, however late that is.
+      // A busy page learns of the scroll with its next frame, however late that is.
       forget = setTimeout(() => {
         frame = requestAnimationFrame(() => {
           touched = false;
