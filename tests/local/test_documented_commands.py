@@ -7,6 +7,7 @@ line in `NOT_RUN` with the reason.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -53,7 +54,7 @@ NOT_RUN: Final = {
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
     r" --repeat": "tests/local/test_verify_repeat.py",
     r"…$": "the end is left out: with each end it stands elsewhere",
-    r"^arkor-dev (export|serve|verify|jobs cancel|local import)$": "a command's name, in a sentence",
+    r"^arkor-dev (completion|export|serve|verify|jobs cancel|local import)$": "a name, in a sentence",
 }
 PAGE: Final = {
     "arkor-dev ${verb} ${clean(job, 100)}${format}${bits}${strength}${step} ${to}": [
@@ -190,6 +191,12 @@ class Sandbox:
         if text.startswith("arkor-dev jobs resume"):
             job = self.paused()
             text += " && arkor-dev jobs cancel JOB"
+        if text.startswith("arkor-dev start --"):
+            text = text.replace("FILE", "data/chats.jsonl")
+        if "data/preferences.jsonl" in text:
+            row = {"prompt": "Where is it?", "chosen": "Here.", "rejected": "There."}
+            rows = [json.dumps({**row, "prompt": f"Where is number {n}?"}) for n in range(20)]
+            (self.project / "data" / "preferences.jsonl").write_text("\n".join(rows))
         text = text.replace("FOLDER", str(self.root / f"out-{len(list(self.root.iterdir()))}"))
         if "OTHER" in text:
             text = text.replace("OTHER", self.other())

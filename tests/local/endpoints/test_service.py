@@ -121,6 +121,9 @@ async def test_prompts_are_scored_by_the_exact_engine_alone(endpoints: Endpoints
     engine.auto, engine.done = "llama.cpp", {**DONE, "engine": "llama.cpp"}
     await answer(endpoints, caller)
     assert engine.bodies[-1]["engine"] is None
+    async with asyncio.timeout(60):  # it is noted who has answered, after the answer
+        while (await endpoints.caller("bot", None)).deployment["answeredBy"] is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     for changes in ({}, {"engine": "llama.cpp"}):
         if changes:
             await endpoints.store.request(deployments.change, made["id"], changes)

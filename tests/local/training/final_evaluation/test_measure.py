@@ -195,7 +195,8 @@ def test_the_base_is_measured_once_and_then_known(
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
         _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16"})
-        assert rows_measured(other) == 2 * (24 + 8 + HELD_OUT)
+        # The base's answers in that format are known if an adapter of another program was judged before.
+        assert rows_measured(other) in (2 * (24 + HELD_OUT) + 8, 2 * (24 + HELD_OUT + 8))
 
 
 def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
