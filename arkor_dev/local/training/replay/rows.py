@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.plan import Plan
 
 PROMPTS: Final = Path(__file__).with_name("prompts.txt")
-LONGEST: Final = 64
+LONGEST: Final = 32
 """Most tokens of an answer."""
 TOGETHER: Final = 16
 """Answers that are generated together."""
