@@ -1,1 +1,0 @@
-import{Mt as e,Ot as t,St as n,U as r,en as i}from"./index-DImmAhMo.js";import{s as a}from"./setup-BoA2INRD.js";function o({trainer:o,revision:s,changes:c,onClose:l}){let u={trainer:o.name,revision:s,settings:c};return n(a,{post:e=>i(`/manifest/settings`,{method:`POST`,body:{...u,preview:e}}),written:async()=>{await e(),r(o),t()},onClose:l})}export{o as WriteSettings};
