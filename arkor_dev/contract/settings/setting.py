@@ -66,7 +66,7 @@ class Setting:
     passes: Callable[[Any], bool] = lambda _: False
 
     def of(self, method: object) -> Setting:
-        """Return the setting as a training method has it."""
+        """Return the setting with the rule, default and help of a training method."""
         own = self.variants.get(method) if isinstance(method, str) else None
         return replace(self, variants={}, **own) if own else self
 

@@ -6,7 +6,7 @@ const column = (values: number[]): Column => ({ values: () => values }) as Colum
 const falling = column(Array.from({ length: 12 }, (_, row) => (row === 3 ? NaN : -row)));
 const rising = column(Array.from({ length: 12 }, (_, row) => row));
 
-test("both answers becoming less likely is said, one of them is what is wanted", () => {
+test("warns when both answers become less likely, not when only the rejected one does", () => {
   expect(drift(falling, falling)).toContain("Both answers have become less likely");
   expect([drift(rising, falling), drift(falling, rising), drift(rising, rising)]).toEqual(["", "", ""]);
   expect(drift(column([0, -9]), column([0, -9]))).toBe("");
