@@ -1227,6 +1227,18 @@ export interface DataFixes {
   undo?: string;
 }
 
+/** A line of `data/reviews.jsonl`: a person's judgement of the row with the hash `row`, 16 hexadecimal digits (`arkor_dev.data.exclusions.row_hash`). */
+export interface Review {
+  row: string;
+  file?: string;
+  verdict?: "accepted" | "rejected" | "flagged";
+  tags?: string[];
+  comment?: string;
+  by?: string;
+  at?: string;
+  made?: Record<string, unknown>;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
