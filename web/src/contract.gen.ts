@@ -472,13 +472,6 @@ export interface EvaluationAnswers {
   base: AnswerRates;
   adapter: AnswerRates;
   sentence: string;
-  rows?: EndMarks;
-}
-
-/** How many of `count` training examples are `ended` by an end mark. */
-export interface EndMarks {
-  count: number;
-  ended: number;
 }
 
 /** Base and adapter compared on one set of `rows`. */
@@ -515,10 +508,20 @@ export interface EvaluationMeasure {
   higher?: boolean;
 }
 
-/** Why a better result may not be one, with answers that show it. */
+/** Why a better result may not be one, with answers of both as examples. */
 export interface EvaluationWarning {
   sentence: string;
   examples: EvaluationAnswer[];
+}
+
+/** How likely `base` and `adapter` stop where an answer is complete: geometric means of probabilities. */
+export interface EvaluationStopping {
+  base: number;
+  adapter: number;
+  rows: number;
+  ended: number;
+  sentence: string;
+  cause?: string;
 }
 
 /** How the held-out rows were separated from the training rows. */
@@ -542,6 +545,7 @@ export interface Evaluation {
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
+  stopping?: EvaluationStopping;
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
