@@ -34,6 +34,8 @@ export interface DatasetSource {
   columns?: Record<string, string>;
   group?: string;
   exclude?: string[];
+  only?: "accepted" | "all";
+  reviewed?: number;
 }
 
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
@@ -1133,6 +1135,7 @@ export interface DatasetView {
   indexed: number;
   read: number;
   excluded: number;
+  leftOut: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -1160,6 +1163,7 @@ export interface DatasetRow {
   learned: number;
   error?: string;
   excluded?: boolean;
+  leftOut?: boolean;
 }
 
 /** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
