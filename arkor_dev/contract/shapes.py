@@ -76,6 +76,8 @@ class JobConfig(TypedDict):
     """Whether a remote cluster without a token is acceptable."""
     storage: NotRequired[str]
     """Folder or storage URL that the machines share, for the training state."""
+    reported: NotRequired[bool]
+    """Whether another program runs it and only reports (docs/contract.md#reported-runs)."""
 
 
 class JobMetrics(TypedDict):

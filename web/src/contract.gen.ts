@@ -58,6 +58,7 @@ export interface JobConfig {
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
+  reported?: boolean;
   /** Number of optimizer steps. Set steps or epochs, not both. */
   maxSteps?: number;
   /** Number of passes through the training set. Set steps or epochs, not both. */

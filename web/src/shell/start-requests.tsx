@@ -64,12 +64,14 @@ function Asked({ request }: { request: StartRequest }) {
           </>
         ))}
       </p>
-      <Button small busy={busy} onClick={() => void answer(request, true)}>
-        Allow
-      </Button>
-      <Button small busy={busy} onClick={() => void answer(request, false)}>
-        Deny
-      </Button>
+      <span class="shell-answers">
+        <Button small busy={busy} onClick={() => void answer(request, true)}>
+          Allow
+        </Button>
+        <Button small busy={busy} onClick={() => void answer(request, false)}>
+          Deny
+        </Button>
+      </span>
     </div>
   );
 }
