@@ -124,6 +124,7 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
         "jobs/figures": {"tensorboard"},
         "cli/commands/push/uploader": {"huggingface_hub"},
         "project/import_config/entries": {"yaml"},
+        "sdk/mcp_server": {"mcp"},
     }
     used = {
         top

@@ -17,6 +17,7 @@ STALE_WHY_HEADER: Final = "X-Arkor-Stale-Why"
 STALE_STATUS_HEADER: Final = "X-Arkor-Stale-Status"
 CURSOR_HEADER: Final = "X-Arkor-Cursor"
 FROM_HEADER: Final = "X-Arkor-From"
+REQUESTS_HEADER: Final = "X-Arkor-Start-Requests"
 
 JobStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
 TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
@@ -78,6 +79,8 @@ class JobConfig(TypedDict):
     """Whether a remote cluster without a token is acceptable."""
     storage: NotRequired[str]
     """Folder or storage URL that the machines share, for the training state."""
+    reported: NotRequired[bool]
+    """Whether another program runs it and only reports (docs/contract.md#reported-runs)."""
 
 
 class JobMetrics(TypedDict):
@@ -900,3 +903,19 @@ class Export(TypedDict):
     files: NotRequired[list[ExportFile]]
     proof: NotRequired[ExportProof]
     usage: NotRequired[list[list[str]]]
+
+
+class StartRequest(TypedDict):
+    """A run that a program wants to start, such as an assistant through ``arkor-dev mcp``.
+
+    ``changes`` are the settings that differ from the trainer's, ``expiresAt`` a Unix time in seconds.
+    """
+
+    id: str
+    client: str
+    name: str
+    model: str
+    data: str
+    changes: list[list[str]]
+    dryRun: bool
+    expiresAt: int

@@ -16,6 +16,8 @@ export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
 
+export const REQUESTS_HEADER = "X-Arkor-Start-Requests";
+
 export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed" | "cancelled";
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
@@ -58,6 +60,7 @@ export interface JobConfig {
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
+  reported?: boolean;
   /** Number of optimizer steps. Set steps or epochs, not both. */
   maxSteps?: number;
   /** Number of passes through the training set. Set steps or epochs, not both. */
@@ -820,6 +823,18 @@ export interface Export {
   files?: ExportFile[];
   proof?: ExportProof;
   usage?: (string[])[];
+}
+
+/** A run that a program wants to start, such as an assistant through `arkor-dev mcp`. */
+export interface StartRequest {
+  id: string;
+  client: string;
+  name: string;
+  model: string;
+  data: string;
+  changes: (string[])[];
+  dryRun: boolean;
+  expiresAt: number;
 }
 
 export const TRAINING_STARTED = "training.started";

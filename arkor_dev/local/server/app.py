@@ -29,6 +29,7 @@ from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.prompt_checks import PromptChecks
 from arkor_dev.local.inference.structured_output.check import FormatChecks
+from arkor_dev.local.jobs.reported import ReportedRuns
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
@@ -218,6 +219,7 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[ENDPOINTS].running())
             how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
             await stack.enter_async_context(app[SCHEDULER].running(**how))
+            await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
             yield
 
     app.cleanup_ctx.append(workers)

@@ -22,7 +22,7 @@ from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_lef
 from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.jobs.store import REPORTED, Store, new_id
 
 from .branches import keep_parent, parent_of
 from .event_stream import stream_events
@@ -72,6 +72,14 @@ async def job_of(request: web.Request) -> dict[str, Any]:
     job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:
         raise NotFoundError(f"There is no job {request.match_info['id']}")
+    return job
+
+
+async def own_job_of(request: web.Request) -> dict[str, Any]:
+    """Return the job in the path. Raises ConflictError for one that another program runs."""
+    job = await job_of(request)
+    if job["config"].get(REPORTED):
+        raise ConflictError(f"Only the program that runs the job {job['name']} can pause, resume or end it")
     return job
 
 
@@ -206,7 +214,7 @@ async def clean_disk(request: web.Request) -> web.Response:
 
 @routes.post("/v1/jobs/{id}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
-    job_id = (await job_of(request))["id"]
+    job_id = (await own_job_of(request))["id"]
     await request.app[SCHEDULER].cancel(job_id)
     return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
 

@@ -16,6 +16,7 @@ from . import (
     preferences,
     project,
     session,
+    start_requests,
     train,
 )
 
@@ -27,6 +28,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
-        passed_on,
+        start_requests, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]
