@@ -36,6 +36,7 @@ SHAPES = (
     "shapes",
     "events",
     "dataset_shapes",
+    "making_shapes",
     "deployments",
     "placement",
 )
