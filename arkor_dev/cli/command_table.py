@@ -557,6 +557,16 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _docs_arguments(docs: CommandLine) -> None:
+    docs.add_argument("--path", action="store_true", help="only print where the pages are")
+
+
+def _docs(_: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.docs import run_docs
+
+    return run_docs(print_only=arguments.path)
+
+
 def _completion_arguments(completion: CommandLine) -> None:
     completion.add_argument("shell", metavar="SHELL", nargs="?", help="bash, zsh or fish")
 
@@ -682,6 +692,12 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "docs", "open the documentation in the browser",
+            "Open the documentation of this version in the browser. Its pages are files that came with the "
+            "installation: they work offline.",
+            "", _docs_arguments, _docs,
         ),
         Command(
             "completion", "print a script that completes commands and options in your shell",

@@ -225,6 +225,24 @@ class DataFixes(TypedDict):
     undo: NotRequired[str]
 
 
+class Review(TypedDict):
+    """A line of ``data/reviews.jsonl``: a person's judgement of the row with the hash ``row``, 16 hexadecimal
+    digits (`arkor_dev.data.exclusions.row_hash`).
+
+    The last line for a row and a person counts; one without a ``verdict`` takes it back. ``file`` is where
+    the row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
+    """
+
+    row: str
+    file: NotRequired[str]
+    verdict: NotRequired[Literal["accepted", "rejected", "flagged"]]
+    tags: NotRequired[list[str]]
+    comment: NotRequired[str]
+    by: NotRequired[str]
+    at: NotRequired[str]
+    made: NotRequired[dict[str, object]]
+
+
 class Correction(TypedDict):
     """A line of ``data/corrections.jsonl``: a conversation that ends with the ideal answer.
 

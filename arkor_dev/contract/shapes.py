@@ -419,13 +419,24 @@ class AnswerRates(TypedDict):
 
 
 class EvaluationAnswers(TypedDict):
-    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens."""
+    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens.
+
+    ``rows`` says how many of the training examples end with an end mark, which teaches a model to stop.
+    """
 
     count: int
     longest: int
     base: AnswerRates
     adapter: AnswerRates
     sentence: str
+    rows: NotRequired[EndMarks]
+
+
+class EndMarks(TypedDict):
+    """How many of ``count`` training examples are ``ended`` by an end mark."""
+
+    count: int
+    ended: int
 
 
 class EvaluationPart(TypedDict):
@@ -482,9 +493,9 @@ class EvaluationMeasure(TypedDict):
 
 
 class EvaluationWarning(TypedDict):
-    """Why a better result may not be one: the reward rose while something else got worse.
+    """Why a better result may not be one, with answers that show it.
 
-    ``examples`` are the answers whose reward rose most.
+    Either the reward rose while something else got worse, or training taught the model not to stop.
     """
 
     sentence: str

@@ -142,7 +142,7 @@ async def test_the_budget_holds_to_the_token(launch: Settings, counted: bool) ->
         assert done["state"] == "budget"
         assert budget - one - 100 < charged == done["inputTokens"] + done["outputTokens"] <= budget
         assert len(rows(launch)) == len(wise.bodies) - 1 == done["requests"] - 1 == 4
-        # A larger one goes on from there.
+        # A larger one continues from there.
         more = await make(launch, options(wise, budgetTokens=budget, budgetRequests=7))
         assert (more["state"], len(wise.bodies)) == ("budget", 5)
         more = await make(launch, options(wise, budgetRequests=7))
@@ -202,7 +202,7 @@ async def test_errors_are_waited_for_or_said(launch: Settings, monkeypatch: pyte
         done = await make(launch, options(wise))
         assert (done["state"], done["rows"], done["requests"]) == ("done", 3, 6)
         assert seen[1] - seen[0] >= 0.3
-        # A refused request costs no tokens; of one that failed nobody knows.
+        # A refused request costs no tokens; of one that failed it is not known.
         assert done["outputTokens"] == 1000 + 3 * 100
 
     async def fails(answer: Said, environ: dict[str, str] | None = None, **more: Any) -> str:

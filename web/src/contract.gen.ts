@@ -472,6 +472,13 @@ export interface EvaluationAnswers {
   base: AnswerRates;
   adapter: AnswerRates;
   sentence: string;
+  rows?: EndMarks;
+}
+
+/** How many of `count` training examples are `ended` by an end mark. */
+export interface EndMarks {
+  count: number;
+  ended: number;
 }
 
 /** Base and adapter compared on one set of `rows`. */
@@ -508,7 +515,7 @@ export interface EvaluationMeasure {
   higher?: boolean;
 }
 
-/** Why a better result may not be one: the reward rose while something else got worse. */
+/** Why a better result may not be one, with answers that show it. */
 export interface EvaluationWarning {
   sentence: string;
   examples: EvaluationAnswer[];
@@ -1225,6 +1232,18 @@ export interface DataFixes {
   leftOut: string[];
   changes: FixedRow[];
   undo?: string;
+}
+
+/** A line of `data/reviews.jsonl`: a person's judgement of the row with the hash `row`, 16 hexadecimal digits (`arkor_dev.data.exclusions.row_hash`). */
+export interface Review {
+  row: string;
+  file?: string;
+  verdict?: "accepted" | "rejected" | "flagged";
+  tags?: string[];
+  comment?: string;
+  by?: string;
+  at?: string;
+  made?: Record<string, unknown>;
 }
 
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .answers import NOBODY, Stopped
+from .answers import EXAMPLES, NOBODY, Stopped
 from .by_length import batches_by_length, by_row, lengths_of
 from .paired import Comparison, compare, noise_floor
 from .preferred import Preferred, preferred
@@ -48,8 +48,6 @@ TEXT: Final = 1000
 """Longest stored question or answer, in characters."""
 CONVERSATION: Final = 4000
 """Longest stored conversation before a question, as characters of JSON."""
-EXAMPLES: Final = 3
-"""Rows that a warning shows."""
 TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
@@ -273,7 +271,7 @@ class Stage:
         if pairs:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
-        if warning := self._warning(judged):
+        if warning := self._warning(judged) or self.answered.unending():
             judged.evaluation["warning"] = warning
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
         return judged

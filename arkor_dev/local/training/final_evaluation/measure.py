@@ -19,7 +19,7 @@ from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINI
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.local.cards.writer import write_again
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
+from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, EndMarks, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.general import (
     ANSWERS,
@@ -93,7 +93,8 @@ def answers_of(
             Answered(each.text, len(each.ids), each.truncated, repeats_itself(each.ids)) for each in found
         ]
 
-    return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, kept)
+    marks = EndMarks.of(run.train, ends, preparation.cut, preparation.longest)
+    return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, kept, marks)
 
 
 def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:

@@ -261,6 +261,7 @@ def test_both_answer_some_general_questions_as_plain_libraries_do(
             begins = greedy(tiny, adapter, each["question"], 2).rstrip("\ufffd")
             assert each[name].startswith(begins), (name, each, begins)
     assert told["sentence"].startswith(f"Its {told['count']} sampled answers have")
+    assert told["rows"]["ended"] == told["rows"]["count"] > 0  # the template writes an end mark
 
 
 @pytest.mark.parametrize("changes", [{"samples": "off"}, {"dryRun": True}], ids=["no samples", "dry"])

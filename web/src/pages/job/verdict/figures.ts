@@ -110,6 +110,8 @@ export function ownSentences(evaluation: Evaluation): string[] {
 
 export interface AnswerFigures {
   sentence: string;
+  /** How many training examples teach the model to stop; empty if unknown. */
+  marks: string;
   /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
 }
@@ -129,7 +131,13 @@ export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
     return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
   });
-  return { sentence: clean(answers.sentence, 600), rows };
+  return { sentence: clean(answers.sentence, 600), marks: marksOf(answers.rows), rows };
+}
+
+function marksOf(sent: unknown): string {
+  const [count, ended] = isObject(sent) ? [finite(sent.count), finite(sent.ended)] : [null, null];
+  if (count === null || ended === null || count === 0) return "";
+  return `${number(ended)} of ${number(count)} training examples end with an end mark, which teaches the model to stop.`;
 }
 
 export interface Said {

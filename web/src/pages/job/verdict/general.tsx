@@ -45,6 +45,11 @@ export function General({ id, figures, version }: Props) {
           ))}
         </tbody>
       </table>
+      {figures.marks !== "" && (
+        <p class="quiet" style={{ margin: "-8px 0 16px" }}>
+          {figures.marks}
+        </p>
+      )}
       {error ? <ErrorNote error={error} retry={retry} /> : !result && <Skeleton />}
       <Examples said={saidOf(result?.answers)} />
     </>
