@@ -1,4 +1,4 @@
-"""Shapes of making rows with a teacher (docs/making-rows.md)."""
+"""Shapes of making rows with a teacher (docs/contract.md#making-rows)."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class MakingEstimate(TypedDict):
 class Making(TypedDict):
     """A making as it is now.
 
-    ``state``: ``budget`` was stopped by its budget, ``paused`` by a person, ``failed`` by the ``error``; each
-    can be resumed. ``passages`` is how many there are, ``done`` how many have been asked about, ``kept`` how
-    many of those had been answered before. ``dropped`` counts items by why they are no rows: ``quote`` (not
-    in the source), ``duplicate``, ``held-out``, ``schema``, ``unreadable``. ``waiting`` says why no request
-    is sent at the moment.
+    ``state``: ``pausing`` waits for the requests under way; ``budget`` was stopped by its budget, ``paused``
+    by a person, ``failed`` by the ``error``, and each of these can be resumed. ``passages`` is how many there
+    are, ``done`` how many have been asked about, ``kept`` how many of those had been answered before.
+    ``dropped`` counts items by why they are no rows: ``quote`` (not in the source), ``duplicate``,
+    ``held-out``, ``schema``, ``unreadable``. ``waiting`` says why no request is sent at the moment.
     """
 
     name: str
     file: str
-    state: Literal["reading", "running", "done", "paused", "budget", "failed"]
+    state: Literal["reading", "running", "pausing", "done", "paused", "budget", "failed"]
     kind: str
     model: str
     host: str

@@ -52,9 +52,8 @@ class MadeFile:
             return []
         return [row for line in content.split(b"\n") if (row := _row(line))]
 
-    def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Add rows by one write, flushed to disk. Raises InternalError, and BadRequestError for a link."""
-        lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in rows]
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Add lines by one write, flushed to disk. Raises InternalError, and BadRequestError for a link."""
         with self._opened(make=True) as handle:
             size = os.fstat(handle).st_size
             begun = size and os.pread(handle, 1, size - 1) != b"\n"
@@ -100,6 +99,11 @@ class MadeFile:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise BadRequestError(f"{self.path} is not a regular file.")
             yield handle
+
+
+def line_of(row: dict[str, Any]) -> bytes:
+    """Return a row as a line of the file."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 @contextlib.contextmanager

@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError
+from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.rows import Row
+from arkor_dev.project.reviews import add_reviews
 
 from .duplicates import KnownRows, is_conversation
-from .made_file import only_one
+from .made_file import line_of, only_one
 from .request import UnreadableAnswerError
 from .teacher import AttemptError, Reply, TeacherError
 
@@ -39,6 +41,7 @@ ATTEMPTS: Final = 6
 """Failed attempts of one request after which the making stops."""
 PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds before each further attempt, unless the teacher says how long to wait."""
+_ACTIVE: Final = ("reading", "running")
 LONGEST_WAIT: Final = 600.0
 """If the teacher asks to wait longer, the making stops and can be resumed later."""
 
@@ -60,6 +63,7 @@ class Maker:
         self.name, self.kind, self.model, self.budget = name, kind, model, budget
         self._teacher, self._ledger, self._file, self._project = teacher, ledger, file, project
         self.state: Any = "reading"
+        self._ending: str | None = None
         self.error: str | None = None
         self.left_out: list[str] = []
         self.passages = self.done = self.kept = self.rows = 0
@@ -72,8 +76,12 @@ class Maker:
         self._known = KnownRows()
         self._in_file: set[tuple[str, object]] = set()
 
+    def fail(self, why: str) -> None:
+        """Record what prevented the start, or ended the making."""
+        self.error, self.state = why, "failed"
+
     def pause(self) -> None:
-        """Send no further request; `run` returns when those under way are answered."""
+        """Send no further request (``pausing``); `run` returns when those under way are answered."""
         self._end("paused")
 
     async def run(
@@ -85,22 +93,23 @@ class Maker:
         ``error``. Cancelling it drops the requests under way, which then count in full.
         """
         with only_one(folder, self.name):
-            tasks, self.left_out = await load()
-            self.passages = len(tasks)
-            await asyncio.to_thread(self._learn_rows)
-            if self._stop.is_set():
-                return
-            self.state = "running"
-            waiting = iter(await asyncio.to_thread(self._hashed, tasks))
             try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(self._teacher.at_once):
-                        group.create_task(self._work(waiting))
-            except* ArkorError as faults:
-                self.error = next(_texts(faults))
-                self.state = "failed"
-            if self.state == "running":
-                self.state = "done"
+                tasks, self.left_out = await load()
+                self.passages = len(tasks)
+                await asyncio.to_thread(self._learn_rows)
+                waiting = iter(await asyncio.to_thread(self._hashed, tasks))
+                self.state = "running"
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(self._teacher.at_once):
+                            group.create_task(self._work(waiting))
+                    if self.done == self.passages:
+                        self.state = "done"
+                except* ArkorError as faults:
+                    self.fail(next(_texts(faults)))
+            finally:
+                if self.state in _ACTIVE:
+                    self.state = self._ending or "paused"
 
     def as_wire(self) -> Wire:
         """Return the making as the page and ``--json`` have it. Blocks shortly."""
@@ -108,7 +117,7 @@ class Maker:
         return {
             "name": self.name,
             "file": self._file.path,
-            "state": self.state,
+            "state": "pausing" if self.state in _ACTIVE and self._ending == "paused" else self.state,
             "kind": self.kind,
             "model": self.model,
             "host": self._teacher.host,
@@ -247,9 +256,27 @@ class Maker:
         except UnreadableAnswerError:
             self.dropped["unreadable"] += 1
         if rows:
-            await asyncio.to_thread(self._file.add, rows)
+            await asyncio.to_thread(self._add, rows)
         await asyncio.to_thread(self._ledger.note_written, self.name, hash_)
         self.rows += len(rows)
+
+    def _add(self, rows: list[dict[str, Any]]) -> None:
+        """Write rows. That they are made, and so wait for a judgement, is written first."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        lines = [line_of(row) for row in rows]
+        add_reviews(
+            self._project,
+            [
+                {
+                    "row": f"{row_hash(line):016x}",
+                    "file": self._file.path,
+                    "at": now,
+                    "made": {**row["made"], "at": now},
+                }
+                for row, line in zip(rows, lines, strict=True)
+            ],
+        )
+        self._file.add(lines)
 
     def _row(
         self, hash_: str, item: int, task: Task, messages: list[dict[str, Any]], quote: str
@@ -264,7 +291,6 @@ class Maker:
             "prompt": hashlib.sha256(told.encode()).hexdigest()[:16],
             "request": hash_,
             "item": item,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         # Rows of one document are held out of training together, or not at all.
         return {"messages": messages, "document": task.source, "made": made}
@@ -274,8 +300,7 @@ class Maker:
         return f"{self._waiting}, for {left:.0f} s" if left > 0 and self.state == "running" else None
 
     def _end(self, state: str) -> None:
-        if self.state in ("reading", "running"):
-            self.state = state
+        self._ending = self._ending or state
         self._stop.set()
         self._settled.set()
 

@@ -17,6 +17,8 @@ import pytest
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
+from arkor_dev.data.exclusions import row_hash
+from arkor_dev.data.reviews import read_reviews, selection
 from arkor_dev.making import making, start, teacher
 from arkor_dev.making.kinds import stands
 from arkor_dev.making.request import Request
@@ -113,7 +115,15 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
         "by": "wise",
         "host": re.sub(r"http://|/v1", "", wise.url),
     }
-    assert set(row["made"]) == {"kind", "by", "host", "source", "quote", "prompt", "request", "item", "at"}
+    # Each is marked as made, so that it trains only when it is accepted.
+    reviews = read_reviews(launch.project)
+    lines = (launch.project / done["file"]).read_bytes().splitlines()
+    known = [reviews.of(row_hash(line)) for line in lines]
+    assert all(one is not None and one.made and one.verdict is None for one in known)
+    left_out = selection(reviews, None)
+    assert left_out is not None
+    assert all(left_out.leaves_out(row_hash(line)) for line in lines)
+    assert set(row["made"]) == {"kind", "by", "host", "source", "quote", "prompt", "request", "item"}
 
 
 @pytest.mark.parametrize("counted", [True, False])

@@ -1337,7 +1337,7 @@ export interface MakingEstimate {
 export interface Making {
   name: string;
   file: string;
-  state: "reading" | "running" | "done" | "paused" | "budget" | "failed";
+  state: "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
   kind: string;
   model: string;
   host: string;

@@ -66,7 +66,7 @@ async def run_make(settings: Settings, given: Namespace) -> int:
         making = asyncio.create_task(run(), name="making")
 
         def pause() -> None:
-            if maker.state == "paused":
+            if maker.as_wire()["state"] == "pausing":
                 making.cancel()  # what is under way counts in full
             else:
                 maker.pause()
