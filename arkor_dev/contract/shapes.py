@@ -28,7 +28,8 @@ class DatasetSource(TypedDict):
     ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
     the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
     are held out together or not at all. ``exclude`` lists rows that are not trained on
-    (`arkor_dev.data.exclusions`).
+    (`arkor_dev.data.exclusions`). ``only`` says which rows of a ``file`` are trained on by their judgements
+    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -43,6 +44,8 @@ class DatasetSource(TypedDict):
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
     exclude: NotRequired[list[str]]
+    only: NotRequired[Literal["accepted", "all"]]
+    reviewed: NotRequired[int]
 
 
 class EvaluationSet(TypedDict):
@@ -419,24 +422,13 @@ class AnswerRates(TypedDict):
 
 
 class EvaluationAnswers(TypedDict):
-    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens.
-
-    ``rows`` says how many of the training examples end with an end mark, which teaches a model to stop.
-    """
+    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens."""
 
     count: int
     longest: int
     base: AnswerRates
     adapter: AnswerRates
     sentence: str
-    rows: NotRequired[EndMarks]
-
-
-class EndMarks(TypedDict):
-    """How many of ``count`` training examples are ``ended`` by an end mark."""
-
-    count: int
-    ended: int
 
 
 class EvaluationPart(TypedDict):
@@ -493,13 +485,28 @@ class EvaluationMeasure(TypedDict):
 
 
 class EvaluationWarning(TypedDict):
-    """Why a better result may not be one, with answers that show it.
+    """Why a better result may not be one, with answers of both as examples.
 
-    Either the reward rose while something else got worse, or training taught the model not to stop.
+    The reward rose while something else got worse, or training taught the adapter not to stop.
     """
 
     sentence: str
     examples: list[EvaluationAnswer]
+
+
+class EvaluationStopping(TypedDict):
+    """How likely ``base`` and ``adapter`` stop where an answer is complete: geometric means of probabilities.
+
+    ``ended`` of ``rows`` training examples end with an end mark, which teaches a model to stop. ``cause``
+    says why others don't, if the adapter stops less often beyond doubt.
+    """
+
+    base: float
+    adapter: float
+    rows: int
+    ended: int
+    sentence: str
+    cause: NotRequired[str]
 
 
 class EvaluationSplit(TypedDict):
@@ -531,7 +538,8 @@ class Evaluation(TypedDict):
     ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
     adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
     ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
-    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation.
+    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation,
+    ``stopping`` whether answers still end.
     """
 
     verdict: str
@@ -542,6 +550,7 @@ class Evaluation(TypedDict):
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
+    stopping: NotRequired[EvaluationStopping]
     warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]

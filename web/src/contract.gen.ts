@@ -34,6 +34,8 @@ export interface DatasetSource {
   columns?: Record<string, string>;
   group?: string;
   exclude?: string[];
+  only?: "accepted" | "all";
+  reviewed?: number;
 }
 
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
@@ -472,13 +474,6 @@ export interface EvaluationAnswers {
   base: AnswerRates;
   adapter: AnswerRates;
   sentence: string;
-  rows?: EndMarks;
-}
-
-/** How many of `count` training examples are `ended` by an end mark. */
-export interface EndMarks {
-  count: number;
-  ended: number;
 }
 
 /** Base and adapter compared on one set of `rows`. */
@@ -515,10 +510,20 @@ export interface EvaluationMeasure {
   higher?: boolean;
 }
 
-/** Why a better result may not be one, with answers that show it. */
+/** Why a better result may not be one, with answers of both as examples. */
 export interface EvaluationWarning {
   sentence: string;
   examples: EvaluationAnswer[];
+}
+
+/** How likely `base` and `adapter` stop where an answer is complete: geometric means of probabilities. */
+export interface EvaluationStopping {
+  base: number;
+  adapter: number;
+  rows: number;
+  ended: number;
+  sentence: string;
+  cause?: string;
 }
 
 /** How the held-out rows were separated from the training rows. */
@@ -542,6 +547,7 @@ export interface Evaluation {
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
+  stopping?: EvaluationStopping;
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
@@ -1129,6 +1135,7 @@ export interface DatasetView {
   indexed: number;
   read: number;
   excluded: number;
+  leftOut: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -1156,6 +1163,7 @@ export interface DatasetRow {
   learned: number;
   error?: string;
   excluded?: boolean;
+  leftOut?: boolean;
 }
 
 /** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */

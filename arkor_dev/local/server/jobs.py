@@ -19,7 +19,7 @@ from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
-from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store, new_id
@@ -86,7 +86,7 @@ async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
     config = check_config(body["config"])
-    await asyncio.to_thread(check_files, config, setup.project)
+    config = await asyncio.to_thread(as_judged_now, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
