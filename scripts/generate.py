@@ -41,6 +41,7 @@ SHAPES = (
     "shapes",
     "events",
     "dataset_shapes",
+    "making_shapes",
     "deployments",
     "placement",
 )

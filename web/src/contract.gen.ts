@@ -1324,6 +1324,78 @@ export interface CorrectionAdded {
   undo: string;
 }
 
+/** What a making was started with; `keyEnv` names the environment variable of the key, never its value. */
+export interface MakingOptions {
+  kind: string;
+  teacher: string;
+  model: string;
+  paths?: string[];
+  of?: string;
+  rows?: number[];
+  name?: string | null;
+  keyEnv?: string | null;
+  perPassage?: number | null;
+  voice?: string | null;
+  schema?: Record<string, unknown> | null;
+  budgetTokens?: number | null;
+  budgetRequests?: number | null;
+  budgetMoney?: number | null;
+  price?: number[] | null;
+}
+
+/** What a making would ask: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
+export interface MakingEstimate {
+  name: string;
+  documents: number;
+  passages: number;
+  requests: number;
+  kept: number;
+  tokens: number;
+  mostTokens: number;
+  money: number;
+  leftOut: string[];
+}
+
+/** A making as it is now. */
+export interface Making {
+  name: string;
+  file: string;
+  state: "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+  kind: string;
+  model: string;
+  host: string;
+  passages: number;
+  done: number;
+  kept: number;
+  rows: number;
+  dropped: Record<string, number>;
+  requests: number;
+  inputTokens: number;
+  outputTokens: number;
+  money: number;
+  budgetTokens: number | null;
+  budgetRequests: number | null;
+  budgetMoney: number | null;
+  waiting: string | null;
+  error: string | null;
+  leftOut: string[];
+}
+
+/** A making, as it was started the last time. */
+export interface KnownMaking {
+  name: string;
+  file: string;
+  at: string;
+  options: MakingOptions;
+}
+
+/** `current` is the one of this launch that runs, or ran last; `model` the first trainer's. */
+export interface Makings {
+  current: Making | null;
+  known: KnownMaking[];
+  model: string | null;
+}
+
 export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";
 
 export const WRONG_KEY = "invalid_api_key";
