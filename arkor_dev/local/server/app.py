@@ -33,6 +33,7 @@ from arkor_dev.local.jobs.reported import ReportedRuns
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.sweeps.service import Sweeps
 from arkor_dev.local.training.methods import listed
 
 from .chat import ASK, Chat
@@ -52,6 +53,8 @@ from .interruptions import routes as interruption_routes
 from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
+from .sweeps import SWEEPS
+from .sweeps import routes as sweep_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -83,6 +86,7 @@ FEATURES: Final = (
     "sampling",
     "serving",
     "strength",
+    "sweeps",
     "tools",
     "votes",
 )
@@ -203,7 +207,8 @@ def create_app(setup: Setup) -> web.Application:
     app[SCHEDULER].observer = JobObservers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS], inference)
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
-    app.add_routes(placement_routes)
+    app[SWEEPS] = Sweeps(setup.store, app[SCHEDULER], app[FORECASTS], setup.data, setup.project)
+    app.add_routes([*placement_routes, *sweep_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -220,6 +225,7 @@ def create_app(setup: Setup) -> web.Application:
             how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
             await stack.enter_async_context(app[SCHEDULER].running(**how))
             await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
+            await stack.enter_async_context(app[SWEEPS].running())
             yield
 
     app.cleanup_ctx.append(workers)
