@@ -6,6 +6,7 @@ refused by the field's name.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
@@ -24,6 +25,7 @@ from arkor_dev.data.sources import SourceError, inside, parts_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+SHA256: Final = re.compile(r"[0-9a-f]{64}")
 ADDRESS: Final = Rule(
     "other",
     noun="an address that begins with http:// or https://",
@@ -64,6 +66,36 @@ SET_BY_HAND: Final = Schema(
         ),
     )
 )
+LEFT_OUT: Final = "leftOut"
+"""Key of a repeated job's config: ``{rows, hash}``, the locations of the rows that get weight zero, and the
+hash of all rows of the job that is repeated.
+"""
+MOST_LEFT_OUT: Final = 1000
+LEAVES_OUT: Final = Schema(
+    (
+        Field(
+            "rows",
+            Rule(
+                "list",
+                1,
+                MOST_LEFT_OUT,
+                f"a list of 1 to {MOST_LEFT_OUT:,} locations of rows",
+                test=lambda rows: all(isinstance(row, str) and 0 < len(row) <= 1000 for row in rows),
+            ),
+            needed=True,
+        ),
+        Field(
+            "hash",
+            Rule(
+                "other",
+                noun="a SHA-256 in hexadecimal",
+                test=lambda value: isinstance(value, str) and bool(SHA256.fullmatch(value)),
+            ),
+            needed=True,
+        ),
+    )
+)
+REPEATS: Final = Schema((Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT),))
 PLACE: Final = Schema(
     (
         Field(CLUSTER, CLUSTER_ADDRESS, null=True),
@@ -83,7 +115,7 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        for schema in (SET_BY_HAND, PLACE):
+        for schema in (SET_BY_HAND, REPEATS, PLACE):
             check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
