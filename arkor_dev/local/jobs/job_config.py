@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
@@ -70,20 +71,9 @@ LEFT_OUT: Final = "leftOut"
 """Key of a repeated job's config: ``{rows, hash}``, the locations of the rows that get weight zero, and the
 hash of all rows of the job that is repeated.
 """
-MOST_LEFT_OUT: Final = 1000
 LEAVES_OUT: Final = Schema(
     (
-        Field(
-            "rows",
-            Rule(
-                "list",
-                1,
-                MOST_LEFT_OUT,
-                f"a list of 1 to {MOST_LEFT_OUT:,} locations of rows",
-                test=lambda rows: all(isinstance(row, str) and 0 < len(row) <= 1000 for row in rows),
-            ),
-            needed=True,
-        ),
+        Field("rows", ROW_PLACES, needed=True),
         Field(
             "hash",
             Rule(

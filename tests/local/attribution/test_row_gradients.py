@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 
-def wearing(tiny: Path, **settings: object) -> object:
+def wearing(tiny: Path, **settings: object) -> Any:
     torch.manual_seed(0)
     model = adapted(load_base(tiny, as_stored=True).model, "tiny", AdapterPlan.of(JobSettings(settings)))
     for weight in model.parameters():  # at the beginning B is zero, and with it every dA
