@@ -48,6 +48,7 @@ NOT_RUN: Final = {
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
     r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
+    r"^arkor-dev sweep": "a search of many runs: tests/local/sweeps, tests/cli/commands/test_sweep.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
