@@ -12,6 +12,7 @@ from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.notices.notifier import Notifier
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.toml.sweep import deadline_of, key_of, load_sweep, space_of
 
@@ -43,6 +44,8 @@ async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
     if body is not None:
         await placed(settings, body["config"])
     # Without an open Studio the backend ends with this command, so the sweep is followed to its end.
+    if body is not None:
+        await Notifier(settings, lambda _: None).trust()
     async with joined(settings, lambda _: None, idle=action != START, on_demand=action == START) as backend:
         if body is not None:
             sweep = await _answer(backend.start_sweep(body))
