@@ -362,9 +362,10 @@ def verdict_lines(evaluation: object) -> list[str]:
         facts.get("general"),
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
-    split = facts.get("split")
+    split, warning = facts.get("split"), facts.get("warning")
     said = [
         facts.get("sentence"),
+        warning.get("sentence") if isinstance(warning, dict) else None,
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
         split.get("sentence") if isinstance(split, dict) else None,
         facts.get("bestSentence"),

@@ -67,8 +67,8 @@ class DatasetView(TypedDict):
     ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
     been found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been
     tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
-    ones. A job of this config would cut at ``maxLength``, and the model takes ``context``: null until the
-    tokenizer is there.
+    ones and those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model
+    takes ``context``: null until the tokenizer is there.
     """
 
     id: str
@@ -82,6 +82,7 @@ class DatasetView(TypedDict):
     indexed: int
     read: int
     excluded: int
+    leftOut: int
     maxLength: int | None
     context: int | None
     tokens: int
@@ -121,6 +122,8 @@ class DatasetRow(TypedDict):
     error: NotRequired[str]
     excluded: NotRequired[bool]
     """The data set's ``exclude`` names it: it is not trained on, and its tokens are not counted."""
+    leftOut: NotRequired[bool]
+    """Likewise, because of its judgements."""
 
 
 class RowExclusion(TypedDict):
@@ -223,6 +226,24 @@ class DataFixes(TypedDict):
     leftOut: list[str]
     changes: list[FixedRow]
     undo: NotRequired[str]
+
+
+class Review(TypedDict):
+    """A line of ``data/reviews.jsonl``: a person's judgement of the row with the hash ``row``, 16 hexadecimal
+    digits (`arkor_dev.data.exclusions.row_hash`).
+
+    The last line for a row and a person counts; one without a ``verdict`` takes it back. ``file`` is where
+    the row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
+    """
+
+    row: str
+    file: NotRequired[str]
+    verdict: NotRequired[Literal["accepted", "rejected", "flagged"]]
+    tags: NotRequired[list[str]]
+    comment: NotRequired[str]
+    by: NotRequired[str]
+    at: NotRequired[str]
+    made: NotRequired[dict[str, object]]
 
 
 class Correction(TypedDict):

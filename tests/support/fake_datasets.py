@@ -123,6 +123,7 @@ class FakeDatasets:
             "indexed": len(self.rows),
             "read": len(read),
             "excluded": len(rows),
+            "leftOut": 0,
             "maxLength": min(config.get("maxLength") or 512, CONTEXT),
             "context": CONTEXT,
             "tokens": len(every),

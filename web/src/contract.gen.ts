@@ -16,6 +16,8 @@ export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
 
+export const REQUESTS_HEADER = "X-Arkor-Start-Requests";
+
 export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed" | "cancelled";
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
@@ -34,6 +36,8 @@ export interface DatasetSource {
   columns?: Record<string, string>;
   group?: string;
   exclude?: string[];
+  only?: "accepted" | "all";
+  reviewed?: number;
 }
 
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
@@ -56,6 +60,7 @@ export interface JobConfig {
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
+  reported?: boolean;
   /** Number of optimizer steps. Set steps or epochs, not both. */
   maxSteps?: number;
   /** Number of passes through the training set. Set steps or epochs, not both. */
@@ -586,10 +591,20 @@ export interface EvaluationMeasure {
   higher?: boolean;
 }
 
-/** Why a better result may not be one: the reward rose while something else got worse. */
+/** Why a better result may not be one, with answers of both as examples. */
 export interface EvaluationWarning {
   sentence: string;
   examples: EvaluationAnswer[];
+}
+
+/** How likely `base` and `adapter` stop where an answer is complete: geometric means of probabilities. */
+export interface EvaluationStopping {
+  base: number;
+  adapter: number;
+  rows: number;
+  ended: number;
+  sentence: string;
+  cause?: string;
 }
 
 /** How the held-out rows were separated from the training rows. */
@@ -613,6 +628,7 @@ export interface Evaluation {
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
+  stopping?: EvaluationStopping;
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
@@ -885,6 +901,18 @@ export interface Export {
   files?: ExportFile[];
   proof?: ExportProof;
   usage?: (string[])[];
+}
+
+/** A run that a program wants to start, such as an assistant through `arkor-dev mcp`. */
+export interface StartRequest {
+  id: string;
+  client: string;
+  name: string;
+  model: string;
+  data: string;
+  changes: (string[])[];
+  dryRun: boolean;
+  expiresAt: number;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -1200,6 +1228,7 @@ export interface DatasetView {
   indexed: number;
   read: number;
   excluded: number;
+  leftOut: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -1227,6 +1256,7 @@ export interface DatasetRow {
   learned: number;
   error?: string;
   excluded?: boolean;
+  leftOut?: boolean;
 }
 
 /** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
@@ -1305,6 +1335,18 @@ export interface DataFixes {
   undo?: string;
 }
 
+/** A line of `data/reviews.jsonl`: a person's judgement of the row with the hash `row`, 16 hexadecimal digits (`arkor_dev.data.exclusions.row_hash`). */
+export interface Review {
+  row: string;
+  file?: string;
+  verdict?: "accepted" | "rejected" | "flagged";
+  tags?: string[];
+  comment?: string;
+  by?: string;
+  at?: string;
+  made?: Record<string, unknown>;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
@@ -1358,6 +1400,78 @@ export interface CorrectionAdded {
   line: number;
   sameQuestion: number[];
   undo: string;
+}
+
+/** What a making was started with; `keyEnv` names the environment variable of the key, never its value. */
+export interface MakingOptions {
+  kind: string;
+  teacher: string;
+  model: string;
+  paths?: string[];
+  of?: string;
+  rows?: number[];
+  name?: string | null;
+  keyEnv?: string | null;
+  perPassage?: number | null;
+  voice?: string | null;
+  schema?: Record<string, unknown> | null;
+  budgetTokens?: number | null;
+  budgetRequests?: number | null;
+  budgetMoney?: number | null;
+  price?: number[] | null;
+}
+
+/** What a making would ask: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
+export interface MakingEstimate {
+  name: string;
+  documents: number;
+  passages: number;
+  requests: number;
+  kept: number;
+  tokens: number;
+  mostTokens: number;
+  money: number;
+  leftOut: string[];
+}
+
+/** A making as it is now. */
+export interface Making {
+  name: string;
+  file: string;
+  state: "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+  kind: string;
+  model: string;
+  host: string;
+  passages: number;
+  done: number;
+  kept: number;
+  rows: number;
+  dropped: Record<string, number>;
+  requests: number;
+  inputTokens: number;
+  outputTokens: number;
+  money: number;
+  budgetTokens: number | null;
+  budgetRequests: number | null;
+  budgetMoney: number | null;
+  waiting: string | null;
+  error: string | null;
+  leftOut: string[];
+}
+
+/** A making, as it was started the last time. */
+export interface KnownMaking {
+  name: string;
+  file: string;
+  at: string;
+  options: MakingOptions;
+}
+
+/** `current` is the one of this launch that runs, or ran last; `model` the first trainer's. */
+export interface Makings {
+  current: Making | null;
+  known: KnownMaking[];
+  model: string | null;
 }
 
 export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";

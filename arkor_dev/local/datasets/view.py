@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from arkor_dev.data import reader
 from arkor_dev.data.forms import row_of
 from arkor_dev.data.reader import Item, Place
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
-from .findings import BY_CODE, EXCERPT, EXCLUDED, REFUSED, UNREADABLE, Findings, contents, flags_of
+from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row
 
@@ -58,7 +59,7 @@ class View:
         self.reading: Reading | None = None
         self._specials: Any = None
         self._special_ids: frozenset[int] = frozenset()
-        self._walk = index.data.scan(with_excluded=True)
+        self._walk = index.data.scan(every=True)
         self._lengths = array("I")
         self._learned = array("I")
         self._flags = array("H")
@@ -105,7 +106,8 @@ class View:
             "rows": indexed if self.index.complete else None,
             "indexed": indexed,
             "read": read,
-            "excluded": len(self.index.excluded),
+            "excluded": len(self.index.out[reader.EXCLUDED]),
+            "leftOut": len(self.index.out[reader.LEFT_OUT]),
             "maxLength": reading and reading.encoding.longest,
             "context": reading and reading.context,
             "tokens": self._tokens,
@@ -171,7 +173,7 @@ class View:
 
     def _exclusion(self, number: int) -> RowExclusion:
         source, entry = self.index.exclusion(number)
-        return {"source": source, "entry": entry, "excluded": number in self.index.excluded}
+        return {"source": source, "entry": entry, "excluded": number in self.index.out[reader.EXCLUDED]}
 
     def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""
@@ -237,8 +239,10 @@ class View:
             "length": 0,
             "learned": 0,
         }
-        if number in self.index.excluded:
+        if number in self.index.out[reader.EXCLUDED]:
             return {**short, "excluded": True}
+        if number in self.index.out[reader.LEFT_OUT]:
+            return {**short, "leftOut": True}
         known = number <= len(self._lengths)
         if known and not self._flags[number - 1] & (UNREADABLE | REFUSED):
             return {**short, "length": self._lengths[number - 1], "learned": self._learned[number - 1]}
@@ -263,13 +267,13 @@ class View:
     def _read_next(self) -> None:
         found = next(self._walk)
         item = self.index.data.item(found)
-        what, reading = None if found.excluded else self._seen(item), self.reading
+        what, reading = None if found.out else self._seen(item), self.reading
         assert reading is not None  # otherwise it would never be read
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)
-        if found.excluded:
-            flags = EXCLUDED
+        if found.out:
+            flags = BY_CODE[found.out]
         elif isinstance(what, str):
             flags = UNREADABLE if isinstance(item.row, RowError) else REFUSED
             excerpt = what[:EXCERPT]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ENDED: Final = "The local backend was ended while this job was training."
 CRASHED: Final = "Its training process had crashed."
+REPORTED: Final = "reported"
+"""Field of the config of a job that another program runs (``reported.py``)."""
 AGAIN: Final = "again"
 """Status of a verdict on a crashed job that resumes by itself: not a status of the job."""
 
@@ -92,7 +94,10 @@ class Store(EventLog):
         id and config), that train on elsewhere without a pause; a process that only wants to ``look`` leaves
         them alone. Without ``go_on`` such a job resumes only where it trains.
         """
-        rows = self._db.execute("SELECT id, config FROM jobs WHERE status = 'running'").fetchall()
+        rows = self._db.execute(
+            f"""SELECT id, config FROM jobs WHERE status = 'running'
+                AND json_extract(config, '$.{REPORTED}') IS NULL"""  # noqa: S608 - constant text
+        ).fetchall()
         if look:
             rows = [row for row in rows if not alone(row[0], json.loads(row[1]))]
         for job_id, config in rows:
@@ -338,7 +343,13 @@ class Store(EventLog):
         self._db.execute(
             """UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ?, pause = NULL
                 WHERE id = ?""",
-            (verdict.status, verdict.error, now(), compact(metrics), job_id),
+            (
+                verdict.status,
+                verdict.error,
+                verdict.fields.get("timestamp", now()),
+                compact(metrics),
+                job_id,
+            ),
         )
         orders = interruptions.orders_of(self._db, job_id)
         lasting: dict[str, Any] = {key: orders[key] for key in interruptions.LASTING if key in orders}

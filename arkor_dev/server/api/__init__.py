@@ -11,11 +11,13 @@ from . import (
     data_rows,
     exports,
     jobs,
+    making,
     manifest,
     passed_on,
     preferences,
     project,
     session,
+    start_requests,
     train,
 )
 
@@ -27,6 +29,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
-        passed_on,
+        start_requests, making, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

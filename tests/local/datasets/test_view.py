@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.data.reader import DataFile
+from arkor_dev.data.reviews import Selection
 from arkor_dev.local.datasets.index import Index
 from arkor_dev.local.datasets.view import Reading, View
 from arkor_dev.local.modeling.chat_template import ready_tokenizer
@@ -73,8 +74,9 @@ def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any)
     path.write_text(f"{row}\n{other}\n{row}\nnot JSON\n")
     tokenizer.chat_template = CHATML
 
-    def read(*exclude: str) -> View:
-        view = View(Index([DataFile(path, "d.jsonl", exclude=frozenset(exclude))]))
+    def read(*exclude: str, selection: Selection | None = None) -> View:
+        file = DataFile(path, "d.jsonl", exclude=frozenset(exclude), selection=selection)
+        view = View(Index([file]))
         view.read_by(Reading(tokenizer, method("sft"), Encoding(512, True), 8192))
         while view.busy:
             view.work(0.02)
@@ -95,6 +97,15 @@ def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any)
     assert not view.row(1)["exclusion"]["excluded"]
     assert view.find("finding", 0, code="excluded") == {"row": 3, "reached": 4}
     assert [found["count"] for found in status["findings"] if found["code"] == "excluded"] == [1]
+    view.close()
+    judged = Selection(without=frozenset({int(first["entry"], 16)}))
+    view = read(second["entry"], selection=judged)
+    status = view.status()
+    assert (status["excluded"], status["leftOut"]) == (1, 1)
+    assert [row.get("leftOut", False) for row in view.rows(1, 4)] == [True, False, False, False]
+    assert view.find("finding", 0, code="left-out") == {"row": 1, "reached": 4}
+    assert not view.row(1)["exclusion"]["excluded"]
+    assert view.row(1)["length"], "it can still be looked at"
     view.close()
 
 

@@ -85,11 +85,19 @@ function Row({ number: at, row, on, cut, choose }: RowProps) {
       onClick={() => choose(at)}
     >
       <span class="data-row-number num">{number(at)}</span>
-      <bdi class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded ? " data-row-out" : ""}`}>
+      <bdi
+        class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded || row?.leftOut ? " data-row-out" : ""}`}
+      >
         {row === undefined ? "" : row.error ? "Invalid" : clean(row.excerpt, 160)}
       </bdi>
       <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
-        {row?.excluded ? "excluded" : row && !row.error && row.length > 0 ? number(row.length) : "–"}
+        {row?.excluded
+          ? "excluded"
+          : row?.leftOut
+            ? "left out"
+            : row && !row.error && row.length > 0
+              ? number(row.length)
+              : "–"}
         {isCut && <span class="visually-hidden"> truncated</span>}
       </span>
     </button>
