@@ -37,6 +37,7 @@ SHAPES = (
     "events",
     "dataset_shapes",
     "deployments",
+    "attribution",
     "placement",
 )
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]
