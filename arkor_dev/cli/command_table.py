@@ -411,6 +411,24 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[An
     return run_evaluate(settings, arguments)
 
 
+def _why_arguments(why: CommandLine) -> None:
+    add_job(why)
+    why.add_argument("question", metavar="QUESTION", help="what the adapter was asked")
+    add_launch(why)
+    why.add_argument("--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)")
+    why.add_argument(
+        "--prove", action="store_true",
+        help="train the job again without these rows, and without as many random ones, and compare",
+    )  # fmt: skip
+    why.add_argument("--json", action="store_true", help="print the attribution")
+
+
+def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.why import run_why
+
+    return run_why(settings, arguments)
+
+
 def _export_arguments(export: CommandLine) -> None:
     add_job(export)
     add_launch(export)
@@ -675,6 +693,13 @@ COMMANDS: Final = {
             "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
             "JOB is an id, a prefix of one, or latest.",
             "JOB", _evaluate_arguments, _evaluate, on_backend=True,
+        ),
+        Command(
+            "why", "show the training rows behind an answer",
+            "Show which training rows raised the probability of an adapter's answer, and which lowered it, "
+            "by their gradients. That is an estimate: --prove trains the job again without the rows. JOB is "
+            "an id, a prefix of one, or latest.",
+            "JOB QUESTION", _why_arguments, _why, on_backend=True,
         ),
         Command(
             "export", "export a job's result for other programs, such as Ollama and llama.cpp",
