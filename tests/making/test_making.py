@@ -120,7 +120,7 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
     lines = (launch.project / done["file"]).read_bytes().splitlines()
     known = [reviews.of(row_hash(line)) for line in lines]
     assert all(one is not None and one.made and one.verdict is None for one in known)
-    left_out = selection(reviews, None)
+    left_out = selection(reviews, "")
     assert left_out is not None
     assert all(left_out.leaves_out(row_hash(line)) for line in lines)
     assert set(row["made"]) == {"kind", "by", "host", "source", "quote", "prompt", "request", "item"}
