@@ -557,6 +557,20 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _mcp_arguments(mcp: CommandLine) -> None:
+    add_launch(mcp)
+    mcp.add_argument(
+        "--allow-start", action="store_true",
+        help="let the assistant start runs without asking on Studio's page",
+    )  # fmt: skip
+
+
+def _mcp(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from arkor_dev.sdk.mcp_server import run_mcp
+
+    return run_mcp(settings, allow_start=arguments.allow_start)
+
+
 def _docs_arguments(docs: CommandLine) -> None:
     docs.add_argument("--path", action="store_true", help="only print where the pages are")
 
@@ -692,6 +706,13 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",
+            "Serve the project's runs as tools for an assistant, by the Model Context Protocol over standard "
+            "input and output: list, start, watch, verdict and chat. A person allows each start on Studio's "
+            "page. Assistants start this command themselves: docs/mcp.md has their configuration.",
+            "", _mcp_arguments, _mcp, on_backend=True,
         ),
         Command(
             "docs", "open the documentation in the browser",

@@ -27,7 +27,10 @@ PACE_ROWS: Final = 30
 OUTLIER: Final = 10
 """Longest step time that counts, as a multiple of the usual one: a suspended laptop says nothing about speed.
 """
-REASONS: Final = {"battery": "the machine is on battery; the job resumes when it has power again"}
+REASONS: Final = {
+    "battery": "the machine is on battery; the job resumes when it has power again",
+    "yielded": "another job was started, and a sweep's jobs wait for it",
+}
 """Why a job is paused, if its event has no message."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 600

@@ -441,16 +441,20 @@ class Stage:
         """Return the adapter's loss on every row, and a fingerprint that identifies the rows."""
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
+        keys = []
         for row in self.rows:
             told: Any = [row.messages, row.tools] if row.text is None else row.text
             if row.extra:
                 told = [told, row.extra]
-            texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
+            text = json.dumps(told, sort_keys=True).encode()
+            texts.update(text + b"\n")
+            keys.append(hashlib.sha256(text).hexdigest()[:16])
         for example in self.held_out:
             for sequence in example.sequences:
                 tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
+            "keys": keys,
             "tokens": tokens.hexdigest(),
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in held],

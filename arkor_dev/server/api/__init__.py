@@ -17,6 +17,7 @@ from . import (
     preferences,
     project,
     session,
+    start_requests,
     train,
 )
 
@@ -28,6 +29,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
-        making, passed_on,
+        start_requests, making, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]
