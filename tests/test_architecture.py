@@ -179,7 +179,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
         "cli/commands/completion",
-        "cli/commands/ssh",
+        "cli/commands/ssh", "cli/commands/sweep",
         # On the other machine: their output is a protocol, and a log.
         "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip

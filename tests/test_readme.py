@@ -37,7 +37,7 @@ def test_the_toml_of_readme_and_docs_is_valid_beside_the_readmes_own(tmp_path: P
     (tmp_path / "data" / "prompts.jsonl").write_text('{"prompt": "a", "unit": "b"}\n')
     (tmp_path / "data" / "faq.csv").write_text("question,answer\na,b\n")
     first, *more = [block for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")) for block in tomls(path)]
-    assert len(more) == 12
+    assert len(more) == 13
     for block in ["", *more]:
         (tmp_path / "arkor.toml").write_text(together(first, block))
         (trainer,) = load_trainers(tmp_path)

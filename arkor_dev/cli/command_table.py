@@ -339,6 +339,40 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
 
 
+def _sweep_arguments(sweep: CommandLine) -> None:
+    sweep.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="start: search by [sweep] of arkor.toml, or by the options. status: its trials, and its "
+            "verdict (the default). stop: end it now, with the verdict that its results allow",
+    )  # fmt: skip
+    sweep.add_argument(
+        "sweep", metavar="SWEEP", nargs="?", help="an id or a prefix of it (default: the newest)"
+    )
+    add_launch(sweep)
+    sweep.add_argument("--trainer", metavar="NAME", help="start: whose settings (default: that of the file)")
+    sweep.add_argument(
+        "--space", metavar="KEY=VALUES", action="append", default=[],
+        help="start: search this setting instead of [sweep.space], such as lora.r=8,16,64 or "
+            "'learning_rate={low=1e-4, high=5e-3, log=true}'; may be repeated",
+    )  # fmt: skip
+    sweep.add_argument("--until", metavar="TIME", help="start: end before this time of day, such as 07:00")
+    sweep.add_argument(
+        "--hours", metavar="N", help="start: end within so many hours",
+        type=fraction(14 * 24, "isn't a valid number of hours (above 0, up to 336)."),
+    )  # fmt: skip
+    sweep.add_argument(
+        "--jobs", metavar="N", type=whole("number of trials: 2 to 500", 500, 3),
+        help="start: try so many settings, the present ones among them",
+    )  # fmt: skip
+    sweep.add_argument("--json", action="store_true", help="print {sweep}")
+
+
+def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.sweep import run_sweep
+
+    return run_sweep(settings, arguments)
+
+
 def _evaluate_arguments(evaluate: CommandLine) -> None:
     add_job(evaluate)
     add_launch(evaluate)
@@ -628,6 +662,13 @@ COMMANDS: Final = {
             "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
             "metrics. JOB is an id, a prefix of one, or latest.",
             "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
+        ),
+        Command(
+            "sweep", "search for better settings until a given time, and judge the best honestly",
+            "Search for better settings of a trainer by many short runs, until a given time, and say whether "
+            "the best are better than yours on held-out rows that took no part in the choice. Jobs that you "
+            "start meanwhile go first. Needs the extra [sweep] for more than 32 combinations.",
+            "[start|status|stop [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
         ),
         Command(
             "evaluate", "compare a job's adapter with its base",
