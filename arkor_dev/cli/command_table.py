@@ -152,7 +152,8 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
-            "findings go away, ask, and change them",
+            "findings go away, ask, and change them. reviews: count how rows were judged, and how far people "
+            "agree",
     )  # fmt: skip
     data.add_argument(
         "file", metavar="FILE", nargs="?", type=Path,
@@ -175,7 +176,8 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument("--yes", action="store_true", help="fix: do not ask")
     data.add_argument(
         "--json", action="store_true",
-        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
+            "reviews the counts",
     )  # fmt: skip
 
 
@@ -499,11 +501,11 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set for errors and oddities, and fix them",
+            "data", "check a data set for errors and oddities, fix them, and count judgements",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
             "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
             "fixed safely, in the files of a trainer.",
-            "check [FILE] | fix", _data_arguments, _data,
+            "check [FILE] | fix | reviews", _data_arguments, _data,
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",

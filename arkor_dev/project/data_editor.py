@@ -34,6 +34,7 @@ from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 
 from .arkor_toml import parse, place, read
+from .reviews import carry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -219,6 +220,11 @@ class DataEditor:
             del self._undo[token]
             return {"undo": self._keep(done), "rows": rows, "files": [name for _, name, _ in done]}
 
+    def files_of(self, trainer: str) -> list[FileRows]:
+        """Return where the rows of each file of a trainer's data set are. Raises BadRequestError."""
+        with self._lock:
+            return [self._rows(file) for file in self._files(trainer)]
+
     def rows_of(self, file: DataFile) -> FileRows:
         """Return where the rows of a file are."""
         with self._lock:
@@ -253,21 +259,26 @@ class DataEditor:
                     raise BadRequestError("Two changes name the same row. Send one change per row.")
                 wanted[at][row] = change
             done: list[tuple[Path, str, list[Part]]] = []
+            moved: list[tuple[int, int]] = []
             try:
                 for at, of_file in wanted.items():
-                    done.append(self._write(files[at], of_file))
+                    done.append(self._write(files[at], of_file, moved))
             except ChangedError:
                 self._indexed.clear()
                 if done or attempt == TRIES - 1:
                     name = files[at].file.name
                     raise ConflictError(CHANGED.format(name=name)) from None
                 continue
+            carry(self._project, moved)
             return {
                 "undo": self._keep(done), "rows": len(changes), "files": [name for _, name, _ in done],
             }  # fmt: skip
         raise AssertionError
 
-    def _write(self, rows: FileRows, changes: Mapping[int, RowChange]) -> tuple[Path, str, list[Part]]:
+    def _write(
+        self, rows: FileRows, changes: Mapping[int, RowChange], moved: list[tuple[int, int]]
+    ) -> tuple[Path, str, list[Part]]:
+        """Change rows of a file, and add to ``moved`` the hashes of edited rows, before and after."""
         file = rows.file
         if rows.kind is not None:
             raise BadRequestError(PACKED.format(name=file.name, kind=rows.kind))
@@ -277,6 +288,11 @@ class DataEditor:
             edits = {row: _edit(rows, row, change, held) for row, change in changes.items()}
             replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, held.read)
             parts = held.replace([Splice(*each) for each in replaced])
+            moved += [
+                (rows.hashes[row], row_edits.hash_of(rows.container, edit.body))
+                for row, edit in edits.items()
+                if edit.body is not None
+            ]
             known = rows.after(edits, replaced, state_of(file.path))
             if known is not None:
                 self._indexed[file.path] = known

@@ -15,6 +15,7 @@ from . import (
     passed_on,
     preferences,
     project,
+    reviews,
     session,
     train,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
-        passed_on,
+        session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, reviews, cluster,
+        project, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -85,13 +85,18 @@ def editor_of(request: web.Request) -> DataEditor:
     return request.app[MANIFEST].editor
 
 
+def number_in(request: web.Request, name: str, least: int = 1) -> int:
+    """Return a row's number, or a number of rows, from the query. Raises BadRequestError."""
+    text = request.query.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) >= least):
+        raise BadRequestError(f"{name} must be the number of a row, from {least}.")
+    return int(text)
+
+
 async def row(request: web.Request) -> web.Response:
     """``GET /api/data/row?trainer=&row=``: one row, to be edited."""
-    text = request.query.get("row", "")
-    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 10 and int(text) > 0):
-        raise BadRequestError("row must be the number of a row, from 1.")
-    editor = editor_of(request)
-    found = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), int(text))
+    editor, number = editor_of(request), number_in(request, "row")
+    found = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), number)
     return web.json_response(found, dumps=lambda value: json.dumps(value, allow_nan=False))
 
 

@@ -1,5 +1,5 @@
 /** A view with its figures, its lengths, its findings, and the selected row. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
 import type { DataCheck, DatasetView, EditableRow, Finding, Trainer } from "../../contract.gen";
@@ -19,12 +19,14 @@ import { exclude as setExcluded } from "./exclude";
 import { figuresAt, unreadableIn } from "./figures";
 import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
+import { Marks } from "./judge/marks";
 import { Rows } from "./rows";
 import { Row, rolesOf } from "./tokens";
 import type { OpenedView, Search } from "./view";
 
 const FALLBACK_CUT = 512;
 const useEditor = late(() => import("./edit"));
+const useJudge = late(() => import("./judge"));
 
 export function Progress({ view }: { view: DatasetView | null }) {
   const progress = view?.progress;
@@ -69,6 +71,9 @@ export function Shown({
   const [mode, setMode] = useState<Mode | null>(null);
   const [fixing, setFixing] = useState<{ code: string; row?: number | undefined } | null>(null);
   const editor = useEditor(mode !== null || fixing !== null);
+  const judging = route.value.query.get("judge") !== null;
+  const judge = useJudge(judging);
+  const marks = useMemo(() => (judging ? new Marks(trainer.name) : null), [judging, trainer.name]);
   const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
   const findings = merged(checked?.findings ?? [], view.findings);
   const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
@@ -138,6 +143,12 @@ export function Shown({
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
   };
+  const beginJudging = (): void => setQuery({ judge: "unseen" });
+  const endJudging = (): void => {
+    setQuery({ judge: null, tag: null });
+    // Judgements decide which rows are trained on.
+    void opened.refresh();
+  };
   const choose = (row: number): void => {
     setNote("");
     setQuery({ row: Math.min(Math.max(1, row), view.indexed) });
@@ -205,7 +216,7 @@ export function Shown({
     {
       name: "data.add",
       label: "Add a row after this one",
-      keys: "a",
+      keys: "n",
       section: "Data",
       when: () => editable && mode === null,
       run: () => setMode("add"),
@@ -239,6 +250,14 @@ export function Shown({
       section: "Data",
       when: () => redoable.value.length > 0,
       run: () => void goBack(false),
+    },
+    {
+      name: "data.judge",
+      label: "Judge rows",
+      keys: "v",
+      section: "Data",
+      when: () => editable && !judging,
+      run: beginJudging,
     },
     {
       name: "data.search",
@@ -352,14 +371,22 @@ export function Shown({
             </Button>
           </>
         )}
+        {editable && !judging && (
+          <Button small title="Judge rows (v)" onClick={beginJudging}>
+            Judge
+          </Button>
+        )}
         <span class="data-note hint" role="status">
           {note}
         </span>
         <Legend />
       </form>
       <div class="data-view">
-        <Rows opened={opened} chosen={chosen} cut={cut} choose={choose} />
+        <Rows {...{ opened, chosen, cut, choose, marks }} />
         <section class="data-one" aria-label="The row">
+          {judging && judge && marks && editable && (
+            <judge.Judge {...{ trainer, chosen, marks, choose }} close={endJudging} />
+          )}
           {mode !== null && editor ? (
             <editor.EditRow
               key={`${mode} ${chosen}`}
@@ -379,7 +406,7 @@ export function Shown({
                     <Button
                       small
                       kind="quiet"
-                      title="Add a row after this one (a)"
+                      title="Add a row after this one (n)"
                       onClick={() => setMode("add")}
                     >
                       Add
