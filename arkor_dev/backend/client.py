@@ -144,6 +144,9 @@ class Backend(ScopedCalls):
     get_votes = _call("GET", "jobs/{}/votes")  # blind votes on this job's answers and others: {votes}
     add_vote = _call("POST", "jobs/{}/votes")  # {vote}
     delete_vote = _call("DELETE", "jobs/{}/votes/{}")
+    trace_answer = _call("POST", "jobs/{}/attributions")  # of {messages, answer?}: {attribution}
+    get_attribution = _call("GET", "jobs/{}/attributions/{}")  # {attribution}, as far as it is known
+    prove_attribution = _call("POST", "jobs/{}/attributions/{}/proof")  # of {rows?}: {attribution}
     create_export = _call("POST", "jobs/{}/exports")  # of {format, step?}: {export}
     list_exports = _call("GET", "jobs/{}/exports")  # {exports}, newest first
     get_export = _call("GET", "jobs/{}/exports/{}")  # {export}, as far as it is done

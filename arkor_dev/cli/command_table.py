@@ -43,7 +43,7 @@ class Command:
     """A command. ``help`` is its line in the program's help, ``text`` and ``usage`` begin its own.
 
     ``add`` adds its arguments; ``run`` returns the exit code, perhaps as a coroutine. ``on_backend``: it
-    calls the backend that the launch chooses.
+    calls the backend that the launch chooses, always or with some arguments.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Command:
     usage: str
     add: Callable[[CommandLine], None]
     run: Run
-    on_backend: bool = False
+    on_backend: bool | Callable[[argparse.Namespace], bool] = False
 
     def parser(self) -> CommandLine:
         """Build its parser."""
@@ -152,14 +152,15 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
-            "findings go away, ask, and change them. reviews: count how rows were judged, and how far people "
-            "agree",
+            "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
+            "rows. reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
-        "file", metavar="FILE", nargs="?", type=Path,
-        help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
+        "files", metavar="FILE", nargs="*", type=Path,
+        help="check: a file or a folder of files. make: documents, or folders of them. more: a file of rows. "
+            "(default: the data of a trainer in arkor.toml)",
     )  # fmt: skip
-    add_project(data)
+    add_launch(data)
     data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
     data.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     data.add_argument(
@@ -172,21 +173,110 @@ def _data_arguments(data: CommandLine) -> None:
             f"{' and '.join(sorted(ON_REQUEST))})",
     )  # fmt: skip
     data.add_argument("--row", metavar="N", type=whole("row number", 2**32, 10), help="fix: only this row")
-    data.add_argument("--dry-run", action="store_true", help="fix: only show how rows would change")
+    data.add_argument(
+        "--dry-run", action="store_true",
+        help="fix: only show how rows would change. make, more: only show what would be asked",
+    )  # fmt: skip
     data.add_argument("--yes", action="store_true", help="fix: do not ask")
     data.add_argument(
         "--json", action="store_true",
         help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
-            "reviews the counts",
+            "reviews the counts; of make and more {state, file, rows, dropped, requests, inputTokens, "
+            "outputTokens, …}",
+    )  # fmt: skip
+    _make_arguments(data)
+
+
+def _make_arguments(data: CommandLine) -> None:
+    from arkor_dev.making.kinds import KINDS
+    from arkor_dev.making.start import MOST_PER_PASSAGE
+    from arkor_dev.making.variations import KINDS as OF_ROWS
+
+    tokens = whole("number (whole, above 0)", 10**12, 13)
+    data.add_argument(
+        "--kind", metavar="KIND", type=OneOf("kind of rows", [*KINDS, *OF_ROWS]),
+        help=f"make: {', '.join(KINDS)} (default: qa). more: {', '.join(OF_ROWS)} (default: variations)",
+    )  # fmt: skip
+    data.add_argument(
+        "--teacher", metavar="ADDRESS",
+        help="make, more: a server with OpenAI's API, such as http://localhost:1234/v1, or base: the model "
+            "of the first trainer",
+    )  # fmt: skip
+    data.add_argument("--model", metavar="NAME", default="", help="make, more: the teacher's model")
+    data.add_argument(
+        "--key-env", metavar="NAME",
+        help="make, more: the environment variable with the teacher's key, which is never stored",
+    )  # fmt: skip
+    data.add_argument(
+        "--each", metavar="N", type=whole(f"number of rows (1 to {MOST_PER_PASSAGE})", MOST_PER_PASSAGE, 2),
+        help="make, more: at most so many rows of a passage or a row (default: 3)",
+    )  # fmt: skip
+    data.add_argument("--voice", metavar="TEXT", help="make: the voice to rewrite in")
+    data.add_argument(
+        "--schema", metavar="FILE", type=Path, help="make: a file with the JSON Schema of what to extract"
+    )
+    data.add_argument(
+        "--rows", metavar="LIST", type=_row_numbers,
+        help="more: only these rows, such as 3,7-9 (default: all)",
+    )  # fmt: skip
+    data.add_argument(
+        "--name", metavar="NAME",
+        help="make, more: the rows are written to data/made/NAME.jsonl (default: after the source and kind)",
+    )  # fmt: skip
+    data.add_argument(
+        "--budget-tokens", metavar="N", type=tokens, help="make, more: stop before more tokens than this"
+    )
+    data.add_argument(
+        "--budget-requests", metavar="N", type=tokens, help="make, more: stop after so many requests"
+    )
+    data.add_argument(
+        "--budget-money", metavar="X", type=fraction(1e9, "isn't a valid amount (a number above 0)."),
+        help="make, more: stop before spending more than this; needs --price",
+    )  # fmt: skip
+    data.add_argument(
+        "--price", metavar="IN,OUT", type=_price,
+        help="make, more: what a million tokens of input and of output cost, such as 0.15,0.60",
     )  # fmt: skip
 
 
-def _data(settings: Settings, arguments: argparse.Namespace) -> int:
+def _row_numbers(text: str) -> list[int]:
+    import argparse
+
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        ends = [first, last or first]
+        if not all(end.isascii() and end.isdecimal() and 0 < len(end) < 10 for end in ends):
+            raise argparse.ArgumentTypeError(f"{text} isn't a valid list of rows, such as 3,7-9.")
+        numbers.update(range(int(ends[0]), min(int(ends[1]), int(ends[0]) + 10_000) + 1))
+    return sorted(numbers)
+
+
+def _price(text: str) -> list[float]:
+    import argparse
+
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != 2 or not all(0 <= each <= 1e6 for each in found):
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid price, such as 0.15,0.60.")
+    return found
+
+
+def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
     from .commands.data import Fixes, run_data
 
+    if arguments.action in ("make", "more"):
+        from .commands.make import run_make
+
+        return run_make(settings, arguments)
+    for extra in arguments.files[1:]:
+        raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
+    file = next(iter(arguments.files), None)
     fixes = Fixes(arguments.only or (), arguments.row, arguments.dry_run, arguments.yes)
     return run_data(
-        settings, arguments.action, arguments.file, trainer=arguments.trainer, as_json=arguments.json,
+        settings, arguments.action, file, trainer=arguments.trainer, as_json=arguments.json,
         strict=arguments.strict, seconds=arguments.seconds, fixes=fixes,
     )  # fmt: skip
 
@@ -468,6 +558,30 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _mcp_arguments(mcp: CommandLine) -> None:
+    add_launch(mcp)
+    mcp.add_argument(
+        "--allow-start", action="store_true",
+        help="let the assistant start runs without asking on Studio's page",
+    )  # fmt: skip
+
+
+def _mcp(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from arkor_dev.sdk.mcp_server import run_mcp
+
+    return run_mcp(settings, allow_start=arguments.allow_start)
+
+
+def _docs_arguments(docs: CommandLine) -> None:
+    docs.add_argument("--path", action="store_true", help="only print where the pages are")
+
+
+def _docs(_: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.docs import run_docs
+
+    return run_docs(print_only=arguments.path)
+
+
 def _completion_arguments(completion: CommandLine) -> None:
     completion.add_argument("shell", metavar="SHELL", nargs="?", help="bash, zsh or fish")
 
@@ -501,11 +615,14 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set for errors and oddities, fix them, and count judgements",
+            "data", "check a data set and fix its errors; make rows with a teacher",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
             "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
-            "fixed safely, in the files of a trainer.",
-            "check [FILE] | fix | reviews", _data_arguments, _data,
+            "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
+            "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
+            "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
+            "check [FILE] | fix | reviews | make FILE… | more [FILE]", _data_arguments, _data,
+            on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
@@ -590,6 +707,19 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",
+            "Serve the project's runs as tools for an assistant, by the Model Context Protocol over standard "
+            "input and output: list, start, watch, verdict and chat. A person allows each start on Studio's "
+            "page. Assistants start this command themselves: docs/mcp.md has their configuration.",
+            "", _mcp_arguments, _mcp, on_backend=True,
+        ),
+        Command(
+            "docs", "open the documentation in the browser",
+            "Open the documentation of this version in the browser. Its pages are files that came with the "
+            "installation: they work offline.",
+            "", _docs_arguments, _docs,
         ),
         Command(
             "completion", "print a script that completes commands and options in your shell",

@@ -6,8 +6,10 @@ refused by the field's name.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
@@ -25,6 +27,7 @@ from arkor_dev.data.sources import SourceError, inside, parts_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+SHA256: Final = re.compile(r"[0-9a-f]{64}")
 ADDRESS: Final = Rule(
     "other",
     noun="an address that begins with http:// or https://",
@@ -67,6 +70,25 @@ SET_BY_HAND: Final = Schema(
         ),
     )
 )
+LEFT_OUT: Final = "leftOut"
+"""Key of a repeated job's config: ``{rows, hash}``, the locations of the rows that get weight zero, and the
+hash of all rows of the job that is repeated.
+"""
+LEAVES_OUT: Final = Schema(
+    (
+        Field("rows", ROW_PLACES, needed=True),
+        Field(
+            "hash",
+            Rule(
+                "other",
+                noun="a SHA-256 in hexadecimal",
+                test=lambda value: isinstance(value, str) and bool(SHA256.fullmatch(value)),
+            ),
+            needed=True,
+        ),
+    )
+)
+REPEATS: Final = Schema((Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT),))
 PLACE: Final = Schema(
     (
         Field(CLUSTER, CLUSTER_ADDRESS, null=True),
@@ -86,7 +108,7 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        for schema in (SET_BY_HAND, PLACE):
+        for schema in (SET_BY_HAND, REPEATS, PLACE):
             check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:

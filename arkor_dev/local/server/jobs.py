@@ -13,16 +13,24 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalEr
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.attribution.service import Attributions
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
-from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
+from arkor_dev.local.jobs.disk import (
+    disk_use,
+    job_bytes,
+    leftovers,
+    remove_gradients,
+    remove_leftovers,
+    remove_models,
+)
 from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.jobs.store import REPORTED, Store, new_id
 
 from .branches import keep_parent, parent_of
 from .event_stream import stream_events
@@ -57,6 +65,7 @@ ARCHIVE: Final = Schema(
         ),
     )
 )
+ATTRIBUTIONS: Final = web.AppKey("attributions", Attributions)
 EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)
 EXPORTS: Final = web.AppKey("exports", Exports)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
@@ -72,6 +81,14 @@ async def job_of(request: web.Request) -> dict[str, Any]:
     job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:
         raise NotFoundError(f"There is no job {request.match_info['id']}")
+    return job
+
+
+async def own_job_of(request: web.Request) -> dict[str, Any]:
+    """Return the job in the path. Raises ConflictError for one that another program runs."""
+    job = await job_of(request)
+    if job["config"].get(REPORTED):
+        raise ConflictError(f"Only the program that runs the job {job['name']} can pause, resume or end it")
     return job
 
 
@@ -123,6 +140,7 @@ async def delete_job(request: web.Request) -> web.Response:
     def drop(job_id: str) -> None:
         request.app[EVALUATIONS].drop(job_id)
         request.app[EXPORTS].drop(job_id)
+        request.app[ATTRIBUTIONS].drop(job_id)
 
     await request.app[SCHEDULER].delete(found["id"], drop)
     return web.Response(status=204)
@@ -197,6 +215,7 @@ async def clean_disk(request: web.Request) -> web.Response:
     spare = [path for path in found if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
+        freed += await asyncio.to_thread(remove_gradients, setup.data, names)
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
         freed += await setup.store.request(Store.give_back)
     except OSError as error:
@@ -206,7 +225,7 @@ async def clean_disk(request: web.Request) -> web.Response:
 
 @routes.post("/v1/jobs/{id}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
-    job_id = (await job_of(request))["id"]
+    job_id = (await own_job_of(request))["id"]
     await request.app[SCHEDULER].cancel(job_id)
     return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
 

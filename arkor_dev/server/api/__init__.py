@@ -11,12 +11,14 @@ from . import (
     data_rows,
     exports,
     jobs,
+    making,
     manifest,
     passed_on,
     preferences,
     project,
     reviews,
     session,
+    start_requests,
     train,
 )
 
@@ -28,6 +30,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, reviews, cluster,
-        project, passed_on,
+        project, start_requests, making, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from arkor_dev.backend.client import Backend
+from arkor_dev.contract.attribution import PROVE, TRACE
 from arkor_dev.contract.bodies import (
     EVALUATE,
     EXPORT,
@@ -128,6 +129,16 @@ ROUTES = [
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
     passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),
+    passed("POST", f"{JOB}/attributions", Backend.trace_answer, TRACE),
+    passed("GET", f"{JOB}/attributions/{{attribution}}", Backend.get_attribution),
+    passed(
+        "POST",
+        f"{JOB}/attributions/{{attribution}}/proof",
+        Backend.prove_attribution,
+        PROVE,
+        optional=True,
+        then=refresh,
+    ),
     passed("POST", f"{JOB}/exports", Backend.create_export, EXPORT),
     passed("GET", f"{JOB}/exports", Backend.list_exports),
     passed("GET", f"{JOB}/exports/{{export}}", Backend.get_export),
