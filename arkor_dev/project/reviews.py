@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         ReviewSummary,
     )
 
-    from .data_editor import FileRows
+    from .data_editor import FileRows, Moved
 
 NAME: Final = FILE.removeprefix(f"{FOLDER}/")
 UNSEEN: Final = "unseen"
@@ -231,24 +231,25 @@ def _digests(files: Sequence[FileRows]) -> Iterable[int]:
     return chain.from_iterable(chain(rows.hashes, (0,) if rows.broken else ()) for rows in files)
 
 
-def carry(project: Path, moved: Sequence[tuple[int, int]]) -> None:
-    """Let judgements and marks follow edited rows, from one hash to another, where the latter has none.
+def carry(project: Path, moved: Sequence[Moved]) -> None:
+    """Let judgements and marks follow edited rows to their new content, where nothing is known of that.
 
-    A damaged file is left alone: it is reported wherever judgements are read.
+    A merged row is made by a program if a part of it is, and nobody has judged it. A damaged file is left
+    alone: it is reported wherever judgements are read.
     """
     try:
         reviews = read_reviews(project)
     except ReviewsError:
         return
     lines: list[Review] = []
-    for old, new in moved:
+    for old, new, whole in moved:
         row = reviews.of(old)
         if row is None or old == new or not new or reviews.of(new) is not None:
             continue
         name = f"{new:016x}"
         if row.made is not None:
             lines.append({"row": name, "made": row.made})
-        for review in row.people.values():
+        for review in row.people.values() if whole else ():
             copy: Review = {**review, "row": name}
             copy.pop("made", None)
             lines.append(copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from typing import TYPE_CHECKING, Any
@@ -161,6 +162,13 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         await page.get_by_role("button", name="Undo", exact=True).click()
         await expect(one.locator(".data-tokens")).to_contain_text("on its way")
         assert file.read_text() == edited
+        await one.get_by_role("button", name="Edit", exact=True).click()
+        await page.get_by_role("button", name="Split above message 2").click()
+        await expect(answer).to_have_count(0)
+        assert [len(json.loads(line)["messages"]) for line in file.read_text().splitlines()] == [2, 1, 1, 2]
+        await one.get_by_role("button", name="Merge with next").click()
+        await expect(one.locator(".data-tokens")).to_contain_text("on its way")
+        assert file.read_text() == edited
         # Another program writes the same row: what was typed here does not overwrite it.
         await one.get_by_role("button", name="Edit", exact=True).click()
         await answer.fill("From the page.")
@@ -168,6 +176,22 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         await answer.press("Control+Enter")
         await expect(page.get_by_role("alert")).to_contain_text("has changed on disk")
         assert "From the page." not in file.read_text()
+
+
+async def test_a_packed_file_is_unpacked_where_a_row_is_to_be_edited(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
+    project = studio.settings.project
+    lines = b'{"prompt": "Where?", "completion": "Here."}\n'
+    (project / "data" / "packed.jsonl.gz").write_bytes(gzip.compress(lines))
+    (project / "arkor.toml").write_text(TRAINER.replace("support.jsonl", "packed.jsonl.gz"))
+    async with open_page(studio.url, "/#/data?row=1") as page:
+        one = page.get_by_role("region", name="The row")
+        await one.get_by_role("button", name="Edit", exact=True).click()
+        await one.get_by_role("button", name="Unpack into a copy").click()
+        await expect(page.get_by_role("textbox", name="completion")).to_have_value("Here.")
+    assert (project / "data" / "packed.jsonl").read_bytes() == lines
+    assert 'dataset = "data/packed.jsonl"' in (project / "arkor.toml").read_text()
 
 
 async def test_rows_are_judged_by_key_one_after_another(

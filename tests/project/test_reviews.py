@@ -11,7 +11,7 @@ from arkor_dev.contract.errors import BadRequestError, TooLargeError
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import FILE
 from arkor_dev.project import line_file, reviews
-from arkor_dev.project.data_editor import DataEditor, RowChange
+from arkor_dev.project.data_editor import DataEditor, Moved, RowChange
 from arkor_dev.project.reviews import (
     add_reviews,
     carry,
@@ -62,7 +62,7 @@ def test_a_damaged_file_a_link_and_one_that_is_full_are_refused(
     (tmp_path / FILE).write_bytes(before + b"{")
     with pytest.raises(BadRequestError, match="line 2: not JSON"):
         reviews_of(tmp_path)
-    carry(tmp_path, [(int(A, 16), 7)])
+    carry(tmp_path, [Moved(int(A, 16), 7, whole=True)])
     assert (tmp_path / FILE).read_bytes() == before + b"{", "it may have judged the new row already"
     (tmp_path / FILE).rename(tmp_path / "elsewhere")
     (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")
@@ -142,5 +142,17 @@ def test_judgements_follow_an_edited_row_and_made_ones_stay_made(
     assert (row["verdict"], row["reviews"][0]["by"], other["made"]) == ("flagged", "Ann", {"n": 1})
     editor.undo(done["undo"])
     assert reviewed_row(reviews_of(project), editor.files_of("bot"), 1)["verdict"] == "flagged"
+    first_part, second_part = {"prompt": "0", "completion": "a"}, {"prompt": "0", "completion": "b"}
+    done = editor.change("bot", [RowChange(0, first, first_part, after=[second_part])])
+    files = editor.files_of("bot")
+    parts = [reviewed_row(reviews_of(project), files, number) for number in (1, 2)]
+    assert [part["verdict"] for part in parts] == ["flagged", "flagged"]
+    editor.undo(done["undo"])
+    both = {"prompt": "0 and 1", "completion": "c"}
+    changes = [RowChange(0, first, both), RowChange(0, second, delete=True, into=first)]
+    done = editor.change("bot", changes)
+    row = reviewed_row(reviews_of(project), editor.files_of("bot"), 1)
+    assert (row["made"], row["reviews"]) == ({"n": 1}, []), "nobody has judged the merged row"
+    editor.undo(done["undo"])
     editor.change("bot", [RowChange(0, second, record, insert=True)])
     assert "made" not in reviewed_row(reviews_of(project), editor.files_of("bot"), 3), "a new row"

@@ -21,12 +21,24 @@ if TYPE_CHECKING:
     from arkor_dev.project.data_editor import DataEditor
 
 CHANGES: Final = 1000
+AFTER: Final = 100
+"""Most changes of one request, and most rows that one is split into."""
+RECORDS: Final = Rule("list", 0, AFTER, noun=f"a list of up to {AFTER} records", of=Rule("object"))
+ENTRY_RULE: Final = Rule(
+    "other",
+    noun="a row's entry",
+    test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
+)
 
 
 def _does_one_thing(change: dict[str, Any]) -> str | None:
     given = [key for key in ("record", "text", "delete") if change.get(key) not in (None, False)]
     if len(given) > 1:
         return f"has {' and '.join(given)}: give one of them"
+    if change.get("after") and (change.get("record") is None or change.get("insert")):
+        return "has after: give the row's own record, too, and not insert"
+    if change.get("into") and not change.get("delete"):
+        return "has into: a row that is merged is deleted"
     if change.get("insert"):
         return "has delete and insert: give one of them" if change.get("delete") else None
     return None if given else "needs one of record, text, delete and insert"
@@ -35,19 +47,13 @@ def _does_one_thing(change: dict[str, Any]) -> str | None:
 CHANGE = Schema(
     (
         Field("source", Rule("whole", 0, 99), needed=True),
-        Field(
-            "entry",
-            Rule(
-                "other",
-                noun="a row's entry",
-                test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
-            ),
-            needed=True,
-        ),
+        Field("entry", ENTRY_RULE, needed=True),
         Field("record", Rule("object"), null=True),
         Field("text", TEXT, null=True),
         Field("delete", FLAG, null=True),
         Field("insert", FLAG, null=True),
+        Field("after", RECORDS, null=True),
+        Field("into", ENTRY_RULE, null=True),
     ),
     _does_one_thing,
 )
@@ -113,6 +119,8 @@ async def write(request: web.Request) -> web.Response:
             each.get("text"),
             delete=bool(each.get("delete")),
             insert=bool(each.get("insert")),
+            after=each.get("after") or (),
+            into=each.get("into") or "",
         )
         for each in body["changes"]
     ]

@@ -132,6 +132,12 @@ export function Shown({
       say(label);
       await shows(what === "delete" ? Math.min(chosen, view.indexed - 1) : chosen + 1);
     });
+  const merge = (): Promise<void> =>
+    attempt(async () => {
+      const { mergeWithNext } = await import("./edit");
+      say(await mergeWithNext(trainer.name, chosen));
+      await shows(chosen);
+    });
   const goBack = (back: boolean): Promise<void> =>
     attempt(async () => {
       const done = await step(back);
@@ -227,6 +233,13 @@ export function Shown({
       section: "Data",
       when: () => editable,
       run: () => void change("duplicate"),
+    },
+    {
+      name: "data.merge",
+      label: "Merge row with the next one",
+      section: "Data",
+      when: () => editable && chosen < view.indexed,
+      run: () => void merge(),
     },
     {
       name: "data.delete",
@@ -414,6 +427,11 @@ export function Shown({
                     <Button small kind="quiet" onClick={() => void change("duplicate")}>
                       Duplicate
                     </Button>
+                    {chosen < view.indexed && (
+                      <Button small kind="quiet" onClick={() => void merge()}>
+                        Merge with next
+                      </Button>
+                    )}
                     <Button small kind="quiet" onClick={() => void change("delete")}>
                       Delete
                     </Button>
