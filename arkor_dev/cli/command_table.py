@@ -153,7 +153,7 @@ def _data_arguments(data: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
             "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
-            "rows",
+            "rows. reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
         "files", metavar="FILE", nargs="*", type=Path,
@@ -180,8 +180,9 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument("--yes", action="store_true", help="fix: do not ask")
     data.add_argument(
         "--json", action="store_true",
-        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of make "
-            "and more {state, file, rows, dropped, requests, inputTokens, outputTokens, …}",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
+            "reviews the counts; of make and more {state, file, rows, dropped, requests, inputTokens, "
+            "outputTokens, …}",
     )  # fmt: skip
     _make_arguments(data)
 
@@ -672,7 +673,7 @@ COMMANDS: Final = {
             "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
             "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
             "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
-            "check [FILE] | fix | make FILE… | more [FILE]", _data_arguments, _data,
+            "check [FILE] | fix | reviews | make FILE… | more [FILE]", _data_arguments, _data,
             on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(

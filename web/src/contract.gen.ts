@@ -1347,6 +1347,55 @@ export interface Review {
   made?: Record<string, unknown>;
 }
 
+/** How many rows have a tag, or how many a person has judged. */
+export interface ReviewCount {
+  name: string;
+  rows: number;
+}
+
+/** Two people's verdicts on the same rows: `equal` of `rows` agree. */
+export interface ReviewAgreement {
+  people: string[];
+  rows: number;
+  equal: number;
+  kappa: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+/** The judgements of a trainer's rows. Each of `rows` has one verdict of all people, or is `unseen`. */
+export interface ReviewSummary {
+  file: string;
+  rows: number;
+  accepted: number;
+  rejected: number;
+  flagged: number;
+  unseen: number;
+  made: number;
+  disputed: number;
+  tags: ReviewCount[];
+  people: ReviewCount[];
+  agreement: ReviewAgreement[];
+  by: string;
+}
+
+/** What is known of one row; `hash` is empty for a row that cannot be judged. */
+export interface ReviewedRow {
+  row: number;
+  hash: string;
+  file: string;
+  verdict?: string;
+  reviews: Review[];
+  made?: Record<string, unknown>;
+}
+
+/** A row's verdict, for a list of rows; `made` rows without one are not trained on yet. */
+export interface ReviewMark {
+  row: number;
+  verdict?: string;
+  made?: boolean;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
