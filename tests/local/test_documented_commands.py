@@ -49,6 +49,7 @@ NOT_RUN: Final = {
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
     r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
     r"^arkor-dev mcp": "an assistant's other end: tests/sdk/test_mcp_server.py",
+    r"^arkor-dev self (update|uninstall)$": "changes the installation: tests/cli/commands/test_self.py",
     r"^arkor-dev docs": "opens a browser: tests/cli/commands/test_docs.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
