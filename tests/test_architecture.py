@@ -171,7 +171,7 @@ def test_only_the_command_line_prints() -> None:
     }  # fmt: skip
     assert printing <= {
         "cli/main", "cli/banner", "cli/standard_error", "cli/console", "cli/progress_view", "cli/consent",
-        "cli/commands/start", "cli/commands/docs",
+        "cli/commands/start", "cli/commands/docs", "cli/commands/setup", "cli/commands/self_command",
         "cli/commands/init", "cli/commands/doctor", "cli/commands/train_check", "cli/account/login",
         "cli/account/whoami",
         "cli/commands/data", "cli/commands/make", "cli/commands/evaluate", "cli/commands/export/run",

@@ -610,6 +610,30 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _setup_arguments(setup: CommandLine) -> None:
+    setup.add_argument("--dry-run", action="store_true", help="only say what would be installed where")
+    setup.add_argument("--remove", action="store_true", help="delete what setup has installed")
+    add_yes(setup, "do not ask")
+
+
+def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.setup import run_setup
+
+    return run_setup(settings, yes=arguments.yes, dry_run=arguments.dry_run, remove=arguments.remove)
+
+
+def _self_arguments(own: CommandLine) -> None:
+    own.add_argument("action", metavar="ACTION", nargs="?", help="update or uninstall")
+    own.add_argument("--dry-run", action="store_true", help="only print the command")
+    add_yes(own, "uninstall: do not ask")
+
+
+def _self(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.self_command import run_self
+
+    return run_self(settings, arguments.action, yes=arguments.yes, dry_run=arguments.dry_run)
+
+
 def _mcp_arguments(mcp: CommandLine) -> None:
     add_launch(mcp)
     mcp.add_argument(
@@ -773,6 +797,20 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "setup", "install what local training needs, in an environment of its own",
+            "Install the local engine into an environment of its own, with the build of PyTorch that suits "
+            "this machine: says the size, asks, and shows progress. An interrupted installation continues at "
+            "the next call. Afterwards `arkor-dev --local` uses it.",
+            "", _setup_arguments, _setup,
+        ),
+        Command(
+            "self", "update or uninstall Arkor Studio",
+            "Update or uninstall this installation with the tool that made it: uv tool, pipx, uv or pip. "
+            "Prints the command instead where that is for you to decide, such as in a clone. Uninstalling "
+            "keeps projects, jobs, adapters and models, and says where they are.",
+            "update|uninstall", _self_arguments, _self,
         ),
         Command(
             "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",
