@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line, slug_of
-from arkor_dev.data.sources import SourceError, inside
+from arkor_dev.data.sources import SourceError, files_of
 from arkor_dev.project.arkor_toml import parse, read
+from arkor_dev.project.data_editor import config_of, files_in
 
 from . import variations
 from .documents import find_documents, read_documents
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.making_shapes import MakingEstimate, MakingOptions
     from arkor_dev.core.settings import Settings
+    from arkor_dev.data.reader import DataFile
 
     from .teacher import Teacher
 
@@ -46,8 +48,8 @@ LIKELY: Final = 120
 def check_options(options: MakingOptions) -> None:
     """Raise BadRequestError for options that cannot be used together, or lack something."""
     if options["kind"] in variations.KINDS:
-        if not options.get("of"):
-            raise BadRequestError("Name the file of the rows.")
+        if not (options.get("of") or options.get("trainer")):
+            raise BadRequestError("Name a file of rows, or a trainer for those of its data.")
     else:
         _kind(options).check()
         if not options.get("paths"):
@@ -74,18 +76,19 @@ def name_of(options: MakingOptions) -> str:
     """Return the making's name, which its file has: as given, else after its first source and kind."""
     if options.get("name"):
         return str(options["name"])
-    first = Path((options.get("paths") or [options.get("of") or "rows"])[0]).resolve()
+    first = Path(
+        (options.get("paths") or [options.get("of") or options.get("trainer") or "rows"])[0]
+    ).resolve()
     return f"{slug_of(first.stem)[:28].strip('-') or 'rows'}-{options['kind']}"
 
 
 async def load_tasks(options: MakingOptions, project: Path) -> tuple[list[Task], list[str]]:
     """Return the requests of a making, and what was left out. Raises BadRequestError."""
     if options["kind"] in variations.KINDS:
-        path, name = _rows_file(options, project)
+        files = await asyncio.to_thread(_files_of_rows, options, project)
         numbers = frozenset(options.get("rows") or ())
-        model = options["model"]
         return await asyncio.to_thread(
-            variations.tasks_of_rows, options["kind"], path, name, numbers, _each(options), model
+            variations.tasks_of_rows, options["kind"], files, numbers, _each(options), options["model"]
         )
     kind = _kind(options)
     tasks: list[Task] = []
@@ -220,11 +223,11 @@ def _budget(options: MakingOptions) -> Budget:
     )
 
 
-def _rows_file(options: MakingOptions, project: Path) -> tuple[Path, str]:
+def _files_of_rows(options: MakingOptions, project: Path) -> list[DataFile]:
+    """Return the file that is named, or those of a trainer's data set. Raises BadRequestError."""
+    if not options.get("of"):
+        return files_in(config_of(project, options["trainer"]), project)
     try:
-        (path,) = inside(project, options["of"])
+        return files_of({"type": "file", "path": options["of"]}, project)
     except SourceError as fault:
         raise BadRequestError(f"The file of the rows: {fault}.") from None
-    except ValueError:
-        raise BadRequestError("Name one file of rows, not a folder.") from None
-    return path, path.relative_to(project.resolve()).as_posix()

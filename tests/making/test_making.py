@@ -342,13 +342,17 @@ async def test_variations_of_rows_and_answers_to_questions(launch: Settings) -> 
         (row,) = rows(launch)
         assert row["messages"][0] == {"role": "system", "content": "Be kind."}
         assert (row["made"]["source"], "quote" in row["made"]) == ("some.jsonl, line 1", False)
-        done = await make(launch, options(wise, kind="answers", of="some.jsonl", name="answers"))
+        # Rows of a trainer's data are counted as on the Data page.
+        given = options(wise, kind="answers", trainer="a", name="answers")
+        done = await make(launch, given)
         assert [row["messages"][-1]["content"] for row in rows(launch, "answers")] == ["I am a test."]
         assert len(done["leftOut"]) == 2
         with pytest.raises(BadRequestError, match="has no row 9"):
-            await make(launch, {**given, "rows": [9]})
+            await make(launch, {**given, "rows": [2, 9]})
         with pytest.raises(BadRequestError, match="outside the project"):
             await make(launch, {**given, "of": "../up.jsonl"})
+        with pytest.raises(BadRequestError, match="has no trainer"):
+            await make(launch, {**given, "trainer": "b"})
 
 
 def test_a_killed_command_asks_nothing_twice(launch: Settings, tmp_path: Path) -> None:

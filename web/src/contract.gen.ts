@@ -1409,6 +1409,7 @@ export interface MakingOptions {
   model: string;
   paths?: string[];
   of?: string;
+  trainer?: string;
   rows?: number[];
   name?: string | null;
   keyEnv?: string | null;

@@ -24,8 +24,7 @@ from arkor_dev.making import start
 from arkor_dev.making.kinds import KINDS
 from arkor_dev.making.teacher import BASE
 from arkor_dev.making.variations import KINDS as OF_ROWS
-from arkor_dev.project.arkor_toml import parse, read
-from arkor_dev.project.data_editor import files_in
+from arkor_dev.project.arkor_toml import parse, place, read
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -130,7 +129,7 @@ def _options(settings: Settings, given: Namespace) -> MakingOptions:
     if given.action == "make":
         options["paths"] = [_shown(path, settings.project) for path in given.files]
     else:
-        options |= {"of": _rows_file(settings, given), "rows": given.rows or []}
+        options |= {**_rows(settings, given), "rows": given.rows or []}
     return options  # type: ignore[return-value]
 
 
@@ -140,19 +139,14 @@ def _shown(path: Path, project: Path) -> str:
     return resolved.relative_to(project).as_posix() if resolved.is_relative_to(project) else str(resolved)
 
 
-def _rows_file(settings: Settings, given: Namespace) -> str:
-    """Return the file of rows that is given, else the first of a trainer's data set."""
+def _rows(settings: Settings, given: Namespace) -> dict[str, Any]:
+    """Return the file of rows that is given, else the trainer with the data."""
     if len(given.files) > 1:
         raise BadRequestError(f"unexpected argument {given.files[1]}. data more has one file of rows.")
     if given.files:
-        return _shown(given.files[0], settings.project)
+        return {"of": _shown(given.files[0], settings.project)}
     trainers = parse(settings.project, read(settings.project))
-    for trainer in trainers:
-        if given.trainer in (None, trainer["name"]) and "config" in trainer:
-            files = files_in(trainer["config"], settings.project)
-            if files:
-                return files[0].name
-    raise BadRequestError("Name a file of rows: arkor-dev data more FILE.")
+    return {"trainer": trainers[place(trainers, given.trainer)]["name"]}
 
 
 def _schema(path: Path) -> Any:

@@ -30,14 +30,14 @@ export function Running({ making, pause, resume }: Props) {
         {clean(stateWords(making), 300)}
       </p>
       {making.error !== null && <ErrorNote error={making.error} />}
-      <progress max={Math.max(1, passages)} value={done} aria-label="Passages done" />
+      <progress max={Math.max(1, passages)} value={done} aria-label="Done" />
       <dl class="making-figures num">
         <div>
           <dt>Rows made</dt>
           <dd>{number(rows)}</dd>
         </div>
         <div>
-          <dt>Passages</dt>
+          <dt>Done</dt>
           <dd>
             {number(done)} <small>of {number(passages)}</small>
           </dd>
