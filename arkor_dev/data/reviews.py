@@ -20,7 +20,7 @@ from .json_text import parsed
 from .rows import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Review
@@ -53,7 +53,7 @@ class Reviewed:
     @property
     def verdict(self) -> str | None:
         """The verdict of all people: one rejection rejects a row, and one flag flags it."""
-        given = {review.get("verdict") for review in self.people.values()}
+        given = set(self.verdicts.values())
         return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
 
     def is_in(self, only: str) -> bool:
@@ -64,6 +64,11 @@ class Reviewed:
         if only == ACCEPTED or self.made is not None:
             return verdict == "accepted"
         return verdict != "rejected"
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Each person's verdict."""
+        return {name: review["verdict"] for name, review in self.people.items() if "verdict" in review}
 
     @property
     def tags(self) -> list[str]:
@@ -209,16 +214,3 @@ def review_of(value: object) -> Review:
             raise RowError("made must be an object")
         review["made"] = value["made"]
     return review
-
-
-def pairs_of(reviews: Reviews, digests: Iterable[int]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield each pair of verdicts on a row by two people, sorted: both names, then both verdicts."""
-    for digest in digests:
-        row = reviews.of(digest)
-        given = sorted(
-            (name, review["verdict"]) for name, review in (row.people if row else {}).items()
-            if "verdict" in review
-        )  # fmt: skip
-        for at, (one, verdict) in enumerate(given):
-            for other, second in given[at + 1 :]:
-                yield one, other, verdict, second

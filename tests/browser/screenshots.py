@@ -1,8 +1,8 @@
 """Pictures: ``python -m tests.browser.screenshots FOLDER [NAME...]`` or ``--docs``.
 
 Every state of ``states/`` (or those that are named) in light and dark, on a desktop and on a phone, and a
-contact sheet that shows all of them. ``--docs`` makes the pictures of the README and the documentation anew: a
-tour through a real run of the example project, and the states that they show.
+contact sheet that shows all of them. ``--docs`` makes the pictures of README and docs anew: a tour through a
+real run of the example project, and the states that they show.
 """
 
 from __future__ import annotations

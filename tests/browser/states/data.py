@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from arkor_dev.data.exclusions import row_hash
+from arkor_dev.data.reviews import FILE, VERDICTS
 from tests.support.scripted_teacher import Said, right, scripted
 
 from . import Scene, state
@@ -95,6 +97,32 @@ async def edit(scene: Scene) -> None:
     await scene.page.get_by_label("Message 2, text").fill("It arrives tomorrow, before noon.")
     await expect(scene.page.locator(".data-edit-live .data-tokens")).to_contain_text("before noon")
     await scene.page.locator(".data-edit").evaluate("form => form.scrollIntoView()")
+
+
+@state("data-judge", "Rows being judged: verdict, tags, the queue, and how far two people agree")
+async def judge(scene: Scene) -> None:
+    chance = random.Random(6)
+    talks = [chat(chance) for _ in range(60)]
+    shown(scene, talks)
+    file = scene.project / "data" / "support.jsonl"
+    file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in talks))
+    names = [f"{row_hash(line):016x}" for line in file.read_bytes().splitlines()]
+    verdicts = chance.choices(VERDICTS, (6, 3, 1), k=24)
+    reviews: list[dict[str, Any]] = [
+        {"row": name, "verdict": each, "by": "Ann", "tags": [["tone"], []][at % 2]}
+        for at, (name, each) in enumerate(zip(names, verdicts, strict=False))
+    ]
+    reviews += [
+        {"row": name, "verdict": chance.choice([each, each, "rejected"]), "by": "Bo", "comment": "Too blunt"}
+        for name, each in zip(names, verdicts, strict=False)
+    ]
+    reviews += [{"row": name, "made": {"by": "qwen3-30b", "from": "docs/faq.md"}} for name in names[23:30]]
+    (scene.project / FILE).write_text("".join(json.dumps(each) + "\n" for each in reviews))
+    await go(scene, "?row=24&judge=unseen&by=Ann")
+    panel = scene.page.get_by_role("region", name="Judge rows")
+    await expect(panel.get_by_text("A program made this row (qwen3-30b, docs/faq.md)")).to_be_visible()
+    await expect(panel.get_by_text("agree on")).to_be_visible()
+    await scene.page.locator(".data-view").evaluate("view => view.scrollIntoView()")
 
 
 @state("data-fix", "How rows would change to fix a finding")
