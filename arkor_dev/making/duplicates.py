@@ -17,7 +17,7 @@ from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.project.arkor_toml import parse, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import JobConfig
@@ -121,6 +121,15 @@ def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
         and all(map(_is_message, messages))
         and any(each["role"] == "assistant" for each in messages)
     )
+
+
+def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
+    """Return whether the texts have no half of a character, which no file can hold."""
+    try:
+        "".join(each["content"] for each in messages).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_message(each: object) -> bool:

@@ -302,7 +302,8 @@ def _counted(text: str, usage: object) -> Reply:
             else (None, None)
         )
     ]
-    return Reply(text, *counts)
+    # JSON may have half a character, which has no UTF-8.
+    return Reply(text.encode(errors="replace").decode(), *counts)
 
 
 def _wait_of(header: str | None) -> float | None:

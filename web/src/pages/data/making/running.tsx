@@ -97,7 +97,7 @@ function Judge({ file, rows }: { file: string; rows: number }) {
   const first = trainers[0];
   if (holder)
     return (
-      <a class="ui-button ui-button-primary" href={href("/data", { trainer: holder.name })}>
+      <a class="ui-button ui-button-primary" href={href("/data", { trainer: holder.name, judge: "made" })}>
         Judge {plural(rows, "row")}
       </a>
     );
@@ -110,7 +110,7 @@ function Judge({ file, rows }: { file: string; rows: number }) {
       await api<SettingsWritten>("/making/dataset", { method: "POST", body });
       await reloadManifest();
       say(`${file} is in the data of ${first.name}`);
-      location.hash = href("/data", { trainer: first.name });
+      location.hash = href("/data", { trainer: first.name, judge: "made" });
     } catch (failure) {
       setError(errorText(failure));
       setBusy(false);
