@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from arkor_dev.contract.errors import ArkorError
@@ -90,7 +91,9 @@ def _rows_of(config: Mapping[str, object], key: str, project: Path) -> Iterator[
         if part["type"] != "file":
             continue
         try:
-            with open_data(files_of(part, project, 0, forms_of(config.get("method")))) as data:
+            files = files_of(part, project, 0, forms_of(config.get("method")))
+            # Also rows that judgements leave out: what a person has rejected must not come back.
+            with open_data([replace(file, selection=None) for file in files]) as data:
                 for item in data:
                     if item.place.number > MOST_ROWS:
                         break

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from .teacher import Teacher
 
+RUBRIC: Final = "rubric"
+"""In place of a kind: rows are judged, not made."""
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOST_PER_PASSAGE: Final = 10
@@ -47,7 +49,7 @@ LIKELY: Final = 120
 
 def check_options(options: MakingOptions) -> None:
     """Raise BadRequestError for options that cannot be used together, or lack something."""
-    if options["kind"] in variations.KINDS:
+    if options["kind"] in variations.KINDS or options["kind"] == RUBRIC:
         if not (options.get("of") or options.get("trainer")):
             raise BadRequestError("Name a file of rows, or a trainer for those of its data.")
     else:
@@ -136,9 +138,13 @@ async def estimate(options: MakingOptions, settings: Settings) -> MakingEstimate
 
 @asynccontextmanager
 async def opened(
-    options: MakingOptions, settings: Settings, environ: Mapping[str, str], backend: Backend | None = None
-) -> AsyncIterator[tuple[Maker, Any]]:
-    """Yield a maker and the coroutine function that runs it. Raises BadRequestError.
+    options: MakingOptions,
+    settings: Settings,
+    environ: Mapping[str, str],
+    backend: Backend | None = None,
+    make: type[Maker] = Maker,
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Yield a maker, of the class ``make``, and the coroutine function that runs it. Raises BadRequestError.
 
     ``backend`` answers where the teacher is its base model.
     """
@@ -155,12 +161,13 @@ async def opened(
         ledger = Ledger(settings.local_data)
         try:
             name, budget = name_of(options), _budget(options)
-            maker = Maker(
+            maker = make(
                 name, options["kind"], teacher, options["model"], budget, ledger,
                 MadeFile(settings.project, name), settings.project,
             )  # fmt: skip
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            ledger.remember(name, json.dumps(options), now)
+            if options["kind"] != RUBRIC:
+                ledger.remember(name, json.dumps(options), now)
             load = partial(load_tasks, options, settings.project)
             yield maker, partial(maker.run, load, settings.local_data)
         finally:

@@ -47,7 +47,7 @@ AT_ONCE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and its tokens by the teacher's own count; None where it gives none."""
+    """An answer, and its tokens by the teacher's own count, None if it gives none."""
 
     text: str
     input: int | None

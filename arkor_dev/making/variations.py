@@ -32,6 +32,7 @@ MOST_ROWS: Final = 10_000
 """Most rows of one making."""
 TEMPERATURE: Final = 0.8
 """Higher than for passages: variations should differ."""
+_EVERY_FORM: Final = {**FORMS, **PROMPTS}
 _TEXT: Final = {"type": "string"}
 _ANSWER: Final = (
     "Answer the user's last message as well as you can, and nothing else. Answer with JSON only: "
@@ -58,7 +59,7 @@ def tasks_of_rows(
     left_out: list[str] = []
     missing = set(numbers)
     try:
-        with open_data([replace(file, forms={**FORMS, **PROMPTS}) for file in files]) as data:
+        with open_data([replace(file, forms=_EVERY_FORM, selection=None) for file in files]) as data:
             for item in data:
                 missing.discard(item.place.number)
                 if numbers and item.place.number not in numbers:

@@ -69,7 +69,8 @@ def options(wise: ScriptedTeacher, **more: Any) -> MakingOptions:
 async def make(launch: Settings, given: MakingOptions, environ: dict[str, str] | None = None) -> Making:
     async with start.opened(given, launch, environ or {}) as (maker, run):
         await run()
-        return maker.as_wire()
+        done: Making = maker.as_wire()
+        return done
 
 
 def rows(launch: Settings, name: str = "pages") -> list[Any]:
