@@ -1458,6 +1458,7 @@ export interface MakingOptions {
   model: string;
   paths?: string[];
   of?: string;
+  trainer?: string;
   rows?: number[];
   name?: string | null;
   keyEnv?: string | null;
